@@ -1,0 +1,1 @@
+//! The ground that the stories stand on: a private engine, a platform instance, a proxy.
