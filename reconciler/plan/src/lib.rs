@@ -1,1 +1,15 @@
-//! placeholder
+//! The planner: what should exist and what does exist go in, an exact plan comes out.
+//!
+//! Pure and deterministic: no clock, no file, no engine. What a step will do is written in the step, byte by byte, so
+//! that a reviewer reads what will run and the executor has nothing left to choose.
+
+pub mod desired;
+pub mod label;
+pub mod observed;
+pub mod recipe;
+pub mod spec;
+pub mod step;
+
+pub use desired::Desired;
+pub use observed::Observed;
+pub use step::{Action, Change, Plan, Step, Subject};

@@ -1,0 +1,70 @@
+//! Observed: what exists on the engine. Holds foreign objects too, so that the planner can see a name that is taken.
+
+use berth_schema::server::Limits;
+
+use crate::label::Tag;
+
+/// What exists. The order of the lists means nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Networks.
+    pub networks: Vec<ObservedNetwork>,
+    /// Volumes.
+    pub volumes: Vec<ObservedVolume>,
+    /// Containers, stopped ones included.
+    pub containers: Vec<ObservedContainer>,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedNetwork {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it says about itself; `None` when it isn't ours.
+    pub tag: Option<Tag>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedVolume {
+    /// Its name.
+    pub name: String,
+    /// What it says about itself; `None` when it isn't ours.
+    pub tag: Option<Tag>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedContainer {
+    /// The engine's id.
+    pub id: String,
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// What it says about itself; `None` when it isn't ours.
+    pub tag: Option<Tag>,
+    /// What it is doing.
+    pub state: RunState,
+    /// The limits in force; `None` when it isn't ours.
+    pub limits: Option<Limits>,
+}
+
+/// What a container is doing, in the engine's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunState {
+    /// Made and never started.
+    Created,
+    /// Running.
+    Running,
+    /// Between two starts of the engine's own restart policy.
+    Restarting,
+    /// Frozen by hand.
+    Paused,
+    /// Stopped.
+    Exited,
+    /// Being removed.
+    Removing,
+    /// Half removed; the engine can't start it.
+    Dead,
+}
