@@ -1,1 +1,40 @@
-fn main() {}
+//! `berth-runtime`: the OCI runtime that the engine calls for servers.
+//!
+//! Owns two things around `runc create`: the bundle's cgroup mount becomes writable, and the container's own cgroup
+//! directories are given to the container's root, so that systemd can manage its subtree without being root on the host.
+//! Every other verb is `exec`ed: same arguments, same standard streams, same process id, runc's own exit code.
+//!
+//! Refuses to keep state, to listen, to loosen a limit (the files that hold limits stay the host's), and to act on a
+//! cgroup that the bundle does not name.
+
+mod arguments;
+mod bundle;
+mod cgroup;
+mod create;
+mod report;
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use arguments::Invocation;
+
+/// Names the runc to call; without it `runc` is looked up in PATH.
+const RUNC_VARIABLE: &str = "BERTH_RUNC";
+
+fn main() -> ExitCode {
+    let runc = std::env::var_os(RUNC_VARIABLE).filter(|v| !v.is_empty()).unwrap_or_else(|| "runc".into());
+    let invocation = Invocation::parse(std::env::args_os().skip(1).collect());
+    match invocation.create() {
+        Some(request) => create::create(&runc, &invocation, &request),
+        None => hand_over(&runc, &invocation),
+    }
+}
+
+/// Becomes runc. Returns only when runc could not be executed.
+fn hand_over(runc: &OsString, invocation: &Invocation) -> ExitCode {
+    let source = Command::new(runc).args(invocation.arguments()).exec();
+    let error = create::CreateError::Runc { program: runc.clone(), source };
+    report::report(invocation, &error);
+    ExitCode::FAILURE
+}

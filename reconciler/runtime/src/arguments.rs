@@ -1,0 +1,193 @@
+//! What runc was asked to do: the verb, and of `create` its bundle, pid file and container id.
+//!
+//! Understands runc's own flag forms (`--flag value`, `--flag=value`, one dash or two) just far enough to find those.
+//! A flag unknown here counts as one without a value; runc stays the judge of whether the arguments are right.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+/// Global flags of runc that are followed by a value.
+const GLOBAL_WITH_VALUE: &[&str] = &["log", "log-format", "root", "criu", "rootless"];
+
+/// Flags of `runc create` that are followed by a value.
+const CREATE_WITH_VALUE: &[&str] =
+    &["bundle", "b", "console-socket", "pidfd-socket", "pid-file", "preserve-fds"];
+
+/// One call of this program.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    arguments: Vec<OsString>,
+    /// Where the verb stands in `arguments`; their length when there is none.
+    verb: usize,
+    log: Option<PathBuf>,
+    log_format: LogFormat,
+}
+
+/// How runc writes its log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// `key=value` pairs.
+    Text,
+    /// One JSON object a line; what the engine reads.
+    Json,
+}
+
+/// The parts of `create` that this program needs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CreateRequest {
+    /// The directory that holds `config.json`.
+    pub(crate) bundle: PathBuf,
+    /// Where runc writes the process id of the container's first process.
+    pub(crate) pid_file: Option<PathBuf>,
+    /// The container's id.
+    pub(crate) id: OsString,
+}
+
+impl Invocation {
+    /// Reads the arguments that follow the program's name.
+    pub(crate) fn parse(arguments: Vec<OsString>) -> Self {
+        let mut log = None;
+        let mut log_format = LogFormat::Text;
+        let verb = flags(&arguments, GLOBAL_WITH_VALUE, |name, value| match name {
+            b"log" => log = Some(PathBuf::from(value)),
+            b"log-format" if value == "json" => log_format = LogFormat::Json,
+            b"log-format" => log_format = LogFormat::Text,
+            _ => {}
+        });
+        Self { arguments, verb, log, log_format }
+    }
+
+    /// All arguments, as they came.
+    pub(crate) fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
+    /// The flags before the verb: which runc state directory, which log.
+    pub(crate) fn global(&self) -> &[OsString] {
+        self.arguments.get(..self.verb).unwrap_or_default()
+    }
+
+    /// The log file and its format, when the caller named one.
+    pub(crate) fn log(&self) -> Option<(&PathBuf, LogFormat)> {
+        self.log.as_ref().map(|path| (path, self.log_format))
+    }
+
+    /// The request, if the verb is `create` and names a container. Help output has no container and is runc's business.
+    pub(crate) fn create(&self) -> Option<CreateRequest> {
+        let (verb, rest) = self.arguments.get(self.verb..)?.split_first()?;
+        if verb != "create" {
+            return None;
+        }
+        let mut bundle = PathBuf::from(".");
+        let mut pid_file = None;
+        let mut help = false;
+        let end = flags(rest, CREATE_WITH_VALUE, |name, value| match name {
+            b"bundle" | b"b" => bundle = PathBuf::from(value),
+            b"pid-file" => pid_file = Some(PathBuf::from(value)),
+            b"help" | b"h" => help = true,
+            _ => {}
+        });
+        let id = rest.get(end)?.clone();
+        (!help).then_some(CreateRequest { bundle, pid_file, id })
+    }
+}
+
+/// Walks the leading flags, tells `found` of each, and returns the index of the first argument that is not a flag.
+fn flags(arguments: &[OsString], with_value: &[&str], mut found: impl FnMut(&[u8], &OsStr)) -> usize {
+    let mut index = 0;
+    while let Some(argument) = arguments.get(index) {
+        let bytes = argument.as_bytes();
+        if bytes == b"--" {
+            return index + 1;
+        }
+        let Some(flag) = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-")) else {
+            return index;
+        };
+        if flag.is_empty() {
+            return index;
+        }
+        index += 1;
+        if let Some(equals) = flag.iter().position(|byte| *byte == b'=') {
+            let (name, value) = flag.split_at(equals);
+            found(name, OsStr::from_bytes(value.strip_prefix(b"=").unwrap_or(value)));
+        } else if with_value.iter().any(|name| name.as_bytes() == flag) {
+            if let Some(value) = arguments.get(index) {
+                found(flag, value);
+            }
+            index += 1;
+        } else {
+            found(flag, OsStr::new(""));
+        }
+    }
+    arguments.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Invocation {
+        Invocation::parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn finds_the_verb_behind_global_flags_as_the_engine_writes_them() {
+        let invocation = parse(
+            "--root /run/docker/runtime-runc/moby --log /b/log.json --log-format json --systemd-cgroup \
+             create --bundle /b --pid-file /b/init.pid --console-socket /tmp/pty.sock abc",
+        );
+        let request = invocation.create().expect("a create request");
+        assert_eq!(request.bundle, PathBuf::from("/b"));
+        assert_eq!(request.pid_file, Some(PathBuf::from("/b/init.pid")));
+        assert_eq!(request.id, "abc");
+        assert_eq!(invocation.log(), Some((&PathBuf::from("/b/log.json"), LogFormat::Json)));
+        assert_eq!(invocation.global().len(), 7);
+    }
+
+    #[test]
+    fn understands_the_other_forms_of_a_flag() {
+        for line in [
+            "--root=/r create --bundle=/b abc",
+            "-root /r create -b /b abc",
+            "--root=/r --debug create -b=/b --no-pivot abc",
+            "create --preserve-fds 2 --no-new-keyring --bundle /b -- abc",
+        ] {
+            let request = parse(line).create().expect(line);
+            assert_eq!((request.bundle, request.id), (PathBuf::from("/b"), "abc".into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_bundle_is_the_current_directory_unless_named() {
+        let request = parse("create abc").create().expect("a create request");
+        assert_eq!(request.bundle, PathBuf::from("."));
+        assert_eq!(request.pid_file, None);
+    }
+
+    #[test]
+    fn leaves_every_other_verb_and_every_question_to_runc() {
+        for line in [
+            "start abc",
+            "--root /r kill abc 37",
+            "--root create state abc",
+            "--log create --root /r delete --force create",
+            "exec --process /p create create",
+            "create --help",
+            "create --help abc",
+            "create",
+            "create --bundle",
+            "--version",
+            "",
+        ] {
+            assert_eq!(parse(line).create(), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_log_format_is_text_unless_said_otherwise() {
+        assert_eq!(parse("--log /l start a").log(), Some((&PathBuf::from("/l"), LogFormat::Text)));
+        assert_eq!(parse("--log-format=json --log=/l start a").log().map(|(_, f)| f), Some(LogFormat::Json));
+        assert_eq!(parse("start a").log(), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! `create`, top to bottom: edit the bundle, call runc, delegate the cgroup.
+//!
+//! All or nothing: when the delegation fails the container is deleted again, because a server without its cgroup would
+//! start and then hang in its first process.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+
+use crate::arguments::{CreateRequest, Invocation};
+use crate::bundle::{Bundle, BundleError};
+use crate::cgroup::{self, CgroupError};
+use crate::report;
+
+/// Why a container was not created.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    /// runc is not there or can't be executed.
+    #[error("cannot run {}", program.display())]
+    Runc { program: OsString, source: io::Error },
+    /// The bundle is not usable.
+    #[error("the bundle of the container could not be prepared")]
+    Bundle(#[from] BundleError),
+    /// The process id of the container's first process is not known.
+    #[error("cannot learn the container's process id from {}", from.display())]
+    Pid { from: PathBuf, source: io::Error },
+    /// The container could not be given its cgroup.
+    #[error("the container's cgroup could not be delegated to its root")]
+    Delegate(#[from] CgroupError),
+}
+
+/// Creates the container. The exit code is runc's own, unless something around runc failed.
+pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) -> ExitCode {
+    let bundle = match prepare(request) {
+        Ok(bundle) => bundle,
+        Err(error) => return failed(invocation, &error),
+    };
+    let status = match Command::new(runc).args(invocation.arguments()).status() {
+        Ok(status) => status,
+        Err(source) => return failed(invocation, &CreateError::Runc { program: runc.into(), source }),
+    };
+    if !status.success() {
+        return code_of(status);
+    }
+    if let Err(error) = delegate(runc, invocation, request, &bundle) {
+        delete(runc, invocation, request);
+        return failed(invocation, &error);
+    }
+    ExitCode::SUCCESS
+}
+
+fn prepare(request: &CreateRequest) -> Result<Bundle, CreateError> {
+    let mut bundle = Bundle::read(&request.bundle)?;
+    bundle.make_cgroups_writable()?;
+    Ok(bundle)
+}
+
+/// Gives the cgroup away. Without a user namespace the container's root owns it already.
+fn delegate(
+    runc: &OsStr,
+    invocation: &Invocation,
+    request: &CreateRequest,
+    bundle: &Bundle,
+) -> Result<(), CreateError> {
+    let Some(root) = bundle.mapped_root else { return Ok(()) };
+    let pid = process_id(runc, invocation, request)?;
+    cgroup::delegate(pid, bundle.cgroups_path.as_deref(), root)?;
+    Ok(())
+}
+
+/// The process id of the container's first process: from the pid file, or else from `runc state`.
+fn process_id(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) -> Result<u32, CreateError> {
+    let invalid = |text: &dyn std::fmt::Debug| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("not a process id: {text:?}"))
+    };
+    if let Some(path) = &request.pid_file {
+        let text =
+            fs::read_to_string(path).map_err(|source| CreateError::Pid { from: path.clone(), source })?;
+        return text
+            .trim()
+            .parse()
+            .map_err(|_| CreateError::Pid { from: path.clone(), source: invalid(&text) });
+    }
+    let from = PathBuf::from("`runc state`");
+    let output = Command::new(runc)
+        .args(invocation.global())
+        .arg("state")
+        .arg(&request.id)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| CreateError::Pid { from: from.clone(), source })?;
+    serde_json::from_slice::<serde_json::Value>(&output.stdout)
+        .ok()
+        .and_then(|state| state.get("pid")?.as_u64())
+        .and_then(|pid| u32::try_from(pid).ok())
+        .filter(|pid| *pid > 0)
+        .ok_or_else(|| CreateError::Pid { from, source: invalid(&String::from_utf8_lossy(&output.stdout)) })
+}
+
+/// Takes the container away again. What this attempt says is in runc's log; the error to report is the one before.
+fn delete(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) {
+    let _ = Command::new(runc)
+        .args(invocation.global())
+        .args(["delete", "--force"])
+        .arg(&request.id)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+}
+
+fn failed(invocation: &Invocation, error: &CreateError) -> ExitCode {
+    report::report(invocation, error);
+    ExitCode::FAILURE
+}
+
+/// runc's exit code, or the shell's convention for a runc that was killed.
+fn code_of(status: ExitStatus) -> ExitCode {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+#[cfg(test)]
+#[path = "create_tests.rs"]
+mod tests;
