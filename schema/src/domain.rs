@@ -4,23 +4,31 @@ use std::num::NonZeroU16;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use toml::de::DeValue;
 
-use crate::name::{Fqdn, ServerName};
+use crate::fields::{At, Fields};
+use crate::name::{Fqdn, Invalid, ServerName};
+use crate::value::{Value, choice_values, integer};
 
 /// A web domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Domain {
     /// From the file's name. A wildcard's file is called `_.example.org.toml`.
+    #[schemars(skip)]
     pub fqdn: Fqdn,
     /// The server that answers.
     pub server: ServerName,
     /// The port in the server. 80 unless said.
+    #[schemars(default = "http")]
     pub port: NonZeroU16,
     /// How the name gets its certificate.
+    #[schemars(default)]
     pub tls: Tls,
     /// Who may open it.
+    #[schemars(default)]
     pub access: DomainAccess,
     /// Whether Cloudflare stands in front, so that the client's address comes from its header.
+    #[schemars(default)]
     pub cloudflare: bool,
 }
 
@@ -48,4 +56,51 @@ pub enum DomainAccess {
     Users,
     /// The server's owner and members.
     Owner,
+}
+
+/// The port of a domain whose file doesn't say: 80.
+fn http() -> NonZeroU16 {
+    NonZeroU16::MIN.saturating_add(79)
+}
+
+/// What is known of a domain's file, even when it is refused, with its places.
+#[derive(Debug, Clone)]
+pub(crate) struct DomainFile {
+    pub(crate) fqdn: Fqdn,
+    pub(crate) server: Option<At<ServerName>>,
+}
+
+choice_values! {
+    Tls: "\"auto\", \"internal\" or \"off\"",
+    DomainAccess: "\"public\", \"users\" or \"owner\"",
+}
+
+impl Value for NonZeroU16 {
+    const WANTED: &'static str = "a port from 1 to 65535, without quotes";
+    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
+        Some(integer(value)?.and_then(|number| {
+            u16::try_from(number).ok().and_then(Self::new).ok_or_else(|| {
+                Invalid::new(format!("{number} is not a port"), "write a whole number from 1 to 65535")
+            })
+        }))
+    }
+}
+
+impl DomainFile {
+    pub(crate) fn read(fqdn: Fqdn, fields: &mut Fields<'_, '_>) -> (Self, Option<Domain>) {
+        let server = fields.required::<ServerName>("server");
+        let port = fields.value("port").unwrap_or_else(http);
+        let tls = fields.value("tls").unwrap_or_default();
+        let access = fields.value("access").unwrap_or_default();
+        let cloudflare = fields.value("cloudflare").unwrap_or_default();
+        let domain = server.as_ref().map(|server| Domain {
+            fqdn: fqdn.clone(),
+            server: server.value.clone(),
+            port,
+            tls,
+            access,
+            cloudflare,
+        });
+        (Self { fqdn, server }, domain)
+    }
 }

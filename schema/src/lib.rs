@@ -4,13 +4,26 @@
 //! person what is wrong and how to mend it. It does no I/O: callers hand it paths and text.
 
 pub mod domain;
+mod fields;
 pub mod finding;
+mod json_schema;
+pub mod kind;
 pub mod name;
+mod network;
+mod parse;
+mod password;
 pub mod platform;
 pub mod quantity;
+mod resolve;
 pub mod server;
+mod ssh_key;
 pub mod state;
+mod suggest;
+mod usage;
 pub mod user;
+mod value;
 
 pub use finding::{Finding, Position, Severity};
+pub use json_schema::json_schema;
+pub use kind::Kind;
 pub use state::{Parsed, State};

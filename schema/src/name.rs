@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use toml::de::DeValue;
+
+use crate::finding::shown;
+use crate::value::{self, Value, text_values};
 
 /// Why a value is refused, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,25 +32,37 @@ impl Invalid {
 /// The longest name that the naming rule allows, in characters (seed, section 2.4).
 pub const NAME_MAX: usize = 25;
 
-fn check_name(kind: &str, value: &str) -> Result<(), Invalid> {
+/// The longest prefix: it begins the names of containers, networks and volumes.
+pub const PREFIX_MAX: usize = 12;
+
+fn check_name(kind: &str, value: &str, longest: usize) -> Result<(), Invalid> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if value.is_empty() || value.len() > NAME_MAX || !value.chars().all(allowed) {
+    if value.is_empty() || value.len() > longest || !value.chars().all(allowed) {
+        return Err(Invalid::new(
+            format!("`{}` is not a {kind}", shown(value)),
+            format!("use 1 to {longest} lower-case letters, digits and hyphens"),
+        ));
+    }
+    // Docker and DNS take no name that begins or ends with one.
+    if kind == Prefix::KIND && (value.starts_with('-') || value.ends_with('-')) {
         return Err(Invalid::new(
             format!("`{value}` is not a {kind}"),
-            format!("use 1 to {NAME_MAX} lower-case letters, digits and hyphens"),
+            "begin and end it with a letter or a digit",
         ));
     }
     Ok(())
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $type:ident, $kind:literal, $longest:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $type(Arc<str>);
 
         impl $type {
+            const KIND: &str = $kind;
+
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -56,7 +72,7 @@ macro_rules! name {
         impl FromStr for $type {
             type Err = Invalid;
             fn from_str(value: &str) -> Result<Self, Invalid> {
-                check_name($kind, value)?;
+                check_name(Self::KIND, value, $longest)?;
                 Ok(Self(value.into()))
             }
         }
@@ -72,18 +88,27 @@ macro_rules! name {
 name!(
     /// A member's name: the file name of `users/<user>.toml`.
     UserName,
-    "user name"
+    "user name",
+    NAME_MAX
 );
 name!(
     /// A server's name: the file name of `servers/<name>.toml`.
     ServerName,
-    "server name"
+    "server name",
+    NAME_MAX
 );
 name!(
     /// The prefix of every object that a platform makes, and the value of its platform label.
     Prefix,
-    "prefix"
+    "prefix",
+    PREFIX_MAX
 );
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self("hosting".into())
+    }
+}
 
 /// A server's number: positive and unique for ever. Container `<prefix>-users-dind-<id>`, SSH user `server<id>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -114,27 +139,45 @@ impl Fqdn {
         &self.0
     }
 
+    /// Whether this is a wildcard, `*.example.org`.
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with("*.")
+    }
+
+    /// The name without the `*.` of a wildcard.
+    pub fn base(&self) -> &str {
+        self.0.strip_prefix("*.").unwrap_or(&self.0)
+    }
+
     /// Whether this name is `parent` or lies below it.
     pub fn is_within(&self, parent: &Fqdn) -> bool {
         self.0.strip_suffix(parent.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 }
 
+/// One label of a domain name; `Err` holds the hint.
+fn check_label(label: &str) -> Result<(), &'static str> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if label.is_empty() || label.len() > 63 || !label.chars().all(good) {
+        return Err("each label has 1 to 63 lower-case letters, digits and hyphens (write IDNs as `xn--…`)");
+    }
+    if label.starts_with('-') || label.ends_with('-') {
+        return Err("a label may not begin or end with a hyphen");
+    }
+    Ok(())
+}
+
 impl FromStr for Fqdn {
     type Err = Invalid;
     fn from_str(value: &str) -> Result<Self, Invalid> {
-        let refuse = |hint: &str| Err(Invalid::new(format!("`{value}` is not a domain name"), hint));
+        let refuse = |hint: &str| Err(Invalid::new(format!("`{}` is not a domain name", shown(value)), hint));
         let labels: Vec<&str> = value.strip_prefix("*.").unwrap_or(value).split('.').collect();
         if value.len() > 253 || labels.len() < 2 {
             return refuse("write it in full, such as `shop.example.org`");
         }
         for label in labels {
-            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            if label.is_empty() || label.len() > 63 || !label.chars().all(good) {
-                return refuse("each label has 1 to 63 lower-case letters, digits and hyphens (write IDNs as `xn--…`)");
-            }
-            if label.starts_with('-') || label.ends_with('-') {
-                return refuse("a label may not begin or end with a hyphen");
+            if let Err(hint) = check_label(label) {
+                return refuse(hint);
             }
         }
         Ok(Self(value.into()))
@@ -153,6 +196,11 @@ impl fmt::Display for Fqdn {
 pub struct ImageRef(Arc<str>);
 
 impl ImageRef {
+    /// A reference in this crate's own text, which is known to be good.
+    pub(crate) fn known(reference: &'static str) -> Self {
+        Self(reference.into())
+    }
+
     /// The reference as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -167,7 +215,7 @@ impl FromStr for ImageRef {
             && value.ends_with(|c: char| c.is_ascii_alphanumeric());
         if !framed || value.len() > 255 || !value.chars().all(good) {
             return Err(Invalid::new(
-                format!("`{value}` is not an image reference"),
+                format!("`{}` is not an image reference", shown(value)),
                 "write `name:tag`, such as `berth-server:latest`",
             ));
         }
@@ -178,5 +226,45 @@ impl FromStr for ImageRef {
 impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A label below the platform's domain, such as `www`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label(pub(crate) String);
+
+impl FromStr for Label {
+    type Err = Invalid;
+    fn from_str(value: &str) -> Result<Self, Invalid> {
+        let refuse = |hint| Invalid::new(format!("`{}` is not a label", shown(value)), hint);
+        if value.contains('.') {
+            return Err(refuse(
+                "write the one label below the platform's domain, such as \"www\", without dots",
+            ));
+        }
+        check_label(value).map_err(refuse)?;
+        Ok(Self(value.to_owned()))
+    }
+}
+
+text_values! {
+    UserName: "a member's name in quotes, such as \"ann\"",
+    ServerName: "a server's name in quotes, such as \"shop\"",
+    Prefix: "a short name in quotes, such as \"hosting\"",
+    Fqdn: "a domain name in quotes, such as \"hosting.example.org\"",
+    ImageRef: "an image reference in quotes, such as \"berth-server:latest\"",
+    Label: "a label in quotes, such as \"www\"",
+}
+
+impl Value for ServerId {
+    const WANTED: &'static str = "a whole number from 1 on, without quotes";
+    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
+        let number = value::integer(value)?;
+        Some(number.and_then(|number| {
+            let id = u32::try_from(number).ok().and_then(NonZeroU32::new).map(Self);
+            id.ok_or_else(|| {
+                Invalid::new(format!("{number} is not a server's id"), "write a whole number from 1 on")
+            })
+        }))
     }
 }

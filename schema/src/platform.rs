@@ -1,39 +1,58 @@
 //! `platform.toml`: the settings of the whole platform.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use ipnet::{IpNet, Ipv4Net};
+use http::Uri;
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use toml::de::DeValue;
 
-use crate::name::{Fqdn, ImageRef, Prefix};
+use crate::fields::Fields;
+use crate::finding::shown;
+use crate::json_schema::Network;
+use crate::name::{Fqdn, ImageRef, Invalid, Label, Prefix};
+pub use crate::network::Networks;
 use crate::quantity::{Bytes, Cpus, Span};
-use crate::user::Quota;
+use crate::server::check_pids;
+use crate::user::{Quota, QuotaOverride, check_email};
+use crate::value::{Value, choice_values};
 
 /// The settings of the whole platform.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Platform {
     /// The name under which members reach the platform; their subdomains lie below it.
     pub domain: Fqdn,
     /// Names every object that the platform makes; two platforms on one host differ in it.
+    #[schemars(default)]
     pub prefix: Prefix,
     /// How a server is kept from the host.
+    #[schemars(default)]
     pub isolation: Isolation,
     /// Where certificates come from.
+    #[schemars(default)]
     pub acme: Acme,
     /// The subnets.
+    #[schemars(default)]
     pub networks: Networks,
     /// The images.
+    #[schemars(default)]
     pub images: Images,
     /// Who may reach what.
+    #[schemars(default)]
     pub access: Access,
     /// What a server gets that doesn't say.
+    #[schemars(default)]
     pub defaults: Defaults,
     /// What a member may use whose file doesn't say.
+    #[schemars(default)]
     pub quota: Quota,
     /// How long removed things are kept.
+    #[schemars(default)]
     pub retention: Retention,
     /// How much one revision may remove.
+    #[schemars(default)]
     pub removal_budget: RemovalBudget,
 }
 
@@ -51,29 +70,20 @@ pub enum Isolation {
 }
 
 /// Where certificates come from (RFC 8555).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct Acme {
     /// The contact that the CA is given.
+    #[schemars(email)]
     pub email: Option<String>,
     /// The CA's directory URL.
+    #[schemars(regex(pattern = "^https://"))]
     pub directory: String,
 }
 
-/// The platform's subnets. They may not overlap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Networks {
-    /// `filtered-users`: one address per server, from `.16` on; below are the platform's own.
-    pub users: Ipv4Net,
-    /// `external`: the uplink.
-    pub external: Ipv4Net,
-    /// `isolated-control-panel`.
-    pub control_panel: Ipv4Net,
-    /// `isolated-control-docker`.
-    pub control_docker: Ipv4Net,
-}
-
 /// The images that containers are made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct Images {
     /// A server that doesn't name one gets this when it is created, and keeps it.
     pub server: ImageRef,
@@ -82,38 +92,45 @@ pub struct Images {
 }
 
 /// Who may reach what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct Access {
     /// Networks that may open the panel; empty means everybody.
+    #[schemars(with = "Vec<Network>")]
     pub panel: Vec<IpNet>,
     /// Labels below the platform's domain that no member may take.
     pub reserved: Vec<String>,
 }
 
 /// What a server gets that doesn't say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct Defaults {
     /// Processor time.
     pub cpus: Cpus,
     /// Memory.
     pub memory: Bytes,
     /// Processes and threads.
+    #[schemars(range(min = 64, max = 4_194_304))]
     pub pids: NonZeroU32,
     /// Disk.
     pub disk: Bytes,
 }
 
 /// How long removed things are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct Retention {
     /// A removed server's tombstone, before its data is purged.
     pub servers: Span,
 }
 
 /// How much one revision may remove. Both are ceilings: the lower one holds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct RemovalBudget {
     /// The share of all servers, 0 to 1, rounded up.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub share: f64,
     /// The number of servers.
     pub count: u32,
@@ -125,5 +142,207 @@ impl RemovalBudget {
         // `share` is within 0..=1, so the product is within 0..=owned.
         let by_share = (self.share * owned as f64).ceil() as usize;
         by_share.min(self.count as usize)
+    }
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self { email: None, directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned() }
+    }
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            server: ImageRef::known("berth-server:latest"),
+            holder: ImageRef::known("berth-holder:latest"),
+        }
+    }
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        let reserved = ["admin", "api", "git", "mail", "ns1", "ns2", "panel", "ssh", "www"];
+        Self { panel: Vec::new(), reserved: reserved.map(str::to_owned).to_vec() }
+    }
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            cpus: Cpus::from_nanos(1_000_000_000),
+            memory: Bytes::new(1 << 30),
+            pids: NonZeroU32::MIN.saturating_add(2047),
+            disk: Bytes::new(10 << 30),
+        }
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            servers: 3,
+            cpus: Cpus::from_nanos(4_000_000_000),
+            memory: Bytes::new(8 << 30),
+            disk: Bytes::new(50 << 30),
+            domains: 10,
+            custom_domains: false,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { servers: Span::new(Duration::from_secs(30 * DAY)) }
+    }
+}
+
+impl Default for RemovalBudget {
+    fn default() -> Self {
+        Self { share: 0.25, count: 5 }
+    }
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+choice_values! {
+    Isolation: "\"userns\", \"sysbox\" or \"capabilities\"",
+}
+
+impl Platform {
+    pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let domain = fields.required::<Fqdn>("domain");
+        if let Some(domain) = domain.as_ref().filter(|domain| domain.value.is_wildcard()) {
+            let message = format!("the platform can't have the wildcard `{}` as its domain", domain.value);
+            let hint = format!("write \"{}\": subdomains lie below it anyway", domain.value.base());
+            fields.found().error(Some(domain.at), Invalid::new(message, hint));
+        }
+        Some(Self {
+            prefix: fields.value("prefix").unwrap_or_default(),
+            isolation: fields.value("isolation").unwrap_or_default(),
+            acme: fields.table("acme", "`[acme]`", Acme::read),
+            networks: fields.table("networks", "`[networks]`", Networks::read),
+            images: fields.table("images", "`[images]`", Images::read),
+            access: fields.table("access", "`[access]`", Access::read),
+            defaults: fields.table("defaults", "`[defaults]`", Defaults::read),
+            quota: fields.table("quota", "`[quota]`", QuotaOverride::read).over(&Quota::default()),
+            retention: fields.table("retention", "`[retention]`", Retention::read),
+            removal_budget: fields.table("removal_budget", "`[removal_budget]`", RemovalBudget::read),
+            domain: domain?.value,
+        })
+    }
+}
+
+impl Acme {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
+            email: fields.optional_if("email", |email: &String| check_email(email)).map(|found| found.value),
+            directory: fields
+                .optional_if("directory", |url: &String| check_directory(url))
+                .map_or_else(|| Self::default().directory, |found| found.value),
+        }
+    }
+}
+
+fn check_directory(url: &str) -> Result<(), Invalid> {
+    let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+    match uri.as_ref().map(Uri::scheme_str) {
+        Some(Some("https")) => Ok(()),
+        _ => Err(Invalid::new(
+            format!("`{}` is not the URL of an ACME directory", shown(url)),
+            "write it in full, beginning with `https://`",
+        )),
+    }
+}
+
+impl Images {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let default = Self::default();
+        Self {
+            server: fields.value("server").unwrap_or(default.server),
+            holder: fields.value("holder").unwrap_or(default.holder),
+        }
+    }
+}
+
+impl Access {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let panel = fields.list::<IpNet>("panel").unwrap_or_default();
+        let reserved = fields.list::<Label>("reserved");
+        let labels =
+            |list: Vec<_>| list.into_iter().map(|label: crate::fields::At<Label>| label.value.0).collect();
+        Self {
+            panel: panel.into_iter().map(|network| network.value).collect(),
+            reserved: reserved.map_or_else(|| Self::default().reserved, labels),
+        }
+    }
+
+    /// Whether a label below the platform's domain is one that no member may take.
+    pub fn is_reserved(&self, label: &str) -> bool {
+        self.reserved.iter().any(|reserved| reserved == label)
+    }
+}
+
+impl Defaults {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let default = Self::default();
+        let bytes = Bytes::suits_server;
+        Self {
+            cpus: fields.value("cpus").unwrap_or(default.cpus),
+            memory: fields.optional_if("memory", bytes).map_or(default.memory, |found| found.value),
+            pids: fields.optional_if("pids", check_pids).map_or(default.pids, |found| found.value),
+            disk: fields.optional_if("disk", bytes).map_or(default.disk, |found| found.value),
+        }
+    }
+}
+
+impl Retention {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let servers = fields.optional::<Span>("servers");
+        if let Some(short) = servers.filter(|found| found.value.duration() < Duration::from_secs(DAY)) {
+            let message = format!("a removed server's data is gone for good after {}", short.value);
+            fields.found().warning(
+                Some(short.at),
+                Invalid::new(message, "keep it for a day at least, such as \"30d\""),
+            );
+        }
+        servers.map_or_else(Self::default, |found| Self { servers: found.value })
+    }
+}
+
+impl RemovalBudget {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let default = Self::default();
+        let share = fields.optional_if("share", |share: &f64| {
+            if (0.0..=1.0).contains(share) {
+                return Ok(());
+            }
+            Err(Invalid::new(
+                format!("{share} is not a share"),
+                "write a number from 0 to 1, such as 0.25 for a quarter",
+            ))
+        });
+        Self {
+            share: share.map_or(default.share, |found| found.value),
+            count: fields.value("count").unwrap_or(default.count),
+        }
+    }
+}
+
+impl Value for IpNet {
+    const WANTED: &'static str = "networks in quotes, such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
+    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
+        let text = value.as_str()?;
+        let Ok(network) = text.parse::<Self>() else {
+            let message = format!("`{}` is not a network", shown(text));
+            let hint =
+                "write address and prefix length, such as \"10.0.0.0/8\"; a single address has /32 or /128";
+            return Some(Err(Invalid::new(message, hint)));
+        };
+        if network != network.trunc() {
+            let message = format!("`{network}` is an address in a network, not the network");
+            return Some(Err(Invalid::new(message, format!("write \"{}\"", network.trunc()))));
+        }
+        Some(Ok(network))
     }
 }

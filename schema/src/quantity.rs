@@ -4,13 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use toml::de::DeValue;
 
+use crate::finding::shown;
 use crate::name::Invalid;
+use crate::value::{self, Value, text_values};
 
 /// Processor time as a share of one processor, kept in billionths (Docker's `NanoCpus`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cpus(u64);
 
 impl Cpus {
@@ -45,14 +47,37 @@ impl fmt::Display for Cpus {
 }
 
 /// A number of bytes, written with a unit (`512 MiB`, `2 GiB`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(u64);
 
 impl Bytes {
     /// From a plain number of bytes.
     pub fn new(bytes: u64) -> Self {
         Self(bytes)
+    }
+
+    /// The least memory or disk that a server can begin to work with.
+    pub const SERVER_MIN: Self = Self(64 << 20);
+
+    /// More than any machine has; sums of it still fit a machine word.
+    pub const MAX: Self = Self(1 << 50);
+
+    /// Refuses what no server can have.
+    pub(crate) fn suits_server(&self) -> Result<(), Invalid> {
+        if *self < Self::SERVER_MIN {
+            let hint = format!("write at least \"{}\"", Self::SERVER_MIN);
+            return Err(Invalid::new(format!("{self} is too little for a server"), hint));
+        }
+        self.suits_quota()
+    }
+
+    /// Refuses what no machine has.
+    pub(crate) fn suits_quota(&self) -> Result<(), Invalid> {
+        if *self > Self::MAX {
+            let hint = format!("write at most \"{}\"", Self::MAX);
+            return Err(Invalid::new(format!("{self} is more than any machine has"), hint));
+        }
+        Ok(())
     }
 
     /// As a plain number of bytes.
@@ -64,29 +89,46 @@ impl Bytes {
 impl FromStr for Bytes {
     type Err = Invalid;
     fn from_str(value: &str) -> Result<Self, Invalid> {
-        let unitless = !value.is_empty() && value.chars().all(|c| c.is_ascii_digit());
+        let has_unit = value.ends_with(|c: char| c.is_ascii_alphabetic());
         match value.parse::<bytesize::ByteSize>() {
-            Ok(size) if !unitless => Ok(Self(size.as_u64())),
+            Ok(size) if has_unit => Ok(Self(size.as_u64())),
             _ => Err(Invalid::new(
-                format!("`{value}` is not a size"),
+                format!("`{}` is not a size", shown(value)),
                 "write a number with its unit, such as \"512 MiB\" or \"2 GiB\"",
             )),
         }
     }
 }
 
+/// The units that an amount is shown in, the greatest first. The first that divides it is taken, so that what is shown
+/// reads back as exactly the same amount.
+const UNITS: [(&str, u64); 8] = [
+    ("TiB", bytesize::TIB),
+    ("TB", bytesize::TB),
+    ("GiB", bytesize::GIB),
+    ("GB", bytesize::GB),
+    ("MiB", bytesize::MIB),
+    ("MB", bytesize::MB),
+    ("KiB", bytesize::KIB),
+    ("kB", bytesize::KB),
+];
+
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", bytesize::ByteSize(self.0).display().iec())
+        let whole = |(_, size): &&(&str, u64)| self.0 >= *size && self.0.is_multiple_of(*size);
+        let (unit, size) = UNITS.iter().find(whole).unwrap_or(&("B", 1));
+        write!(f, "{} {unit}", self.0 / size)
     }
 }
 
 /// A span of time, written with units (`30d`, `12h`). Weeks, days, hours, minutes, seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(Duration);
 
 impl Span {
+    /// A century. More would only overflow a calendar.
+    const MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
     /// As a duration.
     pub fn duration(self) -> Duration {
         self.0
@@ -101,17 +143,50 @@ impl Span {
 impl FromStr for Span {
     type Err = Invalid;
     fn from_str(value: &str) -> Result<Self, Invalid> {
-        humantime::parse_duration(value).map(Self).map_err(|_| {
-            Invalid::new(
-                format!("`{value}` is not a span of time"),
-                "write a number with its unit, such as \"30d\" or \"12h\"",
-            )
-        })
+        let hint = "write a number with its unit, such as \"30d\" or \"12h\"";
+        let span = humantime::parse_duration(value)
+            .map_err(|_| Invalid::new(format!("`{}` is not a span of time", shown(value)), hint))?;
+        if span > Self::MAX {
+            return Err(Invalid::new(format!("`{}` is more than a century", shown(value)), hint));
+        }
+        Ok(Self(span))
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+// Serialised as a state file says it.
+
+impl Serialize for Cpus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0 as f64 / 1e9)
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+text_values! {
+    Bytes: "a number with its unit in quotes, such as \"512 MiB\" or \"2 GiB\"",
+    Span: "a number with its unit in quotes, such as \"30d\" or \"12h\"",
+}
+
+impl Value for Cpus {
+    const WANTED: &'static str = "a number of processors without quotes, such as 1 or 0.5";
+    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
+        Some(value::number(value)?.and_then(Self::from_processors))
     }
 }

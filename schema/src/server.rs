@@ -5,28 +5,34 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::name::{ImageRef, ServerId, ServerName, UserName};
+use crate::fields::{At, Fields};
+use crate::name::{ImageRef, Invalid, ServerId, ServerName, UserName};
 use crate::platform::Defaults;
 use crate::quantity::{Bytes, Cpus};
+use crate::value::choice_values;
 
 /// A virtual server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Server {
     /// From the file's name.
+    #[schemars(skip)]
     pub name: ServerName,
     /// Unique for ever.
     pub id: ServerId,
     /// The member who answers for it and whose quota it counts against.
     pub owner: UserName,
     /// Members who may log in too.
+    #[schemars(default)]
     pub members: Vec<UserName>,
     /// Whether it runs.
+    #[schemars(default)]
     pub state: PowerState,
     /// Processor time; the platform's default where the file doesn't say.
     pub cpus: Option<Cpus>,
     /// Memory.
     pub memory: Option<Bytes>,
     /// Processes and threads.
+    #[schemars(range(min = 64, max = 4_194_304))]
     pub pids: Option<NonZeroU32>,
     /// Disk. Counted against the owner's quota.
     pub disk: Option<Bytes>,
@@ -65,4 +71,112 @@ impl Server {
             pids: self.pids.unwrap_or(defaults.pids).get(),
         }
     }
+}
+
+impl Server {
+    /// The disk that holds: the server's own, else the platform's default.
+    pub fn disk(&self, defaults: &Defaults) -> Bytes {
+        self.disk.unwrap_or(defaults.disk)
+    }
+}
+
+/// The fewest processes that systemd, Docker and a login need together.
+pub const PIDS_MIN: u32 = 64;
+/// The most that Linux numbers (`PID_MAX_LIMIT`).
+pub const PIDS_MAX: u32 = 4_194_304;
+
+/// What is known of a server's file, even when it is refused, with its places.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerFile {
+    pub(crate) name: ServerName,
+    pub(crate) id: Option<At<ServerId>>,
+    pub(crate) owner: Option<At<UserName>>,
+    pub(crate) members: Vec<At<UserName>>,
+    pub(crate) cpus: Option<usize>,
+    pub(crate) memory: Option<usize>,
+    pub(crate) disk: Option<usize>,
+}
+
+choice_values! {
+    PowerState: "\"running\" or \"stopped\"",
+}
+
+impl ServerFile {
+    pub(crate) fn read(name: ServerName, fields: &mut Fields<'_, '_>) -> (Self, Option<Server>) {
+        let id = fields.required::<ServerId>("id");
+        let owner = fields.required::<UserName>("owner");
+        let members = fields.list::<UserName>("members").unwrap_or_default();
+        let state = fields.value("state").unwrap_or_default();
+        let cpus = fields.optional::<Cpus>("cpus");
+        let memory = fields.optional_if("memory", Bytes::suits_server);
+        let pids = fields.optional_if("pids", check_pids);
+        let disk = fields.optional_if("disk", Bytes::suits_server);
+        let image = fields.value("image");
+        check_login_names(&name, id, fields);
+        let kept = keep_members(owner.as_ref(), &members, fields);
+        let server = match (id, owner.as_ref()) {
+            (Some(id), Some(owner)) => Some(Server {
+                name: name.clone(),
+                id: id.value,
+                owner: owner.value.clone(),
+                members: kept,
+                state,
+                cpus: cpus.map(|found| found.value),
+                memory: memory.map(|found| found.value),
+                pids: pids.map(|found| found.value),
+                disk: disk.map(|found| found.value),
+                image,
+            }),
+            _ => None,
+        };
+        let (cpus, memory, disk) = (cpus.map(|f| f.at), memory.map(|f| f.at), disk.map(|f| f.at));
+        (Self { name, id, owner, members, cpus, memory, disk }, server)
+    }
+}
+
+/// Refuses a number of processes that no server can live with.
+pub(crate) fn check_pids(pids: &NonZeroU32) -> Result<(), Invalid> {
+    if (PIDS_MIN..=PIDS_MAX).contains(&pids.get()) {
+        return Ok(());
+    }
+    let hint = format!("write a whole number from {PIDS_MIN} to {PIDS_MAX}, such as 1024");
+    Err(Invalid::new(format!("{pids} is not a number of processes that a server can have"), hint))
+}
+
+/// People log in as `<name>` or `server<id>`, and push as `git`: no server may take another's login.
+fn check_login_names(name: &ServerName, id: Option<At<ServerId>>, fields: &mut Fields<'_, '_>) {
+    let digits = name.as_str().strip_prefix("server").filter(|rest| !rest.is_empty());
+    let numbered = digits.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    if name.as_str() == "git" {
+        let message = "a server can't be called `git`: that is the login for the state repo";
+        fields.found().error(None, Invalid::new(message, "rename the file"));
+    }
+    if let (true, Some(id)) = (numbered, id)
+        && name.as_str() != format!("server{}", id.value)
+    {
+        let message = format!("`{name}` is the login of another server: this one has id {}", id.value);
+        let hint = format!("rename the file; `server{}` would do", id.value);
+        fields.found().error(Some(id.at), Invalid::new(message, hint));
+    }
+}
+
+/// The members without the owner and without repetitions, which are worth a warning.
+fn keep_members(
+    owner: Option<&At<UserName>>,
+    members: &[At<UserName>],
+    fields: &mut Fields<'_, '_>,
+) -> Vec<UserName> {
+    let mut kept: Vec<UserName> = Vec::with_capacity(members.len());
+    for At { value: member, at } in members {
+        let message = if owner.is_some_and(|owner| owner.value == *member) {
+            format!("`{member}` is the owner, and listed as a member too")
+        } else if kept.contains(member) {
+            format!("`{member}` is listed as a member twice")
+        } else {
+            kept.push(member.clone());
+            continue;
+        };
+        fields.found().warning(Some(*at), Invalid::new(message, "remove it from `members`"));
+    }
+    kept
 }

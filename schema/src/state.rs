@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::domain::Domain;
 use crate::finding::Finding;
-use crate::name::{Fqdn, ServerId, UserName};
+use crate::name::{Fqdn, ServerId, ServerName, UserName};
+pub use crate::parse::Parsed;
 use crate::platform::Platform;
+use crate::resolve::Files;
 use crate::server::Server;
-use crate::user::User;
+use crate::user::{Quota, User};
 
 /// A state repo in which every reference resolves.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,26 +23,23 @@ pub struct State {
     pub servers: BTreeMap<ServerId, Arc<Server>>,
     /// The domains.
     pub domains: BTreeMap<Fqdn, Arc<Domain>>,
-}
-
-/// One file, parsed on its own: what it says, or what is wrong with it. Cheap to keep, so that an unchanged file is
-/// never parsed twice.
-#[derive(Debug, Clone)]
-pub struct Parsed {
-    findings: Vec<Finding>,
-}
-
-impl Parsed {
-    /// Parses the file at `path` (relative to the repo's root, with `/`). Never fails: mistakes become findings.
-    pub fn parse(path: &str, text: &str) -> Self {
-        let _ = (path, text);
-        Self { findings: Vec::new() }
-    }
+    /// What is accepted and should be looked at, sorted by place.
+    pub warnings: Vec<Finding>,
 }
 
 impl State {
     /// Resolves files against each other. `Err` holds every finding, sorted by place.
     pub fn assemble<'a>(files: impl IntoIterator<Item = &'a Parsed>) -> Result<Self, Vec<Finding>> {
-        Err(files.into_iter().flat_map(|file| file.findings.clone()).collect())
+        Files::of(files).resolve()
+    }
+
+    /// The server of that name. Looks at every server: for one question, not for a loop.
+    pub fn server(&self, name: &ServerName) -> Option<&Arc<Server>> {
+        self.servers.values().find(|server| server.name == *name)
+    }
+
+    /// What a member may use.
+    pub fn quota(&self, user: &User) -> Quota {
+        user.quota.over(&self.platform.quota)
     }
 }

@@ -1,25 +1,37 @@
 //! `users/<user>.toml`: a member.
 
+use email_address::{EmailAddress, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::name::UserName;
+use crate::fields::{At, Fields};
+use crate::finding::shown;
+use crate::name::{Invalid, UserName};
+use crate::password::PasswordHash;
 use crate::quantity::{Bytes, Cpus};
+pub use crate::ssh_key::SshKey;
+use crate::value::choice_values;
 
 /// A member.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct User {
     /// From the file's name.
+    #[schemars(skip)]
     pub name: UserName,
     /// What the member may do.
+    #[schemars(default)]
     pub role: Role,
     /// Where to reach the member.
+    #[schemars(email)]
     pub email: Option<String>,
     /// A bcrypt (`$2b$…`) or argon2id hash in its usual text form.
+    #[schemars(regex(pattern = r"^\$(2[aby]|argon2id)\$"))]
     pub password_hash: Option<String>,
     /// OpenSSH public keys.
+    #[schemars(default)]
     pub ssh_keys: Vec<SshKey>,
     /// The member's own quota, the platform's where the file doesn't say.
+    #[schemars(default)]
     pub quota: QuotaOverride,
 }
 
@@ -34,20 +46,9 @@ pub enum Role {
     User,
 }
 
-/// An OpenSSH public key (RFC 4253, section 6.6, in the one-line form of `authorized_keys`).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
-pub struct SshKey(pub(crate) String);
-
-impl SshKey {
-    /// The key in its one-line form.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// What a member may use, all servers taken together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct Quota {
     /// Number of servers.
     pub servers: u32,
@@ -64,7 +65,8 @@ pub struct Quota {
 }
 
 /// A quota in which every part may be left to the platform's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
 pub struct QuotaOverride {
     /// Number of servers.
     pub servers: Option<u32>,
@@ -91,5 +93,58 @@ impl QuotaOverride {
             domains: self.domains.unwrap_or(platform.domains),
             custom_domains: self.custom_domains.unwrap_or(platform.custom_domains),
         }
+    }
+}
+
+/// What is known of a user's file, even when it is refused: enough for other files to be judged.
+#[derive(Debug, Clone)]
+pub(crate) struct UserFile {
+    pub(crate) name: UserName,
+    pub(crate) keys: Vec<At<SshKey>>,
+}
+
+choice_values! {
+    Role: "\"admin\" or \"user\"",
+}
+
+impl UserFile {
+    pub(crate) fn read(name: UserName, fields: &mut Fields<'_, '_>) -> (Self, User) {
+        let user = User {
+            name: name.clone(),
+            role: fields.value("role").unwrap_or_default(),
+            email: fields.optional_if("email", |email: &String| check_email(email)).map(|found| found.value),
+            password_hash: fields.value("password_hash").map(|PasswordHash(hash)| hash),
+            ssh_keys: Vec::new(),
+            quota: QuotaOverride::default(),
+        };
+        let keys: Vec<At<SshKey>> = fields.list("ssh_keys").unwrap_or_default();
+        let ssh_keys = keys.iter().map(|key| key.value.clone()).collect();
+        let quota = fields.table("quota", "`[quota]`", QuotaOverride::read);
+        (Self { name, keys }, User { ssh_keys, quota, ..user })
+    }
+}
+
+impl QuotaOverride {
+    pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
+            servers: fields.value("servers"),
+            cpus: fields.value("cpus"),
+            memory: fields.optional_if("memory", Bytes::suits_quota).map(|found| found.value),
+            disk: fields.optional_if("disk", Bytes::suits_quota).map(|found| found.value),
+            domains: fields.value("domains"),
+            custom_domains: fields.value("custom_domains"),
+        }
+    }
+}
+
+/// Refuses what no mail can be sent to: a bare address with a full domain is meant.
+pub(crate) fn check_email(email: &str) -> Result<(), Invalid> {
+    let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
+    match EmailAddress::parse_with_options(email, options) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Invalid::new(
+            format!("`{}` is not an e-mail address", shown(email)),
+            "write it as `ann@example.org`",
+        )),
     }
 }

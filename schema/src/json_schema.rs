@@ -1,0 +1,115 @@
+//! JSON Schema (draft 2020-12) of the four kinds, for editors.
+//!
+//! Made from the types and their docstrings, so that an editor says what this crate says. It can't say what only the
+//! whole repo knows; `berth check` does.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use crate::domain::Domain;
+use crate::kind::Kind;
+use crate::name::{Fqdn, ImageRef, Prefix, ServerName, UserName};
+use crate::platform::Platform;
+use crate::quantity::{Bytes, Cpus, Span};
+use crate::server::Server;
+use crate::ssh_key::SshKey;
+use crate::user::User;
+
+/// The JSON Schema of a kind of file.
+pub fn json_schema(kind: Kind) -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+        // A file of each kind is one screen; references would only make the editor's hover worse.
+        settings.inline_subschemas = true;
+        settings.transforms.push(Box::new(RecursiveTransform(tidy)));
+    });
+    let generator = settings.into_generator();
+    let mut schema = match kind {
+        Kind::Platform => generator.into_root_schema_for::<Platform>(),
+        Kind::User => generator.into_root_schema_for::<User>(),
+        Kind::Server => generator.into_root_schema_for::<Server>(),
+        Kind::Domain => generator.into_root_schema_for::<Domain>(),
+    };
+    let title = match kind {
+        Kind::Platform => "platform.toml: the settings of the whole platform",
+        Kind::User => "users/<user>.toml: a member",
+        Kind::Server => "servers/<name>.toml: a virtual server",
+        Kind::Domain => "domains/<fqdn>.toml: a web domain",
+    };
+    schema.insert("title".to_owned(), title.into());
+    schema.to_value()
+}
+
+/// TOML has no null, so "absent" is not a type; and a table takes no other fields than those that are listed.
+fn tidy(schema: &mut Schema) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+        choices.retain(|choice| choice.get("type").is_none_or(|name| name != "null"));
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            schema.remove("anyOf");
+            for (key, value) in only {
+                // The field's own words come before its type's.
+                if schema.get(&key).is_none() {
+                    schema.insert(key, value);
+                }
+            }
+        }
+    }
+    if schema.get("default").is_some_and(|value| value.is_null() || value.is_object()) {
+        schema.remove("default");
+    }
+    if schema.get("properties").is_some() {
+        schema.insert("additionalProperties".to_owned(), false.into());
+    }
+}
+
+/// Gives types that are written as one TOML value their schema.
+macro_rules! written_as {
+    ($($type:ty: $json:tt,)*) => {$(
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($json)
+            }
+        }
+    )*};
+}
+
+/// The schema of a subnet, whose type is another crate's.
+pub(crate) struct Subnet;
+
+/// The schema of a network of either address family.
+pub(crate) struct Network;
+
+written_as! {
+    UserName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
+    ServerName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
+    Prefix: { "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$" },
+    Fqdn: {
+        "type": "string",
+        "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "maxLength": 253,
+    },
+    ImageRef: { "type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_./:@-]*[A-Za-z0-9])?$", "maxLength": 255 },
+    Cpus: { "type": "number", "minimum": 0.01, "maximum": 1024 },
+    Bytes: { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?([kKMGTP]i?)?[bB]?$", "examples": ["512 MiB", "2 GiB"] },
+    Span: { "type": "string", "pattern": "^([0-9]+ ?[a-zA-Z]+ ?)+$", "examples": ["30d", "12h"] },
+    SshKey: { "type": "string", "pattern": "^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ +[A-Za-z0-9+/=]+" },
+    Subnet: { "type": "string", "pattern": "^([0-9]{1,3}\\.){3}[0-9]{1,3}/[0-9]{1,2}$" },
+    Network: { "type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]{1,3}$" },
+}

@@ -1,0 +1,271 @@
+//! Files against each other: references, uniqueness and addresses.
+//!
+//! Owns what no file can know on its own. Files that are refused for themselves still take part with what is known of
+//! them, so that one mistake doesn't show up as ten, and all mistakes show up at once. Sums are in [`crate::usage`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::domain::{Domain, DomainFile};
+use crate::finding::{Finding, Severity};
+use crate::name::{Fqdn, Invalid, ServerId, UserName};
+use crate::parse::{Content, Parsed};
+use crate::platform::Platform;
+use crate::server::{Server, ServerFile};
+use crate::state::State;
+use crate::suggest;
+use crate::user::{User, UserFile};
+
+/// A file of a kind, and the valid thing in it.
+pub(crate) struct Entry<'a, F, T> {
+    pub(crate) parsed: &'a Parsed,
+    pub(crate) file: &'a F,
+    pub(crate) value: Option<&'a Arc<T>>,
+}
+
+/// All files of a state repo, by kind.
+#[derive(Default)]
+pub(crate) struct Files<'a> {
+    platform: Option<(&'a Parsed, Option<&'a Arc<Platform>>)>,
+    pub(crate) users: Vec<Entry<'a, UserFile, User>>,
+    pub(crate) servers: Vec<Entry<'a, ServerFile, Server>>,
+    pub(crate) domains: Vec<Entry<'a, DomainFile, Domain>>,
+    /// Where each name is found in the lists above.
+    pub(crate) users_by_name: HashMap<&'a str, usize>,
+    pub(crate) servers_by_name: HashMap<&'a str, usize>,
+    findings: Vec<Finding>,
+    /// Looking for a near name among thousands takes time; past this many, findings do without.
+    suggestions_left: u32,
+}
+
+impl<'a> Files<'a> {
+    pub(crate) fn of(files: impl IntoIterator<Item = &'a Parsed>) -> Self {
+        let mut all = Self { suggestions_left: 50, ..Self::default() };
+        for parsed in files {
+            all.findings.extend_from_slice(parsed.findings());
+            match &parsed.content {
+                Content::Other => {}
+                Content::Platform(value) => all.platform = Some((parsed, value.as_ref())),
+                Content::User(file, value) => {
+                    all.users.push(Entry { parsed, file, value: value.as_ref() });
+                }
+                Content::Server(file, value) => {
+                    all.servers.push(Entry { parsed, file, value: value.as_ref() });
+                }
+                Content::Domain(file, value) => {
+                    all.domains.push(Entry { parsed, file, value: value.as_ref() });
+                }
+            }
+        }
+        // The order in which files come may not decide which of two is the offender. They come from a tree, sorted,
+        // and sorting what is sorted costs one look at each.
+        all.users.sort_by_key(|entry| entry.parsed.path());
+        all.servers.sort_by_key(|entry| entry.parsed.path());
+        all.domains.sort_by_key(|entry| entry.parsed.path());
+        all.users_by_name = by_name(&all.users, |file| file.name.as_str());
+        all.servers_by_name = by_name(&all.servers, |file| file.name.as_str());
+        all
+    }
+
+    pub(crate) fn resolve(mut self) -> Result<State, Vec<Finding>> {
+        self.check_ids();
+        self.check_keys();
+        self.check_people();
+        self.check_targets();
+        let platform = match self.platform {
+            None => {
+                self.findings.push(missing_platform());
+                None
+            }
+            Some((_, None)) => None,
+            Some((_, Some(platform))) => {
+                self.check_addresses(platform);
+                self.check_names(platform);
+                self.check_usage(platform);
+                Some(platform)
+            }
+        };
+        self.findings.sort();
+        self.findings.dedup();
+        let refused = self.findings.iter().any(|finding| finding.severity == Severity::Error);
+        match platform {
+            Some(platform) if !refused => Ok(State {
+                platform: Arc::clone(platform),
+                users: collect(&self.users, |user| user.name.clone()),
+                servers: collect(&self.servers, |server| server.id),
+                domains: collect(&self.domains, |domain| domain.fqdn.clone()),
+                warnings: self.findings,
+            }),
+            _ => Err(self.findings),
+        }
+    }
+
+    /// Records an error at a byte offset of a file.
+    pub(crate) fn error(&mut self, parsed: &Parsed, at: usize, message: String, hint: impl Into<String>) {
+        let path = Arc::clone(parsed.shared_path());
+        let invalid = Invalid::new(message, hint);
+        self.findings.push(Finding::new(Severity::Error, path, parsed.position(at), invalid));
+    }
+
+    pub(crate) fn user(&self, name: &UserName) -> Option<&'a Arc<User>> {
+        self.users_by_name.get(name.as_str()).and_then(|index| self.users[*index].value)
+    }
+
+    fn check_ids(&mut self) {
+        let mut holders: HashMap<ServerId, usize> = HashMap::with_capacity(self.servers.len());
+        let mut clashes = Vec::new();
+        for (index, server) in self.servers.iter().enumerate() {
+            let Some(id) = server.file.id else { continue };
+            if let Some(holder) = holders.insert(id.value, index) {
+                // The first in the order of paths keeps it.
+                holders.insert(id.value, holder);
+                clashes.push((index, holder, id));
+            }
+        }
+        let highest = holders.keys().map(|id| id.get()).max().unwrap_or(0);
+        for (index, holder, id) in clashes {
+            let holder = self.servers[holder].parsed;
+            let place = holder_place(holder, self.servers_id_at(holder));
+            let message = format!("id {} is taken by {place}", id.value);
+            let hint = format!(
+                "an id is for ever: give the newer server another, such as {}",
+                highest.saturating_add(1)
+            );
+            self.error(self.servers[index].parsed, id.at, message, hint);
+        }
+    }
+
+    fn servers_id_at(&self, parsed: &Parsed) -> Option<usize> {
+        match &parsed.content {
+            Content::Server(file, _) => file.id.map(|id| id.at),
+            _ => None,
+        }
+    }
+
+    fn check_keys(&mut self) {
+        let mut holders: HashMap<&str, (usize, usize)> = HashMap::with_capacity(self.users.len());
+        let mut clashes = Vec::new();
+        for (index, user) in self.users.iter().enumerate() {
+            for key in &user.file.keys {
+                if let Some(holder) = holders.insert(key.value.key_data(), (index, key.at)) {
+                    holders.insert(key.value.key_data(), holder);
+                    clashes.push((index, key.at, holder));
+                }
+            }
+        }
+        for (index, at, (holder, holder_at)) in clashes {
+            let place = holder_place(self.users[holder].parsed, Some(holder_at));
+            let (message, hint) = if holder == index {
+                (format!("this SSH key is listed twice, first at {place}"), "remove one of the two")
+            } else {
+                let message = format!("this SSH key is `{}`'s, at {place}", self.users[holder].file.name);
+                (message, "a key logs in one person: remove it from one of the two files")
+            };
+            self.error(self.users[index].parsed, at, message, hint);
+        }
+    }
+
+    fn check_people(&mut self) {
+        let mut unknown = Vec::new();
+        for server in &self.servers {
+            let named = server.file.owner.iter().map(|owner| (owner, "the owner"));
+            let named = named.chain(server.file.members.iter().map(|member| (member, "a member")));
+            for (person, role) in named {
+                if !self.users_by_name.contains_key(person.value.as_str()) {
+                    unknown.push((server.parsed, person, role));
+                }
+            }
+        }
+        for (parsed, person, role) in unknown {
+            let name = person.value.as_str();
+            let otherwise = format!("add `users/{name}.toml`, or name somebody who has a file there");
+            let hint = self.suggest(name, |files| &files.users_by_name, otherwise);
+            self.error(parsed, person.at, format!("there is no user `{name}`, who is named as {role}"), hint);
+        }
+    }
+
+    fn check_targets(&mut self) {
+        let mut unknown = Vec::new();
+        for domain in &self.domains {
+            if let Some(server) = &domain.file.server
+                && !self.servers_by_name.contains_key(server.value.as_str())
+            {
+                unknown.push((domain.parsed, server));
+            }
+        }
+        for (parsed, server) in unknown {
+            let name = server.value.as_str();
+            let otherwise = format!("add `servers/{name}.toml`, or name a server that has a file there");
+            let hint = self.suggest(name, |files| &files.servers_by_name, otherwise);
+            self.error(parsed, server.at, format!("there is no server `{name}`"), hint);
+        }
+    }
+
+    fn suggest(
+        &mut self,
+        name: &str,
+        known: impl Fn(&Self) -> &HashMap<&'a str, usize>,
+        otherwise: String,
+    ) -> String {
+        match self.suggestions_left.checked_sub(1) {
+            Some(left) => {
+                self.suggestions_left = left;
+                suggest::hint(name, known(self).keys().copied(), otherwise)
+            }
+            None => otherwise,
+        }
+    }
+
+    fn check_addresses(&mut self, platform: &Platform) {
+        let networks = &platform.networks;
+        let without = self.servers.iter().filter_map(|server| {
+            let id = server.file.id?;
+            networks.address(id.value).is_none().then_some((server.parsed, id))
+        });
+        for (parsed, id) in without.collect::<Vec<_>>() {
+            let message = format!("id {} has no address in {}", id.value, networks.users);
+            let widen = networks.users_with_room_for(id.value);
+            let widen =
+                widen.map(|subnet| format!(", or widen `networks.users` in platform.toml to \"{subnet}\""));
+            let hint = format!("use an id up to {}{}", networks.capacity(), widen.unwrap_or_default());
+            self.error(parsed, id.at, message, hint);
+        }
+    }
+
+    /// The server that a domain leads to, if it is known whole.
+    pub(crate) fn target(&self, domain: &DomainFile) -> Option<&'a Arc<Server>> {
+        let index = self.servers_by_name.get(domain.server.as_ref()?.value.as_str())?;
+        self.servers[*index].value
+    }
+}
+
+fn by_name<'a, F, T>(
+    entries: &[Entry<'a, F, T>],
+    name: impl Fn(&'a F) -> &'a str,
+) -> HashMap<&'a str, usize> {
+    entries.iter().enumerate().map(|(index, entry)| (name(entry.file), index)).collect()
+}
+
+fn collect<F, T, K: Ord>(entries: &[Entry<'_, F, T>], key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
+    entries.iter().filter_map(|entry| entry.value).map(|value| (key(value), Arc::clone(value))).collect()
+}
+
+/// `servers/shop.toml:3:6`
+pub(crate) fn holder_place(parsed: &Parsed, at: Option<usize>) -> String {
+    match at.and_then(|at| parsed.position(at)) {
+        Some(position) => format!("{}:{}:{}", parsed.path(), position.line, position.column),
+        None => parsed.path().to_owned(),
+    }
+}
+
+fn missing_platform() -> Finding {
+    let hint = "add it; all that it must say is `domain = \"hosting.example.org\"`";
+    let invalid = Invalid::new("the repository has no platform.toml", hint);
+    Finding::new(Severity::Error, "platform.toml", None, invalid)
+}
+
+/// The parent whose name a domain uses without leave, if any: see [`Files::check_names`].
+pub(crate) fn label_below<'n>(fqdn: &'n Fqdn, platform: &Fqdn) -> Option<&'n str> {
+    let below = fqdn.base().strip_suffix(platform.as_str())?.strip_suffix('.')?;
+    below.rsplit('.').next()
+}

@@ -1,0 +1,121 @@
+//! SSH public keys: what a member logs in with.
+//!
+//! Owns the rules for keys. Refuses private keys, weak keys and keys with options: an option such as `command=` or
+//! `permitopen=` would promise a limit that the platform doesn't keep.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Serialize;
+use ssh_key::{Algorithm, PublicKey};
+
+use crate::finding::shown;
+use crate::name::Invalid;
+use crate::value::text_values;
+
+/// An OpenSSH public key (RFC 4253, section 6.6, in the one-line form of `authorized_keys`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SshKey(Arc<str>);
+
+/// The fewest bits of an RSA key (NIST SP 800-131A).
+const RSA_BITS_MIN: usize = 2048;
+
+const FORM: &str = "write the line of the `.pub` file, such as \"ssh-ed25519 AAAA… ann@laptop\"";
+
+impl SshKey {
+    /// The key in its one-line form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Algorithm and key without the comment: equal for equal keys.
+    pub fn key_data(&self) -> &str {
+        self.0.match_indices(' ').nth(1).map_or(&self.0, |(end, _)| &self.0[..end])
+    }
+}
+
+impl FromStr for SshKey {
+    type Err = Invalid;
+
+    fn from_str(value: &str) -> Result<Self, Invalid> {
+        if is_private(value) {
+            return Err(Invalid::new(
+                "this is a private key, and everybody who can read the repository has it now",
+                "treat the key as compromised: delete it, make a new one with `ssh-keygen`, and write the line of the new \
+                 `.pub` file here",
+            ));
+        }
+        let key = PublicKey::from_openssh(value.trim()).map_err(|_| not_a_key(value.trim()))?;
+        // The crate takes whatever follows as a comment.
+        if key.comment().contains(|c: char| c.is_control()) {
+            return Err(Invalid::new("the key's comment has control characters in it", FORM));
+        }
+        check_strength(&key)?;
+        let line = key.to_openssh().map_err(|_| not_a_key(value))?;
+        Ok(Self(line.into()))
+    }
+}
+
+impl fmt::Display for SshKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// OpenSSH, PEM and PuTTY files, and the bare Base64 of an OpenSSH one ("openssh-key-v1").
+fn is_private(value: &str) -> bool {
+    ["PRIVATE KEY", "PuTTY-User-Key-File", "Private-Lines:", "b3BlbnNzaC1rZXktdjE"]
+        .iter()
+        .any(|mark| value.contains(mark))
+}
+
+fn not_a_key(value: &str) -> Invalid {
+    let words: Vec<&str> = value.split_whitespace().collect();
+    let algorithm = words.iter().position(|word| word.parse::<Algorithm>().is_ok_and(|found| known(&found)));
+    match algorithm {
+        Some(1..) => Invalid::new(
+            "this key has options before it, which the platform doesn't keep",
+            "remove what stands before the algorithm's name",
+        ),
+        Some(_) => Invalid::new(
+            format!("this `{}` key is damaged", shown(words.first().unwrap_or(&""))),
+            "copy the whole line of the `.pub` file again",
+        ),
+        None => Invalid::new("this is not an SSH public key", FORM),
+    }
+}
+
+fn known(algorithm: &Algorithm) -> bool {
+    !matches!(algorithm, Algorithm::Other(_))
+}
+
+fn check_strength(key: &PublicKey) -> Result<(), Invalid> {
+    let replace = "make a new one with `ssh-keygen -t ed25519`";
+    match key.key_data() {
+        data if data.is_dsa() => Err(Invalid::new("DSA keys are broken; no server accepts them", replace)),
+        data if !known(&data.algorithm()) => Err(Invalid::new(
+            format!("`{}` keys are not supported", shown(data.algorithm().as_str())),
+            replace,
+        )),
+        data => match data.rsa().map(|rsa| bits(rsa.n.as_positive_bytes().unwrap_or_default())) {
+            Some(bits) if bits < RSA_BITS_MIN => Err(Invalid::new(
+                format!("an RSA key of {bits} bits is too short"),
+                format!("{replace}, or an RSA key of at least {RSA_BITS_MIN} bits"),
+            )),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// The number of bits of a big-endian number.
+fn bits(bytes: &[u8]) -> usize {
+    let significant = bytes.iter().skip_while(|byte| **byte == 0);
+    let leading = significant.clone().next().map_or(0, |first| first.leading_zeros() as usize);
+    significant.count() * 8 - leading
+}
+
+text_values! {
+    SshKey: "the line of a `.pub` file in quotes, such as \"ssh-ed25519 AAAA… ann@laptop\"" SECRET,
+}

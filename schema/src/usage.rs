@@ -1,0 +1,234 @@
+//! What members use against what they may use: names, and sums over all their servers.
+//!
+//! Stopped servers count like running ones: starting a server never fails for want of quota.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::DomainFile;
+use crate::name::Fqdn;
+use crate::parse::Parsed;
+use crate::platform::Platform;
+use crate::quantity::{Bytes, Cpus};
+use crate::resolve::{Entry, Files, label_below};
+use crate::server::Server;
+use crate::user::{Quota, User};
+
+/// What a member's servers and domains use together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    servers: u32,
+    nano_cpus: u64,
+    memory: u64,
+    disk: u64,
+    domains: u32,
+}
+
+/// One limit: how to say it, and which part of a usage it is about.
+struct Limit {
+    field: &'static str,
+    used: fn(&Usage) -> u64,
+    allowed: fn(&Quota) -> u64,
+    shown: fn(u64) -> String,
+}
+
+const SERVER_LIMITS: [Limit; 4] = [
+    Limit {
+        field: "servers",
+        used: |usage| usage.servers.into(),
+        allowed: |quota| quota.servers.into(),
+        shown: |servers| counted(servers, "server"),
+    },
+    Limit {
+        field: "cpus",
+        used: |usage| usage.nano_cpus,
+        allowed: |quota| quota.cpus.nanos(),
+        shown: |nanos| format!("{} cpus", Cpus::from_nanos(nanos)),
+    },
+    Limit {
+        field: "memory",
+        used: |usage| usage.memory,
+        allowed: |quota| quota.memory.get(),
+        shown: |bytes| format!("{} of memory", Bytes::new(bytes)),
+    },
+    Limit {
+        field: "disk",
+        used: |usage| usage.disk,
+        allowed: |quota| quota.disk.get(),
+        shown: |bytes| format!("{} of disk", Bytes::new(bytes)),
+    },
+];
+
+const DOMAIN_LIMIT: Limit = Limit {
+    field: "domains",
+    used: |usage| usage.domains.into(),
+    allowed: |quota| quota.domains.into(),
+    shown: |domains| counted(domains, "domain"),
+};
+
+impl Usage {
+    fn add(&mut self, server: &Server, platform: &Platform) {
+        let limits = server.limits(&platform.defaults);
+        self.servers = self.servers.saturating_add(1);
+        self.nano_cpus = self.nano_cpus.saturating_add(limits.nano_cpus);
+        self.memory = self.memory.saturating_add(limits.memory);
+        self.disk = self.disk.saturating_add(server.disk(&platform.defaults).get());
+    }
+}
+
+impl Limit {
+    fn is_over(&self, usage: &Usage, quota: &Quota) -> bool {
+        (self.used)(usage) > (self.allowed)(quota)
+    }
+
+    /// The message for a total that is over.
+    fn message(&self, user: &User, total: &Usage, quota: &Quota) -> String {
+        let (used, allowed) = ((self.shown)((self.used)(total)), (self.shown)((self.allowed)(quota)));
+        format!("`{}` has {used} in all, and may have {allowed}", user.name)
+    }
+
+    fn hint(&self, user: &User) -> String {
+        format!("take some away, or let an admin raise `quota.{}` in users/{}.toml", self.field, user.name)
+    }
+}
+
+impl<'a> Files<'a> {
+    /// Sums per member. The finding stands at the first thing, in the order of ids or names, that goes over.
+    pub(crate) fn check_usage(&mut self, platform: &Platform) {
+        let mut totals: HashMap<&str, Usage> = HashMap::with_capacity(self.users_by_name.len());
+        for server in self.servers.iter().filter_map(|entry| entry.value) {
+            totals.entry(server.owner.as_str()).or_default().add(server, platform);
+        }
+        for domain in &self.domains {
+            if let Some(server) = self.target(domain.file) {
+                totals.entry(server.owner.as_str()).or_default().domains += 1;
+            }
+        }
+        for (owner, total) in totals {
+            let Some(index) = self.users_by_name.get(owner) else { continue };
+            let Some(user) = self.users[*index].value else { continue };
+            let quota = user.quota.over(&platform.quota);
+            for limit in SERVER_LIMITS.iter().filter(|limit| limit.is_over(&total, &quota)) {
+                if let Some((parsed, at)) = self.server_that_goes_over(user, &quota, limit, platform) {
+                    self.error(parsed, at, limit.message(user, &total, &quota), limit.hint(user));
+                }
+            }
+            if DOMAIN_LIMIT.is_over(&total, &quota)
+                && let Some((parsed, at)) = self.domain_that_goes_over(user, &quota)
+            {
+                self.error(parsed, at, DOMAIN_LIMIT.message(user, &total, &quota), DOMAIN_LIMIT.hint(user));
+            }
+        }
+    }
+
+    fn server_that_goes_over(
+        &self,
+        user: &User,
+        quota: &Quota,
+        limit: &Limit,
+        platform: &Platform,
+    ) -> Option<(&'a Parsed, usize)> {
+        let own = self.servers.iter().filter_map(|entry| Some((entry, entry.value?)));
+        let mut own: Vec<_> = own.filter(|(_, server)| server.owner == user.name).collect();
+        own.sort_by_key(|(_, server)| server.id);
+        let mut usage = Usage::default();
+        let (entry, _) = own.into_iter().find(|(_, server)| {
+            usage.add(server, platform);
+            limit.is_over(&usage, quota)
+        })?;
+        let field = match limit.field {
+            "cpus" => entry.file.cpus,
+            "memory" => entry.file.memory,
+            "disk" => entry.file.disk,
+            _ => None,
+        };
+        // A server that leaves the amount to the default is named at its owner.
+        field.or(entry.file.owner.as_ref().map(|owner| owner.at)).map(|at| (entry.parsed, at))
+    }
+
+    fn domain_that_goes_over(&self, user: &User, quota: &Quota) -> Option<(&'a Parsed, usize)> {
+        let own = |entry: &&Entry<'a, DomainFile, _>| {
+            self.target(entry.file).is_some_and(|server| server.owner == user.name)
+        };
+        let entry = self.domains.iter().filter(own).nth(quota.domains as usize)?;
+        entry.file.server.as_ref().map(|server| (entry.parsed, server.at))
+    }
+
+    /// Below the platform's domain, a free label is anybody's, but not the reserved ones, the domain itself, or what
+    /// lies below somebody else's name. Elsewhere the member needs leave for names of their own.
+    pub(crate) fn check_names(&mut self, platform: &Platform) {
+        let labels = self.label_owners(platform);
+        let mut refused = Vec::new();
+        for domain in &self.domains {
+            let Some(target) = &domain.file.server else { continue };
+            let refusal = match label_below(&domain.file.fqdn, &platform.domain) {
+                Some(label) => self.refuse_label(domain.file, label, platform, &labels),
+                None => self.refuse_outside(domain.file, platform),
+            };
+            refused.extend(refusal.map(|refusal| (domain.parsed, target.at, refusal)));
+        }
+        for (parsed, at, (message, hint)) in refused {
+            self.error(parsed, at, message, hint);
+        }
+    }
+
+    /// Who has each label below the platform's domain: the owner of the shortest name with it.
+    fn label_owners(&self, platform: &Platform) -> HashMap<&'a str, (&'a Fqdn, &'a Arc<Server>)> {
+        let mut owners: HashMap<&str, (&Fqdn, &Arc<Server>)> = HashMap::with_capacity(self.domains.len());
+        for domain in &self.domains {
+            let fqdn = &domain.file.fqdn;
+            let (Some(label), Some(server)) = (label_below(fqdn, &platform.domain), self.target(domain.file))
+            else {
+                continue;
+            };
+            let rank = |fqdn: &Fqdn| (fqdn.base().len(), fqdn.is_wildcard());
+            let holder = owners.entry(label).or_insert((fqdn, server));
+            if rank(fqdn) < rank(holder.0) {
+                *holder = (fqdn, server);
+            }
+        }
+        owners
+    }
+
+    fn refuse_label(
+        &self,
+        domain: &DomainFile,
+        label: &str,
+        platform: &Platform,
+        labels: &HashMap<&str, (&Fqdn, &Arc<Server>)>,
+    ) -> Option<(String, String)> {
+        let fqdn = &domain.fqdn;
+        if platform.access.is_reserved(label) {
+            let message = format!("`{fqdn}` is reserved for the platform");
+            return Some((
+                message,
+                "choose another name; `access.reserved` in platform.toml lists these".to_owned(),
+            ));
+        }
+        let owner = &self.target(domain)?.owner;
+        let (holder, server) = labels.get(label)?;
+        (server.owner != *owner).then(|| {
+            let message = format!("`{fqdn}` is below `{holder}`, which is `{}`'s", server.owner);
+            (message, format!("choose a name that isn't below it, or a server of `{}`'s", server.owner))
+        })
+    }
+
+    fn refuse_outside(&self, domain: &DomainFile, platform: &Platform) -> Option<(String, String)> {
+        let (fqdn, own) = (&domain.fqdn, &platform.domain);
+        if fqdn.base() == own.as_str() {
+            let message = format!("`{fqdn}` is the platform's own");
+            return Some((message, format!("choose a name below it, such as `shop.{own}`")));
+        }
+        let owner = &self.target(domain)?.owner;
+        let quota = self.user(owner)?.quota.over(&platform.quota);
+        (!quota.custom_domains).then(|| {
+            let message = format!("`{fqdn}` is outside `{own}`, and `{owner}` may not use such names");
+            let hint = format!("choose a name below `{own}`, or let an admin set `quota.custom_domains` in users/{owner}.toml");
+            (message, hint)
+        })
+    }
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
