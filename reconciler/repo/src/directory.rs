@@ -19,10 +19,9 @@ pub fn load_directory(path: &Path) -> Result<Loaded, Error> {
     }
     let mut walk = Walk::default();
     walk.folder(path, "", 0)?;
-    let Walk { parsed, refused, texts } = walk;
-    let count = parsed.len();
+    let Walk { parsed, refused, texts, read } = walk;
     let parsed = parsed.iter().map(Arc::as_ref).collect();
-    Loaded::assemble(parsed, refused, count, |path| Ok(texts.get(path).cloned()))
+    Loaded::assemble(parsed, refused, read, |path| Ok(texts.get(path).cloned()))
 }
 
 #[derive(Default)]
@@ -30,6 +29,7 @@ struct Walk {
     parsed: Vec<Arc<Parsed>>,
     refused: Vec<Finding>,
     texts: HashMap<String, Arc<str>>,
+    read: usize,
 }
 
 impl Walk {
@@ -67,6 +67,7 @@ impl Walk {
     }
 
     fn file(&mut self, on_disk: &Path, path: String) -> Result<(), Error> {
+        self.read += 1;
         let unreadable = |source: io::Error| Error::ReadFile { path: path.clone(), source: Box::new(source) };
         let file = File::open(on_disk).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();

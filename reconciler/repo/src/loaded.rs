@@ -13,7 +13,7 @@ pub struct Loaded {
     /// What deserves a look although the state holds, sorted by place. Empty when `state` is an error, which then holds
     /// these too.
     pub warnings: Vec<Finding>,
-    /// Files that had to be read and parsed, because they were new or changed since the load before.
+    /// Files that had to be read, because they were new or changed since the load before.
     pub parsed_again: usize,
     /// Files of state, parsed or refused.
     pub files: usize,

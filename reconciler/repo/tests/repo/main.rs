@@ -1,0 +1,18 @@
+//! The state repo against real git: every repository here is made, pushed to, packed and checked by the git program.
+
+#[cfg(test)]
+mod directory;
+#[cfg(test)]
+mod git;
+#[cfg(test)]
+mod measure;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod race;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod refusing;
+#[cfg(test)]
+mod writing;

@@ -1,0 +1,63 @@
+//! Times, printed. Run with `cargo test --release -p berth-repo -- --ignored --nocapture measure`.
+#![allow(clippy::print_stderr)] // It exists to print.
+
+use std::time::Instant;
+
+use berth_repo::Edit;
+
+use crate::git::{Git, ada, door, feed, git};
+
+fn organisation(servers: usize) -> Git {
+    let state = Git::new();
+    let mut stream = String::from(
+        "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 5\nmany\n\n",
+    );
+    let mut file = |path: String, text: String| {
+        stream += &format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
+    };
+    file("platform.toml".into(), "domain = \"example.org\"\n".into());
+    for n in 0..servers / 10 {
+        file(format!("users/u{n}.toml"), format!("role = \"user\"\nemail = \"u{n}@example.org\"\n"));
+    }
+    for id in 1..=servers {
+        let owner = id % (servers / 10);
+        let text = format!(
+            "id = {id}\nowner = \"u{owner}\"\nstate = \"running\"\ncpus = 2\nmemory = \"4GiB\"\npids = 512\n"
+        );
+        file(format!("servers/s{id}.toml"), text);
+    }
+    feed(&state.bare, &["fast-import", "--quiet"], stream.as_bytes());
+    git(&state.bare, &["gc", "--quiet"]);
+    state
+}
+
+#[test]
+#[ignore = "prints times, asserts nothing"]
+fn loads_and_commits() {
+    for servers in [1_000, 10_000, 100_000] {
+        let state = organisation(servers);
+        let start = Instant::now();
+        let mut repo = state.open();
+        let mut tip = repo.head().unwrap().unwrap();
+        let loaded = repo.load(&tip).unwrap();
+        let cold = start.elapsed();
+        drop(loaded);
+        let start = Instant::now();
+        repo.load(&tip).unwrap();
+        let same = start.elapsed();
+        let (mut commits, mut loads) = (Vec::new(), Vec::new());
+        for n in 0..5 {
+            let edits = [Edit::write("servers/s7.toml", format!("id = 7\nowner = \"u0\"\ncpus = {n}\n"))];
+            let start = Instant::now();
+            tip = repo.commit(Some(&tip), &edits, &ada(), &door(), "one").unwrap();
+            commits.push(start.elapsed());
+            let start = Instant::now();
+            let loaded = repo.load(&tip).unwrap();
+            loads.push(start.elapsed());
+            assert_eq!(loaded.parsed_again, 1);
+        }
+        eprintln!(
+            "{servers} servers: cold {cold:.1?}, nothing changed {same:.1?}, one changed {loads:.1?}, commit {commits:.1?}"
+        );
+    }
+}
