@@ -16,9 +16,9 @@ pub struct Domain {
     /// From the file's name. A wildcard's file is called `_.example.org.toml`.
     #[schemars(skip)]
     pub fqdn: Fqdn,
-    /// The server that answers.
+    /// The name of the server that answers.
     pub server: ServerName,
-    /// The port in the server. 80 unless said.
+    /// The port in the server, where its own proxy listens unless said: 80.
     #[schemars(default = "http")]
     pub port: NonZeroU16,
     /// How the name gets its certificate.
@@ -71,8 +71,8 @@ pub(crate) struct DomainFile {
 }
 
 choice_values! {
-    Tls: "\"auto\", \"internal\" or \"off\"",
-    DomainAccess: "\"public\", \"users\" or \"owner\"",
+    Tls, "a way to get a certificate": "\"auto\", \"internal\" or \"off\"",
+    DomainAccess, "an audience": "\"public\", \"users\" or \"owner\"",
 }
 
 impl Value for NonZeroU16 {

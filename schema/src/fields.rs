@@ -149,8 +149,10 @@ impl<'a, 'f> Fields<'a, 'f> {
     fn refuse_unknown(&mut self) {
         let Some(table) = self.table else { return };
         for (key, value) in table.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
-            // Nobody knows what it holds, and `password = "…"` is an easy slip.
-            self.found.hide(value.span());
+            // Nobody knows what it holds, and `password = "…"` is an easy slip. (A table's span is its header.)
+            if value.span().start >= key.span().end {
+                self.found.hide(value.span());
+            }
             let name = key.get_ref().as_ref();
             let fields = self.known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
             let hint = suggest::hint(name, self.known.iter().copied(), format!("the fields are {fields}"));

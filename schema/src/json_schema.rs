@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::domain::Domain;
 use crate::kind::Kind;
-use crate::name::{Fqdn, ImageRef, Prefix, ServerName, UserName};
+use crate::name::{Fqdn, ImageRef, Label, Prefix, ServerName, UserName};
 use crate::platform::Platform;
 use crate::quantity::{Bytes, Cpus, Span};
 use crate::server::Server;
@@ -21,7 +21,7 @@ use crate::user::User;
 
 /// The JSON Schema of a kind of file.
 pub fn json_schema(kind: Kind) -> Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
         // A file of each kind is one screen; references would only make the editor's hover worse.
         settings.inline_subschemas = true;
         settings.transforms.push(Box::new(RecursiveTransform(tidy)));
@@ -68,6 +68,18 @@ fn tidy(schema: &mut Schema) {
     if schema.get("default").is_some_and(|value| value.is_null() || value.is_object()) {
         schema.remove("default");
     }
+    // Docstrings break their lines where the source does.
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
+    // Rust's own number formats say nothing that `minimum` and `maximum` don't.
+    if schema
+        .get("format")
+        .and_then(Value::as_str)
+        .is_some_and(|name| name.contains("int") || name == "double")
+    {
+        schema.remove("format");
+    }
     if schema.get("properties").is_some() {
         schema.insert("additionalProperties".to_owned(), false.into());
     }
@@ -99,6 +111,7 @@ pub(crate) struct Network;
 written_as! {
     UserName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
     ServerName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
+    Label: { "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" },
     Prefix: { "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$" },
     Fqdn: {
         "type": "string",
@@ -107,7 +120,7 @@ written_as! {
     },
     ImageRef: { "type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_./:@-]*[A-Za-z0-9])?$", "maxLength": 255 },
     Cpus: { "type": "number", "minimum": 0.01, "maximum": 1024 },
-    Bytes: { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?([kKMGTP]i?)?[bB]?$", "examples": ["512 MiB", "2 GiB"] },
+    Bytes: { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? *([kKMGTP]i?[bB]?|[bB])$", "examples": ["512 MiB", "2 GiB"] },
     Span: { "type": "string", "pattern": "^([0-9]+ ?[a-zA-Z]+ ?)+$", "examples": ["30d", "12h"] },
     SshKey: { "type": "string", "pattern": "^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ +[A-Za-z0-9+/=]+" },
     Subnet: { "type": "string", "pattern": "^([0-9]{1,3}\\.){3}[0-9]{1,3}/[0-9]{1,2}$" },

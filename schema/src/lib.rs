@@ -14,6 +14,7 @@ mod parse;
 mod password;
 pub mod platform;
 pub mod quantity;
+pub mod report;
 mod resolve;
 pub mod server;
 mod ssh_key;

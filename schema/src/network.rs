@@ -17,16 +17,17 @@ use crate::value::Value;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Networks {
-    /// `filtered-users`: one address per server, from `.16` on; below are the platform's own.
+    /// `filtered-users`: one address per server, from `.16` on; those below are the platform's own. A /24 has room for
+    /// the ids 1 to 239.
     #[schemars(with = "Subnet")]
     pub users: Ipv4Net,
-    /// `external`: the uplink.
+    /// `external`: the uplink to the internet.
     #[schemars(with = "Subnet")]
     pub external: Ipv4Net,
-    /// `isolated-control-panel`.
+    /// `isolated-control-panel`: the panel's own network.
     #[schemars(with = "Subnet")]
     pub control_panel: Ipv4Net,
-    /// `isolated-control-docker`.
+    /// `isolated-control-docker`: the reconciler's way to Docker.
     #[schemars(with = "Subnet")]
     pub control_docker: Ipv4Net,
 }

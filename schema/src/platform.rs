@@ -22,9 +22,11 @@ use crate::value::{Value, choice_values};
 /// The settings of the whole platform.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Platform {
-    /// The name under which members reach the platform; their subdomains lie below it.
+    /// The name under which members reach the platform. Every member may use names below it, such as
+    /// `shop.<domain>`.
     pub domain: Fqdn,
-    /// Names every object that the platform makes; two platforms on one host differ in it.
+    /// Begins the name of every container, network and volume that the platform makes, at most 12 characters. Two
+    /// platforms on one host differ in it, and never touch each other's objects. It can't change later.
     #[schemars(default)]
     pub prefix: Prefix,
     /// How a server is kept from the host.
@@ -33,10 +35,10 @@ pub struct Platform {
     /// Where certificates come from.
     #[schemars(default)]
     pub acme: Acme,
-    /// The subnets.
+    /// The platform's subnets.
     #[schemars(default)]
     pub networks: Networks,
-    /// The images.
+    /// The images that containers are made of.
     #[schemars(default)]
     pub images: Images,
     /// Who may reach what.
@@ -73,10 +75,10 @@ pub enum Isolation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Acme {
-    /// The contact that the CA is given.
+    /// The contact that the CA is given, so that it can warn of trouble. None unless said.
     #[schemars(email)]
     pub email: Option<String>,
-    /// The CA's directory URL.
+    /// The URL of the CA's directory. Let's Encrypt unless said; its staging directory is the one to try things with.
     #[schemars(regex(pattern = "^https://"))]
     pub directory: String,
 }
@@ -85,7 +87,7 @@ pub struct Acme {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Images {
-    /// A server that doesn't name one gets this when it is created, and keeps it.
+    /// A server whose file names none gets this one when it is created, and keeps it.
     pub server: ImageRef,
     /// The holder of the user plane's network namespace.
     pub holder: ImageRef,
@@ -95,10 +97,11 @@ pub struct Images {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Access {
-    /// Networks that may open the panel; empty means everybody.
+    /// Networks that may open the panel, such as `10.0.0.0/8`; an empty list means everybody.
     #[schemars(with = "Vec<Network>")]
     pub panel: Vec<IpNet>,
-    /// Labels below the platform's domain that no member may take.
+    /// Labels below the platform's domain that no member may take, such as `www`.
+    #[schemars(with = "Vec<Label>")]
     pub reserved: Vec<String>,
 }
 
@@ -106,14 +109,14 @@ pub struct Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Defaults {
-    /// Processor time.
+    /// Processors, such as 1 or 0.5.
     pub cpus: Cpus,
-    /// Memory.
+    /// Memory with its unit, at least 64 MiB.
     pub memory: Bytes,
-    /// Processes and threads.
+    /// Processes and threads, at least 64.
     #[schemars(range(min = 64, max = 4_194_304))]
     pub pids: NonZeroU32,
-    /// Disk.
+    /// Disk with its unit, at least 64 MiB.
     pub disk: Bytes,
 }
 
@@ -121,7 +124,8 @@ pub struct Defaults {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Retention {
-    /// A removed server's tombstone, before its data is purged.
+    /// How long the data of a removed server is kept, with its unit. Until then, putting the file back brings the
+    /// server back with its data.
     pub servers: Span,
 }
 
@@ -129,10 +133,10 @@ pub struct Retention {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct RemovalBudget {
-    /// The share of all servers, 0 to 1, rounded up.
+    /// The share of all servers, from 0 to 1, rounded up to whole servers.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub share: f64,
-    /// The number of servers.
+    /// The number of servers. With 0, nothing is ever removed.
     pub count: u32,
 }
 
@@ -206,7 +210,7 @@ impl Default for RemovalBudget {
 const DAY: u64 = 24 * 60 * 60;
 
 choice_values! {
-    Isolation: "\"userns\", \"sysbox\" or \"capabilities\"",
+    Isolation, "a kind of isolation": "\"userns\", \"sysbox\" or \"capabilities\"",
 }
 
 impl Platform {

@@ -264,7 +264,7 @@ fn missing_platform() -> Finding {
     Finding::new(Severity::Error, "platform.toml", None, invalid)
 }
 
-/// The parent whose name a domain uses without leave, if any: see [`Files::check_names`].
+/// The label directly below the platform's domain, for a name that lies below it: `shop` for `a.shop.example.org`.
 pub(crate) fn label_below<'n>(fqdn: &'n Fqdn, platform: &Fqdn) -> Option<&'n str> {
     let below = fqdn.base().strip_suffix(platform.as_str())?.strip_suffix('.')?;
     below.rsplit('.').next()

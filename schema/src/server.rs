@@ -17,26 +17,29 @@ pub struct Server {
     /// From the file's name.
     #[schemars(skip)]
     pub name: ServerName,
-    /// Unique for ever.
+    /// A whole number from 1 on that no other server has or had: it names the container, the address and the SSH login
+    /// `server<id>`.
     pub id: ServerId,
     /// The member who answers for it and whose quota it counts against.
     pub owner: UserName,
-    /// Members who may log in too.
+    /// Members who may log in too, besides the owner.
     #[schemars(default)]
     pub members: Vec<UserName>,
-    /// Whether it runs.
+    /// Whether it runs. A stopped server keeps everything.
     #[schemars(default)]
     pub state: PowerState,
-    /// Processor time; the platform's default where the file doesn't say.
+    /// Processors, such as 1 or 0.5. Like the other amounts, the platform's default where the file doesn't say. Changes
+    /// without a restart.
     pub cpus: Option<Cpus>,
-    /// Memory.
+    /// Memory with its unit, at least 64 MiB. Changes without a restart.
     pub memory: Option<Bytes>,
-    /// Processes and threads.
+    /// Processes and threads, at least 64. Changes without a restart.
     #[schemars(range(min = 64, max = 4_194_304))]
     pub pids: Option<NonZeroU32>,
-    /// Disk. Counted against the owner's quota.
+    /// Disk with its unit, at least 64 MiB. Counted against the owner's quota.
     pub disk: Option<Bytes>,
-    /// The image; the platform's at the time of creation where the file doesn't say.
+    /// The image; the platform's at the time of creation where the file doesn't say. Changing it makes the server anew:
+    /// what lies outside its volumes is lost.
     pub image: Option<ImageRef>,
 }
 
@@ -98,7 +101,7 @@ pub(crate) struct ServerFile {
 }
 
 choice_values! {
-    PowerState: "\"running\" or \"stopped\"",
+    PowerState, "a state": "\"running\" or \"stopped\"",
 }
 
 impl ServerFile {

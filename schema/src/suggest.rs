@@ -3,19 +3,21 @@
 /// Longer names than this are not slips of the pen, and comparing them would cost too much.
 const LENGTH_MAX: usize = 64;
 
-/// The nearest name, if any is near enough to be a slip of the pen: one edit in three characters.
+/// The nearest name, if any is near enough to be a slip of the pen: one edit in three characters, or the
+/// beginning of it.
 pub(crate) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let room = (unknown.len() / 3).max(1);
     if unknown.len() > LENGTH_MAX {
         return None;
     }
-    known
-        .into_iter()
-        .filter(|name| name.len().abs_diff(unknown.len()) <= room)
-        .map(|name| (strsim::osa_distance(unknown, name), name))
-        .filter(|(distance, _)| *distance <= room)
-        .min()
-        .map(|(_, name)| name)
+    let distance = |name: &'a str| {
+        // `mem` for `memory`, `password` for `password_hash`: cut short rather than mistyped.
+        let shortened = unknown.len() >= 3 && name.starts_with(unknown);
+        let near = name.len().abs_diff(unknown.len()) <= room;
+        let distance = if near { strsim::osa_distance(unknown, name) } else { usize::MAX };
+        (distance <= room || shortened).then_some((distance, name))
+    };
+    known.into_iter().filter_map(distance).min().map(|(_, name)| name)
 }
 
 /// A hint that names the nearest known name, or else says what to do.

@@ -21,16 +21,17 @@ pub struct User {
     /// What the member may do.
     #[schemars(default)]
     pub role: Role,
-    /// Where to reach the member.
+    /// Where to reach the member. None unless said.
     #[schemars(email)]
     pub email: Option<String>,
-    /// A bcrypt (`$2b$…`) or argon2id hash in its usual text form.
+    /// A bcrypt (`$2b$…`, cost 10 or more) or argon2id hash of the password that opens the panel and SSH. Without one,
+    /// only keys do. Never the password itself: everybody who can read the repository reads this.
     #[schemars(regex(pattern = r"^\$(2[aby]|argon2id)\$"))]
     pub password_hash: Option<String>,
-    /// OpenSSH public keys.
+    /// OpenSSH public keys, one line each. A key belongs to one member.
     #[schemars(default)]
     pub ssh_keys: Vec<SshKey>,
-    /// The member's own quota, the platform's where the file doesn't say.
+    /// What the member may use, all servers taken together; the platform's `[quota]` where the file doesn't say.
     #[schemars(default)]
     pub quota: QuotaOverride,
 }
@@ -50,17 +51,17 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Quota {
-    /// Number of servers.
+    /// Number of servers, running or not.
     pub servers: u32,
-    /// Processor time.
+    /// Processors of all servers together.
     pub cpus: Cpus,
-    /// Memory.
+    /// Memory of all servers together, with its unit.
     pub memory: Bytes,
-    /// Disk.
+    /// Disk of all servers together, with its unit.
     pub disk: Bytes,
-    /// Number of domains.
+    /// Number of domains of all servers together.
     pub domains: u32,
-    /// Whether names outside the platform's domain are allowed.
+    /// Whether names outside the platform's domain are allowed, such as `shop.example.com`.
     pub custom_domains: bool,
 }
 
@@ -68,17 +69,17 @@ pub struct Quota {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct QuotaOverride {
-    /// Number of servers.
+    /// Number of servers, running or not.
     pub servers: Option<u32>,
-    /// Processor time.
+    /// Processors of all servers together.
     pub cpus: Option<Cpus>,
-    /// Memory.
+    /// Memory of all servers together, with its unit.
     pub memory: Option<Bytes>,
-    /// Disk.
+    /// Disk of all servers together, with its unit.
     pub disk: Option<Bytes>,
-    /// Number of domains.
+    /// Number of domains of all servers together.
     pub domains: Option<u32>,
-    /// Whether names outside the platform's domain are allowed.
+    /// Whether names outside the platform's domain are allowed, such as `shop.example.com`.
     pub custom_domains: Option<bool>,
 }
 
@@ -104,7 +105,7 @@ pub(crate) struct UserFile {
 }
 
 choice_values! {
-    Role: "\"admin\" or \"user\"",
+    Role, "a role": "\"admin\" or \"user\"",
 }
 
 impl UserFile {

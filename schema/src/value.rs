@@ -40,11 +40,11 @@ pub(crate) use text_values;
 
 /// Implements [`Value`] for enums, whose names serde knows.
 macro_rules! choice_values {
-    ($($type:ty: $wanted:literal,)*) => {$(
+    ($($type:ty, $noun:literal: $wanted:literal,)*) => {$(
         impl $crate::value::Value for $type {
             const WANTED: &'static str = $wanted;
             fn read(value: &toml::de::DeValue<'_>) -> Option<Result<Self, $crate::name::Invalid>> {
-                Some($crate::value::choose(value.as_str()?))
+                Some($crate::value::choose($noun, value.as_str()?))
             }
         }
     )*};
@@ -77,10 +77,10 @@ impl de::Error for Choices {
 }
 
 /// Reads the name of one of an enum's variants.
-pub(crate) fn choose<T: DeserializeOwned>(text: &str) -> Result<T, Invalid> {
+pub(crate) fn choose<T: DeserializeOwned>(noun: &str, text: &str) -> Result<T, Invalid> {
     T::deserialize(StrDeserializer::<Choices>::new(text)).map_err(|choices| {
         let hint = suggest::hint(text, choices.0.iter().copied(), format!("write {choices}"));
-        Invalid::new(format!("`{}` is not one of the choices", shown(text)), hint)
+        Invalid::new(format!("`{}` is not {noun}", shown(text)), hint)
     })
 }
 
