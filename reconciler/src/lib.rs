@@ -1,1 +1,26 @@
-//! placeholder
+//! The reconciler: makes the engine agree with the state repo.
+//!
+//! `pass` is one reconcile from top to bottom; `observe` reads, the planner (crate `berth-plan`) decides, `apply` does.
+//! `command` is what people call.
+
+pub mod apply;
+pub mod backoff;
+pub mod client;
+pub mod command;
+pub mod control;
+pub mod daemon;
+pub mod docker;
+pub mod draw;
+pub mod engine;
+pub mod event;
+pub mod image;
+pub mod journal;
+pub mod metrics;
+pub mod observe;
+pub mod outcome;
+pub mod pass;
+pub mod settings;
+pub mod source;
+pub mod status;
+pub mod wakeup;
+pub mod watch;

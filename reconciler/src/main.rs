@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `berth`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    berth::command::main()
+}

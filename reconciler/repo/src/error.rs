@@ -9,6 +9,15 @@ use crate::Revision;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A mark could not be set.
+    #[error("set the mark {reference}")]
+    Mark {
+        /// The ref.
+        reference: String,
+        /// Why not.
+        #[source]
+        source: git2::Error,
+    },
     /// Nothing is there.
     #[error("{} does not exist", path.display())]
     Missing {

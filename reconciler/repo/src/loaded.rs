@@ -23,8 +23,8 @@ pub struct Loaded {
 impl Loaded {
     /// The text of a file that has findings, to show the line. Other texts are not kept: a hundred thousand good files
     /// would cost memory for nothing.
-    pub fn source(&self, path: &str) -> Option<Arc<str>> {
-        self.sources.get(path).cloned()
+    pub fn source(&self, path: &str) -> Option<&str> {
+        self.sources.get(path).map(|text| &**text)
     }
 
     /// Every finding, errors and warnings.

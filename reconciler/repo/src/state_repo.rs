@@ -90,6 +90,17 @@ impl StateRepo {
             .map_err(|source| Error::Resolve { spec: spec.to_owned(), source })
     }
 
+    /// Points a ref outside `refs/heads/` at `revision`, whatever it pointed at before. Branches move by
+    /// [`StateRepo::commit`] alone.
+    pub fn mark(&self, reference: &str, revision: &Revision) -> Result<(), Error> {
+        let failed = |source| Error::Mark { reference: reference.to_owned(), source };
+        if reference.starts_with("refs/heads/") {
+            return Err(failed(git2::Error::from_str("a branch is not a mark")));
+        }
+        let moved = self.repository.reference(reference, revision.0, true, "berth: mark");
+        moved.map(|_| ()).map_err(failed)
+    }
+
     /// Who made a commit, when, and why.
     pub fn commit_info(&self, revision: &Revision) -> Result<CommitInfo, Error> {
         commit_info::read(&self.repository, revision)

@@ -1,0 +1,169 @@
+//! Steps on containers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use berth_plan::spec::{Confinement, ContainerSpec};
+use berth_schema::server::Limits;
+use bollard::models::{
+    ContainerCreateBody, ContainerUpdateBody, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum,
+    HostConfigLogConfig, Mount, MountType, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
+};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Target, Writer};
+use crate::docker::{EngineError, WRITE_DEADLINE, bounded};
+
+impl Writer {
+    /// The turn to stop or remove something, where the engine may not do two at once.
+    pub(super) async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match &self.one_at_a_time {
+            Some(mutex) => Some(std::sync::Arc::clone(mutex).lock_owned().await),
+            None => None,
+        }
+    }
+
+    /// Makes the container and returns the engine's id of it.
+    pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
+        let act = format!("create container {}", spec.name);
+        let call = self.docker.create_container(Some(options), body(spec));
+        Ok(bounded(&act, WRITE_DEADLINE, call).await?.id)
+    }
+
+    pub(super) async fn start(&self, target: Target<'_>) -> Result<(), EngineError> {
+        let act = format!("start container {}", target.name);
+        let call = self.docker.start_container(target.id, None::<StartContainerOptions>);
+        bounded(&act, WRITE_DEADLINE, call).await
+    }
+
+    pub(super) async fn unpause(&self, target: Target<'_>) -> Result<(), EngineError> {
+        let act = format!("unpause container {}", target.name);
+        bounded(&act, WRITE_DEADLINE, self.docker.unpause_container(target.id)).await
+    }
+
+    pub(super) async fn stop(&self, target: Target<'_>, timeout: u32) -> Result<(), EngineError> {
+        let _turn = self.turn().await;
+        let options = StopContainerOptionsBuilder::default().t(timeout.try_into().unwrap_or(i32::MAX)).build();
+        let act = format!("stop container {}", target.name);
+        let deadline = WRITE_DEADLINE + Duration::from_secs(timeout.into());
+        match bounded(&act, deadline, self.docker.stop_container(target.id, Some(options))).await {
+            Err(error) if error.is_missing() => Ok(()),
+            other => other,
+        }
+    }
+
+    pub(super) async fn update(&self, target: Target<'_>, limits: &Limits) -> Result<(), EngineError> {
+        let act = format!("update the limits of container {}", target.name);
+        let wanted = EngineLimits::from(limits);
+        let body = ContainerUpdateBody {
+            nano_cpus: Some(wanted.nano_cpus),
+            memory: Some(wanted.memory),
+            memory_swap: Some(wanted.memory),
+            pids_limit: Some(wanted.pids),
+            ..ContainerUpdateBody::default()
+        };
+        bounded(&act, WRITE_DEADLINE, self.docker.update_container(target.id, body)).await
+    }
+
+    pub(super) async fn remove(&self, target: Target<'_>) -> Result<(), EngineError> {
+        let _turn = self.turn().await;
+        // Neither `force` nor `v`: a running container is a mistake of the plan, and volumes are removed by name.
+        let options = RemoveContainerOptionsBuilder::default().build();
+        let act = format!("remove container {}", target.name);
+        match bounded(&act, WRITE_DEADLINE, self.docker.remove_container(target.id, Some(options))).await {
+            Err(error) if error.is_missing() => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// Limits in the engine's signed numbers.
+struct EngineLimits {
+    nano_cpus: i64,
+    memory: i64,
+    pids: i64,
+}
+
+impl From<&Limits> for EngineLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            nano_cpus: limits.nano_cpus.try_into().unwrap_or(i64::MAX),
+            memory: limits.memory.try_into().unwrap_or(i64::MAX),
+            pids: limits.pids.into(),
+        }
+    }
+}
+
+fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let confinement = &spec.confinement;
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        hostname: Some(spec.hostname.clone()),
+        env: Some(spec.env.clone()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        tty: Some(confinement.tty),
+        stop_signal: confinement.stop_signal.clone(),
+        stop_timeout: Some(confinement.stop_timeout.into()),
+        host_config: Some(host_config(spec, confinement)),
+        networking_config: (!spec.networks.is_empty()).then(|| NetworkingConfig {
+            endpoints_config: Some(
+                spec.networks.iter().map(|name| (name.clone(), EndpointSettings::default())).collect(),
+            ),
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(spec: &ContainerSpec, confinement: &Confinement) -> HostConfig {
+    let limits = spec.limits.as_ref().map(EngineLimits::from);
+    // The engine only takes masked and read-only paths as whole lists; an empty one shows /proc whole.
+    let unmasked = confinement.unmask_proc.then(Vec::new);
+    HostConfig {
+        nano_cpus: limits.as_ref().map(|l| l.nano_cpus),
+        memory: limits.as_ref().map(|l| l.memory),
+        memory_swap: limits.as_ref().map(|l| l.memory),
+        pids_limit: limits.as_ref().map(|l| l.pids),
+        network_mode: Some(spec.networks.first().cloned().unwrap_or_else(|| "none".to_owned())),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        // A server's console is systemd's; what matters is in its own journal. The engine keeps little of it.
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "1m".to_owned()),
+                ("max-file".to_owned(), "2".to_owned()),
+            ])),
+        }),
+        mounts: Some(
+            spec.mounts
+                .iter()
+                .map(|mount| Mount {
+                    typ: Some(MountType::VOLUME),
+                    source: Some(mount.volume.clone()),
+                    target: Some(mount.target.clone()),
+                    ..Mount::default()
+                })
+                .collect(),
+        ),
+        runtime: confinement.runtime.clone(),
+        userns_mode: Some(confinement.userns_mode.clone()),
+        cap_add: Some(confinement.cap_add.clone()),
+        cap_drop: Some(confinement.cap_drop.clone()),
+        security_opt: Some(confinement.security_opt.clone()),
+        masked_paths: unmasked.clone(),
+        readonly_paths: unmasked,
+        readonly_rootfs: Some(confinement.read_only),
+        cgroupns_mode: confinement.private_cgroup.then_some(HostConfigCgroupnsModeEnum::PRIVATE),
+        tmpfs: Some(confinement.tmpfs.clone().into_iter().collect()),
+        sysctls: Some(confinement.sysctls.clone().into_iter().collect()),
+        dns: Some(confinement.dns.clone()),
+        ..HostConfig::default()
+    }
+}

@@ -1,0 +1,80 @@
+//! Apply: how we change the engine. One step, one effect; nothing here chooses anything.
+
+mod container;
+mod network;
+mod schedule;
+mod volume;
+
+use std::sync::Arc;
+
+use berth_plan::Step;
+use bollard::Docker;
+use tokio::sync::Mutex;
+
+use crate::docker::{EngineError, EngineFacts};
+
+pub use schedule::apply;
+
+/// The engine, to be changed.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    docker: Docker,
+    /// Held over every stop and removal on an engine that may not do two at once.
+    one_at_a_time: Option<Arc<Mutex<()>>>,
+}
+
+/// What a step made, for the later steps of the same change.
+#[derive(Debug, Default)]
+struct Made {
+    container: Option<String>,
+}
+
+impl Writer {
+    /// A writer to the engine behind `docker`.
+    pub fn new(docker: Docker, facts: &EngineFacts) -> Self {
+        let one_at_a_time = facts.serial_removal.then(|| Arc::new(Mutex::new(())));
+        Self { docker, one_at_a_time }
+    }
+
+    /// Does one step. A step that finds its effect already there succeeds.
+    async fn perform(&self, step: &Step, made: &mut Made) -> Result<(), EngineError> {
+        match step {
+            Step::CreateNetwork(spec) => self.create_network(spec).await,
+            Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,
+            Step::CreateVolume(spec) => self.create_volume(spec).await,
+            Step::RemoveVolume { name } => self.remove_volume(name).await,
+            Step::CreateContainer(spec) => {
+                made.container = Some(self.create_container(spec).await?);
+                Ok(())
+            }
+            Step::StartContainer(container) => self.start(made.id(container)?).await,
+            Step::UnpauseContainer(container) => self.unpause(made.id(container)?).await,
+            Step::StopContainer { container, timeout } => self.stop(made.id(container)?, *timeout).await,
+            Step::UpdateLimits { container, limits } => self.update(made.id(container)?, limits).await,
+            Step::RemoveContainer(container) => self.remove(made.id(container)?).await,
+        }
+    }
+}
+
+impl Made {
+    /// The engine's id of the container that a step is about. Never the name alone: between plan and step somebody
+    /// else's container could have taken it.
+    fn id<'a>(&'a self, container: &'a berth_plan::step::ContainerRef) -> Result<Target<'a>, EngineError> {
+        let id = container.id.as_deref().or(self.container.as_deref());
+        match id {
+            Some(id) => Ok(Target { id, name: &container.name }),
+            None => Err(EngineError::Refused {
+                act: format!("find container {}", container.name),
+                status: 404,
+                message: "the plan names a container that none of its steps made".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A container by its id, with its name for people.
+#[derive(Debug, Clone, Copy)]
+struct Target<'a> {
+    id: &'a str,
+    name: &'a str,
+}

@@ -1,0 +1,192 @@
+//! Backoff: what failed is tried again, later and later; what can't stay up is started ever more rarely.
+//!
+//! Owns no truth: losing it means trying sooner.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use berth_plan::{Change, Plan};
+
+use crate::outcome::{Ended, Outcome};
+
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+/// A server that was started so often within `FLAP_WINDOW` isn't staying up.
+const FLAPS: usize = 5;
+const FLAP_WINDOW: Duration = Duration::from_secs(300);
+
+/// What failed lately, by subject.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    troubles: HashMap<String, Trouble>,
+    starts: HashMap<String, VecDeque<Instant>>,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    revision: String,
+    failures: u32,
+    until: Instant,
+    error: String,
+}
+
+/// A change that waits for its next try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferred {
+    /// What it is about.
+    pub subject: String,
+    /// Why the last try failed.
+    pub error: String,
+    /// How long it waits still.
+    pub wait: Duration,
+}
+
+impl fmt::Display for Deferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, error, wait } = self;
+        write!(f, "{subject}: {error}. It is tried again in {} s", wait.as_secs() + 1)
+    }
+}
+
+impl Backoff {
+    /// Takes out of the plan what isn't due yet. A new revision is a new chance for everything.
+    pub fn defer(&mut self, plan: &mut Plan, revision: &str, now: Instant) -> Vec<Deferred> {
+        // What is no longer planned has mended itself; keeping it would leave a due time in the past.
+        let planned: HashSet<String> = plan.changes().map(|change| change.subject.to_string()).collect();
+        self.troubles.retain(|subject, trouble| trouble.revision == revision && planned.contains(subject));
+        let mut deferred = Vec::new();
+        let mut is_due = |change: &Change| {
+            let subject = change.subject.to_string();
+            match self.troubles.get(&subject) {
+                Some(trouble) if trouble.until > now => {
+                    let wait = trouble.until - now;
+                    deferred.push(Deferred { subject, error: trouble.error.clone(), wait });
+                    false
+                }
+                _ => true,
+            }
+        };
+        for stage in &mut plan.stages {
+            stage.changes.retain(&mut is_due);
+        }
+        plan.stages.retain(|stage| !stage.changes.is_empty());
+        deferred
+    }
+
+    /// Learns from what became of a pass.
+    pub fn learn(&mut self, outcomes: &[Outcome], revision: &str, now: Instant) {
+        for outcome in outcomes {
+            match &outcome.result {
+                Ended::Failed { error, passing } => {
+                    let floor = if *passing { FIRST } else { FIRST * 16 };
+                    self.fail(&outcome.subject, revision, error.clone(), floor, now);
+                }
+                Ended::Done if matches!(outcome.action.as_str(), "start" | "create") => {
+                    self.started(&outcome.subject, revision, now);
+                }
+                Ended::Done => {
+                    self.troubles.remove(&outcome.subject);
+                }
+                Ended::Interrupted => {}
+            }
+        }
+    }
+
+    /// When the next change is due again.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.troubles.values().map(|trouble| trouble.until).min()
+    }
+
+    fn fail(&mut self, subject: &str, revision: &str, error: String, floor: Duration, now: Instant) {
+        let failures = self.troubles.get(subject).map_or(0, |trouble| trouble.failures);
+        let wait = (floor * 2_u32.saturating_pow(failures)).min(LONGEST);
+        self.troubles.insert(
+            subject.to_owned(),
+            Trouble { revision: revision.to_owned(), failures: failures + 1, until: now + wait, error },
+        );
+    }
+
+    fn started(&mut self, subject: &str, revision: &str, now: Instant) {
+        let starts = self.starts.entry(subject.to_owned()).or_default();
+        starts.push_back(now);
+        while starts.front().is_some_and(|first| now.duration_since(*first) > FLAP_WINDOW) {
+            starts.pop_front();
+        }
+        if starts.len() > FLAPS {
+            let error = format!("it was started {} times within {} s", starts.len(), FLAP_WINDOW.as_secs());
+            self.fail(subject, revision, error, Duration::from_secs(15), now);
+        } else {
+            self.troubles.remove(subject);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_plan::step::{Stage, StageKind};
+    use berth_plan::{Action, Subject};
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let change = Change {
+            subject: Subject::System("a".to_owned()),
+            action: Action::Start,
+            reasons: Vec::new(),
+            losses: Vec::new(),
+            steps: Vec::new(),
+        };
+        Plan {
+            stages: vec![Stage { kind: StageKind::System, changes: vec![change] }],
+            ..Plan::default()
+        }
+    }
+
+    fn outcome(result: Ended) -> Outcome {
+        Outcome::of(&plan().stages[0].changes[0], result, 0, 0)
+    }
+
+    fn failed() -> Outcome {
+        outcome(Ended::Failed { error: "no".to_owned(), passing: true })
+    }
+
+    fn is_deferred(backoff: &mut Backoff, revision: &str, now: Instant) -> bool {
+        let mut plan = plan();
+        let deferred = backoff.defer(&mut plan, revision, now);
+        assert_eq!(plan.is_empty(), !deferred.is_empty());
+        !deferred.is_empty()
+    }
+
+    #[test]
+    fn each_failure_doubles_the_wait() {
+        let mut backoff = Backoff::default();
+        let start = Instant::now();
+        backoff.learn(&[failed()], "r", start);
+        assert!(is_deferred(&mut backoff, "r", start));
+        assert!(!is_deferred(&mut backoff, "r", start + FIRST));
+        backoff.learn(&[failed()], "r", start);
+        assert!(is_deferred(&mut backoff, "r", start + FIRST));
+        assert_eq!(backoff.next_due(), Some(start + FIRST * 2));
+    }
+
+    #[test]
+    fn a_new_revision_is_a_new_chance() {
+        let mut backoff = Backoff::default();
+        let now = Instant::now();
+        backoff.learn(&[failed()], "r", now);
+        assert!(!is_deferred(&mut backoff, "s", now));
+    }
+
+    #[test]
+    fn what_does_not_stay_up_is_started_more_rarely() {
+        let mut backoff = Backoff::default();
+        let now = Instant::now();
+        for _ in 0..FLAPS {
+            backoff.learn(&[outcome(Ended::Done)], "r", now);
+            assert!(!is_deferred(&mut backoff, "r", now));
+        }
+        backoff.learn(&[outcome(Ended::Done)], "r", now);
+        assert!(is_deferred(&mut backoff, "r", now));
+    }
+}

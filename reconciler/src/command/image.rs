@@ -1,0 +1,122 @@
+//! `berth image build`: makes the images that the platform needs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use berth_repo::Source as Kind;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Exit;
+use crate::docker::connect;
+use crate::draw::say;
+use crate::image::{Base, Built, build, recipes};
+use crate::settings::Settings;
+use crate::source::Source;
+
+/// Images.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make every image whose recipe or base has changed
+    Build(Build),
+}
+
+#[derive(Debug, clap::Args)]
+struct Build {
+    /// What the server image begins with: an image reference, or `bootstrap` for a Debian made on this host
+    #[arg(long, env = "BERTH_BASE", default_value = "ubuntu:noble", value_name = "IMAGE")]
+    base: Base,
+    /// A folder whose recipes replace the embedded ones
+    #[arg(long, env = "BERTH_TEMPLATES", value_name = "FOLDER")]
+    templates: Option<PathBuf>,
+    /// Show the builds' whole output
+    #[arg(long)]
+    verbose: bool,
+}
+
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    let Command::Build(args) = &args.command;
+    let (server, holder) = names(settings)?;
+    let (docker, _) = connect(&settings.docker).await?;
+    let recipe = |name| recipes(name, args.templates.as_deref());
+
+    let bar = Bar::new(args.verbose);
+    let base = bar.during("base image", args.base.reference(&docker, &recipe("base")?, &|l| bar.line(l))).await?;
+    let args_of = |key: &str, value: &str| HashMap::from([(key.to_owned(), value.to_owned())]);
+    let steps = [
+        ("server", server.clone(), args_of("BASE", &base)),
+        // The server's image has a static busybox, so the holder needs no other source.
+        ("holder", holder, args_of("BUSYBOX", &server)),
+    ];
+    for (name, tag, build_args) in steps {
+        let recipe = recipe(name)?;
+        let work = build(&docker, &recipe, &tag, &build_args, &|l| bar.line(l));
+        match bar.during(&tag, work).await? {
+            Built::Unchanged => say(&format!("  unchanged  {tag}")),
+            Built::Made => say(&format!("  built      {tag}")),
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The images that the state repo names, or the platform's defaults when there is no state repo yet.
+fn names(settings: &Settings) -> anyhow::Result<(String, String)> {
+    if Kind::of(&settings.state).is_ok()
+        && let Ok(settled) = Source::open(&settings.state)?.find(None)?.state
+    {
+        let images = &settled.state.platform.images;
+        return Ok((images.server.to_string(), images.holder.to_string()));
+    }
+    Ok((DEFAULT_SERVER.to_owned(), DEFAULT_HOLDER.to_owned()))
+}
+
+const DEFAULT_SERVER: &str = "berth-server:latest";
+const DEFAULT_HOLDER: &str = "berth-holder:latest";
+
+/// A spinner with the last line of output; plain lines where there is no terminal.
+struct Bar {
+    bar: ProgressBar,
+    verbose: bool,
+}
+
+impl Bar {
+    fn new(verbose: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("  {spinner} {prefix} {elapsed:.dim} {wide_msg:.dim}") {
+            bar.set_style(style);
+        }
+        Self { bar, verbose }
+    }
+
+    async fn during<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        self.bar.set_prefix(what.to_owned());
+        self.bar.enable_steady_tick(Duration::from_millis(120));
+        if self.bar.is_hidden() {
+            say(&format!("  making sure of {what} …"));
+        }
+        let done = work.await;
+        self.bar.disable_steady_tick();
+        self.bar.set_message("");
+        done
+    }
+
+    fn line(&self, text: &str) {
+        if self.verbose {
+            self.bar.suspend(|| say(&format!("    {text}")));
+        } else {
+            self.bar.set_message(text.trim().to_owned());
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

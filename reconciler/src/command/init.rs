@@ -1,0 +1,85 @@
+//! `berth init`: a new state repo.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use berth_repo::{Edit, Signature, StateRepo, load_directory};
+
+use super::{Exit, show_findings};
+use crate::draw::say;
+
+/// What to make.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the bare repository shall be
+    path: PathBuf,
+    /// Begin with the files of this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "domain")]
+    from: Option<PathBuf>,
+    /// Begin with a platform.toml for this domain
+    #[arg(long, value_name = "DOMAIN", required_unless_present = "from")]
+    domain: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.path.join("HEAD").exists() {
+        let repo = StateRepo::open(&args.path)?;
+        if repo.head()?.is_some() {
+            say(&format!("{} is there already; nothing was changed", args.path.display()));
+            return Ok(Exit::Ok);
+        }
+        bail!("{} is a repository without a commit: push one, or choose another path", args.path.display());
+    }
+    let edits = match (&args.from, &args.domain) {
+        (Some(folder), _) => {
+            if !is_good(folder)? {
+                return Ok(Exit::Failed);
+            }
+            files(folder)?
+        }
+        (None, Some(domain)) => {
+            domain.parse::<berth_schema::name::Fqdn>().map_err(|invalid| {
+                anyhow::anyhow!("{}: {}", invalid.message, invalid.hint)
+            })?;
+            vec![Edit::write("platform.toml", format!("domain = \"{domain}\"\n"))]
+        }
+        (None, None) => bail!("say --from or --domain"),
+    };
+    let repo = StateRepo::init(&args.path)?;
+    let berth = Signature::now("Berth", "berth@localhost");
+    let revision = repo.commit(None, &edits, &berth, &berth, "platform: first state\n")?;
+    let count = edits.len();
+    say(&format!("{}: a new state repo with {count} files at {}", args.path.display(), revision.short()));
+    Ok(Exit::Ok)
+}
+
+/// Whether the folder's state holds; tells its mistakes.
+fn is_good(folder: &Path) -> anyhow::Result<bool> {
+    let loaded = load_directory(folder)?;
+    show_findings(&loaded);
+    Ok(loaded.state.is_ok())
+}
+
+/// Every plain file below the folder, but nothing of git's own.
+fn files(root: &Path) -> anyhow::Result<Vec<Edit>> {
+    let mut edits = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let list = fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
+        for entry in list {
+            let entry = entry?;
+            let path = entry.path();
+            let kind = entry.file_type()?;
+            if kind.is_dir() && entry.file_name() != ".git" {
+                folders.push(path);
+            } else if kind.is_file() {
+                let content = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+                let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+                edits.push(Edit::write(name, content));
+            }
+        }
+    }
+    edits.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(edits)
+}

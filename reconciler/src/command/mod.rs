@@ -1,0 +1,154 @@
+//! What people call: one file a subcommand. Data goes to standard output, talk to standard error.
+
+mod apply;
+mod check;
+mod down;
+mod engine;
+mod image;
+mod init;
+mod plan;
+mod reconcile;
+mod schema;
+mod status;
+mod up;
+
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use berth_repo::Loaded;
+use berth_schema::report::{Look, report};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::draw::say;
+use crate::outcome::chain;
+use crate::settings::Settings;
+
+/// Berth: an app hosting platform that lives in a git repository.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a state repo or a folder: every mistake at once, with its place and how to mend it
+    Check(check::Args),
+    /// Show what would change on the engine. Exit code 0: nothing, 2: something, 1: an error
+    Plan(plan::Args),
+    /// Make the engine agree with the state repo, now
+    Apply(apply::Args),
+    /// Show how things are
+    Status(status::Args),
+    /// Make a new state repo
+    Init(init::Args),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::Args),
+    /// Images of servers and of the platform
+    Image(image::Args),
+    /// The Docker engine's own settings
+    Engine(engine::Args),
+    /// Run the reconciler until SIGTERM
+    Reconcile,
+    /// Start the platform's processes and keep them running
+    Up(up::Args),
+    /// Stop the platform's processes; servers keep running
+    Down,
+}
+
+/// How a command ended, other than by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// All is well; for a plan: nothing to do.
+    Ok,
+    /// There are mistakes or failures, and they were told.
+    Failed,
+    /// The plan has changes.
+    Changes,
+}
+
+/// Parses the command line, runs the command, and turns what came of it into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+
+    // Two threads: the engine is the limit, and each thread costs memory for as long as the daemon idles.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(anyhow::Error::new(error).context("start the async runtime")),
+    };
+    match ended {
+        Ok(Exit::Ok) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Ok(Exit::Changes) => ExitCode::from(2),
+        Err(error) => {
+            let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+            say(&format!("{red}error{red:#}: {}", chain(&*error)));
+            if let Some(hint) = hint(&error) {
+                say(&format!("  hint: {hint}"));
+            }
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let settings = cli.settings;
+    match cli.command {
+        Command::Check(args) => check::run(&args, &settings),
+        Command::Plan(args) => plan::run(&args, &settings).await,
+        Command::Apply(args) => apply::run(&args, &settings).await,
+        Command::Status(args) => status::run(&args, &settings).await,
+        Command::Init(args) => init::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Image(args) => image::run(&args, &settings).await,
+        Command::Engine(args) => engine::run(&args, &settings).await,
+        Command::Reconcile => reconcile::run(&settings).await,
+        Command::Up(args) => up::run(&args, &settings).await,
+        Command::Down => down::run(&settings).await,
+    }
+}
+
+/// How to mend what failed, where that is known.
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    use crate::docker::EngineError;
+    use crate::journal::JournalError;
+    use crate::source::SourceError;
+    for cause in error.chain() {
+        match cause.downcast_ref::<EngineError>() {
+            Some(EngineError::Connect { .. }) => {
+                return Some("start the engine (systemctl start docker), or say where it is with --docker");
+            }
+            Some(EngineError::Deadline { .. }) => {
+                return Some("the engine may be stuck: `docker network ls` hangs then; restart it");
+            }
+            _ => {}
+        }
+        if let Some(JournalError::InUse { .. }) = cause.downcast_ref() {
+            return Some("a reconciler is running: `berth status` talks to it, `berth down` stops it");
+        }
+        if let Some(SourceError::Read { source: berth_repo::Error::Missing { .. }, .. }) = cause.downcast_ref() {
+            return Some("name the state repo with --state (or BERTH_STATE), or make one with `berth init`");
+        }
+    }
+    None
+}
+
+/// Shows the findings of a load on standard error.
+fn show_findings(loaded: &Loaded) {
+    let look = match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => Look::Plain,
+        _ => Look::Coloured,
+    };
+    let text = report(loaded.findings(), |path| loaded.source(path), look);
+    if !text.is_empty() {
+        say(text.trim_end());
+    }
+}

@@ -1,0 +1,139 @@
+//! `berth up`: starts the platform's processes and keeps them running, for a single machine.
+//!
+//! Today that is one process, the reconciler. It runs as a child, so that a crash is a restart and not an outage.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Exit;
+use super::apply::tell;
+use crate::client::Daemon;
+use crate::draw::{Draw, say};
+use crate::settings::Settings;
+
+/// How to start.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Start in the background, and return when the state repo is applied
+    #[arg(long)]
+    detach: bool,
+}
+
+/// A child that lived this long had come up; the next crash is a new story.
+const SETTLED: Duration = Duration::from_secs(60);
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How long a daemon in the background has until its socket answers.
+const COME_UP: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    match args.detach {
+        true => detach(settings).await,
+        false => supervise(settings).await,
+    }
+}
+
+async fn supervise(settings: &Settings) -> anyhow::Result<Exit> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen to SIGINT")?;
+    let program = std::env::current_exe().context("find our own program")?;
+    let mut wait = FIRST_WAIT;
+    loop {
+        let started = Instant::now();
+        let mut child = Command::new(&program)
+            .arg("reconcile")
+            .args(arguments(settings))
+            .stdin(Stdio::null())
+            // Its own process group: a Ctrl-C in the terminal reaches it through us, once.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .context("start the reconciler")?;
+        let ended = tokio::select! {
+            ended = child.wait() => ended.context("wait for the reconciler")?,
+            _ = terminate.recv() => return end(child).await,
+            _ = interrupt.recv() => return end(child).await,
+        };
+        if ended.success() {
+            // Somebody asked it to end.
+            return Ok(Exit::Ok);
+        }
+        wait = if started.elapsed() > SETTLED { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+        tracing::error!(%ended, wait_ms = wait.as_millis(), "the reconciler ended by itself; it is started again");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = terminate.recv() => return Ok(Exit::Ok),
+            _ = interrupt.recv() => return Ok(Exit::Ok),
+        }
+    }
+}
+
+/// Asks the child to end and waits until it has finished its step.
+async fn end(mut child: tokio::process::Child) -> anyhow::Result<Exit> {
+    if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())) {
+        // It may have ended in this very moment, which is what is wanted.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    child.wait().await.context("wait for the reconciler")?;
+    Ok(Exit::Ok)
+}
+
+async fn detach(settings: &Settings) -> anyhow::Result<Exit> {
+    let mut daemon = match Daemon::find(&settings.socket()).await? {
+        Some(daemon) => {
+            say("The platform is running already; asking for a pass.");
+            daemon
+        }
+        None => start(settings).await?,
+    };
+    let record = daemon.sync(&Draw::new(true)).await?;
+    tell(&record);
+    Ok(if record.is_clean() { Exit::Ok } else { Exit::Failed })
+}
+
+async fn start(settings: &Settings) -> anyhow::Result<Daemon> {
+    fs::create_dir_all(&settings.data).with_context(|| format!("make {}", settings.data.display()))?;
+    let path = settings.log();
+    let log = fs::File::options().create(true).append(true).open(&path);
+    let log = log.with_context(|| format!("open {}", path.display()))?;
+    let mut command = std::process::Command::new(std::env::current_exe().context("find our own program")?);
+    command
+        .arg("up")
+        .args(arguments(settings))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().context("share the log")?)
+        .stderr(log)
+        // Of no terminal's group, so that closing the terminal doesn't end it.
+        .process_group(0);
+    let mut child = command.spawn().context("start the platform in the background")?;
+    let deadline = Instant::now() + COME_UP;
+    loop {
+        if let Some(daemon) = Daemon::find(&settings.socket()).await? {
+            return Ok(daemon);
+        }
+        if let Some(ended) = child.try_wait().context("look after the background process")? {
+            bail!("the platform ended at once ({ended}); {} says why", path.display());
+        }
+        if Instant::now() > deadline {
+            bail!("the platform does not come up; {} says why", path.display());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn arguments(settings: &Settings) -> [std::ffi::OsString; 6] {
+    [
+        "--state".into(),
+        settings.state.clone().into(),
+        "--data".into(),
+        settings.data.clone().into(),
+        "--docker".into(),
+        settings.docker.clone().into(),
+    ]
+}

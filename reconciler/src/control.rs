@@ -1,0 +1,158 @@
+//! The control socket: HTTP over a unix socket that only the daemon's own user may open. Reads and requests; nothing
+//! here can change what should exist.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::{StreamExt as _, stream};
+use tokio::net::UnixListener;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Event, Listener};
+use crate::metrics;
+use crate::status::Status;
+use crate::wakeup::Wakeups;
+
+/// Events that a slow listener may lag behind before it is told that it missed some.
+const EVENTS_KEPT: usize = 4096;
+
+/// What the daemon shares with its control socket.
+#[derive(Clone)]
+pub struct Control {
+    wakeups: Wakeups,
+    events: broadcast::Sender<Arc<Event>>,
+    status: Arc<Mutex<Option<Status>>>,
+}
+
+impl Listener for Control {
+    fn hear(&self, event: Event) {
+        // Nobody listening is the usual case, not a failure.
+        let _ = self.events.send(Arc::new(event));
+    }
+}
+
+/// The control socket can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("open the control socket {path}")]
+pub struct ControlError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Control {
+    /// A control whose requests ring `wakeups`.
+    pub fn new(wakeups: Wakeups) -> Self {
+        Self { wakeups, events: broadcast::channel(EVENTS_KEPT).0, status: Arc::default() }
+    }
+
+    /// Puts a new status in place.
+    pub fn publish(&self, status: Status) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+
+    /// Serves the socket at `path` until `stop`.
+    pub async fn serve(self, path: &Path, stop: CancellationToken) -> Result<(), ControlError> {
+        let failed = |source| ControlError { path: path.to_owned(), source };
+        let listener = listen(path).map_err(failed)?;
+        let router = Router::new()
+            .route("/status", get(status))
+            .route("/events", get(events))
+            .route("/sync", post(sync))
+            .route("/metrics", get(metrics_text))
+            .with_state(self);
+        let served = axum::serve(listener, router).into_future();
+        // Not a graceful shutdown: an event stream never ends by itself, and nothing here is half done.
+        tokio::select! {
+            ended = served => ended.map_err(failed),
+            () = stop.cancelled() => {
+                let _ = fs::remove_file(path);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Binds the socket, readable by nobody else. The caller holds the journal's lock, so a socket that is there already was
+/// left by a process that is gone.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn status(State(control): State<Control>) -> Response {
+    match control.status.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        Some(status) => Json(status).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the first pass is still running\n").into_response(),
+    }
+}
+
+/// Every event from now on, one JSON object a line.
+async fn events(State(control): State<Control>) -> Response {
+    lines(control.events.subscribe(), None)
+}
+
+/// Asks for a pass and streams its events; the last line is `pass-ended`.
+async fn sync(State(control): State<Control>) -> Response {
+    let events = control.events.subscribe();
+    let ended = control.wakeups.request();
+    lines(events, Some(ended))
+}
+
+async fn metrics_text(State(control): State<Control>) -> Response {
+    let status = control.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    metrics::text(status.as_ref()).into_response()
+}
+
+type Ended = tokio::sync::oneshot::Receiver<crate::journal::PassRecord>;
+
+/// Events as JSON lines: without `ended` for ever, else until that pass has ended.
+fn lines(events: broadcast::Receiver<Arc<Event>>, ended: Option<Ended>) -> Response {
+    let stream = stream::unfold((events, ended, false), |(mut events, mut ended, over)| async move {
+        if over {
+            return None;
+        }
+        loop {
+            let heard = match &mut ended {
+                None => events.recv().await,
+                Some(answer) => tokio::select! {
+                    biased;
+                    heard = events.recv() => heard,
+                    record = answer => {
+                        // Whoever asked gets the record of their own pass, even if its event was missed.
+                        let event = Event::Answer(record.ok());
+                        return Some((line(&event), (events, None, true)));
+                    }
+                },
+            };
+            match heard {
+                Ok(event) => return Some((line(&event), (events, ended, false))),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    });
+    Body::from_stream(stream.map(Ok::<_, std::convert::Infallible>)).into_response()
+}
+
+fn line(event: &Event) -> Bytes {
+    let mut bytes = serde_json::to_vec(event).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes.into()
+}

@@ -1,0 +1,112 @@
+//! The daemon: listens, and runs one pass after the other, never two at once.
+
+use std::time::Instant;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::control::{Control, ControlError};
+use crate::outcome::chain;
+use crate::pass::{PassError, Reconciler};
+use crate::settings::Settings;
+use crate::wakeup::{Reason, Wakeups};
+use crate::watch;
+
+/// Why the daemon could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Something that a pass needs isn't there.
+    #[error(transparent)]
+    Open(#[from] PassError),
+    /// The control socket can't be opened.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The system refuses to tell us of signals.
+    #[error("listen to signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT; the step in hand is finished.
+pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
+    let stop = stop_on_signals()?;
+    let mut reconciler = Reconciler::open(settings).await?;
+    let wakeups = Wakeups::default();
+    let control = Control::new(wakeups.clone());
+    let socket = settings.socket();
+    let server = tokio::spawn({
+        let (control, stop) = (control.clone(), stop.clone());
+        async move { control.serve(&socket, stop).await }
+    });
+    let _refs = reconciler.source().git_dir().map(|git_dir| {
+        watch::refs(git_dir, wakeups.clone()).inspect_err(|error| {
+            tracing::warn!(%error, "the state repo can't be watched; it is looked at once a minute");
+        })
+    });
+    tokio::spawn(watch::timer(wakeups.clone(), stop.clone()));
+    tokio::spawn(watch::engine(reconciler.reader().clone(), wakeups.clone(), stop.clone()));
+    tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
+    wakeups.events_missed(Reason::Start);
+
+    while !stop.is_cancelled() {
+        let pending = tokio::select! {
+            pending = wakeups.next() => pending,
+            () = until(reconciler.next_retry()) => {
+                wakeups.wake(Reason::Retry);
+                continue;
+            }
+            () = stop.cancelled() => break,
+        };
+        if pending.forget_all {
+            reconciler.limits().forget_all();
+        }
+        for id in &pending.forget {
+            reconciler.limits().forget(id);
+        }
+        let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
+        let record = reconciler.pass(&words.join(", "), &control, &stop).await;
+        publish(&reconciler, &control);
+        for request in pending.requests {
+            // Whoever asked may have gone.
+            let _ = request.send(record.clone());
+        }
+    }
+    tracing::info!("the reconciler ends");
+    match server.await {
+        Ok(served) => Ok(served?),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "the control socket's task ended badly");
+            Ok(())
+        }
+    }
+}
+
+fn publish(reconciler: &Reconciler, control: &Control) {
+    if let Some(mut status) = reconciler.status() {
+        status.pid = Some(std::process::id());
+        control.publish(status);
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn stop_on_signals() -> Result<CancellationToken, DaemonError> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end; the step in hand is finished first");
+        token.cancel();
+    });
+    Ok(stop)
+}
+

@@ -1,0 +1,252 @@
+//! The journal: what this host tried and how it ended. Rebuildable: what we own is read from labels, what should exist
+//! from git, so deleting the folder loses history and nothing else.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Outcome;
+
+const LAST_PASS: &[u8] = b"last-pass";
+const LAST_APPLIED: &[u8] = b"last-applied";
+/// Passes that did something are kept, so many.
+const HISTORY: usize = 500;
+
+/// One pass that did something, or that couldn't.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassRecord {
+    /// When it ended.
+    pub at: Timestamp,
+    /// The revision that it found at the tip.
+    pub attempted: String,
+    /// The revision whose state it worked towards: the tip, or the last good one when the tip is broken.
+    pub revision: Option<String>,
+    /// Why it ran.
+    pub reason: String,
+    /// What became of each change.
+    pub outcomes: Vec<Outcome>,
+    /// Why there was no pass, or none on the tip: findings, or an error.
+    pub problems: Vec<String>,
+}
+
+impl PassRecord {
+    /// Whether the tip was good, and everything that it asks for is so.
+    pub fn is_clean(&self) -> bool {
+        self.revision.is_some() && self.problems.is_empty() && self.outcomes.iter().all(Outcome::is_done)
+    }
+}
+
+/// A failure to keep the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The folder can't be used.
+    #[error("prepare the journal's folder {path}")]
+    Prepare {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error("the journal {path} is in use by another berth process")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The store can't be opened.
+    #[error("open the journal {path}")]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sled::Error,
+    },
+    /// A read or a write failed.
+    #[error("{act} the journal")]
+    Access {
+        /// What was being done.
+        act: &'static str,
+        /// Why.
+        #[source]
+        source: sled::Error,
+    },
+}
+
+/// The journal of one platform on one host.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    facts: sled::Tree,
+    passes: sled::Tree,
+    db: sled::Db,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, or begins one. A journal that can't be read is moved aside, not repaired.
+    pub fn open(folder: &Path) -> Result<Self, JournalError> {
+        let prepare = |source| JournalError::Prepare { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(prepare)?;
+        remove_snapshots(folder).map_err(prepare)?;
+        match Self::open_store(folder) {
+            Err(JournalError::Open { source: sled::Error::Corruption { .. }, .. }) => {
+                let aside = folder.with_extension(format!("broken-{}", Timestamp::now().as_second()));
+                tracing::warn!(moved_to = %aside.display(), "the journal can't be read; a new one is begun");
+                fs::rename(folder, aside).map_err(prepare)?;
+                Self::open_store(folder)
+            }
+            other => other,
+        }
+    }
+
+    fn open_store(folder: &Path) -> Result<Self, JournalError> {
+        // sled's own default cache is a gibibyte; the journal is a few kilobytes.
+        let db = sled::Config::new().path(folder).cache_capacity(1 << 20).open().map_err(|source| {
+            match &source {
+                sled::Error::Io(error) if error.to_string().contains("lock") => {
+                    JournalError::InUse { path: folder.to_owned() }
+                }
+                _ => JournalError::Open { path: folder.to_owned(), source },
+            }
+        })?;
+        let tree = |name: &str| {
+            db.open_tree(name).map_err(|source| JournalError::Open { path: folder.to_owned(), source })
+        };
+        Ok(Self { facts: tree("facts")?, passes: tree("passes")?, db: db.clone() })
+    }
+
+    /// The last pass, whatever came of it.
+    pub fn last_pass(&self) -> Result<Option<PassRecord>, JournalError> {
+        self.read(LAST_PASS)
+    }
+
+    /// The last revision of which every change succeeded.
+    pub fn last_applied(&self) -> Result<Option<String>, JournalError> {
+        self.read(LAST_APPLIED)
+    }
+
+    /// The passes that did something or couldn't, newest first.
+    pub fn history(&self) -> impl Iterator<Item = PassRecord> {
+        self.passes.iter().rev().filter_map(|entry| serde_json::from_slice(&entry.ok()?.1).ok())
+    }
+
+    /// Writes down a pass; `applied` says that every change of its revision succeeded.
+    pub fn record(&self, pass: &PassRecord, applied: bool) -> Result<(), JournalError> {
+        let bytes = encode(pass);
+        self.write(LAST_PASS, &bytes)?;
+        if let (true, Some(revision)) = (applied, &pass.revision) {
+            self.write(LAST_APPLIED, &encode(revision))?;
+        }
+        if !pass.outcomes.is_empty() || !pass.problems.is_empty() {
+            let failed = |source| JournalError::Access { act: "write to", source };
+            let key = self.db.generate_id().map_err(failed)?.to_be_bytes();
+            self.passes.insert(key, bytes).map_err(failed)?;
+            while self.passes.len() > HISTORY {
+                self.passes.pop_min().map_err(failed)?;
+            }
+        }
+        self.db.flush().map_err(|source| JournalError::Access { act: "flush", source })?;
+        Ok(())
+    }
+
+    fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, JournalError> {
+        let found = self.facts.get(key).map_err(|source| JournalError::Access { act: "read", source })?;
+        // An entry of another version of Berth is as good as none.
+        Ok(found.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    fn write(&self, key: &[u8], bytes: &[u8]) -> Result<(), JournalError> {
+        // A no-op pass every minute must not grow the log: equal bytes aren't written.
+        let failed = |source| JournalError::Access { act: "write to", source };
+        if self.facts.get(key).map_err(failed)?.as_deref() != Some(bytes) {
+            self.facts.insert(key, bytes).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    // Our own plain structs always encode; an empty entry would read back as none.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// sled 0.34 takes a half-written `snap.*.generating` for a snapshot and then refuses to open. The log alone rebuilds
+/// everything, so snapshots are removed before every open.
+fn remove_snapshots(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(reason: &str) -> PassRecord {
+        PassRecord {
+            at: Timestamp::UNIX_EPOCH,
+            attempted: "aaaa".to_owned(),
+            revision: Some("aaaa".to_owned()),
+            reason: reason.to_owned(),
+            outcomes: Vec::new(),
+            problems: vec!["users/a.toml:1:1: broken".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let journal = Journal::open(&path).unwrap();
+        journal.record(&pass("timer"), true).unwrap();
+        drop(journal);
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.last_pass().unwrap().unwrap().reason, "timer");
+        assert_eq!(journal.last_applied().unwrap().as_deref(), Some("aaaa"));
+    }
+
+    #[test]
+    fn a_failed_pass_does_not_move_the_last_applied_revision() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal")).unwrap();
+        journal.record(&pass("timer"), false).unwrap();
+        assert_eq!(journal.last_applied().unwrap(), None);
+    }
+
+    #[test]
+    fn a_half_written_snapshot_does_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        Journal::open(&path).unwrap().record(&pass("timer"), true).unwrap();
+        fs::write(path.join("snap.0000000000000001.generating"), b"").unwrap();
+        assert!(Journal::open(&path).unwrap().last_pass().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_second_process_is_told_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let _held = Journal::open(&path).unwrap();
+        assert!(matches!(Journal::open(&path), Err(JournalError::InUse { .. })));
+    }
+
+    #[test]
+    fn history_is_newest_first_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal")).unwrap();
+        for number in 0..HISTORY + 3 {
+            journal.record(&pass(&number.to_string()), false).unwrap();
+        }
+        let reasons: Vec<String> = journal.history().map(|pass| pass.reason).collect();
+        assert_eq!(reasons.len(), HISTORY);
+        assert_eq!(reasons[0], (HISTORY + 2).to_string());
+    }
+}

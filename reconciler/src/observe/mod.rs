@@ -1,0 +1,97 @@
+//! Observe: how we see the engine. Nothing here can change anything: the connection is private to the reader, and the
+//! reader has no method that writes.
+
+mod containers;
+mod limits;
+
+use std::collections::HashMap;
+
+use berth_plan::label::Tag;
+use berth_plan::observed::{Observed, ObservedNetwork, ObservedVolume};
+use berth_schema::name::Prefix;
+use bollard::Docker;
+use bollard::query_parameters::{EventsOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+use futures_util::{Stream, StreamExt as _};
+
+use crate::docker::{EngineError, READ_DEADLINE, bounded};
+
+pub use limits::LimitsCache;
+
+/// The engine, to be read.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    docker: Docker,
+}
+
+impl Reader {
+    /// A reader of the engine behind `docker`.
+    pub fn new(docker: Docker) -> Self {
+        Self { docker }
+    }
+
+    /// What exists. Any failed call fails the whole: an error is never an empty world.
+    ///
+    /// Three lists, side by side. Limits aren't in the engine's list, so they come from `limits`; a container that it
+    /// doesn't know is inspected, once.
+    pub async fn observe(&self, platform: &Prefix, limits: &mut LimitsCache) -> Result<Observed, EngineError> {
+        let (containers, volumes, networks) =
+            tokio::try_join!(self.containers(platform), self.volumes(platform), self.networks(platform))?;
+        let mut observed = Observed { networks, volumes, containers };
+        limits.fill(self, &mut observed.containers).await?;
+        Ok(observed)
+    }
+
+    async fn networks(&self, platform: &Prefix) -> Result<Vec<ObservedNetwork>, EngineError> {
+        let options = ListNetworksOptionsBuilder::default().build();
+        let list =
+            bounded("list networks", READ_DEADLINE, self.docker.list_networks(Some(options))).await?;
+        Ok(list
+            .into_iter()
+            .filter_map(|network| {
+                let labels = network.labels.unwrap_or_default();
+                Some(ObservedNetwork {
+                    id: network.id?,
+                    name: network.name?,
+                    tag: Tag::read(&labels, platform),
+                })
+            })
+            .collect())
+    }
+
+    async fn volumes(&self, platform: &Prefix) -> Result<Vec<ObservedVolume>, EngineError> {
+        let options = ListVolumesOptionsBuilder::default().build();
+        let list = bounded("list volumes", READ_DEADLINE, self.docker.list_volumes(Some(options))).await?;
+        Ok(list
+            .volumes
+            .unwrap_or_default()
+            .into_iter()
+            .map(|volume| ObservedVolume { tag: Tag::read(&volume.labels, platform), name: volume.name })
+            .collect())
+    }
+
+    /// The engine's events about containers that carry a platform label, from now on. Ends with an error when the
+    /// connection breaks. Another platform's events come too: which platform this is may not be known yet, and a pass
+    /// too many costs nothing.
+    pub fn events(&self) -> impl Stream<Item = Result<EngineEvent, EngineError>> + Send + use<> {
+        let filters = HashMap::from([("label", vec![berth_plan::label::PLATFORM])]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        self.docker.events(Some(options)).map(|event| match event {
+            Ok(message) => Ok(EngineEvent {
+                action: message.action.unwrap_or_default(),
+                subject: message.actor.and_then(|actor| actor.id).unwrap_or_default(),
+            }),
+            Err(source) => {
+                Err(EngineError::Broken { act: "listen to events".to_owned(), source: Box::new(source) })
+            }
+        })
+    }
+}
+
+/// Something that happened to one of our objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// In the engine's words: `die`, `update`, `destroy`, …
+    pub action: String,
+    /// The engine's id of the object.
+    pub subject: String,
+}

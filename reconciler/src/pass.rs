@@ -1,0 +1,247 @@
+//! A pass: one reconcile from top to bottom.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use berth_plan::diff::{Context, plan};
+use berth_plan::{Desired, Observed, Plan, show};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Writer, apply};
+use crate::backoff::{Backoff, Deferred};
+use crate::docker::{EngineError, EngineFacts, connect};
+use crate::event::{Event, Listener};
+use crate::journal::{Journal, JournalError, PassRecord};
+use crate::observe::{LimitsCache, Reader};
+use crate::outcome::chain;
+use crate::settings::Settings;
+use crate::status::Status;
+use crate::source::{FOLDER_REVISION, Settled, Source, SourceError};
+
+/// Everything that a pass needs, and what it remembers from one to the next.
+pub struct Reconciler {
+    source: Source,
+    journal: Journal,
+    reader: Reader,
+    writer: Writer,
+    engine: EngineFacts,
+    limits: LimitsCache,
+    backoff: Backoff,
+    /// The last revision that was found to be good: what is worked towards while the tip is broken.
+    good: Option<Settled>,
+    /// The last revision of which every change succeeded: who owned what before.
+    applied: Option<Settled>,
+    last: Last,
+}
+
+/// What the last pass saw, for those who ask how things are.
+#[derive(Default)]
+pub struct Last {
+    /// What should exist.
+    pub desired: Option<Arc<Desired>>,
+    /// What existed when the pass began.
+    pub observed: Option<Observed>,
+    /// What waits for its next try.
+    pub deferred: Vec<Deferred>,
+    /// The plan of the pass, without what was deferred.
+    pub plan: Option<Plan>,
+}
+
+/// Why there could be no pass.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The state repo can't be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The engine can't be reached, or seen.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The journal can't be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The tip is broken and no good revision is known.
+    #[error("the state has mistakes, and no earlier good revision is known")]
+    NoGoodState,
+    /// The prefix was changed, which would leave everything behind that exists.
+    #[error("platform.toml changes the prefix from `{from}` to `{to}`, which would abandon everything that was made")]
+    PrefixChanged {
+        /// The prefix of what exists.
+        from: String,
+        /// The prefix that is asked for.
+        to: String,
+    },
+}
+
+impl Reconciler {
+    /// Connects to everything that a pass needs.
+    pub async fn open(settings: &Settings) -> Result<Self, PassError> {
+        let mut source = Source::open(&settings.state)?;
+        let journal = Journal::open(&settings.journal())?;
+        let (docker, engine) = connect(&settings.docker).await?;
+        let applied = source.applied();
+        Ok(Self {
+            source,
+            journal,
+            reader: Reader::new(docker.clone()),
+            writer: Writer::new(docker, &engine),
+            engine,
+            limits: LimitsCache::default(),
+            backoff: Backoff::default(),
+            good: applied.clone(),
+            applied,
+            last: Last::default(),
+        })
+    }
+
+    /// One pass. Failures of single objects are in the record; a failure to read the state or to see the engine ends the
+    /// pass before it changes anything, and is in the record too.
+    pub async fn pass(
+        &mut self,
+        reason: &str,
+        listener: &dyn Listener,
+        stop: &CancellationToken,
+    ) -> PassRecord {
+        let mut record = PassRecord {
+            at: Timestamp::now(),
+            attempted: String::new(),
+            revision: None,
+            reason: reason.to_owned(),
+            outcomes: Vec::new(),
+            problems: Vec::new(),
+        };
+        if let Err(error) = self.try_pass(&mut record, listener, stop).await {
+            tracing::error!(error = %chain(&error), "the pass could not run");
+            record.problems.push(chain(&error));
+        }
+        record.at = Timestamp::now();
+        let applied = record.is_clean();
+        if let Err(error) = self.remember(&record, applied) {
+            tracing::error!(error = %chain(&error), "the pass could not be written down");
+        }
+        listener.hear(Event::PassEnded(record.clone()));
+        record
+    }
+
+    async fn try_pass(
+        &mut self,
+        record: &mut PassRecord,
+        listener: &dyn Listener,
+        stop: &CancellationToken,
+    ) -> Result<(), PassError> {
+        let settled = self.settle(record)?;
+        record.revision = Some(settled.revision.clone());
+
+        let desired = Arc::new(Desired::from_state(&settled.state));
+        let observed = self.reader.observe(desired.prefix(), &mut self.limits).await?;
+        let mut plan = plan(&desired, &observed, &self.context(&settled));
+        let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
+        record.problems.extend(plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)));
+        record.problems.extend(deferred.iter().map(Deferred::to_string));
+        listener.hear(planned(&settled.revision, &plan));
+
+        record.outcomes = apply(&plan, &self.writer, listener, stop).await;
+        self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
+        self.limits.forget_touched(&plan);
+        self.last =
+            Last { desired: Some(desired), observed: Some(observed), deferred, plan: Some(plan) };
+        if record.is_clean() {
+            self.applied = Some(settled);
+        }
+        Ok(())
+    }
+
+    /// The state to work towards: the tip's, or the last good one when the tip is broken.
+    fn settle(&mut self, record: &mut PassRecord) -> Result<Settled, PassError> {
+        let tip = self.source.tip()?;
+        record.attempted.clone_from(&tip);
+        if let Some(good) = self.good.as_ref().filter(|good| good.revision == tip && tip != FOLDER_REVISION) {
+            return Ok(good.clone());
+        }
+        match self.source.find(Some(&tip))?.state {
+            Ok(settled) => {
+                if let Some(before) = &self.good {
+                    let (from, to) = (&before.state.platform.prefix, &settled.state.platform.prefix);
+                    if from != to {
+                        return Err(PassError::PrefixChanged { from: from.to_string(), to: to.to_string() });
+                    }
+                }
+                self.good = Some(settled.clone());
+                Ok(settled)
+            }
+            Err(findings) => {
+                tracing::warn!(revision = tip, findings = findings.len(), "the tip has mistakes");
+                record.problems.extend(findings.iter().map(ToString::to_string));
+                self.good.clone().ok_or(PassError::NoGoodState)
+            }
+        }
+    }
+
+    fn context<'a>(&'a self, settled: &'a Settled) -> Context<'a> {
+        Context {
+            now: Timestamp::now(),
+            revision: &settled.revision,
+            allowance: settled.allowance.as_deref(),
+            previous: self.applied.as_ref().map(|applied| &*applied.state),
+        }
+    }
+
+    fn remember(&self, record: &PassRecord, applied: bool) -> Result<(), PassError> {
+        if let (true, Some(revision)) = (applied, &record.revision)
+            && self.journal.last_applied()?.as_ref() != Some(revision)
+        {
+            self.source.mark_applied(revision)?;
+        }
+        Ok(self.journal.record(record, applied)?)
+    }
+
+    /// What the last pass saw.
+    pub fn last(&self) -> &Last {
+        &self.last
+    }
+
+    /// How things are, as of the last look; `None` when there was none yet.
+    pub fn status(&self) -> Option<Status> {
+        let (desired, observed) = (self.last.desired.as_ref()?, self.last.observed.as_ref()?);
+        Some(Status {
+            engine: self.engine.version.clone(),
+            last_applied: self.applied.as_ref().map(|applied| applied.revision.clone()),
+            last_pass: self.journal.last_pass().ok().flatten(),
+            ..Status::of(desired, observed)
+        })
+    }
+
+    /// The engine that is worked on.
+    pub fn engine(&self) -> &EngineFacts {
+        &self.engine
+    }
+
+    /// The reader, for those who listen to events.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The limits that are remembered, to be forgotten when they changed.
+    pub fn limits(&mut self) -> &mut LimitsCache {
+        &mut self.limits
+    }
+
+    /// When the next thing that failed is due again.
+    pub fn next_retry(&self) -> Option<Instant> {
+        self.backoff.next_due()
+    }
+
+    /// The state that is worked towards, and the git folder to watch.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+fn planned(revision: &str, plan: &Plan) -> Event {
+    let changes = plan.changes().count();
+    let text = match changes {
+        0 => String::new(),
+        _ => show::text(plan, show::Colour::Never),
+    };
+    Event::Planned { revision: revision.to_owned(), changes, text }
+}

@@ -1,0 +1,89 @@
+//! The daemon's ears: the state repo's refs, the engine's events, the clock. Each only rings; none decides.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use notify::{EventKind, RecursiveMode, Watcher as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::observe::Reader;
+use crate::outcome::chain;
+use crate::wakeup::{Reason, Wakeups};
+
+/// How often a pass runs although nothing happened.
+const TIMER: Duration = Duration::from_secs(60);
+/// Every so many timer passes nothing remembered is trusted.
+const DISTRUST_EVERY: u32 = 10;
+/// How long to wait before listening to the engine again.
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Watches the refs of the repository in `git_dir` as long as the returned value lives.
+///
+/// A push renames `main.lock` onto `main`, `pack-refs` removes it, a branch may only stand in `packed-refs`: so any event
+/// but a mere opening means "look again", and looking again is cheap.
+pub fn refs(git_dir: &Path, wakeups: Wakeups) -> notify::Result<notify::RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+        Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
+        Ok(event) if event.paths.iter().any(|path| is_ours(path)) => {}
+        Ok(_) => wakeups.wake(Reason::Ref),
+        Err(error) => {
+            tracing::warn!(%error, "watching the state repo failed; the timer still looks at it");
+            wakeups.wake(Reason::Ref);
+        }
+    })?;
+    watcher.watch(git_dir, RecursiveMode::NonRecursive)?;
+    watcher.watch(&git_dir.join("refs"), RecursiveMode::Recursive)?;
+    Ok(watcher)
+}
+
+/// Our own ref, whose change is the end of a pass and no reason for another.
+fn is_ours(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "berth")
+}
+
+/// Listens to the engine until `stop`; after a break it listens again and says that events may have been missed.
+pub async fn engine(reader: Reader, wakeups: Wakeups, stop: CancellationToken) {
+    let mut lost = false;
+    while !stop.is_cancelled() {
+        let mut events = std::pin::pin!(reader.events());
+        if lost {
+            wakeups.events_missed(Reason::Engine);
+        }
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return,
+                event = events.next() => event,
+            };
+            match event {
+                Some(Ok(event)) => match event.action.as_str() {
+                    "update" => wakeups.limits_changed(event.subject),
+                    // What runs inside a server, and what we read of it, is none of our business.
+                    action if action.starts_with("exec_") || action == "top" || action == "resize" => {}
+                    _ => wakeups.wake(Reason::Engine),
+                },
+                Some(Err(error)) => {
+                    tracing::warn!(error = %chain(&error), "the engine's events broke off");
+                    break;
+                }
+                None => break,
+            }
+        }
+        lost = true;
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+/// Rings every minute until `stop`.
+pub async fn timer(wakeups: Wakeups, stop: CancellationToken) {
+    for tick in 1_u32.. {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TIMER) => {}
+        }
+        match tick % DISTRUST_EVERY {
+            0 => wakeups.events_missed(Reason::Timer),
+            _ => wakeups.wake(Reason::Timer),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Brings the platform up on this machine, on example-state unless a state repo is there already. Running it again
+# changes nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+for program in berth berth-runtime; do
+    # Replaced by a rename, since the old one may be running; untouched when it is the same.
+    built="${CARGO_TARGET_DIR:-target}/release/$program"
+    cmp -s "$built" "/usr/local/bin/$program" || {
+        install -m 0755 "$built" "/usr/local/bin/.$program.new"
+        mv "/usr/local/bin/.$program.new" "/usr/local/bin/$program"
+    }
+done
+
+step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+step "Engine"
+scripts/engine.sh
+step "Images"
+berth image build
+step "State repo"
+mkdir -p "$(dirname "$BERTH_STATE")" "$BERTH_DATA"
+berth init "$BERTH_STATE" --from example-state
+step "Platform"
+berth up --detach
+step "Ready"
+berth status
+cat <<TEXT
+
+  look    berth status; berth plan
+  push    git clone $BERTH_STATE my-state, change a file, git push: the change is applied at once
+  shell   docker exec -it <prefix>-users-dind-<id> bash   (SSH comes with the ssh-router, which is not built yet)
+  log     $BERTH_DATA/berth.log
+  stop    make down   (servers keep running)
+TEXT
