@@ -4,12 +4,18 @@
 //! that a reviewer reads what will run and the executor has nothing left to choose.
 
 pub mod desired;
+pub mod diff;
+pub mod inventory;
 pub mod label;
 pub mod observed;
 pub mod recipe;
+pub mod show;
+pub mod simulate;
 pub mod spec;
 pub mod step;
 
 pub use desired::Desired;
+pub use diff::{Context, plan};
+pub use inventory::Inventory;
 pub use observed::Observed;
 pub use step::{Action, Change, Plan, Step, Subject};

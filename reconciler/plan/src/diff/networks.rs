@@ -1,0 +1,165 @@
+//! Networks: made when missing, made anew when their specification changed, removed when nobody wants them.
+//!
+//! A network is never changed under a container: the platform's own containers on it are taken away first, and the
+//! system stage makes them again. They hold no data.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::desired::Desired;
+use crate::diff::{Draft, Obstacle, power};
+use crate::inventory::Inventory;
+use crate::label::{self, Tag};
+use crate::observed::{ObservedNetwork, RunState};
+use crate::spec::{ContainerSpec, NetworkSpec};
+use crate::step::{Action, Change, Step, Subject};
+
+/// What the network stage means for the stages after it.
+#[derive(Debug, Default)]
+pub(super) struct Outcome<'a> {
+    /// Networks that can't be used.
+    pub(super) blocked: HashSet<&'a str>,
+    /// System containers that the network stage takes away, and the network that is the reason.
+    pub(super) detached: HashMap<&'a str, &'a str>,
+}
+
+enum Verdict<'a> {
+    Missing,
+    Outdated(&'a ObservedNetwork),
+    Right,
+    Blocked(Obstacle),
+}
+
+pub(super) fn plan<'a>(desired: &'a Desired, inventory: &Inventory<'_>, draft: &mut Draft) -> Outcome<'a> {
+    let mut outcome = Outcome::default();
+    let mut outdated = Vec::new();
+    let mut missing = Vec::new();
+    for spec in &desired.networks {
+        match verdict(spec, inventory) {
+            Verdict::Right => draft.unchanged += 1,
+            Verdict::Missing => missing.push(spec),
+            Verdict::Outdated(network) => outdated.push((spec, network)),
+            Verdict::Blocked(obstacle) => {
+                outcome.blocked.insert(&spec.name);
+                draft.block(Subject::Network(spec.name.clone()), Action::Create, obstacle);
+            }
+        }
+    }
+    outdated.sort_by_key(|(spec, _)| &spec.name);
+    missing.sort_by_key(|spec| &spec.name);
+    if !outdated.is_empty() {
+        draft.networks.push(renewed(&outdated, desired, inventory, &mut outcome));
+    }
+    for spec in missing {
+        draft.networks.push(created(spec, desired, inventory, &mut outcome));
+    }
+    remove_undesired(desired, inventory, draft);
+    outcome
+}
+
+fn verdict<'a>(spec: &NetworkSpec, inventory: &Inventory<'a>) -> Verdict<'a> {
+    match inventory.networks.get(spec.name.as_str()).map(Vec::as_slice) {
+        None | Some([]) => Verdict::Missing,
+        Some([network]) => match &network.tag {
+            Some(Tag::System { spec: made_from }) if spec.labels.get(label::SPEC) == Some(made_from) => {
+                Verdict::Right
+            }
+            Some(Tag::System { .. }) => Verdict::Outdated(network),
+            other => Verdict::Blocked(Obstacle::taken("network", &spec.name, other.as_ref())),
+        },
+        Some(several) => Verdict::Blocked(Obstacle::new(
+            format!("{} networks are called {}", several.len(), spec.name),
+            "remove all but one by their ids, which `docker network ls` shows",
+        )),
+    }
+}
+
+/// All outdated networks are one change: one may want a subnet that another still has, and they may share containers.
+fn renewed<'a>(
+    outdated: &[(&'a NetworkSpec, &ObservedNetwork)],
+    desired: &'a Desired,
+    inventory: &Inventory<'_>,
+    outcome: &mut Outcome<'a>,
+) -> Change {
+    let mut steps = Vec::new();
+    let mut reasons = Vec::new();
+    for (spec, _) in outdated {
+        let detached = detach(&spec.name, desired, inventory, outcome);
+        reasons.push(format!("{} was made from an earlier specification", spec.name));
+        reasons
+            .extend(detached.iter().map(|(name, _)| format!("{name} is on it and is made again afterwards")));
+        steps.extend(detached.into_iter().flat_map(|(_, steps)| steps));
+    }
+    steps.extend(
+        outdated
+            .iter()
+            .map(|(_, network)| Step::RemoveNetwork { name: network.name.clone(), id: network.id.clone() }),
+    );
+    steps.extend(outdated.iter().map(|(spec, _)| Step::CreateNetwork((*spec).clone())));
+    let names: Vec<&str> = outdated.iter().map(|(spec, _)| spec.name.as_str()).collect();
+    Change {
+        subject: Subject::Network(names.join(", ")),
+        action: Action::Recreate,
+        reasons,
+        losses: Vec::new(),
+        steps,
+    }
+}
+
+fn created<'a>(
+    spec: &'a NetworkSpec,
+    desired: &'a Desired,
+    inventory: &Inventory<'_>,
+    outcome: &mut Outcome<'a>,
+) -> Change {
+    let mut reasons = vec!["it doesn't exist".to_owned()];
+    let mut steps = Vec::new();
+    // A container that was on a network of this name is on one that is gone, and the engine wouldn't start it.
+    for (name, detached) in detach(&spec.name, desired, inventory, outcome) {
+        reasons.push(format!("{name} was on it and is made again afterwards"));
+        steps.extend(detached);
+    }
+    steps.push(Step::CreateNetwork(spec.clone()));
+    Change {
+        subject: Subject::Network(spec.name.clone()),
+        action: Action::Create,
+        reasons,
+        losses: Vec::new(),
+        steps,
+    }
+}
+
+/// Takes away the system containers that belong on a network, each at most once.
+fn detach<'a>(
+    network: &'a str,
+    desired: &'a Desired,
+    inventory: &Inventory<'_>,
+    outcome: &mut Outcome<'a>,
+) -> Vec<(&'a str, Vec<Step>)> {
+    let mut on_it: Vec<&ContainerSpec> =
+        desired.system.iter().filter(|spec| spec.networks.iter().any(|name| name == network)).collect();
+    on_it.sort_by_key(|spec| &spec.name);
+    let mut detached = Vec::new();
+    for spec in on_it {
+        let Some(system) = inventory.system.get(spec.name.as_str()) else { continue };
+        if system.container.state == RunState::Removing || outcome.detached.contains_key(spec.name.as_str()) {
+            continue;
+        }
+        outcome.detached.insert(&spec.name, network);
+        detached.push((spec.name.as_str(), power::remove(system.container, spec.confinement.stop_timeout)));
+    }
+    detached
+}
+
+fn remove_undesired(desired: &Desired, inventory: &Inventory<'_>, draft: &mut Draft) {
+    let wanted: HashSet<&str> = desired.networks.iter().map(|spec| spec.name.as_str()).collect();
+    let ours = inventory.networks.values().flatten().filter(|n| matches!(n.tag, Some(Tag::System { .. })));
+    for network in ours.filter(|network| !wanted.contains(network.name.as_str())) {
+        draft.network_removals.push(Change {
+            subject: Subject::Network(network.name.clone()),
+            action: Action::Remove,
+            reasons: vec!["this platform made it and has no use for it any more".to_owned()],
+            losses: Vec::new(),
+            steps: vec![Step::RemoveNetwork { name: network.name.clone(), id: network.id.clone() }],
+        });
+    }
+}

@@ -1,0 +1,208 @@
+//! Servers that nobody wants any more: stopped and kept under a tombstone, and purged when its time is over.
+//!
+//! Removing is the one thing that can't be undone by writing another state, so it is counted: a revision that removes
+//! more than the budget allows removes nothing until a trailer names exactly the servers that it removes.
+
+use std::collections::HashSet;
+
+use berth_schema::name::ServerId;
+use jiff::Timestamp;
+
+use crate::desired::{Desired, tombstone_volume};
+use crate::diff::servers::rivalry;
+use crate::diff::{Context, Draft, Obstacle, power};
+use crate::inventory::{Holding, Inventory, expiry};
+use crate::label::{Tag, Tombstone};
+use crate::observed::RunState;
+use crate::spec::{VolumeSpec, fingerprint};
+use crate::step::{Action, Change, Removals, Step, Subject};
+
+/// The trailer of a commit that lifts the removal budget once; its value is the plan's removal hash.
+pub const ALLOW_REMOVALS: &str = "Berth-Allow-Removals";
+
+pub(super) fn plan(
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+    context: &Context<'_>,
+    draft: &mut Draft,
+) -> Removals {
+    let wanted: HashSet<ServerId> = desired.servers.iter().map(|server| server.id).collect();
+    let mut undesired: Vec<(ServerId, &Holding<'_>)> =
+        inventory.servers.iter().filter(|(id, _)| !wanted.contains(id)).map(|(id, h)| (*id, h)).collect();
+    undesired.sort_unstable_by_key(|(id, _)| *id);
+
+    let planner = Planner { desired, inventory, context };
+    let mut removed = Removed::default();
+    for (id, holding) in undesired {
+        planner.sort_out(id, holding, &mut removed, draft);
+    }
+    let live = inventory.servers.values().filter(|holding| holding.tombstones.is_empty()).count();
+    let removals = planner.judge(live, &removed);
+    let over = removals.count > removals.allowed && !removals.lifted;
+    let entombs = if over {
+        hold_back(removed.entombs, &removals, draft);
+        0
+    } else {
+        let number = removed.entombs.len();
+        draft.removals.extend(removed.entombs);
+        number
+    };
+    // Tombstones count as owned here, or the last server of a platform could never be purged.
+    let tombstones = inventory.servers.len() - live;
+    let room = desired.removal_budget().allowed(live + tombstones).saturating_sub(entombs);
+    purge_within(room, removed.purges, draft);
+    removals
+}
+
+/// What is undesired, sorted by what is to become of it.
+#[derive(Default)]
+struct Removed {
+    entombs: Vec<Change>,
+    purges: Vec<(Timestamp, Change)>,
+    /// The servers that this revision removes or has removed.
+    counted: Vec<(ServerId, String)>,
+}
+
+struct Planner<'a, 'o> {
+    desired: &'a Desired,
+    inventory: &'a Inventory<'o>,
+    context: &'a Context<'a>,
+}
+
+impl Planner<'_, '_> {
+    fn sort_out(&self, id: ServerId, holding: &Holding<'_>, removed: &mut Removed, draft: &mut Draft) {
+        if !holding.rivals.is_empty() {
+            let (name, _) = self.identity(id, holding);
+            draft.block(Subject::Server { id, name }, Action::Entomb, rivalry(id, holding));
+            return;
+        }
+        let Some(stone) = holding.tombstone() else {
+            self.entomb(id, holding, removed, draft);
+            return;
+        };
+        if stone.revision == self.context.revision {
+            removed.counted.push((id, stone.name.clone()));
+        }
+        let subject = Subject::Server { id, name: stone.name.clone() };
+        let end = expiry(stone, self.desired.platform.retention.servers.duration());
+        let expired = end.is_some_and(|end| end <= self.context.now);
+        match holding.container.map(|owned| owned.container) {
+            Some(container) if container.state.is_active() => {
+                // Either entombing it was cut short, or somebody started it by hand.
+                let timeout = self.desired.confinement.stop_timeout;
+                draft.removals.push(Change {
+                    subject,
+                    action: Action::Stop,
+                    reasons: vec![format!("it is removed, and {}", kept_until(end))],
+                    losses: Vec::new(),
+                    steps: power::stop(container, timeout).into_iter().collect(),
+                });
+            }
+            Some(container) if expired && container.state == RunState::Removing => draft.note(
+                subject.to_string(),
+                "its time as a tombstone is over; a later pass purges it, when the engine has removed its container",
+            ),
+            _ if expired => removed.purges.push((stone.removed_at, purge(subject, stone, holding))),
+            _ => {}
+        }
+    }
+
+    fn entomb(&self, id: ServerId, holding: &Holding<'_>, removed: &mut Removed, draft: &mut Draft) {
+        let (name, owner) = self.identity(id, holding);
+        let subject = Subject::Server { id, name: name.clone() };
+        let volume = tombstone_volume(self.desired.prefix(), id);
+        if let Some(holder) = self.inventory.volume_named(&volume) {
+            let obstacle = Obstacle::taken("volume", &volume, holder.tag.as_ref());
+            draft.block(subject, Action::Entomb, obstacle);
+            return;
+        }
+        removed.counted.push((id, name.clone()));
+        let now = self.context.now;
+        let stone =
+            Tombstone { id, name, owner, removed_at: now, revision: self.context.revision.to_owned() };
+        let end = expiry(&stone, self.desired.platform.retention.servers.duration());
+        let labels = Tag::Tombstone(stone).write(self.desired.prefix());
+        let mut steps = vec![Step::CreateVolume(VolumeSpec { name: volume, labels })];
+        let container = holding.container.map(|owned| owned.container);
+        steps.extend(container.and_then(|c| power::stop(c, self.desired.confinement.stop_timeout)));
+        let reasons = vec!["it is no longer in the state repo".to_owned(), kept_until(end)];
+        removed.entombs.push(Change { subject, action: Action::Entomb, reasons, losses: Vec::new(), steps });
+    }
+
+    /// The name and owner that a server had last.
+    fn identity(&self, id: ServerId, holding: &Holding<'_>) -> (String, String) {
+        if let Some(server) = self.context.previous.and_then(|state| state.servers.get(&id)) {
+            return (server.name.to_string(), server.owner.to_string());
+        }
+        let (name, owner) = holding.identity().unwrap_or_default();
+        (name.to_owned(), owner.to_owned())
+    }
+
+    /// Holds what this revision removes against the budget. What it has removed already counts too, so that neither a
+    /// crash midway nor a second pass gets around the budget, or has to ask for it again.
+    fn judge(&self, live: usize, removed: &Removed) -> Removals {
+        let mut counted = removed.counted.clone();
+        counted.sort_unstable();
+        let count = counted.len();
+        let already = count - removed.entombs.len();
+        let allowed = self.desired.removal_budget().allowed(live + already);
+        let hash = (count > 0).then(|| fingerprint(&counted));
+        let lifted = count > allowed && hash.as_deref() == self.context.allowance;
+        Removals { count, allowed, hash, lifted }
+    }
+}
+
+fn kept_until(end: Option<Timestamp>) -> String {
+    match end {
+        Some(end) => format!("its data is kept until {}", end.strftime("%Y-%m-%d")),
+        None => "its data is kept for ever".to_owned(),
+    }
+}
+
+/// Removes the data, then the mark: until the last step, what is left is a tombstone.
+fn purge(subject: Subject, stone: &Tombstone, holding: &Holding<'_>) -> Change {
+    let mut steps = Vec::new();
+    if let Some(owned) = &holding.container {
+        // It isn't active, or it would be stopped now and purged in a later pass.
+        steps.extend(power::remove(owned.container, 0));
+    }
+    let remove = |name: &str| Step::RemoveVolume { name: name.to_owned() };
+    steps.extend(holding.data.iter().map(|data| remove(data.volume)));
+    steps.extend(holding.tombstones.iter().map(|mark| remove(mark.volume)));
+    let day = stone.removed_at.strftime("%Y-%m-%d");
+    let losses = match holding.data.len() {
+        0 => Vec::new(),
+        _ => vec![format!("the data of {} (owner {}), for good", stone.name, stone.owner)],
+    };
+    let reasons = vec![format!("it was removed on {day}, and its time as a tombstone is over")];
+    Change { subject, action: Action::Purge, reasons, losses, steps }
+}
+
+fn hold_back(entombs: Vec<Change>, removals: &Removals, draft: &mut Draft) {
+    let Removals { count, allowed, hash, .. } = removals;
+    let hash = hash.as_deref().unwrap_or_default();
+    for change in entombs {
+        draft.block(
+            change.subject,
+            change.action,
+            Obstacle::new(
+                format!("this revision removes {count} servers, and the removal budget allows {allowed}"),
+                format!(
+                    "if all of them are meant, add this line to the commit message: {ALLOW_REMOVALS}: {hash}"
+                ),
+            ),
+        );
+    }
+}
+
+fn purge_within(room: usize, mut purges: Vec<(Timestamp, Change)>, draft: &mut Draft) {
+    purges.sort_by(|(a, one), (b, other)| (a, &one.subject).cmp(&(b, &other.subject)));
+    let waiting = purges.len().saturating_sub(room);
+    if waiting > 0 {
+        draft.note(
+            if waiting == 1 { "1 tombstone".to_owned() } else { format!("{waiting} tombstones") },
+            "past its time, and waits for room in the removal budget",
+        );
+    }
+    draft.removals.extend(purges.into_iter().take(room).map(|(_, change)| change));
+}

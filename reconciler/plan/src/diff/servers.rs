@@ -1,0 +1,314 @@
+//! Servers that are wanted: made, started, stopped, changed in place, brought back.
+//!
+//! Never makes a server anew unless its own image changed or the engine can't start it, and never takes data from one
+//! owner to another: an id is not reused.
+
+use std::cell::Cell;
+
+use berth_schema::server::{Limits, PowerState, Server};
+
+use crate::desired::{DATA_VOLUMES, Desired, data_volume, server_container};
+use crate::diff::{Context, Draft, Obstacle, existing, made, power};
+use crate::inventory::{Holding, Inventory, ServerContainer, expiry};
+use crate::observed::{ObservedContainer, RunState};
+use crate::step::{Action, Change, Step, Subject};
+
+/// What is lost with a server's container.
+const CONTAINER_LOSS: &str = "everything outside /apps, /home and /var/lib/docker";
+
+pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, context: &Context<'_>, draft: &mut Draft) {
+    let planner =
+        Planner { desired, inventory, context, older_image: Cell::new(0), older_confinement: Cell::new(0) };
+    let nothing = Holding::default();
+    for server in &desired.servers {
+        let holding = inventory.servers.get(&server.id).unwrap_or(&nothing);
+        let subject = || Subject::Server { id: server.id, name: server.name.to_string() };
+        let restarts = holding.container.is_some_and(|owned| owned.container.state == RunState::Restarting);
+        match planner.one(server, holding) {
+            Verdict::Unchanged if restarts => {
+                draft.note(subject().to_string(), "keeps restarting; its log says why (`docker logs`)");
+            }
+            Verdict::Unchanged => draft.unchanged += 1,
+            Verdict::Change(Work { action, reasons, losses, steps }) => {
+                draft.servers.push(Change { subject: subject(), action, reasons, losses, steps });
+            }
+            Verdict::Blocked(action, obstacle) => draft.block(subject(), action, obstacle),
+            Verdict::Wait(text) => draft.note(subject().to_string(), text),
+        }
+    }
+    planner.note_older(draft);
+}
+
+enum Verdict {
+    Unchanged,
+    Change(Work),
+    Blocked(Action, Obstacle),
+    /// Nothing can be done now; why.
+    Wait(&'static str),
+}
+
+/// A change in the making.
+struct Work {
+    action: Action,
+    reasons: Vec<String>,
+    losses: Vec<String>,
+    steps: Vec<Step>,
+}
+
+impl Work {
+    fn new(action: Action) -> Self {
+        Self { action, reasons: Vec::new(), losses: Vec::new(), steps: Vec::new() }
+    }
+}
+
+struct Planner<'a, 'o> {
+    desired: &'a Desired,
+    inventory: &'a Inventory<'o>,
+    context: &'a Context<'a>,
+    older_image: Cell<usize>,
+    older_confinement: Cell<usize>,
+}
+
+impl Planner<'_, '_> {
+    fn one(&self, server: &Server, holding: &Holding<'_>) -> Verdict {
+        if !holding.rivals.is_empty() {
+            return Verdict::Blocked(Action::Update, rivalry(server.id, holding));
+        }
+        if let Some(verdict) = self.stranger(server, holding) {
+            return verdict;
+        }
+        match self.bring(server, holding) {
+            Verdict::Unchanged if holding.tombstones.is_empty() => Verdict::Unchanged,
+            Verdict::Unchanged => Verdict::Change(resurrect(holding, Work::new(Action::Resurrect))),
+            Verdict::Change(work) if !holding.tombstones.is_empty() => {
+                Verdict::Change(resurrect(holding, work))
+            }
+            other => other,
+        }
+    }
+
+    /// An id whose data is another server's: both the name and the owner differ from what is known.
+    fn stranger(&self, server: &Server, holding: &Holding<'_>) -> Option<Verdict> {
+        let differs =
+            |name: &str, owner: &str| name != server.name.as_str() && owner != server.owner.as_str();
+        let id = server.id;
+        if let Some(stone) = holding.tombstone() {
+            if !differs(&stone.name, &stone.owner) {
+                return None;
+            }
+            let until = expiry(stone, self.desired.platform.retention.servers.duration())
+                .map_or_else(|| "for ever".to_owned(), |time| format!("until {}", time.strftime("%Y-%m-%d")));
+            return Some(Verdict::Blocked(
+                Action::Resurrect,
+                Obstacle::new(
+                    format!(
+                        "id {id} is held by the tombstone of {} (owner {}) {until}",
+                        stone.name, stone.owner
+                    ),
+                    "choose another id; or put that server back, under its name or with its owner",
+                ),
+            ));
+        }
+        let (name, owner) = match self.context.previous.and_then(|state| state.servers.get(&id)) {
+            Some(previous) if holding.identity().is_some() => {
+                (previous.name.as_str(), previous.owner.as_str())
+            }
+            _ => holding.identity()?,
+        };
+        differs(name, owner).then(|| {
+            Verdict::Blocked(
+                if holding.container.is_some() { Action::Update } else { Action::Create },
+                Obstacle::new(
+                    format!("id {id} is the server {name} (owner {owner}), and an id is not reused"),
+                    "choose another id; to rename a server and give it away, do one after the other, in two commits",
+                ),
+            )
+        })
+    }
+
+    /// What makes the server what it should be, its tombstone aside.
+    fn bring(&self, server: &Server, holding: &Holding<'_>) -> Verdict {
+        let Some(owned) = &holding.container else {
+            let mut work = Work::new(Action::Create);
+            work.reasons.push("it has no container".to_owned());
+            return self.make(server, holding, work);
+        };
+        match owned.container.state {
+            RunState::Removing => {
+                return Verdict::Wait(
+                    "the engine is still removing its container; a later pass makes it again",
+                );
+            }
+            RunState::Dead => {
+                let reason = "its container is half removed, and the engine can't start it".to_owned();
+                return self.remake(server, holding, owned, reason);
+            }
+            _ => {}
+        }
+        match &server.image {
+            Some(image) if image.as_str() != owned.image => {
+                return self.remake(server, holding, owned, format!("image {} → {image}", owned.image));
+            }
+            None if owned.image != self.desired.platform.images.server.as_str() => {
+                self.older_image.set(self.older_image.get() + 1);
+            }
+            _ => {}
+        }
+        if owned.spec != self.desired.confinement_spec {
+            self.older_confinement.set(self.older_confinement.get() + 1);
+        }
+        self.alter(server, owned.container)
+    }
+
+    /// Changes a container in place.
+    fn alter(&self, server: &Server, container: &ObservedContainer) -> Verdict {
+        let mut work = Work::new(Action::Update);
+        let limits = self.desired.limits(server);
+        if let Some(before) = container.limits
+            && before != limits
+        {
+            work.reasons.extend(limit_reasons(before, limits));
+            work.steps.push(Step::UpdateLimits { container: existing(container), limits });
+        }
+        let (power, action) = match server.state {
+            PowerState::Running => (power::run(container), Action::Start),
+            PowerState::Stopped => {
+                (power::stop(container, self.desired.confinement.stop_timeout), Action::Stop)
+            }
+        };
+        if let Some(step) = power {
+            let should = match server.state {
+                PowerState::Running => "running",
+                PowerState::Stopped => "stopped",
+            };
+            work.reasons.push(format!("it is {} and should be {should}", container.state.word()));
+            work.action = action;
+            work.steps.push(step);
+        }
+        if work.steps.is_empty() { Verdict::Unchanged } else { Verdict::Change(work) }
+    }
+
+    /// Takes the container away and makes it anew; the data volumes stay.
+    fn remake(
+        &self,
+        server: &Server,
+        holding: &Holding<'_>,
+        owned: &ServerContainer<'_>,
+        reason: String,
+    ) -> Verdict {
+        let mut work = Work::new(Action::Recreate);
+        work.reasons.push(reason);
+        work.losses.push(CONTAINER_LOSS.to_owned());
+        work.steps = power::remove(owned.container, self.desired.confinement.stop_timeout);
+        self.make(server, holding, work)
+    }
+
+    /// Makes the volumes that are missing and the container.
+    fn make(&self, server: &Server, holding: &Holding<'_>, mut work: Work) -> Verdict {
+        let name = server_container(self.desired.prefix(), server.id);
+        let own = holding.container.map(|owned| owned.container.name.as_str());
+        if own != Some(name.as_str())
+            && let Some(holder) = self.inventory.container_named(&name)
+        {
+            return Verdict::Blocked(work.action, Obstacle::taken("container", &name, holder.tag.as_ref()));
+        }
+        let kept: Vec<bool> = DATA_VOLUMES
+            .iter()
+            .map(|(end, _)| data_volume(self.desired.prefix(), server.id, end))
+            .map(|volume| holding.data.iter().any(|data| data.volume == volume))
+            .collect();
+        for (volume, kept) in self.desired.data_volumes(server).into_iter().zip(&kept) {
+            if *kept {
+                continue;
+            }
+            if let Some(holder) = self.inventory.volume_named(&volume.name) {
+                // The engine would hand over a stranger's data if only the name is right.
+                return Verdict::Blocked(
+                    work.action,
+                    Obstacle::taken("volume", &volume.name, holder.tag.as_ref()),
+                );
+            }
+            work.steps.push(Step::CreateVolume(volume));
+        }
+        let missing = kept.iter().filter(|kept| !**kept).count();
+        if missing == 0 {
+            work.reasons.push("its data volumes are there and are kept".to_owned());
+        } else if missing < kept.len() {
+            work.reasons
+                .push(format!("{missing} of its {} data volumes are missing and are made empty", kept.len()));
+        } else if holding.container.is_some() || !holding.tombstones.is_empty() {
+            work.reasons.push("its data volumes are gone; it begins with empty ones".to_owned());
+        }
+        work.steps.push(Step::CreateContainer(Box::new(self.desired.server_spec(server))));
+        if server.state == PowerState::Running {
+            work.steps.push(Step::StartContainer(made(&name)));
+        }
+        Verdict::Change(work)
+    }
+
+    fn note_older(&self, draft: &mut Draft) {
+        let image = &self.desired.platform.images.server;
+        if let Some(subject) = counted(self.older_image.get()) {
+            draft.note(
+                subject,
+                format!("made of another image than the platform's default ({image}), which is kept"),
+            );
+        }
+        if let Some(subject) = counted(self.older_confinement.get()) {
+            draft.note(
+                subject,
+                "confined as when made; the new confinement takes effect when a server's image changes",
+            );
+        }
+    }
+}
+
+fn counted(number: usize) -> Option<String> {
+    match number {
+        0 => None,
+        1 => Some("1 server".to_owned()),
+        more => Some(format!("{more} servers")),
+    }
+}
+
+/// A server that comes back. The mark goes last, so that a crash before that leaves it to be done again.
+fn resurrect(holding: &Holding<'_>, mut work: Work) -> Work {
+    work.action = Action::Resurrect;
+    if let Some(stone) = holding.tombstone() {
+        let day = stone.removed_at.strftime("%Y-%m-%d");
+        work.reasons.insert(0, format!("it was removed on {day} and is in the state repo again"));
+    }
+    let marks = holding.tombstones.iter();
+    work.steps.extend(marks.map(|mark| Step::RemoveVolume { name: mark.volume.to_owned() }));
+    work
+}
+
+/// Several containers say that they are one server.
+pub(super) fn rivalry(id: berth_schema::name::ServerId, holding: &Holding<'_>) -> Obstacle {
+    let claimants = holding.claimants();
+    Obstacle::new(
+        format!("{} containers say that they are server {id}: {}", claimants.len(), claimants.join(", ")),
+        "look at them, then remove those that aren't it with `docker rm`",
+    )
+}
+
+fn limit_reasons(before: Limits, after: Limits) -> Vec<String> {
+    use berth_schema::quantity::{Bytes, Cpus};
+    let parts = [
+        (
+            "cpus",
+            Cpus::from_nanos(before.nano_cpus).to_string(),
+            Cpus::from_nanos(after.nano_cpus).to_string(),
+        ),
+        ("memory", Bytes::new(before.memory).to_string(), Bytes::new(after.memory).to_string()),
+        ("pids", before.pids.to_string(), after.pids.to_string()),
+    ];
+    let changed = parts.into_iter().filter(|(_, before, after)| before != after);
+    let reasons: Vec<String> =
+        changed.map(|(what, before, after)| format!("{what} {before} → {after}")).collect();
+    if reasons.is_empty() {
+        // They differ by less than their text shows.
+        return vec![format!("memory {} bytes → {} bytes", before.memory, after.memory)];
+    }
+    reasons
+}

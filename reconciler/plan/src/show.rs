@@ -1,0 +1,86 @@
+//! How a plan is shown: to a person, to a pull request, to a program. Says what the plan says, decides nothing.
+
+mod escape;
+mod json;
+mod markdown;
+mod text;
+
+pub use json::json;
+pub use markdown::markdown;
+pub use text::{Colour, Steps, Style, summary, text};
+
+use crate::step::{Action, Plan, Step};
+
+/// The symbol of an action.
+pub fn symbol(action: Action) -> &'static str {
+    match action {
+        Action::Create | Action::Resurrect => "+",
+        Action::Update | Action::Start | Action::Stop => "~",
+        Action::Recreate => "-/+",
+        Action::Entomb | Action::Purge | Action::Remove => "-",
+    }
+}
+
+/// What an action comes to, in words that follow the subject.
+pub fn phrase(action: Action) -> &'static str {
+    match action {
+        Action::Create => "is created",
+        Action::Update => "changes in place",
+        Action::Start => "is started",
+        Action::Stop => "is stopped",
+        Action::Recreate => "is made anew",
+        Action::Entomb => "is stopped and kept as a tombstone",
+        Action::Resurrect => "comes back, with its data",
+        Action::Purge => "is purged",
+        Action::Remove => "is removed",
+    }
+}
+
+/// A step in a few words.
+pub fn step(step: &Step) -> String {
+    match step {
+        Step::CreateNetwork(spec) => format!("create network {} ({})", spec.name, spec.subnet),
+        Step::RemoveNetwork { name, .. } => format!("remove network {name}"),
+        Step::CreateVolume(spec) => format!("create volume {}", spec.name),
+        Step::RemoveVolume { name } => format!("remove volume {name}"),
+        Step::CreateContainer(spec) => format!("create container {} from {}", spec.name, spec.image),
+        Step::StartContainer(container) => format!("start container {}", container.name),
+        Step::UnpauseContainer(container) => format!("unpause container {}", container.name),
+        Step::StopContainer { container, timeout } => {
+            format!("stop container {} within {timeout} s", container.name)
+        }
+        Step::UpdateLimits { container, .. } => format!("update the limits of container {}", container.name),
+        Step::RemoveContainer(container) => format!("remove container {}", container.name),
+    }
+}
+
+/// How many changes there are of each sort that people count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Made, or brought back.
+    pub create: usize,
+    /// Changed in place, started or stopped.
+    pub update: usize,
+    /// Made anew.
+    pub recreate: usize,
+    /// Removed: kept as a tombstone, purged, or without data to begin with.
+    pub remove: usize,
+    /// Held back because something is in the way.
+    pub blocked: usize,
+}
+
+impl Counts {
+    /// Counts a plan's changes.
+    pub fn of(plan: &Plan) -> Self {
+        let mut counts = Self { blocked: plan.blocked.len(), ..Self::default() };
+        for change in plan.changes() {
+            *match symbol(change.action) {
+                "+" => &mut counts.create,
+                "-/+" => &mut counts.recreate,
+                "-" => &mut counts.remove,
+                _ => &mut counts.update,
+            } += 1;
+        }
+        counts
+    }
+}

@@ -1,0 +1,160 @@
+//! A plan for a person at a terminal.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style as Paint};
+
+use crate::show::{Counts, escape, phrase, step, symbol};
+use crate::step::{Action, Change, Plan, StageKind};
+
+/// Whether colours are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// On.
+    Always,
+    /// Off.
+    #[default]
+    Never,
+}
+
+/// Whether each change's steps are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Steps {
+    /// Under each change.
+    Shown,
+    /// Only changes and reasons.
+    #[default]
+    Hidden,
+}
+
+/// How a plan's text looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Colours.
+    pub colour: Colour,
+    /// Steps.
+    pub steps: Steps,
+}
+
+/// The plan as text, with a line feed at its end.
+pub fn text(plan: &Plan, style: &Style) -> String {
+    let mut page = Page { out: String::new(), style: *style };
+    let mut last = None;
+    for stage in &plan.stages {
+        // The last stage may come in two parts; to a reader it is one.
+        if last != Some(stage.kind) {
+            page.heading(title(stage.kind));
+            last = Some(stage.kind);
+        }
+        for change in &stage.changes {
+            page.change(change);
+        }
+    }
+    if !plan.blocked.is_empty() {
+        page.heading("Held back");
+        for blocked in &plan.blocked {
+            let head = format!("{} {}", symbol(blocked.action), escape::text(&blocked.subject.to_string()));
+            page.line(2, &format!("{} {head}", page.paint(AnsiColor::Yellow.on_default().bold(), "!")));
+            page.line(6, &escape::text(&blocked.why));
+            page.line(6, &format!("hint: {}", escape::text(&blocked.hint)));
+        }
+    }
+    if !plan.notes.is_empty() {
+        page.heading("Notes");
+        for note in &plan.notes {
+            page.line(2, &format!("· {}: {}", escape::text(&note.about), escape::text(&note.text)));
+        }
+    }
+    if !page.out.is_empty() {
+        page.out.push('\n');
+    }
+    let _ = writeln!(page.out, "{}", summary(plan));
+    page.out
+}
+
+/// The plan in one line.
+pub fn summary(plan: &Plan) -> String {
+    let Counts { create, update, recreate, remove, blocked } = Counts::of(plan);
+    let mut line = if plan.is_empty() {
+        format!("No changes; {} as they should be", plan.unchanged)
+    } else {
+        let again = if recreate > 0 { format!(", {recreate} to make anew") } else { String::new() };
+        format!(
+            "Plan: {create} to create, {update} to update{again}, {remove} to remove; {} unchanged",
+            plan.unchanged
+        )
+    };
+    if blocked > 0 {
+        let _ = write!(line, "; {blocked} held back");
+    }
+    let _ = write!(line, ". Room: {} of {} addresses used.", plan.capacity.used, plan.capacity.total);
+    if plan.removals.lifted {
+        let _ = write!(
+            line,
+            " The removal budget ({}) is lifted for these {} servers.",
+            plan.removals.allowed, plan.removals.count
+        );
+    }
+    line
+}
+
+pub(super) fn title(kind: StageKind) -> &'static str {
+    match kind {
+        StageKind::Networks => "Networks",
+        StageKind::System => "Platform containers",
+        StageKind::Servers => "Servers",
+        StageKind::Removals => "Removals",
+    }
+}
+
+struct Page {
+    out: String,
+    style: Style,
+}
+
+impl Page {
+    fn heading(&mut self, title: &str) {
+        if !self.out.is_empty() {
+            self.out.push('\n');
+        }
+        let title = self.paint(Paint::new().bold(), title);
+        self.line(0, &title);
+    }
+
+    fn change(&mut self, change: &Change) {
+        let colour = match change.action {
+            Action::Create | Action::Resurrect => AnsiColor::Green,
+            Action::Update | Action::Start | Action::Stop => AnsiColor::Cyan,
+            Action::Recreate | Action::Entomb | Action::Purge | Action::Remove => AnsiColor::Red,
+        };
+        let symbol = self.paint(colour.on_default().bold(), &format!("{:<3}", symbol(change.action)));
+        let subject = escape::text(&change.subject.to_string());
+        self.line(2, &format!("{symbol} {subject} {}", phrase(change.action)));
+        for reason in &change.reasons {
+            self.line(6, &escape::text(reason));
+        }
+        for loss in &change.losses {
+            let loss = format!("LOST: {}", escape::text(loss));
+            let loss = self.paint(AnsiColor::Red.on_default().bold(), &loss);
+            self.line(6, &loss);
+        }
+        if self.style.steps == Steps::Shown {
+            for (number, one) in change.steps.iter().enumerate() {
+                let line = format!("{}. {}", number + 1, escape::text(&step(one)));
+                let line = self.paint(Paint::new().dimmed(), &line);
+                self.line(8, &line);
+            }
+        }
+    }
+
+    fn line(&mut self, indent: usize, text: &str) {
+        let _ = writeln!(self.out, "{:indent$}{}", "", text.trim_end());
+    }
+
+    fn paint(&self, paint: Paint, text: &str) -> String {
+        match self.style.colour {
+            Colour::Always => format!("{paint}{text}{paint:#}"),
+            Colour::Never => text.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The engine as a model: Docker's rules, without Docker.
+//!
+//! Serves two ends: a plan between two states needs no engine ([`settled`]), and the planner's promises are tested
+//! against worlds that no real engine could be brought into so fast.
+
+mod drift;
+
+use std::collections::BTreeMap;
+
+use berth_schema::name::Prefix;
+use berth_schema::server::Limits;
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+
+use crate::desired::Desired;
+use crate::diff::{Context, plan};
+use crate::label::Tag;
+use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume, RunState};
+use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::step::{ContainerRef, Plan, Step};
+
+/// Why the engine refuses a step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SimulatedError {
+    /// The name is taken (409).
+    #[error("the {what} name {name} is taken")]
+    NameTaken {
+        /// A container or a network.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is no such thing (404).
+    #[error("there is no {what} {name}")]
+    NoSuch {
+        /// A container, a volume or a network.
+        what: &'static str,
+        /// Its name or id.
+        name: String,
+    },
+    /// Something still uses it (409).
+    #[error("the {what} {name} is in use by {user}")]
+    InUse {
+        /// A volume or a network.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The container that uses it.
+        user: String,
+    },
+    /// The container's state doesn't allow it (409).
+    #[error("the container {name} is {}", state.word())]
+    WrongState {
+        /// Its name.
+        name: String,
+        /// What it is doing.
+        state: RunState,
+    },
+    /// Another network has the subnet, or a part of it (403).
+    #[error("the subnet {subnet} overlaps the network {other}")]
+    SubnetTaken {
+        /// The subnet.
+        subnet: Ipv4Net,
+        /// The network that has it.
+        other: String,
+    },
+}
+
+type Labels = BTreeMap<String, String>;
+
+/// An engine and what is on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct World {
+    /// By id.
+    networks: BTreeMap<String, Network>,
+    /// By name.
+    volumes: BTreeMap<String, Labels>,
+    /// By name.
+    containers: BTreeMap<String, Container>,
+    /// Counts what was made, so that ids are the same in every run and never come twice.
+    made: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Network {
+    name: String,
+    subnet: Option<Ipv4Net>,
+    labels: Labels,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Container {
+    id: String,
+    labels: Labels,
+    state: RunState,
+    limits: Option<Limits>,
+    /// Ids of networks.
+    networks: Vec<String>,
+    /// Names of volumes.
+    volumes: Vec<String>,
+}
+
+/// The world in which everything that `desired` says exists, and nothing else.
+pub fn settled(desired: &Desired) -> Result<World, SimulatedError> {
+    let mut world = World::default();
+    let context = Context { now: Timestamp::UNIX_EPOCH, revision: "", allowance: None, previous: None };
+    let plan = plan(desired, &Observed::default(), &context);
+    world.apply_plan(&plan)?;
+    Ok(world)
+}
+
+impl World {
+    /// What a platform with this prefix sees.
+    pub fn observed(&self, platform: &Prefix) -> Observed {
+        let tag = |labels: &Labels| {
+            Tag::read(&labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(), platform)
+        };
+        Observed {
+            networks: self
+                .networks
+                .iter()
+                .map(|(id, network)| ObservedNetwork {
+                    id: id.clone(),
+                    name: network.name.clone(),
+                    tag: tag(&network.labels),
+                })
+                .collect(),
+            volumes: self
+                .volumes
+                .iter()
+                .map(|(name, labels)| ObservedVolume { name: name.clone(), tag: tag(labels) })
+                .collect(),
+            containers: self
+                .containers
+                .iter()
+                .map(|(name, container)| {
+                    let tag = tag(&container.labels);
+                    ObservedContainer {
+                        id: container.id.clone(),
+                        name: name.clone(),
+                        limits: container.limits.filter(|_| tag.is_some()),
+                        tag,
+                        state: container.state,
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    /// Does every step of a plan, in order, until one is refused.
+    pub fn apply_plan(&mut self, plan: &Plan) -> Result<(), SimulatedError> {
+        plan.changes().flat_map(|change| &change.steps).try_for_each(|step| self.apply(step))
+    }
+
+    /// Does one step, or refuses it for the reason that Docker would have.
+    pub fn apply(&mut self, step: &Step) -> Result<(), SimulatedError> {
+        match step {
+            Step::CreateNetwork(spec) => self.create_network(spec),
+            Step::RemoveNetwork { name, id } => self.remove_network(name, id),
+            Step::CreateVolume(spec) => {
+                self.create_volume(spec);
+                Ok(())
+            }
+            Step::RemoveVolume { name } => self.remove_volume(name),
+            Step::CreateContainer(spec) => self.create_container(spec),
+            Step::StartContainer(container) => self.start(container),
+            Step::UnpauseContainer(container) => {
+                let (name, found) = self.find(container)?;
+                match found.state {
+                    RunState::Paused => found.state = RunState::Running,
+                    state => return Err(SimulatedError::WrongState { name, state }),
+                }
+                Ok(())
+            }
+            Step::StopContainer { container, .. } => {
+                let (_, found) = self.find(container)?;
+                // Stopping what is stopped is fine (304).
+                if found.state.is_active() {
+                    found.state = RunState::Exited;
+                }
+                Ok(())
+            }
+            Step::UpdateLimits { container, limits } => {
+                let (name, found) = self.find(container)?;
+                if let state @ (RunState::Removing | RunState::Dead) = found.state {
+                    return Err(SimulatedError::WrongState { name, state });
+                }
+                found.limits = Some(*limits);
+                Ok(())
+            }
+            Step::RemoveContainer(container) => {
+                let (name, found) = self.find(container)?;
+                let state = found.state;
+                if state.is_active() || state == RunState::Removing {
+                    return Err(SimulatedError::WrongState { name, state });
+                }
+                self.containers.remove(&name);
+                Ok(())
+            }
+        }
+    }
+
+    fn create_network(&mut self, spec: &NetworkSpec) -> Result<(), SimulatedError> {
+        if self.networks.values().any(|network| network.name == spec.name) {
+            return Err(SimulatedError::NameTaken { what: "network", name: spec.name.clone() });
+        }
+        let overlaps = |other: &Ipv4Net| other.contains(&spec.subnet) || spec.subnet.contains(other);
+        if let Some(other) =
+            self.networks.values().find(|network| network.subnet.as_ref().is_some_and(overlaps))
+        {
+            return Err(SimulatedError::SubnetTaken { subnet: spec.subnet, other: other.name.clone() });
+        }
+        let id = self.next_id();
+        let network =
+            Network { name: spec.name.clone(), subnet: Some(spec.subnet), labels: spec.labels.clone() };
+        self.networks.insert(id, network);
+        Ok(())
+    }
+
+    fn remove_network(&mut self, name: &str, id: &str) -> Result<(), SimulatedError> {
+        if !self.networks.contains_key(id) {
+            return Err(SimulatedError::NoSuch { what: "network", name: name.to_owned() });
+        }
+        // A stopped container doesn't hold its network; it just can't be started afterwards.
+        let holds = |container: &Container| {
+            container.state.is_active() && container.networks.iter().any(|network| network == id)
+        };
+        if let Some((user, _)) = self.containers.iter().find(|(_, container)| holds(container)) {
+            return Err(SimulatedError::InUse { what: "network", name: name.to_owned(), user: user.clone() });
+        }
+        self.networks.remove(id);
+        Ok(())
+    }
+
+    fn create_volume(&mut self, spec: &VolumeSpec) {
+        // Docker hands back the volume that has the name, with its own labels.
+        self.volumes.entry(spec.name.clone()).or_insert_with(|| spec.labels.clone());
+    }
+
+    fn remove_volume(&mut self, name: &str) -> Result<(), SimulatedError> {
+        let holds = |container: &Container| container.volumes.iter().any(|volume| volume == name);
+        if let Some((user, _)) = self.containers.iter().find(|(_, container)| holds(container)) {
+            return Err(SimulatedError::InUse { what: "volume", name: name.to_owned(), user: user.clone() });
+        }
+        match self.volumes.remove(name) {
+            Some(_) => Ok(()),
+            None => Err(SimulatedError::NoSuch { what: "volume", name: name.to_owned() }),
+        }
+    }
+
+    fn create_container(&mut self, spec: &ContainerSpec) -> Result<(), SimulatedError> {
+        if self.containers.contains_key(&spec.name) {
+            return Err(SimulatedError::NameTaken { what: "container", name: spec.name.clone() });
+        }
+        let mut networks = Vec::new();
+        for name in &spec.networks {
+            let found = self.networks.iter().find(|(_, network)| network.name == *name);
+            let Some((id, _)) = found else {
+                return Err(SimulatedError::NoSuch { what: "network", name: name.clone() });
+            };
+            networks.push(id.clone());
+        }
+        for mount in &spec.mounts {
+            // Docker makes a volume that is missing, without labels.
+            self.volumes.entry(mount.volume.clone()).or_default();
+        }
+        let container = Container {
+            id: self.next_id(),
+            labels: spec.labels.clone(),
+            state: RunState::Created,
+            limits: spec.limits,
+            networks,
+            volumes: spec.mounts.iter().map(|mount| mount.volume.clone()).collect(),
+        };
+        self.containers.insert(spec.name.clone(), container);
+        Ok(())
+    }
+
+    fn start(&mut self, container: &ContainerRef) -> Result<(), SimulatedError> {
+        let networks: Vec<String> = self.networks.keys().cloned().collect();
+        let (name, found) = self.find(container)?;
+        match found.state {
+            // Starting what runs is fine (304).
+            RunState::Running | RunState::Restarting => Ok(()),
+            RunState::Created | RunState::Exited => {
+                if let Some(gone) = found.networks.iter().find(|id| !networks.contains(id)) {
+                    return Err(SimulatedError::NoSuch { what: "network", name: gone.clone() });
+                }
+                found.state = RunState::Running;
+                Ok(())
+            }
+            state @ (RunState::Paused | RunState::Removing | RunState::Dead) => {
+                Err(SimulatedError::WrongState { name, state })
+            }
+        }
+    }
+
+    fn find(&mut self, wanted: &ContainerRef) -> Result<(String, &mut Container), SimulatedError> {
+        let found = match &wanted.id {
+            Some(id) => self.containers.iter_mut().find(|(_, container)| container.id == *id),
+            None => self.containers.iter_mut().find(|(name, _)| **name == wanted.name),
+        };
+        found
+            .map(|(name, container)| (name.clone(), container))
+            .ok_or_else(|| SimulatedError::NoSuch { what: "container", name: wanted.name.clone() })
+    }
+
+    fn next_id(&mut self) -> String {
+        self.made += 1;
+        format!("{:012x}", self.made)
+    }
+}

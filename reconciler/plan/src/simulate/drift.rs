@@ -1,0 +1,73 @@
+//! What people and accidents do to an engine behind the platform's back.
+
+use std::collections::BTreeMap;
+
+use crate::label;
+use crate::observed::RunState;
+use crate::simulate::{Container, Network, World};
+
+impl World {
+    /// A container that somebody made by hand, with these labels.
+    pub fn place_container(&mut self, name: &str, labels: BTreeMap<String, String>, state: RunState) {
+        let id = self.next_id();
+        let container =
+            Container { id, labels, state, limits: None, networks: Vec::new(), volumes: Vec::new() };
+        self.containers.insert(name.to_owned(), container);
+    }
+
+    /// A volume that somebody made by hand, with these labels.
+    pub fn place_volume(&mut self, name: &str, labels: BTreeMap<String, String>) {
+        self.volumes.insert(name.to_owned(), labels);
+    }
+
+    /// A network that somebody made by hand, with these labels.
+    pub fn place_network(&mut self, name: &str, labels: BTreeMap<String, String>) {
+        let id = self.next_id();
+        self.networks.insert(id, Network { name: name.to_owned(), subnet: None, labels });
+    }
+
+    /// Puts a container into a state. Whether there is one.
+    pub fn set_state(&mut self, container: &str, state: RunState) -> bool {
+        self.containers.get_mut(container).map(|found| found.state = state).is_some()
+    }
+
+    /// Renames a container. Whether there is one, and the new name is free.
+    pub fn rename_container(&mut self, from: &str, to: &str) -> bool {
+        if self.containers.contains_key(to) {
+            return false;
+        }
+        let found = self.containers.remove(from);
+        found.map(|container| self.containers.insert(to.to_owned(), container)).is_some()
+    }
+
+    /// Says that an object was made from another specification than today's. Whether there is one.
+    pub fn outdate(&mut self, name: &str) -> bool {
+        self.relabel(name, label::SPEC, "0000000000000000")
+    }
+
+    /// Writes a label of the container, the volume or the network of this name. Whether there is one.
+    pub fn relabel(&mut self, name: &str, key: &str, value: &str) -> bool {
+        let container = self.containers.get_mut(name).map(|container| &mut container.labels);
+        let volume = self.volumes.get_mut(name);
+        let network = self.networks.values_mut().find(|network| network.name == name);
+        let labels = container.or(volume).or(network.map(|network| &mut network.labels));
+        labels.map(|labels| labels.insert(key.to_owned(), value.to_owned())).is_some()
+    }
+
+    /// Takes away the container of this name, as `docker rm -f` does. Whether there was one.
+    pub fn lose_container(&mut self, name: &str) -> bool {
+        self.containers.remove(name).is_some()
+    }
+
+    /// Takes away the volume of this name, if no container has it. Whether it is gone.
+    pub fn lose_volume(&mut self, name: &str) -> bool {
+        self.remove_volume(name).is_ok()
+    }
+
+    /// Takes away the network of this name, from under whatever is on it. Whether there was one.
+    pub fn lose_network(&mut self, name: &str) -> bool {
+        let before = self.networks.len();
+        self.networks.retain(|_, network| network.name != name);
+        self.networks.len() < before
+    }
+}
