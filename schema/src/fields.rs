@@ -3,6 +3,8 @@
 //! A reader asks for the fields it knows; whatever is left over is unknown. Every value that is read carries its byte
 //! offset, so that a mistake found later, between files, still points at it.
 
+use std::fmt;
+
 use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Collector, shown};
@@ -15,6 +17,22 @@ use crate::value::Value;
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) at: usize,
+}
+
+/// Where a value stands, for messages.
+#[derive(Clone, Copy)]
+enum Place {
+    Field(&'static str),
+    Entry(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(key) => write!(f, "`{key}`"),
+            Self::Entry(key) => write!(f, "an entry of `{key}`"),
+        }
+    }
 }
 
 /// One table while it is read.
@@ -58,7 +76,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         rule: impl FnOnce(&T) -> Result<(), Invalid>,
     ) -> Option<At<T>> {
         let value = self.take(key)?;
-        self.convert(key, value, rule)
+        self.convert(Place::Field(key), value, rule)
     }
 
     /// The value of a field, without its place.
@@ -88,11 +106,12 @@ impl<'a, 'f> Fields<'a, 'f> {
             {
                 self.found.hide(value.span());
                 self.found.error(Some(value.span().start), invalid);
+                return None;
             }
-            self.wrong_type(key, value, "a list in brackets, such as [\"one\", \"two\"]");
+            self.wrong_type(Place::Field(key), value, "a list in brackets, such as [\"one\", \"two\"]");
             return None;
         };
-        Some(list.iter().filter_map(|element| self.convert(key, element, |_| Ok(()))).collect())
+        Some(list.iter().filter_map(|element| self.convert(Place::Entry(key), element, |_| Ok(()))).collect())
     }
 
     /// Lets `body` read a table below this one; when it is absent, every field of it is.
@@ -105,7 +124,11 @@ impl<'a, 'f> Fields<'a, 'f> {
         let value = self.take(key);
         let table = value.and_then(|value| value.get_ref().as_table());
         if let (Some(value), None) = (value, table) {
-            self.wrong_type(key, value, "a table: a line `[…]` with the name, and its fields below");
+            self.wrong_type(
+                Place::Field(key),
+                value,
+                "a table: a line `[…]` with the name, and its fields below",
+            );
         }
         Fields::read(table, of, self.found, body)
     }
@@ -117,7 +140,7 @@ impl<'a, 'f> Fields<'a, 'f> {
 
     fn convert<T: Value>(
         &mut self,
-        key: &str,
+        place: Place,
         value: &toml::Spanned<DeValue<'_>>,
         rule: impl FnOnce(&T) -> Result<(), Invalid>,
     ) -> Option<At<T>> {
@@ -126,7 +149,7 @@ impl<'a, 'f> Fields<'a, 'f> {
             if T::SECRET {
                 self.found.hide(value.span());
             }
-            self.wrong_type(key, value, T::WANTED);
+            self.wrong_type(place, value, T::WANTED);
             return None;
         };
         match read.and_then(|value| rule(&value).map(|()| value)) {
@@ -141,8 +164,8 @@ impl<'a, 'f> Fields<'a, 'f> {
         }
     }
 
-    fn wrong_type(&mut self, key: &str, value: &toml::Spanned<DeValue<'_>>, wanted: &str) {
-        let message = format!("`{key}` can't be {}", with_article(value.get_ref().type_str()));
+    fn wrong_type(&mut self, place: Place, value: &toml::Spanned<DeValue<'_>>, wanted: &str) {
+        let message = format!("{place} can't be {}", type_name(value.get_ref()));
         self.found.error(Some(value.span().start), Invalid::new(message, format!("write {wanted}")));
     }
 
@@ -162,9 +185,16 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 }
 
-fn with_article(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {noun}")
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text in quotes",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }
 
 fn capitalised(sentence: &str) -> String {

@@ -119,12 +119,15 @@ fn domain(stem: &str) -> Result<Fqdn, Invalid> {
 }
 
 fn misplaced(path: &str, folder: Option<&str>) -> Invalid {
-    let known = FOLDERS.into_iter().chain(["platform.toml"]);
-    let wrong = folder.unwrap_or(path);
     let places =
         "put it in `users/`, `servers/` or `domains/`, or under `docs/` if the platform shouldn't read it";
-    let lower = wrong.to_lowercase();
-    unread(path, suggest::hint(&lower, known, places.to_owned()))
+    let wrong = folder.unwrap_or(path);
+    let known: &[&str] = if folder.is_some() { &FOLDERS } else { &["platform.toml"] };
+    let hint = match suggest::nearest(&wrong.to_lowercase(), known.iter().copied()) {
+        Some(right) => format!("did you mean `{right}{}`?", shown(&path[wrong.len()..])),
+        None => places.to_owned(),
+    };
+    unread(path, hint)
 }
 
 fn unread(path: &str, hint: impl Into<String>) -> Invalid {

@@ -1,6 +1,7 @@
 //! The platform's subnets, and the address of each server in them.
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
@@ -44,15 +45,15 @@ const PRIVATE: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(100, 64, 0, 0), 10),
 ];
 
-/// The longest prefix of a subnet that holds the platform's own containers.
-const PREFIX_LENGTH_MAX: u8 = 29;
+/// From the widest private range there is, to the least that holds the platform's own containers.
+const PREFIX_LENGTHS: RangeInclusive<u8> = 8..=29;
 /// The longest prefix of the users' subnet: 15 servers.
 const USERS_PREFIX_LENGTH_MAX: u8 = 27;
 
 impl Default for Networks {
     fn default() -> Self {
         let subnet = |third| Ipv4Net::new_assert(Ipv4Addr::new(172, 19, third, 0), 24);
-        Self { users: subnet(2), external: subnet(1), control_panel: subnet(3), control_docker: subnet(4) }
+        Self { users: subnet(2), external: subnet(1), control_panel: subnet(0), control_docker: subnet(4) }
     }
 }
 
@@ -79,14 +80,22 @@ impl Networks {
         addresses(self.users.prefix_len()).saturating_sub(RESERVED + 1)
     }
 
-    /// The subnet, around the present one, that has room for `id`.
-    pub(crate) fn users_with_room_for(&self, id: ServerId) -> Option<Ipv4Net> {
-        (0..self.users.prefix_len())
-            .rev()
-            .find(|length| addresses(*length).saturating_sub(RESERVED + 1) >= id.get())
-            .and_then(|length| Ipv4Net::new(self.users.network(), length).ok())
-            .map(|subnet| subnet.trunc())
-            .filter(is_private)
+    /// What to write so that `id` has an address: the present subnet widened where that is possible.
+    pub(crate) fn how_to_make_room_for(&self, id: ServerId) -> String {
+        let lengths = (*PREFIX_LENGTHS.start()..self.users.prefix_len()).rev();
+        let mut roomy = lengths.filter(|length| addresses(*length).saturating_sub(RESERVED + 1) >= id.get());
+        let Some(length) = roomy.next() else { return String::new() };
+        let widened = Ipv4Net::new(self.users.network(), length).map(|subnet| subnet.trunc());
+        let others = [self.external, self.control_panel, self.control_docker];
+        match widened
+            .ok()
+            .filter(|subnet| is_private(subnet) && !others.iter().any(|other| overlap(subnet, other)))
+        {
+            Some(subnet) => format!(", or widen `networks.users` in platform.toml to \"{subnet}\""),
+            None => format!(
+                ", or give `networks.users` in platform.toml a subnet with a prefix length of {length}"
+            ),
+        }
     }
 
     fn reserved(&self, offset: u32) -> Ipv4Addr {
@@ -97,7 +106,7 @@ impl Networks {
         let default = Self::default();
         let users = fields.optional_if("users", |subnet| check_size(subnet, USERS_PREFIX_LENGTH_MAX));
         let mut subnet = |key, default| {
-            let at = fields.optional_if(key, |subnet| check_size(subnet, PREFIX_LENGTH_MAX));
+            let at = fields.optional_if(key, |subnet| check_size(subnet, *PREFIX_LENGTHS.end()));
             (key, at.map_or(default, |found| found.value), at)
         };
         let external = subnet("external", default.external);
@@ -128,6 +137,10 @@ fn is_private(subnet: &Ipv4Net) -> bool {
     PRIVATE.iter().any(|(network, length)| Ipv4Net::new_assert(*network, *length).contains(subnet))
 }
 
+fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
 fn check_size(subnet: &Ipv4Net, longest: u8) -> Result<(), Invalid> {
     if subnet.prefix_len() <= longest {
         return Ok(());
@@ -141,7 +154,7 @@ fn refuse_overlaps(subnets: &[Named], fields: &mut Fields<'_, '_>) {
     for (index, (key, subnet, at)) in subnets.iter().enumerate() {
         for (other_key, other, other_at) in &subnets[..index] {
             let Some(at) = at.as_ref().or(other_at.as_ref()) else { continue };
-            if subnet.contains(other) || other.contains(subnet) {
+            if overlap(subnet, other) {
                 let message = format!("`{key}` ({subnet}) overlaps `{other_key}` ({other})");
                 fields
                     .found()

@@ -30,6 +30,9 @@ impl FromStr for PasswordHash {
     fn from_str(value: &str) -> Result<Self, Invalid> {
         let checked = match value.split('$').collect::<Vec<_>>().as_slice() {
             ["", "2a" | "2b" | "2y", cost, rest] => check_bcrypt(cost, rest),
+            [""] => {
+                Err(Invalid::new("there is no hash in the quotes", format!("remove the line, or {REPLACE}")))
+            }
             ["", "argon2id", ..] => check_argon2id(value),
             ["", algorithm, _, ..] if !algorithm.is_empty() => Err(Invalid::new(
                 "this is a password hash of a kind that the platform doesn't check",

@@ -15,7 +15,7 @@ use crate::json_schema::Network;
 use crate::name::{Fqdn, ImageRef, Invalid, Label, Prefix};
 pub use crate::network::Networks;
 use crate::quantity::{Bytes, Cpus, Span};
-use crate::server::check_pids;
+use crate::server::Pids;
 use crate::user::{Quota, QuotaOverride, check_email};
 use crate::value::{Value, choice_values};
 
@@ -294,7 +294,7 @@ impl Defaults {
         Self {
             cpus: fields.value("cpus").unwrap_or(default.cpus),
             memory: fields.optional_if("memory", bytes).map_or(default.memory, |found| found.value),
-            pids: fields.optional_if("pids", check_pids).map_or(default.pids, |found| found.value),
+            pids: fields.value("pids").map_or(default.pids, |Pids(pids)| pids),
             disk: fields.optional_if("disk", bytes).map_or(default.disk, |found| found.value),
         }
     }

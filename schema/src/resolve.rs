@@ -224,10 +224,8 @@ impl<'a> Files<'a> {
         });
         for (parsed, id) in without.collect::<Vec<_>>() {
             let message = format!("id {} has no address in {}", id.value, networks.users);
-            let widen = networks.users_with_room_for(id.value);
-            let widen =
-                widen.map(|subnet| format!(", or widen `networks.users` in platform.toml to \"{subnet}\""));
-            let hint = format!("use an id up to {}{}", networks.capacity(), widen.unwrap_or_default());
+            let room = networks.how_to_make_room_for(id.value);
+            let hint = format!("use an id up to {}{room}", networks.capacity());
             self.error(parsed, id.at, message, hint);
         }
     }

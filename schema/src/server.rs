@@ -4,12 +4,13 @@ use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use toml::de::DeValue;
 
 use crate::fields::{At, Fields};
 use crate::name::{ImageRef, Invalid, ServerId, ServerName, UserName};
 use crate::platform::Defaults;
 use crate::quantity::{Bytes, Cpus};
-use crate::value::choice_values;
+use crate::value::{Value, choice_values, integer};
 
 /// A virtual server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -112,7 +113,7 @@ impl ServerFile {
         let state = fields.value("state").unwrap_or_default();
         let cpus = fields.optional::<Cpus>("cpus");
         let memory = fields.optional_if("memory", Bytes::suits_server);
-        let pids = fields.optional_if("pids", check_pids);
+        let pids = fields.optional::<Pids>("pids");
         let disk = fields.optional_if("disk", Bytes::suits_server);
         let image = fields.value("image");
         check_login_names(&name, id, fields);
@@ -126,7 +127,7 @@ impl ServerFile {
                 state,
                 cpus: cpus.map(|found| found.value),
                 memory: memory.map(|found| found.value),
-                pids: pids.map(|found| found.value),
+                pids: pids.map(|found| found.value.0),
                 disk: disk.map(|found| found.value),
                 image,
             }),
@@ -137,13 +138,21 @@ impl ServerFile {
     }
 }
 
-/// Refuses a number of processes that no server can live with.
-pub(crate) fn check_pids(pids: &NonZeroU32) -> Result<(), Invalid> {
-    if (PIDS_MIN..=PIDS_MAX).contains(&pids.get()) {
-        return Ok(());
+/// A number of processes that a server can live with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pids(pub(crate) NonZeroU32);
+
+impl Value for Pids {
+    const WANTED: &'static str = "a whole number without quotes, such as 1024";
+    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
+        Some(integer(value)?.and_then(|number| {
+            let pids = u32::try_from(number).ok().filter(|pids| (PIDS_MIN..=PIDS_MAX).contains(pids));
+            pids.and_then(NonZeroU32::new).map(Self).ok_or_else(|| {
+                let hint = format!("write a whole number from {PIDS_MIN} to {PIDS_MAX}, such as 1024");
+                Invalid::new(format!("{number} is not a number of processes that a server can have"), hint)
+            })
+        }))
     }
-    let hint = format!("write a whole number from {PIDS_MIN} to {PIDS_MAX}, such as 1024");
-    Err(Invalid::new(format!("{pids} is not a number of processes that a server can have"), hint))
 }
 
 /// People log in as `<name>` or `server<id>`, and push as `git`: no server may take another's login.

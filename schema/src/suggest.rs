@@ -15,9 +15,9 @@ pub(crate) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str
         let shortened = unknown.len() >= 3 && name.starts_with(unknown);
         let near = name.len().abs_diff(unknown.len()) <= room;
         let distance = if near { strsim::osa_distance(unknown, name) } else { usize::MAX };
-        (distance <= room || shortened).then_some((distance, name))
+        (distance <= room || shortened).then_some((distance, name.len(), name))
     };
-    known.into_iter().filter_map(distance).min().map(|(_, name)| name)
+    known.into_iter().filter_map(distance).min().map(|(_, _, name)| name)
 }
 
 /// A hint that names the nearest known name, or else says what to do.

@@ -3,8 +3,6 @@
 //! A type says which kind of TOML value it wants and how to refuse one; where the value stands is the business of
 //! [`crate::fields`].
 
-use std::num::NonZeroU32;
-
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned};
 use toml::de::DeValue;
@@ -44,7 +42,7 @@ macro_rules! choice_values {
         impl $crate::value::Value for $type {
             const WANTED: &'static str = $wanted;
             fn read(value: &toml::de::DeValue<'_>) -> Option<Result<Self, $crate::name::Invalid>> {
-                Some($crate::value::choose($noun, value.as_str()?))
+                Some($crate::value::choose($noun, Self::WANTED, value.as_str()?))
             }
         }
     )*};
@@ -57,10 +55,7 @@ struct Choices(&'static [&'static str]);
 
 impl std::fmt::Display for Choices {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, name) in self.0.iter().enumerate() {
-            write!(f, "{}\"{name}\"", if index == 0 { "" } else { " or " })?;
-        }
-        Ok(())
+        write!(f, "{}", self.0.join(", "))
     }
 }
 
@@ -77,9 +72,9 @@ impl de::Error for Choices {
 }
 
 /// Reads the name of one of an enum's variants.
-pub(crate) fn choose<T: DeserializeOwned>(noun: &str, text: &str) -> Result<T, Invalid> {
+pub(crate) fn choose<T: DeserializeOwned>(noun: &str, wanted: &str, text: &str) -> Result<T, Invalid> {
     T::deserialize(StrDeserializer::<Choices>::new(text)).map_err(|choices| {
-        let hint = suggest::hint(text, choices.0.iter().copied(), format!("write {choices}"));
+        let hint = suggest::hint(text, choices.0.iter().copied(), format!("write {wanted}"));
         Invalid::new(format!("`{}` is not {noun}", shown(text)), hint)
     })
 }
@@ -130,20 +125,6 @@ impl Value for u32 {
                 Invalid::new(
                     format!("{number} is out of range"),
                     format!("write a whole number from 0 to {}", Self::MAX),
-                )
-            })
-        }))
-    }
-}
-
-impl Value for NonZeroU32 {
-    const WANTED: &'static str = "a whole number from 1 on, without quotes";
-    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
-        Some(integer(value)?.and_then(|number| {
-            u32::try_from(number).ok().and_then(Self::new).ok_or_else(|| {
-                Invalid::new(
-                    format!("{number} is out of range"),
-                    format!("write a whole number from 1 to {}", Self::MAX),
                 )
             })
         }))
