@@ -99,11 +99,7 @@ impl Desired {
 
     /// The data volumes of a server.
     pub fn data_volumes(&self, server: &Server) -> Vec<VolumeSpec> {
-        let tag = Tag::Data {
-            id: server.id,
-            name: server.name.to_string(),
-            owner: server.owner.to_string(),
-        };
+        let tag = Tag::Data { id: server.id, name: server.name.to_string(), owner: server.owner.to_string() };
         DATA_VOLUMES
             .iter()
             .map(|(end, _)| VolumeSpec {
@@ -182,4 +178,3 @@ fn tagged(mut spec: ContainerSpec, platform: &Prefix) -> ContainerSpec {
     spec.labels = Tag::System { spec: fingerprint(&spec) }.write(platform);
     spec
 }
-

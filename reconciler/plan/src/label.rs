@@ -103,7 +103,9 @@ impl Tag {
         let get = |key: &str| labels.get(key).cloned().ok_or_else(|| format!("label {key} is missing"));
         let id = || {
             let text = get(SERVER)?;
-            text.parse().map(ServerId).map_err(|_| format!("label {SERVER} is `{text}`, not a server's number"))
+            text.parse()
+                .map(ServerId)
+                .map_err(|_| format!("label {SERVER} is `{text}`, not a server's number"))
         };
         match get(KIND)?.as_str() {
             KIND_SERVER => Ok(Self::Server {
@@ -117,8 +119,9 @@ impl Tag {
             KIND_DATA => Ok(Self::Data { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
             KIND_TOMBSTONE => {
                 let text = get(REMOVED_AT)?;
-                let removed_at =
-                    text.parse().map_err(|_| format!("label {REMOVED_AT} is `{text}`, not a time (RFC 3339)"))?;
+                let removed_at = text
+                    .parse()
+                    .map_err(|_| format!("label {REMOVED_AT} is `{text}`, not a time (RFC 3339)"))?;
                 Ok(Self::Tombstone(Tombstone {
                     id: id()?,
                     name: get(NAME)?,
