@@ -176,6 +176,9 @@ impl<'a, 'f> Fields<'a, 'f> {
             if value.span().start >= key.span().end {
                 self.found.hide(value.span());
             }
+            if self.found.is_full() {
+                continue;
+            }
             let name = key.get_ref().as_ref();
             let fields = self.known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
             let hint = suggest::hint(name, self.known.iter().copied(), format!("the fields are {fields}"));

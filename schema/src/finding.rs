@@ -159,6 +159,11 @@ impl<'a> Collector<'a> {
         self.secrets.push(span);
     }
 
+    /// Whether more findings would only be dropped.
+    pub(crate) fn is_full(&self) -> bool {
+        self.findings.len() >= FINDINGS_MAX
+    }
+
     pub(crate) fn position(&self, at: usize) -> Position {
         Position::of(self.text, at)
     }
@@ -169,7 +174,7 @@ impl<'a> Collector<'a> {
     }
 
     fn record(&mut self, severity: Severity, at: Option<usize>, invalid: Invalid) {
-        if self.findings.len() < FINDINGS_MAX {
+        if !self.is_full() {
             let position = at.map(|at| self.position(at));
             self.findings.push(Finding::new(severity, Arc::clone(self.path), position, invalid));
         }
@@ -181,10 +186,15 @@ impl<'a> Collector<'a> {
         if self.secrets.is_empty() {
             return (self.findings, self.text.into());
         }
-        let hidden = |at: usize| self.secrets.iter().any(|span| span.contains(&at));
+        let mut hidden = vec![false; self.text.len()];
+        for span in self.secrets {
+            if let Some(part) = hidden.get_mut(span) {
+                part.fill(true);
+            }
+        }
         // As many bytes and characters as before, so that every place stays where it is.
         let blacken = |(at, c): (usize, char)| match c.len_utf8() {
-            _ if c == '\n' || !hidden(at) => c,
+            _ if c == '\n' || !hidden[at] => c,
             1 => '*',
             2 => '·',
             3 => '•',

@@ -1,0 +1,129 @@
+//! How findings look on a terminal and to a program.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by unwrapping"
+)]
+
+use berth_schema::report::{Look, json, report, sources, summary};
+use berth_schema::{Finding, Parsed, State};
+
+fn files() -> Vec<Parsed> {
+    vec![
+        Parsed::parse("platform.toml", "domain = \"hosting.example.org\"\n"),
+        Parsed::parse("users/ann.toml", "password_hash = \"hunter2\"\n"),
+        Parsed::parse(
+            "servers/shop.toml",
+            "id = 1\nowner = \"ann\"\nmembers = [\"ąžuolas\", \"ann\"]\nmemroy = \"1 GiB\"\n",
+        ),
+        Parsed::parse("servers/wiki.toml", "id = 2\n"),
+    ]
+}
+
+fn findings(files: &[Parsed]) -> Vec<Finding> {
+    State::assemble(files).unwrap_err()
+}
+
+#[test]
+fn each_finding_shows_its_line_and_a_caret_and_the_end_counts_them() {
+    let files = files();
+    let sources = sources(&files);
+    let shown = report(&findings(&files), |path| sources.get(path).copied(), Look::Plain);
+    assert_eq!(
+        shown,
+        r#"error: `ąžuolas` is not a user name
+ --> servers/shop.toml:3:12
+  |
+3 | members = ["ąžuolas", "ann"]
+  |            ^^^^^^^^^
+  |
+  = help: use 1 to 25 lower-case letters, digits and hyphens
+
+warning: `ann` is the owner, and listed as a member too
+ --> servers/shop.toml:3:23
+  |
+3 | members = ["ąžuolas", "ann"]
+  |                       ^^^^^
+  |
+  = help: remove it from `members`
+
+error: `memroy` is not a field of a server
+ --> servers/shop.toml:4:1
+  |
+4 | memroy = *******
+  | ^^^^^^
+  |
+  = help: did you mean `memory`?
+
+error: A server needs `owner`, which is missing
+--> servers/wiki.toml
+ = help: add `owner`: write a member's name in quotes, such as "ann"
+
+error: this is a password in plain text, and everybody who can read the repository has it now
+ --> users/ann.toml:1:17
+  |
+1 | password_hash = *********
+  |                 ^^^^^^^^^
+  |
+  = help: treat the password as compromised: choose another, and write a bcrypt or argon2id hash; `htpasswd -nBC 12 <user>` prints one after the colon
+
+4 errors, 1 warning in 3 files
+"#
+    );
+}
+
+#[test]
+fn without_the_text_a_finding_still_says_where() {
+    let shown = report(&findings(&files())[..1], |_| None, Look::Plain);
+    assert_eq!(
+        shown,
+        "error: `ąžuolas` is not a user name
+--> servers/shop.toml:3:12
+ = help: use 1 to 25 lower-case letters, digits and hyphens
+
+1 error in 1 file
+"
+    );
+}
+
+#[test]
+fn colours_are_asked_for() {
+    let findings = findings(&files());
+    assert!(!report(&findings, |_| None, Look::Plain).contains('\u{1b}'));
+    assert!(report(&findings, |_| None, Look::Coloured).contains('\u{1b}'));
+}
+
+#[test]
+fn nothing_to_say_is_nothing() {
+    assert_eq!(report(&[], |_| None, Look::Plain), "");
+    assert_eq!(summary(&[]), "no findings");
+}
+
+#[test]
+fn a_program_gets_the_same() {
+    let json = json(&findings(&files())[..2]);
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "errors": 1,
+            "warnings": 1,
+            "findings": [
+                {
+                    "severity": "error",
+                    "path": "servers/shop.toml",
+                    "position": { "line": 3, "column": 12 },
+                    "message": "`ąžuolas` is not a user name",
+                    "hint": "use 1 to 25 lower-case letters, digits and hyphens",
+                },
+                {
+                    "severity": "warning",
+                    "path": "servers/shop.toml",
+                    "position": { "line": 3, "column": 23 },
+                    "message": "`ann` is the owner, and listed as a member too",
+                    "hint": "remove it from `members`",
+                },
+            ],
+        })
+    );
+}
