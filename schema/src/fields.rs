@@ -7,7 +7,7 @@ use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::finding::{Collector, shown};
+use crate::finding::{Collector, Severity, shown};
 use crate::name::Invalid;
 use crate::suggest;
 use crate::value::Value;
@@ -176,7 +176,7 @@ impl<'a, 'f> Fields<'a, 'f> {
             if value.span().start >= key.span().end {
                 self.found.hide(value.span());
             }
-            if self.found.is_full() {
+            if self.found.is_full(Severity::Error) {
                 continue;
             }
             let name = key.get_ref().as_ref();

@@ -125,8 +125,8 @@ pub(crate) struct Collector<'a> {
     secrets: Vec<Range<usize>>,
 }
 
-/// A file with more mistakes than this is not a file somebody means to mend line by line.
-const FINDINGS_MAX: usize = 100;
+/// A file with more errors, or more warnings, than this is not one that somebody means to mend line by line.
+pub(crate) const FINDINGS_MAX: usize = 100;
 
 impl<'a> Collector<'a> {
     pub(crate) fn new(path: &'a Arc<str>, text: &'a str) -> Self {
@@ -159,9 +159,9 @@ impl<'a> Collector<'a> {
         self.secrets.push(span);
     }
 
-    /// Whether more findings would only be dropped.
-    pub(crate) fn is_full(&self) -> bool {
-        self.findings.len() >= FINDINGS_MAX
+    /// Whether more findings of that weight would only be dropped.
+    pub(crate) fn is_full(&self, severity: Severity) -> bool {
+        self.findings.iter().filter(|finding| finding.severity == severity).count() >= FINDINGS_MAX
     }
 
     pub(crate) fn position(&self, at: usize) -> Position {
@@ -174,7 +174,7 @@ impl<'a> Collector<'a> {
     }
 
     fn record(&mut self, severity: Severity, at: Option<usize>, invalid: Invalid) {
-        if !self.is_full() {
+        if !self.is_full(severity) {
             let position = at.map(|at| self.position(at));
             self.findings.push(Finding::new(severity, Arc::clone(self.path), position, invalid));
         }

@@ -70,10 +70,9 @@ impl Subject {
         let name = path.rsplit('/').next().unwrap_or(path);
         let folder = path.split_once('/').map(|(folder, _)| folder);
         let hidden = path.split('/').any(|part| part.starts_with('.'));
-        if hidden
-            || folder == Some("docs")
-            || ["README", "LICENSE"].iter().any(|start| name.starts_with(start))
-        {
+        let document =
+            ["README", "LICENSE"].iter().any(|start| name.starts_with(start)) && !name.ends_with(".toml");
+        if hidden || document || folder == Some("docs") {
             return Ok(None);
         }
         match folder {

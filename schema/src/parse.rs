@@ -7,7 +7,7 @@ use toml::de::{DeTable, Error};
 
 use crate::domain::{Domain, DomainFile};
 use crate::fields::Fields;
-use crate::finding::{Collector, Finding, Position};
+use crate::finding::{Collector, FINDINGS_MAX, Finding, Position};
 use crate::kind::Subject;
 use crate::name::Invalid;
 use crate::platform::Platform;
@@ -102,13 +102,16 @@ fn read(subject: Subject, text: &str, found: &mut Collector<'_>) -> (Content, Sy
         text
     };
     let too_long = found.has_errors();
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    // Where so much is broken, nothing can be said about the rest.
+    let hopeless = errors.len() > FINDINGS_MAX;
+    errors.truncate(FINDINGS_MAX);
     let broken_lines = record_syntax(&errors, found);
     let mut inner = Collector::like(found);
     let content = read_fields(subject, table.get_ref(), &mut inner);
     // What follows from a broken line would only confuse: a field that couldn't be read isn't missing.
     found.absorb(inner, |position| match position {
-        _ if too_long => false,
+        _ if too_long || hopeless => false,
         Some(position) => !broken_lines.contains(&position.line),
         None => broken_lines.is_empty(),
     });

@@ -79,8 +79,10 @@ fn group<'a>(finding: &'a Finding, source: Option<&'a str>) -> Group<'a> {
     let line = finding.position.and_then(|position| Some((position, line_of(source?, position)?)));
     let group = match (line, finding.position) {
         (Some((position, line)), _) => {
-            let start =
-                line.char_indices().nth(position.column as usize - 1).map_or(line.len(), |(at, _)| at);
+            let start = line
+                .char_indices()
+                .nth((position.column as usize).saturating_sub(1))
+                .map_or(line.len(), |(at, _)| at);
             let place = AnnotationKind::Primary.span(start..start + token_length(&line[start..]));
             let snippet = Snippet::source(line).line_start(position.line as usize).path(shown(&finding.path));
             title.element(snippet.annotation(place))
@@ -100,7 +102,7 @@ fn group<'a>(finding: &'a Finding, source: Option<&'a str>) -> Group<'a> {
 /// The line of a position, if the text has it.
 fn line_of(source: &str, position: Position) -> Option<&str> {
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-    let line = source.split('\n').nth(position.line as usize - 1)?;
+    let line = source.split('\n').nth((position.line as usize).saturating_sub(1))?;
     Some(line.strip_suffix('\r').unwrap_or(line))
 }
 

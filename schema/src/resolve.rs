@@ -3,12 +3,12 @@
 //! Owns what no file can know on its own. Files that are refused for themselves still take part with what is known of
 //! them, so that one mistake doesn't show up as ten, and all mistakes show up at once. Sums are in [`crate::usage`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 
 use crate::domain::{Domain, DomainFile};
 use crate::finding::{Finding, Severity};
-use crate::name::{Fqdn, Invalid, ServerId, UserName};
+use crate::name::{Fqdn, Invalid, UserName};
 use crate::parse::{Content, Parsed};
 use crate::platform::Platform;
 use crate::server::{Server, ServerFile};
@@ -112,21 +112,20 @@ impl<'a> Files<'a> {
     }
 
     fn check_ids(&mut self) {
-        let mut holders: HashMap<ServerId, usize> = HashMap::with_capacity(self.servers.len());
+        let mut holders = HashMap::with_capacity(self.servers.len());
         let mut clashes = Vec::new();
         for (index, server) in self.servers.iter().enumerate() {
             let Some(id) = server.file.id else { continue };
-            if let Some(holder) = holders.insert(id.value, index) {
-                // The first in the order of paths keeps it.
-                holders.insert(id.value, holder);
-                clashes.push((index, holder, id));
+            // The first in the order of paths keeps it.
+            match holders.entry(id.value) {
+                hash_map::Entry::Occupied(holder) => clashes.push((index, id, *holder.get())),
+                hash_map::Entry::Vacant(free) => _ = free.insert((index, id.at)),
             }
         }
         let highest = holders.keys().map(|id| id.get()).max().unwrap_or(0);
-        for (index, holder, id) in clashes {
-            let holder = self.servers[holder].parsed;
-            let place = holder_place(holder, self.servers_id_at(holder));
-            let message = format!("id {} is taken by {place}", id.value);
+        for (index, id, (holder, holder_at)) in clashes {
+            let message =
+                format!("id {} is taken by {}", id.value, place(self.servers[holder].parsed, holder_at));
             let hint = format!(
                 "an id is for ever: give the newer server another, such as {}",
                 highest.saturating_add(1)
@@ -135,26 +134,19 @@ impl<'a> Files<'a> {
         }
     }
 
-    fn servers_id_at(&self, parsed: &Parsed) -> Option<usize> {
-        match &parsed.content {
-            Content::Server(file, _) => file.id.map(|id| id.at),
-            _ => None,
-        }
-    }
-
     fn check_keys(&mut self) {
-        let mut holders: HashMap<&str, (usize, usize)> = HashMap::with_capacity(self.users.len());
+        let mut holders = HashMap::with_capacity(self.users.len());
         let mut clashes = Vec::new();
         for (index, user) in self.users.iter().enumerate() {
             for key in &user.file.keys {
-                if let Some(holder) = holders.insert(key.value.key_data(), (index, key.at)) {
-                    holders.insert(key.value.key_data(), holder);
-                    clashes.push((index, key.at, holder));
+                match holders.entry(key.value.key_data()) {
+                    hash_map::Entry::Occupied(holder) => clashes.push((index, key.at, *holder.get())),
+                    hash_map::Entry::Vacant(free) => _ = free.insert((index, key.at)),
                 }
             }
         }
         for (index, at, (holder, holder_at)) in clashes {
-            let place = holder_place(self.users[holder].parsed, Some(holder_at));
+            let place = place(self.users[holder].parsed, holder_at);
             let (message, hint) = if holder == index {
                 (format!("this SSH key is listed twice, first at {place}"), "remove one of the two")
             } else {
@@ -249,8 +241,8 @@ fn collect<F, T, K: Ord>(entries: &[Entry<'_, F, T>], key: impl Fn(&T) -> K) -> 
 }
 
 /// `servers/shop.toml:3:6`
-pub(crate) fn holder_place(parsed: &Parsed, at: Option<usize>) -> String {
-    match at.and_then(|at| parsed.position(at)) {
+fn place(parsed: &Parsed, at: usize) -> String {
+    match parsed.position(at) {
         Some(position) => format!("{}:{}:{}", parsed.path(), position.line, position.column),
         None => parsed.path().to_owned(),
     }

@@ -208,8 +208,10 @@ impl<'a> Files<'a> {
         let owner = &self.target(domain)?.owner;
         let (holder, server) = labels.get(label)?;
         (server.owner != *owner).then(|| {
-            let message = format!("`{fqdn}` is below `{holder}`, which is `{}`'s", server.owner);
-            (message, format!("choose a name that isn't below it, or a server of `{}`'s", server.owner))
+            let (own, other) = (format!("{label}.{}", platform.domain), &server.owner);
+            let with = if holder.as_str() == own { String::new() } else { format!(", who has `{holder}`") };
+            let message = format!("`{fqdn}` lies within `{own}`, which is `{other}`'s{with}");
+            (message, format!("choose a name outside it, or a server of `{other}`'s"))
         })
     }
 

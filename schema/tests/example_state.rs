@@ -190,3 +190,24 @@ fn the_schema_describes_every_field_and_closes_every_table() {
         check(&json_schema(kind), kind.as_str());
     }
 }
+
+#[test]
+fn the_reference_names_every_field() {
+    let page = fs::read_to_string(folder().join("../docs/state.md")).unwrap();
+    for kind in Kind::ALL {
+        let heading = good(kind).0.replace("users/ann", "users/").replace("servers/shop", "servers/");
+        let heading = heading.replace("domains/shop.hosting.example.org", "domains/");
+        let start = format!("\n## {}", heading.trim_end_matches(".toml"));
+        let section = page.split_once(&start).unwrap().1;
+        let section = section.split("\n## ").next().unwrap();
+        let fields = fields_of_schema(&json_schema(kind), "");
+        for field in
+            fields.iter().filter(|field| !fields.iter().any(|other| other.starts_with(&format!("{field}."))))
+        {
+            assert!(
+                section.contains(&format!("| `{field}` |")),
+                "docs/state.md has no `{field}` of a {kind}"
+            );
+        }
+    }
+}

@@ -91,6 +91,21 @@ fn thousands_of_mistakes_are_a_hundred_findings() {
 }
 
 #[test]
+fn many_warnings_do_not_hide_an_error() {
+    let members = "\"bob\", ".repeat(200);
+    let text = format!("id = 1\nowner = \"ann\"\nmembers = [{members}]\nprivileged = true\n");
+    assert!(messages("servers/shop.toml", &text).iter().any(|message| message.contains("`privileged`")));
+}
+
+#[test]
+fn a_file_of_nothing_but_broken_lines_is_a_hundred_findings() {
+    for line in ["=\n", "a = \n", "[\n", "]]\n", "\u{1}\n", "\"\"\"\n", "a = [{\n"] {
+        let found = messages("servers/shop.toml", &line.repeat(200_000 / line.len()));
+        assert!((1..=101).contains(&found.len()), "{line:?}: {}", found.len());
+    }
+}
+
+#[test]
 fn deep_nesting_is_a_finding() {
     for (open, close) in [("[", "]"), ("{a=", "}")] {
         let text = format!("id = {}1{}\n", open.repeat(10_000), close.repeat(10_000));
