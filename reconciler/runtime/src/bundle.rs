@@ -1,4 +1,4 @@
-//! The bundle's `config.json`: what this program must know of it, and the one edit that it makes.
+//! The bundle's `config.json`: what this program must know of it, and the two edits that it makes.
 //!
 //! The document is edited as JSON and only the parts in question are read as OCI types, so a field that a newer engine
 //! writes and these types don't know yet stays in place.
@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, Mount};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Where a container sees its cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+
+/// System calls that the engine's own seccomp profile refuses and a runc *inside* the server needs: a session keyring
+/// for each container (keys belong to the user namespace), and the change into the container's root.
+const NESTED_SYSCALLS: &[&str] = &["add_key", "keyctl", "pivot_root", "request_key"];
 
 /// Why a bundle could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +72,18 @@ impl Bundle {
         Ok(Self { path, document, mounts, mapped_root, cgroups_path })
     }
 
-    /// Takes `ro` off the cgroup mount, in the file too. Writes nothing when there is nothing to take off.
-    pub(crate) fn make_cgroups_writable(&mut self) -> Result<(), BundleError> {
+    /// Makes both edits, in the file too. Writes nothing when nothing has to change.
+    pub(crate) fn prepare_for_server(&mut self) -> Result<(), BundleError> {
+        let writable = self.make_cgroups_writable();
+        let allowed = self.allow_nested_containers();
+        if !writable && !allowed {
+            return Ok(());
+        }
+        self.write().map_err(|source| BundleError::Write { path: self.path.clone(), source })
+    }
+
+    /// Takes `ro` off the cgroup mount, and says whether it was there.
+    fn make_cgroups_writable(&mut self) -> bool {
         let mut changed = false;
         for (index, mount) in self.mounts.iter().enumerate() {
             if mount.destination() != Path::new(CGROUP_MOUNT) {
@@ -83,10 +97,17 @@ impl Bundle {
             options.retain(|option| option != "ro");
             changed |= options.len() != before;
         }
-        if !changed {
-            return Ok(());
-        }
-        self.write().map_err(|source| BundleError::Write { path: self.path.clone(), source })
+        changed
+    }
+
+    /// Adds the system calls of a nested runc to the seccomp profile, and says whether there is a profile. The rest of
+    /// it stays the engine's, which knows what this kernel has and what these capabilities allow.
+    fn allow_nested_containers(&mut self) -> bool {
+        let Some(Value::Array(rules)) = self.document.pointer_mut("/linux/seccomp/syscalls") else {
+            return false;
+        };
+        rules.push(json!({"names": NESTED_SYSCALLS, "action": "SCMP_ACT_ALLOW"}));
+        true
     }
 
     /// Replaces the file as a whole: runc must never see half of it. The new file keeps the owner and mode of the old.
@@ -132,9 +153,8 @@ fn root_of(mappings: &[LinuxIdMapping]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    fn bundle(document: &Value) -> (tempfile::TempDir, PathBuf) {
+    fn bundle_of(document: &Value) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("config.json");
         fs::write(&path, document.to_string()).expect("config.json");
@@ -161,9 +181,9 @@ mod tests {
 
     #[test]
     fn takes_ro_off_the_cgroup_mount_and_changes_nothing_else() {
-        let (directory, path) = bundle(&server());
+        let (directory, path) = bundle_of(&server());
         let mut bundle = Bundle::read(directory.path()).expect("a bundle");
-        bundle.make_cgroups_writable().expect("the edit");
+        bundle.prepare_for_server().expect("the edit");
 
         let mut expected = server();
         expected["mounts"][2]["options"] = json!(["nosuid", "noexec", "nodev"]);
@@ -173,7 +193,7 @@ mod tests {
 
     #[test]
     fn reads_the_mapped_root_and_the_cgroup_path() {
-        let (directory, _) = bundle(&server());
+        let (directory, _) = bundle_of(&server());
         let bundle = Bundle::read(directory.path()).expect("a bundle");
         assert_eq!(bundle.mapped_root, Some(MappedRoot { uid: 100_000, gid: 200_000 }));
         assert_eq!(bundle.cgroups_path.as_deref(), Some("/docker/abc"));
@@ -183,7 +203,7 @@ mod tests {
     fn a_container_of_the_host_s_user_namespace_has_no_mapped_root() {
         let mut document = server();
         document["linux"]["uidMappings"] = Value::Null;
-        let (directory, _) = bundle(&document);
+        let (directory, _) = bundle_of(&document);
         assert_eq!(Bundle::read(directory.path()).expect("a bundle").mapped_root, None);
     }
 
@@ -191,7 +211,7 @@ mod tests {
     fn a_mapping_that_leaves_root_out_has_no_mapped_root() {
         let mut document = server();
         document["linux"]["uidMappings"] = json!([{"containerID": 1, "hostID": 100_000, "size": 65536}]);
-        let (directory, _) = bundle(&document);
+        let (directory, _) = bundle_of(&document);
         assert_eq!(Bundle::read(directory.path()).expect("a bundle").mapped_root, None);
     }
 
@@ -199,17 +219,36 @@ mod tests {
     fn writes_nothing_when_the_mount_is_writable_already() {
         let mut document = server();
         document["mounts"][2]["options"] = json!(["nosuid"]);
-        let (directory, path) = bundle(&document);
+        let (directory, path) = bundle_of(&document);
         let before = fs::metadata(&path).expect("metadata").ino();
-        Bundle::read(directory.path()).expect("a bundle").make_cgroups_writable().expect("no edit");
+        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("no edit");
         assert_eq!(fs::metadata(&path).expect("metadata").ino(), before);
     }
 
     #[test]
+    fn adds_the_nested_system_calls_to_a_profile_and_makes_none_where_there_is_none() {
+        let mut document = server();
+        let rule = json!({"names": ["read"], "action": "SCMP_ACT_ALLOW"});
+        document["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]});
+        let (directory, path) = bundle_of(&document);
+        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
+        let written: Value = serde_json::from_slice(&fs::read(&path).expect("bytes")).expect("JSON");
+        let seccomp = &written["linux"]["seccomp"];
+        assert_eq!(seccomp["defaultAction"], "SCMP_ACT_ERRNO");
+        assert_eq!(seccomp["syscalls"][0], rule);
+        assert_eq!(seccomp["syscalls"][1], json!({"names": NESTED_SYSCALLS, "action": "SCMP_ACT_ALLOW"}));
+
+        let (directory, path) = bundle_of(&server());
+        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
+        let written: Value = serde_json::from_slice(&fs::read(&path).expect("bytes")).expect("JSON");
+        assert_eq!(written["linux"].get("seccomp"), None);
+    }
+
+    #[test]
     fn keeps_the_mode_and_leaves_no_second_file() {
-        let (directory, path) = bundle(&server());
+        let (directory, path) = bundle_of(&server());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("mode");
-        Bundle::read(directory.path()).expect("a bundle").make_cgroups_writable().expect("the edit");
+        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
         assert_eq!(fs::metadata(&path).expect("metadata").mode() & 0o7777, 0o640);
         assert_eq!(fs::read_dir(directory.path()).expect("entries").count(), 1);
     }
@@ -218,7 +257,7 @@ mod tests {
     fn says_which_part_is_wrong() {
         let mut document = server();
         document["mounts"] = json!("none");
-        let (directory, _) = bundle(&document);
+        let (directory, _) = bundle_of(&document);
         let error = Bundle::read(directory.path()).expect_err("an error");
         assert!(error.to_string().contains("/mounts"), "{error}");
     }

@@ -54,7 +54,7 @@ pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequ
 
 fn prepare(request: &CreateRequest) -> Result<Bundle, CreateError> {
     let mut bundle = Bundle::read(&request.bundle)?;
-    bundle.make_cgroups_writable()?;
+    bundle.prepare_for_server()?;
     Ok(bundle)
 }
 

@@ -1,7 +1,8 @@
 //! `berth-runtime`: the OCI runtime that the engine calls for servers.
 //!
-//! Owns two things around `runc create`: the bundle's cgroup mount becomes writable, and the container's own cgroup
-//! directories are given to the container's root, so that systemd can manage its subtree without being root on the host.
+//! Owns two things around `runc create`: the bundle is edited (a writable cgroup mount, and a seccomp profile under which
+//! a nested runc works), and the container's own cgroup directories are given to the container's root, so that systemd can
+//! manage its subtree without being root on the host.
 //! Every other verb is `exec`ed: same arguments, same standard streams, same process id, runc's own exit code.
 //!
 //! Refuses to keep state, to listen, to loosen a limit (the files that hold limits stay the host's), and to act on a
