@@ -20,7 +20,8 @@ stop() {
     local pid
     pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
     kill "$pid" 2>/dev/null || return 0
-    for _ in $(seq 300); do kill -0 "$pid" 2>/dev/null || return 0; sleep 0.1; done
+    # A process that has ended and that nobody collected has no program any more.
+    for _ in $(seq 300); do readlink -q "/proc/$pid/exe" >/dev/null || return 0; sleep 0.1; done
     echo "the engine (pid $pid) does not end; $log says why" >&2
     exit 1
 }

@@ -33,9 +33,11 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
     let wakeups = Wakeups::default();
     let control = Control::new(wakeups.clone());
     let socket = settings.socket();
+    // The socket outlives the request to end: whoever waits for our end sees it go.
+    let closing = CancellationToken::new();
     let server = tokio::spawn({
-        let (control, stop) = (control.clone(), stop.clone());
-        async move { control.serve(&socket, stop).await }
+        let (control, closing) = (control.clone(), closing.clone());
+        async move { control.serve(&socket, closing).await }
     });
     let _refs = reconciler.source().git_dir().map(|git_dir| {
         watch::refs(git_dir, wakeups.clone()).inspect_err(|error| {
@@ -71,6 +73,7 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         }
     }
     tracing::info!("the reconciler ends");
+    closing.cancel();
     match server.await {
         Ok(served) => Ok(served?),
         Err(error) => {

@@ -11,7 +11,6 @@ pub mod control;
 pub mod daemon;
 pub mod docker;
 pub mod draw;
-pub mod engine;
 pub mod event;
 pub mod image;
 pub mod journal;

@@ -241,7 +241,7 @@ fn planned(revision: &str, plan: &Plan) -> Event {
     let changes = plan.changes().count();
     let text = match changes {
         0 => String::new(),
-        _ => show::text(plan, show::Colour::Never),
+        _ => show::text(plan, &show::Style::default()),
     };
     Event::Planned { revision: revision.to_owned(), changes, text }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Exit;
 use crate::client::Daemon;
@@ -23,8 +23,8 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<Exit> {
     };
     kill_process(pid, Signal::TERM)?;
     let deadline = Instant::now() + PATIENCE;
-    // A clean end of the reconciler ends its supervisor too.
-    while test_kill_process(pid).is_ok() {
+    // Its socket goes last; and a clean end of the reconciler ends its supervisor too.
+    while Daemon::find(&settings.socket()).await?.is_some() {
         if Instant::now() > deadline {
             bail!("process {} does not end; look at {}", pid.as_raw_nonzero(), settings.log().display());
         }

@@ -35,6 +35,9 @@ struct Build {
     /// A folder whose recipes replace the embedded ones
     #[arg(long, env = "BERTH_TEMPLATES", value_name = "FOLDER")]
     templates: Option<PathBuf>,
+    /// The engine's network that packages come over. `host` is refused by an engine that maps users
+    #[arg(long, default_value = "default", value_name = "NETWORK")]
+    network: String,
     /// Show the builds' whole output
     #[arg(long)]
     verbose: bool,
@@ -47,7 +50,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let recipe = |name| recipes(name, args.templates.as_deref());
 
     let bar = Bar::new(args.verbose);
-    let base = bar.during("base image", args.base.reference(&docker, &recipe("base")?, &|l| bar.line(l))).await?;
+    let line = |text: &str| bar.line(text);
+    let base = bar.during("base image", args.base.reference(&docker, &recipe("base")?, &line)).await?;
     let args_of = |key: &str, value: &str| HashMap::from([(key.to_owned(), value.to_owned())]);
     let steps = [
         ("server", server.clone(), args_of("BASE", &base)),
@@ -56,8 +60,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     ];
     for (name, tag, build_args) in steps {
         let recipe = recipe(name)?;
-        let work = build(&docker, &recipe, &tag, &build_args, &|l| bar.line(l));
-        match bar.during(&tag, work).await? {
+        match bar.during(&tag, build(&docker, &recipe, &tag, &build_args, &args.network, &line)).await? {
             Built::Unchanged => say(&format!("  unchanged  {tag}")),
             Built::Made => say(&format!("  built      {tag}")),
         }

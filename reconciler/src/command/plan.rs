@@ -45,7 +45,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         (Some(from), Some(to)) => {
             let Some(from) = settle(&mut source, Some(from))? else { return Ok(Exit::Failed) };
             let Some(to) = settle(&mut source, Some(to))? else { return Ok(Exit::Failed) };
-            between(&from, &to)
+            between(&from, &to)?
         }
         _ => {
             let Some(settled) = settle(&mut source, args.at.as_deref())? else { return Ok(Exit::Failed) };
@@ -53,9 +53,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         }
     };
     print(&match args.format {
-        Format::Text => show::text(&plan, stdout_colour()),
+        Format::Text => show::text(&plan, &show::Style { colour: stdout_colour(), ..show::Style::default() }),
         Format::Markdown => show::markdown(&plan),
-        Format::Json => serde_json::to_string_pretty(&show::json(&plan)).context("write the plan")?,
+        Format::Json => show::json(&plan).context("write the plan")?,
     });
     Ok(if plan.is_empty() && plan.blocked.is_empty() { Exit::Ok } else { Exit::Changes })
 }
@@ -77,9 +77,11 @@ async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> an
 }
 
 /// Against the engine as it would be with everything of `from` in place.
-fn between(from: &Settled, to: &Settled) -> Plan {
-    let world = simulate::settled(&Desired::from_state(&from.state));
-    plan(&Desired::from_state(&to.state), &world.observed(), &context(to, Some(from)))
+fn between(from: &Settled, to: &Settled) -> anyhow::Result<Plan> {
+    let before = Desired::from_state(&from.state);
+    let world = simulate::settled(&before).context("imagine an engine with everything of --from in place")?;
+    let observed = world.observed(before.prefix());
+    Ok(plan(&Desired::from_state(&to.state), &observed, &context(to, Some(from))))
 }
 
 fn context<'a>(settled: &'a Settled, before: Option<&'a Settled>) -> Context<'a> {

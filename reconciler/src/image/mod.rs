@@ -62,12 +62,14 @@ pub enum Built {
 /// Who is told how a build goes on: one line of its output at a time.
 pub type Line<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// Makes `recipe`'s image as `tag`, unless the engine has one that was made from the same recipe and arguments.
+/// Makes `recipe`'s image as `tag`, unless the engine has one that was made from the same recipe and arguments. Its
+/// packages come over the engine's network called `network`.
 pub async fn build(
     docker: &Docker,
     recipe: &Recipe,
     tag: &str,
     args: &HashMap<String, String>,
+    network: &str,
     line: Line<'_>,
 ) -> Result<Built, ImageError> {
     let fingerprint = recipe.fingerprint(args);
@@ -81,8 +83,7 @@ pub async fn build(
         .forcerm(true)
         .buildargs(args)
         .labels(&HashMap::from([(RECIPE.to_owned(), fingerprint)]))
-        // Packages come from the network that the host has; the platform's own networks don't exist yet.
-        .networkmode("host")
+        .networkmode(network)
         .build();
     let mut output = docker.build_image(options, None, Some(body_full(recipe.context()?.into())));
     let mut tail = Tail::default();
