@@ -1,6 +1,5 @@
 //! State from a plain directory: what an editor or a CI job has on disk, without history.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -19,16 +18,15 @@ pub fn load_directory(path: &Path) -> Result<Loaded, Error> {
     }
     let mut walk = Walk::default();
     walk.folder(path, "", 0)?;
-    let Walk { parsed, refused, texts, read } = walk;
-    let parsed = parsed.iter().map(Arc::as_ref).collect();
-    Loaded::assemble(parsed, refused, read, |path| Ok(texts.get(path).cloned()))
+    let Walk { parsed, refused, read } = walk;
+    let parsed: Vec<_> = parsed.iter().map(Arc::as_ref).collect();
+    Ok(Loaded::assemble(&parsed, refused, read))
 }
 
 #[derive(Default)]
 struct Walk {
     parsed: Vec<Arc<Parsed>>,
     refused: Vec<Finding>,
-    texts: HashMap<String, Arc<str>>,
     read: usize,
 }
 
@@ -58,7 +56,7 @@ impl Walk {
             } else if kind.is_dir() {
                 self.folder(&entry.path(), &path, depth + 1)?;
             } else if kind.is_file() {
-                self.file(&entry.path(), path)?;
+                self.file(&entry.path(), &path)?;
             } else {
                 self.keep(Content::refuse(&path, Refusal::Special));
             }
@@ -66,22 +64,20 @@ impl Walk {
         Ok(())
     }
 
-    fn file(&mut self, on_disk: &Path, path: String) -> Result<(), Error> {
+    fn file(&mut self, on_disk: &Path, path: &str) -> Result<(), Error> {
         self.read += 1;
-        let unreadable = |source: io::Error| Error::ReadFile { path: path.clone(), source: Box::new(source) };
+        let unreadable =
+            |source: io::Error| Error::ReadFile { path: path.to_owned(), source: Box::new(source) };
         let file = File::open(on_disk).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();
         if size > LARGEST_FILE as u64 {
-            self.keep(Content::refuse(&path, Refusal::TooLarge(size)));
+            self.keep(Content::refuse(path, Refusal::TooLarge(size)));
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         // The file may grow while it is read: one byte above the limit is enough to notice.
         file.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        self.keep(Content::parse(&path, &bytes));
-        if let Ok(text) = String::from_utf8(bytes) {
-            self.texts.insert(path, Arc::from(text));
-        }
+        self.keep(Content::parse(path, &bytes));
         Ok(())
     }
 

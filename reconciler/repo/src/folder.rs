@@ -169,18 +169,6 @@ impl Folder {
         self.folders.get(at).map(|(_, folder)| folder)
     }
 
-    /// The blob at `path`, if it is one that was parsed.
-    pub(crate) fn blob(&self, path: &str) -> Option<Oid> {
-        match path.split_once('/') {
-            Some((first, rest)) => self.folder_called(first)?.blob(rest),
-            None => {
-                let at = self.files.binary_search_by(|file| (*file.name).cmp(path.as_bytes())).ok()?;
-                let file = self.files.get(at)?;
-                matches!(file.content, Content::Parsed(_)).then_some(file.id)
-            }
-        }
-    }
-
     /// Every file below, parsed or refused, in the same order for the same files.
     pub(crate) fn collect<'a>(&'a self, parsed: &mut Vec<&'a Parsed>, refused: &mut Vec<Finding>) {
         for file in &self.files {

@@ -1,6 +1,6 @@
 //! Loaded: the outcome of reading a whole state, with what a person needs to see where it is wrong.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use berth_schema::{Finding, Parsed, Severity, State};
@@ -10,9 +10,6 @@ use berth_schema::{Finding, Parsed, Severity, State};
 pub struct Loaded {
     /// What it says, or everything that is wrong with it, sorted by place.
     pub state: Result<State, Vec<Finding>>,
-    /// What deserves a look although the state holds, sorted by place. Empty when `state` is an error, which then holds
-    /// these too.
-    pub warnings: Vec<Finding>,
     /// Files that had to be read, because they were new or changed since the load before.
     pub parsed_again: usize,
     /// Files of state, parsed or refused.
@@ -21,55 +18,43 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The text of a file that has findings, to show the line. Other texts are not kept: a hundred thousand good files
-    /// would cost memory for nothing.
-    pub fn source(&self, path: &str) -> Option<&str> {
-        self.sources.get(path).map(|text| &**text)
+    /// The text of a file that has findings, to show the line, with secrets blackened. `None` for files that have none
+    /// and for those of which nothing may be shown.
+    pub fn source(&self, path: &str) -> Option<Arc<str>> {
+        self.sources.get(path).cloned()
     }
 
-    /// Every finding, errors and warnings.
+    /// Every finding: the warnings of a good state, or all that is wrong with a bad one.
     pub fn findings(&self) -> &[Finding] {
         match &self.state {
-            Ok(_) => &self.warnings,
+            Ok(state) => &state.warnings,
             Err(findings) => findings,
         }
     }
 
-    pub(crate) fn assemble<E>(
-        parsed: Vec<&Parsed>,
-        mut refused: Vec<Finding>,
-        parsed_again: usize,
-        mut text: impl FnMut(&str) -> Result<Option<Arc<str>>, E>,
-    ) -> Result<Self, E> {
+    pub(crate) fn assemble(parsed: &[&Parsed], refused: Vec<Finding>, parsed_again: usize) -> Self {
         let files = parsed.len() + refused.len();
         let hopeless = refused.iter().any(|finding| finding.severity == Severity::Error);
-        let mut warnings = Vec::new();
-        let state = match State::assemble(parsed) {
-            Ok(state) if !hopeless => {
-                warnings = refused;
-                sort(&mut warnings);
+        let state = match State::assemble(parsed.iter().copied()) {
+            Ok(mut state) if !hopeless => {
+                state.warnings.extend(refused);
+                state.warnings.sort();
                 Ok(state)
             }
             outcome => {
-                refused.extend(outcome.err().unwrap_or_default());
-                sort(&mut refused);
-                Err(refused)
+                let mut findings = outcome.map_or_else(|findings| findings, |state| state.warnings);
+                findings.extend(refused);
+                findings.sort();
+                Err(findings)
             }
         };
-        let mut loaded = Self { state, warnings, parsed_again, files, sources: HashMap::new() };
-        let mut sources = HashMap::new();
-        for finding in loaded.findings() {
-            if !sources.contains_key(&finding.path)
-                && let Some(text) = text(&finding.path)?
-            {
-                sources.insert(Arc::clone(&finding.path), text);
-            }
-        }
-        loaded.sources = sources;
-        Ok(loaded)
+        let mut loaded = Self { state, parsed_again, files, sources: HashMap::new() };
+        let wrong: HashSet<&str> = loaded.findings().iter().map(|finding| &*finding.path).collect();
+        // Most states have no findings at all, and then no file is looked at.
+        let parsed = if wrong.is_empty() { &[] } else { parsed };
+        let shown = parsed.iter().filter(|file| wrong.contains(file.path()));
+        let sources = shown.filter_map(|file| Some((Arc::from(file.path()), Arc::from(file.source()?))));
+        loaded.sources = sources.collect();
+        loaded
     }
-}
-
-fn sort(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| (&a.path, a.position, &a.message).cmp(&(&b.path, b.position, &b.message)));
 }

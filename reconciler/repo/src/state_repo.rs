@@ -117,7 +117,7 @@ impl StateRepo {
         let parsed_again = reader.parsed_again;
         let (mut parsed, mut refused) = (Vec::new(), Vec::new());
         folder.collect(&mut parsed, &mut refused);
-        let loaded = Loaded::assemble(parsed, refused, parsed_again, |path| self.text(&folder, path))?;
+        let loaded = Loaded::assemble(&parsed, refused, parsed_again);
         tracing::debug!(%revision, files = loaded.files, parsed_again, "state loaded");
         self.before = Some(folder);
         Ok(loaded)
@@ -143,14 +143,6 @@ impl StateRepo {
             return Ok(None);
         }
         Ok(Some(objects.read(entry.id()).map_err(failed)?.data().to_vec()))
-    }
-
-    fn text(&self, folder: &Folder, path: &str) -> Result<Option<Arc<str>>, Error> {
-        let Some(id) = folder.blob(path) else { return Ok(None) };
-        let failed =
-            |source: git2::Error| Error::ReadFile { path: path.to_owned(), source: Box::new(source) };
-        let blob = self.repository.find_blob(id).map_err(failed)?;
-        Ok(std::str::from_utf8(blob.content()).ok().map(Arc::from))
     }
 }
 

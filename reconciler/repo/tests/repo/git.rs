@@ -72,7 +72,7 @@ impl Git {
     /// With a small organisation committed and pushed: nine files.
     pub(crate) fn with_state() -> (Self, Revision) {
         let git = Self::new();
-        git.write("platform.toml", "domain = \"example.org\"\n");
+        git.write("platform.toml", "domain = \"example.org\"\n[quota]\nservers = 9\ncpus = 9\n");
         for name in ["ada", "bob", "eve"] {
             git.write(&format!("users/{name}.toml"), format!("email = \"{name}@example.org\"\n"));
         }

@@ -15,7 +15,8 @@ fn organisation(servers: usize) -> Git {
     let mut file = |path: String, text: String| {
         stream += &format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
     };
-    file("platform.toml".into(), "domain = \"example.org\"\n".into());
+    let room = "[networks]\nusers = \"10.0.0.0/8\"\n[quota]\nservers = 99\ncpus = 999\nmemory = \"999GiB\"\ndisk = \"999GiB\"\n";
+    file("platform.toml".into(), format!("domain = \"example.org\"\n{room}"));
     for n in 0..servers / 10 {
         file(format!("users/u{n}.toml"), format!("role = \"user\"\nemail = \"u{n}@example.org\"\n"));
     }
@@ -41,6 +42,7 @@ fn loads_and_commits() {
         let mut tip = repo.head().unwrap().unwrap();
         let loaded = repo.load(&tip).unwrap();
         let cold = start.elapsed();
+        assert_eq!(loaded.findings(), []);
         drop(loaded);
         let start = Instant::now();
         repo.load(&tip).unwrap();

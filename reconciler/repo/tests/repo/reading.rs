@@ -161,7 +161,8 @@ fn packing_refs_and_objects_between_loads_changes_nothing() {
 fn going_back_from_a_broken_revision_parses_one_file() {
     let (state, first) = Git::with_state();
     let mut repo = state.open();
-    repo.load(&first).unwrap();
+    let good = repo.load(&first).unwrap().state.expect("the state is a good one");
+    assert_eq!((good.users.len(), good.servers.len()), (3, 5));
     state.write("servers/s2.toml", "this is = = not TOML\n");
     let broken = state.push("broken");
     let loaded = repo.load(&broken).unwrap();
@@ -170,7 +171,9 @@ fn going_back_from_a_broken_revision_parses_one_file() {
     assert!(findings.iter().any(|finding| &*finding.path == "servers/s2.toml"), "{findings:?}");
     git(&state.work, &["revert", "--no-edit", "HEAD"]);
     let mended = state.push("mended");
-    assert_eq!(counts(&mut repo, &mended), (9, 1));
+    let loaded = repo.load(&mended).unwrap();
+    assert_eq!((loaded.files, loaded.parsed_again), (9, 1));
+    assert_eq!(loaded.state.unwrap(), good);
 }
 
 #[test]
@@ -181,6 +184,7 @@ fn a_file_with_findings_can_be_shown() {
     let loaded = state.open().load(&broken).unwrap();
     assert_eq!(loaded.source("servers/s2.toml").as_deref(), Some("this is = = not TOML\n"));
     assert_eq!(loaded.source("servers/gone.toml"), None);
+    assert_eq!(loaded.source("servers/s1.toml"), None, "nothing is wrong there");
 }
 
 #[test]

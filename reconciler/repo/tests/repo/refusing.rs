@@ -95,8 +95,11 @@ fn folders_without_end_are_refused() {
 
 #[test]
 fn a_picture_beside_the_state_deserves_a_look_only() {
-    let found = findings("logo.png", |state| state.write("logo.png", b"\x89PNG\xff\x00"));
-    assert_eq!(only(found).0, Severity::Warning);
+    let (state, _) = Git::with_state();
+    state.write("logo.png", b"\x89PNG\xff\x00");
+    let revision = state.push("picture");
+    let good = state.open().load(&revision).unwrap().state.expect("the state holds");
+    assert_eq!(only(good.warnings).0, Severity::Warning);
 }
 
 #[test]
