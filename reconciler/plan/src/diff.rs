@@ -132,7 +132,10 @@ impl Obstacle {
         };
         let hint = match what {
             "container" => format!("look at it, then `docker rename {name} …` or remove it"),
-            _ => format!("look at it, then remove it with `docker {what} rm {name}`"),
+            "volume" => {
+                format!("look at what is in it; `docker volume rm {name}` frees the name and loses that")
+            }
+            _ => format!("look at what is on it; `docker {what} rm {name}` frees the name"),
         };
         Self::new(format!("the name {name} is taken by {holder}"), hint)
     }

@@ -9,7 +9,9 @@ pub use json::json;
 pub use markdown::markdown;
 pub use text::{Colour, Steps, Style, summary, text};
 
-use crate::step::{Action, Plan, Step};
+use std::collections::HashMap;
+
+use crate::step::{Action, Blocked, Plan, Step};
 
 /// The symbol of an action.
 pub fn symbol(action: Action) -> &'static str {
@@ -52,6 +54,20 @@ pub fn step(step: &Step) -> String {
         Step::UpdateLimits { container, .. } => format!("update the limits of container {}", container.name),
         Step::RemoveContainer(container) => format!("remove container {}", container.name),
     }
+}
+
+/// What is held back, together with whatever else is held back for the same reason.
+fn obstacles(plan: &Plan) -> Vec<Vec<&Blocked>> {
+    let mut places = HashMap::new();
+    let mut groups: Vec<Vec<&Blocked>> = Vec::new();
+    for blocked in &plan.blocked {
+        let place = *places.entry((&blocked.why, &blocked.hint)).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(blocked),
+            None => groups.push(vec![blocked]),
+        }
+    }
+    groups
 }
 
 /// How many changes there are of each sort that people count.

@@ -16,7 +16,7 @@ use crate::desired::Desired;
 use crate::diff::{Context, plan};
 use crate::label::Tag;
 use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume, RunState};
-use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::spec::{ContainerSpec, NetworkSpec};
 use crate::step::{ContainerRef, Plan, Step};
 
 /// Why the engine refuses a step.
@@ -74,7 +74,7 @@ pub struct World {
     /// By id.
     networks: BTreeMap<String, Network>,
     /// By name.
-    volumes: BTreeMap<String, Labels>,
+    volumes: BTreeMap<String, Volume>,
     /// By name.
     containers: BTreeMap<String, Container>,
     /// Counts what was made, so that ids are the same in every run and never come twice.
@@ -85,6 +85,13 @@ pub struct World {
 struct Network {
     name: String,
     subnet: Option<Ipv4Net>,
+    labels: Labels,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Volume {
+    /// Stands for what is in it: a volume that is removed and made again has another one.
+    content: u64,
     labels: Labels,
 }
 
@@ -128,7 +135,7 @@ impl World {
             volumes: self
                 .volumes
                 .iter()
-                .map(|(name, labels)| ObservedVolume { name: name.clone(), tag: tag(labels) })
+                .map(|(name, volume)| ObservedVolume { name: name.clone(), tag: tag(&volume.labels) })
                 .collect(),
             containers: self
                 .containers
@@ -147,6 +154,11 @@ impl World {
         }
     }
 
+    /// What stands for the content of a volume: equal as long as nobody removed it and made it again.
+    pub fn content(&self, volume: &str) -> Option<u64> {
+        self.volumes.get(volume).map(|volume| volume.content)
+    }
+
     /// Does every step of a plan, in order, until one is refused.
     pub fn apply_plan(&mut self, plan: &Plan) -> Result<(), SimulatedError> {
         plan.changes().flat_map(|change| &change.steps).try_for_each(|step| self.apply(step))
@@ -158,7 +170,7 @@ impl World {
             Step::CreateNetwork(spec) => self.create_network(spec),
             Step::RemoveNetwork { name, id } => self.remove_network(name, id),
             Step::CreateVolume(spec) => {
-                self.create_volume(spec);
+                self.create_volume(&spec.name, &spec.labels);
                 Ok(())
             }
             Step::RemoveVolume { name } => self.remove_volume(name),
@@ -232,9 +244,12 @@ impl World {
         Ok(())
     }
 
-    fn create_volume(&mut self, spec: &VolumeSpec) {
+    fn create_volume(&mut self, name: &str, labels: &Labels) {
         // Docker hands back the volume that has the name, with its own labels.
-        self.volumes.entry(spec.name.clone()).or_insert_with(|| spec.labels.clone());
+        if !self.volumes.contains_key(name) {
+            let content = self.next();
+            self.volumes.insert(name.to_owned(), Volume { content, labels: labels.clone() });
+        }
     }
 
     fn remove_volume(&mut self, name: &str) -> Result<(), SimulatedError> {
@@ -262,7 +277,7 @@ impl World {
         }
         for mount in &spec.mounts {
             // Docker makes a volume that is missing, without labels.
-            self.volumes.entry(mount.volume.clone()).or_default();
+            self.create_volume(&mount.volume, &Labels::new());
         }
         let container = Container {
             id: self.next_id(),
@@ -306,7 +321,11 @@ impl World {
     }
 
     fn next_id(&mut self) -> String {
+        format!("{:012x}", self.next())
+    }
+
+    fn next(&mut self) -> u64 {
         self.made += 1;
-        format!("{:012x}", self.made)
+        self.made
     }
 }

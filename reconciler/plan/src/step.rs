@@ -67,7 +67,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
-    /// A network, by name.
+    /// A network, by name; several, with commas, when they can only change together.
     Network(String),
     /// A container of the platform itself, by name.
     System(String),

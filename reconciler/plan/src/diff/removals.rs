@@ -36,8 +36,14 @@ pub(super) fn plan(
     for (id, holding) in undesired {
         planner.sort_out(id, holding, &mut removed, draft);
     }
-    let live = inventory.servers.values().filter(|holding| holding.tombstones.is_empty()).count();
-    let removals = planner.judge(live, &removed);
+    let live = |(_, holding): &(&ServerId, &Holding<'_>)| holding.tombstones.is_empty();
+    // Servers that this revision adds don't make room for others to go, or a second pass would allow what the first
+    // one refused.
+    let added = |id: &ServerId| {
+        wanted.contains(id) && context.previous.is_some_and(|state| !state.servers.contains_key(id))
+    };
+    let owned = inventory.servers.iter().filter(live).filter(|(id, _)| !added(id)).count();
+    let removals = planner.judge(owned, &removed);
     let over = removals.count > removals.allowed && !removals.lifted;
     let entombs = if over {
         hold_back(removed.entombs, &removals, draft);
@@ -48,8 +54,7 @@ pub(super) fn plan(
         number
     };
     // Tombstones count as owned here, or the last server of a platform could never be purged.
-    let tombstones = inventory.servers.len() - live;
-    let room = desired.removal_budget().allowed(live + tombstones).saturating_sub(entombs);
+    let room = desired.removal_budget().allowed(inventory.servers.len()).saturating_sub(entombs);
     purge_within(room, removed.purges, draft);
     removals
 }
@@ -93,7 +98,10 @@ impl Planner<'_, '_> {
                 draft.removals.push(Change {
                     subject,
                     action: Action::Stop,
-                    reasons: vec![format!("it is removed, and {}", kept_until(end))],
+                    reasons: vec![match expired {
+                        true => "it is removed, and its data waits to be purged by a later pass".to_owned(),
+                        false => format!("it is removed, and {}", kept_until(end)),
+                    }],
                     losses: Vec::new(),
                     steps: power::stop(container, timeout).into_iter().collect(),
                 });
@@ -140,12 +148,12 @@ impl Planner<'_, '_> {
 
     /// Holds what this revision removes against the budget. What it has removed already counts too, so that neither a
     /// crash midway nor a second pass gets around the budget, or has to ask for it again.
-    fn judge(&self, live: usize, removed: &Removed) -> Removals {
+    fn judge(&self, owned: usize, removed: &Removed) -> Removals {
         let mut counted = removed.counted.clone();
         counted.sort_unstable();
         let count = counted.len();
         let already = count - removed.entombs.len();
-        let allowed = self.desired.removal_budget().allowed(live + already);
+        let allowed = self.desired.removal_budget().allowed(owned + already);
         let hash = (count > 0).then(|| fingerprint(&counted));
         let lifted = count > allowed && hash.as_deref() == self.context.allowance;
         Removals { count, allowed, hash, lifted }

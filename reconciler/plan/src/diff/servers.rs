@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use berth_schema::server::{Limits, PowerState, Server};
 
-use crate::desired::{DATA_VOLUMES, Desired, data_volume, server_container};
+use crate::desired::{DATA_VOLUMES, Desired, server_container};
 use crate::diff::{Context, Draft, Obstacle, existing, made, power};
 use crate::inventory::{Holding, Inventory, ServerContainer, expiry};
 use crate::observed::{ObservedContainer, RunState};
@@ -212,30 +212,24 @@ impl Planner<'_, '_> {
         {
             return Verdict::Blocked(work.action, Obstacle::taken("container", &name, holder.tag.as_ref()));
         }
-        let kept: Vec<bool> = DATA_VOLUMES
-            .iter()
-            .map(|(end, _)| data_volume(self.desired.prefix(), server.id, end))
-            .map(|volume| holding.data.iter().any(|data| data.volume == volume))
-            .collect();
-        for (volume, kept) in self.desired.data_volumes(server).into_iter().zip(&kept) {
-            if *kept {
+        let mut missing = Vec::new();
+        for (volume, (end, _)) in self.desired.data_volumes(server).into_iter().zip(DATA_VOLUMES) {
+            if holding.data.iter().any(|data| data.volume == volume.name) {
                 continue;
             }
             if let Some(holder) = self.inventory.volume_named(&volume.name) {
                 // The engine would hand over a stranger's data if only the name is right.
-                return Verdict::Blocked(
-                    work.action,
-                    Obstacle::taken("volume", &volume.name, holder.tag.as_ref()),
-                );
+                let obstacle = Obstacle::taken("volume", &volume.name, holder.tag.as_ref());
+                return Verdict::Blocked(work.action, obstacle);
             }
+            missing.push(end);
             work.steps.push(Step::CreateVolume(volume));
         }
-        let missing = kept.iter().filter(|kept| !**kept).count();
-        if missing == 0 {
+        if missing.is_empty() {
             work.reasons.push("its data volumes are there and are kept".to_owned());
-        } else if missing < kept.len() {
+        } else if missing.len() < DATA_VOLUMES.len() {
             work.reasons
-                .push(format!("{missing} of its {} data volumes are missing and are made empty", kept.len()));
+                .push(format!("data volumes that are missing are made empty: {}", missing.join(", ")));
         } else if holding.container.is_some() || !holding.tombstones.is_empty() {
             work.reasons.push("its data volumes are gone; it begins with empty ones".to_owned());
         }

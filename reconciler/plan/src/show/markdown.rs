@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::show::{escape, phrase, step, summary, symbol};
+use crate::show::{escape, obstacles, phrase, step, summary, symbol};
 use crate::step::Plan;
 
 /// A forge cuts a comment off near 65,000 characters; a table of this many rows stays below.
@@ -15,12 +15,23 @@ pub fn markdown(plan: &Plan) -> String {
     changes(plan, &mut out);
     if !plan.blocked.is_empty() {
         out.push_str("\n**Held back**\n\n");
-        for blocked in plan.blocked.iter().take(ROWS) {
-            let subject = escape::markdown(&blocked.subject.to_string());
-            let (why, hint) = (escape::markdown(&blocked.why), escape::markdown(&blocked.hint));
-            let _ = writeln!(out, "- {subject}: {why}<br>Hint: {hint}");
+        let groups = obstacles(plan);
+        for group in groups.iter().take(ROWS) {
+            let subjects: Vec<String> = group
+                .iter()
+                .take(ROWS)
+                .map(|blocked| escape::markdown(&blocked.subject.to_string()))
+                .collect();
+            let others = match group.len().saturating_sub(ROWS) {
+                0 => String::new(),
+                others => format!(" and {others} more"),
+            };
+            if let Some(blocked) = group.first() {
+                let (why, hint) = (escape::markdown(&blocked.why), escape::markdown(&blocked.hint));
+                let _ = writeln!(out, "- {}{others}: {why}<br>Hint: {hint}", subjects.join(", "));
+            }
         }
-        more(plan.blocked.len(), &mut out);
+        more(groups.len(), &mut out);
     }
     if !plan.notes.is_empty() {
         let _ = write!(out, "\n<details><summary>Notes ({})</summary>\n\n", plan.notes.len());

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Paint};
 
-use crate::show::{Counts, escape, phrase, step, symbol};
-use crate::step::{Action, Change, Plan, StageKind};
+use crate::show::{Counts, escape, obstacles, phrase, step, symbol};
+use crate::step::{Action, Blocked, Change, Plan, StageKind};
 
 /// Whether colours are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,11 +52,8 @@ pub fn text(plan: &Plan, style: &Style) -> String {
     }
     if !plan.blocked.is_empty() {
         page.heading("Held back");
-        for blocked in &plan.blocked {
-            let head = format!("{} {}", symbol(blocked.action), escape::text(&blocked.subject.to_string()));
-            page.line(2, &format!("{} {head}", page.paint(AnsiColor::Yellow.on_default().bold(), "!")));
-            page.line(6, &escape::text(&blocked.why));
-            page.line(6, &format!("hint: {}", escape::text(&blocked.hint)));
+        for group in obstacles(plan) {
+            page.obstacle(&group);
         }
     }
     if !plan.notes.is_empty() {
@@ -144,6 +141,19 @@ impl Page {
                 let line = self.paint(Paint::new().dimmed(), &line);
                 self.line(8, &line);
             }
+        }
+    }
+
+    /// Things that are held back for one reason: the reason once, under all of them.
+    fn obstacle(&mut self, group: &[&Blocked]) {
+        for blocked in group {
+            let mark = self.paint(AnsiColor::Yellow.on_default().bold(), "!");
+            let subject = escape::text(&blocked.subject.to_string());
+            self.line(2, &format!("{mark} {:<3} {subject}", symbol(blocked.action)));
+        }
+        if let Some(blocked) = group.first() {
+            self.line(8, &escape::text(&blocked.why));
+            self.line(8, &format!("hint: {}", escape::text(&blocked.hint)));
         }
     }
 

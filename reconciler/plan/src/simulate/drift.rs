@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::label;
 use crate::observed::RunState;
-use crate::simulate::{Container, Network, World};
+use crate::simulate::{Container, Network, Volume, World};
 
 impl World {
     /// A container that somebody made by hand, with these labels.
@@ -17,7 +17,8 @@ impl World {
 
     /// A volume that somebody made by hand, with these labels.
     pub fn place_volume(&mut self, name: &str, labels: BTreeMap<String, String>) {
-        self.volumes.insert(name.to_owned(), labels);
+        let content = self.next();
+        self.volumes.insert(name.to_owned(), Volume { content, labels });
     }
 
     /// A network that somebody made by hand, with these labels.
@@ -48,7 +49,7 @@ impl World {
     /// Writes a label of the container, the volume or the network of this name. Whether there is one.
     pub fn relabel(&mut self, name: &str, key: &str, value: &str) -> bool {
         let container = self.containers.get_mut(name).map(|container| &mut container.labels);
-        let volume = self.volumes.get_mut(name);
+        let volume = self.volumes.get_mut(name).map(|volume| &mut volume.labels);
         let network = self.networks.values_mut().find(|network| network.name == name);
         let labels = container.or(volume).or(network.map(|network| &mut network.labels));
         labels.map(|labels| labels.insert(key.to_owned(), value.to_owned())).is_some()
