@@ -153,11 +153,11 @@ impl Status {
 /// What a container is doing, in a word.
 pub fn state_word(state: RunState) -> &'static str {
     match state {
-        RunState::Created => "created",
         RunState::Running => "running",
         RunState::Restarting => "restarting",
         RunState::Paused => "paused",
-        RunState::Exited => "stopped",
+        // Never started is stopped, to whoever asks how things are.
+        RunState::Created | RunState::Exited => "stopped",
         RunState::Removing => "being removed",
         RunState::Dead => "dead",
     }

@@ -20,8 +20,8 @@ pub struct Loaded {
 impl Loaded {
     /// The text of a file that has findings, to show the line, with secrets blackened. `None` for files that have none
     /// and for those of which nothing may be shown.
-    pub fn source(&self, path: &str) -> Option<Arc<str>> {
-        self.sources.get(path).cloned()
+    pub fn source(&self, path: &str) -> Option<&str> {
+        self.sources.get(path).map(|text| &**text)
     }
 
     /// Every finding: the warnings of a good state, or all that is wrong with a bad one.
