@@ -12,13 +12,17 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, open, openat};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, open, openat};
 
 use crate::bundle::MappedRoot;
 
 /// The files that go to the container's root, where they exist: the v1 and v2 names of "which processes" and "what
 /// children may use".
 const DELEGATED_FILES: &[&str] = &["cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "tasks"];
+
+/// How directories are opened: never through a symbolic link.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Why a cgroup could not be delegated.
 #[derive(Debug, thiserror::Error)]
@@ -66,10 +70,12 @@ impl Wanted {
     }
 }
 
-/// One mounted cgroup hierarchy of this process.
+/// One mount of a cgroup hierarchy. A hierarchy may have several, and a mount may be hidden under a later one.
 #[derive(Debug, PartialEq, Eq)]
 struct Hierarchy {
     mount_point: PathBuf,
+    /// The device number of what is mounted: tells whether the mount point still leads there.
+    device: u64,
     /// The part of the hierarchy that is mounted there; `/` unless this process is in a container itself.
     root: PathBuf,
     /// The controllers or the name of a v1 hierarchy, none for v2.
@@ -86,8 +92,9 @@ pub(crate) fn delegate(
     let hierarchies = hierarchies(&read_proc("/proc/self/mountinfo".into())?);
     let memberships = read_proc(format!("/proc/{pid}/cgroup").into())?;
     let mut delegated = Vec::new();
-    for (hierarchy, path) in own(&hierarchies, &memberships, &wanted) {
-        delegate_directory(&hierarchy.mount_point, &path, root)?;
+    for mounts in own(&hierarchies, &memberships, &wanted) {
+        let Some((hierarchy, path, mount)) = visible(&mounts) else { continue };
+        delegate_directory(mount, &hierarchy.mount_point, path, root)?;
         delegated.push(hierarchy.mount_point.join(path));
     }
     if delegated.is_empty() {
@@ -100,30 +107,31 @@ fn read_proc(path: PathBuf) -> Result<String, CgroupError> {
     fs::read_to_string(&path).map_err(|source| CgroupError::Proc { path, source })
 }
 
-/// The cgroup mounts in a `mountinfo`, the first mount of each hierarchy.
+/// The cgroup mounts in a `mountinfo`.
 fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
-    let mut found: Vec<Hierarchy> = Vec::new();
-    for line in mountinfo.lines() {
-        // 36 35 0:26 /root /mount/point rw,opts optional... - type source super,options
-        let Some((mount, filesystem)) = line.split_once(" - ") else { continue };
-        let mut mount = mount.split(' ').skip(3);
-        let mut filesystem = filesystem.split(' ');
-        let (Some(root), Some(mount_point)) = (mount.next(), mount.next()) else { continue };
-        let (Some(kind), Some(options)) = (filesystem.next(), filesystem.nth(1)) else { continue };
-        let controllers = match kind {
-            "cgroup2" => None,
-            "cgroup" => Some(options.split(',').map(str::to_owned).collect()),
-            _ => continue,
-        };
-        if found.iter().all(|other| other.controllers != controllers) {
-            found.push(Hierarchy {
-                mount_point: PathBuf::from(unescape(mount_point)),
-                root: PathBuf::from(unescape(root)),
-                controllers,
-            });
-        }
-    }
-    found
+    mountinfo.lines().filter_map(hierarchy).collect()
+}
+
+/// Reads one line of a `mountinfo`, if it is a cgroup mount:
+/// `36 35 0:26 /root /mount/point rw,opts optional... - type source super,options`.
+fn hierarchy(line: &str) -> Option<Hierarchy> {
+    let (mount, filesystem) = line.split_once(" - ")?;
+    let mut mount = mount.split(' ').skip(2);
+    let (major, minor) = mount.next()?.split_once(':')?;
+    let (root, mount_point) = (mount.next()?, mount.next()?);
+    let mut filesystem = filesystem.split(' ');
+    let (kind, options) = (filesystem.next()?, filesystem.nth(1)?);
+    let controllers = match kind {
+        "cgroup2" => None,
+        "cgroup" => Some(options.split(',').map(str::to_owned).collect()),
+        _ => return None,
+    };
+    Some(Hierarchy {
+        mount_point: PathBuf::from(unescape(mount_point)),
+        device: makedev(major.parse().ok()?, minor.parse().ok()?),
+        root: PathBuf::from(unescape(root)),
+        controllers,
+    })
 }
 
 /// Undoes the octal escapes of `mountinfo` for the characters that a path of cgroups may hold.
@@ -131,12 +139,12 @@ fn unescape(field: &str) -> String {
     field.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 }
 
-/// Pairs each hierarchy with the container's path in it, relative to the mount point, where that is the wanted one.
+/// For each hierarchy that holds the container where it is wanted: its mounts, and the path below each mount point.
 fn own<'a>(
     hierarchies: &'a [Hierarchy],
     memberships: &str,
     wanted: &Wanted,
-) -> Vec<(&'a Hierarchy, PathBuf)> {
+) -> Vec<Vec<(&'a Hierarchy, PathBuf)>> {
     let mut found = Vec::new();
     for line in memberships.lines() {
         // 4:memory:/docker/abc, 1:name=systemd:/docker/abc, 0::/docker/abc
@@ -146,33 +154,48 @@ fn own<'a>(
         if !wanted.matches(path) {
             continue;
         }
-        let hierarchy = hierarchies.iter().find(|hierarchy| match &hierarchy.controllers {
-            None => controllers.is_empty(),
-            Some(mounted) => {
-                !controllers.is_empty() && controllers.split(',').all(|c| mounted.iter().any(|m| m == c))
-            }
-        });
-        if let Some(hierarchy) = hierarchy
-            && let Ok(relative) = path.strip_prefix(&hierarchy.root)
-        {
-            found.push((hierarchy, relative.to_owned()));
+        let mounts: Vec<_> = hierarchies
+            .iter()
+            .filter(|hierarchy| match &hierarchy.controllers {
+                None => controllers.is_empty(),
+                Some(mounted) => {
+                    !controllers.is_empty() && controllers.split(',').all(|c| mounted.iter().any(|m| m == c))
+                }
+            })
+            .filter_map(|hierarchy| Some((hierarchy, path.strip_prefix(&hierarchy.root).ok()?.to_owned())))
+            .collect();
+        if !mounts.is_empty() {
+            found.push(mounts);
         }
     }
     found
 }
 
+/// The first of a hierarchy's mounts whose mount point really leads there, opened.
+fn visible<'a>(mounts: &'a [(&Hierarchy, PathBuf)]) -> Option<(&'a Hierarchy, &'a Path, OwnedFd)> {
+    mounts.iter().find_map(|(hierarchy, path)| {
+        let directory = open(&hierarchy.mount_point, DIRECTORY, Mode::empty()).ok()?;
+        let device = fstat(&directory).ok()?.st_dev;
+        (device == hierarchy.device).then_some((*hierarchy, path.as_path(), directory))
+    })
+}
+
 /// Changes the owner of one cgroup directory and of the files in it that are delegated. No step follows a symbolic
 /// link, and every step starts from the directory that the step before opened.
-fn delegate_directory(mount_point: &Path, relative: &Path, root: MappedRoot) -> Result<(), CgroupError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+fn delegate_directory(
+    mount: OwnedFd,
+    mount_point: &Path,
+    relative: &Path,
+    root: MappedRoot,
+) -> Result<(), CgroupError> {
     let full = mount_point.join(relative);
     let failed = |source: rustix::io::Errno| CgroupError::Open { path: full.clone(), source: source.into() };
-    let mut directory: OwnedFd = open(mount_point, flags, Mode::empty()).map_err(failed)?;
+    let mut directory = mount;
     for part in relative.components() {
         let Component::Normal(part) = part else {
             return Err(failed(rustix::io::Errno::INVAL));
         };
-        directory = openat(directory.as_fd(), part, flags, Mode::empty()).map_err(failed)?;
+        directory = openat(directory.as_fd(), part, DIRECTORY, Mode::empty()).map_err(failed)?;
     }
 
     let owner = (Some(Uid::from_raw(root.uid)), Some(Gid::from_raw(root.gid)));

@@ -14,11 +14,22 @@ const V1: &str = "\
 
 const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
+/// A test that is skipped says so.
+#[allow(clippy::print_stderr, reason = "the only way to tell that a test did not run")]
+fn skipped() {
+    eprintln!("skipped: changing owners needs root");
+}
+
+fn opened(path: &Path) -> OwnedFd {
+    open(path, DIRECTORY, Mode::empty()).expect("an open directory")
+}
+
 fn found(mountinfo: &str, memberships: &str, cgroups_path: &str) -> Vec<String> {
     let hierarchies = hierarchies(mountinfo);
     let wanted = Wanted::parse(cgroups_path).expect("a path");
     own(&hierarchies, memberships, &wanted)
         .into_iter()
+        .flatten()
         .map(|(hierarchy, path)| hierarchy.mount_point.join(path).display().to_string())
         .collect()
 }
@@ -31,7 +42,8 @@ fn finds_every_v1_hierarchy_that_holds_the_container() {
         [
             "/sys/fs/cgroup/cpu,cpuacct/docker/abc",
             "/sys/fs/cgroup/memory/docker/abc",
-            "/sys/fs/cgroup/systemd/docker/abc"
+            "/sys/fs/cgroup/systemd/docker/abc",
+            "/var/second/systemd/docker/abc",
         ]
     );
 }
@@ -90,7 +102,7 @@ fn a_process_outside_the_wanted_cgroup_is_an_error() {
 #[test]
 fn gives_the_directory_and_the_process_files_and_no_limit() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: changing owners needs root");
+        skipped();
         return;
     }
     let mount = tempfile::tempdir().expect("a directory");
@@ -100,7 +112,8 @@ fn gives_the_directory_and_the_process_files_and_no_limit() {
         fs::write(own.join(file), "").expect(file);
     }
     let root = MappedRoot { uid: 100_000, gid: 100_001 };
-    delegate_directory(mount.path(), Path::new("docker/abc"), root).expect("delegation");
+    delegate_directory(opened(mount.path()), mount.path(), Path::new("docker/abc"), root)
+        .expect("delegation");
 
     let owner = |path: &Path| fs::metadata(path).map(|m| (m.uid(), m.gid())).expect("metadata");
     for file in ["", "cgroup.procs", "tasks"] {
@@ -114,7 +127,7 @@ fn gives_the_directory_and_the_process_files_and_no_limit() {
 #[test]
 fn follows_no_symbolic_link() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: changing owners needs root");
+        skipped();
         return;
     }
     let mount = tempfile::tempdir().expect("a directory");
@@ -126,9 +139,28 @@ fn follows_no_symbolic_link() {
     symlink(outside.path(), mount.path().join("docker/link")).expect("a link");
     let root = MappedRoot { uid: 100_000, gid: 100_000 };
 
-    delegate_directory(mount.path(), Path::new("docker/abc"), root).expect("delegation");
+    delegate_directory(opened(mount.path()), mount.path(), Path::new("docker/abc"), root)
+        .expect("delegation");
     assert_eq!(fs::metadata(outside.path().join("target")).expect("metadata").uid(), 0);
-    let error = delegate_directory(mount.path(), Path::new("docker/link"), root).expect_err("an error");
+    let error = delegate_directory(opened(mount.path()), mount.path(), Path::new("docker/link"), root)
+        .expect_err("an error");
     assert!(matches!(error, CgroupError::Open { .. }), "{error}");
     assert_eq!(fs::metadata(outside.path()).expect("metadata").uid(), 0);
+}
+
+#[test]
+fn a_mount_point_that_leads_elsewhere_by_now_is_passed_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let device = fs::metadata(directory.path()).expect("metadata").dev();
+    let mount = |device| Hierarchy {
+        mount_point: directory.path().to_owned(),
+        device,
+        root: "/".into(),
+        controllers: None,
+    };
+    let (hidden, seen) = (mount(device + 1), mount(device));
+    let gone = Hierarchy { mount_point: directory.path().join("gone"), ..mount(device) };
+    let mounts: Vec<_> = [&gone, &hidden, &seen].map(|hierarchy| (hierarchy, PathBuf::from("abc"))).into();
+    assert_eq!(visible(&mounts).expect("the third").0, &seen);
+    assert!(visible(&mounts[..2]).is_none());
 }
