@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::desired::Desired;
+use crate::diff::system::{STOP_TIMEOUT, undesired};
 use crate::diff::{Draft, Obstacle, power};
 use crate::inventory::Inventory;
 use crate::label::{self, Tag};
@@ -20,6 +21,8 @@ pub(super) struct Outcome<'a> {
     pub(super) blocked: HashSet<&'a str>,
     /// System containers that the network stage takes away, and the network that is the reason.
     pub(super) detached: HashMap<&'a str, &'a str>,
+    /// Whether the network stage takes away the system containers that nobody wants any more.
+    pub(super) swept: bool,
 }
 
 enum Verdict<'a> {
@@ -46,11 +49,27 @@ pub(super) fn plan<'a>(desired: &'a Desired, inventory: &Inventory<'_>, draft: &
     }
     outdated.sort_by_key(|(spec, _)| &spec.name);
     missing.sort_by_key(|spec| &spec.name);
-    if !outdated.is_empty() {
-        draft.networks.push(renewed(&outdated, desired, inventory, &mut outcome));
-    }
-    for spec in missing {
-        draft.networks.push(created(spec, desired, inventory, &mut outcome));
+    if outdated.is_empty() {
+        for spec in missing {
+            draft.networks.push(created(spec, desired, inventory, &mut outcome));
+        }
+    } else if let Some(other) = outcome.blocked.iter().min().copied() {
+        outcome.blocked.extend(missing.iter().map(|spec| spec.name.as_str()));
+        let renewed = outdated.iter().map(|(spec, _)| (*spec, Action::Recreate));
+        for (spec, action) in renewed.chain(missing.into_iter().map(|spec| (spec, Action::Create))) {
+            draft.block(
+                Subject::Network(spec.name.clone()),
+                action,
+                Obstacle::new(
+                    format!(
+                        "networks change together, since one may want another's subnet, and {other} can't"
+                    ),
+                    "clear the way for that network first",
+                ),
+            );
+        }
+    } else {
+        draft.networks.push(renewed(&outdated, &missing, desired, inventory, &mut outcome));
     }
     remove_undesired(desired, inventory, draft);
     outcome
@@ -73,29 +92,40 @@ fn verdict<'a>(spec: &NetworkSpec, inventory: &Inventory<'a>) -> Verdict<'a> {
     }
 }
 
-/// All outdated networks are one change: one may want a subnet that another still has, and they may share containers.
+/// Outdated networks are one change, together with the missing ones: one may want a subnet that another still has, and
+/// they may share containers.
 fn renewed<'a>(
     outdated: &[(&'a NetworkSpec, &ObservedNetwork)],
+    missing: &[&'a NetworkSpec],
     desired: &'a Desired,
     inventory: &Inventory<'_>,
     outcome: &mut Outcome<'a>,
 ) -> Change {
     let mut steps = Vec::new();
     let mut reasons = Vec::new();
-    for (spec, _) in outdated {
-        let detached = detach(&spec.name, desired, inventory, outcome);
-        reasons.push(format!("{} was made from an earlier specification", spec.name));
-        reasons
-            .extend(detached.iter().map(|(name, _)| format!("{name} is on it and is made again afterwards")));
-        steps.extend(detached.into_iter().flat_map(|(_, steps)| steps));
+    let renewed = outdated.iter().map(|(spec, _)| (*spec, "was made from an earlier specification"));
+    let made = missing.iter().map(|spec| (*spec, "doesn't exist"));
+    let all: Vec<(&NetworkSpec, &str)> = renewed.chain(made).collect();
+    for (spec, reason) in &all {
+        reasons.push(format!("{} {reason}", spec.name));
+        for (name, detached) in detach(&spec.name, desired, inventory, outcome) {
+            reasons.push(format!("{name} is on it and is made again afterwards"));
+            steps.extend(detached);
+        }
     }
+    // Nobody sees who is on a network without asking for each one, so what has to go anyway goes first.
+    for system in undesired(desired, inventory) {
+        reasons.push(format!("{} may be on it, and isn't needed any more", system.name));
+        steps.extend(power::remove(system, STOP_TIMEOUT));
+    }
+    outcome.swept = true;
     steps.extend(
         outdated
             .iter()
             .map(|(_, network)| Step::RemoveNetwork { name: network.name.clone(), id: network.id.clone() }),
     );
-    steps.extend(outdated.iter().map(|(spec, _)| Step::CreateNetwork((*spec).clone())));
-    let names: Vec<&str> = outdated.iter().map(|(spec, _)| spec.name.as_str()).collect();
+    steps.extend(all.iter().map(|(spec, _)| Step::CreateNetwork((*spec).clone())));
+    let names: Vec<&str> = all.iter().map(|(spec, _)| spec.name.as_str()).collect();
     Change {
         subject: Subject::Network(names.join(", ")),
         action: Action::Recreate,

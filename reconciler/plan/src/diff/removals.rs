@@ -36,14 +36,7 @@ pub(super) fn plan(
     for (id, holding) in undesired {
         planner.sort_out(id, holding, &mut removed, draft);
     }
-    let live = |(_, holding): &(&ServerId, &Holding<'_>)| holding.tombstones.is_empty();
-    // Servers that this revision adds don't make room for others to go, or a second pass would allow what the first
-    // one refused.
-    let added = |id: &ServerId| {
-        wanted.contains(id) && context.previous.is_some_and(|state| !state.servers.contains_key(id))
-    };
-    let owned = inventory.servers.iter().filter(live).filter(|(id, _)| !added(id)).count();
-    let removals = planner.judge(owned, &removed);
+    let removals = planner.judge(&removed);
     let over = removals.count > removals.allowed && !removals.lifted;
     let entombs = if over {
         hold_back(removed.entombs, &removals, draft);
@@ -148,12 +141,15 @@ impl Planner<'_, '_> {
 
     /// Holds what this revision removes against the budget. What it has removed already counts too, so that neither a
     /// crash midway nor a second pass gets around the budget, or has to ask for it again.
-    fn judge(&self, owned: usize, removed: &Removed) -> Removals {
+    fn judge(&self, removed: &Removed) -> Removals {
         let mut counted = removed.counted.clone();
         counted.sort_unstable();
         let count = counted.len();
-        let already = count - removed.entombs.len();
-        let allowed = self.desired.removal_budget().allowed(owned + already);
+        // The servers that were wanted before, whether they exist yet or not: neither those that this revision adds
+        // nor those that a pass has just made may allow a second pass what the first one refused.
+        let was_wanted = |id| self.context.previous.is_none_or(|state| state.servers.contains_key(id));
+        let kept = self.desired.servers.iter().filter(|server| was_wanted(&server.id)).count();
+        let allowed = self.desired.removal_budget().allowed(kept + count);
         let hash = (count > 0).then(|| fingerprint(&counted));
         let lifted = count > allowed && hash.as_deref() == self.context.allowance;
         Removals { count, allowed, hash, lifted }

@@ -7,18 +7,20 @@ use crate::diff::networks::Outcome;
 use crate::diff::{Draft, Obstacle, made, power};
 use crate::inventory::{Inventory, System};
 use crate::label;
-use crate::observed::RunState;
+use crate::observed::{ObservedContainer, RunState};
 use crate::spec::ContainerSpec;
 use crate::step::{Action, Change, Step, Subject};
 
 /// Seconds that a container gets to stop whose specification nobody has any more.
-const STOP_TIMEOUT: u32 = 10;
+pub(super) const STOP_TIMEOUT: u32 = 10;
 
 pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, networks: &Outcome<'_>, draft: &mut Draft) {
     for spec in &desired.system {
         one(spec, inventory, networks, draft);
     }
-    remove_undesired(desired, inventory, draft);
+    if !networks.swept {
+        remove_undesired(desired, inventory, draft);
+    }
 }
 
 fn one(spec: &ContainerSpec, inventory: &Inventory<'_>, networks: &Outcome<'_>, draft: &mut Draft) {
@@ -105,12 +107,7 @@ fn blocked_network(spec: &ContainerSpec, networks: &Outcome<'_>) -> Option<Obsta
 }
 
 fn remove_undesired(desired: &Desired, inventory: &Inventory<'_>, draft: &mut Draft) {
-    let wanted: HashSet<&str> = desired.system.iter().map(|spec| spec.name.as_str()).collect();
-    for system in inventory.system.values() {
-        let container = system.container;
-        if wanted.contains(container.name.as_str()) || container.state == RunState::Removing {
-            continue;
-        }
+    for container in undesired(desired, inventory) {
         draft.removals.push(Change {
             subject: Subject::System(container.name.clone()),
             action: Action::Remove,
@@ -119,4 +116,16 @@ fn remove_undesired(desired: &Desired, inventory: &Inventory<'_>, draft: &mut Dr
             steps: power::remove(container, STOP_TIMEOUT),
         });
     }
+}
+
+/// The platform's own containers that nobody wants any more, by name.
+pub(super) fn undesired<'a>(desired: &Desired, inventory: &Inventory<'a>) -> Vec<&'a ObservedContainer> {
+    let wanted: HashSet<&str> = desired.system.iter().map(|spec| spec.name.as_str()).collect();
+    let all = inventory.system.values().map(|system| system.container);
+    let mut undesired: Vec<_> = all
+        .filter(|container| !wanted.contains(container.name.as_str()))
+        .filter(|container| container.state != RunState::Removing)
+        .collect();
+    undesired.sort_unstable_by_key(|container| &container.name);
+    undesired
 }
