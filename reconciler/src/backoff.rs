@@ -137,10 +137,7 @@ mod tests {
             losses: Vec::new(),
             steps: Vec::new(),
         };
-        Plan {
-            stages: vec![Stage { kind: StageKind::System, changes: vec![change] }],
-            ..Plan::default()
-        }
+        Plan { stages: vec![Stage { kind: StageKind::System, changes: vec![change] }], ..Plan::default() }
     }
 
     fn outcome(result: Ended) -> Outcome {

@@ -94,7 +94,7 @@ impl Daemon {
             while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = buffer.drain(..=end).collect();
                 match serde_json::from_slice(&line)? {
-                    Event::Answer(record) => return record.ok_or(ClientError::Ended),
+                    Event::Answer { record } => return record.ok_or(ClientError::Ended),
                     event => listener.hear(event),
                 }
             }

@@ -136,7 +136,7 @@ fn lines(events: broadcast::Receiver<Arc<Event>>, ended: Option<Ended>) -> Respo
                     heard = events.recv() => heard,
                     record = answer => {
                         // Whoever asked gets the record of their own pass, even if its event was missed.
-                        let event = Event::Answer(record.ok());
+                        let event = Event::Answer { record: record.ok() };
                         return Some((line(&event), (events, None, true)));
                     }
                 },

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,7 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         })
     });
     tokio::spawn(watch::timer(wakeups.clone(), stop.clone()));
-    tokio::spawn(watch::engine(reconciler.reader().clone(), wakeups.clone(), stop.clone()));
+    tokio::spawn(watch::engine(reconciler.reader().clone(), Timestamp::now(), wakeups.clone(), stop.clone()));
     tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
     wakeups.events_missed(Reason::Start);
 
@@ -59,10 +60,10 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
             () = stop.cancelled() => break,
         };
         if pending.forget_all {
-            reconciler.limits().forget_all();
+            reconciler.inspections().forget_all();
         }
         for id in &pending.forget {
-            reconciler.limits().forget(id);
+            reconciler.inspections().forget(id);
         }
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = reconciler.pass(&words.join(", "), &control, &stop).await;
@@ -112,4 +113,3 @@ fn stop_on_signals() -> Result<CancellationToken, DaemonError> {
     });
     Ok(stop)
 }
-

@@ -66,7 +66,7 @@ impl Listener for Draw {
                 }
                 self.say(&outcome_line(&outcome));
             }
-            Event::Planned { .. } | Event::PassEnded(_) | Event::Answer(_) => {}
+            Event::Planned { .. } | Event::PassEnded(_) | Event::Answer { .. } => {}
         }
     }
 }

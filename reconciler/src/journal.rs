@@ -105,14 +105,15 @@ impl Journal {
 
     fn open_store(folder: &Path) -> Result<Self, JournalError> {
         // sled's own default cache is a gibibyte; the journal is a few kilobytes.
-        let db = sled::Config::new().path(folder).cache_capacity(1 << 20).open().map_err(|source| {
-            match &source {
-                sled::Error::Io(error) if error.to_string().contains("lock") => {
-                    JournalError::InUse { path: folder.to_owned() }
-                }
-                _ => JournalError::Open { path: folder.to_owned(), source },
-            }
-        })?;
+        let db =
+            sled::Config::new().path(folder).cache_capacity(1 << 20).open().map_err(
+                |source| match &source {
+                    sled::Error::Io(error) if error.to_string().contains("lock") => {
+                        JournalError::InUse { path: folder.to_owned() }
+                    }
+                    _ => JournalError::Open { path: folder.to_owned(), source },
+                },
+            )?;
         let tree = |name: &str| {
             db.open_tree(name).map_err(|source| JournalError::Open { path: folder.to_owned(), source })
         };

@@ -13,11 +13,11 @@ use crate::backoff::{Backoff, Deferred};
 use crate::docker::{EngineError, EngineFacts, connect};
 use crate::event::{Event, Listener};
 use crate::journal::{Journal, JournalError, PassRecord};
-use crate::observe::{LimitsCache, Reader};
+use crate::observe::{Inspections, Reader};
 use crate::outcome::chain;
 use crate::settings::Settings;
-use crate::status::Status;
 use crate::source::{FOLDER_REVISION, Settled, Source, SourceError};
+use crate::status::Status;
 
 /// Everything that a pass needs, and what it remembers from one to the next.
 pub struct Reconciler {
@@ -26,7 +26,7 @@ pub struct Reconciler {
     reader: Reader,
     writer: Writer,
     engine: EngineFacts,
-    limits: LimitsCache,
+    inspections: Inspections,
     backoff: Backoff,
     /// The last revision that was found to be good: what is worked towards while the tip is broken.
     good: Option<Settled>,
@@ -64,7 +64,9 @@ pub enum PassError {
     #[error("the state has mistakes, and no earlier good revision is known")]
     NoGoodState,
     /// The prefix was changed, which would leave everything behind that exists.
-    #[error("platform.toml changes the prefix from `{from}` to `{to}`, which would abandon everything that was made")]
+    #[error(
+        "platform.toml changes the prefix from `{from}` to `{to}`, which would abandon everything that was made"
+    )]
     PrefixChanged {
         /// The prefix of what exists.
         from: String,
@@ -86,7 +88,7 @@ impl Reconciler {
             reader: Reader::new(docker.clone()),
             writer: Writer::new(docker, &engine),
             engine,
-            limits: LimitsCache::default(),
+            inspections: Inspections::default(),
             backoff: Backoff::default(),
             good: applied.clone(),
             applied,
@@ -133,7 +135,7 @@ impl Reconciler {
         record.revision = Some(settled.revision.clone());
 
         let desired = Arc::new(Desired::from_state(&settled.state));
-        let observed = self.reader.observe(desired.prefix(), &mut self.limits).await?;
+        let observed = self.reader.observe(desired.prefix(), &mut self.inspections).await?;
         let mut plan = plan(&desired, &observed, &self.context(&settled));
         let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
         record.problems.extend(plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)));
@@ -142,9 +144,8 @@ impl Reconciler {
 
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
         self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
-        self.limits.forget_touched(&plan);
-        self.last =
-            Last { desired: Some(desired), observed: Some(observed), deferred, plan: Some(plan) };
+        self.inspections.forget_touched(&plan);
+        self.last = Last { desired: Some(desired), observed: Some(observed), deferred, plan: Some(plan) };
         if record.is_clean() {
             self.applied = Some(settled);
         }
@@ -221,9 +222,9 @@ impl Reconciler {
         &self.reader
     }
 
-    /// The limits that are remembered, to be forgotten when they changed.
-    pub fn limits(&mut self) -> &mut LimitsCache {
-        &mut self.limits
+    /// What is remembered of containers, to be forgotten when something happened to them.
+    pub fn inspections(&mut self) -> &mut Inspections {
+        &mut self.inspections
     }
 
     /// When the next thing that failed is due again.

@@ -8,11 +8,23 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
     /// The state repo: a git repository, or a plain folder of TOML files.
-    #[arg(long, env = "BERTH_STATE", default_value = "/var/lib/berth/state.git", global = true, value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BERTH_STATE",
+        default_value = "/var/lib/berth/state.git",
+        global = true,
+        value_name = "PATH"
+    )]
     pub state: PathBuf,
 
     /// Berth's own data on this host: journal and control socket. Everything in it can be lost.
-    #[arg(long, env = "BERTH_DATA", default_value = "/var/lib/berth/data", global = true, value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BERTH_DATA",
+        default_value = "/var/lib/berth/data",
+        global = true,
+        value_name = "PATH"
+    )]
     pub data: PathBuf,
 
     /// The Docker engine.

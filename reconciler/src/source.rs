@@ -109,7 +109,8 @@ impl Source {
             Self::Repository(repo) => {
                 let failed = |source| SourceError::Read { path: self.path(), source };
                 let head = repo.head().map_err(failed)?;
-                head.map(|revision| revision.to_string()).ok_or_else(|| SourceError::Empty { path: self.path() })
+                head.map(|revision| revision.to_string())
+                    .ok_or_else(|| SourceError::Empty { path: self.path() })
             }
         }
     }

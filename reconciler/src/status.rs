@@ -105,10 +105,8 @@ impl Status {
                     actual: found.map_or("missing", |(container, _)| state_word(container.state)).to_owned(),
                     nano_cpus: limits.nano_cpus,
                     memory: limits.memory,
-                    image: found.map_or_else(
-                        || desired.server_spec(server).image,
-                        |(_, image)| (*image).clone(),
-                    ),
+                    image: found
+                        .map_or_else(|| desired.server_spec(server).image, |(_, image)| (*image).clone()),
                 }
             })
             .collect();

@@ -43,7 +43,7 @@ impl Reason {
 pub struct Pending {
     /// Why, each reason once.
     pub reasons: BTreeSet<Reason>,
-    /// Containers whose limits changed behind our back, by the engine's id.
+    /// Containers that something happened to, by the engine's id.
     pub forget: BTreeSet<String>,
     /// Whether events may have been missed, so that nothing remembered can be trusted.
     pub forget_all: bool,
@@ -64,8 +64,8 @@ impl Wakeups {
         self.add(reason, |_| {});
     }
 
-    /// Rings because a container's limits changed.
-    pub fn limits_changed(&self, id: String) {
+    /// Rings because something happened to a container.
+    pub fn happened_to(&self, id: String) {
         self.add(Reason::Engine, |pending| {
             pending.forget.insert(id);
         });
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(wakeups.next().await.reasons, BTreeSet::from([Reason::Ref]));
         wakeups.wake(Reason::Engine);
         wakeups.wake(Reason::Engine);
-        wakeups.limits_changed("a".to_owned());
+        wakeups.happened_to("a".to_owned());
         let pending = wakeups.next().await;
         assert_eq!(pending.reasons, BTreeSet::from([Reason::Engine]));
         assert_eq!(pending.forget, BTreeSet::from(["a".to_owned()]));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use tokio_util::sync::CancellationToken;
 
@@ -43,13 +44,12 @@ fn is_ours(path: &Path) -> bool {
 }
 
 /// Listens to the engine until `stop`; after a break it listens again and says that events may have been missed.
-pub async fn engine(reader: Reader, wakeups: Wakeups, stop: CancellationToken) {
-    let mut lost = false;
+///
+/// The engine tells again what happened from `since` on, so that nothing falls between the first look and the first
+/// listening.
+pub async fn engine(reader: Reader, mut since: Timestamp, wakeups: Wakeups, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let mut events = std::pin::pin!(reader.events());
-        if lost {
-            wakeups.events_missed(Reason::Engine);
-        }
+        let mut events = std::pin::pin!(reader.events(since));
         loop {
             let event = tokio::select! {
                 () = stop.cancelled() => return,
@@ -57,10 +57,9 @@ pub async fn engine(reader: Reader, wakeups: Wakeups, stop: CancellationToken) {
             };
             match event {
                 Some(Ok(event)) => match event.action.as_str() {
-                    "update" => wakeups.limits_changed(event.subject),
                     // What runs inside a server, and what we read of it, is none of our business.
                     action if action.starts_with("exec_") || action == "top" || action == "resize" => {}
-                    _ => wakeups.wake(Reason::Engine),
+                    _ => wakeups.happened_to(event.subject),
                 },
                 Some(Err(error)) => {
                     tracing::warn!(error = %chain(&error), "the engine's events broke off");
@@ -69,8 +68,9 @@ pub async fn engine(reader: Reader, wakeups: Wakeups, stop: CancellationToken) {
                 None => break,
             }
         }
-        lost = true;
+        since = Timestamp::now();
         tokio::time::sleep(RECONNECT).await;
+        wakeups.events_missed(Reason::Engine);
     }
 }
 

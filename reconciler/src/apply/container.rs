@@ -48,7 +48,8 @@ impl Writer {
 
     pub(super) async fn stop(&self, target: Target<'_>, timeout: u32) -> Result<(), EngineError> {
         let _turn = self.turn().await;
-        let options = StopContainerOptionsBuilder::default().t(timeout.try_into().unwrap_or(i32::MAX)).build();
+        let options =
+            StopContainerOptionsBuilder::default().t(timeout.try_into().unwrap_or(i32::MAX)).build();
         let act = format!("stop container {}", target.name);
         let deadline = WRITE_DEADLINE + Duration::from_secs(timeout.into());
         match bounded(&act, deadline, self.docker.stop_container(target.id, Some(options))).await {

@@ -55,7 +55,9 @@ pub(super) fn tell(record: &PassRecord) {
         (0, _, 0) => format!("Nothing to do: the engine agrees with {revision}."),
         (_, 0, 0) => format!("Applied {revision}: {done} changes."),
         (_, failed, problems) => {
-            format!("Applied {revision}: {done} changes done, {failed} failed, {problems} to look at (above).")
+            format!(
+                "Applied {revision}: {done} changes done, {failed} failed, {problems} to look at (above)."
+            )
         }
     });
 }

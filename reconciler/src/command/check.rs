@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use berth_schema::report;
 use berth_repo::{Source as Kind, load_directory};
+use berth_schema::report;
 
 use super::{Exit, show_findings};
 use crate::draw::{print, say};
@@ -36,7 +36,10 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let path = args.path.as_ref().unwrap_or(&settings.state);
     let found = find(path, args.at.as_deref())?;
     match args.format {
-        Format::Json => print(&serde_json::to_string_pretty(&report::json(found.loaded.findings())).context("write findings")?),
+        Format::Json => print(
+            &serde_json::to_string_pretty(&report::json(found.loaded.findings()))
+                .context("write findings")?,
+        ),
         Format::Text => show_findings(&found.loaded),
     }
     match &found.state {
@@ -45,7 +48,10 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
             let state = &settled.state;
             if args.format == Format::Text {
                 let (users, servers, domains) = (state.users.len(), state.servers.len(), state.domains.len());
-                say(&format!("{}: good. {users} users, {servers} servers, {domains} domains", path.display()));
+                say(&format!(
+                    "{}: good. {users} users, {servers} servers, {domains} domains",
+                    path.display()
+                ));
             }
             Ok(Exit::Ok)
         }

@@ -39,9 +39,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             files(folder)?
         }
         (None, Some(domain)) => {
-            domain.parse::<berth_schema::name::Fqdn>().map_err(|invalid| {
-                anyhow::anyhow!("{}: {}", invalid.message, invalid.hint)
-            })?;
+            domain
+                .parse::<berth_schema::name::Fqdn>()
+                .map_err(|invalid| anyhow::anyhow!("{}: {}", invalid.message, invalid.hint))?;
             vec![Edit::write("platform.toml", format!("domain = \"{domain}\"\n"))]
         }
         (None, None) => bail!("say --from or --domain"),

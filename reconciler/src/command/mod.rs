@@ -12,6 +12,7 @@ mod schema;
 mod status;
 mod up;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -76,7 +77,12 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 
     // Two threads: the engine is the limit, and each thread costs memory for as long as the daemon idles.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -134,7 +140,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         if let Some(JournalError::InUse { .. }) = cause.downcast_ref() {
             return Some("a reconciler is running: `berth status` talks to it, `berth down` stops it");
         }
-        if let Some(SourceError::Read { source: berth_repo::Error::Missing { .. }, .. }) = cause.downcast_ref() {
+        if let Some(SourceError::Read { source: berth_repo::Error::Missing { .. }, .. }) =
+            cause.downcast_ref()
+        {
             return Some("name the state repo with --state (or BERTH_STATE), or make one with `berth init`");
         }
     }

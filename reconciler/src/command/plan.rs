@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Exit, show_findings};
 use crate::docker::connect;
 use crate::draw::print;
-use crate::observe::{LimitsCache, Reader};
+use crate::observe::{Inspections, Reader};
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
 
@@ -71,7 +71,7 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
 async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> anyhow::Result<Plan> {
     let (docker, _) = connect(&settings.docker).await?;
     let desired = Desired::from_state(&settled.state);
-    let observed = Reader::new(docker).observe(desired.prefix(), &mut LimitsCache::default()).await?;
+    let observed = Reader::new(docker).observe(desired.prefix(), &mut Inspections::default()).await?;
     let applied = source.applied();
     Ok(plan(&desired, &observed, &context(settled, applied.as_ref())))
 }

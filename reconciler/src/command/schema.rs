@@ -15,9 +15,10 @@ pub(super) struct Args {
 }
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
-    Kind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-        format!("choose one of {}", Kind::ALL.map(Kind::as_str).join(", "))
-    })
+    Kind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| format!("choose one of {}", Kind::ALL.map(Kind::as_str).join(", ")))
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {

@@ -10,7 +10,7 @@ use super::{Exit, show_findings};
 use crate::client::Daemon;
 use crate::docker::connect;
 use crate::draw::{print, say};
-use crate::observe::{LimitsCache, Reader};
+use crate::observe::{Inspections, Reader};
 use crate::settings::Settings;
 use crate::source::Source;
 use crate::status::Status;
@@ -55,7 +55,7 @@ async fn look(settings: &Settings) -> anyhow::Result<Option<Status>> {
     let Ok(settled) = found.state else { return Ok(None) };
     let (docker, engine) = connect(&settings.docker).await?;
     let desired = Desired::from_state(&settled.state);
-    let observed = Reader::new(docker).observe(desired.prefix(), &mut LimitsCache::default()).await?;
+    let observed = Reader::new(docker).observe(desired.prefix(), &mut Inspections::default()).await?;
     Ok(Some(Status { engine: engine.version, last_applied, ..Status::of(&desired, &observed) }))
 }
 

@@ -132,7 +132,7 @@ mod tests {
         let before = recipe.fingerprint(&HashMap::new());
         assert_eq!(before, recipe.fingerprint(&HashMap::new()));
         assert_ne!(before, recipe.fingerprint(&HashMap::from([("BASE".to_owned(), "x".to_owned())])));
-        let mut changed = recipe.clone();
+        let mut changed = recipe;
         changed.files.insert("extra".to_owned(), Vec::new());
         assert_ne!(before, changed.fingerprint(&HashMap::new()));
     }

@@ -2,7 +2,7 @@
 //! reader has no method that writes.
 
 mod containers;
-mod limits;
+mod inspections;
 
 use std::collections::HashMap;
 
@@ -10,12 +10,15 @@ use berth_plan::label::Tag;
 use berth_plan::observed::{Observed, ObservedNetwork, ObservedVolume};
 use berth_schema::name::Prefix;
 use bollard::Docker;
-use bollard::query_parameters::{EventsOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+use bollard::query_parameters::{
+    EventsOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+};
 use futures_util::{Stream, StreamExt as _};
+use jiff::Timestamp;
 
 use crate::docker::{EngineError, READ_DEADLINE, bounded};
 
-pub use limits::LimitsCache;
+pub use inspections::Inspections;
 
 /// The engine, to be read.
 #[derive(Debug, Clone)]
@@ -31,20 +34,23 @@ impl Reader {
 
     /// What exists. Any failed call fails the whole: an error is never an empty world.
     ///
-    /// Three lists, side by side. Limits aren't in the engine's list, so they come from `limits`; a container that it
-    /// doesn't know is inspected, once.
-    pub async fn observe(&self, platform: &Prefix, limits: &mut LimitsCache) -> Result<Observed, EngineError> {
+    /// Three lists, side by side. What they don't tell comes from `inspections`; a container that those don't know is
+    /// inspected, once.
+    pub async fn observe(
+        &self,
+        platform: &Prefix,
+        inspections: &mut Inspections,
+    ) -> Result<Observed, EngineError> {
         let (containers, volumes, networks) =
             tokio::try_join!(self.containers(platform), self.volumes(platform), self.networks(platform))?;
         let mut observed = Observed { networks, volumes, containers };
-        limits.fill(self, &mut observed.containers).await?;
+        inspections.fill(self, &mut observed.containers).await?;
         Ok(observed)
     }
 
     async fn networks(&self, platform: &Prefix) -> Result<Vec<ObservedNetwork>, EngineError> {
         let options = ListNetworksOptionsBuilder::default().build();
-        let list =
-            bounded("list networks", READ_DEADLINE, self.docker.list_networks(Some(options))).await?;
+        let list = bounded("list networks", READ_DEADLINE, self.docker.list_networks(Some(options))).await?;
         Ok(list
             .into_iter()
             .filter_map(|network| {
@@ -69,12 +75,16 @@ impl Reader {
             .collect())
     }
 
-    /// The engine's events about containers that carry a platform label, from now on. Ends with an error when the
-    /// connection breaks. Another platform's events come too: which platform this is may not be known yet, and a pass
-    /// too many costs nothing.
-    pub fn events(&self) -> impl Stream<Item = Result<EngineEvent, EngineError>> + Send + use<> {
+    /// The engine's events about containers that carry a platform label, those since `since` first. Ends with an error
+    /// when the connection breaks. Another platform's events come too: which platform this is may not be known yet, and
+    /// a pass too many costs nothing.
+    pub fn events(
+        &self,
+        since: Timestamp,
+    ) -> impl Stream<Item = Result<EngineEvent, EngineError>> + Send + use<> {
         let filters = HashMap::from([("label", vec![berth_plan::label::PLATFORM])]);
-        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
+        let options = EventsOptionsBuilder::default().filters(&filters).since(&since).build();
         self.docker.events(Some(options)).map(|event| match event {
             Ok(message) => Ok(EngineEvent {
                 action: message.action.unwrap_or_default(),
