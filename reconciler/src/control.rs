@@ -23,6 +23,7 @@ use crate::event::{Event, Listener};
 use crate::metrics;
 use crate::status::Status;
 use crate::wakeup::Wakeups;
+use crate::watch::EngineHealth;
 
 /// Events that a slow listener may lag behind before it is told that it missed some.
 const EVENTS_KEPT: usize = 4096;
@@ -33,6 +34,7 @@ pub struct Control {
     wakeups: Wakeups,
     events: broadcast::Sender<Arc<Event>>,
     status: Arc<Mutex<Option<Status>>>,
+    health: EngineHealth,
 }
 
 impl Listener for Control {
@@ -53,8 +55,14 @@ pub struct ControlError {
 
 impl Control {
     /// A control whose requests ring `wakeups`.
-    pub fn new(wakeups: Wakeups) -> Self {
-        Self { wakeups, events: broadcast::channel(EVENTS_KEPT).0, status: Arc::default() }
+    pub fn new(wakeups: Wakeups, health: EngineHealth) -> Self {
+        Self { wakeups, events: broadcast::channel(EVENTS_KEPT).0, status: Arc::default(), health }
+    }
+
+    /// The status as it was published, with the engine's health of this moment.
+    fn status(&self) -> Option<Status> {
+        let published = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        published.map(|status| Status { engine_answers: self.health.answers(), ..status })
     }
 
     /// Puts a new status in place.
@@ -97,7 +105,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn status(State(control): State<Control>) -> Response {
-    match control.status.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+    match control.status() {
         Some(status) => Json(status).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the first pass is still running\n").into_response(),
     }
@@ -116,8 +124,7 @@ async fn sync(State(control): State<Control>) -> Response {
 }
 
 async fn metrics_text(State(control): State<Control>) -> Response {
-    let status = control.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    metrics::text(status.as_ref()).into_response()
+    metrics::text(control.status().as_ref()).into_response()
 }
 
 type Ended = tokio::sync::oneshot::Receiver<crate::journal::PassRecord>;

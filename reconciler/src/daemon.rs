@@ -11,7 +11,7 @@ use crate::outcome::chain;
 use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
 use crate::wakeup::{Reason, Wakeups};
-use crate::watch;
+use crate::watch::{self, EngineHealth};
 
 /// Why the daemon could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,8 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
     let stop = stop_on_signals()?;
     let mut reconciler = Reconciler::open(settings).await?;
     let wakeups = Wakeups::default();
-    let control = Control::new(wakeups.clone());
+    let health = EngineHealth::default();
+    let control = Control::new(wakeups.clone(), health.clone());
     let socket = settings.socket();
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
@@ -46,7 +47,13 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         })
     });
     tokio::spawn(watch::timer(wakeups.clone(), stop.clone()));
-    tokio::spawn(watch::engine(reconciler.reader().clone(), Timestamp::now(), wakeups.clone(), stop.clone()));
+    tokio::spawn(watch::engine(
+        reconciler.reader().clone(),
+        Timestamp::now(),
+        health,
+        wakeups.clone(),
+        stop.clone(),
+    ));
     tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
     wakeups.events_missed(Reason::Start);
 

@@ -16,6 +16,7 @@ pub fn text(status: Option<&Status>) -> String {
     let Some(status) = status else { return out };
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let as_wanted = status.servers.iter().filter(|row| row.wanted == row.actual).count();
+    gauge("engine_answers", "The Docker engine answered last.", i64::from(status.engine_answers));
     gauge("servers", "Servers in the state repo.", count(status.servers.len()));
     gauge("servers_as_wanted", "Servers that are as the state repo says.", count(as_wanted));
     gauge("tombstones", "Removed servers whose data is kept.", count(status.tombstones.len()));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Writer, apply};
 use crate::backoff::{Backoff, Deferred};
-use crate::docker::{EngineError, EngineFacts, connect};
+use crate::docker::{EngineError, EngineFacts, Unfit, connect};
 use crate::event::{Event, Listener};
 use crate::journal::{Journal, JournalError, PassRecord};
 use crate::observe::{Inspections, Reader};
@@ -57,6 +57,9 @@ pub enum PassError {
     /// The engine can't be reached, or seen.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Servers would not be isolated as the state repo says.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The journal can't be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -142,6 +145,11 @@ impl Reconciler {
         record.problems.extend(deferred.iter().map(Deferred::to_string));
         listener.hear(planned(&settled.revision, &plan));
 
+        if !plan.is_empty() {
+            // Asked each time, because an engine that was restarted may have come back with other settings.
+            self.engine = self.reader.facts().await?;
+            self.engine.suits(desired.platform.isolation, &desired.confinement)?;
+        }
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
         self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
         self.inspections.forget_touched(&plan);

@@ -20,6 +20,8 @@ pub struct Status {
     pub pid: Option<u32>,
     /// The engine's version.
     pub engine: String,
+    /// Whether the engine answered last. When it doesn't, the rest is how things were.
+    pub engine_answers: bool,
     /// The platform's prefix.
     pub platform: String,
     /// The last revision of which every change succeeded.
@@ -138,6 +140,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: None,
             engine: String::new(),
+            engine_answers: true,
             platform: desired.prefix().to_string(),
             last_applied: None,
             last_pass: None,

@@ -1,6 +1,8 @@
 //! The daemon's ears: the state repo's refs, the engine's events, the clock. Each only rings; none decides.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -18,6 +20,27 @@ const TIMER: Duration = Duration::from_secs(60);
 const DISTRUST_EVERY: u32 = 10;
 /// How long to wait before listening to the engine again.
 const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Whether the engine answered last, for those who ask how things are.
+#[derive(Debug, Clone)]
+pub struct EngineHealth(Arc<AtomicBool>);
+
+impl Default for EngineHealth {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl EngineHealth {
+    /// Whether the engine answered last.
+    pub fn answers(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, answers: bool) {
+        self.0.store(answers, Ordering::Relaxed);
+    }
+}
 
 /// Watches the refs of the repository in `git_dir` as long as the returned value lives.
 ///
@@ -47,7 +70,13 @@ fn is_ours(path: &Path) -> bool {
 ///
 /// The engine tells again what happened from `since` on, so that nothing falls between the first look and the first
 /// listening.
-pub async fn engine(reader: Reader, mut since: Timestamp, wakeups: Wakeups, stop: CancellationToken) {
+pub async fn engine(
+    reader: Reader,
+    mut since: Timestamp,
+    health: EngineHealth,
+    wakeups: Wakeups,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         let mut events = std::pin::pin!(reader.events(since));
         loop {
@@ -69,7 +98,19 @@ pub async fn engine(reader: Reader, mut since: Timestamp, wakeups: Wakeups, stop
             }
         }
         since = Timestamp::now();
-        tokio::time::sleep(RECONNECT).await;
+        health.set(false);
+        // A pass on an engine that is down could only fail, so the first one waits until it is back.
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(RECONNECT) => {}
+            }
+            if reader.answers().await {
+                break;
+            }
+        }
+        tracing::info!("the engine answers again");
+        health.set(true);
         wakeups.events_missed(Reason::Engine);
     }
 }

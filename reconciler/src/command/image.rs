@@ -29,8 +29,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Build {
-    /// What the server image begins with: an image reference, or `bootstrap` for a Debian made on this host
-    #[arg(long, env = "BERTH_BASE", default_value = "ubuntu:noble", value_name = "IMAGE")]
+    /// What the server image begins with: an image reference, `bootstrap` for a Debian made on this host, or `auto`:
+    /// ubuntu:noble where it can be pulled, else a bootstrapped Debian
+    #[arg(long, env = "BERTH_BASE", default_value = "auto", value_name = "IMAGE")]
     base: Base,
     /// A folder whose recipes replace the embedded ones
     #[arg(long, env = "BERTH_TEMPLATES", value_name = "FOLDER")]

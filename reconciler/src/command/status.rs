@@ -43,7 +43,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         show(&status);
     }
     let as_wanted = status.servers.iter().all(|row| row.wanted == row.actual);
-    Ok(if as_wanted && status.last_pass.is_none_or(|pass| pass.is_clean()) { Exit::Ok } else { Exit::Failed })
+    let fine = as_wanted && status.engine_answers;
+    Ok(if fine && status.last_pass.is_none_or(|pass| pass.is_clean()) { Exit::Ok } else { Exit::Failed })
 }
 
 /// Without a daemon: look for ourselves.
@@ -69,6 +70,9 @@ fn show(status: &Status) {
         "platform {}: {daemon}, engine {}, last applied revision {applied}",
         status.platform, status.engine
     ));
+    if !status.engine_answers {
+        print("THE ENGINE DOES NOT ANSWER. What follows is how things were when it last did.");
+    }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["ID", "SERVER", "OWNER", "WANTED", "IS", "CPUS", "MEMORY", "IMAGE"]);

@@ -1,6 +1,10 @@
 //! The base of the server image: a reference that the engine can pull, or a Debian bootstrapped on this host.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::process::Stdio;
+use std::str::FromStr;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::body_full;
@@ -10,32 +14,42 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
 use super::{ImageError, Line, Recipe, Tail, label};
-use crate::docker::EngineError;
+use crate::docker::{EngineError, READ_DEADLINE, bounded};
+use crate::outcome::chain;
 
-/// The argument that asks for a bootstrapped base.
-pub const BOOTSTRAP: &str = "bootstrap";
+/// The image that a server begins with where the engine can get it.
+const PREFERRED: &str = "ubuntu:noble";
 
 /// The label of a base image that carries its script's fingerprint.
 const LABEL: &str = "berth.base";
 
+/// How long the engine has to pull the preferred base before a bootstrap begins.
+const PULL_DEADLINE: Duration = Duration::from_secs(600);
+
 /// Where the server image begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
+    /// Ubuntu Noble where the engine has it or can pull it, else the bootstrapped Debian.
+    Auto,
     /// An image reference.
     Image(String),
-    /// A Debian made on this host, where no image can be pulled.
+    /// A Debian made on this host.
     Bootstrap,
 }
 
-impl std::str::FromStr for Base {
-    type Err = std::convert::Infallible;
+impl FromStr for Base {
+    type Err = Infallible;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == BOOTSTRAP { Self::Bootstrap } else { Self::Image(text.to_owned()) })
+        Ok(match text {
+            "auto" => Self::Auto,
+            "bootstrap" => Self::Bootstrap,
+            reference => Self::Image(reference.to_owned()),
+        })
     }
 }
 
 impl Base {
-    /// The reference to build on; a bootstrapped base is made if the engine has none from the same script.
+    /// The reference to build on. What has to be made or pulled for it is, and what is there already is kept.
     pub async fn reference(
         &self,
         docker: &Docker,
@@ -45,13 +59,55 @@ impl Base {
         match self {
             Self::Image(reference) => Ok(reference.clone()),
             Self::Bootstrap => bootstrap(docker, recipe, line).await,
+            Self::Auto => {
+                if exists(docker, PREFERRED).await? {
+                    return Ok(PREFERRED.to_owned());
+                }
+                // A host that could not pull once keeps what it made: a base that changed with the weather would make
+                // the server image anew each time.
+                if exists(docker, &bootstrapped(recipe)).await? {
+                    return bootstrap(docker, recipe, line).await;
+                }
+                match pull(docker, PREFERRED, line).await {
+                    Ok(()) => Ok(PREFERRED.to_owned()),
+                    Err(error) => {
+                        line(&format!("{}; a Debian is bootstrapped instead", chain(&error)));
+                        bootstrap(docker, recipe, line).await
+                    }
+                }
+            }
         }
     }
 }
 
+async fn exists(docker: &Docker, image: &str) -> Result<bool, EngineError> {
+    match bounded(&format!("inspect image {image}"), READ_DEADLINE, docker.inspect_image(image)).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn pull(docker: &Docker, reference: &str, line: Line<'_>) -> Result<(), EngineError> {
+    let (name, tag) = reference.split_once(':').unwrap_or((reference, "latest"));
+    let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
+    let pulled = async {
+        let mut output = docker.create_image(Some(options), None, None);
+        while let Some(message) = output.next().await {
+            line(&message?.status.unwrap_or_default());
+        }
+        Ok(())
+    };
+    bounded(&format!("pull image {reference}"), PULL_DEADLINE, pulled).await
+}
+
+fn bootstrapped(recipe: &Recipe) -> String {
+    format!("berth-base:{}", recipe.fingerprint(&HashMap::new()))
+}
+
 async fn bootstrap(docker: &Docker, recipe: &Recipe, line: Line<'_>) -> Result<String, ImageError> {
-    let fingerprint = recipe.fingerprint(&Default::default());
-    let reference = format!("berth-base:{fingerprint}");
+    let fingerprint = recipe.fingerprint(&HashMap::new());
+    let reference = bootstrapped(recipe);
     if label(docker, &reference, LABEL).await?.as_deref() == Some(fingerprint.as_str()) {
         return Ok(reference);
     }

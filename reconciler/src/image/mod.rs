@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 
 use crate::docker::{EngineError, READ_DEADLINE, bounded};
 
-pub use base::{BOOTSTRAP, Base};
+pub use base::Base;
 pub use recipe::{Recipe, RecipeError, recipes};
 
 /// The label of an image that carries its recipe's fingerprint.

@@ -16,7 +16,7 @@ use bollard::query_parameters::{
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::docker::{EngineError, READ_DEADLINE, bounded};
+use crate::docker::{EngineError, EngineFacts, READ_DEADLINE, bounded};
 
 pub use inspections::Inspections;
 
@@ -46,6 +46,17 @@ impl Reader {
         let mut observed = Observed { networks, volumes, containers };
         inspections.fill(self, &mut observed.containers).await?;
         Ok(observed)
+    }
+
+    /// Who the engine is now.
+    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        EngineFacts::ask(&self.docker).await
+    }
+
+    /// Whether the engine does its work. Asked by a list of networks: an engine that is stuck still answers a ping.
+    pub async fn answers(&self) -> bool {
+        let options = ListNetworksOptionsBuilder::default().build();
+        bounded("list networks", READ_DEADLINE, self.docker.list_networks(Some(options))).await.is_ok()
     }
 
     async fn networks(&self, platform: &Prefix) -> Result<Vec<ObservedNetwork>, EngineError> {
