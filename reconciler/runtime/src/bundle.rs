@@ -17,7 +17,7 @@ const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
 /// System calls that the engine's own seccomp profile refuses and a runc *inside* the server needs: a session keyring
 /// for each container (keys belong to the user namespace), and the change into the container's root.
-const NESTED_SYSCALLS: &[&str] = &["add_key", "keyctl", "pivot_root", "request_key"];
+const NESTED_SYSCALLS: &[&str] = &["keyctl", "pivot_root"];
 
 /// Why a bundle could not be prepared.
 #[derive(Debug, thiserror::Error)]
