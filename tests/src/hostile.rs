@@ -204,10 +204,20 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt {
         name: "see the cgroup above its own",
         // A fresh mount must show the same directory as the one that the server was given.
-        command: "mkdir -p /tmp/cg; own=/sys/fs/cgroup; [ -e $own/memory ] && own=$own/memory; \
-                  mount -t cgroup -o memory cgroup /tmp/cg 2>/dev/null || mount -t cgroup2 cgroup2 /tmp/cg || exit 1; \
+        command: "mkdir -p /tmp/cg; own=/sys/fs/cgroup; kind=cgroup2; \
+                  [ -e $own/memory ] && { own=$own/memory; kind='cgroup -o memory'; }; mount -t $kind cgroup /tmp/cg || exit 1; \
                   seen=$(stat -c %i /tmp/cg); umount /tmp/cg; \
                   [ \"$seen\" != \"$(stat -c %i $own)\" ] && exit 0; echo 'Permission denied: its own subtree only'; exit 1",
+        refusals: NO,
+        host: "",
+    },
+    Attempt {
+        name: "leave its cgroup through a hierarchy that it was not given",
+        // Where the machine has v1 hierarchies beside the v2 one, a server can mount those; it owns nothing in them.
+        command: "mkdir -p /tmp/cg; for c in memory pids cpu devices freezer; do [ -e /sys/fs/cgroup/$c ] && continue; \
+                  mount -t cgroup -o $c cgroup /tmp/cg || continue; \
+                  mkdir /tmp/cg/berth && { umount /tmp/cg; exit 0; }; (echo $$ > /tmp/cg/tasks) && { umount /tmp/cg; exit 0; }; \
+                  umount /tmp/cg; done; echo 'Permission denied everywhere'; exit 1",
         refusals: NO,
         host: "",
     },
