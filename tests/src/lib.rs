@@ -1,1 +1,22 @@
-//! The ground that the stories stand on: a private engine, a platform instance, a proxy.
+//! The ground that the stories stand on: private engines, platform instances, and a proxy that makes faults.
+//!
+//! Everything here drives real programs: `berth` and `git` as a member of staff calls them, and the engine through the
+//! `docker` command line, so that what the stories see doesn't pass through the code that they judge. Whatever is made
+//! is removed when it is dropped, also when a story fails. Nothing here touches an engine that it didn't start.
+
+pub mod docker;
+pub mod engine;
+pub mod folder;
+pub mod image;
+pub mod platform;
+pub mod process;
+pub mod proxy;
+pub mod world;
+
+pub use docker::{Container, Docker};
+pub use engine::{Cgroup, Engine, Mapping};
+pub use folder::Folder;
+pub use platform::{Daemon, Platform};
+pub use process::{Ran, eventually, run};
+pub use proxy::{Act, Call, Proxy};
+pub use world::{Skipped, World};

@@ -1,0 +1,49 @@
+//! Benchmarks on real processes: `make bench`, or `cargo bench -p berth-tests -- a b` for some of them.
+//!
+//! A measurement, never an assertion: nothing here fails because something is slow. What is compared is measured in one
+//! run, in turns, and told as median and range; docs/benchmarks.md holds a run and explains each part.
+
+mod organisation;
+mod plan;
+mod table;
+mod times;
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+/// The parts, by letter, with what each is about.
+const PARTS: [(char, &str); 1] = [('e', "read, parse and plan without an engine")];
+
+fn main() -> anyhow::Result<()> {
+    let chosen = chosen(std::env::args().skip(1));
+    let started = Instant::now();
+    machine()?;
+    if chosen.contains(&'e') {
+        plan::run()?;
+    }
+    println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The parts that the arguments name; all of them when they name none. Cargo adds arguments of its own.
+fn chosen(arguments: impl Iterator<Item = String>) -> Vec<char> {
+    let letters: Vec<char> =
+        arguments.filter(|argument| !argument.starts_with('-')).flat_map(|a| a.chars().collect::<Vec<_>>()).collect();
+    let all = PARTS.iter().map(|(letter, _)| *letter);
+    all.filter(|letter| letters.is_empty() || letters.contains(letter)).collect()
+}
+
+/// Says what was measured on.
+fn machine() -> anyhow::Result<()> {
+    let read = |path| std::fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let cpuinfo = read("/proc/cpuinfo")?;
+    let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |m| m.1);
+    let memory = read("/proc/meminfo")?;
+    let kilobytes: f64 = memory.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
+    let kernel = read("/proc/sys/kernel/osrelease")?;
+    let kernel = kernel.split('-').next().unwrap_or_default().trim();
+    println!("machine: {cores} cores ({model}), {:.0} GiB, Linux {kernel}", kilobytes / f64::from(1 << 20));
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! A state repo with many servers, written straight into git.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+
+/// Servers of one member.
+const SERVERS_EACH: usize = 10;
+
+/// Makes a bare state repo at `path` with `servers` servers, ten to a member, as a push leaves it: packed.
+pub(crate) fn make(path: &Path, servers: usize, platform: &str) -> anyhow::Result<()> {
+    berth_repo::StateRepo::init(path)?;
+    let mut stream = String::from(
+        "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 5\nmany\n\n",
+    );
+    let mut file = |path: &str, text: &str| {
+        stream += &format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
+    };
+    let room = "\n[quota]\nservers = 10\ncpus = 10\nmemory = \"64 GiB\"\ndisk = \"1 TiB\"\n";
+    file("platform.toml", &format!("domain = \"example.org\"\n{platform}{room}"));
+    for member in 0..servers.div_ceil(SERVERS_EACH) {
+        let text = format!("role = \"user\"\nemail = \"m{member}@example.org\"\n");
+        file(&format!("users/m{member}.toml"), &text);
+    }
+    for id in 1..=servers {
+        file(&format!("servers/{}.toml", name(id)), &server(id, "0.5"));
+    }
+    let mut git = Command::new("git")
+        .arg("-C")
+        .arg(path)
+        .args(["fast-import", "--quiet"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("run git")?;
+    git.stdin.take().context("git's input")?.write_all(stream.as_bytes())?;
+    ensure!(git.wait()?.success(), "git fast-import failed");
+    Ok(())
+}
+
+/// What a server is called.
+pub(crate) fn name(id: usize) -> String {
+    format!("s{id}")
+}
+
+/// A server's file.
+pub(crate) fn server(id: usize, cpus: &str) -> String {
+    let owner = (id - 1) / SERVERS_EACH;
+    format!("id = {id}\nowner = \"m{owner}\"\nstate = \"running\"\ncpus = {cpus}\nmemory = \"128 MiB\"\npids = 512\n")
+}

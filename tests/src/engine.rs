@@ -1,0 +1,244 @@
+//! A private Docker engine: its own data, its own containerd, its own socket. It takes no part in the host's firewall
+//! rules and knows nothing of another engine beside it.
+//!
+//! What a run that was killed has left is found by its path, and ended, when the next run starts an engine of the same
+//! name. Nothing else is ever signalled.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::docker::Docker;
+use crate::process::{build_folder, built, eventually, is_alive, run, send, wait};
+
+/// Whether the engine gives its containers a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mapping {
+    /// Root in a container is nobody on the host.
+    Remapped,
+    /// Root is root: for building images over the host's network, which a mapping engine refuses.
+    Plain,
+}
+
+/// Which cgroup tree the engine sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cgroup {
+    /// The host's own.
+    Host,
+    /// Version 2, mounted over the host's in the engine's own mount namespace.
+    Unified,
+}
+
+/// What becomes of the engine's data at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// Images stay, for the next run; containers, volumes and networks go.
+    KeepImages,
+    /// All of it goes.
+    Discard,
+}
+
+/// A private engine.
+#[derive(Debug)]
+pub struct Engine {
+    folder: PathBuf,
+    mapping: Mapping,
+    cgroup: Cgroup,
+    data: Data,
+    docker: Docker,
+    child: Mutex<Option<Child>>,
+}
+
+impl Engine {
+    /// Starts an engine called `name` and waits until it answers.
+    pub fn start(name: &str, mapping: Mapping, cgroup: Cgroup, data: Data) -> Self {
+        let folder = build_folder().parent().expect("a target folder").join("stories").join(name);
+        fs::create_dir_all(&folder).expect("the engine's folder");
+        let socket = folder.join("d.sock");
+        // Its containerd's socket lies deeper still, and a socket's path has 107 bytes at most.
+        assert!(socket.as_os_str().len() < 70, "{} is too deep for sockets; set CARGO_TARGET_DIR", folder.display());
+        let docker = Docker::at(&socket);
+        let engine = Self { folder, mapping, cgroup, data, docker, child: Mutex::new(None) };
+        engine.end_leftovers();
+        engine.launch();
+        let failures = engine.docker.remove_everything();
+        assert!(failures.is_empty(), "left by an earlier run: {failures:#?}");
+        engine
+    }
+
+    /// The engine that stories share, and its like.
+    pub fn remapped(name: &str, data: Data) -> Self {
+        Self::start(name, Mapping::Remapped, Cgroup::Host, data)
+    }
+
+    /// Its `docker`.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Where it logs.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The folder of what this engine is, for things that belong to it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Kills the engine where it stands. Its containerd and its containers live on, as after a crash.
+    pub fn kill(&self) {
+        let mut child = self.child().take().expect("a running engine");
+        child.kill().expect("kill the engine");
+        child.wait().expect("wait for the engine");
+    }
+
+    /// Starts the engine again after `kill`.
+    pub fn restart(&self) {
+        self.launch();
+    }
+
+    fn launch(&self) {
+        let path = |name: &str| self.folder.join(name);
+        // An empty one of our own, or else the host's would be read.
+        fs::write(path("daemon.json"), "{}").expect("daemon.json");
+        let log = fs::File::options().create(true).append(true).open(self.log()).expect("the engine's log");
+        let mut command = match self.cgroup {
+            Cgroup::Host => Command::new("dockerd"),
+            Cgroup::Unified => {
+                let mut command = Command::new("unshare");
+                let script = "mount -t cgroup2 none /sys/fs/cgroup && exec dockerd \"$@\"";
+                command.args(["--mount", "sh", "-c", script, "dockerd"]);
+                command
+            }
+        };
+        command
+            .arg("--config-file")
+            .arg(path("daemon.json"))
+            .arg("--data-root")
+            .arg(path("data"))
+            .arg("--exec-root")
+            .arg(path("exec"))
+            .arg("--pidfile")
+            .arg(path("pid"))
+            .arg("-H")
+            .arg(self.docker.host())
+            .arg("--add-runtime")
+            .arg(format!("berth={}", built("berth-runtime").display()))
+            // No part in the host's network: neither its rules, nor its forwarding, nor a bridge of a known name.
+            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
+            .arg("--ip-forward=false");
+        if self.mapping == Mapping::Remapped {
+            make_mapped_user();
+            command.arg("--userns-remap=default");
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log"))
+            .stderr(log)
+            // Out of the terminal's group: an interrupt shall reach the stories first, which then end it.
+            .process_group(0);
+        let child = command.spawn().expect("start dockerd (is docker.io installed?)");
+        let pid = child.id();
+        *self.child() = Some(child);
+        eventually("the engine answers", || {
+            assert!(is_alive(pid), "the engine ended; see {}", self.log().display());
+            self.docker.socket().exists().then(|| self.docker.answers()).filter(|answers| *answers)
+        });
+    }
+
+    /// Removes what is left in it, ends it, and gives up what the kernel still holds for it.
+    pub fn stop(&self) {
+        let Some(mut child) = self.child().take() else {
+            self.end_leftovers();
+            return;
+        };
+        if is_alive(child.id()) && self.docker.answers() {
+            for failure in self.docker.remove_everything() {
+                eprintln!("left in the engine: {failure}");
+            }
+        }
+        send(child.id(), Signal::TERM);
+        if wait(&mut child, Duration::from_secs(60)).is_none() {
+            eprintln!("the engine did not end by itself; see {}", self.log().display());
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        self.end_leftovers();
+        if self.data == Data::Discard {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    /// Ends processes that name this engine's folder on their command line (an engine, its containerd, their shims),
+    /// and unmounts what is mounted below it.
+    fn end_leftovers(&self) {
+        let theirs = || processes_naming(&self.folder);
+        for pid in theirs() {
+            send(pid, Signal::KILL);
+        }
+        eventually("what an engine left has ended", || theirs().is_empty().then_some(()));
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let below = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        // The innermost first.
+        for mount in below.filter(|mount| Path::new(mount).starts_with(&self.folder)).collect::<Vec<_>>().iter().rev() {
+            run(Command::new("umount").args(["-l", mount]), Duration::from_secs(20));
+        }
+        for name in ["exec", "pid", "d.sock"] {
+            let path = self.folder.join(name);
+            let _ = fs::remove_dir_all(&path);
+            let _ = fs::remove_file(&path);
+        }
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The processes that have a path below `folder` among their arguments, but for the commands that merely ask an engine.
+fn processes_naming(folder: &Path) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
+        let words: Vec<String> = line.split(|byte| *byte == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
+        let program = Path::new(&words[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_engine = ["dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy"].contains(&&*program);
+        let below = |word: &String| word.trim_start_matches("unix://").starts_with(&format!("{}/", folder.display()));
+        if is_engine && words.iter().any(below) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// The user that `--userns-remap=default` stands for. The engine makes it by itself where it finds `adduser` or
+/// `useradd`; it then fails on systems whose `useradd` grants no subordinate ids to system users.
+fn make_mapped_user() {
+    let has = |path: &str| {
+        fs::read_to_string(path).unwrap_or_default().lines().any(|line| line.starts_with("dockremap:"))
+    };
+    if !has("/etc/passwd") {
+        let user = ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", "dockremap"];
+        run(Command::new("useradd").args(user), Duration::from_secs(20)).good();
+    }
+    for path in ["/etc/subuid", "/etc/subgid"] {
+        if !has(path) {
+            let mut text = fs::read_to_string(path).unwrap_or_default();
+            text.push_str("dockremap:100000:65536\n");
+            fs::write(path, text).expect(path);
+        }
+    }
+}

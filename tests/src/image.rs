@@ -1,0 +1,68 @@
+//! Images: a tiny one that most stories use for their servers, made in a moment, and the real one, made once.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::engine::{Cgroup, Data, Engine, Mapping};
+use crate::process::{PATIENCE, built, run, source_tree};
+
+/// The servers' image of most stories: it exits at once when it is asked to.
+pub const TINY: &str = "stories/tiny:one";
+/// The same under another name, for a change of image.
+pub const TINY_TOO: &str = "stories/tiny:two";
+/// The holder's image.
+pub const HOLDER: &str = "stories/holder:one";
+/// The image of real servers.
+pub const SERVER: &str = "berth-server:latest";
+/// The holder's image that comes with it.
+pub const SERVER_HOLDER: &str = "berth-holder:latest";
+
+/// Makes the tiny images on an engine, from this machine's static busybox.
+pub fn make_tiny(engine: &Engine) {
+    for tag in [TINY, TINY_TOO, HOLDER] {
+        if !engine.docker().attempt(&["image", "inspect", tag]).is_good() {
+            let script = source_tree().join("templates/holder/build.sh");
+            run(Command::new("sh").arg(script).arg(tag).env("DOCKER_HOST", engine.docker().host()), PATIENCE).good();
+        }
+    }
+}
+
+/// Brings the real server image to `engine`, with `berth image build` as a person calls it.
+///
+/// The build needs the network of the host, which an engine that maps users doesn't lend; so it runs on an engine of its
+/// own that maps none, and the images are carried over. They stay in both engines' data for the next run.
+pub fn bring_server(engine: &Engine) {
+    let builder = Engine::start("builder", Mapping::Plain, Cgroup::Host, Data::KeepImages);
+    build(&builder);
+    let ids = |engine: &Engine, images: &[&str]| {
+        let arguments = [&["image", "inspect", "--format", "{{.Id}}"], images].concat();
+        let ran = engine.docker().attempt(&arguments);
+        ran.is_good().then_some(ran.stdout)
+    };
+    let wanted = [SERVER, SERVER_HOLDER];
+    if ids(engine, &wanted).is_none() || ids(engine, &wanted) != ids(&builder, &wanted) {
+        // The bootstrapped base goes along, so that a build on the other engine finds everything made.
+        let base = builder.docker().run(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "berth-base"]);
+        let base: Vec<&str> = base.lines().collect();
+        let archive = builder.folder().join("images.tar");
+        let path = archive.to_string_lossy().into_owned();
+        let minutes = Duration::from_secs(300);
+        let save = [&["save", "--output", &path], &wanted[..], &base[..]].concat();
+        run(&mut builder.docker().command(&save), minutes).good();
+        run(&mut engine.docker().command(&["load", "--quiet", "--input", &path]), minutes).good();
+        fs::remove_file(&archive).expect("remove the archive");
+    }
+}
+
+/// Runs `berth image build` on an engine and returns what it said.
+pub fn build(engine: &Engine) -> String {
+    let mut command = Command::new(built("berth"));
+    command
+        .args(["image", "build", "--base", "bootstrap", "--network", "host"])
+        .env("BERTH_STATE", engine.folder().join("no-state"))
+        .env("BERTH_DATA", engine.folder().join("no-data"))
+        .env("DOCKER_HOST", engine.docker().host())
+        .env("NO_COLOR", "1");
+    run(&mut command, Duration::from_secs(900)).good().words()
+}

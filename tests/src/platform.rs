@@ -1,0 +1,356 @@
+//! One platform: a state repo, a prefix and subnets of its own on an engine, and the `berth` that serves it.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::docker::{Container, Docker};
+use crate::engine::Engine;
+use crate::folder::{Folder, git};
+use crate::image;
+use crate::process::{PATIENCE, Ran, built, ending, eventually, is_alive, run, send, wait};
+use crate::proxy::Proxy;
+
+/// Platforms of this run, so that each has subnets of its own.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A platform instance.
+#[derive(Debug)]
+pub struct Platform {
+    docker: Docker,
+    /// Where `berth` finds the engine: its socket, or a proxy's.
+    host: String,
+    /// The beginning of the names of all that it makes.
+    pub prefix: String,
+    /// A checkout of its state repo.
+    pub state: Folder,
+    home: TempDir,
+}
+
+impl Platform {
+    /// A platform whose first commit holds what `begin` writes, beside settings and the user `ann`. Nothing is applied
+    /// yet.
+    pub fn new(engine: &Engine, begin: impl FnOnce(&Folder)) -> Self {
+        let home = tempfile::Builder::new().prefix("berth-").tempdir().expect("a folder");
+        // The folder's random end is unique on this machine, in lower case it still is among a few dozen.
+        let end = home.path().to_string_lossy().rsplit('-').next().unwrap_or_default().to_lowercase();
+        let prefix = format!("st-{end}");
+        let first = Folder::at(&home.path().join("first"));
+        write_settings(&first, &prefix);
+        begin(&first);
+        Self::from_folder(engine, home, prefix, &first)
+    }
+
+    /// A platform made of `example-state`, with a prefix and subnets of its own.
+    pub fn of_example(engine: &Engine) -> Self {
+        let home = tempfile::Builder::new().prefix("berth-").tempdir().expect("a folder");
+        let end = home.path().to_string_lossy().rsplit('-').next().unwrap_or_default().to_lowercase();
+        let prefix = format!("st-{end}");
+        let first = Folder::at(&home.path().join("first"));
+        let example = crate::process::source_tree().join("example-state/.");
+        run(Command::new("cp").arg("-r").arg(example).arg(first.path()), PATIENCE).good();
+        let settings = first.read("platform.toml").replace("prefix = \"hosting\"", &format!("prefix = \"{prefix}\""));
+        let third = third_octet();
+        let settings = settings.replace("172.19.", &format!("10.{}.", second_octet()));
+        let settings = (1..=4).fold(settings, |text, part| {
+            text.replace(&format!(".{part}.0/24"), &format!(".{}.0/24", third + part - 1))
+        });
+        first.write("platform.toml", &settings);
+        Self::from_folder(engine, home, prefix, &first)
+    }
+
+    fn from_folder(engine: &Engine, home: TempDir, prefix: String, first: &Folder) -> Self {
+        let docker = engine.docker().clone();
+        let host = docker.host();
+        let checkout = home.path().join("checkout");
+        let platform = Self { docker, host, prefix, state: Folder::at(&checkout), home };
+        let repo = platform.repo();
+        platform.berth(&["init", &repo.to_string_lossy(), "--from", &first.path().to_string_lossy()]).good();
+        run(git().args(["clone", "--quiet"]).arg(&repo).arg(&checkout), PATIENCE).good();
+        platform
+    }
+
+    /// The bare state repo.
+    pub fn repo(&self) -> PathBuf {
+        self.home.path().join("state.git")
+    }
+
+    /// Berth's own folder.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// A folder for whatever the story needs, removed with the platform.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// From now on `berth` reaches the engine through `proxy`.
+    pub fn through(&mut self, proxy: &Proxy) {
+        self.host = proxy.host();
+    }
+
+    /// Changes the state and pushes it; returns the revision.
+    #[track_caller]
+    pub fn commit(&self, message: &str, change: impl FnOnce(&Folder)) -> String {
+        change(&self.state);
+        self.state.commit(message)
+    }
+
+    /// A `berth` command for this platform, to be run.
+    pub fn berth_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(built("berth"));
+        command
+            .args(arguments)
+            .env("BERTH_STATE", self.repo())
+            .env("BERTH_DATA", self.data())
+            .env("DOCKER_HOST", &self.host)
+            .env("NO_COLOR", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env_remove("BERTH_LOG");
+        command
+    }
+
+    /// Runs a `berth` command, whatever comes of it.
+    #[track_caller]
+    pub fn berth(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.berth_command(arguments), Duration::from_secs(180))
+    }
+
+    /// Applies the state; every change must succeed.
+    #[track_caller]
+    pub fn apply(&self) -> Ran {
+        self.berth(&["apply"]).good()
+    }
+
+    /// Asserts that there is nothing left to do.
+    #[track_caller]
+    pub fn settled(&self) -> &Self {
+        self.berth(&["plan"]).coded(0);
+        self
+    }
+
+    /// Starts the reconciler and waits until it answers.
+    #[track_caller]
+    pub fn daemon(&self) -> Daemon {
+        let daemon = self.daemon_in_start("reconcile");
+        eventually("the reconciler answers", || {
+            assert!(daemon.is_alive(), "the reconciler ended:\n{}", daemon.log());
+            self.status().map(|_| ())
+        });
+        daemon
+    }
+
+    /// Starts `berth reconcile`, or another command that stays, and waits for nothing.
+    pub fn daemon_in_start(&self, command: &str) -> Daemon {
+        let log = self.home.path().join("daemon.log");
+        let file = fs::File::options().create(true).append(true).open(&log).expect("a log");
+        let child = self
+            .berth_command(&[command])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("the log"))
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .expect("start berth");
+        Daemon { child, log }
+    }
+
+    /// What `berth status` says to programs; `None` while there is no status yet.
+    pub fn status(&self) -> Option<Value> {
+        serde_json::from_str(&self.berth(&["status", "--json"]).stdout).ok()
+    }
+
+    /// The engine that it lives on, by hand.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// The container's name of a server.
+    pub fn name(&self, id: u32) -> String {
+        format!("{}-users-dind-{id}", self.prefix)
+    }
+
+    /// The container of a server, if it is there.
+    #[track_caller]
+    pub fn find(&self, id: u32) -> Option<Container> {
+        self.docker.find(&self.name(id))
+    }
+
+    /// The container of a server, which must be there.
+    #[track_caller]
+    pub fn server(&self, id: u32) -> Container {
+        self.docker.container(&self.name(id))
+    }
+
+    /// Waits until a server runs, and returns its container.
+    #[track_caller]
+    pub fn running(&self, id: u32) -> Container {
+        eventually(&format!("server {id} runs"), || self.find(id).filter(Container::runs))
+    }
+
+    /// Leaves a mark in a server's data.
+    #[track_caller]
+    pub fn leave_mark(&self, id: u32, mark: &str) {
+        let script = format!("for f in /apps /home /var/lib/docker; do echo {mark} > $f/mark || exit 1; done");
+        self.docker.shell(&self.name(id), &script).good();
+    }
+
+    /// Asserts that the mark is in a server's data still.
+    #[track_caller]
+    pub fn has_mark(&self, id: u32, mark: &str) {
+        let ran = self.docker.shell(&self.name(id), "cat /apps/mark /home/mark /var/lib/docker/mark").good();
+        assert_eq!(ran.stdout, format!("{mark}\n{mark}\n{mark}\n"), "the data of server {id}");
+    }
+
+    /// Every container of the platform, by name: with ids and times of start, so that two looks can be compared.
+    #[track_caller]
+    pub fn containers(&self) -> std::collections::BTreeMap<String, Container> {
+        self.docker.containers_of(&self.prefix)
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        // An engine that a story has killed takes its containers with it when it is stopped.
+        if !self.docker.socket().exists() || !self.docker.answers() {
+            return;
+        }
+        for failure in self.docker.remove_platform(&self.prefix) {
+            eprintln!("left of {}: {failure}", self.prefix);
+        }
+    }
+}
+
+/// Settings for a platform of tiny servers.
+fn write_settings(folder: &Folder, prefix: &str) {
+    let (second, third) = (second_octet(), third_octet());
+    let [users, external, panel, control] = [0, 1, 2, 3].map(|part| format!("10.{second}.{}.0/24", third + part));
+    let (server, holder) = (image::TINY, image::HOLDER);
+    folder.write(
+        "platform.toml",
+        &format!(
+            r#"domain = "stories.example.org"
+prefix = "{prefix}"
+
+[networks]
+users = "{users}"
+external = "{external}"
+control_panel = "{panel}"
+control_docker = "{control}"
+
+[images]
+server = "{server}"
+holder = "{holder}"
+
+[defaults]
+cpus = 0.5
+memory = "64 MiB"
+pids = 64
+disk = "64 MiB"
+
+[quota]
+servers = 100
+cpus = 100
+memory = "100 GiB"
+disk = "100 GiB"
+domains = 100
+
+[removal_budget]
+share = 1.0
+count = 100
+"#
+        ),
+    );
+    folder.write("users/ann.toml", "role = \"admin\"\n");
+}
+
+/// A 10.x.0.0/16 that no route of this machine leads to, the same one for the whole run.
+fn second_octet() -> u32 {
+    static CHOICE: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *CHOICE.get_or_init(|| {
+        let routes = fs::read_to_string("/proc/net/route").unwrap_or_default();
+        // The second column is the destination, its bytes reversed: 10.77.0.0 is 00004D0A.
+        let taken: Vec<&str> = routes.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        let start = std::process::id() % 150;
+        (0..150)
+            .map(|step| 60 + (start + step) % 150)
+            .find(|octet| !taken.iter().any(|route| route.ends_with(&format!("{octet:02X}0A"))))
+            .expect("a free network")
+    })
+}
+
+fn third_octet() -> u32 {
+    let third = 4 * COUNT.fetch_add(1, Ordering::Relaxed);
+    assert!(third < 252, "more platforms in one run than subnets");
+    third
+}
+
+/// A `berth` that stays.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it is there still.
+    pub fn is_alive(&self) -> bool {
+        is_alive(self.pid())
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has logged these words.
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        eventually(&format!("the log says `{words}`"), || self.log().contains(words).then_some(()));
+    }
+
+    /// Kills it where it stands.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end.
+    pub fn ask_to_end(&self) {
+        send(self.pid(), Signal::TERM);
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        wait(&mut self.child, PATIENCE).unwrap_or_else(|| panic!("it does not end:\n{}", self.log()))
+    }
+
+    /// Asks it to end and asserts that it does so in good order.
+    #[track_caller]
+    pub fn end(mut self) {
+        self.ask_to_end();
+        let status = self.ended();
+        assert!(status.success(), "{}:\n{}", ending(status), self.log());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

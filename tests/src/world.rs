@@ -1,0 +1,55 @@
+//! What all stories of a run share: one engine, and the real server image on it, each made when the first story asks.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::engine::{Data, Engine};
+use crate::image;
+
+/// What the stories of a run share.
+#[derive(Debug, Default)]
+pub struct World {
+    engine: OnceLock<Engine>,
+    server_image: OnceLock<()>,
+    /// Held while something is made that only one may make.
+    making: Mutex<()>,
+}
+
+/// Why a story can't be told on this machine.
+#[derive(Debug)]
+pub struct Skipped(pub String);
+
+impl World {
+    /// The shared engine, with the tiny images.
+    pub fn engine(&self) -> &Engine {
+        self.engine.get_or_init(|| {
+            let engine = Engine::remapped("shared", Data::KeepImages);
+            image::make_tiny(&engine);
+            engine
+        })
+    }
+
+    /// The shared engine, with the real server image as well.
+    pub fn engine_with_servers(&self) -> &Engine {
+        let engine = self.engine();
+        self.server_image.get_or_init(|| self.bring_server(engine));
+        engine
+    }
+
+    /// Brings the real server image to another engine.
+    pub fn bring_server(&self, engine: &Engine) {
+        let _turn = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        image::bring_server(engine);
+    }
+
+    /// An engine of the story's own, for those that kill it.
+    pub fn own_engine(&self, name: &str) -> Engine {
+        let engine = Engine::remapped(name, Data::Discard);
+        image::make_tiny(&engine);
+        engine
+    }
+
+    /// Ends what was started, whatever became of the stories.
+    pub fn end(&mut self) {
+        drop(self.engine.take());
+    }
+}

@@ -1,0 +1,90 @@
+//! The stories: what Berth promises, told with real processes. One file for a behaviour; each reads from top to bottom.
+//!
+//! They need root, `docker.io`, `git` and a static busybox (`scripts/install.sh test`). Filters and flags are those of
+//! `cargo test`. Everything that was made is removed at the end, whatever became of the stories.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use berth_tests::{Skipped, World};
+use libtest_mimic::{Arguments, Completion, Trial};
+
+/// A story: it panics when it isn't true.
+pub(crate) type Story = fn(&World) -> Result<(), Skipped>;
+
+macro_rules! tell {
+    ($($file:ident),* $(,)?) => {
+        $(mod $file;)*
+        /// Every file, with its stories.
+        const FILES: &[(&str, &[(&str, Story)])] = &[$((stringify!($file), $file::STORIES)),*];
+    };
+}
+
+/// The stories of a file, by their functions' names.
+macro_rules! stories {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const STORIES: &[(&str, crate::Story)] =
+            &[$((stringify!($name), |world| crate::Told::told($name(world)))),*];
+    };
+}
+pub(crate) use stories;
+
+// The long ones first, so that the short ones fill the gaps.
+tell! {
+    create,
+}
+
+/// A story that can always be told returns nothing; one that can't says why.
+pub(crate) trait Told {
+    fn told(self) -> Result<(), Skipped>;
+}
+
+impl Told for () {
+    fn told(self) -> Result<(), Skipped> {
+        Ok(())
+    }
+}
+
+impl Told for Result<(), Skipped> {
+    fn told(self) -> Result<(), Skipped> {
+        self
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // More would only wait for the engine, and their timings would say nothing.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let world = Arc::new(World::default());
+    let mut trials = vec![Trial::test("guard::every_file_is_listed", || every_file_is_listed().map_err(Into::into))];
+    for (file, stories) in FILES {
+        for (name, story) in *stories {
+            let world = Arc::clone(&world);
+            trials.push(Trial::ignorable_test(format!("{file}::{name}"), move || match story(&world) {
+                Ok(()) => Ok(Completion::Completed),
+                Err(Skipped(why)) => Ok(Completion::ignored_with(why)),
+            }));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    match Arc::into_inner(world) {
+        Some(mut world) => world.end(),
+        None => eprintln!("a story is still being told; its engine is ended by the next run"),
+    }
+    conclusion.exit_code()
+}
+
+/// A file that nobody lists would be a story that nobody hears.
+fn every_file_is_listed() -> Result<(), String> {
+    let folder = berth_tests::process::source_tree().join("tests/stories");
+    let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let unlisted: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != "main" && !FILES.iter().any(|(file, _)| file == name))
+        .collect();
+    match unlisted.is_empty() {
+        true => Ok(()),
+        false => Err(format!("not listed in main.rs: {}", unlisted.join(", "))),
+    }
+}
