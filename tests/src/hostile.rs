@@ -107,7 +107,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt { name: "the host's clock", command: "date -s '2001-01-01'", refusals: NO, host: "date +%Y" },
     Attempt {
         name: "a kernel file system that shows more (debugfs, tracefs, securityfs, configfs)",
-        command: "mkdir -p /tmp/k; for t in debugfs tracefs securityfs configfs; do mount -t $t $t /tmp/k && exit 0; done; exit 1",
+        command: "mkdir -p /tmp/kfs; for t in debugfs tracefs securityfs configfs; do mount -t $t $t /tmp/kfs && exit 0; done; exit 1",
         refusals: NO,
         host: "",
     },
@@ -294,6 +294,13 @@ pub const ATTEMPTS: &[Attempt] = &[
                   my $h = pack(\"IiII\", 8, 1, 2, 0); \
                   syscall($n, fileno($d), $h, 0) >= 0 and exit 0; print \"$!\\n\"; exit 1'",
         refusals: NO,
+        host: "",
+    },
+    Attempt {
+        name: "keep a secret where the neighbours' keys are (kernel keyrings)",
+        command: "perl -e 'my $n = `uname -m` =~ /aarch64/ ? 217 : 248; \
+                  my ($t, $d, $p) = (\"user\", \"berth\", \"x\"); syscall($n, $t, $d, $p, 1, -4) > 0 and exit 0; print \"$!\\n\"; exit 1'",
+        refusals: &["not implemented", "not permitted"],
         host: "",
     },
     Attempt {

@@ -15,9 +15,16 @@ use serde_json::{Value, json};
 /// Where a container sees its cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
-/// System calls that the engine's own seccomp profile refuses and a runc *inside* the server needs: a session keyring
-/// for each container (keys belong to the user namespace), and the change into the container's root.
-const NESTED_SYSCALLS: &[&str] = &["keyctl", "pivot_root"];
+/// A system call that the engine's own seccomp profile refuses and a runc *inside* the server needs: the change into the
+/// container's root. It acts on the caller's own mount namespace only.
+const NESTED_SYSCALLS: &[&str] = &["pivot_root"];
+
+/// Kernel keyrings. All servers are the same user to them, so one server could list another's keys and use up the quota
+/// that they share. "Not implemented" is the answer with which systemd and runc go on without; "not permitted" is not.
+const KEYRING_SYSCALLS: &[&str] = &["add_key", "keyctl", "request_key"];
+
+/// `ENOSYS`, as the seccomp profile has it.
+const NOT_IMPLEMENTED: u32 = 38;
 
 /// Why a bundle could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +82,8 @@ impl Bundle {
     /// Makes both edits, in the file too. Writes nothing when nothing has to change.
     pub(crate) fn prepare_for_server(&mut self) -> Result<(), BundleError> {
         let writable = self.make_cgroups_writable();
-        let allowed = self.allow_nested_containers();
-        if !writable && !allowed {
+        let fitted = self.fit_seccomp();
+        if !writable && !fitted {
             return Ok(());
         }
         self.write().map_err(|source| BundleError::Write { path: self.path.clone(), source })
@@ -100,13 +107,23 @@ impl Bundle {
         changed
     }
 
-    /// Adds the system calls of a nested runc to the seccomp profile, and says whether there is a profile. The rest of
-    /// it stays the engine's, which knows what this kernel has and what these capabilities allow.
-    fn allow_nested_containers(&mut self) -> bool {
+    /// Fits the seccomp profile to a nested runc, and says whether there is a profile. The rest of it stays the engine's,
+    /// which knows what this kernel has and what these capabilities allow.
+    fn fit_seccomp(&mut self) -> bool {
         let Some(Value::Array(rules)) = self.document.pointer_mut("/linux/seccomp/syscalls") else {
             return false;
         };
+        for rule in rules.iter_mut() {
+            if let Some(Value::Array(names)) = rule.get_mut("names") {
+                names.retain(|name| !KEYRING_SYSCALLS.iter().any(|keyring| name == keyring));
+            }
+        }
+        rules
+            .retain(|rule| rule.get("names").and_then(Value::as_array).is_none_or(|names| !names.is_empty()));
         rules.push(json!({"names": NESTED_SYSCALLS, "action": "SCMP_ACT_ALLOW"}));
+        rules.push(
+            json!({"names": KEYRING_SYSCALLS, "action": "SCMP_ACT_ERRNO", "errnoRet": NOT_IMPLEMENTED}),
+        );
         true
     }
 
@@ -226,17 +243,21 @@ mod tests {
     }
 
     #[test]
-    fn adds_the_nested_system_calls_to_a_profile_and_makes_none_where_there_is_none() {
+    fn fits_a_profile_to_a_nested_runc_and_makes_none_where_there_is_none() {
         let mut document = server();
-        let rule = json!({"names": ["read"], "action": "SCMP_ACT_ALLOW"});
-        document["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]});
+        document["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            {"names": ["read", "keyctl"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["add_key"], "action": "SCMP_ACT_ALLOW"},
+        ]});
         let (directory, path) = bundle_of(&document);
         Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
         let written: Value = serde_json::from_slice(&fs::read(&path).expect("bytes")).expect("JSON");
-        let seccomp = &written["linux"]["seccomp"];
-        assert_eq!(seccomp["defaultAction"], "SCMP_ACT_ERRNO");
-        assert_eq!(seccomp["syscalls"][0], rule);
-        assert_eq!(seccomp["syscalls"][1], json!({"names": NESTED_SYSCALLS, "action": "SCMP_ACT_ALLOW"}));
+        let expected = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            {"names": ["read"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["pivot_root"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["add_key", "keyctl", "request_key"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+        ]});
+        assert_eq!(written["linux"]["seccomp"], expected);
 
         let (directory, path) = bundle_of(&server());
         Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
