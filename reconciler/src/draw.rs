@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::{Event, Listener};
@@ -35,6 +36,9 @@ impl Draw {
         match &self.bars {
             // Bars must make room for a line.
             Some(bars) => {
+                let plain = anstream::AutoStream::choice(&std::io::stderr()) == anstream::ColorChoice::Never;
+                let line =
+                    if plain { anstream::adapter::strip_str(line).to_string() } else { line.to_owned() };
                 let _ = bars.screen.println(line);
             }
             None => say(line),
@@ -45,7 +49,11 @@ impl Draw {
 impl Listener for Draw {
     fn hear(&self, event: Event) {
         match event {
-            Event::Planned { text, changes, .. } if self.plan && changes > 0 => self.say(text.trim_end()),
+            Event::Planned { text, changes, .. } if self.plan && changes > 0 => {
+                for line in text.lines() {
+                    self.say(&tinted(line));
+                }
+            }
             Event::Begun { subject, action } => {
                 if let Some(bars) = &self.bars {
                     let bar = bars.screen.add(ProgressBar::new_spinner());
@@ -71,16 +79,33 @@ impl Listener for Draw {
     }
 }
 
-/// An outcome in one line.
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default().bold();
+
+/// A line of a plan in the colour of its symbol. Plans travel as plain text; colour is the terminal's business.
+fn tinted(line: &str) -> String {
+    let style = match line.split_whitespace().next() {
+        Some("+") => GREEN,
+        Some("~") => YELLOW,
+        Some("-" | "-/+" | "!") => RED,
+        _ => return line.to_owned(),
+    };
+    format!("{style}{line}{style:#}")
+}
+
+/// An outcome in one line, coloured for a stream that strips what isn't wanted.
 pub fn outcome_line(outcome: &Outcome) -> String {
     let Outcome { subject, action, result, millis, steps_done, steps } = outcome;
     let seconds = Duration::from_millis(*millis).as_secs_f64();
     match result {
-        Ended::Done => format!("  done    {action} {subject} ({seconds:.1} s)"),
+        Ended::Done => format!("  {GREEN}done{GREEN:#}    {action} {subject} ({seconds:.1} s)"),
         Ended::Failed { error, .. } => {
-            format!("  FAILED  {action} {subject} after {steps_done} of {steps} steps: {error}")
+            format!("  {RED}FAILED{RED:#}  {action} {subject} after {steps_done} of {steps} steps: {error}")
         }
-        Ended::Interrupted => format!("  stopped {action} {subject} after {steps_done} of {steps} steps"),
+        Ended::Interrupted => {
+            format!("  {YELLOW}stopped{YELLOW:#} {action} {subject} after {steps_done} of {steps} steps")
+        }
     }
 }
 
