@@ -7,6 +7,7 @@
 pub mod docker;
 pub mod engine;
 pub mod folder;
+pub mod hostile;
 pub mod image;
 pub mod platform;
 pub mod process;
@@ -19,4 +20,4 @@ pub use folder::Folder;
 pub use platform::{Daemon, Platform};
 pub use process::{Ran, eventually, run};
 pub use proxy::{Act, Call, Proxy};
-pub use world::{Skipped, World};
+pub use world::{Skipped, Turn, World};

@@ -57,10 +57,9 @@ impl Platform {
         let example = crate::process::source_tree().join("example-state/.");
         run(Command::new("cp").arg("-r").arg(example).arg(first.path()), PATIENCE).good();
         let settings = first.read("platform.toml").replace("prefix = \"hosting\"", &format!("prefix = \"{prefix}\""));
-        let third = third_octet();
-        let settings = settings.replace("172.19.", &format!("10.{}.", second_octet()));
+        let (second, third) = (second_octet(), third_octet());
         let settings = (1..=4).fold(settings, |text, part| {
-            text.replace(&format!(".{part}.0/24"), &format!(".{}.0/24", third + part - 1))
+            text.replace(&format!("172.19.{part}.0/24"), &format!("10.{second}.{}.0/24", third + part - 1))
         });
         first.write("platform.toml", &settings);
         Self::from_folder(engine, home, prefix, &first)

@@ -1,9 +1,13 @@
 //! What all stories of a run share: one engine, and the real server image on it, each made when the first story asks.
 
+use std::fs::{self, File};
 use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::engine::{Data, Engine};
 use crate::image;
+use crate::process::build_folder;
 
 /// What the stories of a run share.
 #[derive(Debug, Default)]
@@ -17,6 +21,24 @@ pub struct World {
 /// Why a story can't be told on this machine.
 #[derive(Debug)]
 pub struct Skipped(pub String);
+
+/// The right to use the engines of this target folder, which one run at a time has.
+#[derive(Debug)]
+pub struct Turn(#[allow(dead_code, reason = "held for its lock, which ends with it")] File);
+
+impl Turn {
+    /// Waits for it.
+    pub fn take() -> Self {
+        let folder = build_folder().parent().expect("a target folder").join("stories");
+        fs::create_dir_all(&folder).expect("the engines' folder");
+        let file = File::create(folder.join("lock")).expect("a lock");
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            eprintln!("waiting for another run of the stories to end");
+            flock(&file, FlockOperation::LockExclusive).expect("the lock");
+        }
+        Self(file)
+    }
+}
 
 impl World {
     /// The shared engine, with the tiny images.

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use berth_tests::{Skipped, World};
+use berth_tests::{Skipped, Turn, World};
 use libtest_mimic::{Arguments, Completion, Trial};
 
 /// A story: it panics when it isn't true.
@@ -31,7 +31,13 @@ pub(crate) use stories;
 
 // The long ones first, so that the short ones fill the gaps.
 tell! {
+    example_state,
     create,
+    change,
+    removal,
+    repair,
+    ownership,
+    broken_commit,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.
@@ -55,6 +61,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More would only wait for the engine, and their timings would say nothing.
     arguments.test_threads = arguments.test_threads.or(Some(2));
+    // A list needs no engine, and no turn.
+    let _turn = (!arguments.list).then(Turn::take);
     let world = Arc::new(World::default());
     let mut trials = vec![Trial::test("guard::every_file_is_listed", || every_file_is_listed().map_err(Into::into))];
     for (file, stories) in FILES {
