@@ -31,7 +31,7 @@ impl Writer {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
         let act = format!("create container {}", spec.name);
-        let call = self.docker.create_container(Some(options), body(spec));
+        let call = self.docker.create_container(Some(options), create_body(spec));
         Ok(bounded(&act, WRITE_DEADLINE, call).await?.id)
     }
 
@@ -100,7 +100,8 @@ impl From<&Limits> for EngineLimits {
     }
 }
 
-fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+/// The request that makes a container, and nothing that isn't in its specification.
+pub fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
     let confinement = &spec.confinement;
     ContainerCreateBody {
         image: Some(spec.image.clone()),

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::docker::{EngineError, EngineFacts};
 
+pub use container::create_body;
 pub use schedule::apply;
 
 /// The engine, to be changed.

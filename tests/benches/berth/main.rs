@@ -3,8 +3,13 @@
 //! A measurement, never an assertion: nothing here fails because something is slow. What is compared is measured in one
 //! run, in turns, and told as median and range; docs/benchmarks.md holds a run and explains each part.
 
+mod api;
+mod compose;
+mod create;
+mod fleet;
 mod organisation;
 mod plan;
+mod servers;
 mod table;
 mod times;
 
@@ -13,14 +18,30 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 1] = [('e', "read, parse and plan without an engine")];
+const PARTS: [(char, &str); 6] = [
+    ('a', "a pass that finds nothing to do, against Compose"),
+    ('b', "one change, against Compose"),
+    ('c', "creating servers, against a bare loop"),
+    ('d', "a killed server runs again"),
+    ('e', "read, parse and plan without an engine"),
+    ('f', "memory of the daemon"),
+];
 
 fn main() -> anyhow::Result<()> {
     let chosen = chosen(std::env::args().skip(1));
     let started = Instant::now();
     machine()?;
-    if chosen.contains(&'e') {
+    let wanted = |letter| chosen.contains(&letter);
+    if wanted('e') {
         plan::run()?;
+    }
+    if wanted('c') {
+        create::run()?;
+    }
+    let parts =
+        fleet::Parts { against_compose: wanted('a') || wanted('b'), repair: wanted('d'), memory: wanted('f') };
+    if parts.against_compose || parts.repair || parts.memory {
+        fleet::run(parts)?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

@@ -31,9 +31,9 @@ impl Times {
         self.0.len()
     }
 
-    /// How many times as long the other's median is.
-    pub(crate) fn ratio(&self, other: &Self) -> f64 {
-        other.median().as_secs_f64() / self.median().as_secs_f64()
+    /// How many times as long this takes as the other.
+    pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
+        self.median().as_secs_f64() / other.median().as_secs_f64()
     }
 }
 
