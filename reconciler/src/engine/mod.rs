@@ -1,0 +1,50 @@
+//! What Berth needs of the Docker engine, and how an engine that is there already gets it.
+//!
+//! - [`settings`] merges the needs into a `daemon.json`: pure, every conflict at once, and a difference to show first.
+//! - [`subordinate`] gives the remapped user its range of ids, beside those of others.
+//! - [`facts`] reads from the running engine what it really has.
+//!
+//! Refuses to overwrite: a setting that says something else is a conflict for a person to solve, and every file that
+//! changes keeps a copy of what it was. Restarting the engine is the caller's to ask for.
+
+use std::path::PathBuf;
+
+pub mod facts;
+mod put;
+pub mod settings;
+pub mod subordinate;
+
+pub use put::{PutError, put};
+
+/// The name under which the runtime wrapper is registered with the engine.
+pub const RUNTIME: &str = "berth";
+
+/// The value of `userns-remap` with which the engine makes and uses its own user.
+pub const DEFAULT_REMAP: &str = "default";
+
+/// The user that [`DEFAULT_REMAP`] stands for.
+pub const DEFAULT_REMAP_USER: &str = "dockremap";
+
+/// What an engine must have so that servers can run in a user namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// The value for `userns-remap`: `default`, a user, or `user:group`.
+    pub userns_remap: String,
+    /// Where `berth-runtime` is installed.
+    pub runtime: PathBuf,
+}
+
+impl Needs {
+    /// The usual needs: the engine's own remapped user, and the runtime at `runtime`.
+    pub fn new(runtime: impl Into<PathBuf>) -> Self {
+        Self { userns_remap: DEFAULT_REMAP.to_owned(), runtime: runtime.into() }
+    }
+
+    /// The user whose subordinate ids the engine will use.
+    pub fn remap_user(&self) -> &str {
+        match self.userns_remap.split(':').next() {
+            None | Some(DEFAULT_REMAP) => DEFAULT_REMAP_USER,
+            Some(user) => user,
+        }
+    }
+}
