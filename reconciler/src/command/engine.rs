@@ -1,9 +1,202 @@
-//! `berth engine`: placeholder until the module lands.
+//! `berth engine`: gives the Docker engine the settings that servers need, and says what it has.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
 use super::Exit;
+use crate::docker::connect;
+use crate::draw::say;
+use crate::engine::facts::Facts;
+use crate::engine::settings::{Swarm, merge};
+use crate::engine::subordinate::{self, Subordinate};
+use crate::engine::{Needs, put};
 use crate::settings::Settings;
-/// x
+
+/// The engine.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-pub(super) async fn run(_args: &Args, _settings: &Settings) -> anyhow::Result<Exit> {
-    Ok(Exit::Ok)
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show what the engine's settings lack, and add it. Exit code 0: nothing, 2: the engine must be restarted, 1: an
+    /// error
+    Setup(Setup),
+    /// Show what the running engine lacks
+    Check(Check),
+}
+
+#[derive(Debug, clap::Args)]
+struct Setup {
+    /// Write what is shown; without this, nothing is written
+    #[arg(long)]
+    yes: bool,
+    /// The engine's settings
+    #[arg(long, default_value = "/etc/docker/daemon.json", value_name = "FILE")]
+    config: PathBuf,
+    /// Where berth-runtime is installed
+    #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
+    runtime: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Check {
+    /// Where berth-runtime is installed
+    #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
+    runtime: PathBuf,
+}
+
+const ID_FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
+
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    match &args.command {
+        Command::Setup(args) => setup(args, settings).await,
+        Command::Check(args) => check(args, settings).await,
+    }
+}
+
+async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
+    let (docker, _) = connect(&settings.docker).await?;
+    let lacks = facts(&docker).await?.lacks(&Needs::new(std::path::absolute(&args.runtime)?));
+    for lack in &lacks {
+        say(&format!("  {lack}"));
+    }
+    if lacks.is_empty() {
+        say("The engine has what servers need.");
+        return Ok(Exit::Ok);
+    }
+    say("Run `berth engine setup` to mend it.");
+    Ok(Exit::Failed)
+}
+
+async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
+    // The engine looks it up from a folder of its own.
+    let runtime = std::path::absolute(&args.runtime).context("find berth-runtime")?;
+    let needs = Needs::new(&runtime);
+    if !runtime.is_file() {
+        bail!(
+            "{} is not there: install berth-runtime, or say where it is with --runtime",
+            args.runtime.display()
+        );
+    }
+    // An engine that doesn't run yet is the usual case on a new host.
+    let running = match connect(&settings.docker).await {
+        Ok((docker, _)) => Some(facts(&docker).await?),
+        Err(_) => None,
+    };
+    let swarm = running.as_ref().map_or(Swarm::Inactive, |facts| facts.swarm);
+    let before = read(&args.config)?;
+    let merged = merge(before.as_deref(), &needs, swarm)
+        .with_context(|| format!("merge Berth's needs into {}", args.config.display()))?;
+    let user = needs.remap_user();
+    let ranges = missing_ranges(user)?;
+    let no_user = !subordinate::user_exists(&read(Path::new("/etc/passwd"))?.unwrap_or_default(), user);
+
+    if !merged.is_unchanged() {
+        say(&format!("{}:\n{}", args.config.display(), indented(&merged.difference())));
+        if before.is_some() && merged.difference().contains("userns-remap") {
+            say(
+                "  Containers and images that the engine has now belong to no mapping: they are kept, and out of sight\n  \
+                 as long as this setting stands.",
+            );
+        }
+    }
+    for (file, line, ..) in &ranges {
+        say(&format!("{file}:\n  + {line}"));
+    }
+    if no_user {
+        say(&format!("user {user} is made"));
+    }
+    let complete = merged.is_unchanged() && ranges.is_empty() && !no_user;
+    if !complete && !args.yes {
+        say("Nothing was written; add --yes to write it.");
+        return Ok(Exit::Changes);
+    }
+    if no_user {
+        make_user(user).await?;
+    }
+    for (file, _, before, text) in &ranges {
+        tell_copy(put(Path::new(file), before.as_deref(), text)?);
+    }
+    if !merged.is_unchanged() {
+        tell_copy(put(&args.config, before.as_deref(), &merged.text)?);
+    }
+    match running {
+        // Whoever starts it starts it with these settings.
+        None => Ok(Exit::Ok),
+        Some(facts) if facts.lacks(&needs).is_empty() => {
+            say("The engine has what servers need.");
+            Ok(Exit::Ok)
+        }
+        Some(_) => {
+            say("The engine must be restarted: systemctl restart docker");
+            Ok(Exit::Changes)
+        }
+    }
+}
+
+async fn facts(docker: &bollard::Docker) -> anyhow::Result<Facts> {
+    let info = crate::docker::bounded(
+        "ask the engine for its settings",
+        crate::docker::READ_DEADLINE,
+        docker.info(),
+    )
+    .await?;
+    Ok(Facts::read(&serde_json::to_value(info).context("read the engine's settings")?))
+}
+
+/// The file, the line to add, and its text before and after.
+type Range = (&'static str, String, Option<String>, String);
+
+fn missing_ranges(user: &str) -> anyhow::Result<Vec<Range>> {
+    let mut missing = Vec::new();
+    for file in ID_FILES {
+        let before = read(Path::new(file))?;
+        let found = subordinate::ensure(before.as_deref().unwrap_or_default(), user).context(file)?;
+        match found {
+            Subordinate::Append { line, text } => missing.push((file, line, before, text)),
+            Subordinate::Present { shared_with } if !shared_with.is_empty() => say(&format!(
+                "{file}: {} has some of the ids of {user} too, and could touch the servers' files",
+                shared_with.join(", ")
+            )),
+            Subordinate::Present { .. } => {}
+        }
+    }
+    Ok(missing)
+}
+
+async fn make_user(user: &str) -> anyhow::Result<()> {
+    let status = tokio::process::Command::new("useradd")
+        .args(["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"])
+        .args(["--shell", "/usr/sbin/nologin", user])
+        .status()
+        .await
+        .context("run useradd")?;
+    if !status.success() {
+        bail!("useradd {user} ended with {status}");
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+fn tell_copy(copy: Option<PathBuf>) {
+    if let Some(copy) = copy {
+        say(&format!("  the file as it was: {}", copy.display()));
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
