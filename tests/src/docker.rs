@@ -1,6 +1,8 @@
 //! The `docker` command line, pointed at one engine: how stories look at the engine and meddle with it by hand.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -171,6 +173,21 @@ impl Docker {
     pub fn networks_of(&self, platform: &str) -> Vec<String> {
         let filter = format!("label={PLATFORM}={platform}");
         self.lines(&["network", "ls", "--format", "{{.Name}}", "--filter", &filter])
+    }
+
+    /// Asks the engine's API for something that the command line has no words for.
+    #[track_caller]
+    pub fn post(&self, path: &str, body: &Value) -> String {
+        let body = body.to_string();
+        let mut socket = UnixStream::connect(&self.socket).expect("connect to the engine");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+        // HTTP/1.0 ends its answer by closing, and sends it in one piece.
+        let head = "HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length:";
+        write!(socket, "POST {path} {head} {}\r\n\r\n{body}", body.len()).expect("ask the engine");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("the engine's answer");
+        assert!(answer.split(' ').nth(1).is_some_and(|status| status.starts_with('2')), "POST {path}: {answer}");
+        answer
     }
 
     /// Removes what carries a platform's label, one thing after the other: an engine before 23 can block for good when

@@ -86,16 +86,27 @@ impl Engine {
         self.folder.join("log")
     }
 
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
     /// The folder of what this engine is, for things that belong to it.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Kills the engine where it stands. Its containerd and its containers live on, as after a crash.
+    /// Kills the engine where it stands. Its containerd goes with it, its containers live on, as after a crash.
     pub fn kill(&self) {
+        let file = self.folder.join("exec/containerd/containerd.pid");
+        let containerd = fs::read_to_string(&file).expect("containerd's pid").trim().parse().expect("a pid");
         let mut child = self.child().take().expect("a running engine");
         child.kill().expect("kill the engine");
         child.wait().expect("wait for the engine");
+        eventually("its containerd has ended", || (!is_alive(containerd)).then_some(()));
+        // Where nobody reaps orphans its zombie stays, and the next engine would take that for a containerd that lives.
+        fs::remove_file(&file).expect("remove containerd's pid file");
     }
 
     /// Starts the engine again after `kill`.
@@ -147,7 +158,7 @@ impl Engine {
         let pid = child.id();
         *self.child() = Some(child);
         eventually("the engine answers", || {
-            assert!(is_alive(pid), "the engine ended; see {}", self.log().display());
+            assert!(is_alive(pid), "the engine ended:\n{}", self.last_words());
             self.docker.socket().exists().then(|| self.docker.answers()).filter(|answers| *answers)
         });
     }
@@ -165,7 +176,7 @@ impl Engine {
         }
         send(child.id(), Signal::TERM);
         if wait(&mut child, Duration::from_secs(60)).is_none() {
-            eprintln!("the engine did not end by itself; see {}", self.log().display());
+            eprintln!("the engine did not end by itself:\n{}", self.last_words());
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -189,10 +200,14 @@ impl Engine {
         for mount in below.filter(|mount| Path::new(mount).starts_with(&self.folder)).collect::<Vec<_>>().iter().rev() {
             run(Command::new("umount").args(["-l", mount]), Duration::from_secs(20));
         }
-        for name in ["exec", "pid", "d.sock"] {
-            let path = self.folder.join(name);
-            let _ = fs::remove_dir_all(&path);
-            let _ = fs::remove_file(&path);
+        // An engine that maps users has a second folder of this kind, named for the mapping.
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("exec") {
+                let _ = fs::remove_dir_all(entry.path());
+            } else if ["pid", "d.sock", "log"].contains(&name.as_str()) {
+                let _ = fs::remove_file(entry.path());
+            }
         }
     }
 

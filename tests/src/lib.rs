@@ -19,5 +19,5 @@ pub use engine::{Cgroup, Engine, Mapping};
 pub use folder::Folder;
 pub use platform::{Daemon, Platform};
 pub use process::{Ran, eventually, run};
-pub use proxy::{Act, Call, Proxy};
+pub use proxy::{Act, Call, Gate, Proxy};
 pub use world::{Skipped, Turn, World};

@@ -57,9 +57,8 @@ impl Platform {
         let example = crate::process::source_tree().join("example-state/.");
         run(Command::new("cp").arg("-r").arg(example).arg(first.path()), PATIENCE).good();
         let settings = first.read("platform.toml").replace("prefix = \"hosting\"", &format!("prefix = \"{prefix}\""));
-        let (second, third) = (second_octet(), third_octet());
-        let settings = (1..=4).fold(settings, |text, part| {
-            text.replace(&format!("172.19.{part}.0/24"), &format!("10.{second}.{}.0/24", third + part - 1))
+        let settings = (1..).zip(subnets()).fold(settings, |text, (part, subnet)| {
+            text.replace(&format!("172.19.{part}.0/24"), &subnet)
         });
         first.write("platform.toml", &settings);
         Self::from_folder(engine, home, prefix, &first)
@@ -139,20 +138,20 @@ impl Platform {
     /// Starts the reconciler and waits until it answers.
     #[track_caller]
     pub fn daemon(&self) -> Daemon {
-        let daemon = self.daemon_in_start("reconcile");
+        let daemon = self.stays(&mut self.berth_command(&["reconcile"]));
         eventually("the reconciler answers", || {
             assert!(daemon.is_alive(), "the reconciler ended:\n{}", daemon.log());
-            self.status().map(|_| ())
+            // Without a daemon the command looks for itself, and names no process.
+            (self.status()?["pid"] == daemon.pid()).then_some(())
         });
         daemon
     }
 
-    /// Starts `berth reconcile`, or another command that stays, and waits for nothing.
-    pub fn daemon_in_start(&self, command: &str) -> Daemon {
+    /// Starts a `berth` command that stays, and waits for nothing.
+    pub fn stays(&self, command: &mut Command) -> Daemon {
         let log = self.home.path().join("daemon.log");
         let file = fs::File::options().create(true).append(true).open(&log).expect("a log");
-        let child = self
-            .berth_command(&[command])
+        let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the log"))
             .stderr(file)
@@ -230,8 +229,7 @@ impl Drop for Platform {
 
 /// Settings for a platform of tiny servers.
 fn write_settings(folder: &Folder, prefix: &str) {
-    let (second, third) = (second_octet(), third_octet());
-    let [users, external, panel, control] = [0, 1, 2, 3].map(|part| format!("10.{second}.{}.0/24", third + part));
+    let [users, external, panel, control] = subnets();
     let (server, holder) = (image::TINY, image::HOLDER);
     folder.write(
         "platform.toml",
@@ -271,25 +269,26 @@ count = 100
     folder.write("users/ann.toml", "role = \"admin\"\n");
 }
 
-/// A 10.x.0.0/16 that no route of this machine leads to, the same one for the whole run.
-fn second_octet() -> u32 {
-    static CHOICE: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    *CHOICE.get_or_init(|| {
+/// Four subnets that no other platform of this run has and no route of this machine leads to.
+fn subnets() -> [String; 4] {
+    static FIRST: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    // A 10.x.0.0/16 has room for 64 platforms; a run needs two or three of them, side by side.
+    const IN_A_ROW: u32 = 4;
+    let first = *FIRST.get_or_init(|| {
         let routes = fs::read_to_string("/proc/net/route").unwrap_or_default();
         // The second column is the destination, its bytes reversed: 10.77.0.0 is 00004D0A.
         let taken: Vec<&str> = routes.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        let is_free = |octet: u32| !taken.iter().any(|route| route.ends_with(&format!("{octet:02X}0A")));
         let start = std::process::id() % 150;
         (0..150)
             .map(|step| 60 + (start + step) % 150)
-            .find(|octet| !taken.iter().any(|route| route.ends_with(&format!("{octet:02X}0A"))))
-            .expect("a free network")
-    })
-}
-
-fn third_octet() -> u32 {
-    let third = 4 * COUNT.fetch_add(1, Ordering::Relaxed);
-    assert!(third < 252, "more platforms in one run than subnets");
-    third
+            .find(|octet| (*octet..octet + IN_A_ROW).all(is_free))
+            .expect("free networks")
+    });
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    assert!(number < 64 * IN_A_ROW, "more platforms in one run than subnets");
+    let (second, third) = (first + number / 64, 4 * (number % 64));
+    [0, 1, 2, 3].map(|part| format!("10.{second}.{}.0/24", third + part))
 }
 
 /// A `berth` that stays.

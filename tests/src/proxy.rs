@@ -10,9 +10,12 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
+
+use crate::process::PATIENCE;
 
 /// A call that changes something on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +97,21 @@ impl Proxy {
         *lock(&self.shared.judge) = Some(Box::new(judge));
     }
 
+    /// Holds the call of this number back until the gate is opened.
+    pub fn hold(&self, number: usize) -> Gate {
+        let (reached, is_reached) = channel();
+        let (open, is_open) = channel::<()>();
+        self.judge(move |call| {
+            if call.number == number {
+                let _ = reached.send(call.clone());
+                // Opened, or dropped with the story.
+                let _ = is_open.recv();
+            }
+            Act::Pass
+        });
+        Gate { is_reached, open }
+    }
+
     /// Makes no more faults and begins to count anew.
     pub fn calm(&self) {
         *lock(&self.shared.judge) = None;
@@ -109,6 +127,25 @@ impl Proxy {
     /// The calls so far that were to change something.
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.shared.calls).clone()
+    }
+}
+
+/// A call that is held back.
+pub struct Gate {
+    is_reached: Receiver<Call>,
+    open: Sender<()>,
+}
+
+impl Gate {
+    /// Waits until the call has come, and returns it.
+    #[track_caller]
+    pub fn reached(&self) -> Call {
+        self.is_reached.recv_timeout(PATIENCE).expect("the call comes")
+    }
+
+    /// Lets it through.
+    pub fn open(self) {
+        let _ = self.open.send(());
     }
 }
 

@@ -32,12 +32,18 @@ pub(crate) use stories;
 // The long ones first, so that the short ones fill the gaps.
 tell! {
     example_state,
+    hostile_root,
+    crash,
+    engine_trouble,
     create,
     change,
     removal,
     repair,
     ownership,
     broken_commit,
+    bad_input,
+    plan,
+    cli,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.
