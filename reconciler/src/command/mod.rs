@@ -13,6 +13,7 @@ mod status;
 mod up;
 
 use std::io::IsTerminal as _;
+use std::error::Error;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -127,7 +128,7 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
     use crate::docker::EngineError;
     use crate::journal::JournalError;
     use crate::source::SourceError;
-    for cause in error.chain() {
+    for cause in error.chain().map(unwrapped) {
         match cause.downcast_ref::<EngineError>() {
             Some(EngineError::Connect { .. }) => {
                 return Some("start the engine (systemctl start docker), or say where it is with --docker");
@@ -147,6 +148,22 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         }
     }
     None
+}
+
+/// What a transparent error stands for: in a chain it takes the place of the error that it wraps.
+fn unwrapped<'a>(cause: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    use crate::daemon::DaemonError;
+    use crate::pass::PassError;
+    let cause = match cause.downcast_ref() {
+        Some(DaemonError::Open(error)) => error,
+        _ => cause,
+    };
+    match cause.downcast_ref() {
+        Some(PassError::Source(error)) => error,
+        Some(PassError::Engine(error)) => error,
+        Some(PassError::Journal(error)) => error,
+        _ => cause,
+    }
 }
 
 /// Shows the findings of a load on standard error.
