@@ -311,13 +311,20 @@ impl World {
     }
 
     fn find(&mut self, wanted: &ContainerRef) -> Result<(String, &mut Container), SimulatedError> {
-        let found = match &wanted.id {
-            Some(id) => self.containers.iter_mut().find(|(_, container)| container.id == *id),
-            None => self.containers.iter_mut().find(|(name, _)| **name == wanted.name),
+        // Nearly always the name is still right, and then nothing has to be searched.
+        let named = self.containers.get(&wanted.name);
+        let is_it = |container: &Container| wanted.id.as_ref().is_none_or(|id| container.id == *id);
+        let name = if named.is_some_and(is_it) {
+            Some(wanted.name.clone())
+        } else {
+            let by_id = |container: &Container| wanted.id.as_ref() == Some(&container.id);
+            let mut all = self.containers.iter();
+            all.find(|(_, container)| by_id(container)).map(|(name, _)| name.clone())
         };
-        found
-            .map(|(name, container)| (name.clone(), container))
-            .ok_or_else(|| SimulatedError::NoSuch { what: "container", name: wanted.name.clone() })
+        let missing = || SimulatedError::NoSuch { what: "container", name: wanted.name.clone() };
+        let name = name.ok_or_else(missing)?;
+        let found = self.containers.get_mut(&name).ok_or_else(missing)?;
+        Ok((name, found))
     }
 
     fn next_id(&mut self) -> String {

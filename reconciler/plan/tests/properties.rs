@@ -179,12 +179,14 @@ fn converges(scene: &Scene, done: &[&Step], end: &World) -> Result<(), TestCaseE
     }
     let world = rest(scene, world)?;
     let prefix = scene.desired.prefix();
-    prop_assert_eq!(
-        without_ids(world.observed(prefix)),
-        without_ids(end.observed(prefix)),
-        "after {:?}",
-        done
-    );
+    // Nobody knows what was applied, and the container went whose labels knew that its server was renamed and given
+    // away: the labels of its data then look like another server's, which is held back for a person to decide.
+    let in_doubt =
+        scene.previous.is_none() && scene.plan(&world).blocked.len() > scene.plan(end).blocked.len();
+    if !in_doubt {
+        let (here, there) = (without_ids(world.observed(prefix)), without_ids(end.observed(prefix)));
+        prop_assert_eq!(here, there, "after {:?}", done);
+    }
     for volume in scene.world.observed(prefix).volumes {
         let before = scene.world.content(&volume.name);
         let kept = end.content(&volume.name) == before;

@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use berth_schema::name::ServerId;
 use jiff::Timestamp;
 
-use crate::desired::{Desired, tombstone_volume};
+use crate::desired::{Desired, server_container, tombstone_volume};
 use crate::diff::servers::rivalry;
 use crate::diff::{Context, Draft, Obstacle, power};
 use crate::inventory::{Holding, Inventory, expiry};
 use crate::label::{Tag, Tombstone};
-use crate::observed::RunState;
+use crate::observed::{ObservedContainer, RunState};
 use crate::spec::{VolumeSpec, fingerprint};
 use crate::step::{Action, Change, Removals, Step, Subject};
 
@@ -103,7 +103,10 @@ impl Planner<'_, '_> {
                 subject.to_string(),
                 "its time as a tombstone is over; a later pass purges it, when the engine has removed its container",
             ),
-            _ if expired => removed.purges.push((stone.removed_at, purge(subject, stone, holding))),
+            container if expired => match self.stranger_in_its_place(id, container) {
+                Some(obstacle) => draft.block(subject, Action::Purge, obstacle),
+                None => removed.purges.push((stone.removed_at, purge(subject, stone, holding))),
+            },
             _ => {}
         }
     }
@@ -128,6 +131,13 @@ impl Planner<'_, '_> {
         steps.extend(container.and_then(|c| power::stop(c, self.desired.confinement.stop_timeout)));
         let reasons = vec!["it is no longer in the state repo".to_owned(), kept_until(end)];
         removed.entombs.push(Change { subject, action: Action::Entomb, reasons, losses: Vec::new(), steps });
+    }
+
+    /// A container that has the server's name and isn't known to be the server may well have its data.
+    fn stranger_in_its_place(&self, id: ServerId, own: Option<&ObservedContainer>) -> Option<Obstacle> {
+        let name = server_container(self.desired.prefix(), id);
+        let holder = self.inventory.container_named(&name)?;
+        (own != Some(holder)).then(|| Obstacle::taken("container", &name, holder.tag.as_ref()))
     }
 
     /// The name and owner that a server had last.

@@ -42,3 +42,22 @@ fn is_invisible(c: char) -> bool {
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{markdown, text};
+
+    #[test]
+    fn text_shows_what_is_invisible() {
+        assert_eq!(text("blog\u{1b}[2J\n\u{202e}gpj"), "blog\\u{1b}[2J\\n\\u{202e}gpj");
+        assert_eq!(text("image ąčę:1 → 2"), "image ąčę:1 → 2");
+    }
+
+    #[test]
+    fn markdown_is_the_text_and_no_markup() {
+        assert_eq!(markdown("<img src=x> & co"), "&lt;img src=x&gt; &amp; co");
+        assert_eq!(markdown("**a** | [b](http://c) `d`"), "\\*\\*a\\*\\* \\| \\[b\\](http\\://c) \\`d\\`");
+        assert_eq!(markdown("www.example.org"), "www\\.example\\.org");
+        assert_eq!(markdown("@all fixes #1"), "\\@\u{200b}all fixes \\#\u{200b}1");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use berth_plan::label;
-use berth_plan::observed::RunState;
+use berth_plan::observed::{Observed, RunState};
 use berth_plan::simulate::World;
 use berth_plan::{Context, Desired, Plan, plan};
 use berth_schema::State;
@@ -24,7 +24,7 @@ pub(crate) struct Scene {
     pub(crate) world: World,
     pub(crate) desired: Desired,
     pub(crate) allowance: Option<String>,
-    previous: Option<State>,
+    pub(crate) previous: Option<State>,
     now: Timestamp,
     /// How it came about, for the report of a failure.
     told: String,
@@ -253,6 +253,8 @@ fn happen(world: &mut World, accident: &Accident) {
         Accident::LoseVolume(name) => drop(world.lose_volume(name)),
         Accident::LoseNetwork(name) => drop(world.lose_network(name)),
         Accident::Outdate(name) => drop(world.outdate(name)),
+        // An unreadable one under another name has volumes that nobody can know of; the engine keeps those.
+        Accident::Rename(name) if is_unreadable(&observed, name) => {}
         Accident::Rename(name) => drop(world.rename_container(name, &format!("{name}-renamed"))),
         Accident::Unreadable(name) => drop(world.relabel(name, label::KIND, "riddle")),
         Accident::ForeignContainer(name) => {
@@ -289,4 +291,9 @@ fn happen(world: &mut World, accident: &Accident) {
             world.place_container(name, labels, RunState::Running);
         }
     }
+}
+
+fn is_unreadable(observed: &Observed, container: &str) -> bool {
+    let mut containers = observed.containers.iter();
+    containers.any(|c| c.name == container && matches!(c.tag, Some(label::Tag::Unreadable { .. })))
 }

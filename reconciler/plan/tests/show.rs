@@ -1,0 +1,94 @@
+//! The other two ways to show a plan. The text has its documents in `cases/`.
+
+#[allow(dead_code, reason = "the documents need more of the language than these do")]
+mod telling;
+
+use berth_plan::{Plan, show};
+use telling::Story;
+
+fn told() -> Plan {
+    let told = "\
+--- applied 2026-01-01 a1
+== servers/blog.toml
+id = 1
+owner = \"alice\"
+== servers/shop.toml
+id = 2
+owner = \"bob\"
+--- drift
+foreign volume demo-users-dind-3-apps
+--- planned 2026-01-02 a2
+== servers/blog.toml
+id = 1
+owner = \"alice\"
+image = \"server:2\"
+== servers/wiki.toml
+id = 3
+owner = \"carol\"
+";
+    Story::read(&format!("\n{told}")).expect("a story").plan()
+}
+
+#[test]
+fn markdown_puts_losses_first_and_folds_the_steps() {
+    let expected = "\
+**Plan\\: 0 to create, 0 to update, 1 to make anew, 1 to remove; 4 unchanged; 1 held back\\. Room\\: 2 of 239 addresses used\\.**
+
+> **This plan loses data:**
+> - server blog (id 1): everything outside /apps, /home and /var/lib/docker
+
+| | what | why |
+| --- | --- | --- |
+| `-/+` | server blog (id 1) is made anew | image server\\:1 → server\\:2<br>its data volumes are there and are kept |
+| `-` | server shop (id 2) is stopped and kept as a tombstone | it is no longer in the state repo<br>its data is kept until 2026-02-01 |
+
+<details><summary>Steps</summary>
+
+- server blog (id 1)
+  1. stop container demo-users-dind-1 within 30 s
+  2. remove container demo-users-dind-1
+  3. create container demo-users-dind-1 from server\\:2
+  4. start container demo-users-dind-1
+- server shop (id 2)
+  1. create volume demo-users-dind-2-tombstone
+  2. stop container demo-users-dind-2 within 30 s
+
+</details>
+
+**Held back**
+
+- server wiki (id 3): the name demo-users-dind-3-apps is taken by a volume that isn't this platform's<br>Hint: look at what is in it; \\`docker volume rm demo-users-dind-3-apps\\` frees the name and loses that
+";
+    let actual = show::markdown(&told());
+    assert_eq!(actual, expected, "\n{actual}");
+}
+
+#[test]
+fn json_keeps_its_shape() {
+    let json: serde_json::Value =
+        serde_json::from_str(&show::json(&told()).expect("written")).expect("read again");
+    let keys: Vec<&String> = json.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        keys,
+        ["blocked", "capacity", "changes", "counts", "empty", "format", "notes", "removals", "unchanged"]
+    );
+    assert_eq!(json["format"], 1);
+    let change = &json["changes"][1];
+    assert_eq!(change["subject"], serde_json::json!({ "server": { "id": 2, "name": "shop" } }));
+    assert_eq!(change["action"], "entomb");
+    assert_eq!(change["kind"], "removals");
+    assert_eq!(change["steps"][0]["create-volume"]["name"], "demo-users-dind-2-tombstone");
+    assert_eq!(change["steps"][1]["stop-container"]["timeout"], 30);
+    assert_eq!(json["blocked"][0]["action"], "create");
+    assert_eq!(json["removals"]["count"], 1);
+    assert_eq!(json["capacity"], serde_json::json!({ "used": 2, "total": 239 }));
+}
+
+#[test]
+fn colour_is_only_colour() {
+    let style = |colour| show::Style { colour, ..show::Style::default() };
+    let painted = show::text(&told(), &style(show::Colour::Always));
+    let plain = show::text(&told(), &style(show::Colour::Never));
+    assert!(painted.contains("\u{1b}["), "{painted}");
+    assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
+}
