@@ -3,6 +3,7 @@
 //! - [`settings`] merges the needs into a `daemon.json`: pure, every conflict at once, and a difference to show first.
 //! - [`subordinate`] gives the remapped user its range of ids, beside those of others.
 //! - [`facts`] reads from the running engine what it really has.
+//! - [`keys`] says whether the host has room for the servers' session keys.
 //!
 //! Refuses to overwrite: a setting that says something else is a conflict for a person to solve, and every file that
 //! changes keeps a copy of what it was. Restarting the engine is the caller's to ask for.
@@ -10,6 +11,7 @@
 use std::path::PathBuf;
 
 pub mod facts;
+pub mod keys;
 mod put;
 pub mod settings;
 pub mod subordinate;
