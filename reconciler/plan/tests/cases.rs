@@ -1,6 +1,8 @@
 //! The documents in `cases/`: each tells what was applied, what happened behind the platform's back, what is planned,
 //! and the plan that comes of it. `BLESS=1` writes the plans anew.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
+
 mod telling;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What the planner promises, held against worlds that nobody thought of.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
+
 mod chance;
 #[allow(dead_code, reason = "the documents need more of the language than the properties do")]
 mod telling;

@@ -1,5 +1,7 @@
 //! The other two ways to show a plan. The text has its documents in `cases/`.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
+
 #[allow(dead_code, reason = "the documents need more of the language than these do")]
 mod telling;
 
