@@ -48,7 +48,8 @@ impl Container {
     }
 
     fn of(value: &Value) -> Self {
-        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let number = |pointer: &str| value.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
         Self {
             id: text("/Id"),
@@ -158,7 +159,8 @@ impl Docker {
         // One that vanishes between list and look makes the command fail, and isn't in its output.
         let ran = self.attempt(&arguments);
         let list: Vec<Value> = serde_json::from_str(&ran.stdout).expect("JSON");
-        let name = |value: &Value| value["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+        let name =
+            |value: &Value| value["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
         list.iter().map(|value| (name(value), Container::of(value))).collect()
     }
 
@@ -186,7 +188,10 @@ impl Docker {
         write!(socket, "POST {path} {head} {}\r\n\r\n{body}", body.len()).expect("ask the engine");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("the engine's answer");
-        assert!(answer.split(' ').nth(1).is_some_and(|status| status.starts_with('2')), "POST {path}: {answer}");
+        assert!(
+            answer.split(' ').nth(1).is_some_and(|status| status.starts_with('2')),
+            "POST {path}: {answer}"
+        );
         answer
     }
 

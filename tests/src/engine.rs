@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::docker::Docker;
-use crate::process::{build_folder, built, eventually, is_alive, run, send, wait};
+use crate::process::{build_folder, built, eventually, is_alive, processes, run, send, wait};
 
 /// Whether the engine gives its containers a user namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,11 @@ impl Engine {
         fs::create_dir_all(&folder).expect("the engine's folder");
         let socket = folder.join("d.sock");
         // Its containerd's socket lies deeper still, and a socket's path has 107 bytes at most.
-        assert!(socket.as_os_str().len() < 70, "{} is too deep for sockets; set CARGO_TARGET_DIR", folder.display());
+        assert!(
+            socket.as_os_str().len() < 70,
+            "{} is too deep for sockets; set CARGO_TARGET_DIR",
+            folder.display()
+        );
         let docker = Docker::at(&socket);
         let engine = Self { folder, mapping, cgroup, data, docker, child: Mutex::new(None) };
         engine.end_leftovers();
@@ -190,14 +194,18 @@ impl Engine {
     /// and unmounts what is mounted below it.
     fn end_leftovers(&self) {
         let theirs = || processes_naming(&self.folder);
-        for pid in theirs() {
+        let found = theirs();
+        // A container's first process is its shim's child, and would outlive it.
+        for pid in children_of(&found).into_iter().chain(found) {
             send(pid, Signal::KILL);
         }
         eventually("what an engine left has ended", || theirs().is_empty().then_some(()));
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let below = mounts.lines().filter_map(|line| line.split(' ').nth(1));
         // The innermost first.
-        for mount in below.filter(|mount| Path::new(mount).starts_with(&self.folder)).collect::<Vec<_>>().iter().rev() {
+        for mount in
+            below.filter(|mount| Path::new(mount).starts_with(&self.folder)).collect::<Vec<_>>().iter().rev()
+        {
             run(Command::new("umount").args(["-l", mount]), Duration::from_secs(20));
         }
         // An engine that maps users has a second folder of this kind, named for the mapping.
@@ -225,18 +233,33 @@ impl Drop for Engine {
 /// The processes that have a path below `folder` among their arguments, but for the commands that merely ask an engine.
 fn processes_naming(folder: &Path) -> Vec<u32> {
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
-        let words: Vec<String> = line.split(|byte| *byte == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
+    for pid in processes() {
+        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+        let words: Vec<String> =
+            line.split(|byte| *byte == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
         let program = Path::new(&words[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_engine = ["dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy"].contains(&&*program);
-        let below = |word: &String| word.trim_start_matches("unix://").starts_with(&format!("{}/", folder.display()));
+        let is_engine =
+            ["dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy"].contains(&&*program);
+        let below =
+            |word: &String| word.trim_start_matches("unix://").starts_with(&format!("{}/", folder.display()));
         if is_engine && words.iter().any(below) {
             found.push(pid);
         }
     }
     found
+}
+
+/// The children of some processes.
+fn children_of(parents: &[u32]) -> Vec<u32> {
+    let parent = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // State and parent follow the name, which is in brackets and may hold anything.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    processes()
+        .into_iter()
+        .filter(|pid| parent(pid).is_some_and(|parent| parents.contains(&parent)))
+        .collect()
 }
 
 /// The user that `--userns-remap=default` stands for. The engine makes it by itself where it finds `adduser` or
@@ -246,7 +269,8 @@ fn make_mapped_user() {
         fs::read_to_string(path).unwrap_or_default().lines().any(|line| line.starts_with("dockremap:"))
     };
     if !has("/etc/passwd") {
-        let user = ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", "dockremap"];
+        let user =
+            ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", "dockremap"];
         run(Command::new("useradd").args(user), Duration::from_secs(20)).good();
     }
     for path in ["/etc/subuid", "/etc/subgid"] {

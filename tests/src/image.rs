@@ -23,7 +23,8 @@ pub fn make_tiny(engine: &Engine) {
     for tag in [TINY, TINY_TOO, HOLDER] {
         if !engine.docker().attempt(&["image", "inspect", tag]).is_good() {
             let script = source_tree().join("templates/holder/build.sh");
-            run(Command::new("sh").arg(script).arg(tag).env("DOCKER_HOST", engine.docker().host()), PATIENCE).good();
+            run(Command::new("sh").arg(script).arg(tag).env("DOCKER_HOST", engine.docker().host()), PATIENCE)
+                .good();
         }
     }
 }
@@ -43,7 +44,8 @@ pub fn bring_server(engine: &Engine) {
     let wanted = [SERVER, SERVER_HOLDER];
     if ids(engine, &wanted).is_none() || ids(engine, &wanted) != ids(&builder, &wanted) {
         // The bootstrapped base goes along, so that a build on the other engine finds everything made.
-        let base = builder.docker().run(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "berth-base"]);
+        let base =
+            builder.docker().run(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "berth-base"]);
         let base: Vec<&str> = base.lines().collect();
         let archive = builder.folder().join("images.tar");
         let path = archive.to_string_lossy().into_owned();

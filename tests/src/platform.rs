@@ -15,11 +15,14 @@ use crate::docker::{Container, Docker};
 use crate::engine::Engine;
 use crate::folder::{Folder, git};
 use crate::image;
-use crate::process::{PATIENCE, Ran, built, ending, eventually, is_alive, run, send, wait};
+use crate::process::{PATIENCE, Ran, build_folder, built, ending, eventually, is_alive, run, send, wait};
 use crate::proxy::Proxy;
 
 /// Platforms of this run, so that each has subnets of its own.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// An environment variable that marks the `berth` processes of the stories of a target folder.
+pub const MARK: &str = "BERTH_STORIES";
 
 /// A platform instance.
 #[derive(Debug)]
@@ -56,10 +59,11 @@ impl Platform {
         let first = Folder::at(&home.path().join("first"));
         let example = crate::process::source_tree().join("example-state/.");
         run(Command::new("cp").arg("-r").arg(example).arg(first.path()), PATIENCE).good();
-        let settings = first.read("platform.toml").replace("prefix = \"hosting\"", &format!("prefix = \"{prefix}\""));
-        let settings = (1..).zip(subnets()).fold(settings, |text, (part, subnet)| {
-            text.replace(&format!("172.19.{part}.0/24"), &subnet)
-        });
+        let settings =
+            first.read("platform.toml").replace("prefix = \"hosting\"", &format!("prefix = \"{prefix}\""));
+        let settings = (1..)
+            .zip(subnets())
+            .fold(settings, |text, (part, subnet)| text.replace(&format!("172.19.{part}.0/24"), &subnet));
         first.write("platform.toml", &settings);
         Self::from_folder(engine, home, prefix, &first)
     }
@@ -112,6 +116,7 @@ impl Platform {
             .env("DOCKER_HOST", &self.host)
             .env("NO_COLOR", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env(MARK, build_folder())
             .env_remove("BERTH_LOG");
         command
     }
@@ -197,7 +202,8 @@ impl Platform {
     /// Leaves a mark in a server's data.
     #[track_caller]
     pub fn leave_mark(&self, id: u32, mark: &str) {
-        let script = format!("for f in /apps /home /var/lib/docker; do echo {mark} > $f/mark || exit 1; done");
+        let script =
+            format!("for f in /apps /home /var/lib/docker; do echo {mark} > $f/mark || exit 1; done");
         self.docker.shell(&self.name(id), &script).good();
     }
 

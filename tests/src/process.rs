@@ -72,7 +72,10 @@ pub fn run(command: &mut Command, deadline: Duration) -> Ran {
     let what = told(command);
     // Files and not pipes: nobody needs to read while it runs, and a grandchild that keeps one open holds nobody up.
     let (mut out, mut err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
-    command.stdin(Stdio::null()).stdout(out.try_clone().expect("a file")).stderr(err.try_clone().expect("a file"));
+    command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().expect("a file"))
+        .stderr(err.try_clone().expect("a file"));
     let mut child = command.spawn().unwrap_or_else(|error| panic!("start `{what}`: {error}"));
     let status = wait(&mut child, deadline);
     let (stdout, stderr) = (text_of(&mut out), text_of(&mut err));
@@ -131,6 +134,12 @@ pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in brackets may hold anything, so the state is sought behind the last bracket.
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// Every process of the machine.
+pub fn processes() -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// How a child that was waited for has ended, in words.

@@ -42,6 +42,8 @@ pub enum Act {
 }
 
 type Judge = Box<dyn FnMut(&Call) -> Act + Send>;
+/// What is to happen when the engine answers next.
+type Then = Option<Box<dyn FnOnce() + Send>>;
 
 struct Shared {
     upstream: PathBuf,
@@ -165,9 +167,10 @@ fn serve(shared: &Arc<Shared>, mut client: UnixStream) {
         // The engine is down: as if nobody listened.
         return;
     };
-    let pending: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>> = Arc::default();
+    let pending: Arc<Mutex<Then>> = Arc::default();
     let answers = {
-        let (mut from, mut to) = (engine.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
+        let (mut from, mut to) =
+            (engine.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
         let pending = Arc::clone(&pending);
         std::thread::spawn(move || relay_answers(&mut from, &mut to, &pending))
     };
@@ -233,7 +236,7 @@ fn judge(shared: &Shared, request: &Request) -> Act {
     }
 }
 
-fn relay_answers(from: &mut UnixStream, to: &mut UnixStream, pending: &Mutex<Option<Box<dyn FnOnce() + Send>>>) {
+fn relay_answers(from: &mut UnixStream, to: &mut UnixStream, pending: &Mutex<Then>) {
     let mut bytes = [0; 16384];
     while let Ok(count) = from.read(&mut bytes) {
         if count == 0 {
@@ -343,7 +346,8 @@ mod tests {
 
     #[test]
     fn reads_and_commands_in_a_container_are_no_changes() {
-        for line in ["GET /containers/json", "POST /exec/abc/start", "POST /containers/a/exec", "HEAD /_ping"] {
+        for line in ["GET /containers/json", "POST /exec/abc/start", "POST /containers/a/exec", "HEAD /_ping"]
+        {
             assert!(!parse(&format!("{line} HTTP/1.1\r\n\r\n")).changes_something(), "{line}");
         }
     }

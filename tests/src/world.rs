@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::Signal;
 
 use crate::engine::{Data, Engine};
-use crate::image;
-use crate::process::build_folder;
+use crate::process::{build_folder, processes, send};
+use crate::{image, platform};
 
 /// What the stories of a run share.
 #[derive(Debug, Default)]
@@ -36,7 +37,21 @@ impl Turn {
             eprintln!("waiting for another run of the stories to end");
             flock(&file, FlockOperation::LockExclusive).expect("the lock");
         }
+        end_left_daemons();
         Self(file)
+    }
+}
+
+/// Ends what a run that was killed has left of `berth` processes: this run hasn't started any yet, and no other may.
+fn end_left_daemons() {
+    let mark = format!("{}={}", platform::MARK, build_folder().display());
+    for pid in processes() {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let is_marked = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        if is_marked && name.trim() == "berth" {
+            send(pid, Signal::KILL);
+        }
     }
 }
 

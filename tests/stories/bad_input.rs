@@ -15,7 +15,7 @@ struct Mistake {
     /// The file that is written.
     path: &'static str,
     text: &'static str,
-    /// Where it is found.
+    /// Where it is found: line and column, nothing when it is the file as a whole, or another file's place.
     place: &'static str,
     /// Words of the message.
     says: &'static str,
@@ -37,9 +37,9 @@ const MISTAKES: &[Mistake] = &[
     mistake("an unknown field", "servers/shop.toml", "id = 1\nowner = \"ann\"\nmemroy = \"1 GiB\"\n", "3:1", "memroy"),
     mistake("a wrong type", "servers/shop.toml", "id = \"1\"\nowner = \"ann\"\n", "1:6", "`id`"),
     mistake("a number without its unit", "servers/shop.toml", "id = 1\nowner = \"ann\"\nmemory = 64\n", "3:10", "memory"),
-    mistake("a missing field", "servers/shop.toml", "id = 1\n", "1:1", "owner"),
+    mistake("a missing field", "servers/shop.toml", "id = 1\n", "", "owner"),
     mistake("no TOML", "servers/shop.toml", "id = 1\nowner = ann\n", "2:9", "not TOML"),
-    mistake("a field twice", "servers/shop.toml", "id = 1\nowner = \"ann\"\nid = 2\n", "3:1", "id"),
+    mistake("a field twice", "servers/shop.toml", "id = 1\nowner = \"ann\"\nid = 2\n", "3:1", "duplicate key"),
     mistake("an id that is taken", "servers/wiki.toml", "owner = \"ann\"\nid = 1\n", "2:6", "id 1 is taken by servers/shop.toml:1:6"),
     mistake("an id without an address", "servers/shop.toml", "id = 5000\nowner = \"ann\"\n", "1:6", "no address"),
     mistake("a bad name", "servers/Shop_1.toml", "id = 2\nowner = \"ann\"\n", "", "Shop_1"),
@@ -50,7 +50,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("too little memory", "servers/shop.toml", "id = 1\nowner = \"ann\"\nmemory = \"1 MiB\"\n", "3:10", "1 MiB"),
     mistake("a raw engine option", "servers/shop.toml", "id = 1\nowner = \"ann\"\nprivileged = true\n", "3:1", "privileged"),
     mistake("a bind mount", "servers/shop.toml", "id = 1\nowner = \"ann\"\nvolumes = [\"/:/host\"]\n", "3:1", "volumes"),
-    mistake("more than the quota", "users/ann.toml", "[quota]\nservers = 0\n", "", "may have 0 servers"),
+    mistake("more than the quota", "users/ann.toml", "[quota]\nservers = 0\n", "servers/shop.toml:2:9", "may have 0 servers"),
     mistake("a server of a domain that isn't there", "domains/shop.stories.example.org.toml", "server = \"shpo\"\n", "1:10", "no server `shpo`"),
     mistake("a domain outside", "domains/shop.example.com.toml", "server = \"shop\"\n", "1:10", "outside `stories.example.org`"),
     mistake("a reserved domain", "domains/www.stories.example.org.toml", "server = \"shop\"\n", "1:10", "reserved"),
@@ -101,6 +101,7 @@ fn every_mistake_is_a_finding_and_touches_nothing(world: &World) {
         });
         let place = match mistake.place {
             "" => mistake.path.to_owned(),
+            elsewhere if elsewhere.contains('/') => elsewhere.to_owned(),
             at => format!("{}:{at}", mistake.path),
         };
         let checkout = platform.state.path().to_string_lossy().into_owned();

@@ -70,7 +70,8 @@ fn main() -> ExitCode {
     // A list needs no engine, and no turn.
     let _turn = (!arguments.list).then(Turn::take);
     let world = Arc::new(World::default());
-    let mut trials = vec![Trial::test("guard::every_file_is_listed", || every_file_is_listed().map_err(Into::into))];
+    let mut trials =
+        vec![Trial::test("guard::every_file_is_listed", || every_file_is_listed().map_err(Into::into))];
     for (file, stories) in FILES {
         for (name, story) in *stories {
             let world = Arc::clone(&world);
