@@ -30,6 +30,12 @@ pub enum EngineError {
         #[source]
         source: Box<Bollard>,
     },
+    /// The address is no unix socket.
+    #[error("Berth reaches the engine over a unix socket only, and `{address}` isn't one")]
+    Address {
+        /// What was given.
+        address: String,
+    },
     /// The engine accepted the call and stayed silent.
     #[error("{act}: the engine gave no answer within {} s", after.as_secs())]
     Deadline {
@@ -93,6 +99,7 @@ impl EngineError {
         match self {
             // A bad request, a missing image, a name that is taken: nothing passes by waiting.
             Self::Refused { status: 400..=499, .. } => Retry::WaitForChange,
+            Self::Address { .. } => Retry::WaitForChange,
             Self::Refused { .. } | Self::Connect { .. } | Self::Deadline { .. } | Self::Broken { .. } => {
                 Retry::After(Duration::from_secs(1))
             }
@@ -121,6 +128,12 @@ pub enum Unfit {
         "the engine does not map users, so root in a server would be root on this host: run `berth engine setup`"
     )]
     NoUserMapping,
+    /// The images' files belong to the mapped root, so a server without a mapping would find none of its own.
+    #[error(
+        "the engine maps users, and `isolation = \"capabilities\"` can't: take `userns-remap` out of its settings, or \
+         choose `userns`"
+    )]
+    MapsUsers,
     /// A runtime is missing.
     #[error("the engine does not know the runtime `{runtime}`: run `berth engine setup`")]
     NoRuntime {
@@ -153,6 +166,9 @@ impl EngineFacts {
         if isolation == Isolation::Userns && !self.maps_users {
             return Err(Unfit::NoUserMapping);
         }
+        if isolation == Isolation::Capabilities && self.maps_users {
+            return Err(Unfit::MapsUsers);
+        }
         match &confinement.runtime {
             Some(runtime) if !self.runtimes.contains(runtime) => {
                 Err(Unfit::NoRuntime { runtime: runtime.clone() })
@@ -162,15 +178,15 @@ impl EngineFacts {
     }
 }
 
-/// Connects to the engine at `address` (`unix://…`, or `tcp://…` for a proxy in a test) and asks who it is.
+/// Connects to the engine at `address` (`unix://…`, or just the socket's path) and asks who it is.
 pub async fn connect(address: &str) -> Result<(Docker, EngineFacts), EngineError> {
     let failed = |source| EngineError::Connect { address: address.to_owned(), source: Box::new(source) };
     let seconds = WRITE_DEADLINE.as_secs();
-    let docker = match address.strip_prefix("unix://") {
-        Some(path) => Docker::connect_with_unix(path, seconds, bollard::API_DEFAULT_VERSION),
-        None => Docker::connect_with_host(address),
+    let path = address.strip_prefix("unix://").unwrap_or(address);
+    if !path.starts_with('/') {
+        return Err(EngineError::Address { address: address.to_owned() });
     }
-    .map_err(failed)?;
+    let docker = Docker::connect_with_unix(path, seconds, bollard::API_DEFAULT_VERSION).map_err(failed)?;
     let docker = bounded("ask for the engine's version", READ_DEADLINE, docker.negotiate_version())
         .await
         .map_err(|error| match error {
@@ -213,5 +229,6 @@ mod tests {
         let unknown = Err(Unfit::NoRuntime { runtime: "berth".to_owned() });
         assert_eq!(facts(true, "runc").suits(Isolation::Userns, &confinement), unknown);
         assert_eq!(facts(false, "berth").suits(Isolation::Capabilities, &confinement), Ok(()));
+        assert_eq!(facts(true, "berth").suits(Isolation::Capabilities, &confinement), Err(Unfit::MapsUsers));
     }
 }

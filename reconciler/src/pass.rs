@@ -32,6 +32,8 @@ pub struct Reconciler {
     good: Option<Settled>,
     /// The last revision of which every change succeeded: who owned what before.
     applied: Option<Settled>,
+    /// The last broken tip, which is told of once.
+    broken: Option<String>,
     last: Last,
 }
 
@@ -95,6 +97,7 @@ impl Reconciler {
             backoff: Backoff::default(),
             good: applied.clone(),
             applied,
+            broken: None,
             last: Last::default(),
         })
     }
@@ -179,7 +182,10 @@ impl Reconciler {
                 Ok(settled)
             }
             Err(findings) => {
-                tracing::warn!(revision = tip, findings = findings.len(), "the tip has mistakes");
+                if self.broken.replace(tip.clone()).as_ref() != Some(&tip) {
+                    let first = findings.first().map(ToString::to_string);
+                    tracing::warn!(revision = tip, findings = findings.len(), first, "the tip has mistakes");
+                }
                 record.problems.extend(findings.iter().map(ToString::to_string));
                 self.good.clone().ok_or(PassError::NoGoodState)
             }

@@ -6,6 +6,7 @@ use clap::Args;
 
 /// Where the state repo, the engine and our own data are.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "This host", next_display_order = 900)]
 pub struct Settings {
     /// The state repo: a git repository, or a plain folder of TOML files.
     #[arg(

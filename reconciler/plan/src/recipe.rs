@@ -1,7 +1,5 @@
 //! The recipe of a server: how it is confined, for each kind of isolation. docs/isolation.md says why, line by line.
 
-use std::collections::BTreeMap;
-
 use berth_schema::platform::{Isolation, Platform};
 
 use crate::spec::Confinement;
@@ -9,43 +7,60 @@ use crate::spec::Confinement;
 /// The runtime that Berth's installer registers with the engine.
 pub const RUNTIME: &str = "berth";
 
-/// Seconds that a server gets to stop: systemd's own services, inner containers included, stop within this.
-pub const STOP_TIMEOUT: u32 = 30;
+/// The runtime of Sysbox.
+pub const SYSBOX: &str = "sysbox-runc";
+
+/// Seconds that a server gets to stop: its own containers may each take ten when they ignore SIGTERM.
+pub const STOP_TIMEOUT: u32 = 60;
+
+/// What systemd and an inner Docker need; everything else is dropped. docs/isolation.md says what breaks without each.
+const CAPABILITIES: [&str; 16] = [
+    "SYS_ADMIN",
+    "NET_ADMIN",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+    "AUDIT_WRITE",
+];
 
 /// How a server is confined under the platform's isolation.
 pub fn confinement(platform: &Platform) -> Confinement {
     let base = Confinement {
-        tmpfs: BTreeMap::from([
-            ("/run".to_owned(), "exec,mode=755".to_owned()),
-            ("/run/lock".to_owned(), String::new()),
-            ("/tmp".to_owned(), "exec,mode=1777".to_owned()),
-        ]),
-        dns: Vec::new(),
         stop_signal: Some("SIGRTMIN+3".to_owned()),
         stop_timeout: STOP_TIMEOUT,
-        private_cgroup: true,
         tty: true,
         ..Confinement::default()
     };
-    let unconfined = vec!["seccomp=unconfined".to_owned(), "apparmor=unconfined".to_owned()];
+    let wrapped = Confinement {
+        runtime: Some(RUNTIME.to_owned()),
+        cap_add: CAPABILITIES.map(str::to_owned).to_vec(),
+        cap_drop: vec!["ALL".to_owned()],
+        // The engine's AppArmor profile refuses every mount. Its seccomp profile stays.
+        security_opt: vec!["apparmor=unconfined".to_owned()],
+        private_cgroup: true,
+        // Of a size, which systemd's own would not have. None at /tmp: it would count against the server's memory.
+        tmpfs: [
+            ("/run", "rw,nosuid,nodev,mode=755,size=64m"),
+            ("/run/lock", "rw,nosuid,nodev,noexec,size=5m"),
+        ]
+        .map(|(path, options)| (path.to_owned(), options.to_owned()))
+        .into(),
+        ..base.clone()
+    };
     match platform.isolation {
-        Isolation::Userns => Confinement {
-            runtime: Some(RUNTIME.to_owned()),
-            cap_add: vec!["ALL".to_owned()],
-            cap_drop: vec!["SYS_RESOURCE".to_owned()],
-            security_opt: unconfined,
-            unmask_proc: true,
-            ..base
-        },
-        Isolation::Sysbox => Confinement { runtime: Some("sysbox-runc".to_owned()), ..base },
-        Isolation::Capabilities => Confinement {
-            runtime: Some(RUNTIME.to_owned()),
-            userns_mode: "host".to_owned(),
-            cap_add: vec!["ALL".to_owned()],
-            cap_drop: vec!["SYS_RESOURCE".to_owned()],
-            security_opt: unconfined,
-            unmask_proc: true,
-            ..base
-        },
+        Isolation::Userns => Confinement { unmask_proc: true, ..wrapped },
+        // Sysbox sets up all of it itself, and refuses to be told.
+        Isolation::Sysbox => Confinement { runtime: Some(SYSBOX.to_owned()), ..base },
+        Isolation::Capabilities => Confinement { userns_mode: "host".to_owned(), ..wrapped },
     }
 }

@@ -9,6 +9,12 @@ use crate::Revision;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// What was named as the state is a file.
+    #[error("{path} is a file; name the folder or the repository that holds platform.toml")]
+    NotAFolder {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A mark could not be set.
     #[error("set the mark {reference}")]
     Mark {

@@ -39,6 +39,7 @@ impl Source {
         }
         match path.is_dir() {
             true => Ok(Self::Directory),
+            false if path.exists() => Err(Error::NotAFolder { path: path.to_owned() }),
             false => Err(Error::Missing { path: path.to_owned() }),
         }
     }

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::Exit;
+use super::{Exit, counted};
 use crate::client::Daemon;
 use crate::draw::{Draw, say};
 use crate::journal::PassRecord;
@@ -44,21 +44,23 @@ pub(super) fn tell(record: &PassRecord) {
     }
     let done = record.outcomes.iter().filter(|outcome| outcome.is_done()).count();
     let failed = record.outcomes.len() - done;
-    let revision = match &record.revision {
-        Some(revision) if *revision == record.attempted => short(revision).to_owned(),
-        Some(revision) => {
-            format!("{} (the last good one; {} has mistakes)", short(revision), short(&record.attempted))
-        }
-        None => "nothing".to_owned(),
+    let tip = short(&record.attempted);
+    let Some(revision) = &record.revision else {
+        say("Nothing was done.");
+        return;
     };
-    say(&match (record.outcomes.len(), failed, record.problems.len()) {
-        (0, _, 0) => format!("Nothing to do: the engine agrees with {revision}."),
-        (_, 0, 0) => format!("Applied {revision}: {done} changes."),
-        (_, failed, problems) => {
-            format!(
-                "Applied {revision}: {done} changes done, {failed} failed, {problems} to look at (above)."
-            )
-        }
+    let good = short(revision);
+    let (changes, problems) = (counted(done, "change"), record.problems.len());
+    say(&match (record.outcomes.len(), failed, problems) {
+        _ if good != tip => format!(
+            "{tip} is not applied: {} (above). At {good}, the last good revision: {changes} done, {failed} failed.",
+            counted(problems, "mistake")
+        ),
+        (0, _, 0) => format!("Nothing to do: the engine agrees with {good}."),
+        (_, 0, 0) => format!("Applied {good}: {changes}."),
+        _ => format!(
+            "{good} is not wholly applied: {changes} done, {failed} failed, {problems} to look at (above)."
+        ),
     });
 }
 

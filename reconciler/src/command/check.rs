@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use berth_repo::{Source as Kind, load_directory};
 use berth_schema::report;
 
-use super::{Exit, show_findings};
+use super::{Exit, counted, show_findings};
 use crate::draw::{print, say};
 use crate::settings::Settings;
 use crate::source::{FOLDER_REVISION, Found, Source};
@@ -47,11 +47,12 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
         Ok(settled) => {
             let state = &settled.state;
             if args.format == Format::Text {
-                let (users, servers, domains) = (state.users.len(), state.servers.len(), state.domains.len());
-                say(&format!(
-                    "{}: good. {users} users, {servers} servers, {domains} domains",
-                    path.display()
-                ));
+                let (users, servers, domains) = (
+                    counted(state.users.len(), "user"),
+                    counted(state.servers.len(), "server"),
+                    counted(state.domains.len(), "domain"),
+                );
+                say(&format!("{}: good. {users}, {servers}, {domains}", path.display()));
             }
             Ok(Exit::Ok)
         }

@@ -10,6 +10,7 @@ use super::Exit;
 use crate::docker::connect;
 use crate::draw::say;
 use crate::engine::facts::Facts;
+use crate::engine::keys::{QUOTAS, Quota};
 use crate::engine::settings::{Swarm, merge};
 use crate::engine::subordinate::{self, Subordinate};
 use crate::engine::{Needs, put};
@@ -24,8 +25,8 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Show what the engine's settings lack, and add it. Exit code 0: nothing, 2: the engine must be restarted, 1: an
-    /// error
+    /// Show what the engine's settings lack, and with --yes add it. Exit code 0: nothing to do, 2: not written yet, or
+    /// the engine must be restarted, 1: an error
     Setup(Setup),
     /// Show what the running engine lacks
     Check(Check),
@@ -51,6 +52,9 @@ struct Check {
     runtime: PathBuf,
 }
 
+const SYSCTL_FILE: &str = "/etc/sysctl.d/60-berth.conf";
+const SYSCTL_HEAD: &str =
+    "# Written by `berth engine setup`: each server and each command in one takes a session key.\n";
 const ID_FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
@@ -99,7 +103,7 @@ async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
 
     if !merged.is_unchanged() {
         say(&format!("{}:\n{}", args.config.display(), indented(&merged.difference())));
-        if before.is_some() && merged.difference().contains("userns-remap") {
+        if running.is_some() && merged.difference().contains("userns-remap") {
             say(
                 "  Containers and images that the engine has now belong to no mapping: they are kept, and out of sight\n  \
                  as long as this setting stands.",
@@ -112,7 +116,14 @@ async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
     if no_user {
         say(&format!("user {user} is made"));
     }
-    let complete = merged.is_unchanged() && ranges.is_empty() && !no_user;
+    let quotas = missing_quotas()?;
+    for (quota, line) in &quotas {
+        say(&format!(
+            "{SYSCTL_FILE}:\n  + {line}   (now {})",
+            read(Path::new(quota.file))?.unwrap_or_default().trim()
+        ));
+    }
+    let complete = merged.is_unchanged() && ranges.is_empty() && !no_user && quotas.is_empty();
     if !complete && !args.yes {
         say("Nothing was written; add --yes to write it.");
         return Ok(Exit::Changes);
@@ -120,6 +131,7 @@ async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
     if no_user {
         make_user(user).await?;
     }
+    raise(&quotas)?;
     for (file, _, before, text) in &ranges {
         tell_copy(put(Path::new(file), before.as_deref(), text)?);
     }
@@ -168,6 +180,35 @@ fn missing_ranges(user: &str) -> anyhow::Result<Vec<Range>> {
         }
     }
     Ok(missing)
+}
+
+/// The host's settings that are too small for many servers, with the line that mends each.
+fn missing_quotas() -> anyhow::Result<Vec<(&'static Quota, String)>> {
+    let mut missing = Vec::new();
+    for quota in QUOTAS {
+        let found = read(Path::new(quota.file))?.unwrap_or_default();
+        missing.extend(quota.wanted(&found).map(|line| (quota, line)));
+    }
+    Ok(missing)
+}
+
+/// Raises the settings now and for every boot to come.
+fn raise(quotas: &[(&Quota, String)]) -> anyhow::Result<()> {
+    if quotas.is_empty() {
+        return Ok(());
+    }
+    let path = Path::new(SYSCTL_FILE);
+    let before = read(path)?;
+    let mut text = before.clone().unwrap_or_else(|| SYSCTL_HEAD.to_owned());
+    for (quota, line) in quotas {
+        fs::write(quota.file, quota.least.to_string()).with_context(|| format!("write {}", quota.file))?;
+        text.push_str(line);
+        text.push('\n');
+    }
+    if !before.is_some_and(|before| quotas.iter().all(|(_, line)| before.contains(line.as_str()))) {
+        put(path, read(path)?.as_deref(), &text)?;
+    }
+    Ok(())
 }
 
 async fn make_user(user: &str) -> anyhow::Result<()> {

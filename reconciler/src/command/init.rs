@@ -4,21 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use berth_repo::{Edit, Signature, StateRepo, load_directory};
+use berth_repo::{Edit, Signature, Source as Kind, StateRepo, load_directory};
 
-use super::{Exit, show_findings};
+use super::{Exit, counted, show_findings};
 use crate::draw::say;
 
 /// What to make.
 #[derive(Debug, clap::Args)]
+#[group(id = "beginning", required = true, multiple = false, args = ["from", "domain"])]
 pub(super) struct Args {
     /// Where the bare repository shall be
     path: PathBuf,
-    /// Begin with the files of this folder
-    #[arg(long, value_name = "FOLDER", conflicts_with = "domain")]
+    /// Begin with the files of this folder (this or --domain)
+    #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
-    /// Begin with a platform.toml for this domain
-    #[arg(long, value_name = "DOMAIN", required_unless_present = "from")]
+    /// Begin with a platform.toml for this domain (this or --from)
+    #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
 }
 
@@ -31,8 +32,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         bail!("{} is a repository without a commit: push one, or choose another path", args.path.display());
     }
+    if args.path.is_dir() && fs::read_dir(&args.path).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} isn't empty; choose a new folder", args.path.display());
+    }
     let edits = match (&args.from, &args.domain) {
         (Some(folder), _) => {
+            if Kind::of(folder)? == Kind::Bare {
+                bail!("{} is a bare repository; clone it and name the clone", folder.display());
+            }
             if !is_good(folder)? {
                 return Ok(Exit::Failed);
             }
@@ -49,8 +56,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let repo = StateRepo::init(&args.path)?;
     let berth = Signature::now("Berth", "berth@localhost");
     let revision = repo.commit(None, &edits, &berth, &berth, "platform: first state\n")?;
-    let count = edits.len();
-    say(&format!("{}: a new state repo with {count} files at {}", args.path.display(), revision.short()));
+    let files = counted(edits.len(), "file");
+    say(&format!("{}: a new state repo with {files} at {}", args.path.display(), revision.short()));
     Ok(Exit::Ok)
 }
 

@@ -12,8 +12,8 @@ mod schema;
 mod status;
 mod up;
 
-use std::io::IsTerminal as _;
 use std::error::Error;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -75,7 +75,15 @@ enum Exit {
 
 /// Parses the command line, runs the command, and turns what came of it into an exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own code for a mistake is 2, which here means that a plan has changes.
+            let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            let _ = error.print();
+            return code;
+        }
+    };
     let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
     tracing_subscriber::fmt()
@@ -123,6 +131,14 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
+/// "1 file", "2 files"
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 /// How to mend what failed, where that is known.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
     use crate::docker::EngineError;
@@ -133,6 +149,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
             Some(EngineError::Connect { .. }) => {
                 return Some("start the engine (systemctl start docker), or say where it is with --docker");
             }
+            Some(EngineError::Address { .. }) => {
+                return Some("unset DOCKER_HOST, or say --docker unix:///var/run/docker.sock");
+            }
             Some(EngineError::Deadline { .. }) => {
                 return Some("the engine may be stuck: `docker network ls` hangs then; restart it");
             }
@@ -141,10 +160,23 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         if let Some(JournalError::InUse { .. }) = cause.downcast_ref() {
             return Some("a reconciler is running: `berth status` talks to it, `berth down` stops it");
         }
-        if let Some(SourceError::Read { source: berth_repo::Error::Missing { .. }, .. }) =
-            cause.downcast_ref()
-        {
-            return Some("name the state repo with --state (or BERTH_STATE), or make one with `berth init`");
+        if let Some(JournalError::Prepare { .. }) = cause.downcast_ref() {
+            return Some("is --data (BERTH_DATA) a folder that you may write to?");
+        }
+        let repo = match cause.downcast_ref() {
+            Some(SourceError::Read { source, .. }) => Some(source),
+            _ => cause.downcast_ref(),
+        };
+        match repo {
+            Some(berth_repo::Error::Missing { .. }) => {
+                return Some(
+                    "name the state repo with --state (or BERTH_STATE), or make one with `berth init`",
+                );
+            }
+            Some(berth_repo::Error::Unknown { .. }) => {
+                return Some("`git log --oneline main` in the state repo lists the revisions");
+            }
+            _ => {}
         }
     }
     None

@@ -21,7 +21,7 @@ pub(super) struct Args {
     /// Plan from this revision to --to, without an engine: what a pull request would change
     #[arg(long, value_name = "REVISION", requires = "to")]
     from: Option<String>,
-    /// See --from
+    /// The revision to plan to
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
     /// How to print

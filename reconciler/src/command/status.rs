@@ -18,7 +18,7 @@ use crate::status::Status;
 /// How to show it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }

@@ -3,7 +3,9 @@
 //! Today that is one process, the reconciler. It runs as a child, so that a crash is a restart and not an outage.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,8 @@ pub(super) struct Args {
     detach: bool,
 }
 
+/// A child that ended sooner than this, without any before it having come up, can't begin at all.
+const COMING_UP: Duration = Duration::from_secs(5);
 /// A child that lived this long had come up; the next crash is a new story.
 const SETTLED: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -44,6 +48,7 @@ async fn supervise(settings: &Settings) -> anyhow::Result<Exit> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen to SIGINT")?;
     let program = std::env::current_exe().context("find our own program")?;
     let mut wait = FIRST_WAIT;
+    let mut came_up = false;
     loop {
         let started = Instant::now();
         let mut child = Command::new(&program)
@@ -63,6 +68,10 @@ async fn supervise(settings: &Settings) -> anyhow::Result<Exit> {
         if ended.success() {
             // Somebody asked it to end.
             return Ok(Exit::Ok);
+        }
+        came_up |= started.elapsed() > COMING_UP;
+        if !came_up {
+            bail!("the reconciler could not begin; what it said is above");
         }
         wait = if started.elapsed() > SETTLED { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
         tracing::error!(%ended, wait_ms = wait.as_millis(), "the reconciler ended by itself; it is started again");
@@ -86,15 +95,31 @@ async fn end(mut child: tokio::process::Child) -> anyhow::Result<Exit> {
 
 async fn detach(settings: &Settings) -> anyhow::Result<Exit> {
     let mut daemon = match Daemon::find(&settings.socket()).await? {
-        Some(daemon) => {
+        Some(daemon) if is_current(&daemon) => {
             say("The platform is running already; asking for a pass.");
             daemon
+        }
+        Some(_) => {
+            say("The platform runs another version of this program; it is restarted. Servers keep running.");
+            super::down::run(settings).await?;
+            start(settings).await?
         }
         None => start(settings).await?,
     };
     let record = daemon.sync(&Draw::new(true)).await?;
     tell(&record);
     Ok(if record.is_clean() { Exit::Ok } else { Exit::Failed })
+}
+
+/// Whether a daemon runs the very file that this program is: a new version takes its place by a rename.
+fn is_current(daemon: &Daemon) -> bool {
+    let theirs = daemon.pid().and_then(|pid| fs::metadata(format!("/proc/{pid}/exe")).ok());
+    let ours = fs::metadata("/proc/self/exe").ok();
+    match (theirs, ours) {
+        (Some(theirs), Some(ours)) => (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()),
+        // Another user's process doesn't show its program; then it is not ours to restart.
+        _ => true,
+    }
 }
 
 async fn start(settings: &Settings) -> anyhow::Result<Daemon> {
@@ -118,13 +143,30 @@ async fn start(settings: &Settings) -> anyhow::Result<Daemon> {
             return Ok(daemon);
         }
         if let Some(ended) = child.try_wait().context("look after the background process")? {
-            bail!("the platform ended at once ({ended}); {} says why", path.display());
+            bail!(
+                "the platform ended at once ({ended}); {} says why:\n{}",
+                path.display(),
+                last_lines(&path)
+            );
         }
         if Instant::now() > deadline {
-            bail!("the platform does not come up; {} says why", path.display());
+            // What doesn't come up must not go on trying unseen.
+            let _ = child.kill();
+            bail!("the platform does not come up; {} says why:\n{}", path.display(), last_lines(&path));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .iter()
+        .skip(lines.len().saturating_sub(5))
+        .map(|line| format!("  | {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn arguments(settings: &Settings) -> [std::ffi::OsString; 6] {

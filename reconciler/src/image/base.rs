@@ -101,12 +101,20 @@ async fn pull(docker: &Docker, reference: &str, line: Line<'_>) -> Result<(), En
     bounded(&format!("pull image {reference}"), PULL_DEADLINE, pulled).await
 }
 
+/// What the script reads from its environment.
+fn arguments() -> HashMap<String, String> {
+    ["SUITE", "MIRROR", "VARIANT"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect()
+}
+
 fn bootstrapped(recipe: &Recipe) -> String {
-    format!("berth-base:{}", recipe.fingerprint(&HashMap::new()))
+    format!("berth-base:{}", recipe.fingerprint(&arguments()))
 }
 
 async fn bootstrap(docker: &Docker, recipe: &Recipe, line: Line<'_>) -> Result<String, ImageError> {
-    let fingerprint = recipe.fingerprint(&HashMap::new());
+    let fingerprint = recipe.fingerprint(&arguments());
     let reference = bootstrapped(recipe);
     if label(docker, &reference, LABEL).await?.as_deref() == Some(fingerprint.as_str()) {
         return Ok(reference);
