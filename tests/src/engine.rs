@@ -5,6 +5,7 @@
 //! name. Nothing else is ever signalled.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -150,7 +151,7 @@ impl Engine {
             .arg("--ip-forward=false");
         if self.mapping == Mapping::Remapped {
             make_mapped_user();
-            command.arg("--userns-remap=default");
+            command.arg(format!("--userns-remap={MAPPED_USER}"));
         }
         command
             .stdin(Stdio::null())
@@ -262,22 +263,29 @@ fn children_of(parents: &[u32]) -> Vec<u32> {
         .collect()
 }
 
-/// The user that `--userns-remap=default` stands for. The engine makes it by itself where it finds `adduser` or
-/// `useradd`; it then fails on systems whose `useradd` grants no subordinate ids to system users.
+/// The user whose subordinate ids the engines of the stories map to. Not Docker's own `dockremap`: the kernel counts
+/// keys, watches and more per user, so a platform that runs on this machine would use up what the stories need, and the
+/// other way round. Like Docker's own, it stays on the machine.
+const MAPPED_USER: &str = "berth-stories";
+/// The first of its ids: far from where `useradd` begins.
+const FIRST_ID: u32 = 1_000_000_000;
+
 fn make_mapped_user() {
+    // Engines may be started side by side, and an id file is read and written as a whole.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let prefix = format!("{MAPPED_USER}:");
     let has = |path: &str| {
-        fs::read_to_string(path).unwrap_or_default().lines().any(|line| line.starts_with("dockremap:"))
+        fs::read_to_string(path).unwrap_or_default().lines().any(|line| line.starts_with(&prefix))
     };
     if !has("/etc/passwd") {
-        let user =
-            ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", "dockremap"];
-        run(Command::new("useradd").args(user), Duration::from_secs(20)).good();
+        let options = ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group"];
+        run(Command::new("useradd").args(options).arg(MAPPED_USER), Duration::from_secs(20)).good();
     }
     for path in ["/etc/subuid", "/etc/subgid"] {
         if !has(path) {
-            let mut text = fs::read_to_string(path).unwrap_or_default();
-            text.push_str("dockremap:100000:65536\n");
-            fs::write(path, text).expect(path);
+            let mut file = fs::File::options().create(true).append(true).open(path).expect(path);
+            writeln!(file, "{prefix}{FIRST_ID}:65536").expect(path);
         }
     }
 }
