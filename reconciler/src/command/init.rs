@@ -11,7 +11,7 @@ use crate::draw::say;
 
 /// What to make.
 #[derive(Debug, clap::Args)]
-#[group(id = "beginning", required = true, multiple = false, args = ["from", "domain"])]
+#[command(group = clap::ArgGroup::new("beginning").required(true).multiple(false).args(["from", "domain"]))]
 pub(super) struct Args {
     /// Where the bare repository shall be
     path: PathBuf,
