@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_schema::State;
-use berth_schema::name::{Prefix, ServerId};
+use berth_schema::name::{ImageRef, Prefix, ServerId};
 use berth_schema::platform::{Platform, RemovalBudget};
 use berth_schema::server::{Limits, Server};
 
@@ -64,9 +64,14 @@ impl Desired {
         server.limits(&self.platform.defaults)
     }
 
+    /// The image that a server is made of when it is made.
+    pub fn image<'a>(&'a self, server: &'a Server) -> &'a ImageRef {
+        server.image.as_ref().unwrap_or(&self.platform.images.server)
+    }
+
     /// The container of a server.
     pub fn server_spec(&self, server: &Server) -> ContainerSpec {
-        let image = server.image.as_ref().unwrap_or(&self.platform.images.server).to_string();
+        let image = self.image(server).to_string();
         let tag = Tag::Server {
             id: server.id,
             name: server.name.to_string(),

@@ -45,6 +45,7 @@ pub fn step(step: &Step) -> String {
         Step::RemoveNetwork { name, .. } => format!("remove network {name}"),
         Step::CreateVolume(spec) => format!("create volume {}", spec.name),
         Step::RemoveVolume { name } => format!("remove volume {name}"),
+        Step::RequireImage { image } => format!("look for image {image}"),
         Step::CreateContainer(spec) => format!("create container {} from {}", spec.name, spec.image),
         Step::StartContainer(container) => format!("start container {}", container.name),
         Step::UnpauseContainer(container) => format!("unpause container {}", container.name),

@@ -124,6 +124,11 @@ pub enum Step {
         /// Its name.
         name: String,
     },
+    /// Make sure that an image is there before something is taken away for its sake. Changes nothing.
+    RequireImage {
+        /// The image reference.
+        image: String,
+    },
     /// Make a container.
     CreateContainer(Box<ContainerSpec>),
     /// Start a container.

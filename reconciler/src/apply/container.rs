@@ -16,7 +16,7 @@ use bollard::query_parameters::{
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Target, Writer};
-use crate::docker::{EngineError, WRITE_DEADLINE, bounded};
+use crate::docker::{EngineError, READ_DEADLINE, WRITE_DEADLINE, bounded};
 
 impl Writer {
     /// The turn to stop or remove something, where the engine may not do two at once.
@@ -24,6 +24,20 @@ impl Writer {
         match &self.one_at_a_time {
             Some(mutex) => Some(std::sync::Arc::clone(mutex).lock_owned().await),
             None => None,
+        }
+    }
+
+    pub(super) async fn require_image(&self, image: &str) -> Result<(), EngineError> {
+        let act = format!("look for image {image}");
+        match bounded(&act, READ_DEADLINE, self.docker.inspect_image(image)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_missing() => Err(EngineError::Refused {
+                act,
+                status: 404,
+                message: "the engine has none of that name: make it (`berth image build`) or pull it"
+                    .to_owned(),
+            }),
+            Err(error) => Err(error),
         }
     }
 

@@ -44,6 +44,7 @@ impl Writer {
             Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,
             Step::CreateVolume(spec) => self.create_volume(spec).await,
             Step::RemoveVolume { name } => self.remove_volume(name).await,
+            Step::RequireImage { image } => self.require_image(image).await,
             Step::CreateContainer(spec) => {
                 made.container = Some(self.create_container(spec).await?);
                 Ok(())

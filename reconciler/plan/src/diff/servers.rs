@@ -199,7 +199,9 @@ impl Planner<'_, '_> {
         let mut work = Work::new(Action::Recreate);
         work.reasons.push(reason);
         work.losses.push(CONTAINER_LOSS.to_owned());
-        work.steps = power::remove(owned.container, self.desired.confinement.stop_timeout);
+        // A server that runs is worth more than a new image that isn't there.
+        work.steps = vec![Step::RequireImage { image: self.desired.image(server).to_string() }];
+        work.steps.extend(power::remove(owned.container, self.desired.confinement.stop_timeout));
         self.make(server, holding, work)
     }
 

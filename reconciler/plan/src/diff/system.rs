@@ -85,7 +85,8 @@ fn make(spec: &ContainerSpec) -> Vec<Step> {
 }
 
 fn remake(spec: &ContainerSpec, system: &System<'_>) -> Vec<Step> {
-    let mut steps = power::remove(system.container, spec.confinement.stop_timeout);
+    let mut steps = vec![Step::RequireImage { image: spec.image.clone() }];
+    steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
     steps.extend(make(spec));
     steps
 }
