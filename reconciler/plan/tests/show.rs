@@ -47,10 +47,11 @@ fn markdown_puts_losses_first_and_folds_the_steps() {
 <details><summary>Steps</summary>
 
 - server blog (id 1)
-  1. stop container demo-users-dind-1 within 30 s
-  2. remove container demo-users-dind-1
-  3. create container demo-users-dind-1 from server\\:2
-  4. start container demo-users-dind-1
+  1. look for image server\\:2
+  2. stop container demo-users-dind-1 within 30 s
+  3. remove container demo-users-dind-1
+  4. create container demo-users-dind-1 from server\\:2
+  5. start container demo-users-dind-1
 - server shop (id 2)
   1. create volume demo-users-dind-2-tombstone
   2. stop container demo-users-dind-2 within 30 s
