@@ -2,15 +2,13 @@
 //!
 //! Owns how we talk to the engine; what we read lives in `observe`, what we change in `apply`.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
-use berth_plan::spec::Confinement;
-use berth_schema::platform::Isolation;
-
 use bollard::Docker;
 use bollard::errors::Error as Bollard;
+
+use crate::engine::facts::Facts;
 
 /// How long a read may take. A list of thousands of containers answers in well under a second; an engine that needs
 /// longer is stuck (moby 46661 blocks for good).
@@ -107,79 +105,17 @@ impl EngineError {
     }
 }
 
-/// What the engine is, as far as it changes what we do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EngineFacts {
-    /// Its version, such as `20.10.24`.
-    pub version: String,
-    /// Removing and stopping side by side can block it for good (moby 46661, fixed in 23).
-    pub serial_removal: bool,
-    /// Root in a container is nobody on the host.
-    pub maps_users: bool,
-    /// The OCI runtimes that it knows.
-    pub runtimes: BTreeSet<String>,
-}
-
-/// An engine on which servers would not be isolated as the state repo says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// No user namespace.
-    #[error(
-        "the engine does not map users, so root in a server would be root on this host: run `berth engine setup`"
-    )]
-    NoUserMapping,
-    /// The images' files belong to the mapped root, so a server without a mapping would find none of its own.
-    #[error(
-        "the engine maps users, and `isolation = \"capabilities\"` can't: take `userns-remap` out of its settings, or \
-         choose `userns`"
-    )]
-    MapsUsers,
-    /// A runtime is missing.
-    #[error("the engine does not know the runtime `{runtime}`: run `berth engine setup`")]
-    NoRuntime {
-        /// Its name.
-        runtime: String,
-    },
-}
-
-impl EngineFacts {
-    /// Asks the engine who it is now. After a restart it may be another.
-    pub async fn ask(docker: &Docker) -> Result<Self, EngineError> {
-        let info = bounded("ask the engine for its settings", READ_DEADLINE, docker.info()).await?;
-        let version = info.server_version.unwrap_or_default();
-        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        Ok(Self {
-            // An engine that doesn't say how old it is gets the careful treatment.
-            serial_removal: major.is_none_or(|major| major < 23),
-            version,
-            maps_users: info
-                .security_options
-                .unwrap_or_default()
-                .iter()
-                .any(|option| option == "name=userns"),
-            runtimes: info.runtimes.unwrap_or_default().into_keys().collect(),
-        })
-    }
-
-    /// Whether servers would be isolated as asked. Fails closed: without a user namespace nothing is started.
-    pub fn suits(&self, isolation: Isolation, confinement: &Confinement) -> Result<(), Unfit> {
-        if isolation == Isolation::Userns && !self.maps_users {
-            return Err(Unfit::NoUserMapping);
-        }
-        if isolation == Isolation::Capabilities && self.maps_users {
-            return Err(Unfit::MapsUsers);
-        }
-        match &confinement.runtime {
-            Some(runtime) if !self.runtimes.contains(runtime) => {
-                Err(Unfit::NoRuntime { runtime: runtime.clone() })
-            }
-            _ => Ok(()),
-        }
-    }
+/// Asks the engine who it is now. After a restart it may be another.
+pub async fn facts(docker: &Docker) -> Result<Facts, EngineError> {
+    let act = "ask the engine for its settings";
+    let info = bounded(act, READ_DEADLINE, docker.info()).await?;
+    let info = serde_json::to_value(info)
+        .map_err(|err| EngineError::Broken { act: act.to_owned(), source: Box::new(Bollard::from(err)) })?;
+    Ok(Facts::read(&info))
 }
 
 /// Connects to the engine at `address` (`unix://…`, or just the socket's path) and asks who it is.
-pub async fn connect(address: &str) -> Result<(Docker, EngineFacts), EngineError> {
+pub async fn connect(address: &str) -> Result<(Docker, Facts), EngineError> {
     let failed = |source| EngineError::Connect { address: address.to_owned(), source: Box::new(source) };
     let seconds = WRITE_DEADLINE.as_secs();
     let path = address.strip_prefix("unix://").unwrap_or(address);
@@ -193,7 +129,7 @@ pub async fn connect(address: &str) -> Result<(Docker, EngineFacts), EngineError
             EngineError::Broken { source, .. } => failed(*source),
             other => other,
         })?;
-    let facts = EngineFacts::ask(&docker).await?;
+    let facts = facts(&docker).await?;
     Ok((docker, facts))
 }
 
@@ -210,25 +146,5 @@ pub async fn bounded<T>(
             Err(EngineError::Deadline { act: act.to_owned(), after: deadline })
         }
         Ok(Err(source)) => Err(EngineError::from_call(act, source)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(maps_users: bool, runtime: &str) -> EngineFacts {
-        EngineFacts { maps_users, runtimes: BTreeSet::from([runtime.to_owned()]), ..EngineFacts::default() }
-    }
-
-    #[test]
-    fn without_a_user_namespace_nothing_is_started() {
-        let confinement = Confinement { runtime: Some("berth".to_owned()), ..Confinement::default() };
-        assert_eq!(facts(true, "berth").suits(Isolation::Userns, &confinement), Ok(()));
-        assert_eq!(facts(false, "berth").suits(Isolation::Userns, &confinement), Err(Unfit::NoUserMapping));
-        let unknown = Err(Unfit::NoRuntime { runtime: "berth".to_owned() });
-        assert_eq!(facts(true, "runc").suits(Isolation::Userns, &confinement), unknown);
-        assert_eq!(facts(false, "berth").suits(Isolation::Capabilities, &confinement), Ok(()));
-        assert_eq!(facts(true, "berth").suits(Isolation::Capabilities, &confinement), Err(Unfit::MapsUsers));
     }
 }

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Writer, apply};
 use crate::backoff::{Backoff, Deferred};
-use crate::docker::{EngineError, EngineFacts, Unfit, connect};
+use crate::docker::{EngineError, connect};
+use crate::engine::facts::{Facts, Unfit};
 use crate::event::{Event, Listener};
 use crate::journal::{Journal, JournalError, PassRecord};
 use crate::observe::{Inspections, Reader};
@@ -25,7 +26,7 @@ pub struct Reconciler {
     journal: Journal,
     reader: Reader,
     writer: Writer,
-    engine: EngineFacts,
+    engine: Facts,
     inspections: Inspections,
     backoff: Backoff,
     /// The last revision that was found to be good: what is worked towards while the tip is broken.
@@ -227,7 +228,7 @@ impl Reconciler {
     }
 
     /// The engine that is worked on.
-    pub fn engine(&self) -> &EngineFacts {
+    pub fn engine(&self) -> &Facts {
         &self.engine
     }
 

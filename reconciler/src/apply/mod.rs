@@ -11,7 +11,8 @@ use berth_plan::Step;
 use bollard::Docker;
 use tokio::sync::Mutex;
 
-use crate::docker::{EngineError, EngineFacts};
+use crate::docker::EngineError;
+use crate::engine::facts::Facts;
 
 pub use container::create_body;
 pub use schedule::apply;
@@ -32,8 +33,8 @@ struct Made {
 
 impl Writer {
     /// A writer to the engine behind `docker`.
-    pub fn new(docker: Docker, facts: &EngineFacts) -> Self {
-        let one_at_a_time = facts.serial_removal.then(|| Arc::new(Mutex::new(())));
+    pub fn new(docker: Docker, facts: &Facts) -> Self {
+        let one_at_a_time = facts.removes_one_at_a_time().then(|| Arc::new(Mutex::new(())));
         Self { docker, one_at_a_time }
     }
 

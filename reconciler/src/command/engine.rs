@@ -9,7 +9,6 @@ use anyhow::{Context as _, bail};
 use super::Exit;
 use crate::docker::connect;
 use crate::draw::say;
-use crate::engine::facts::Facts;
 use crate::engine::keys::{QUOTAS, Quota};
 use crate::engine::settings::{Swarm, merge};
 use crate::engine::subordinate::{self, Subordinate};
@@ -65,8 +64,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 }
 
 async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
-    let (docker, _) = connect(&settings.docker).await?;
-    let lacks = facts(&docker).await?.lacks(&Needs::new(std::path::absolute(&args.runtime)?));
+    let (_, facts) = connect(&settings.docker).await?;
+    let lacks = facts.lacks(&Needs::new(std::path::absolute(&args.runtime)?));
     for lack in &lacks {
         say(&format!("  {lack}"));
     }
@@ -90,7 +89,7 @@ async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
     }
     // An engine that doesn't run yet is the usual case on a new host.
     let running = match connect(&settings.docker).await {
-        Ok((docker, _)) => Some(facts(&docker).await?),
+        Ok((_, facts)) => Some(facts),
         Err(_) => None,
     };
     let swarm = running.as_ref().map_or(Swarm::Inactive, |facts| facts.swarm);
@@ -150,16 +149,6 @@ async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
             Ok(Exit::Changes)
         }
     }
-}
-
-async fn facts(docker: &bollard::Docker) -> anyhow::Result<Facts> {
-    let info = crate::docker::bounded(
-        "ask the engine for its settings",
-        crate::docker::READ_DEADLINE,
-        docker.info(),
-    )
-    .await?;
-    Ok(Facts::read(&serde_json::to_value(info).context("read the engine's settings")?))
 }
 
 /// The file, the line to add, and its text before and after.

@@ -18,9 +18,6 @@ pub mod subordinate;
 
 pub use put::{PutError, put};
 
-/// The name under which the runtime wrapper is registered with the engine.
-pub const RUNTIME: &str = "berth";
-
 /// The value of `userns-remap` with which the engine makes and uses its own user.
 pub const DEFAULT_REMAP: &str = "default";
 

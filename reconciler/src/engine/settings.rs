@@ -1,8 +1,9 @@
 //! Merging the needs into an engine's `daemon.json`.
 
+use berth_plan::recipe::RUNTIME;
 use serde_json::{Map, Value, json};
 
-use super::{Needs, RUNTIME};
+use super::Needs;
 
 /// Whether the engine is a member of a swarm, which refuses live-restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,8 @@ use bollard::query_parameters::{
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::docker::{EngineError, EngineFacts, READ_DEADLINE, bounded};
+use crate::docker::{EngineError, READ_DEADLINE, bounded, facts};
+use crate::engine::facts::Facts;
 
 pub use inspections::Inspections;
 
@@ -49,8 +50,8 @@ impl Reader {
     }
 
     /// Who the engine is now.
-    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
-        EngineFacts::ask(&self.docker).await
+    pub async fn facts(&self) -> Result<Facts, EngineError> {
+        facts(&self.docker).await
     }
 
     /// Whether the engine does its work. Asked by a list of networks: an engine that is stuck still answers a ping.
