@@ -69,7 +69,8 @@ async fn supervise(settings: &Settings) -> anyhow::Result<Exit> {
             // Somebody asked it to end.
             return Ok(Exit::Ok);
         }
-        came_up |= started.elapsed() > COMING_UP;
+        // What can't begin says why and ends by itself; what a signal ends may have run well until then.
+        came_up |= started.elapsed() > COMING_UP || ended.code().is_none();
         if !came_up {
             bail!("the reconciler could not begin; what it said is above");
         }
