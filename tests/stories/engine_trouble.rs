@@ -1,7 +1,5 @@
-//! The engine dies, comes late, says 500 or cuts the line. Berth says so, changes nothing that it can't see, and goes on
+//! The engine dies, isn't there, says 500 or cuts the line. Berth says so, changes nothing that it can't see, and goes on
 //! when the engine does.
-
-use std::os::unix::fs::symlink;
 
 use berth_tests::{Act, Platform, Proxy, World, eventually};
 
@@ -9,7 +7,6 @@ crate::stories! {
     the_engine_is_killed_in_mid_apply,
     asked_to_end_it_finishes_the_step_in_hand,
     no_engine_is_a_clear_error,
-    an_engine_that_comes_late_is_waited_for,
     an_engine_that_says_500_is_tried_again,
     an_error_is_never_an_empty_world,
     a_cut_connection_is_survived,
@@ -89,25 +86,12 @@ fn no_engine_is_a_clear_error(world: &World) {
         state.server("shop", 1, "");
     });
     let nowhere = format!("unix://{}/nowhere.sock", platform.home().display());
-    for command in ["plan", "apply", "status", "reconcile"] {
+    for command in ["plan", "apply", "status", "reconcile", "up"] {
         let ran = platform.berth(&[command, "--docker", &nowhere]).coded(1);
         ran.says("no Docker engine answers at").says("nowhere.sock").says("hint: start the engine");
     }
     // What needs no engine works without one.
     platform.berth(&["check", "--docker", &nowhere]).good();
-}
-
-fn an_engine_that_comes_late_is_waited_for(world: &World) {
-    let platform = Platform::new(world.engine(), |state| {
-        state.server("shop", 1, "");
-    });
-    let late = platform.home().join("late.sock");
-    let mut command = platform.berth_command(&["up", "--docker", &format!("unix://{}", late.display())]);
-    let up = platform.stays(&mut command);
-    up.says("no Docker engine answers at");
-    symlink(platform.docker().socket(), &late).expect("a link");
-    platform.running(1);
-    up.end();
 }
 
 fn an_engine_that_says_500_is_tried_again(world: &World) {
