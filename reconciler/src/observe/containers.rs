@@ -3,7 +3,7 @@
 use berth_plan::label::Tag;
 use berth_plan::observed::{ObservedContainer, RunState};
 use berth_schema::name::Prefix;
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::Reader;
@@ -28,20 +28,20 @@ fn read(summary: ContainerSummary, platform: &Prefix) -> Option<ObservedContaine
         id: summary.id?,
         name,
         tag: Tag::read(&summary.labels.unwrap_or_default(), platform),
-        state: run_state(summary.state),
+        state: run_state(&summary.state.map(|state| state.to_string()).unwrap_or_default()),
         limits: None,
     })
 }
 
-fn run_state(state: Option<ContainerSummaryStateEnum>) -> RunState {
-    use ContainerSummaryStateEnum as Engine;
-    match state {
-        Some(Engine::CREATED) => RunState::Created,
-        Some(Engine::RUNNING | Engine::STOPPING) => RunState::Running,
-        Some(Engine::RESTARTING) => RunState::Restarting,
-        Some(Engine::PAUSED) => RunState::Paused,
-        Some(Engine::REMOVING) => RunState::Removing,
-        Some(Engine::DEAD) => RunState::Dead,
-        Some(Engine::EXITED | Engine::EMPTY) | None => RunState::Exited,
+/// What the engine's word for a container's state means. The list and an inspection each have their own type for it.
+pub(super) fn run_state(word: &str) -> RunState {
+    match word {
+        "created" => RunState::Created,
+        "running" | "stopping" => RunState::Running,
+        "restarting" => RunState::Restarting,
+        "paused" => RunState::Paused,
+        "removing" => RunState::Removing,
+        "dead" => RunState::Dead,
+        _ => RunState::Exited,
     }
 }

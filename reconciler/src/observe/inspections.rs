@@ -11,11 +11,11 @@ use berth_plan::observed::{ObservedContainer, RunState};
 use berth_plan::step::ContainerRef;
 use berth_plan::{Plan, Step};
 use berth_schema::server::Limits;
-use bollard::models::ContainerStateStatusEnum;
 use bollard::query_parameters::InspectContainerOptions;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Reader;
+use super::containers::run_state;
 use crate::docker::{EngineError, READ_DEADLINE, bounded};
 
 /// Inspections at a time: more gain nothing on an engine that serialises them.
@@ -100,24 +100,12 @@ impl Reader {
                     memory: positive(host.memory),
                     pids: positive(host.pids_limit).try_into().unwrap_or(u32::MAX),
                 };
-                let state = run_state(answer.state.and_then(|state| state.status));
+                let status = answer.state.and_then(|state| state.status);
+                let state = run_state(&status.map(|status| status.to_string()).unwrap_or_default());
                 Ok(Some(Inspected { limits, state }))
             }
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
-    }
-}
-
-fn run_state(status: Option<ContainerStateStatusEnum>) -> RunState {
-    use ContainerStateStatusEnum as Engine;
-    match status {
-        Some(Engine::CREATED) => RunState::Created,
-        Some(Engine::RUNNING | Engine::STOPPING) => RunState::Running,
-        Some(Engine::RESTARTING) => RunState::Restarting,
-        Some(Engine::PAUSED) => RunState::Paused,
-        Some(Engine::REMOVING) => RunState::Removing,
-        Some(Engine::DEAD) => RunState::Dead,
-        Some(Engine::EXITED | Engine::EMPTY) | None => RunState::Exited,
     }
 }
