@@ -13,6 +13,7 @@ mod network;
 mod parse;
 mod password;
 pub mod platform;
+pub mod policy;
 pub mod quantity;
 pub mod report;
 mod resolve;

@@ -1,0 +1,194 @@
+//! What somebody may do with a path, in words: the rules, told instead of applied.
+
+use crate::finding::shown;
+use crate::kind::Subject;
+use crate::name::{Fqdn, ServerName, UserName};
+use crate::policy::Actor;
+use crate::policy::rules::{Side, admins_in_words};
+use crate::resolve::label_below;
+use crate::state::State;
+
+/// Whether somebody may change a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Everything that makes a good state.
+    Yes,
+    /// Parts of it.
+    InPart,
+    /// If somebody else agrees.
+    WithReview,
+    /// Nothing.
+    No,
+}
+
+/// What somebody may do with a path, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// In a word.
+    pub may: May,
+    /// In sentences.
+    pub why: Vec<String>,
+}
+
+impl Answer {
+    fn new(may: May, why: impl IntoIterator<Item = String>) -> Self {
+        Self { may, why: why.into_iter().collect() }
+    }
+}
+
+impl std::fmt::Display for May {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Yes => "yes",
+            Self::InPart => "in part",
+            Self::WithReview => "with review",
+            Self::No => "no",
+        })
+    }
+}
+
+/// What `actor` may do with `path` while `state` holds.
+pub fn explain(actor: Actor<'_>, state: &State, path: &str) -> Answer {
+    let me = match actor {
+        Actor::Operator => {
+            return Answer::new(
+                May::Yes,
+                ["Whoever has the repository's files may change everything.".to_owned()],
+            );
+        }
+        Actor::Member(name) => name,
+    };
+    if !state.users.contains_key(me) {
+        let why = format!("There is no user `{me}`: {} can add `users/{me}.toml`.", admins_in_words(state));
+        return Answer::new(May::No, [why]);
+    }
+    if actor.is_admin(state) {
+        return Answer::new(May::Yes, [format!("`{me}` is an admin, and admins may change everything.")]);
+    }
+    let side = Side::new(state);
+    match Subject::of(path) {
+        Err(invalid) => Answer::new(May::No, [format!("{}: {}.", invalid.message, invalid.hint)]),
+        Ok(None) => Answer::new(
+            May::WithReview,
+            [format!("`{}` is everybody's: {} has to agree.", shown(path), admins_in_words(state))],
+        ),
+        Ok(Some(Subject::Platform)) => Answer::new(
+            May::No,
+            [format!("The platform's settings are the admins': ask {}.", admins_in_words(state))],
+        ),
+        Ok(Some(Subject::User(name))) => user(me, &name, state),
+        Ok(Some(Subject::Server(name))) => server(me, &name, &side),
+        Ok(Some(Subject::Domain(fqdn))) => domain(me, &fqdn, &side),
+    }
+}
+
+fn user(me: &UserName, name: &UserName, state: &State) -> Answer {
+    if name == me {
+        let why = [
+            "It is their own file: `email`, `password_hash` and `ssh_keys` are theirs to change.".to_owned(),
+            format!("`role`, `quota` and removing the file are up to {}.", admins_in_words(state)),
+        ];
+        return Answer::new(May::InPart, why);
+    }
+    Answer::new(May::No, [format!("It is `{name}`'s file. Only `{name}` and admins may change it.")])
+}
+
+fn server(me: &UserName, name: &ServerName, side: &Side<'_>) -> Answer {
+    let admins = admins_in_words(side.state);
+    match side.server(name) {
+        None => {
+            let why = [
+                format!(
+                    "There is no server `{name}`: `{me}` may make it, as its owner and within the quota."
+                ),
+                "Its `id` must be one that no other server has or had.".to_owned(),
+            ];
+            Answer::new(May::Yes, why)
+        }
+        Some(server) if server.owner == *me => {
+            let why = [
+                format!(
+                    "`{me}` is the owner: limits, members, image, `state` and removing it are theirs, within the quota."
+                ),
+                format!("`id` is for ever, and a new `owner` is up to {admins}."),
+            ];
+            Answer::new(May::InPart, why)
+        }
+        Some(server) if server.members.contains(me) => {
+            let why = format!(
+                "`{me}` is a member and may log in; only its owner `{}` and admins may change it.",
+                server.owner
+            );
+            Answer::new(May::No, [why])
+        }
+        Some(server) => Answer::new(
+            May::No,
+            [format!(
+                "The server is `{}`'s. Only `{}` and admins may change it.",
+                server.owner, server.owner
+            )],
+        ),
+    }
+}
+
+fn domain(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
+    let platform = &side.state.platform;
+    if let Some(domain) = side.state.domains.get(fqdn) {
+        return match side.holder(domain) {
+            Some(holder) if holder == me => {
+                let why = format!(
+                    "It leads to `{}`, a server of `{me}`'s: it may change, go, or lead to another server of theirs.",
+                    domain.server
+                );
+                Answer::new(May::Yes, [why])
+            }
+            Some(holder) => {
+                Answer::new(May::No, [format!("`{fqdn}` is `{holder}`'s: it leads to `{}`.", domain.server)])
+            }
+            None => {
+                Answer::new(May::No, [format!("`{fqdn}` leads to `{}`, which nobody has.", domain.server)])
+            }
+        };
+    }
+    if let Some((other, holder)) = side.in_the_way(fqdn, me) {
+        return Answer::new(
+            May::No,
+            [format!("`{fqdn}` lies within what `{other}` holds, which is `{holder}`'s.")],
+        );
+    }
+    match label_below(fqdn, &platform.domain) {
+        Some(label) if platform.access.is_reserved(label) => Answer::new(
+            May::No,
+            [format!("`{label}` is reserved for the platform (`access.reserved` in platform.toml).")],
+        ),
+        Some(_) => {
+            let why = format!("Nobody has `{fqdn}`: the first to lead it to a server of their own has it.");
+            Answer::new(May::Yes, [why])
+        }
+        None if fqdn.base() == platform.domain.as_str() => {
+            Answer::new(May::No, [format!("`{fqdn}` is the platform's own.")])
+        }
+        None => outside(me, fqdn, side),
+    }
+}
+
+fn outside(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
+    let platform = &side.state.platform.domain;
+    let allowed = side.state.users.get(me).is_some_and(|user| side.state.quota(user).custom_domains);
+    let admins = admins_in_words(side.state);
+    match allowed {
+        true => {
+            let why = [
+                format!("`{fqdn}` is outside `{platform}`, and nobody has proved yet that it is `{me}`'s."),
+                format!("{admins} can agree to it."),
+            ];
+            Answer::new(May::WithReview, why)
+        }
+        false => {
+            let why = format!(
+                "`{fqdn}` is outside `{platform}`, and `{me}` may not use such names: {admins} can set `quota.custom_domains`."
+            );
+            Answer::new(May::No, [why])
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The rules for members, one function a kind of file.
+
+use std::collections::HashMap;
+
+use crate::domain::Domain;
+use crate::finding::{Finding, Position, Severity, shown};
+use crate::kind::Subject;
+use crate::name::{Fqdn, Invalid, ServerName, UserName};
+use crate::policy::place::of_field;
+use crate::policy::{Proposal, Verdict, admins, domain_path};
+use crate::resolve::label_below;
+use crate::server::Server;
+use crate::state::State;
+use crate::user::User;
+
+/// What was found against a proposal so far.
+#[derive(Debug, Default)]
+pub(crate) struct Rulings {
+    denied: Vec<Finding>,
+    to_review: Vec<Finding>,
+}
+
+/// A member's proposal, prepared for questions.
+pub(crate) struct Case<'a> {
+    member: &'a User,
+    before: Side<'a>,
+    after: Side<'a>,
+    proven: &'a [Fqdn],
+}
+
+/// A state in which servers are found by name.
+pub(crate) struct Side<'a> {
+    pub(crate) state: &'a State,
+    servers: HashMap<&'a str, &'a Server>,
+}
+
+/// One file while it is judged.
+struct File<'r, 'a> {
+    path: &'r str,
+    text: Option<&'a str>,
+    rulings: &'r mut Rulings,
+}
+
+impl<'a> Side<'a> {
+    pub(crate) fn new(state: &'a State) -> Self {
+        let servers = state.servers.values().map(|server| (server.name.as_str(), &**server)).collect();
+        Self { state, servers }
+    }
+
+    pub(crate) fn server(&self, name: &ServerName) -> Option<&'a Server> {
+        self.servers.get(name.as_str()).copied()
+    }
+
+    /// Whose a domain is: the owner of the server that it leads to.
+    pub(crate) fn holder(&self, domain: &Domain) -> Option<&'a UserName> {
+        self.server(&domain.server).map(|server| &server.owner)
+    }
+
+    /// Somebody else's domain that a name would be, lie below, or lie above under the platform's domain.
+    pub(crate) fn in_the_way(&self, fqdn: &Fqdn, member: &UserName) -> Option<(&'a Fqdn, &'a UserName)> {
+        let platform = &self.state.platform.domain;
+        let label = label_below(fqdn, platform);
+        let clashes = |other: &Fqdn| match label {
+            // The label belongs to whoever came first, with everything below it.
+            Some(label) => label_below(other, platform) == Some(label),
+            None => is_below(fqdn.base(), other.base()),
+        };
+        let mut others = self.state.domains.values().filter(|other| clashes(&other.fqdn));
+        others.find_map(|other| {
+            let holder = self.holder(other)?;
+            (holder != member).then_some((&other.fqdn, holder))
+        })
+    }
+}
+
+/// Whether a name is the other, or lies below it.
+fn is_below(name: &str, other: &str) -> bool {
+    name.strip_suffix(other).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+impl Rulings {
+    /// The door knows somebody whom the state doesn't.
+    pub(crate) fn deny_stranger(&mut self, name: &UserName, before: &State) {
+        let invalid = Invalid::new(
+            format!("there is no user `{name}`, so nothing may be changed in that name"),
+            format!("ask {} to add the file", admins_in_words(before)),
+        );
+        self.denied.push(Finding::new(Severity::Error, format!("users/{name}.toml"), None, invalid));
+    }
+
+    pub(crate) fn verdict(mut self, before: &State) -> Verdict {
+        if !self.denied.is_empty() {
+            // What would only need review is said too: it is in the way just as well.
+            self.denied.append(&mut self.to_review);
+            self.denied.sort();
+            return Verdict::Deny(self.denied);
+        }
+        if !self.to_review.is_empty() {
+            self.to_review.sort();
+            return Verdict::NeedsReview { approvers: admins(before), findings: self.to_review };
+        }
+        Verdict::Allow
+    }
+}
+
+impl File<'_, '_> {
+    fn deny(&mut self, field: &[&str], message: String, hint: String) {
+        let place = self.place(field);
+        let invalid = Invalid::new(message, hint);
+        self.rulings.denied.push(Finding::new(Severity::Error, self.path, place, invalid));
+    }
+
+    fn review(&mut self, field: &[&str], message: String, hint: String) {
+        let place = self.place(field);
+        let invalid = Invalid::new(message, hint);
+        self.rulings.to_review.push(Finding::new(Severity::Warning, self.path, place, invalid));
+    }
+
+    fn place(&self, field: &[&str]) -> Option<Position> {
+        of_field(self.text, field)
+    }
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(member: &'a User, proposal: &Proposal<'a>) -> Self {
+        let (before, after) = (Side::new(proposal.before), Side::new(proposal.after));
+        Self { member, before, after, proven: proposal.proven }
+    }
+
+    /// Judges one file.
+    pub(crate) fn rule(&self, path: &str, text: Option<&str>, rulings: &mut Rulings) {
+        let mut file = File { path, text, rulings };
+        match Subject::of(path) {
+            Ok(Some(Subject::User(name))) => self.rule_user(&name, &mut file),
+            Ok(Some(Subject::Server(name))) => self.rule_server(&name, &mut file),
+            Ok(Some(Subject::Domain(fqdn))) => self.rule_domain(&fqdn, &mut file),
+            Ok(Some(Subject::Platform)) => {
+                let message = "the platform's settings are the admins'".to_owned();
+                file.deny(&[], message, format!("ask {} to change them", self.admins()));
+            }
+            Ok(None) => {
+                let message = format!("`{}` is everybody's, so somebody else has to look at it", shown(path));
+                file.review(&[], message, format!("send the change to {}", self.admins()));
+            }
+            Err(invalid) => file.deny(&[], invalid.message, invalid.hint),
+        }
+    }
+
+    fn rule_user(&self, name: &UserName, file: &mut File<'_, '_>) {
+        let me = &self.member.name;
+        if name != me {
+            let message = format!("`{name}` has this file, and `{me}` may not change it");
+            file.deny(&[], message, format!("ask `{name}`, or {}", self.admins()));
+            return;
+        }
+        let Some(after) = self.after.state.users.get(name) else {
+            let message = format!("`{me}` may change this file, and may not remove it");
+            file.deny(&[], message, format!("ask {} to remove it", self.admins()));
+            return;
+        };
+        if after.role != self.member.role {
+            let message = format!("`{me}` may not change the role of `{me}`");
+            file.deny(&["role"], message, format!("ask {} for another role", self.admins()));
+        }
+        let (had, has) = (&self.member.quota, &after.quota);
+        let parts = [
+            ("servers", had.servers == has.servers),
+            ("cpus", had.cpus == has.cpus),
+            ("memory", had.memory == has.memory),
+            ("disk", had.disk == has.disk),
+            ("domains", had.domains == has.domains),
+            ("custom_domains", had.custom_domains == has.custom_domains),
+        ];
+        for (part, _) in parts.iter().filter(|(_, same)| !same) {
+            let message = format!("`{me}` may not change `quota.{part}` of `{me}`");
+            file.deny(&["quota", part], message, format!("ask {} for another quota", self.admins()));
+        }
+    }
+
+    fn rule_server(&self, name: &ServerName, file: &mut File<'_, '_>) {
+        let me = &self.member.name;
+        match (self.before.server(name), self.after.server(name)) {
+            (Some(before), _) if before.owner != *me => {
+                let logs_in = if before.members.contains(me) {
+                    "log in to it, and may not change it"
+                } else {
+                    "not change it"
+                };
+                let message = format!("server `{name}` is `{}`'s: `{me}` may {logs_in}", before.owner);
+                file.deny(&[], message, format!("ask `{}`, or {}", before.owner, self.admins()));
+            }
+            // Its data is kept until the retention ends.
+            (Some(_), None) => {}
+            (Some(before), Some(after)) => {
+                if after.owner != *me {
+                    let message = format!("`{me}` may not give server `{name}` to `{}`", after.owner);
+                    let hint =
+                        format!("ask {} to do it; it counts against another quota then", self.admins());
+                    file.deny(&["owner"], message, hint);
+                }
+                if after.id != before.id {
+                    let message =
+                        format!("the id of server `{name}` can't change from {} to {}", before.id, after.id);
+                    file.deny(&["id"], message, format!("an id is for ever: write {} again", before.id));
+                }
+            }
+            (None, Some(after)) => self.rule_new_server(after, file),
+            (None, None) => {
+                let message = format!("there is no server `{name}`, before or after");
+                file.deny(&[], message, "leave the file alone".to_owned());
+            }
+        }
+    }
+
+    fn rule_new_server(&self, after: &Server, file: &mut File<'_, '_>) {
+        let me = &self.member.name;
+        if after.owner != *me {
+            let message = format!("`{me}` may not make a server for `{}`", after.owner);
+            file.deny(&["owner"], message, format!("write \"{me}\", or ask {} to make it", self.admins()));
+        }
+        // The same id under another name and the same owner is a server that was renamed.
+        if let Some(holder) = self.before.state.servers.get(&after.id).filter(|holder| holder.owner != *me) {
+            let message =
+                format!("id {} is of server `{}`, which is `{}`'s", after.id, holder.name, holder.owner);
+            let highest = self.before.state.servers.keys().next_back().map_or(0, |id| id.get());
+            let hint = format!("an id is for ever: use another, such as {}", highest.saturating_add(1));
+            file.deny(&["id"], message, hint);
+        }
+    }
+
+    fn rule_domain(&self, fqdn: &Fqdn, file: &mut File<'_, '_>) {
+        let me = &self.member.name;
+        let before = self.before.state.domains.get(fqdn);
+        let after = self.after.state.domains.get(fqdn);
+        if let Some(holder) =
+            before.and_then(|domain| self.before.holder(domain)).filter(|holder| *holder != me)
+        {
+            let message = format!("`{fqdn}` is `{holder}`'s, and `{me}` may not change it");
+            file.deny(&[], message, format!("choose another name, or ask `{holder}` or {}", self.admins()));
+            return;
+        }
+        match (before, after) {
+            (None, None) => {
+                let message = format!("there is no domain `{fqdn}`, before or after");
+                file.deny(&[], message, "leave the file alone".to_owned());
+            }
+            (Some(_), None) => {}
+            (_, Some(after)) => {
+                let target = self.after.server(&after.server);
+                if let Some(server) = target.filter(|server| server.owner != *me) {
+                    let message = format!(
+                        "server `{}` is `{}`'s, so `{me}` may not lead a name to it",
+                        server.name, server.owner
+                    );
+                    file.deny(&["server"], message, "name a server of your own".to_owned());
+                }
+                if before.is_none() {
+                    self.rule_new_name(fqdn, file);
+                }
+            }
+        }
+    }
+
+    fn rule_new_name(&self, fqdn: &Fqdn, file: &mut File<'_, '_>) {
+        let me = &self.member.name;
+        let platform = &self.before.state.platform.domain;
+        if let Some((other, holder)) = self.before.in_the_way(fqdn, me) {
+            let message = format!("`{fqdn}` lies within what `{other}` holds, which is `{holder}`'s");
+            file.deny(
+                &["server"],
+                message,
+                format!("choose a name outside it, or ask `{holder}`; see {}", domain_path(other)),
+            );
+            return;
+        }
+        let is_proven = || self.proven.iter().any(|proven| is_below(fqdn.base(), proven.base()));
+        if label_below(fqdn, platform).is_none() && !is_proven() {
+            let message =
+                format!("nobody has proved yet that `{fqdn}` is `{me}`'s: it is outside `{platform}`");
+            let hint = format!("{} can agree to it; names below `{platform}` need no proof", self.admins());
+            file.review(&["server"], message, hint);
+        }
+    }
+
+    fn admins(&self) -> String {
+        admins_in_words(self.before.state)
+    }
+}
+
+/// "`ann` or `rasa`"; how to call whoever can help.
+pub(crate) fn admins_in_words(state: &State) -> String {
+    /// Where there are more, a few are enough to ask.
+    const NAMED: usize = 3;
+    let names: Vec<String> = admins(state).iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        None => "whoever runs the platform".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+    }
+}

@@ -1,0 +1,288 @@
+//! Each rule, on a small platform.
+
+use berth_schema::policy::{Actor, May, Proposal, Verdict, explain, judge, secrets};
+
+use super::{Files, differing, name, state};
+
+/// The admin ann; bob with the server `bobs` (1) and `blog.h.org`; cyn with `cyns` (2), `cyn.h.org` and `cyn.net`.
+fn platform() -> Files {
+    let files = [
+        ("platform.toml", "domain = \"h.org\"\n[access]\nreserved = [\"www\"]\n"),
+        ("users/ann.toml", "role = \"admin\"\n"),
+        ("users/bob.toml", "email = \"bob@h.org\"\n[quota]\ncustom_domains = true\n"),
+        ("users/cyn.toml", "[quota]\ncustom_domains = true\n"),
+        ("servers/bobs.toml", "id = 1\nowner = \"bob\"\n"),
+        ("servers/cyns.toml", "id = 2\nowner = \"cyn\"\nmembers = [\"bob\"]\n"),
+        ("domains/blog.h.org.toml", "server = \"bobs\"\n"),
+        ("domains/cyn.h.org.toml", "server = \"cyns\"\n"),
+        ("domains/cyn.net.toml", "server = \"cyns\"\n"),
+        ("docs/welcome.md", "# Welcome\n"),
+    ];
+    files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
+}
+
+/// The verdict for a change of [`platform`]: paths with their new text, or none for a removal.
+fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
+    let before = platform();
+    let mut after = before.clone();
+    for (path, text) in edits {
+        match text {
+            Some(text) => after.insert((*path).to_owned(), (*text).to_owned()),
+            None => after.remove(*path),
+        };
+    }
+    let actor = name(actor);
+    let proposal = Proposal {
+        actor: Actor::Member(&actor),
+        before: &state(&before).unwrap(),
+        after: &state(&after).unwrap(),
+        changes: &differing(&before, &after),
+        proven: &[],
+    };
+    judge(&proposal)
+}
+
+fn allowed(actor: &str, edits: &[(&str, Option<&str>)]) {
+    assert_eq!(verdict(actor, edits), Verdict::Allow, "{actor}: {edits:?}");
+}
+
+/// The findings of a refusal: place, message and hint.
+fn denied(actor: &str, edits: &[(&str, Option<&str>)]) -> Vec<String> {
+    match verdict(actor, edits) {
+        Verdict::Deny(findings) => {
+            findings.iter().map(|f| format!("{f} [{}]", f.hint.as_deref().unwrap())).collect()
+        }
+        other => panic!("{actor}: {edits:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_member_changes_what_is_theirs() {
+    allowed("bob", &[]);
+    allowed("bob", &[("users/bob.toml", Some("role = \"user\"\n[quota]\ncustom_domains = true\n"))]);
+    allowed("bob", &[("servers/bobs.toml", Some("id = 1\nowner = \"bob\"\nstate = \"stopped\"\n"))]);
+    allowed("bob", &[("servers/bobs.toml", None), ("domains/blog.h.org.toml", None)]);
+    allowed("bob", &[("servers/new.toml", Some("id = 3\nowner = \"bob\"\n"))]);
+    allowed("bob", &[("domains/new.h.org.toml", Some("server = \"bobs\"\n"))]);
+    allowed("bob", &[("domains/a.blog.h.org.toml", Some("server = \"bobs\"\n"))]);
+    // A new name for the same server, with its id.
+    allowed(
+        "bob",
+        &[
+            ("servers/bobs.toml", None),
+            ("servers/renamed.toml", Some("id = 1\nowner = \"bob\"\n")),
+            ("domains/blog.h.org.toml", Some("server = \"renamed\"\n")),
+        ],
+    );
+    // Only a comment.
+    allowed("cyn", &[("domains/cyn.net.toml", Some("# mine\nserver = \"cyns\"\n"))]);
+}
+
+#[test]
+fn a_member_gives_themselves_nothing() {
+    assert_eq!(
+        denied(
+            "bob",
+            &[(
+                "users/bob.toml",
+                Some("role = \"admin\"\n[quota]\ncustom_domains = true\nservers = 9\nmemory = \"90 GiB\"\n")
+            )]
+        ),
+        [
+            "users/bob.toml:1:8: `bob` may not change the role of `bob` [ask `ann` for another role]",
+            "users/bob.toml:4:11: `bob` may not change `quota.servers` of `bob` [ask `ann` for another quota]",
+            "users/bob.toml:5:10: `bob` may not change `quota.memory` of `bob` [ask `ann` for another quota]",
+        ]
+    );
+    assert_eq!(
+        denied("bob", &[("platform.toml", Some("domain = \"h.org\"\nprefix = \"x\"\n"))]),
+        ["platform.toml: the platform's settings are the admins' [ask `ann` to change them]"]
+    );
+}
+
+#[test]
+fn a_member_leaves_others_things_alone() {
+    let servers =
+        denied("bob", &[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\nmemory = \"64 MiB\"\n"))]);
+    assert_eq!(
+        servers,
+        [
+            "servers/cyns.toml: server `cyns` is `cyn`'s: `bob` may log in to it, and may not change it [ask `cyn`, or `ann`]"
+        ]
+    );
+    let taken = denied("bob", &[("servers/cyns.toml", Some("id = 2\nowner = \"bob\"\n"))]);
+    assert!(taken.iter().any(|finding| finding.starts_with("servers/cyns.toml: ")), "{taken:?}");
+    assert_eq!(
+        denied("bob", &[("users/cyn.toml", Some("email = \"cyn@h.org\"\n[quota]\ncustom_domains = true\n"))]),
+        ["users/cyn.toml: `cyn` has this file, and `bob` may not change it [ask `cyn`, or `ann`]"]
+    );
+    assert_eq!(
+        denied("bob", &[("domains/cyn.net.toml", None)]),
+        [
+            "domains/cyn.net.toml: `cyn.net` is `cyn`'s, and `bob` may not change it [choose another name, or ask `cyn` or `ann`]"
+        ]
+    );
+    assert_eq!(
+        denied("bob", &[("domains/n.h.org.toml", Some("server = \"cyns\"\n"))]),
+        [
+            "domains/n.h.org.toml:1:10: server `cyns` is `cyn`'s, so `bob` may not lead a name to it [name a server of your own]"
+        ]
+    );
+    assert_eq!(
+        denied("bob", &[("users/new.toml", Some(""))]),
+        ["users/new.toml: `new` has this file, and `bob` may not change it [ask `new`, or `ann`]"]
+    );
+}
+
+#[test]
+fn servers_and_ids_stay_with_their_owner() {
+    assert_eq!(
+        denied("bob", &[("servers/bobs.toml", Some("id = 1\nowner = \"cyn\"\n"))])[0],
+        "servers/bobs.toml:2:9: `bob` may not give server `bobs` to `cyn` [ask `ann` to do it; it counts against another quota then]"
+    );
+    assert_eq!(
+        denied("bob", &[("servers/bobs.toml", Some("owner = \"bob\"\nid = 7\n"))]),
+        [
+            "servers/bobs.toml:2:6: the id of server `bobs` can't change from 1 to 7 [an id is for ever: write 1 again]"
+        ]
+    );
+    assert_eq!(
+        denied("bob", &[("servers/new.toml", Some("id = 3\nowner = \"cyn\"\n"))]),
+        [
+            "servers/new.toml:2:9: `bob` may not make a server for `cyn` [write \"bob\", or ask `ann` to make it]"
+        ]
+    );
+    // Freeing somebody else's id in the same change doesn't make it free.
+    let stolen = denied(
+        "bob",
+        &[
+            ("servers/cyns.toml", Some("id = 5\nowner = \"cyn\"\n")),
+            ("servers/new.toml", Some("id = 2\nowner = \"bob\"\n")),
+        ],
+    );
+    assert!(
+        stolen.contains(
+            &"servers/new.toml:1:6: id 2 is of server `cyns`, which is `cyn`'s [an id is for ever: use another, such as 3]"
+                .to_owned()
+        ),
+        "{stolen:?}"
+    );
+}
+
+#[test]
+fn names_are_first_come() {
+    // cyn's name goes and bob takes it, or a part of it, in one change.
+    for path in ["domains/cyn.h.org.toml", "domains/shop.cyn.h.org.toml", "domains/_.cyn.h.org.toml"] {
+        let edits = [("domains/cyn.h.org.toml", None), (path, Some("server = \"bobs\"\n"))];
+        let findings = denied("bob", &edits);
+        assert!(findings.iter().any(|finding| finding.contains("cyn.h.org` is `cyn`'s")
+            || finding.contains("holds, which is `cyn`'s")));
+    }
+    assert_eq!(
+        denied("bob", &[("domains/shop.cyn.net.toml", Some("server = \"bobs\"\n"))]),
+        [
+            "domains/shop.cyn.net.toml:1:10: `shop.cyn.net` lies within what `cyn.net` holds, which is `cyn`'s [choose a name outside it, or ask `cyn`; see domains/cyn.net.toml]"
+        ]
+    );
+}
+
+#[test]
+fn some_things_need_somebody_else() {
+    let verdict_for = |path: &str, text: &str| verdict("bob", &[(path, Some(text))]);
+    let Verdict::NeedsReview { approvers, findings } =
+        verdict_for("domains/bob.example.toml", "server = \"bobs\"\n")
+    else {
+        panic!("no review");
+    };
+    assert_eq!(approvers, [name("ann")]);
+    assert_eq!(
+        findings[0].to_string(),
+        "domains/bob.example.toml:1:10: nobody has proved yet that `bob.example` is `bob`'s: it is outside `h.org`"
+    );
+    let Verdict::NeedsReview { approvers, findings } = verdict_for("docs/welcome.md", "# Hello\n") else {
+        panic!("no review");
+    };
+    assert_eq!((approvers, findings.len()), (vec![name("ann")], 1));
+    // With something that is refused anyway, both are said.
+    let both = denied(
+        "bob",
+        &[("docs/welcome.md", None), ("users/cyn.toml", Some("# hi\n[quota]\ncustom_domains = true\n"))],
+    );
+    assert_eq!(both.len(), 2);
+}
+
+#[test]
+fn a_proof_makes_a_custom_domain_theirs() {
+    let before = platform();
+    let mut after = before.clone();
+    after.insert("domains/www.bob.example.toml".to_owned(), "server = \"bobs\"\n".to_owned());
+    let (before, after, bob) = (state(&before).unwrap(), state(&after).unwrap(), name("bob"));
+    let judged = |proven: &[&str]| {
+        let proven: Vec<_> = proven.iter().map(|name| name.parse().unwrap()).collect();
+        let actor = Actor::Member(&bob);
+        judge(&Proposal { actor, before: &before, after: &after, changes: &[], proven: &proven })
+    };
+    assert_eq!(judged(&["bob.example"]), Verdict::Allow);
+    assert!(matches!(judged(&["ob.example"]), Verdict::NeedsReview { .. }));
+    assert!(matches!(judged(&[]), Verdict::NeedsReview { .. }));
+}
+
+#[test]
+fn a_stranger_changes_nothing() {
+    assert_eq!(
+        denied("eve", &[("users/eve.toml", Some("role = \"admin\"\n"))]),
+        [
+            "users/eve.toml: there is no user `eve`, so nothing may be changed in that name [ask `ann` to add the file]"
+        ]
+    );
+}
+
+#[test]
+fn explanations_agree_with_verdicts() {
+    let state = state(&platform()).unwrap();
+    let may = |user: &str, path: &str| explain(Actor::Member(&name(user)), &state, path).may;
+    for path in ["platform.toml", "users/cyn.toml", "docs/welcome.md", "servers/none.toml"] {
+        assert_eq!(may("ann", path), May::Yes);
+        assert_eq!(explain(Actor::Operator, &state, path).may, May::Yes);
+        assert_eq!(may("eve", path), May::No);
+    }
+    assert_eq!(may("bob", "users/bob.toml"), May::InPart);
+    assert_eq!(may("bob", "servers/bobs.toml"), May::InPart);
+    assert_eq!(may("bob", "servers/new.toml"), May::Yes);
+    assert_eq!(may("bob", "domains/blog.h.org.toml"), May::Yes);
+    assert_eq!(may("bob", "domains/free.h.org.toml"), May::Yes);
+    assert_eq!(may("bob", "domains/free.example.toml"), May::WithReview);
+    assert_eq!(may("bob", "docs/welcome.md"), May::WithReview);
+    for path in [
+        "platform.toml",
+        "users/cyn.toml",
+        "users/new.toml",
+        "servers/cyns.toml",
+        "domains/cyn.net.toml",
+        "domains/a.cyn.net.toml",
+        "domains/www.h.org.toml",
+        "domains/_.h.org.toml",
+        "user/bob.toml",
+    ] {
+        assert_eq!(may("bob", path), May::No, "{path}");
+    }
+}
+
+#[test]
+fn secrets_are_seen_wherever_they_stand() {
+    let found = |path: &str, text: &str| -> Vec<String> {
+        secrets(path, text)
+            .iter()
+            .map(|finding| finding.to_string().split(':').take(3).collect::<Vec<_>>().join(":"))
+            .collect()
+    };
+    assert_eq!(found("users/a.toml", "password_hash = \"hunter2\"\n"), ["users/a.toml:1:17"]);
+    assert_eq!(found("users/a.toml", "# x\npassword = 'hunter2'\n[quota\n"), ["users/a.toml:2:12"]);
+    assert_eq!(found("x/y.toml", "[[a]]\nb = 1\n[[a]]\nAPI-Key = \"k\"\n"), ["x/y.toml:4:11"]);
+    assert_eq!(found("docs/k.md", "see\n-----BEGIN OPENSSH PRIVATE KEY-----\n"), ["docs/k.md:2:20"]);
+    assert!(found("users/a.toml", "password_hash = \"$2b$12$x\"\n").is_empty());
+    assert!(found("docs/k.md", "password = \"is written so\"\n").is_empty());
+    for finding in secrets("users/a.toml", "password = \"hunter2\"\n") {
+        assert!(!format!("{finding:?}").contains("hunter2"));
+    }
+}
