@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::docker::Docker;
-use crate::process::{build_folder, built, eventually, is_alive, processes, run, send, wait};
+use crate::process::{built, eventually, is_alive, processes, run, send, stories_folder, wait};
 
 /// Whether the engine gives its containers a user namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine called `name` and waits until it answers.
     pub fn start(name: &str, mapping: Mapping, cgroup: Cgroup, data: Data) -> Self {
-        let folder = build_folder().parent().expect("a target folder").join("stories").join(name);
+        let folder = stories_folder().join(name);
         fs::create_dir_all(&folder).expect("the engine's folder");
         let socket = folder.join("d.sock");
         // Its containerd's socket lies deeper still, and a socket's path has 107 bytes at most.

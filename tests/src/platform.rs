@@ -15,7 +15,9 @@ use crate::docker::{Container, Docker};
 use crate::engine::Engine;
 use crate::folder::{Folder, git};
 use crate::image;
-use crate::process::{PATIENCE, Ran, build_folder, built, ending, eventually, is_alive, run, send, wait};
+use crate::process::{
+    PATIENCE, Ran, build_folder, built, ending, eventually, is_alive, run, scratch, send, wait,
+};
 use crate::proxy::Proxy;
 
 /// Platforms of this run, so that each has subnets of its own.
@@ -41,7 +43,7 @@ impl Platform {
     /// A platform whose first commit holds what `begin` writes, beside settings and the user `ann`. Nothing is applied
     /// yet.
     pub fn new(engine: &Engine, begin: impl FnOnce(&Folder)) -> Self {
-        let home = tempfile::Builder::new().prefix("berth-").tempdir().expect("a folder");
+        let home = scratch();
         // The folder's random end is unique on this machine, in lower case it still is among a few dozen.
         let end = home.path().to_string_lossy().rsplit('-').next().unwrap_or_default().to_lowercase();
         let prefix = format!("st-{end}");
@@ -53,7 +55,7 @@ impl Platform {
 
     /// A platform made of `example-state`, with a prefix and subnets of its own.
     pub fn of_example(engine: &Engine) -> Self {
-        let home = tempfile::Builder::new().prefix("berth-").tempdir().expect("a folder");
+        let home = scratch();
         let end = home.path().to_string_lossy().rsplit('-').next().unwrap_or_default().to_lowercase();
         let prefix = format!("st-{end}");
         let first = Folder::at(&home.path().join("first"));

@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 /// How long an ordinary command may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -163,6 +164,18 @@ pub fn build_folder() -> PathBuf {
     let own = std::env::current_exe().expect("our own path");
     // `deps/stories-…` below it.
     own.ancestors().nth(2).expect("a build folder").to_owned()
+}
+
+/// Where engines and platforms live: below cargo's target folder.
+pub fn stories_folder() -> PathBuf {
+    build_folder().parent().expect("a target folder").join("stories")
+}
+
+/// A folder that goes when it is dropped, or when a later run finds that its process is gone.
+pub fn scratch() -> TempDir {
+    let own = stories_folder().join("tmp").join(std::process::id().to_string());
+    std::fs::create_dir_all(&own).expect("a folder");
+    tempfile::Builder::new().prefix("s-").tempdir_in(own).expect("a folder")
 }
 
 /// The root of the source tree.

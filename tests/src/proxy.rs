@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, scratch};
 
 /// A call that changes something on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy in front of the engine at `upstream`.
     pub fn before(upstream: &Path) -> Self {
-        let folder = tempfile::Builder::new().prefix("berth-proxy-").tempdir().expect("a folder");
+        let folder = scratch();
         let listener = UnixListener::bind(folder.path().join("d.sock")).expect("a socket");
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),

@@ -7,7 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use crate::engine::{Data, Engine};
-use crate::process::{build_folder, processes, send};
+use crate::process::{build_folder, is_alive, processes, send, stories_folder};
 use crate::{image, platform};
 
 /// What the stories of a run share.
@@ -30,7 +30,7 @@ pub struct Turn(#[allow(dead_code, reason = "held for its lock, which ends with 
 impl Turn {
     /// Waits for it.
     pub fn take() -> Self {
-        let folder = build_folder().parent().expect("a target folder").join("stories");
+        let folder = stories_folder();
         fs::create_dir_all(&folder).expect("the engines' folder");
         let file = File::create(folder.join("lock")).expect("a lock");
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -38,6 +38,7 @@ impl Turn {
             flock(&file, FlockOperation::LockExclusive).expect("the lock");
         }
         end_left_daemons();
+        remove_left_folders();
         Self(file)
     }
 }
@@ -51,6 +52,16 @@ fn end_left_daemons() {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if is_marked && name.trim() == "berth" {
             send(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Removes what processes that are gone have left in the scratch folder.
+fn remove_left_folders() {
+    for entry in fs::read_dir(stories_folder().join("tmp")).into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if pid.is_none_or(|pid| !is_alive(pid)) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -88,5 +99,7 @@ impl World {
     /// Ends what was started, whatever became of the stories.
     pub fn end(&mut self) {
         drop(self.engine.take());
+        // What is in it went with those who made it.
+        let _ = fs::remove_dir(stories_folder().join("tmp").join(std::process::id().to_string()));
     }
 }
