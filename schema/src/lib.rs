@@ -17,6 +17,7 @@ pub mod policy;
 pub mod quantity;
 pub mod report;
 mod resolve;
+pub mod route;
 pub mod server;
 mod ssh_key;
 pub mod state;

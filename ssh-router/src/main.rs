@@ -1,15 +1,83 @@
 //! `berth-ssh-router`: one SSH port for every server.
 //!
-//! Not built yet. The binary exists so that the workspace has its room, and refuses to pretend.
+//! A process that reads a routes file and listens: no Docker, no state repo, nothing that it could change.
 
-use std::io::Write as _;
+mod admission;
+mod algorithms;
+mod decide;
+mod handler;
+mod link;
+mod listen;
+mod password;
+mod queue;
+mod router;
+mod routes;
+mod session;
+mod settings;
+mod spill;
+mod stream;
+mod upstream;
+
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::router::Router;
+use crate::settings::Settings;
 
 fn main() -> ExitCode {
-    // A failed write to stderr leaves nothing better to tell the caller than the exit code.
-    let _ = writeln!(
-        std::io::stderr(),
-        "error: berth-ssh-router is not built yet; servers are reached with `docker exec` until it is"
-    );
-    ExitCode::FAILURE
+    let settings = Settings::parse();
+    // The library's warnings are about peers, who could write the log full.
+    let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=off"));
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    match start(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A failed write to stderr leaves nothing better to tell the caller than the exit code.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(settings: Settings) -> anyhow::Result<()> {
+    // Overflow that blocks on a disk must leave a thread for everybody else, whatever the machine has.
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?
+        .block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let host_key = russh::keys::load_secret_key(&settings.host_key, None).with_context(|| {
+        let path = settings.host_key.display();
+        format!("the host key can't be read (`ssh-keygen -t ed25519 -N '' -f {path}` makes one)")
+    })?;
+    let table = routes::follow(settings.routes.clone())?;
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (mut term_again, mut interrupt_again) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let listener = listen::open(settings.listen).context("the port can't be listened on")?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let stop = async {
+        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+    };
+    let abort = async {
+        // The first one is the one that stopped.
+        for _ in 0..2 {
+            tokio::select! { _ = term_again.recv() => {}, _ = interrupt_again.recv() => {} }
+        }
+    };
+    Arc::new(Router::new(settings, host_key, table)).run(listener, stop, abort).await;
+    Ok(())
 }

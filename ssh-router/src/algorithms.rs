@@ -1,0 +1,65 @@
+//! What the router offers on the wire: modern algorithms only, post-quantum key exchange first.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
+use russh::{Preferred, SshId, cipher, compression, kex, mac};
+
+/// A silent peer is asked after this long.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(30);
+/// And given up after as many questions without an answer.
+pub(crate) const KEEPALIVE_MAX: usize = 4;
+
+/// RSA with SHA-2.
+pub(crate) static RSA: [Algorithm; 2] =
+    [Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }];
+
+const KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_SUPPORT_AS_SERVER,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+];
+const CIPHERS: &[cipher::Name] =
+    &[cipher::AES_256_GCM, cipher::AES_128_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR];
+const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
+const KEYS: &[Algorithm] = &[
+    Algorithm::Ed25519,
+    Algorithm::SkEd25519,
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::SkEcdsaSha2NistP256,
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+];
+
+/// Says no version: a scanner need not know it.
+pub(crate) fn ident() -> SshId {
+    SshId::Standard(Cow::Borrowed("SSH-2.0-berth"))
+}
+
+/// Towards people.
+pub(crate) fn client() -> Preferred {
+    offer(Cow::Borrowed(KEYS))
+}
+
+/// Towards a server, whose key is known.
+pub(crate) fn upstream(host_key: Cow<'static, [Algorithm]>) -> Preferred {
+    offer(host_key)
+}
+
+fn offer(key: Cow<'static, [Algorithm]>) -> Preferred {
+    Preferred {
+        kex: Cow::Borrowed(KEX),
+        key,
+        host_key_certificates: Cow::Borrowed(&[]),
+        cipher: Cow::Borrowed(CIPHERS),
+        mac: Cow::Borrowed(MACS),
+        compression: Cow::Borrowed(&[compression::NONE]),
+    }
+}

@@ -1,0 +1,197 @@
+//! Who may log in where. Pure: routes and a credential in, a grant or nothing out.
+//!
+//! A login names a server (`server7`, or its name), never a person: the credential says who it is. A login that no
+//! server has is judged as a stand-in server and refused whatever comes out, so that it costs what a real one costs.
+
+use berth_schema::name::{ServerId, ServerName, UserName};
+use berth_schema::route::{RouteServer, RouteUser, Routes};
+
+/// That somebody may enter a server, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) user: UserName,
+    pub(crate) server: ServerName,
+    pub(crate) id: ServerId,
+    pub(crate) credential: Credential,
+}
+
+/// What opened, so that its revocation can close.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// Algorithm and key, as in `authorized_keys`, without a comment.
+    Key(String),
+    /// The hash that the password matched.
+    Password(String),
+}
+
+impl Credential {
+    /// Its kind, for the log.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "key",
+            Self::Password(_) => "password",
+        }
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+/// The hashes that a password is tried against.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// `None` for a stand-in.
+    server: Option<(ServerName, ServerId)>,
+    /// Owner, members, admins; those without a password are left out.
+    pub(crate) candidates: Vec<(UserName, String)>,
+}
+
+/// The grant that a verified key gives. `key` is the algorithm and the key, without a comment.
+pub(crate) fn by_key(routes: &Routes, login: &str, key: &str) -> Option<Grant> {
+    let (name, server) = find(routes, login)?;
+    let (user, _) =
+        entitled(routes, server).find(|(_, user)| user.keys.iter().any(|k| k.key_data() == key))?;
+    let credential = Credential::Key(key.to_owned());
+    Some(Grant { user: user.clone(), server: name.clone(), id: server.id, credential })
+}
+
+/// What a password must be tried against. `stand_in` picks a server where the login has none: it should depend on the
+/// login and on a secret of this process.
+pub(crate) fn trial(routes: &Routes, login: &str, stand_in: u64) -> Trial {
+    let found = find(routes, login);
+    let judged = found.or_else(|| {
+        let count = u64::try_from(routes.servers().len()).ok()?;
+        let pick = usize::try_from(stand_in.checked_rem(count)?).ok()?;
+        routes.servers().nth(pick)
+    });
+    let candidates = judged.into_iter().flat_map(|(_, server)| entitled(routes, server));
+    Trial {
+        server: found.map(|(name, server)| (name.clone(), server.id)),
+        candidates: candidates
+            .filter_map(|(name, user)| Some((name.clone(), user.password_hash.clone()?)))
+            .collect(),
+    }
+}
+
+impl Trial {
+    /// The grant when the password matched the candidate at `matched`.
+    pub(crate) fn outcome(mut self, matched: Option<usize>) -> Option<Grant> {
+        let (server, id) = self.server?;
+        let matched = matched.filter(|at| *at < self.candidates.len())?;
+        let (user, hash) = self.candidates.swap_remove(matched);
+        Some(Grant { user, server, id, credential: Credential::Password(hash) })
+    }
+}
+
+/// Whether what was granted still would be.
+pub(crate) fn still_stands(routes: &Routes, grant: &Grant) -> bool {
+    let server = routes.servers().find(|(name, server)| **name == grant.server && server.id == grant.id);
+    let user = server
+        .and_then(|(_, server)| entitled(routes, server).find(|(name, _)| **name == grant.user))
+        .map(|(_, user)| user);
+    user.is_some_and(|user| match &grant.credential {
+        Credential::Key(key) => user.keys.iter().any(|k| k.key_data() == key),
+        Credential::Password(hash) => user.password_hash.as_ref() == Some(hash),
+    })
+}
+
+/// The server that a login names.
+fn find<'a>(routes: &'a Routes, login: &str) -> Option<(&'a ServerName, &'a RouteServer)> {
+    routes.servers().find(|(name, server)| name.as_str() == login || login == format!("server{}", server.id))
+}
+
+/// Owner, members, admins, each once.
+fn entitled<'a>(
+    routes: &'a Routes,
+    server: &'a RouteServer,
+) -> impl Iterator<Item = (&'a UserName, &'a RouteUser)> {
+    let named = std::iter::once(&server.owner).chain(&server.members);
+    let named_users = named.filter_map(|name| routes.user(name.as_str()));
+    let admins = routes
+        .users()
+        .filter(|(name, user)| user.admin && **name != server.owner && !server.members.contains(name));
+    named_users.chain(admins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [&str; 3] = [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB",
+    ];
+
+    fn user(admin: bool, key: usize) -> RouteUser {
+        RouteUser { admin, password_hash: Some(format!("hash{key}")), keys: vec![KEYS[key].parse().unwrap()] }
+    }
+
+    fn server(id: u32, owner: &str) -> RouteServer {
+        RouteServer {
+            id: ServerId(id.try_into().unwrap()),
+            owner: owner.parse().unwrap(),
+            members: vec![],
+            host: "127.0.0.1".parse().unwrap(),
+            port: 22,
+            user: "root".parse().unwrap(),
+            host_key: KEYS[0].parse().unwrap(),
+        }
+    }
+
+    /// ann owns shop (1), bob owns wiki (2), root is an admin.
+    fn routes() -> Routes {
+        Routes::new("/key".into())
+            .with_user("ann".parse().unwrap(), user(false, 0))
+            .with_user("bob".parse().unwrap(), user(false, 1))
+            .with_user("root".parse().unwrap(), user(true, 2))
+            .with_server("shop".parse().unwrap(), server(1, "ann"))
+            .unwrap()
+            .with_server("wiki".parse().unwrap(), server(2, "bob"))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_key_opens_its_owners_server_by_number_and_by_name() {
+        for login in ["server1", "shop"] {
+            let grant = by_key(&routes(), login, KEYS[0]).unwrap();
+            assert_eq!((grant.user.as_str(), grant.server.as_str()), ("ann", "shop"));
+        }
+    }
+
+    #[test]
+    fn a_key_opens_nobody_elses_server_and_an_admins_opens_all() {
+        assert_eq!(by_key(&routes(), "wiki", KEYS[0]), None);
+        assert_eq!(by_key(&routes(), "wiki", KEYS[2]).unwrap().user.as_str(), "root");
+        for login in ["server3", "server01", "server", "ann", "", "SHOP", "server1 "] {
+            assert_eq!(by_key(&routes(), login, KEYS[2]), None, "{login}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_login_is_tried_like_a_known_one_and_never_granted() {
+        let known = trial(&routes(), "shop", 0);
+        let unknown = trial(&routes(), "nothing", 0);
+        assert_eq!(known.candidates, unknown.candidates);
+        assert!(known.outcome(Some(0)).is_some());
+        assert_eq!(unknown.outcome(Some(0)), None);
+        assert!(trial(&Routes::new("/key".into()), "nothing", 7).candidates.is_empty());
+    }
+
+    #[test]
+    fn a_grant_falls_with_its_credential_its_user_or_its_server_and_with_nothing_else() {
+        let key = by_key(&routes(), "shop", KEYS[0]).unwrap();
+        let password = trial(&routes(), "shop", 0).outcome(Some(0)).unwrap();
+        assert!(still_stands(&routes(), &key) && still_stands(&routes(), &password));
+        let without_key = RouteUser { keys: vec![], ..user(false, 0) };
+        let without_key = routes().with_user("ann".parse().unwrap(), without_key);
+        assert!(!still_stands(&without_key, &key) && still_stands(&without_key, &password));
+        let other_password = RouteUser { password_hash: Some("new".into()), ..user(false, 0) };
+        let other_password = routes().with_user("ann".parse().unwrap(), other_password);
+        assert!(still_stands(&other_password, &key) && !still_stands(&other_password, &password));
+        assert!(!still_stands(&Routes::new("/key".into()), &key));
+    }
+}

@@ -1,0 +1,316 @@
+//! The channels of one session: what arrives on an end waits in that end's queue, and a pump writes it to the other.
+//!
+//! An end is looked up by its channel's number and made when first asked for: data may arrive before the task that
+//! opened the channel has heard that it is open.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use russh::{ChannelId, ChannelWriteHalf, client, server};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::queue::{Event, Patience, Queue};
+use crate::spill::Overflow;
+
+/// Which connection a channel's end is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    /// The person's.
+    Client,
+    /// The server's.
+    Server,
+}
+
+/// One end of a channel.
+#[derive(Debug)]
+pub(crate) struct End {
+    side: Side,
+    /// What arrived on this end.
+    inbox: Queue,
+    /// Cancelled when this end can take nothing more.
+    closed: CancellationToken,
+    /// Requests that were sent out of this end and wait for an answer, in order.
+    replies: Mutex<VecDeque<oneshot::Sender<bool>>>,
+    other: OnceLock<Weak<End>>,
+    /// Writes to this end; for requests, which don't queue.
+    requests: OnceLock<Arc<ChannelWriteHalf<client::Msg>>>,
+}
+
+/// Every channel of a session.
+#[derive(Debug)]
+pub(crate) struct Links {
+    ends: Mutex<Ends>,
+    overflow: Arc<Overflow>,
+    /// Ends every pump.
+    cut: CancellationToken,
+    pumps: tokio_util::task::TaskTracker,
+    /// Questions to the other connection that wait for their answer.
+    questions: AtomicUsize,
+}
+
+/// Somebody waits for an answer of the other connection; no callback may wait meanwhile.
+pub(crate) struct Question(Arc<Links>);
+
+/// The ends by number.
+#[derive(Debug, Default)]
+struct Ends {
+    open: HashMap<(Side, ChannelId), Arc<End>>,
+    /// The last that ended: the library may still deliver what came before it heard of the end.
+    retired: VecDeque<(Side, ChannelId)>,
+}
+
+/// How many ended channels are remembered.
+const RETIRED_MAX: usize = 64;
+
+/// Writes to one end.
+enum Writer {
+    Client { half: ChannelWriteHalf<server::Msg>, handle: server::Handle },
+    Server { half: Arc<ChannelWriteHalf<client::Msg>> },
+}
+
+impl Links {
+    pub(crate) fn new(overflow: Arc<Overflow>, cut: CancellationToken) -> Self {
+        Self {
+            ends: Mutex::default(),
+            overflow,
+            cut,
+            pumps: tokio_util::task::TaskTracker::new(),
+            questions: AtomicUsize::new(0),
+        }
+    }
+
+    /// The end of that number, new if need be.
+    pub(crate) fn end(&self, side: Side, id: ChannelId) -> Arc<End> {
+        let new = || {
+            Arc::new(End {
+                side,
+                inbox: Queue::new(Arc::clone(&self.overflow)),
+                closed: self.cut.child_token(),
+                replies: Mutex::default(),
+                other: OnceLock::new(),
+                requests: OnceLock::new(),
+            })
+        };
+        let mut ends = self.lock();
+        if ends.retired.contains(&(side, id)) {
+            let late = new();
+            late.inbox.abandon();
+            return late;
+        }
+        Arc::clone(ends.open.entry((side, id)).or_insert_with(new))
+    }
+
+    /// Says that an answer is waited for, until the value is dropped.
+    pub(crate) fn question(self: &Arc<Self>) -> Question {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        Question(Arc::clone(self))
+    }
+
+    /// Questions without an answer.
+    pub(crate) fn questions(&self) -> usize {
+        self.questions.load(Ordering::Relaxed)
+    }
+
+    /// Open ends, of both sides.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// The server's end of the channel that the client calls `id`, if it is joined already.
+    pub(crate) fn beyond(&self, id: ChannelId) -> Option<Arc<End>> {
+        let end = self.lock().open.get(&(Side::Client, id)).cloned()?;
+        end.other.get()?.upgrade()
+    }
+
+    /// Joins two ends: from now on, what arrives on one goes out of the other.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        client: (ChannelWriteHalf<server::Msg>, server::Handle),
+        server: ChannelWriteHalf<client::Msg>,
+    ) {
+        let (half, handle) = client;
+        let half_to_server = Arc::new(server);
+        let at_client = self.end(Side::Client, half.id());
+        let at_server = self.end(Side::Server, half_to_server.id());
+        // Both are set once: a channel is joined once.
+        let _ = at_client.other.set(Arc::downgrade(&at_server));
+        let _ = at_server.other.set(Arc::downgrade(&at_client));
+        let _ = at_server.requests.set(Arc::clone(&half_to_server));
+        let ids = (half.id(), half_to_server.id());
+        let to_client = pump(Arc::clone(&at_server), Arc::clone(&at_client), Writer::Client { half, handle });
+        let to_server = pump(at_client, at_server, Writer::Server { half: half_to_server });
+        let links = Arc::clone(self);
+        self.pumps.spawn(async move {
+            tokio::join!(to_client, to_server);
+            links.forget(Side::Client, ids.0);
+            links.forget(Side::Server, ids.1);
+        });
+    }
+
+    fn forget(&self, side: Side, id: ChannelId) {
+        let mut ends = self.lock();
+        ends.open.remove(&(side, id));
+        ends.retired.push_back((side, id));
+        if ends.retired.len() > RETIRED_MAX {
+            ends.retired.pop_front();
+        }
+    }
+
+    /// Data arrived on an end. May wait a moment: see [`crate::queue`].
+    pub(crate) async fn arrived(&self, side: Side, id: ChannelId, event: Event) {
+        let end = self.end(side, id);
+        let opposite = end.other.get().and_then(Weak::upgrade);
+        let alone = self.count() <= 2 && self.questions() == 0;
+        // At most one direction waits, so that the two never wait for each other.
+        let patience = match side {
+            Side::Server if alone => Patience::Turn,
+            Side::Client if alone && !opposite.is_some_and(|end| end.inbox.is_backlogged()) => Patience::Turn,
+            _ => Patience::None,
+        };
+        if let Err(error) = end.inbox.push(event, patience).await {
+            tracing::warn!(?side, error = &error as &dyn std::error::Error, "channel closed");
+        }
+    }
+
+    /// An end was closed by its peer, who takes nothing more.
+    pub(crate) async fn closed(&self, side: Side, id: ChannelId) {
+        let end = self.end(side, id);
+        // Never waits: it isn't data.
+        let _ = end.inbox.push(Event::Close, Patience::None).await;
+        end.closed.cancel();
+        end.lock_replies().clear();
+        if end.other.get().is_none() {
+            self.forget(side, id);
+        }
+    }
+
+    /// Closes every end of a side: its connection is gone. What it had said still goes to the other.
+    pub(crate) async fn side_is_gone(&self, side: Side) {
+        let ids: Vec<ChannelId> =
+            self.lock().open.keys().filter(|(of, _)| *of == side).map(|(_, id)| *id).collect();
+        for id in ids {
+            self.closed(side, id).await;
+        }
+    }
+
+    /// Returns when every pump has ended. No new channel may be opened after.
+    pub(crate) async fn ended(&self) {
+        self.pumps.close();
+        self.pumps.wait().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.0.questions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl End {
+    /// Sends a request out of the server's end and returns its answer; no answer is a refusal.
+    pub(crate) async fn request<F>(&self, send: impl FnOnce(Arc<ChannelWriteHalf<client::Msg>>) -> F) -> bool
+    where
+        F: Future<Output = Result<(), russh::Error>>,
+    {
+        let Some(half) = self.requests.get() else { return false };
+        let (answer, answered) = oneshot::channel();
+        self.lock_replies().push_back(answer);
+        if send(Arc::clone(half)).await.is_err() {
+            return false;
+        }
+        tokio::select! {
+            answer = answered => answer.unwrap_or(false),
+            () = self.closed.cancelled() => false,
+        }
+    }
+
+    /// Sends something that has no answer out of the server's end.
+    pub(crate) async fn tell<F>(&self, send: impl FnOnce(Arc<ChannelWriteHalf<client::Msg>>) -> F)
+    where
+        F: Future<Output = Result<(), russh::Error>>,
+    {
+        if let Some(half) = self.requests.get() {
+            // A channel that is gone needs no telling.
+            let _ = send(Arc::clone(half)).await;
+        }
+    }
+
+    /// The answer to the oldest request.
+    pub(crate) fn answered(&self, answer: bool) {
+        if let Some(waiting) = self.lock_replies().pop_front() {
+            let _ = waiting.send(answer);
+        }
+    }
+
+    fn lock_replies(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<bool>>> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Carries what arrived on `from` to `to`, until either ends.
+async fn pump(from: Arc<End>, to: Arc<End>, writer: Writer) {
+    loop {
+        let event = tokio::select! {
+            event = from.inbox.next() => event,
+            () = from.inbox.broken() => Ok(Event::Close),
+            () = to.closed.cancelled() => break,
+        };
+        let event = event.unwrap_or_else(|error| {
+            tracing::error!(side = ?from.side, %error, "the overflow file can't be read back");
+            Event::Close
+        });
+        let last = matches!(event, Event::Close);
+        tokio::select! {
+            sent = writer.send(event) => if last || sent.is_err() { break },
+            () = to.closed.cancelled() => break,
+            () = from.inbox.broken() => {
+                // Nothing to be done where even this fails: the connection is gone.
+                let _ = writer.send(Event::Close).await;
+                break;
+            }
+        }
+    }
+    from.inbox.abandon();
+    // Whether `to` was closed by its peer or by the event above: nothing more will come out of it. The library says
+    // nothing of a close that answers our own.
+    to.closed.cancel();
+    let _ = to.inbox.push(Event::Close, Patience::None).await;
+}
+
+impl Writer {
+    async fn send(&self, event: Event) -> Result<(), russh::Error> {
+        match self {
+            Self::Client { half, handle } => match event {
+                Event::Data(data) => half.data_bytes(data).await,
+                Event::Extended(kind, data) => half.extended_data_bytes(kind, data).await,
+                Event::Eof => half.eof().await,
+                Event::ExitStatus(status) => half.exit_status(status).await,
+                Event::ExitSignal(exit) => handle
+                    .exit_signal_request(
+                        half.id(),
+                        exit.signal,
+                        exit.core_dumped,
+                        exit.message,
+                        exit.language,
+                    )
+                    .await
+                    .map_err(|()| russh::Error::SendError),
+                Event::Close => half.close().await,
+            },
+            Self::Server { half } => match event {
+                Event::Data(data) => half.data_bytes(data).await,
+                Event::Extended(kind, data) => half.extended_data_bytes(kind, data).await,
+                Event::Eof => half.eof().await,
+                // Only servers say how a program ended.
+                Event::ExitStatus(_) | Event::ExitSignal(_) => Ok(()),
+                Event::Close => half.close().await,
+            },
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The listening socket: opened so that a second router can share it, or handed over as standard input.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::algorithms::KEEPALIVE;
+use crate::settings::Listen;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+pub(crate) fn open(listen: Listen) -> io::Result<TcpListener> {
+    let socket = match listen {
+        Listen::Address(address) => {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            socket
+        }
+        Listen::Stdin => Socket::from(std::io::stdin().as_fd().try_clone_to_owned()?),
+    };
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Keystrokes go out at once, and a peer that vanished is noticed.
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream)
+        .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))
+}

@@ -1,0 +1,140 @@
+//! The routes file while it changes: read whole, replaced whole, and kept when the new one is broken.
+//!
+//! The folder is watched, not the file: a watch on a file ends when another is renamed over it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_schema::Finding;
+use berth_schema::route::{RouteServer, Routes};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use russh::keys::PrivateKey;
+use tokio::sync::{mpsc, watch};
+
+use crate::decide::Grant;
+
+/// The routes and the key that they name.
+pub(crate) struct Table {
+    pub(crate) routes: Routes,
+    pub(crate) key: Arc<PrivateKey>,
+}
+
+/// Why there are no routes, or no new ones.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RoutesError {
+    #[error("the routes file {path} can't be read")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the routes file is broken: {}", shown(.0))]
+    Broken(Vec<Finding>),
+    #[error("the router's key {path} can't be read")]
+    Key {
+        path: PathBuf,
+        #[source]
+        source: russh::keys::Error,
+    },
+    #[error("the folder of the routes file can't be watched")]
+    Watch(#[from] notify::Error),
+}
+
+/// A burst of writes is one change.
+const SETTLE: Duration = Duration::from_millis(20);
+/// For file systems that tell nothing.
+const LOOK_ANYWAY: Duration = Duration::from_secs(10);
+/// More than a hundred thousand keys.
+const SIZE_MAX: u64 = 64 << 20;
+
+impl Table {
+    /// Reads the file and the key.
+    pub(crate) fn load(path: &Path) -> Result<(Self, String), RoutesError> {
+        let unread = |source| RoutesError::Read { path: path.to_owned(), source };
+        let size = std::fs::metadata(path).map_err(unread)?.len();
+        if size > SIZE_MAX {
+            return Err(unread(std::io::ErrorKind::FileTooLarge.into()));
+        }
+        let text = std::fs::read_to_string(path).map_err(unread)?;
+        let routes = Routes::parse(&path.to_string_lossy(), &text).map_err(RoutesError::Broken)?;
+        let key = russh::keys::load_secret_key(routes.upstream_key(), None)
+            .map_err(|source| RoutesError::Key { path: routes.upstream_key().to_owned(), source })?;
+        Ok((Self { routes, key: Arc::new(key) }, text))
+    }
+
+    /// Where a grant leads.
+    pub(crate) fn server(&self, grant: &Grant) -> Option<&RouteServer> {
+        let mut servers = self.routes.servers();
+        servers.find(|(_, server)| server.id == grant.id).map(|(_, server)| server)
+    }
+}
+
+/// Loads the routes, and follows them for as long as the receiver lives.
+pub(crate) fn follow(path: PathBuf) -> Result<watch::Receiver<Arc<Table>>, RoutesError> {
+    let (woken, wakes) = mpsc::channel(1);
+    // Watched before it is read, so that no change falls between.
+    let watcher = watch_folder(&path, woken)?;
+    let (table, text) = Table::load(&path)?;
+    tracing::info!(servers = table.routes.servers().len(), "routes loaded");
+    let (sender, receiver) = watch::channel(Arc::new(table));
+    tokio::spawn(keep_current(path, text, sender, wakes, watcher));
+    Ok(receiver)
+}
+
+fn watch_folder(path: &Path, woken: mpsc::Sender<()>) -> Result<RecommendedWatcher, notify::Error> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Our own reading is an access too.
+        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            // A wake that waits already is as good as two.
+            let _ = woken.try_send(());
+        }
+    })?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    watcher.watch(folder.unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+async fn keep_current(
+    path: PathBuf,
+    mut current: String,
+    sender: watch::Sender<Arc<Table>>,
+    mut wakes: mpsc::Receiver<()>,
+    _watcher: RecommendedWatcher,
+) {
+    let mut complained: Option<String> = None;
+    loop {
+        tokio::select! {
+            woken = wakes.recv() => if woken.is_none() { return },
+            () = tokio::time::sleep(LOOK_ANYWAY) => {}
+            () = sender.closed() => return,
+        }
+        tokio::time::sleep(SETTLE).await;
+        let from = path.clone();
+        let Ok(loaded) = tokio::task::spawn_blocking(move || Table::load(&from)).await else { continue };
+        match loaded {
+            Ok((table, text)) => {
+                complained = None;
+                if text != current {
+                    tracing::info!(servers = table.routes.servers().len(), "routes changed");
+                    current = text;
+                    sender.send_replace(Arc::new(table));
+                }
+            }
+            Err(error) => {
+                let message = error.to_string();
+                if complained.as_ref() != Some(&message) {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(error, "the last good routes stay");
+                    complained = Some(message);
+                }
+            }
+        }
+    }
+}
+
+fn shown(findings: &[Finding]) -> String {
+    let first: Vec<String> = findings.iter().take(5).map(ToString::to_string).collect();
+    let more = findings.len().saturating_sub(first.len());
+    if more > 0 { format!("{} (and {more} more)", first.join("; ")) } else { first.join("; ") }
+}

@@ -1,0 +1,146 @@
+//! What the two connections of one session share: who it is, the channels, and the end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use russh::client::Handle;
+use russh::{ChannelId, server};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::decide::Grant;
+use crate::link::{Links, Question, Side};
+use crate::spill::Overflow;
+use crate::upstream::Upstream;
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) links: Arc<Links>,
+    /// Cancelled to end both connections at once.
+    pub(crate) cut: CancellationToken,
+    /// Cancelled when the server's connection has ended.
+    pub(crate) upstream_ended: CancellationToken,
+    pub(crate) wants: Wants,
+    /// Rung when somebody has logged in.
+    pub(crate) granted: Notify,
+    /// Credentials that were refused.
+    pub(crate) refused: AtomicU32,
+    grant: OnceLock<Grant>,
+    client: OnceLock<server::Handle>,
+    upstream: watch::Sender<State>,
+    /// Channels that were opened to say why there is no server.
+    apologies: Mutex<HashMap<ChannelId, Arc<str>>>,
+}
+
+/// What the person has asked for; a server may open nothing else towards them.
+#[derive(Debug, Default)]
+pub(crate) struct Wants {
+    forwarding: AtomicBool,
+    agent: AtomicBool,
+}
+
+/// How far the server's connection is.
+#[derive(Clone)]
+enum State {
+    Connecting,
+    Up(Arc<Handle<Upstream>>),
+    Down(Arc<str>),
+}
+
+impl Shared {
+    pub(crate) fn new(overflow: Arc<Overflow>) -> Self {
+        let cut = CancellationToken::new();
+        Self {
+            links: Arc::new(Links::new(overflow, cut.clone())),
+            cut,
+            upstream_ended: CancellationToken::new(),
+            wants: Wants::default(),
+            granted: Notify::new(),
+            refused: AtomicU32::new(0),
+            grant: OnceLock::new(),
+            client: OnceLock::new(),
+            upstream: watch::Sender::new(State::Connecting),
+            apologies: Mutex::default(),
+        }
+    }
+
+    /// Who logged in, once somebody has.
+    pub(crate) fn grant(&self) -> Option<&Grant> {
+        self.grant.get()
+    }
+
+    /// Remembers who logged in. Only the first counts: a connection logs in once.
+    pub(crate) fn set_grant(&self, grant: Grant) {
+        let _ = self.grant.set(grant);
+    }
+
+    /// The person's connection, once they are logged in.
+    pub(crate) fn client(&self) -> Option<server::Handle> {
+        self.client.get().cloned()
+    }
+
+    pub(crate) fn set_client(&self, handle: server::Handle) {
+        let _ = self.client.set(handle);
+    }
+
+    /// The server's connection; waits while it is being made. `Err` says why there is none.
+    pub(crate) async fn upstream(&self) -> Result<Arc<Handle<Upstream>>, Arc<str>> {
+        let mut state = self.upstream.subscribe();
+        let known = tokio::select! {
+            known = state.wait_for(|state| !matches!(state, State::Connecting)) => known.map(|s| s.clone()).ok(),
+            () = self.cut.cancelled() => None,
+        };
+        match known {
+            Some(State::Up(handle)) => Ok(handle),
+            Some(State::Down(why)) => Err(why),
+            _ => Err("the session is over".into()),
+        }
+    }
+
+    /// Says how the attempt to reach the server went.
+    pub(crate) fn set_upstream(&self, outcome: Result<Handle<Upstream>, Arc<str>>) {
+        let state = outcome.map_or_else(State::Down, |handle| State::Up(Arc::new(handle)));
+        self.upstream.send_replace(state);
+    }
+
+    /// The server's connection has ended: what it had said still goes out, then the session ends.
+    pub(crate) async fn upstream_is_gone(&self) {
+        self.links.side_is_gone(Side::Server).await;
+        self.upstream_ended.cancel();
+    }
+
+    /// Reserves a channel while it is being opened. `None` at the limit.
+    pub(crate) fn reserve(&self, most: usize) -> Option<Question> {
+        let opening = self.links.question();
+        (self.links.questions() + self.links.count().div_ceil(2) <= most).then_some(opening)
+    }
+
+    /// Remembers what a channel is to say instead of running anything.
+    pub(crate) fn apologise(&self, id: ChannelId, why: Arc<str>) {
+        self.apologies.lock().unwrap_or_else(PoisonError::into_inner).insert(id, why);
+    }
+
+    /// What the channel is to say instead of running anything.
+    pub(crate) fn apology(&self, id: ChannelId) -> Option<Arc<str>> {
+        self.apologies.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+}
+
+impl Wants {
+    pub(crate) fn forwarding(&self) -> bool {
+        self.forwarding.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn agent(&self) -> bool {
+        self.agent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn want_forwarding(&self) {
+        self.forwarding.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn want_agent(&self) {
+        self.agent.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,105 @@
+//! What the operator says, by flags or environment.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Parser;
+use ipnet::IpNet;
+
+use crate::admission::{HalfOpen, Rules};
+
+/// One SSH port for every server.
+///
+/// People log in as `server<id>` or with the server's name, with a member's key or password. The router checks who may
+/// enter, then carries the session to the server's own sshd with its own key.
+///
+/// It changes nothing and asks nobody: what it knows is the routes file, which it follows while it runs. Not there yet:
+/// a container of its own, and a reconciler that renders the file.
+#[derive(Debug, Parser)]
+#[command(name = "berth-ssh-router", version)]
+pub(crate) struct Settings {
+    /// Where to listen: an address, or `stdin` for a listening socket handed over as standard input. Two routers may
+    /// listen on one address, so that a new one can take over.
+    #[arg(long, env = "BERTH_SSH_LISTEN", default_value = "0.0.0.0:2222")]
+    pub(crate) listen: Listen,
+    /// The routes file.
+    #[arg(long, env = "BERTH_SSH_ROUTES", value_name = "FILE")]
+    pub(crate) routes: PathBuf,
+    /// The private key that the router shows to people, in OpenSSH's form.
+    #[arg(long, env = "BERTH_SSH_HOST_KEY", value_name = "FILE")]
+    pub(crate) host_key: PathBuf,
+    /// The time to log in.
+    #[arg(long, env = "BERTH_SSH_LOGIN_TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    pub(crate) login_time: Duration,
+    /// Connections at once.
+    #[arg(long, env = "BERTH_SSH_CONNECTIONS", default_value_t = 2000)]
+    connections: usize,
+    /// START:RATE:FULL. From START connections without a login on, RATE of a hundred new ones are dropped, and all at
+    /// FULL.
+    #[arg(long, env = "BERTH_SSH_HALF_OPEN", default_value = "30:30:200")]
+    half_open: HalfOpen,
+    /// The longest that a source is refused for failing to log in.
+    #[arg(long, env = "BERTH_SSH_PENALTY_MAX", default_value = "10m", value_parser = humantime::parse_duration)]
+    penalty_max: Duration,
+    /// Networks that are never refused for failing to log in.
+    #[arg(long, env = "BERTH_SSH_EXEMPT", value_name = "CIDR", value_delimiter = ',')]
+    exempt: Vec<IpNet>,
+    /// Passwords that one connection may try.
+    #[arg(long, env = "BERTH_SSH_PASSWORD_ATTEMPTS", default_value_t = 3)]
+    pub(crate) password_attempts: u32,
+    /// Passwords that are checked at once. Each takes a processor.
+    #[arg(long, env = "BERTH_SSH_PASSWORD_CHECKS", default_value = "2")]
+    pub(crate) password_checks: NonZeroUsize,
+    /// The least time that a refused password takes.
+    #[arg(long, env = "BERTH_SSH_FAILURE_DELAY", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub(crate) failure_delay: Duration,
+    /// Channels of one connection: shells, transfers and forwarded connections.
+    #[arg(long, env = "BERTH_SSH_CHANNELS", default_value_t = 200)]
+    pub(crate) channels: usize,
+    /// Where data goes that one end sends faster than the other takes it.
+    #[arg(long, env = "BERTH_SSH_OVERFLOW_DIR", value_name = "FOLDER", default_value = "/var/tmp")]
+    pub(crate) overflow_dir: PathBuf,
+    /// How much of it one channel may have. A channel that needs more is closed.
+    #[arg(long, env = "BERTH_SSH_OVERFLOW", default_value = "1GiB")]
+    pub(crate) overflow: ByteSize,
+    /// How much of it all channels may have.
+    #[arg(long, env = "BERTH_SSH_OVERFLOW_TOTAL", default_value = "8GiB")]
+    pub(crate) overflow_total: ByteSize,
+    /// How long live sessions may go on after SIGTERM. A second signal ends them at once.
+    #[arg(long, env = "BERTH_SSH_FINISH", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub(crate) finish: Duration,
+}
+
+/// Where connections come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Listen {
+    Address(SocketAddr),
+    /// A listening socket as standard input.
+    Stdin,
+}
+
+impl FromStr for Listen {
+    type Err = std::net::AddrParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "stdin" => Ok(Self::Stdin),
+            address => address.parse().map(Self::Address),
+        }
+    }
+}
+
+impl Settings {
+    /// What is admitted.
+    pub(crate) fn admission(&self) -> Rules {
+        Rules {
+            connections: self.connections,
+            half_open: self.half_open,
+            penalty_max: self.penalty_max,
+            exempt: self.exempt.clone(),
+        }
+    }
+}

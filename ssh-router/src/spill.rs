@@ -1,0 +1,136 @@
+//! A queue's overflow: an unlinked temporary file, first in first out, with a ceiling of its own and one for all.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+/// Where overflow goes and how much of it there may be.
+#[derive(Debug)]
+pub(crate) struct Overflow {
+    pub(crate) folder: PathBuf,
+    /// Bytes of one queue.
+    pub(crate) each: u64,
+    /// Bytes of all queues together.
+    pub(crate) total: u64,
+    used: AtomicU64,
+}
+
+/// Freed in steps of this size, so that not every read costs a system call.
+const PUNCH: u64 = 4 << 20;
+
+impl Overflow {
+    pub(crate) fn new(folder: PathBuf, each: u64, total: u64) -> Self {
+        Self { folder, each, total, used: AtomicU64::new(0) }
+    }
+}
+
+/// Why nothing more fits.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpillError {
+    #[error("the other end takes nothing, and the overflow limit is reached")]
+    Full,
+    #[error("the overflow file can't be written")]
+    Write(#[source] io::Error),
+}
+
+/// One queue's file.
+#[derive(Debug)]
+pub(crate) struct Spill {
+    file: File,
+    overflow: Arc<Overflow>,
+    read: u64,
+    written: u64,
+    freed: u64,
+}
+
+impl Spill {
+    pub(crate) fn create(overflow: &Arc<Overflow>) -> Result<Self, SpillError> {
+        let file = tempfile::tempfile_in(&overflow.folder).map_err(SpillError::Write)?;
+        Ok(Self { file, overflow: Arc::clone(overflow), read: 0, written: 0, freed: 0 })
+    }
+
+    /// Bytes that wait to be read.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.written - self.read
+    }
+
+    pub(crate) fn push(&mut self, data: &[u8]) -> Result<(), SpillError> {
+        let length = data.len() as u64;
+        if self.written - self.freed + length > self.overflow.each {
+            return Err(SpillError::Full);
+        }
+        if self.overflow.used.fetch_add(length, Ordering::Relaxed) + length > self.overflow.total {
+            self.overflow.used.fetch_sub(length, Ordering::Relaxed);
+            return Err(SpillError::Full);
+        }
+        if let Err(error) = self.file.write_all_at(data, self.written) {
+            self.overflow.used.fetch_sub(length, Ordering::Relaxed);
+            return Err(SpillError::Write(error));
+        }
+        self.written += length;
+        Ok(())
+    }
+
+    /// The next `length` bytes, which must be there.
+    pub(crate) fn pop(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut data = vec![0; length];
+        self.file.read_exact_at(&mut data, self.read)?;
+        self.read += length as u64;
+        if self.read == self.written {
+            self.release(self.written - self.freed);
+            (self.read, self.written, self.freed) = (0, 0, 0);
+            self.file.set_len(0)?;
+        } else if self.read - self.freed >= PUNCH {
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // A file system without holes frees when the file is empty.
+            if fallocate(&self.file, hole, self.freed, self.read - self.freed).is_ok() {
+                self.release(self.read - self.freed);
+                self.freed = self.read;
+            }
+        }
+        Ok(data)
+    }
+
+    fn release(&self, bytes: u64) {
+        self.overflow.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        self.release(self.written - self.freed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_in_comes_out_and_is_accounted_for() {
+        let overflow = Arc::new(Overflow::new(std::env::temp_dir(), 32 << 20, 40 << 20));
+        let mut spill = Spill::create(&overflow).unwrap();
+        let block: Vec<u8> = (0..1 << 20).map(|n: u32| (n % 251) as u8).collect();
+        for _ in 0..32 {
+            spill.push(&block).unwrap();
+        }
+        assert!(matches!(spill.push(b"x"), Err(SpillError::Full)));
+        for _ in 0..5 {
+            assert_eq!(spill.pop(1 << 20).unwrap(), block);
+        }
+        // Four MiB were freed, as holes.
+        assert_eq!(overflow.used.load(Ordering::Relaxed), 28 << 20);
+        spill.push(&block).unwrap();
+        assert_eq!(spill.waiting(), 28 << 20);
+        let mut second = Spill::create(&overflow).unwrap();
+        let pushed = (0..32).take_while(|_| second.push(&block).is_ok()).count();
+        assert_eq!(pushed, 11, "the ceiling for all holds");
+        drop((spill, second));
+        assert_eq!(overflow.used.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,317 @@
+//! The connection to a server's own sshd.
+//!
+//! Owns the client's half of a session: it shows the router's key, accepts the pinned host key and no other, and hands
+//! what arrives to the session's links.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_schema::route::RouteServer;
+use bytes::Bytes;
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Handle, Msg, Session};
+use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{Algorithm, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
+use tokio::net::TcpStream;
+
+use crate::algorithms;
+use crate::link::Side;
+use crate::queue::{Event, ExitSignal};
+use crate::session::Shared;
+use crate::stream::{Cuttable, Traffic};
+
+/// Why a server can't be reached. Said to a person who may log in there, so it names no address.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    #[error("it doesn't answer")]
+    Connect(#[source] std::io::Error),
+    #[error("it doesn't answer in time")]
+    Timeout,
+    #[error("it shows another host key than it should; an admin must look at it")]
+    HostKey,
+    #[error("it doesn't let the router in")]
+    Refused,
+    #[error("its SSH server broke off")]
+    Protocol(#[source] russh::Error),
+    #[error("it isn't there any more")]
+    Gone,
+}
+
+/// Waits for the whole of connecting, key exchange and login.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// Connects and logs in.
+pub(crate) async fn connect(
+    shared: Arc<Shared>,
+    server: &RouteServer,
+    key: Arc<PrivateKey>,
+) -> Result<Handle<Upstream>, UpstreamError> {
+    tokio::time::timeout(CONNECT_MAX, log_in(shared, server, key))
+        .await
+        .unwrap_or(Err(UpstreamError::Timeout))
+}
+
+async fn log_in(
+    shared: Arc<Shared>,
+    server: &RouteServer,
+    key: Arc<PrivateKey>,
+) -> Result<Handle<Upstream>, UpstreamError> {
+    // The schema has parsed the key; another parser may still differ.
+    let pinned = PublicKey::from_openssh(server.host_key.as_str()).map_err(|_| UpstreamError::HostKey)?;
+    let config = client::Config {
+        client_id: algorithms::ident(),
+        preferred: algorithms::upstream(host_key_algorithms(&pinned)),
+        inactivity_timeout: None,
+        keepalive_interval: Some(algorithms::KEEPALIVE),
+        keepalive_max: algorithms::KEEPALIVE_MAX,
+        nodelay: true,
+        ..client::Config::default()
+    };
+    let address = (server.host.as_str(), server.port);
+    let stream = TcpStream::connect(address).await.map_err(UpstreamError::Connect)?;
+    stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
+    let stream = Cuttable::new(stream, Arc::new(Traffic::default()), shared.cut.clone());
+    let handler = Upstream { shared, pinned };
+    let mut handle =
+        client::connect_stream(Arc::new(config), stream, handler).await.map_err(|error| match error {
+            russh::Error::UnknownKey => UpstreamError::HostKey,
+            other => UpstreamError::Protocol(other),
+        })?;
+    let key = PrivateKeyWithHashAlg::new(key, Some(russh::keys::HashAlg::Sha512));
+    match handle.authenticate_publickey(server.user.as_str(), key).await {
+        Ok(result) if result.success() => Ok(handle),
+        Ok(_) => Err(UpstreamError::Refused),
+        Err(error) => Err(UpstreamError::Protocol(error)),
+    }
+}
+
+/// Asks for no other kind of key than the pinned one, so that a server with several shows that one.
+fn host_key_algorithms(pinned: &PublicKey) -> Cow<'static, [Algorithm]> {
+    match pinned.algorithm() {
+        Algorithm::Rsa { .. } => Cow::Borrowed(&algorithms::RSA),
+        other => Cow::Owned(vec![other]),
+    }
+}
+
+/// Takes what a server's sshd says.
+pub(crate) struct Upstream {
+    shared: Arc<Shared>,
+    pinned: PublicKey,
+}
+
+impl Upstream {
+    /// Opens a channel to the person for one that the server opened, and joins the two.
+    fn open_to_client<F>(&self, channel: Channel<Msg>, reply: ChannelOpenHandle, open: F)
+    where
+        F: AsyncOpen + Send + 'static,
+    {
+        let Some(handle) = self.shared.client() else { return };
+        let shared = Arc::clone(&self.shared);
+        // Never inside the callback: the person's connection may be waiting for this one.
+        tokio::spawn(async move {
+            let opened = tokio::select! {
+                opened = open.open(&handle) => opened,
+                () = shared.cut.cancelled() => return,
+            };
+            match opened {
+                Ok(to_client) => {
+                    let (_, half) = to_client.split();
+                    let (_, to_server) = channel.split();
+                    shared.links.join((half, handle), to_server);
+                    reply.accept().await;
+                }
+                Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+            }
+        });
+    }
+}
+
+/// A way to open a channel on the person's connection.
+trait AsyncOpen {
+    fn open(
+        self,
+        handle: &russh::server::Handle,
+    ) -> impl Future<Output = Result<Channel<russh::server::Msg>, russh::Error>> + Send;
+}
+
+enum ToClient {
+    Forwarded { address: String, port: u32, from: String, from_port: u32 },
+    Socket(String),
+    Agent,
+}
+
+impl AsyncOpen for ToClient {
+    async fn open(self, handle: &russh::server::Handle) -> Result<Channel<russh::server::Msg>, russh::Error> {
+        match self {
+            Self::Forwarded { address, port, from, from_port } => {
+                handle.channel_open_forwarded_tcpip(address, port, from, from_port).await
+            }
+            Self::Socket(path) => handle.channel_open_forwarded_streamlocal(path).await,
+            Self::Agent => handle.channel_open_agent().await,
+        }
+    }
+}
+
+impl client::Handler for Upstream {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        Ok(match key {
+            PublicKeyOrCertificate::PublicKey { key, .. } => key.key_data() == self.pinned.key_data(),
+            PublicKeyOrCertificate::Certificate(_) => false,
+        })
+    }
+
+    async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), Self::Error> {
+        let event = Event::Data(Bytes::copy_from_slice(data));
+        self.shared.links.arrived(Side::Server, id, event).await;
+        Ok(())
+    }
+
+    async fn extended_data(
+        &mut self,
+        id: ChannelId,
+        kind: u32,
+        data: &[u8],
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let event = Event::Extended(kind, Bytes::copy_from_slice(data));
+        self.shared.links.arrived(Side::Server, id, event).await;
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        self.shared.links.arrived(Side::Server, id, Event::Eof).await;
+        Ok(())
+    }
+
+    async fn exit_status(&mut self, id: ChannelId, status: u32, _: &mut Session) -> Result<(), Self::Error> {
+        self.shared.links.arrived(Side::Server, id, Event::ExitStatus(status)).await;
+        Ok(())
+    }
+
+    async fn exit_signal(
+        &mut self,
+        id: ChannelId,
+        signal: Sig,
+        core_dumped: bool,
+        message: &str,
+        language: &str,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let (message, language) = (message.to_owned(), language.to_owned());
+        let event = Event::ExitSignal(ExitSignal { signal, core_dumped, message, language });
+        self.shared.links.arrived(Side::Server, id, event).await;
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        self.shared.links.closed(Side::Server, id).await;
+        Ok(())
+    }
+
+    async fn channel_success(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        self.shared.links.end(Side::Server, id).answered(true);
+        Ok(())
+    }
+
+    async fn channel_failure(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+        self.shared.links.end(Side::Server, id).answered(false);
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        address: &str,
+        port: u32,
+        from: &str,
+        from_port: u32,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if self.shared.wants.forwarding() {
+            let (address, from) = (address.to_owned(), from.to_owned());
+            self.open_to_client(channel, reply, ToClient::Forwarded { address, port, from, from_port });
+        }
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if self.shared.wants.forwarding() {
+            self.open_to_client(channel, reply, ToClient::Socket(path.to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if self.shared.wants.agent() {
+            self.open_to_client(channel, reply, ToClient::Agent);
+        }
+        Ok(())
+    }
+
+    // A server opens nothing else; the library would accept these.
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+        self.shared.upstream_is_gone().await;
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Who gets in, and what those see who don't.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use berth_schema::route::RouteUser;
+
+use crate::harness::{BCRYPT, PASSWORD, Place, text};
+
+#[test]
+fn owner_member_and_admin_get_in_by_key_and_nobody_else() {
+    let place = Place::new();
+    for (who, login) in [("ann", "server1"), ("ann", "shop"), ("bob", "shop"), ("carol", "server1")] {
+        let output = place.ssh(who, login, &[]).arg("echo in").output().unwrap();
+        assert_eq!((text(&output.stdout), output.status.code()), ("in\n".into(), Some(0)), "{who} {login}");
+    }
+    let mut answers = Vec::new();
+    for (who, login) in [("eve", "shop"), ("other", "shop"), ("ann", "server9"), ("ann", "root")] {
+        let output = place.ssh(who, login, &[]).arg("echo in").output().unwrap();
+        assert_eq!((text(&output.stdout), output.status.code()), (String::new(), Some(255)), "{who} {login}");
+        answers.push(text(&output.stderr).replace(login, "<login>"));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "one answer for all: {answers:#?}");
+    place.await_log("user=ann server=shop by=\"key\"");
+}
+
+#[test]
+fn a_password_opens_as_bcrypt_and_as_argon2id_and_a_wrong_one_is_like_an_unknown_server() {
+    let place = Place::new();
+    let output = place.ssh_password("shop", PASSWORD, "echo in");
+    assert_eq!(text(&output.stdout), "in\n", "{}", text(&output.stderr));
+
+    let params = Params::new(8192, 5, 1, None).unwrap();
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash = argon.hash_password_with_salt(PASSWORD.as_bytes(), b"saltsaltsaltsalt").unwrap().to_string();
+    let (_, ann) = place.routes().user("ann").map(|(name, user)| (name.clone(), user.clone())).unwrap();
+    let ann = RouteUser { password_hash: Some(hash), ..ann };
+    place.put_routes(&place.routes().with_user("ann".parse().unwrap(), ann).render().unwrap());
+    place.await_log("routes changed");
+    let output = place.ssh_password("server1", PASSWORD, "echo in");
+    assert_eq!(text(&output.stdout), "in\n", "{}", text(&output.stderr));
+
+    let mut answers = Vec::new();
+    for (login, password) in
+        [("shop", "wrong"), ("nothing", PASSWORD), ("nothing", "wrong"), ("shop", BCRYPT)]
+    {
+        let start = Instant::now();
+        let output = place.ssh_password(login, password, "echo in");
+        assert!(start.elapsed().as_millis() >= 600, "refused too soon: {:?}", start.elapsed());
+        assert!(output.stdout.is_empty() && !output.status.success());
+        answers.push((output.status.code(), text(&output.stderr).replace(login, "<login>")));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "one answer for all: {answers:#?}");
+}
+
+#[test]
+fn a_server_that_does_not_answer_or_shows_another_key_says_so_to_those_who_may_know() {
+    let place = Place::new();
+    let output = place.ssh("eve", "gone", &[]).arg("true").output().unwrap();
+    assert_eq!(text(&output.stderr), "berth: gone can't be reached: it doesn't answer\r\n");
+    assert_eq!(output.status.code(), Some(255));
+    let output = place.ssh("eve", "wiki", &[]).arg("true").output().unwrap();
+    assert!(text(&output.stderr).contains("it shows another host key than it should"), "{output:?}");
+    assert_eq!(output.status.code(), Some(255));
+}
+
+#[test]
+fn only_modern_algorithms_are_offered_and_the_post_quantum_ones_come_first() {
+    let place = Place::new();
+    for weak in [
+        ["-oKexAlgorithms=diffie-hellman-group14-sha256", "-oCompression=no"],
+        ["-oCiphers=aes128-ctr", "-oCompression=no"],
+        ["-oCiphers=aes256-ctr", "-oMACs=hmac-sha1"],
+        ["-oHostKeyAlgorithms=rsa-sha2-512", "-oCompression=no"],
+    ] {
+        let output = place.ssh("ann", "shop", &weak).arg("true").output().unwrap();
+        assert_eq!(output.status.code(), Some(255), "{weak:?}");
+    }
+    // What it offers stands in the clear after its name.
+    let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+    stream.write_all(b"SSH-2.0-story\r\n").unwrap();
+    let mut offer = vec![0; 500];
+    stream.read_exact(&mut offer).unwrap();
+    let offer = text(&offer);
+    assert!(offer.starts_with("SSH-2.0-berth\r\n"), "{offer}");
+    assert!(offer.contains("mlkem768x25519-sha256,curve25519-sha256,"), "{offer}");
+    assert!(offer.contains("kex-strict-s-v00@openssh.com"), "{offer}");
+    for weak in ["sha1", "cbc", "ssh-rsa", "zlib", "diffie"] {
+        assert!(!offer.contains(weak), "{weak}: {offer}");
+    }
+}

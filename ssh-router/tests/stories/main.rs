@@ -1,0 +1,17 @@
+//! Stories: the real OpenSSH client, the router as a process, and a real sshd as the server, all on loopback.
+//!
+//! They need `ssh`, `sshd`, `sftp`, `scp`, `ssh-keygen`, `ssh-agent`, `sshpass` and `rsync`, and root, as sshd does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by unwrapping"
+)]
+
+mod attacks;
+mod changes;
+mod flow;
+mod forwarding;
+mod harness;
+mod login;
+mod sessions;
