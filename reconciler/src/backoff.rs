@@ -21,6 +21,8 @@ const FLAP_WINDOW: Duration = Duration::from_secs(300);
 pub struct Backoff {
     troubles: HashMap<String, Trouble>,
     starts: HashMap<String, VecDeque<Instant>>,
+    /// The pass as a whole: how often it could not run in a row, and when it is due again.
+    pass: Option<(u32, Instant)>,
 }
 
 #[derive(Debug)]
@@ -95,7 +97,21 @@ impl Backoff {
 
     /// When the next change is due again.
     pub fn next_due(&self) -> Option<Instant> {
-        self.troubles.values().map(|trouble| trouble.until).min()
+        let changes = self.troubles.values().map(|trouble| trouble.until);
+        changes.chain(self.pass.map(|(_, until)| until)).min()
+    }
+
+    /// The pass could not run, so it learned nothing of any change; it is due again by itself.
+    pub fn pass_failed(&mut self, now: Instant) {
+        let failures = self.pass.map_or(0, |(failures, _)| failures);
+        // What waits for a pass can't be due before one.
+        self.troubles.clear();
+        self.pass = Some((failures + 1, now + (FIRST * 2_u32.saturating_pow(failures)).min(LONGEST)));
+    }
+
+    /// The pass could run.
+    pub fn pass_ran(&mut self) {
+        self.pass = None;
     }
 
     fn fail(&mut self, subject: &str, revision: &str, error: String, floor: Duration, now: Instant) {
@@ -165,6 +181,18 @@ mod tests {
         backoff.learn(&[failed()], "r", start);
         assert!(is_deferred(&mut backoff, "r", start + FIRST));
         assert_eq!(backoff.next_due(), Some(start + FIRST * 2));
+    }
+
+    #[test]
+    fn a_pass_that_could_not_run_is_due_again() {
+        let mut backoff = Backoff::default();
+        let start = Instant::now();
+        backoff.pass_failed(start);
+        assert_eq!(backoff.next_due(), Some(start + FIRST));
+        backoff.pass_failed(start);
+        assert_eq!(backoff.next_due(), Some(start + FIRST * 2));
+        backoff.pass_ran();
+        assert_eq!(backoff.next_due(), None);
     }
 
     #[test]

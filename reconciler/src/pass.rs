@@ -119,9 +119,13 @@ impl Reconciler {
             outcomes: Vec::new(),
             problems: Vec::new(),
         };
-        if let Err(error) = self.try_pass(&mut record, listener, stop).await {
-            tracing::error!(error = %chain(&error), "the pass could not run");
-            record.problems.push(chain(&error));
+        match self.try_pass(&mut record, listener, stop).await {
+            Ok(()) => self.backoff.pass_ran(),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "the pass could not run");
+                record.problems.push(chain(&error));
+                self.backoff.pass_failed(Instant::now());
+            }
         }
         record.at = Timestamp::now();
         let applied = record.is_clean();
