@@ -49,7 +49,7 @@ struct Shared {
     upstream: PathBuf,
     calls: Mutex<Vec<Call>>,
     judge: Mutex<Option<Judge>>,
-    /// Refuse every call, reads too, with this status.
+    /// Refuse to list anything, with this status.
     refusing: Mutex<Option<u16>>,
     over: AtomicBool,
 }
@@ -121,8 +121,9 @@ impl Proxy {
         lock(&self.shared.calls).clear();
     }
 
-    /// Answers everything, reads too, with `status`, until `calm`.
-    pub fn refuse_everything(&self, status: u16) {
+    /// Answers every request for a list with `status` until `calm`; all else goes through, so that it shows what somebody
+    /// makes of it.
+    pub fn refuse_lists(&self, status: u16) {
         *lock(&self.shared.refusing) = Some(status);
     }
 
@@ -176,10 +177,10 @@ fn serve(shared: &Arc<Shared>, mut client: UnixStream) {
     };
     while let Some(request) = Request::parse(&buffer) {
         let refused = *lock(&shared.refusing);
-        let act = match (refused, request.changes_something()) {
-            (Some(status), _) => Act::Answer(status),
-            (None, false) => Act::Pass,
-            (None, true) => judge(shared, &request),
+        let act = match refused {
+            Some(status) if request.is_list() => Act::Answer(status),
+            _ if request.changes_something() => judge(shared, &request),
+            _ => Act::Pass,
         };
         match act {
             Act::Pass => {}
@@ -288,6 +289,12 @@ impl Request {
             _ => path.to_owned(),
         };
         Some(Self { method, path, head, body })
+    }
+
+    /// Whether it asks for a list of objects.
+    fn is_list(&self) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        self.method == "GET" && ["/containers/json", "/volumes", "/networks"].contains(&path)
     }
 
     /// Whether it changes an object of the engine, as opposed to running something in one or waiting for one.

@@ -122,7 +122,7 @@ fn an_error_is_never_an_empty_world(world: &World) {
     platform.through(&proxy);
     let daemon = platform.daemon();
     platform.apply();
-    proxy.refuse_everything(500);
+    proxy.refuse_lists(500);
     // Were the failed list an empty one, everything would be made a second time.
     platform.berth(&["apply"]).coded(1).says("the story says no");
     platform.commit("one more", |state| {
