@@ -53,7 +53,11 @@ impl Api {
     }
 
     /// Makes and starts containers with their volumes, `width` at a time.
-    pub(crate) fn make_all(&self, all: &[(Vec<VolumeSpec>, ContainerSpec)], width: usize) -> anyhow::Result<()> {
+    pub(crate) fn make_all(
+        &self,
+        all: &[(Vec<VolumeSpec>, ContainerSpec)],
+        width: usize,
+    ) -> anyhow::Result<()> {
         self.runtime.block_on(async {
             stream::iter(all)
                 .map(|(volumes, container)| self.make(volumes, container))
@@ -67,8 +71,11 @@ impl Api {
     async fn make(&self, volumes: &[VolumeSpec], container: &ContainerSpec) -> anyhow::Result<()> {
         for volume in volumes {
             let labels: HashMap<_, _> = volume.labels.clone().into_iter().collect();
-            let request =
-                VolumeCreateRequest { name: Some(volume.name.clone()), labels: Some(labels), ..Default::default() };
+            let request = VolumeCreateRequest {
+                name: Some(volume.name.clone()),
+                labels: Some(labels),
+                ..Default::default()
+            };
             self.docker.create_volume(request).await?;
         }
         let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
@@ -116,7 +123,9 @@ impl Api {
                     self.docker.remove_container(&id, Some(options)).await?;
                 }
             }
-            for volume in self.docker.list_volumes(None::<ListVolumesOptions>).await?.volumes.unwrap_or_default() {
+            for volume in
+                self.docker.list_volumes(None::<ListVolumesOptions>).await?.volumes.unwrap_or_default()
+            {
                 if volume.name.starts_with(beginning) {
                     self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await?;
                 }
@@ -153,7 +162,9 @@ impl Ears {
             match self.heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(heard) if heard.id == id && heard.action == action => return Ok(heard.at),
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => bail!("no `{action}` of container {id} within {DEADLINE:?}"),
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("no `{action}` of container {id} within {DEADLINE:?}")
+                }
                 Err(RecvTimeoutError::Disconnected) => bail!("the engine's events broke off"),
             }
         }

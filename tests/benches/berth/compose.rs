@@ -9,6 +9,11 @@ use anyhow::{Context as _, bail, ensure};
 use berth_tests::{Docker, image};
 use tempfile::TempDir;
 
+/// How long one `up` may take, in seconds.
+const PATIENCE: &str = "150";
+/// Services that are made by one `up`.
+const AT_A_TIME: usize = 40;
+
 /// A project of Compose.
 pub(crate) struct Compose {
     program: Vec<&'static str>,
@@ -24,7 +29,8 @@ impl Compose {
             command.args(&program[1..]).arg("version").stdout(Stdio::null()).stderr(Stdio::null());
             command.status().is_ok_and(|status| status.success())
         };
-        let program = [vec!["docker", "compose"], vec!["docker-compose"]].into_iter().find(|program| works(program));
+        let program =
+            [vec!["docker", "compose"], vec!["docker-compose"]].into_iter().find(|program| works(program));
         let Some(program) = program else {
             bail!("there is no Docker Compose on this machine: scripts/install.sh bench");
         };
@@ -33,7 +39,8 @@ impl Compose {
 
     /// Its name and version.
     pub(crate) fn version(&self) -> anyhow::Result<String> {
-        let output = Command::new(self.program[0]).args(&self.program[1..]).args(["version", "--short"]).output()?;
+        let output =
+            Command::new(self.program[0]).args(&self.program[1..]).args(["version", "--short"]).output()?;
         Ok(format!("{} {}", self.program.join(" "), String::from_utf8_lossy(&output.stdout).trim()))
     }
 
@@ -58,19 +65,34 @@ impl Compose {
         Ok(fs::write(self.file(), text)?)
     }
 
+    /// Makes all services, some at a time: Compose 1.29 waits for ever when more services are to be made than it does
+    /// side by side (64), since each holds a place while its container waits for one.
+    pub(crate) fn make(&self, services: usize) -> anyhow::Result<()> {
+        let names: Vec<String> = (1..=services).map(|id| format!("s{id}")).collect();
+        names.chunks(AT_A_TIME).try_for_each(|some| self.run(some))
+    }
+
     /// `up -d`.
     pub(crate) fn up(&self) -> anyhow::Result<()> {
-        let output = Command::new(self.program[0])
-            .args(&self.program[1..])
+        self.run(&[])
+    }
+
+    fn run(&self, services: &[String]) -> anyhow::Result<()> {
+        let output = Command::new("timeout")
+            .arg(PATIENCE)
+            .args(&self.program)
             .args(["--project-name", "bench", "--file"])
             .arg(self.file())
             .args(["up", "-d"])
+            .args(services)
             .env("DOCKER_HOST", self.docker.host())
             .env("COMPOSE_HTTP_TIMEOUT", "600")
             .stdin(Stdio::null())
             .output()
             .context("run Compose")?;
-        ensure!(output.status.success(), "compose up: {}", String::from_utf8_lossy(&output.stderr));
+        let words = String::from_utf8_lossy(&output.stderr);
+        let last = words.trim_end().rsplit('\n').next().unwrap_or_default();
+        ensure!(output.status.success(), "compose up, {}: {last}", output.status);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     api.remove_all(&beginning)?;
     let (mut berth, mut bare) = (Times::default(), Times::default());
     for round in 0..ROUNDS {
+        eprintln!("creating, round {} of {ROUNDS} …", round + 1);
         // The engine slows with what it has done before, so each goes first in turn.
         for turn in 0..2 {
             if (round + turn) % 2 == 0 {
@@ -42,8 +43,18 @@ pub(crate) fn run() -> anyhow::Result<()> {
         &format!("(c) Create and start {SERVERS} servers, {WIDTH} at a time"),
         &["what", "time", "rounds", "against the loop"],
         &[
-            vec!["`berth apply`, the whole process".into(), berth.to_string(), ROUNDS.to_string(), format!("{over:+.1} %")],
-            vec!["bare loop over the engine's API".into(), bare.to_string(), ROUNDS.to_string(), String::new()],
+            vec![
+                "`berth apply`, the whole process".into(),
+                berth.to_string(),
+                ROUNDS.to_string(),
+                format!("{over:+.1} %"),
+            ],
+            vec![
+                "bare loop over the engine's API".into(),
+                bare.to_string(),
+                ROUNDS.to_string(),
+                String::new(),
+            ],
         ],
     );
     Ok(())
@@ -54,5 +65,9 @@ fn specs(platform: &Platform) -> anyhow::Result<Vec<(Vec<VolumeSpec>, ContainerS
     let found = Source::open(&platform.repo())?.find(None)?;
     let settled = found.state.map_err(|findings| anyhow::anyhow!("the state has mistakes: {findings:?}"))?;
     let desired = Desired::from_state(&settled.state);
-    Ok(desired.servers.iter().map(|server| (desired.data_volumes(server), desired.server_spec(server))).collect())
+    Ok(desired
+        .servers
+        .iter()
+        .map(|server| (desired.data_volumes(server), desired.server_spec(server)))
+        .collect())
 }

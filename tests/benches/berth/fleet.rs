@@ -9,6 +9,7 @@ use berth_tests::{Daemon, Engine, Platform, World};
 
 use crate::api::Api;
 use crate::compose::Compose;
+use crate::keys;
 use crate::servers;
 use crate::table;
 use crate::times::Times;
@@ -43,12 +44,14 @@ struct Compared {
 }
 
 pub(crate) fn run(parts: Parts) -> anyhow::Result<()> {
+    let _room = keys::Room::make()?;
     let world = World::default();
     let engine = world.own_engine("bench-berth");
     let peer = if parts.against_compose { Some(Peer::new(world.own_engine("bench-compose"))?) } else { None };
     let platform = Platform::new(&engine, |folder| servers::write(folder, SERVERS));
+    eprintln!("making {SERVERS} servers, and as many services …");
     std::thread::scope(|scope| {
-        let compose = scope.spawn(|| peer.as_ref().map_or(Ok(()), |peer| peer.compose.up()));
+        let compose = scope.spawn(|| peer.as_ref().map_or(Ok(()), |peer| peer.compose.make(SERVERS)));
         servers::apply(&platform)?;
         compose.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
@@ -77,6 +80,7 @@ pub(crate) fn run(parts: Parts) -> anyhow::Result<()> {
     }
     daemon.end();
 
+    eprintln!("removing them …");
     // Here and side by side, since the harness removes more carefully, through one process a container.
     std::thread::scope(|scope| {
         let theirs = scope.spawn(|| peer.as_ref().map_or(Ok(()), Peer::clear));
@@ -123,6 +127,7 @@ impl Fleet<'_> {
     fn compare_process(&self, peer: &Peer, times: &mut Compared) -> anyhow::Result<()> {
         let name = self.platform.name(1);
         for round in 0..ROUNDS {
+            eprintln!("against Compose, round {} of {ROUNDS} …", round + 1);
             times.compose_same.measure(|| peer.compose.up())?;
             times.process_same.measure(|| servers::apply(self.platform))?;
             peer.compose.write(SERVERS, &cpus(round))?;
@@ -175,9 +180,8 @@ impl Fleet<'_> {
             bare.push(between(begun, ears.wait(&stray, "start")?));
         }
         let poll = start.median() + SEED_POLL / 2;
-        let over = |time: Duration| {
-            format!("{:+.0} ms", 1e3 * (time.as_secs_f64() - start.median().as_secs_f64()))
-        };
+        let over =
+            |time: Duration| format!("{:+.0} ms", 1e3 * (time.as_secs_f64() - start.median().as_secs_f64()));
         let row = |what: &str, times: &Times| {
             vec![what.to_owned(), times.to_string(), over(times.median()), times.rounds().to_string()]
         };
@@ -190,7 +194,10 @@ impl Fleet<'_> {
                 row("bare loop that knows which one: `docker kill` → it runs", &bare),
                 row("the engine's start alone", &start),
                 vec![
-                    format!("the seed's poll every {} s: its end → it runs (arithmetic)", SEED_POLL.as_secs()),
+                    format!(
+                        "the seed's poll every {} s: its end → it runs (arithmetic)",
+                        SEED_POLL.as_secs()
+                    ),
                     format!("{:.2} s on average", poll.as_secs_f64()),
                     over(poll),
                     String::new(),
@@ -203,7 +210,8 @@ impl Fleet<'_> {
     /// A container made like a server, yet without labels, so that Berth leaves it alone.
     fn stray(&self) -> anyhow::Result<String> {
         let found = berth::source::Source::open(&self.platform.repo())?.find(None)?;
-        let settled = found.state.map_err(|findings| anyhow::anyhow!("the state has mistakes: {findings:?}"))?;
+        let settled =
+            found.state.map_err(|findings| anyhow::anyhow!("the state has mistakes: {findings:?}"))?;
         let desired = berth_plan::Desired::from_state(&settled.state);
         let server = desired.servers.first().context("no server")?;
         let (mut volumes, mut container) = (desired.data_volumes(server), desired.server_spec(server));
@@ -224,7 +232,11 @@ impl Fleet<'_> {
 impl Compared {
     fn print(&self, compose: &str, engine: &str) {
         let row = |what: &str, times: &Times, peer: &Times| {
-            let ratio = if std::ptr::eq(times, peer) { String::new() } else { format!("{:.0} ×", peer.ratio_to(times)) };
+            let ratio = if std::ptr::eq(times, peer) {
+                String::new()
+            } else {
+                format!("{:.0} ×", peer.ratio_to(times))
+            };
             vec![what.to_owned(), times.to_string(), ratio, times.rounds().to_string()]
         };
         let head = ["what", "time", "faster than Compose", "rounds"];
@@ -273,7 +285,9 @@ fn print_memory(samples: &[(&str, Memory)]) {
     let mib = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
     let rows: Vec<Vec<String>> = samples
         .iter()
-        .map(|(when, memory)| vec![(*when).to_owned(), mib(memory.resident), mib(memory.own), mib(memory.most)])
+        .map(|(when, memory)| {
+            vec![(*when).to_owned(), mib(memory.resident), mib(memory.own), mib(memory.most)]
+        })
         .collect();
     table::print(
         &format!("(f) Memory of the idle daemon with {SERVERS} servers"),

@@ -7,6 +7,7 @@ mod api;
 mod compose;
 mod create;
 mod fleet;
+mod keys;
 mod organisation;
 mod plan;
 mod servers;
@@ -38,8 +39,11 @@ fn main() -> anyhow::Result<()> {
     if wanted('c') {
         create::run()?;
     }
-    let parts =
-        fleet::Parts { against_compose: wanted('a') || wanted('b'), repair: wanted('d'), memory: wanted('f') };
+    let parts = fleet::Parts {
+        against_compose: wanted('a') || wanted('b'),
+        repair: wanted('d'),
+        memory: wanted('f'),
+    };
     if parts.against_compose || parts.repair || parts.memory {
         fleet::run(parts)?;
     }
@@ -49,8 +53,10 @@ fn main() -> anyhow::Result<()> {
 
 /// The parts that the arguments name; all of them when they name none. Cargo adds arguments of its own.
 fn chosen(arguments: impl Iterator<Item = String>) -> Vec<char> {
-    let letters: Vec<char> =
-        arguments.filter(|argument| !argument.starts_with('-')).flat_map(|a| a.chars().collect::<Vec<_>>()).collect();
+    let letters: Vec<char> = arguments
+        .filter(|argument| !argument.starts_with('-'))
+        .flat_map(|a| a.chars().collect::<Vec<_>>())
+        .collect();
     let all = PARTS.iter().map(|(letter, _)| *letter);
     all.filter(|letter| letters.is_empty() || letters.contains(letter)).collect()
 }
@@ -60,9 +66,13 @@ fn machine() -> anyhow::Result<()> {
     let read = |path| std::fs::read_to_string(path).with_context(|| format!("read {path}"));
     let cpuinfo = read("/proc/cpuinfo")?;
     let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |m| m.1);
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("", |m| m.1);
     let memory = read("/proc/meminfo")?;
-    let kilobytes: f64 = memory.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
+    let kilobytes: f64 =
+        memory.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
     let kernel = read("/proc/sys/kernel/osrelease")?;
     let kernel = kernel.split('-').next().unwrap_or_default().trim();
     println!("machine: {cores} cores ({model}), {:.0} GiB, Linux {kernel}", kilobytes / f64::from(1 << 20));

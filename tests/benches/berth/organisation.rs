@@ -47,5 +47,7 @@ pub(crate) fn name(id: usize) -> String {
 /// A server's file.
 pub(crate) fn server(id: usize, cpus: &str) -> String {
     let owner = (id - 1) / SERVERS_EACH;
-    format!("id = {id}\nowner = \"m{owner}\"\nstate = \"running\"\ncpus = {cpus}\nmemory = \"128 MiB\"\npids = 512\n")
+    format!(
+        "id = {id}\nowner = \"m{owner}\"\nstate = \"running\"\ncpus = {cpus}\nmemory = \"128 MiB\"\npids = 512\n"
+    )
 }

@@ -44,7 +44,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
         for round in 0..CHANGES {
             let id = 1 + round * (servers / CHANGES);
             commit(&writer, id, "0.25")?;
-            let settled = changed.measure(|| Ok::<_, anyhow::Error>(&mut source), |source| source.find(None), &observed)?;
+            let settled = changed.measure(
+                || Ok::<_, anyhow::Error>(&mut source),
+                |source| source.find(None),
+                &observed,
+            )?;
             ensure!(settled == 1, "one change should be planned, not {settled}");
             commit(&writer, id, "0.5")?;
             source.find(None)?;
@@ -116,7 +120,8 @@ fn world(path: &Path) -> anyhow::Result<Observed> {
 /// Commits another number of cpus for one server.
 pub(crate) fn commit(repo: &StateRepo, id: usize, cpus: &str) -> anyhow::Result<()> {
     let tip = repo.head()?.context("the state repo is empty")?;
-    let edit = Edit::write(format!("servers/{}.toml", organisation::name(id)), organisation::server(id, cpus));
+    let edit =
+        Edit::write(format!("servers/{}.toml", organisation::name(id)), organisation::server(id, cpus));
     let ada = Signature::now("Ada", "ada@example.org");
     repo.commit(Some(&tip), &[edit], &ada, &ada, "cpus")?;
     Ok(())

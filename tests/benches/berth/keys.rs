@@ -1,0 +1,37 @@
+//! Room for the session keys of hundreds of containers, which one mapped user holds together. `berth engine setup` makes
+//! it for good; here it is made for the time of the measurement.
+
+use std::fs;
+
+use anyhow::Context as _;
+use berth::engine::keys::QUOTAS;
+
+/// The room, given back when it is dropped.
+pub(crate) struct Room {
+    before: Vec<(&'static str, String)>,
+}
+
+impl Room {
+    /// Makes room where there is too little.
+    pub(crate) fn make() -> anyhow::Result<Self> {
+        let mut room = Self { before: Vec::new() };
+        for quota in QUOTAS {
+            let found = fs::read_to_string(quota.file).with_context(|| format!("read {}", quota.file))?;
+            if quota.wanted(&found).is_some() {
+                fs::write(quota.file, quota.least.to_string())
+                    .with_context(|| format!("set {}", quota.sysctl))?;
+                room.before.push((quota.file, found));
+            }
+        }
+        Ok(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        for (file, value) in &self.before {
+            // It was written before, so it can be written again; were it not, more room does no harm.
+            let _ = fs::write(file, value);
+        }
+    }
+}
