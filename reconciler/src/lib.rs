@@ -13,6 +13,7 @@ pub mod docker;
 pub mod draw;
 pub mod engine;
 pub mod event;
+pub mod hook;
 pub mod image;
 pub mod journal;
 pub mod metrics;

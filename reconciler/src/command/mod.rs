@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod down;
 mod engine;
+mod hook;
 mod image;
 mod init;
 mod plan;
@@ -11,6 +12,7 @@ mod reconcile;
 mod schema;
 mod status;
 mod up;
+mod why;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -54,6 +56,10 @@ enum Command {
     Image(image::Args),
     /// The Docker engine's own settings
     Engine(engine::Args),
+    /// What git runs when somebody pushes to the state repo
+    Hook(hook::Args),
+    /// Explain what a member may change, and why
+    Why(why::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
     /// Start the platform's processes and keep them running
@@ -125,6 +131,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema(args) => schema::run(&args),
         Command::Image(args) => image::run(&args, &settings).await,
         Command::Engine(args) => engine::run(&args, &settings).await,
+        Command::Hook(args) => hook::run(&args, &settings).await,
+        Command::Why(args) => why::run(&args, &settings),
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
@@ -142,6 +150,7 @@ fn counted(number: usize, what: &str) -> String {
 /// How to mend what failed, where that is known.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
     use crate::docker::EngineError;
+    use crate::hook::InstallError;
     use crate::journal::JournalError;
     use crate::source::SourceError;
     for cause in error.chain().map(unwrapped) {
@@ -162,6 +171,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         }
         if let Some(JournalError::Prepare { .. }) = cause.downcast_ref() {
             return Some("is --data (BERTH_DATA) a folder that you may write to?");
+        }
+        if let Some(InstallError::Foreign { .. }) = cause.downcast_ref() {
+            return Some("move it away, or let it run `berth hook pre-receive` (or post-receive) itself");
         }
         let repo = match cause.downcast_ref() {
             Some(SourceError::Read { source, .. }) => Some(source),

@@ -11,7 +11,7 @@ use crate::policy::{Proposal, Verdict, admins, domain_path};
 use crate::resolve::label_below;
 use crate::server::Server;
 use crate::state::State;
-use crate::user::User;
+use crate::user::{Role, User};
 
 /// What was found against a proposal so far.
 #[derive(Debug, Default)]
@@ -148,9 +148,14 @@ impl<'a> Case<'a> {
 
     fn rule_user(&self, name: &UserName, file: &mut File<'_, '_>) {
         let me = &self.member.name;
+        if !self.before.state.users.contains_key(name) {
+            let message = format!("`{me}` may not add a member");
+            file.deny(&[], message, format!("ask {} to add `{name}`", self.admins()));
+            return;
+        }
         if name != me {
             let message = format!("`{name}` has this file, and `{me}` may not change it");
-            file.deny(&[], message, format!("ask `{name}`, or {}", self.admins()));
+            file.deny(&[], message, self.ask(name));
             return;
         }
         let Some(after) = self.after.state.users.get(name) else {
@@ -187,7 +192,7 @@ impl<'a> Case<'a> {
                     "not change it"
                 };
                 let message = format!("server `{name}` is `{}`'s: `{me}` may {logs_in}", before.owner);
-                file.deny(&[], message, format!("ask `{}`, or {}", before.owner, self.admins()));
+                file.deny(&[], message, self.ask(&before.owner));
             }
             // Its data is kept until the retention ends.
             (Some(_), None) => {}
@@ -236,7 +241,7 @@ impl<'a> Case<'a> {
             before.and_then(|domain| self.before.holder(domain)).filter(|holder| *holder != me)
         {
             let message = format!("`{fqdn}` is `{holder}`'s, and `{me}` may not change it");
-            file.deny(&[], message, format!("choose another name, or ask `{holder}` or {}", self.admins()));
+            file.deny(&[], message, format!("choose another name, or {}", self.ask(holder)));
             return;
         }
         match (before, after) {
@@ -279,6 +284,15 @@ impl<'a> Case<'a> {
                 format!("nobody has proved yet that `{fqdn}` is `{me}`'s: it is outside `{platform}`");
             let hint = format!("{} can agree to it; names below `{platform}` need no proof", self.admins());
             file.review(&["server"], message, hint);
+        }
+    }
+
+    /// Who can help with something that somebody else has.
+    fn ask(&self, holder: &UserName) -> String {
+        let admins = self.admins();
+        match self.before.state.users.get(holder) {
+            Some(user) if user.role == Role::User => format!("ask `{holder}`, or {admins}"),
+            _ => format!("ask {admins}"),
         }
     }
 

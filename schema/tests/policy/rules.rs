@@ -119,7 +119,7 @@ fn a_member_leaves_others_things_alone() {
     assert_eq!(
         denied("bob", &[("domains/cyn.net.toml", None)]),
         [
-            "domains/cyn.net.toml: `cyn.net` is `cyn`'s, and `bob` may not change it [choose another name, or ask `cyn` or `ann`]"
+            "domains/cyn.net.toml: `cyn.net` is `cyn`'s, and `bob` may not change it [choose another name, or ask `cyn`, or `ann`]"
         ]
     );
     assert_eq!(
@@ -130,7 +130,7 @@ fn a_member_leaves_others_things_alone() {
     );
     assert_eq!(
         denied("bob", &[("users/new.toml", Some(""))]),
-        ["users/new.toml: `new` has this file, and `bob` may not change it [ask `new`, or `ann`]"]
+        ["users/new.toml: `bob` may not add a member [ask `ann` to add `new`]"]
     );
 }
 

@@ -1,0 +1,167 @@
+//! `berth hook`: what git runs when somebody pushes to the state repo.
+
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use berth_repo::{MAIN, StateRepo};
+use berth_schema::report::Look;
+use clap::Subcommand;
+
+use super::Exit;
+use super::apply::{short, tell};
+use crate::client::Daemon;
+use crate::draw::{outcome_line, say};
+use crate::event::{Event, Listener};
+use crate::hook::{Installed, Update, install, judge};
+use crate::outcome::chain;
+use crate::settings::Settings;
+
+/// Which hook.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    hook: Hook,
+}
+
+#[derive(Debug, Subcommand)]
+enum Hook {
+    /// Run by git: judge a push, show its plan, accept or refuse it
+    PreReceive {
+        /// Who pushes, as the door knows them; without it, whoever has the repository's files, who may do everything
+        #[arg(long, env = "BERTH_USER", value_name = "USER")]
+        user: Option<String>,
+    },
+    /// Run by git: show how an accepted push is applied
+    PostReceive {
+        /// How long to wait, in seconds. `git push -o no-wait` doesn't wait at all
+        #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
+        wait: u64,
+    },
+    /// Let a state repo judge what is pushed to it
+    Install {
+        /// The repository. Default: --state
+        repo: Option<PathBuf>,
+    },
+}
+
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    match &args.hook {
+        Hook::PreReceive { user } => pre_receive(user.as_deref()),
+        Hook::PostReceive { wait } => post_receive(Duration::from_secs(*wait), settings).await,
+        Hook::Install { repo } => install_into(repo.as_ref().unwrap_or(&settings.state), settings),
+    }
+}
+
+fn pre_receive(user: Option<&str>) -> anyhow::Result<Exit> {
+    let updates = updates()?;
+    let mut repo = StateRepo::open_from_env()?;
+    let judgement = judge(&mut repo, &updates, user, look())?;
+    tell_pusher(&judgement.text);
+    Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
+}
+
+/// The push is accepted, whatever happens here: nothing that follows is an error of the push.
+async fn post_receive(wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
+    let Some(update) = updates()?.into_iter().find(|update| update.reference == MAIN) else {
+        return Ok(Exit::Ok);
+    };
+    let revision = update.new.map(|revision| revision.to_string()).unwrap_or_default();
+    if push_options().iter().any(|option| option == "no-wait") {
+        say(&format!("{} is accepted; `berth status` shows how it is applied.", short(&revision)));
+        return Ok(Exit::Ok);
+    }
+    let applied = async {
+        let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
+        daemon.sync(&Pusher).await.map(Some)
+    };
+    match tokio::time::timeout(wait, applied).await {
+        Ok(Ok(Some(record))) => tell(&record),
+        Ok(Ok(None)) => {
+            say(&format!(
+                "{} is accepted, and no reconciler runs: it is applied when one does.",
+                short(&revision)
+            ));
+        }
+        Ok(Err(error)) => {
+            say(&format!(
+                "{} is accepted; how it is applied can't be shown: {}",
+                short(&revision),
+                chain(&error)
+            ));
+        }
+        Err(_) => say(&format!(
+            "{} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
+            short(&revision),
+            wait.as_secs()
+        )),
+    }
+    Ok(Exit::Ok)
+}
+
+fn install_into(path: &std::path::Path, settings: &Settings) -> anyhow::Result<Exit> {
+    let absolute = |path: &std::path::Path| {
+        std::path::absolute(path).with_context(|| format!("find {}", path.display()))
+    };
+    let repo = StateRepo::open(path)?;
+    let git_dir = absolute(repo.git_dir())?;
+    let program = std::env::current_exe().context("find the program `berth`")?;
+    let done = install(&git_dir, &program, &absolute(&settings.data)?)?;
+    say(&match done {
+        Installed::Written => format!("{}: pushes are judged from now on", path.display()),
+        Installed::Unchanged => {
+            format!("{}: the hooks are there already; nothing was changed", path.display())
+        }
+    });
+    Ok(Exit::Ok)
+}
+
+/// The refs that the push moves: git writes them to a hook's standard input.
+fn updates() -> anyhow::Result<Vec<Update>> {
+    let mut input = String::new();
+    std::io::stdin().read_to_string(&mut input).context("read which refs the push moves")?;
+    Ok(input.lines().map(Update::parse).collect::<Result<_, _>>()?)
+}
+
+/// `git push -o <option>`
+fn push_options() -> Vec<String> {
+    let count = std::env::var("GIT_PUSH_OPTION_COUNT").ok().and_then(|count| count.parse::<usize>().ok());
+    (0..count.unwrap_or(0)).filter_map(|at| std::env::var(format!("GIT_PUSH_OPTION_{at}")).ok()).collect()
+}
+
+/// Git passes colours on to the terminal of whoever pushes, which nobody can ask from here.
+fn look() -> Look {
+    let asked = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match asked || push_options().iter().any(|option| option == "no-color") {
+        true => Look::Plain,
+        false => Look::Coloured,
+    }
+}
+
+/// Text for whoever pushes. Standard error is a pipe to them, so its own idea of colour would be wrong.
+fn tell_pusher(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    // Whoever is gone can't be told; the verdict stands.
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
+}
+
+/// Tells a pass to whoever pushed, line by line.
+struct Pusher;
+
+impl Listener for Pusher {
+    fn hear(&self, event: Event) {
+        let line = match event {
+            Event::Planned { revision, changes, .. } if changes > 0 => {
+                format!("Applying {}: {}.", short(&revision), super::counted(changes, "change"))
+            }
+            Event::Ended(outcome) => outcome_line(&outcome),
+            _ => return,
+        };
+        match look() {
+            Look::Coloured => tell_pusher(&format!("{line}\n")),
+            Look::Plain => say(&line),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `berth why`: what somebody may do with a path, and why.
+
+use anyhow::{Context as _, anyhow, bail};
+use berth_schema::name::UserName;
+use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
+use berth_schema::report::{Look, report};
+
+use super::{Exit, show_findings};
+use crate::draw::print;
+use crate::hook::History;
+use crate::settings::Settings;
+use crate::source::{Settled, Source};
+
+/// Who, and what.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The member
+    user: String,
+    /// A path in the state repo, such as servers/shop.toml; it needn't exist
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    path: Option<String>,
+    /// Judge the change from this revision to --to instead, as if the member had pushed it
+    #[arg(long, value_name = "REVISION", requires = "to")]
+    from: Option<String>,
+    /// The revision that the change ends at
+    #[arg(long, value_name = "REVISION", requires = "from")]
+    to: Option<String>,
+}
+
+pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    let name: UserName = args.user.parse().map_err(|invalid| anyhow!("{invalid}"))?;
+    let mut source = Source::open(&settings.state)?;
+    match (&args.path, &args.from, &args.to) {
+        (_, Some(from), Some(to)) => {
+            let Some(from) = settle(&mut source, Some(from))? else { return Ok(Exit::Failed) };
+            let Some(to) = settle(&mut source, Some(to))? else { return Ok(Exit::Failed) };
+            judge(&source, &name, &from, &to)
+        }
+        (Some(path), ..) => {
+            let Some(tip) = settle(&mut source, None)? else { return Ok(Exit::Failed) };
+            let answer = policy::explain(Actor::Member(&name), &tip.state, path);
+            print(&format!("{name} may change {path}: {}\n  {}", answer.may, answer.why.join("\n  ")));
+            Ok(Exit::Ok)
+        }
+        _ => bail!("say a path, or --from and --to"),
+    }
+}
+
+/// The state at a revision, or `None` after its mistakes were told.
+fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<Settled>> {
+    let found = source.find(revision)?;
+    if found.state.is_err() {
+        show_findings(&found.loaded);
+    }
+    Ok(found.state.ok())
+}
+
+fn judge(source: &Source, name: &UserName, from: &Settled, to: &Settled) -> anyhow::Result<Exit> {
+    let Source::Repository(repo) = source else { bail!("a plain folder has no revisions") };
+    let (old, new) = (repo.resolve(&from.revision)?, repo.resolve(&to.revision)?);
+    let paths = History::of(repo.git_dir()).changed(&old, &new)?;
+    let mut texts = Vec::with_capacity(paths.len());
+    for path in &paths {
+        let bytes = repo.read(&new, path).with_context(|| format!("read {path}"))?;
+        texts.push(bytes.and_then(|bytes| String::from_utf8(bytes).ok()));
+    }
+    let changes: Vec<Change<'_>> =
+        paths.iter().zip(&texts).map(|(path, text)| Change { path, text: text.as_deref() }).collect();
+    let proposal = Proposal {
+        actor: Actor::Member(name),
+        before: &from.state,
+        after: &to.state,
+        changes: &changes,
+        proven: &[],
+    };
+    let verdict = policy::judge(&proposal);
+    let text = |path: &str| changes.iter().find(|change| change.path == path)?.text;
+    let findings = report(verdict.findings(), text, Look::Plain);
+    let change = format!("the change from {} to {}", old.short(), new.short());
+    let (answer, exit) = match &verdict {
+        Verdict::Allow => (format!("{name} may make {change}"), Exit::Ok),
+        Verdict::NeedsReview { approvers, .. } => {
+            let approvers: Vec<&str> = approvers.iter().map(UserName::as_str).collect();
+            let approvers = if approvers.is_empty() {
+                "whoever runs the platform".to_owned()
+            } else {
+                approvers.join(" or ")
+            };
+            (format!("{name} may make {change} if {approvers} agrees"), Exit::Failed)
+        }
+        Verdict::Deny(_) => (format!("{name} may not make {change}"), Exit::Failed),
+    };
+    print(&format!("{findings}{answer}"));
+    Ok(exit)
+}

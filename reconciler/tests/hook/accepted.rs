@@ -1,0 +1,168 @@
+//! Pushes that are accepted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth::control::Control;
+use berth::journal::PassRecord;
+use berth::wakeup::Wakeups;
+use berth::watch::EngineHealth;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bench, git};
+
+const NEW: (&str, Option<&str>) = ("servers/shop.toml", Some("id = 3\nowner = \"bob\"\n"));
+
+#[test]
+fn an_accepted_push_shows_its_plan() {
+    let bench = Bench::new();
+    let said = bench.push_change(None, &[NEW]);
+    said.accepted(&[
+        "remote: Planned from state to state; the engine wasn't asked.",
+        "server shop (id 3)",
+        "Plan: 1 to create, 0 to update, 0 to remove; ",
+        "no reconciler runs: it is applied when one does.",
+    ]);
+    assert_eq!(bench.tip(), bench.git(&["rev-parse", "HEAD"]));
+}
+
+#[test]
+fn members_push_what_is_theirs() {
+    let bench = Bench::new();
+    let said = bench.push_change(
+        Some("bob"),
+        &[NEW, ("domains/shop.hosting.example.org.toml", Some("server = \"shop\"\n"))],
+    );
+    said.accepted(&["server shop (id 3)"]);
+    let stopped = "id = 1\nowner = \"bob\"\nstate = \"stopped\"\n";
+    bench.push_change(Some("bob"), &[("servers/bobs.toml", Some(stopped))]).accepted(&["server bobs (id 1)"]);
+    bench
+        .push_change(Some("bob"), &[("users/bob.toml", Some("email = \"b@example.org\"\n"))])
+        .accepted(&["No changes"]);
+    bench
+        .push_change(
+            Some("bob"),
+            &[("servers/shop.toml", None), ("domains/shop.hosting.example.org.toml", None)],
+        )
+        .accepted(&["tombstone"]);
+    bench
+        .push_change(Some("ann"), &[("servers/cyns.toml", None), ("docs/welcome.md", None)])
+        .accepted(&["server cyns"]);
+}
+
+#[test]
+fn the_first_push_of_all_is_judged_too() {
+    let bench = Bench::new();
+    let empty = bench.folder.path().join("empty.git");
+    let made = git(bench.folder.path())
+        .args(["init", "--quiet", "--bare", "-b", "main", "empty.git"])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    assert!(bench.berth(&["hook", "install", empty.to_str().unwrap()]).good);
+    let to = empty.to_str().unwrap();
+    bench
+        .push(Some("ann"), &[to, "HEAD:main"])
+        .refused(&["error: main holds no good state, so nobody can tell what is whose"]);
+    bench.push(None, &[to, "HEAD:main"]).accepted(&["server bobs (id 1)", "server cyns (id 2)"]);
+}
+
+#[test]
+fn colours_reach_the_terminal_unless_somebody_minds() {
+    let bench = Bench::new();
+    bench.commit(&[NEW]);
+    let coloured = git(&bench.work).args(["push", "origin", "HEAD:main"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&coloured.stderr).contains("\u{1b}["));
+    bench.commit(&[("servers/shop.toml", None)]);
+    let plain = git(&bench.work).args(["push", "-o", "no-color", "origin", "HEAD:main"]).output().unwrap();
+    let plain = String::from_utf8_lossy(&plain.stderr).replace("\u{1b}[K", "");
+    assert!(!plain.contains("\u{1b}["), "{plain:?}");
+}
+
+#[test]
+fn merges_bring_only_what_they_add() {
+    let bench = Bench::new();
+    bench.git(&["checkout", "--quiet", "-b", "topic"]);
+    bench.commit(&[NEW]);
+    bench.git(&["checkout", "--quiet", "main"]);
+    bench
+        .push_change(Some("cyn"), &[("users/cyn.toml", Some("email = \"cyn@example.org\"\n"))])
+        .accepted(&[]);
+    bench.git(&["merge", "--quiet", "--no-edit", "topic"]);
+    // What cyn did is in main already, so bob's merge of it isn't bob's change.
+    bench.push(Some("bob"), &["origin", "HEAD:main"]).accepted(&["server shop (id 3)"]);
+}
+
+#[test]
+fn admins_may_keep_other_branches() {
+    let bench = Bench::new();
+    bench.commit(&[NEW]);
+    bench.push(Some("ann"), &["origin", "HEAD:refs/heads/try"]).accepted(&[]);
+    bench.push(Some("bob"), &["origin", "HEAD:refs/heads/try2"]).refused(&[
+        "error: only main takes pushes, and this goes to `refs/heads/try2`",
+        "help: `git push origin HEAD:main`",
+    ]);
+}
+
+/// A daemon without an engine: it hears of each push, and answers, or never does.
+fn daemon(bench: &Bench, answers: bool) -> (tokio::runtime::Runtime, CancellationToken) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (wakeups, stop) = (Wakeups::default(), CancellationToken::new());
+    let control = Control::new(wakeups.clone(), EngineHealth::default());
+    std::fs::create_dir_all(bench.data()).unwrap();
+    let (socket, closing) = (bench.data().join("control.sock"), stop.clone());
+    let listening = socket.clone();
+    runtime.spawn(async move { control.serve(&listening, closing).await });
+    let tip = Arc::new(bench.bare.clone());
+    runtime.spawn(async move {
+        loop {
+            let pending = wakeups.next().await;
+            if !answers {
+                std::future::pending::<()>().await;
+            }
+            let output = git(&tip).args(["rev-parse", "main"]).output().unwrap();
+            let revision = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+            for request in pending.requests {
+                let _ = request.send(PassRecord {
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                    attempted: revision.clone(),
+                    revision: Some(revision.clone()),
+                    reason: "request".to_owned(),
+                    outcomes: Vec::new(),
+                    problems: Vec::new(),
+                });
+            }
+        }
+    });
+    let listens = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
+    while !listens() {
+        std::thread::yield_now();
+    }
+    (runtime, stop)
+}
+
+#[test]
+fn whoever_pushes_sees_how_it_is_applied() {
+    let bench = Bench::new();
+    let (runtime, stop) = daemon(&bench, true);
+    let tip = bench.commit(&[NEW]);
+    let said = bench.push(Some("bob"), &["origin", "HEAD:main"]);
+    said.accepted(&[&format!("remote: Nothing to do: the engine agrees with {}.", &tip[..10])]);
+    bench.commit(&[("servers/shop.toml", None)]);
+    let said = bench.push(Some("bob"), &["-o", "no-wait", "origin", "HEAD:main"]);
+    said.accepted(&["is accepted; `berth status` shows how it is applied."]);
+    stop.cancel();
+    runtime.shutdown_timeout(Duration::from_secs(5));
+}
+
+#[test]
+fn waiting_ends() {
+    let bench = Bench::new();
+    let (runtime, stop) = daemon(&bench, false);
+    bench.commit(&[NEW]);
+    let mut push = bench.pusher(None);
+    let output = push.env("BERTH_WAIT", "1").args(["push", "origin", "HEAD:main"]).output().unwrap();
+    super::Said::of(&output).accepted(&["is accepted and still being applied after 1 s"]);
+    stop.cancel();
+    runtime.shutdown_timeout(Duration::from_secs(5));
+}

@@ -1,0 +1,69 @@
+//! The hooks in a repository.
+
+use std::fs;
+
+use super::{Bench, git};
+
+#[test]
+fn a_new_repository_has_no_hooks() {
+    let bench = Bench::without_hooks();
+    assert!(!bench.hook("pre-receive").exists() && !bench.hook("post-receive").exists());
+}
+
+#[test]
+fn installing_twice_changes_nothing() {
+    let bench = Bench::new();
+    let scripts =
+        || ["pre-receive", "post-receive"].map(|name| fs::read_to_string(bench.hook(name)).unwrap());
+    let before = scripts();
+    assert!(before[0].starts_with("#!/bin/sh\n# Written by `berth hook install`"));
+    let said = bench.berth(&["hook", "install"]);
+    assert!(said.good);
+    said.has(&["the hooks are there already; nothing was changed"]);
+    assert_eq!(scripts(), before);
+    // Of another version of ours: written anew.
+    fs::write(bench.hook("post-receive"), before[1].replace("--data", "--old")).unwrap();
+    bench.berth(&["hook", "install"]).has(&["pushes are judged from now on"]);
+    assert_eq!(scripts(), before);
+}
+
+#[test]
+fn somebody_elses_hook_is_left_alone() {
+    let bench = Bench::without_hooks();
+    fs::create_dir_all(bench.bare.join("hooks")).unwrap();
+    fs::write(bench.hook("post-receive"), "#!/bin/sh\nexec mail-everybody\n").unwrap();
+    let said = bench.berth(&["hook", "install"]);
+    assert!(!said.good);
+    said.has(&[
+        "post-receive is a hook that Berth didn't write, and it was left alone",
+        "hint: move it away",
+    ]);
+    assert_eq!(fs::read_to_string(bench.hook("post-receive")).unwrap(), "#!/bin/sh\nexec mail-everybody\n");
+    // Not even half of it.
+    assert!(!bench.hook("pre-receive").exists());
+}
+
+#[test]
+fn settings_that_somebody_chose_stay() {
+    let bench = Bench::without_hooks();
+    let setting = |name: &str| {
+        let output = git(&bench.bare).args(["config", name]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    };
+    assert!(git(&bench.bare).args(["config", "receive.maxInputSize", "100k"]).status().unwrap().success());
+    assert!(git(&bench.bare).args(["config", "core.hooksPath", "other hooks"]).status().unwrap().success());
+    assert!(bench.berth(&["hook", "install"]).good);
+    assert_eq!(
+        (setting("receive.maxInputSize").as_str(), setting("receive.advertisePushOptions").as_str()),
+        ("100k", "true")
+    );
+    assert!(bench.bare.join("other hooks/pre-receive").exists() && !bench.hook("pre-receive").exists());
+}
+
+#[test]
+fn outside_of_git_the_hook_says_so() {
+    let bench = Bench::new();
+    let said = bench.berth(&["hook", "pre-receive"]);
+    assert!(!said.good);
+    said.has(&["GIT_DIR is not set: git sets it for its hooks"]);
+}

@@ -1,0 +1,219 @@
+//! Pushes that are refused, each with its place and how to mend it. Nothing of them is kept.
+
+use std::time::Instant;
+
+use super::{Bench, git, put};
+
+#[track_caller]
+fn refuses(bench: &Bench, user: Option<&str>, files: &[(&str, Option<&str>)], parts: &[&str]) {
+    let before = bench.tip();
+    bench.push_change(user, files).refused(parts);
+    assert_eq!(bench.tip(), before);
+    bench.git(&["reset", "--quiet", "--hard", &before]);
+}
+
+#[test]
+fn a_state_with_mistakes_is_refused_with_all_of_them() {
+    let bench = Bench::new();
+    refuses(
+        &bench,
+        None,
+        &[
+            ("servers/bobs.toml", Some("id = 1\nowner = \"bbo\"\nmemry = \"1 GiB\"\n")),
+            ("servers/two.toml", Some("id = 2\n")),
+        ],
+        &[
+            "remote:  --> servers/bobs.toml:2:9",
+            "error: there is no user `bbo`, who is named as the owner",
+            "help: did you mean `bob`?",
+            "remote:  --> servers/bobs.toml:3:1",
+            "help: did you mean `memory`?",
+            "servers/two.toml",
+        ],
+    );
+}
+
+#[test]
+fn members_are_refused_what_isnt_theirs() {
+    let bench = Bench::new();
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\ncpus = 2\n"))],
+        &[
+            "--> servers/cyns.toml",
+            "error: server `cyns` is `cyn`'s: `bob` may not change it",
+            "help: ask `cyn`, or `ann`",
+        ],
+    );
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("users/bob.toml", Some("email = \"bob@example.org\"\nrole = \"admin\"\n"))],
+        &[
+            "--> users/bob.toml:2:8",
+            "role = \"admin\"",
+            "error: `bob` may not change the role of `bob`",
+            "help: ask `ann` for another role",
+        ],
+    );
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("platform.toml", Some("domain = \"x.org\"\n"))],
+        &["error: the platform's settings are the admins'"],
+    );
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("docs/welcome.md", Some("# Hello\n"))],
+        &[
+            "error: `docs/welcome.md` is everybody's, so somebody else has to look at it",
+            "help: send the change to `ann`",
+        ],
+    );
+    refuses(
+        &bench,
+        Some("eve"),
+        &[("users/eve.toml", Some("role = \"admin\"\n"))],
+        &["error: there is no user `eve`"],
+    );
+    refuses(
+        &bench,
+        Some(""),
+        &[("docs/x.md", Some("x\n"))],
+        &["error: the door gives no good name for whoever pushes"],
+    );
+    // A mistake in main locks members out until an admin mends it.
+    std::fs::rename(bench.hook("pre-receive"), bench.folder.path().join("away")).unwrap();
+    assert!(bench.push_change(None, &[("users/cyn.toml", Some("rol = 1\n"))]).good);
+    std::fs::rename(bench.folder.path().join("away"), bench.hook("pre-receive")).unwrap();
+    refuses(&bench, Some("bob"), &[("users/cyn.toml", Some(""))], &["error: main holds no good state"]);
+    bench
+        .push_change(None, &[("users/cyn.toml", Some(""))])
+        .accepted(&["Not planned: what was there before has mistakes."]);
+}
+
+#[test]
+fn history_is_neither_rewritten_nor_deleted() {
+    let bench = Bench::new();
+    let first = bench.tip();
+    bench.push_change(None, &[("users/dan.toml", Some(""))]).accepted(&[]);
+    // Git's own refusals are off: the hook refuses by itself.
+    for setting in ["receive.denyDeletes", "receive.denyNonFastForwards"] {
+        assert!(git(&bench.bare).args(["config", setting, "false"]).status().unwrap().success());
+    }
+    for user in [None, Some("ann"), Some("bob")] {
+        bench
+            .push(user, &["origin", ":main"])
+            .refused(&["error: main can't be deleted: it is what should exist"]);
+        bench.push(user, &["--force", "origin", &format!("{first}:main")]).refused(&[
+            "--> refs/heads/main",
+            "which isn't built on it: history only grows",
+            "help: `git pull --rebase`",
+        ]);
+    }
+    // A commit without a common beginning.
+    bench.git(&["checkout", "--quiet", "--orphan", "other"]);
+    bench.commit(&[]);
+    bench.push(None, &["--force", "origin", "HEAD:main"]).refused(&["history only grows"]);
+}
+
+#[test]
+fn a_secret_in_any_commit_of_a_push_is_refused() {
+    let bench = Bench::new();
+    let before = bench.tip();
+    let leak = bench.commit(&[("users/bob.toml", Some("# oops\npassword_hash = \"correct horse\"\n"))]);
+    let key = bench.commit(&[
+        ("users/bob.toml", Some("email = \"bob@example.org\"\n")),
+        ("docs/key.txt", Some("mine:\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n")),
+    ]);
+    bench.commit(&[("docs/key.txt", None)]);
+    for user in [None, Some("ann"), Some("bob")] {
+        let said = bench.push(user, &["origin", "HEAD:main"]);
+        said.refused(&[
+            &format!("--> {}:users/bob.toml:2:17", &leak[..10]),
+            "error: this is a password in plain text",
+            "take it out of every commit with `git rebase -i`",
+            &format!("--> {}:docs/key.txt:2:20", &key[..10]),
+            "error: this is a private key",
+        ]);
+        assert!(!said.text.contains("correct horse") && !said.text.contains("b3BlbnNz"), "{}", said.text);
+    }
+    // Another branch is history too.
+    bench
+        .push(None, &["origin", "HEAD:refs/heads/topic"])
+        .refused(&["error: this is a password in plain text"]);
+    // A tag of it as well.
+    bench.git(&["tag", "-a", "-m", "v", "v1"]);
+    bench.push(None, &["origin", "v1"]).refused(&["error: this is a password in plain text"]);
+    assert_eq!(bench.tip(), before);
+}
+
+#[test]
+fn a_secret_that_a_merge_brings_in_is_refused() {
+    let bench = Bench::new();
+    bench.git(&["checkout", "--quiet", "-b", "topic"]);
+    bench.commit(&[("servers/bobs.toml", Some("id = 1\nowner = \"bob\"\ntoken = \"abc\"\n"))]);
+    bench.commit(&[("servers/bobs.toml", Some("id = 1\nowner = \"bob\"\n"))]);
+    bench.git(&["checkout", "--quiet", "main"]);
+    bench.commit(&[("users/cyn.toml", Some("email = \"cyn@example.org\"\n"))]);
+    bench.git(&["merge", "--quiet", "--no-edit", "topic"]);
+    bench
+        .push(None, &["origin", "HEAD:main"])
+        .refused(&["servers/bobs.toml:3:9", "error: this is a password in plain text"]);
+}
+
+#[test]
+fn a_secret_at_the_tip_is_told_once() {
+    let bench = Bench::new();
+    let said =
+        bench.push_change(Some("bob"), &[("users/bob.toml", Some("password_hash = \"correct horse\"\n"))]);
+    said.refused(&["--> users/bob.toml:1:17", "1 error in 1 file"]);
+    assert!(!said.text.contains("correct horse"), "{}", said.text);
+}
+
+#[test]
+fn junk_is_refused_cheaply() {
+    let bench = Bench::new();
+    let before = bench.tip();
+    // 50 MB that don't compress: git stops reading.
+    let mut noise = Vec::with_capacity(50 << 20);
+    let mut seed = 1_u64;
+    while noise.len() < 50 << 20 {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        noise.extend_from_slice(&seed.to_le_bytes());
+    }
+    std::fs::write(bench.work.join("docs/junk.bin"), &noise).unwrap();
+    bench.commit(&[]);
+    let start = Instant::now();
+    let said = bench.push(Some("bob"), &["origin", "HEAD:main"]);
+    assert!(!said.good, "{}", said.text);
+    said.has(&["exceeds maximum allowed size"]);
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    assert_eq!(bench.tip(), before);
+    bench.git(&["reset", "--quiet", "--hard", &before]);
+    // 50 MB of nothing go through as some kilobytes, into history, even though the tip doesn't have them.
+    put(&bench.work, "docs/zeros.bin", &"\0".repeat(50 << 20));
+    let large = bench.commit(&[]);
+    bench.commit(&[("docs/zeros.bin", None)]);
+    bench.push(None, &["origin", "HEAD:main"]).refused(&[
+        &format!("--> {}:docs/zeros.bin", &large[..10]),
+        "error: 52428800 bytes, more than the 1048576 that a file may have, for ever in history",
+    ]);
+    assert_eq!(bench.tip(), before);
+    // What was refused isn't kept.
+    let kept = git(&bench.bare).args(["count-objects", "-v"]).output().unwrap();
+    let kept = String::from_utf8_lossy(&kept.stdout).into_owned();
+    let number = |name: &str| -> u64 {
+        kept.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+            .trim_start_matches(": ")
+            .parse()
+            .unwrap()
+    };
+    assert!(number("size-garbage") == 0 && number("size") < 1000 && number("size-pack") < 1000, "{kept}");
+}
