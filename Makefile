@@ -37,4 +37,4 @@ check:
 bench:
 	scripts/install.sh bench
 	cargo build --release --locked -p berth -p berth-runtime
-	cargo bench --locked -p berth-tests
+	cargo bench --locked -p berth-tests --bench berth
