@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::hash::{Hash as _, Hasher as _};
 use std::io::{Read as _, Seek as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -166,9 +167,16 @@ pub fn build_folder() -> PathBuf {
     own.ancestors().nth(2).expect("a build folder").to_owned()
 }
 
-/// Where engines and platforms live: below cargo's target folder.
+/// Where engines and platforms live: below cargo's target folder, or, where that lies too deep for the paths of sockets
+/// (107 bytes at most), in a folder of its own that is named for it.
 pub fn stories_folder() -> PathBuf {
-    build_folder().parent().expect("a target folder").join("stories")
+    let below = build_folder().parent().expect("a target folder").join("stories");
+    if below.as_os_str().len() <= 45 {
+        return below;
+    }
+    let mut hasher = std::hash::DefaultHasher::new();
+    below.hash(&mut hasher);
+    Path::new("/var/tmp").join(format!("berth-stories-{:016x}", hasher.finish()))
 }
 
 /// A folder that goes when it is dropped, or when a later run finds that its process is gone.

@@ -1,13 +1,18 @@
 //! `berth apply`: one pass, now. By the daemon when one runs, else by this process.
 
+use std::time::{Duration, Instant};
+
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, counted};
 use crate::client::Daemon;
 use crate::draw::{Draw, say};
-use crate::journal::PassRecord;
-use crate::pass::Reconciler;
+use crate::journal::{JournalError, PassRecord};
+use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
+
+/// How long a daemon that holds the journal has until it answers.
+const COME_UP: Duration = Duration::from_secs(5);
 
 /// How to apply.
 #[derive(Debug, clap::Args)]
@@ -19,9 +24,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let draw = Draw::new(!args.quiet);
-    let record = match Daemon::find(&settings.socket()).await? {
-        Some(mut daemon) => daemon.sync(&draw).await?,
-        None => {
+    let record = match open(settings).await? {
+        Worker::Daemon(mut daemon) => daemon.sync(&draw).await?,
+        Worker::Ourselves(mut reconciler) => {
             let stop = CancellationToken::new();
             let interrupt = stop.clone();
             tokio::spawn(async move {
@@ -30,11 +35,35 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
                     interrupt.cancel();
                 }
             });
-            Reconciler::open(settings).await?.pass("berth apply", &draw, &stop).await
+            reconciler.pass("berth apply", &draw, &stop).await
         }
     };
     tell(&record);
     Ok(if record.is_clean() { Exit::Ok } else { Exit::Failed })
+}
+
+/// Who does the pass.
+enum Worker {
+    Daemon(Daemon),
+    Ourselves(Box<Reconciler>),
+}
+
+/// The daemon where one runs, else a reconciler of our own. A daemon that is just starting holds the journal before it
+/// answers; it is waited for.
+async fn open(settings: &Settings) -> anyhow::Result<Worker> {
+    let deadline = Instant::now() + COME_UP;
+    loop {
+        if let Some(daemon) = Daemon::find(&settings.socket()).await? {
+            return Ok(Worker::Daemon(daemon));
+        }
+        match Reconciler::open(settings).await {
+            Ok(reconciler) => return Ok(Worker::Ourselves(Box::new(reconciler))),
+            Err(PassError::Journal(JournalError::InUse { .. })) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// What a pass came to, in a few lines.
