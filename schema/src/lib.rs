@@ -4,6 +4,7 @@
 //! person what is wrong and how to mend it. It does no I/O: callers hand it paths and text.
 
 pub mod domain;
+pub mod edit;
 mod fields;
 pub mod finding;
 mod json_schema;
