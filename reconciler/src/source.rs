@@ -75,9 +75,7 @@ impl Found {
     /// What was found, from what was loaded.
     pub(crate) fn new(revision: String, loaded: Loaded, allowance: Option<String>) -> Self {
         let state = match &loaded.state {
-            Ok(state) => {
-                Ok(Settled { revision: revision.clone(), state: Arc::new(state.clone()), allowance })
-            }
+            Ok(state) => Ok(Settled { revision: revision.clone(), state: Arc::clone(state), allowance }),
             Err(findings) => Err(findings.clone()),
         };
         Self { revision, state, loaded }
@@ -144,7 +142,7 @@ impl Source {
         let Self::Repository(repo) = self else { return None };
         let revision = repo.resolve(APPLIED).ok()?;
         let state = repo.load(&revision).ok()?.state.ok()?;
-        Some(Settled { revision: revision.to_string(), state: Arc::new(state), allowance: None })
+        Some(Settled { revision: revision.to_string(), state, allowance: None })
     }
 
     /// Remembers that every change of `revision` succeeded.

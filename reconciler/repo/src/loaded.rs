@@ -9,7 +9,7 @@ use berth_schema::{Finding, Parsed, Severity, State};
 #[derive(Debug)]
 pub struct Loaded {
     /// What it says, or everything that is wrong with it, sorted by place.
-    pub state: Result<State, Vec<Finding>>,
+    pub state: Result<Arc<State>, Vec<Finding>>,
     /// Files that had to be read, because they were new or changed since the load before.
     pub parsed_again: usize,
     /// Files of state, parsed or refused.
@@ -39,7 +39,7 @@ impl Loaded {
             Ok(mut state) if !hopeless => {
                 state.warnings.extend(refused);
                 state.warnings.sort();
-                Ok(state)
+                Ok(Arc::new(state))
             }
             outcome => {
                 let mut findings = outcome.map_or_else(|findings| findings, |state| state.warnings);

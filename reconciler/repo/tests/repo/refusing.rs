@@ -99,7 +99,7 @@ fn a_picture_beside_the_state_deserves_a_look_only() {
     state.write("logo.png", b"\x89PNG\xff\x00");
     let revision = state.push("picture");
     let good = state.open().load(&revision).unwrap().state.expect("the state holds");
-    assert_eq!(only(good.warnings).0, Severity::Warning);
+    assert_eq!(only(good.warnings.clone()).0, Severity::Warning);
 }
 
 #[test]
