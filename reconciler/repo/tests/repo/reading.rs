@@ -182,7 +182,7 @@ fn a_file_with_findings_can_be_shown() {
     state.write("servers/s2.toml", "this is = = not TOML\n");
     let broken = state.push("broken");
     let loaded = state.open().load(&broken).unwrap();
-    assert_eq!(loaded.source("servers/s2.toml").as_deref(), Some("this is = = not TOML\n"));
+    assert_eq!(loaded.source("servers/s2.toml"), Some("this is = = not TOML\n"));
     assert_eq!(loaded.source("servers/gone.toml"), None);
     assert_eq!(loaded.source("servers/s1.toml"), None, "nothing is wrong there");
 }
