@@ -2,6 +2,7 @@
 //! fail to log in. Knows addresses and times, no sockets.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -16,6 +17,8 @@ use ipnet::IpNet;
 pub(crate) struct Rules {
     pub(crate) connections: usize,
     pub(crate) half_open: HalfOpen,
+    /// Of one source.
+    pub(crate) half_open_each: usize,
     pub(crate) penalty_max: Duration,
     pub(crate) exempt: Vec<IpNet>,
 }
@@ -63,6 +66,8 @@ pub(crate) struct Admission {
 struct State {
     connections: usize,
     half_open: usize,
+    /// Of each source that has any.
+    half_open_of: HashMap<IpAddr, usize>,
     /// Until when each source pays.
     penalties: HashMap<IpAddr, Instant>,
 }
@@ -72,6 +77,7 @@ struct State {
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
     source: IpAddr,
+    exempt: bool,
     logged_in: bool,
 }
 
@@ -88,6 +94,7 @@ impl Admission {
     /// Lets a connection in, or says why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Ticket, Refusal> {
         let source = netblock(address);
+        let exempt = self.rules.exempt.iter().any(|net| net.contains(&address.to_canonical()));
         let mut state = self.lock();
         if state.connections >= self.rules.connections {
             return Err(Refusal::Full);
@@ -95,19 +102,19 @@ impl Admission {
         if state.penalties.get(&source).is_some_and(|until| *until >= now + PENALTY_MIN) {
             return Err(Refusal::Penalty);
         }
-        if self.rules.half_open.drops(state.half_open, self.throw()) {
+        let of_source = state.half_open_of.get(&source).copied().unwrap_or_default();
+        let too_many = !exempt && of_source >= self.rules.half_open_each;
+        if too_many || self.rules.half_open.drops(state.half_open, self.throw()) {
             return Err(Refusal::HalfOpen);
         }
         state.connections += 1;
         state.half_open += 1;
-        Ok(Ticket { admission: Arc::clone(self), source, logged_in: false })
+        state.half_open_of.insert(source, of_source + 1);
+        Ok(Ticket { admission: Arc::clone(self), source, exempt, logged_in: false })
     }
 
     /// Makes a source pay. It owes the sum of its offences and pays a second a second.
     fn punish(&self, source: IpAddr, offence: Offence, now: Instant) {
-        if self.rules.exempt.iter().any(|net| net.contains(&source)) {
-            return;
-        }
         let mut state = self.lock();
         if state.penalties.len() >= SOURCES_MAX {
             state.penalties.retain(|_, until| *until > now);
@@ -135,14 +142,24 @@ impl Admission {
 impl Ticket {
     /// The connection isn't half-open any more.
     pub(crate) fn log_in(&mut self) {
-        if !std::mem::replace(&mut self.logged_in, true) {
-            self.admission.lock().half_open -= 1;
+        if std::mem::replace(&mut self.logged_in, true) {
+            return;
+        }
+        let mut state = self.admission.lock();
+        state.half_open -= 1;
+        if let Entry::Occupied(mut of_source) = state.half_open_of.entry(self.source) {
+            *of_source.get_mut() -= 1;
+            if *of_source.get() == 0 {
+                of_source.remove();
+            }
         }
     }
 
     /// Makes the source pay.
     pub(crate) fn punish(&self, offence: Offence, now: Instant) {
-        self.admission.punish(self.source, offence, now);
+        if !self.exempt {
+            self.admission.punish(self.source, offence, now);
+        }
     }
 }
 
@@ -213,6 +230,7 @@ mod tests {
         Arc::new(Admission::new(Rules {
             connections: 5,
             half_open: "2:50:4".parse().unwrap(),
+            half_open_each: 3,
             penalty_max: Duration::from_mins(10),
             exempt: exempt.iter().map(|net| net.parse().unwrap()).collect(),
         }))
@@ -243,11 +261,28 @@ mod tests {
         for last in 1..=3 {
             let ticket = admission.admit(format!("2001:db8::{last}").parse().unwrap(), now).unwrap();
             ticket.punish(Offence::Refused, now);
-            admission.punish(ANN.parse().unwrap(), Offence::TooSlow, now);
+            admission.admit(ANN.parse().unwrap(), now).unwrap().punish(Offence::TooSlow, now);
         }
         assert_eq!(admission.admit("2001:db8::9".parse().unwrap(), now).unwrap_err(), Refusal::Penalty);
         assert!(admission.admit("2001:db8:0:1::9".parse().unwrap(), now).is_ok());
         assert!(admission.admit(ANN.parse().unwrap(), now).is_ok());
+    }
+
+    #[test]
+    fn one_source_takes_no_other_sources_place() {
+        let rules =
+            Rules { half_open: "100:30:200".parse().unwrap(), ..admission(&["10.0.0.0/8"]).rules.clone() };
+        let (admission, now) = (Arc::new(Admission::new(rules)), Instant::now());
+        let ann: IpAddr = ANN.parse().unwrap();
+        let mut tickets: Vec<Ticket> = (0..3).map(|_| admission.admit(ann, now).unwrap()).collect();
+        assert_eq!(admission.admit(ann, now).unwrap_err(), Refusal::HalfOpen);
+        assert!(admission.admit("192.0.2.2".parse().unwrap(), now).is_ok());
+        tickets[0].log_in();
+        assert!(admission.admit(ann, now).is_ok());
+        tickets.clear();
+        assert!(admission.lock().half_open_of.is_empty());
+        let exempt: Vec<_> = (0..5).map(|_| admission.admit("10.1.2.3".parse().unwrap(), now)).collect();
+        assert!(exempt.iter().all(Result::is_ok));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, 
 use tokio::time::Instant;
 
 use crate::decide::{self, Grant};
-use crate::link::Side;
+use crate::link::{Kind, Side};
 use crate::queue::Event;
 use crate::router::Router;
 use crate::session::Shared;
@@ -64,6 +64,7 @@ impl Person {
         let (shared, handle) = (Arc::clone(&self.shared), session.handle());
         tokio::spawn(async move {
             let _opening = opening;
+            let kind = if matches!(what, ToServer::Session) { Kind::Session } else { Kind::Stream };
             let upstream = match (shared.upstream().await, &what) {
                 (Ok(upstream), _) => upstream,
                 (Err(why), ToServer::Session) => {
@@ -79,7 +80,7 @@ impl Person {
             match opened {
                 Ok(to_server) => {
                     let ((_, half), (_, to_server)) = (channel.split(), to_server.split());
-                    shared.links.join((half, handle), to_server);
+                    shared.links.join(kind, (half, handle), to_server);
                     reply.accept().await;
                 }
                 Err(russh::Error::ChannelOpenFailure(reason)) => reply.reject(reason).await,
@@ -165,6 +166,7 @@ impl server::Handler for Person {
         self.passwords += 1;
         let trial = decide::trial(&self.router.table().routes, login, self.router.secret_of(login));
         let matched = self.router.verifier.matching(password, &trial.candidates).await;
+        // Of a stand-in, there is no outcome.
         if let Some(grant) = trial.outcome(matched) {
             self.shared.set_grant(grant);
             return Ok(Auth::Accept);

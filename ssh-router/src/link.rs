@@ -4,13 +4,14 @@
 //! opened the channel has heard that it is open.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use russh::{ChannelId, ChannelWriteHalf, client, server};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::pump::{Pump, Writer};
 use crate::queue::{Event, Patience, Queue};
 use crate::spill::Overflow;
 
@@ -23,17 +24,28 @@ pub(crate) enum Side {
     Server,
 }
 
+/// What a channel is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A program, which ends with a status.
+    Session,
+    /// A connection.
+    Stream,
+}
+
 /// One end of a channel.
 #[derive(Debug)]
 pub(crate) struct End {
-    side: Side,
+    pub(crate) side: Side,
     /// What arrived on this end.
-    inbox: Queue,
+    pub(crate) inbox: Queue,
     /// Cancelled when this end can take nothing more.
-    closed: CancellationToken,
+    pub(crate) closed: CancellationToken,
     /// Requests that were sent out of this end and wait for an answer, in order.
     replies: Mutex<VecDeque<oneshot::Sender<bool>>>,
     other: OnceLock<Weak<End>>,
+    /// Whether nothing more will be said on this end.
+    pub(crate) said_all: AtomicBool,
     /// Writes to this end; for requests, which don't queue.
     requests: OnceLock<Arc<ChannelWriteHalf<client::Msg>>>,
 }
@@ -64,12 +76,6 @@ struct Ends {
 /// How many ended channels are remembered.
 const RETIRED_MAX: usize = 64;
 
-/// Writes to one end.
-enum Writer {
-    Client { half: ChannelWriteHalf<server::Msg>, handle: server::Handle },
-    Server { half: Arc<ChannelWriteHalf<client::Msg>> },
-}
-
 impl Links {
     pub(crate) fn new(overflow: Arc<Overflow>, cut: CancellationToken) -> Self {
         Self {
@@ -90,6 +96,7 @@ impl Links {
                 closed: self.cut.child_token(),
                 replies: Mutex::default(),
                 other: OnceLock::new(),
+                said_all: AtomicBool::new(false),
                 requests: OnceLock::new(),
             })
         };
@@ -127,6 +134,7 @@ impl Links {
     /// Joins two ends: from now on, what arrives on one goes out of the other.
     pub(crate) fn join(
         self: &Arc<Self>,
+        kind: Kind,
         client: (ChannelWriteHalf<server::Msg>, server::Handle),
         server: ChannelWriteHalf<client::Msg>,
     ) {
@@ -139,11 +147,21 @@ impl Links {
         let _ = at_server.other.set(Arc::downgrade(&at_client));
         let _ = at_server.requests.set(Arc::clone(&half_to_server));
         let ids = (half.id(), half_to_server.id());
-        let to_client = pump(Arc::clone(&at_server), Arc::clone(&at_client), Writer::Client { half, handle });
-        let to_server = pump(at_client, at_server, Writer::Server { half: half_to_server });
+        let to_client = Pump {
+            from: Arc::clone(&at_server),
+            to: Arc::clone(&at_client),
+            writer: Writer::Client { half, handle },
+            kind,
+        };
+        let to_server = Pump {
+            from: at_client,
+            to: at_server,
+            writer: Writer::Server { half: half_to_server },
+            kind: Kind::Stream,
+        };
         let links = Arc::clone(self);
         self.pumps.spawn(async move {
-            tokio::join!(to_client, to_server);
+            tokio::join!(to_client.run(), to_server.run());
             links.forget(Side::Client, ids.0);
             links.forget(Side::Server, ids.1);
         });
@@ -161,6 +179,9 @@ impl Links {
     /// Data arrived on an end. May wait a moment: see [`crate::queue`].
     pub(crate) async fn arrived(&self, side: Side, id: ChannelId, event: Event) {
         let end = self.end(side, id);
+        if matches!(event, Event::Eof) {
+            end.said_all.store(true, Ordering::Relaxed);
+        }
         let opposite = end.other.get().and_then(Weak::upgrade);
         let alone = self.count() <= 2 && self.questions() == 0;
         // At most one direction waits, so that the two never wait for each other.
@@ -250,67 +271,5 @@ impl End {
 
     fn lock_replies(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<bool>>> {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Carries what arrived on `from` to `to`, until either ends.
-async fn pump(from: Arc<End>, to: Arc<End>, writer: Writer) {
-    loop {
-        let event = tokio::select! {
-            event = from.inbox.next() => event,
-            () = from.inbox.broken() => Ok(Event::Close),
-            () = to.closed.cancelled() => break,
-        };
-        let event = event.unwrap_or_else(|error| {
-            tracing::error!(side = ?from.side, %error, "the overflow file can't be read back");
-            Event::Close
-        });
-        let last = matches!(event, Event::Close);
-        tokio::select! {
-            sent = writer.send(event) => if last || sent.is_err() { break },
-            () = to.closed.cancelled() => break,
-            () = from.inbox.broken() => {
-                // Nothing to be done where even this fails: the connection is gone.
-                let _ = writer.send(Event::Close).await;
-                break;
-            }
-        }
-    }
-    from.inbox.abandon();
-    // Whether `to` was closed by its peer or by the event above: nothing more will come out of it. The library says
-    // nothing of a close that answers our own.
-    to.closed.cancel();
-    let _ = to.inbox.push(Event::Close, Patience::None).await;
-}
-
-impl Writer {
-    async fn send(&self, event: Event) -> Result<(), russh::Error> {
-        match self {
-            Self::Client { half, handle } => match event {
-                Event::Data(data) => half.data_bytes(data).await,
-                Event::Extended(kind, data) => half.extended_data_bytes(kind, data).await,
-                Event::Eof => half.eof().await,
-                Event::ExitStatus(status) => half.exit_status(status).await,
-                Event::ExitSignal(exit) => handle
-                    .exit_signal_request(
-                        half.id(),
-                        exit.signal,
-                        exit.core_dumped,
-                        exit.message,
-                        exit.language,
-                    )
-                    .await
-                    .map_err(|()| russh::Error::SendError),
-                Event::Close => half.close().await,
-            },
-            Self::Server { half } => match event {
-                Event::Data(data) => half.data_bytes(data).await,
-                Event::Extended(kind, data) => half.extended_data_bytes(kind, data).await,
-                Event::Eof => half.eof().await,
-                // Only servers say how a program ended.
-                Event::ExitStatus(_) | Event::ExitSignal(_) => Ok(()),
-                Event::Close => half.close().await,
-            },
-        }
     }
 }

@@ -9,6 +9,7 @@ mod handler;
 mod link;
 mod listen;
 mod password;
+mod pump;
 mod queue;
 mod router;
 mod routes;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -62,6 +64,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         let path = settings.host_key.display();
         format!("the host key can't be read (`ssh-keygen -t ed25519 -N '' -f {path}` makes one)")
     })?;
+    allow_descriptors();
     let table = routes::follow(settings.routes.clone())?;
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -80,4 +83,12 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     Arc::new(Router::new(settings, host_key, table)).run(listener, stop, abort).await;
     Ok(())
+}
+
+/// A session takes two descriptors and more; the usual soft limit ends at five hundred sessions.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files stays where it is");
+    }
 }

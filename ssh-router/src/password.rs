@@ -21,10 +21,10 @@ impl Verifier {
         Self { permits: Arc::new(Semaphore::new(at_once.get())) }
     }
 
-    /// Which candidate's hash the password matches. All are tried, so that the time tells nothing.
+    /// Which candidate's hash the password matches. A password that is refused has been tried against all, so that the
+    /// time tells nothing.
     pub(crate) async fn matching(&self, password: &str, candidates: &[(UserName, String)]) -> Option<usize> {
         let password: Arc<str> = password.into();
-        let mut matched = None;
         for (at, (_, hash)) in candidates.iter().enumerate() {
             let (password, hash) = (Arc::clone(&password), hash.clone());
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return None };
@@ -34,11 +34,11 @@ impl Verifier {
                 good
             });
             // A task that died has matched nothing.
-            if checked.await.unwrap_or(false) && matched.is_none() {
-                matched = Some(at);
+            if checked.await.unwrap_or(false) {
+                return Some(at);
             }
         }
-        matched
+        None
     }
 }
 

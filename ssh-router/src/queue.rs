@@ -147,6 +147,17 @@ impl Queue {
         }
     }
 
+    /// Puts an event that carries no data before all others.
+    pub(crate) fn push_front(&self, event: Event) {
+        let mut state = self.lock();
+        if !state.abandoned {
+            state.memory += cost(&event);
+            state.items.push_front(Item::Here(event));
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
     /// Whether more waits than memory should hold.
     pub(crate) fn is_backlogged(&self) -> bool {
         let state = self.lock();

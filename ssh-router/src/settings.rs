@@ -42,10 +42,13 @@ pub(crate) struct Settings {
     /// FULL.
     #[arg(long, env = "BERTH_SSH_HALF_OPEN", default_value = "30:30:200")]
     half_open: HalfOpen,
+    /// Connections without a login that one source may have.
+    #[arg(long, env = "BERTH_SSH_HALF_OPEN_EACH", default_value_t = 20)]
+    half_open_each: usize,
     /// The longest that a source is refused for failing to log in.
     #[arg(long, env = "BERTH_SSH_PENALTY_MAX", default_value = "10m", value_parser = humantime::parse_duration)]
     penalty_max: Duration,
-    /// Networks that are never refused for failing to log in.
+    /// Networks in which many share an address: they are not refused for failing to log in, and count as many sources.
     #[arg(long, env = "BERTH_SSH_EXEMPT", value_name = "CIDR", value_delimiter = ',')]
     exempt: Vec<IpNet>,
     /// Passwords that one connection may try.
@@ -98,6 +101,7 @@ impl Settings {
         Rules {
             connections: self.connections,
             half_open: self.half_open,
+            half_open_each: self.half_open_each,
             penalty_max: self.penalty_max,
             exempt: self.exempt.clone(),
         }

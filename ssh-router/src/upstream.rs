@@ -16,7 +16,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
 use tokio::net::TcpStream;
 
 use crate::algorithms;
-use crate::link::Side;
+use crate::link::{Kind, Side};
 use crate::queue::{Event, ExitSignal};
 use crate::session::Shared;
 use crate::stream::{Cuttable, Traffic};
@@ -118,7 +118,7 @@ impl Upstream {
                 Ok(to_client) => {
                     let (_, half) = to_client.split();
                     let (_, to_server) = channel.split();
-                    shared.links.join((half, handle), to_server);
+                    shared.links.join(Kind::Stream, (half, handle), to_server);
                     reply.accept().await;
                 }
                 Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,

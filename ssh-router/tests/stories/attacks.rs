@@ -26,6 +26,21 @@ fn a_flood_of_half_open_connections_is_dropped_and_passes() {
 }
 
 #[test]
+fn a_flood_from_one_source_keeps_no_other_out() {
+    let place = Place::with(&["--exempt", "192.0.2.0/24"]);
+    let mut flood: Vec<TcpStream> =
+        (0..1000).map(|_| TcpStream::connect(("127.0.0.1", place.port)).unwrap()).collect();
+    let from_elsewhere = ["-b", "127.0.0.2"];
+    let output = place.ssh("ann", "shop", &from_elsewhere).arg("echo in").output().unwrap();
+    assert_eq!(output.stdout, b"in\n");
+    // Those beyond the source's share were told so.
+    let last = flood.last_mut().unwrap();
+    let mut answer = [0; 11];
+    last.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"Not allowed");
+}
+
+#[test]
 fn garbage_ends_its_own_connection_only() {
     let place = Place::new();
     let mut session = place.long_session("ann", "shop", &[]);

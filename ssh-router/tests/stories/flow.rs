@@ -21,6 +21,17 @@ fn a_large_transfer_is_equal_both_ways() {
     assert!(fs::read(&up).unwrap() == bytes && down == bytes);
 }
 
+#[test]
+fn new_keys_in_the_middle_of_a_transfer_change_nothing() {
+    let place = Place::new();
+    let big = place.path("big");
+    noise(&big, 24 << 20);
+    let mut duplex = place.ssh("ann", "shop", &["-oRekeyLimit=2M"]);
+    let output = duplex.arg("cat").stdin(fs::File::open(&big).unwrap()).output().unwrap();
+    assert!(output.status.success());
+    assert!(output.stdout == fs::read(&big).unwrap(), "{} bytes came back", output.stdout.len());
+}
+
 /// Both directions are full while the reader pauses; a proxy whose two connections wait for each other hangs here.
 #[test]
 fn a_duplex_transfer_survives_a_reader_that_pauses() {

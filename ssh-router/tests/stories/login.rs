@@ -2,12 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Instant;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use berth_schema::route::RouteUser;
 
-use crate::harness::{BCRYPT, PASSWORD, Place, text};
+use crate::harness::{BCRYPT, PASSWORD, Place, await_that, public, text};
 
 #[test]
 fn owner_member_and_admin_get_in_by_key_and_nobody_else() {
@@ -66,6 +67,23 @@ fn a_server_that_does_not_answer_or_shows_another_key_says_so_to_those_who_may_k
     let output = place.ssh("eve", "wiki", &[]).arg("true").output().unwrap();
     assert!(text(&output.stderr).contains("it shows another host key than it should"), "{output:?}");
     assert_eq!(output.status.code(), Some(255));
+}
+
+#[test]
+fn keys_of_every_kind_that_the_schema_takes_open() {
+    let place = Place::new();
+    for (kind, bits) in [("rsa", "2048"), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521")] {
+        let name = format!("{kind}{bits}");
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-b", bits, "-N", "", "-f"])
+            .arg(place.path(&name))
+            .status();
+        assert!(made.unwrap().success());
+        let key = public(place.folder.path(), &name).parse().unwrap();
+        let ann = RouteUser { admin: false, password_hash: None, keys: vec![key] };
+        place.put_routes(&place.routes().with_user("ann".parse().unwrap(), ann).render().unwrap());
+        await_that(&name, || place.ssh(&name, "shop", &[]).arg("true").status().unwrap().success());
+    }
 }
 
 #[test]

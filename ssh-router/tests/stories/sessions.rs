@@ -20,6 +20,16 @@ fn exit_codes_signals_and_both_outputs_come_through() {
     assert_eq!(place.run("kill -KILL $$").status.code(), Some(255));
 }
 
+/// A client that has heard the end of the output closes the channel, and the status must have come before.
+#[test]
+fn an_exit_code_comes_through_after_the_output_has_ended() {
+    let place = Place::new();
+    let start = Instant::now();
+    let output = place.run("echo out; exec >&- 2>&-; sleep 2; exit 7");
+    assert_eq!((text(&output.stdout), output.status.code()), ("out\n".into(), Some(7)));
+    assert!(start.elapsed() < Duration::from_secs(4));
+}
+
 #[test]
 fn the_environment_and_standard_input_come_through() {
     let place = Place::new();
