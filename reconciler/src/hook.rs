@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use berth_plan::diff::{Context, plan};
 use berth_plan::{Desired, Observed, Plan, show, simulate};
 use berth_repo::{LARGEST_FILE, Loaded, MAIN, Revision, StateRepo};
-use berth_schema::name::{Invalid, UserName};
+use berth_schema::name::{Invalid, ServerId, UserName};
 use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
@@ -195,7 +195,7 @@ impl Push<'_> {
             .filter_map(|finding| Some((finding.path.to_string(), finding.position?.line)))
             .collect();
         let mut found = Vec::new();
-        self.history.added(new, range, LARGEST_FILE, |added, content| {
+        self.history.added(new, range, None, LARGEST_FILE, |added, content| {
             let place = format!("{}:{}", added.commit.short(), added.path);
             let Some(content) = content else {
                 let message = format!("{} bytes, more than the {LARGEST_FILE} that a file may have, for ever in history", added.size);
@@ -256,8 +256,16 @@ impl Push<'_> {
         for path in &paths {
             changes.push(Change { path, text: self.sources.get(path).map(String::as_str) });
         }
+        let former = former(&self.history, old, before, after)?;
         let actor = Actor::Member(&name);
-        match policy::judge(&Proposal { actor, before, after, changes: &changes, proven: &[] }) {
+        match policy::judge(&Proposal {
+            actor,
+            before,
+            after,
+            changes: &changes,
+            proven: &[],
+            former: &former,
+        }) {
             Verdict::Allow => {}
             Verdict::Deny(mut findings) => self.findings.append(&mut findings),
             Verdict::NeedsReview { findings, .. } => {
@@ -318,6 +326,26 @@ impl Push<'_> {
         }
         Judgement { accepted, text }
     }
+}
+
+/// Whose the ids were that a change adds, as the history up to `old` tells it. Without new ids nothing is read.
+pub fn former(
+    history: &History,
+    old: &Revision,
+    before: &State,
+    after: &State,
+) -> Result<Vec<(ServerId, UserName)>, HistoryError> {
+    let mut found = Vec::new();
+    if after.servers.keys().all(|id| before.servers.contains_key(id)) {
+        return Ok(found);
+    }
+    history.added(old, &Range::Everything, Some("servers"), LARGEST_FILE, |added, content| {
+        let text = content.map(String::from_utf8_lossy);
+        found.extend(text.and_then(|text| policy::named_by(&added.path, &text)));
+    })?;
+    found.sort();
+    found.dedup();
+    Ok(found)
 }
 
 /// The plan from one state to another, against the engine as it would be with everything of the first in place.

@@ -12,7 +12,8 @@ mod secret;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::Finding;
-use crate::name::{Fqdn, UserName};
+use crate::name::{Fqdn, ServerId, UserName};
+use crate::parse::{Content, Parsed};
 use crate::state::State;
 use crate::user::Role;
 
@@ -50,6 +51,9 @@ pub struct Proposal<'a> {
     pub changes: &'a [Change<'a>],
     /// Names outside the platform's domain that the actor has proved to be theirs.
     pub proven: &'a [Fqdn],
+    /// Ids that servers had before, in the state or long ago, and whose they were: their data may still be there, and
+    /// comes back with a server of the same id. Needed for the ids that the change adds.
+    pub former: &'a [(ServerId, UserName)],
 }
 
 /// What becomes of a proposal.
@@ -112,6 +116,15 @@ pub fn judge(proposal: &Proposal<'_>) -> Verdict {
         None => rulings.deny_stranger(name, proposal.before),
     }
     rulings.verdict(proposal.before)
+}
+
+/// The id and the owner that a server's file names, from some time ago and perhaps with mistakes: what doors gather for
+/// [`Proposal::former`].
+pub fn named_by(path: &str, text: &str) -> Option<(ServerId, UserName)> {
+    match Parsed::parse(path, text).content {
+        Content::Server(file, _) => Some((file.id?.value, file.owner?.value)),
+        _ => None,
+    }
 }
 
 /// Every path that the proposal names, and every path whose state differs: a door that forgets a file opens nothing.

@@ -7,7 +7,7 @@ use berth_schema::report::{Look, report};
 
 use super::{Exit, show_findings};
 use crate::draw::print;
-use crate::hook::History;
+use crate::hook::{History, former};
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
 
@@ -58,7 +58,9 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
 fn judge(source: &Source, name: &UserName, from: &Settled, to: &Settled) -> anyhow::Result<Exit> {
     let Source::Repository(repo) = source else { bail!("a plain folder has no revisions") };
     let (old, new) = (repo.resolve(&from.revision)?, repo.resolve(&to.revision)?);
-    let paths = History::of(repo.git_dir()).changed(&old, &new)?;
+    let history = History::of(repo.git_dir());
+    let paths = history.changed(&old, &new)?;
+    let former = former(&history, &old, &from.state, &to.state)?;
     let mut texts = Vec::with_capacity(paths.len());
     for path in &paths {
         let bytes = repo.read(&new, path).with_context(|| format!("read {path}"))?;
@@ -72,6 +74,7 @@ fn judge(source: &Source, name: &UserName, from: &Settled, to: &Settled) -> anyh
         after: &to.state,
         changes: &changes,
         proven: &[],
+        former: &former,
     };
     let verdict = policy::judge(&proposal);
     let text = |path: &str| changes.iter().find(|change| change.path == path)?.text;

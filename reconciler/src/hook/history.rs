@@ -101,15 +101,16 @@ impl History {
     }
 
     /// Shows `look` every version of a plain file that is new up to `new`, once, with its content; without it where it
-    /// has more bytes than `largest`.
+    /// has more bytes than `largest`. With a folder, only what is in it.
     pub fn added(
         &self,
         new: &Revision,
         range: &Range,
+        folder: Option<&str>,
         largest: usize,
         mut look: impl FnMut(&Added, Option<&[u8]>),
     ) -> Result<(), HistoryError> {
-        let versions = self.versions(new, range)?;
+        let versions = self.versions(new, range, folder)?;
         let ids = |versions: &[Version]| {
             versions.iter().flat_map(|v| [v.blob.as_str(), "\n"]).collect::<String>().into_bytes()
         };
@@ -143,7 +144,12 @@ impl History {
         })
     }
 
-    fn versions(&self, new: &Revision, range: &Range) -> Result<Vec<Version>, HistoryError> {
+    fn versions(
+        &self,
+        new: &Revision,
+        range: &Range,
+        folder: Option<&str>,
+    ) -> Result<Vec<Version>, HistoryError> {
         let new = new.to_string();
         let mut arguments = vec!["--reverse".to_owned(), new];
         match range {
@@ -151,10 +157,16 @@ impl History {
             Range::After(old) => arguments.push(format!("^{old}")),
             Range::NewToRepository => arguments.extend(["--not".to_owned(), "--all".to_owned()]),
         }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if let Some(folder) = folder {
+            // Every commit that touches it: git would leave out side branches that came to the same.
+            arguments.extend(["--full-history", "--", folder]);
+        }
         let commits = self.ask("rev-list", &arguments, Vec::new(), read_all)?;
         // Of a merge, only what is in none of its parents.
-        let arguments = ["--stdin", "-r", "-c", "-z", "--root", "--raw", "--no-renames", "--no-abbrev"];
+        let mut arguments =
+            vec!["--stdin", "-r", "-c", "-z", "--root", "--raw", "--no-renames", "--no-abbrev"];
+        arguments.extend(folder.into_iter().flat_map(|folder| ["--", folder]));
         let raw = self.ask("diff-tree", &arguments, commits, read_all)?;
         versions(&raw).ok_or(HistoryError::Answer { command: "diff-tree" })
     }

@@ -95,6 +95,39 @@ fn members_are_refused_what_isnt_theirs() {
 }
 
 #[test]
+fn a_removed_servers_id_isnt_somebody_elses() {
+    let bench = Bench::new();
+    bench.push_change(Some("cyn"), &[("servers/cyns.toml", None)]).accepted(&["tombstone"]);
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("servers/cyns.toml", Some("id = 2\nowner = \"bob\"\n"))],
+        &[
+            "--> servers/cyns.toml:1:6",
+            "error: id 2 was a server of `cyn`'s",
+            "help: an id is for ever: use another, such as 3",
+        ],
+    );
+    bench
+        .push_change(Some("cyn"), &[("servers/again.toml", Some("id = 2\nowner = \"cyn\"\n"))])
+        .accepted(&[]);
+    // Even where a merge of a branch that lost hides it from a plain look at the file's history.
+    let before = bench.tip();
+    bench.git(&["checkout", "--quiet", "-b", "side"]);
+    bench.commit(&[("servers/brief.toml", Some("id = 9\nowner = \"cyn\"\n"))]);
+    bench.git(&["checkout", "--quiet", "main"]);
+    bench.git(&["reset", "--quiet", "--hard", &before]);
+    bench.git(&["merge", "--quiet", "--no-edit", "--no-ff", "--strategy", "ours", "side"]);
+    bench.push(None, &["origin", "HEAD:main"]).accepted(&[]);
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("servers/brief.toml", Some("id = 9\nowner = \"bob\"\n"))],
+        &["id 9 was a server of `cyn`'s"],
+    );
+}
+
+#[test]
 fn history_is_neither_rewritten_nor_deleted() {
     let bench = Bench::new();
     let first = bench.tip();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::domain::Domain;
 use crate::finding::{Finding, Position, Severity, shown};
 use crate::kind::Subject;
-use crate::name::{Fqdn, Invalid, ServerName, UserName};
+use crate::name::{Fqdn, Invalid, ServerId, ServerName, UserName};
 use crate::policy::place::of_field;
 use crate::policy::{Proposal, Verdict, admins, domain_path};
 use crate::resolve::label_below;
@@ -26,6 +26,7 @@ pub(crate) struct Case<'a> {
     before: Side<'a>,
     after: Side<'a>,
     proven: &'a [Fqdn],
+    former: &'a [(ServerId, UserName)],
 }
 
 /// A state in which servers are found by name.
@@ -124,7 +125,7 @@ impl File<'_, '_> {
 impl<'a> Case<'a> {
     pub(crate) fn new(member: &'a User, proposal: &Proposal<'a>) -> Self {
         let (before, after) = (Side::new(proposal.before), Side::new(proposal.after));
-        Self { member, before, after, proven: proposal.proven }
+        Self { member, before, after, proven: proposal.proven, former: proposal.former }
     }
 
     /// Judges one file.
@@ -223,13 +224,21 @@ impl<'a> Case<'a> {
             let message = format!("`{me}` may not make a server for `{}`", after.owner);
             file.deny(&["owner"], message, format!("write \"{me}\", or ask {} to make it", self.admins()));
         }
+        let held = self.before.state.servers.get(&after.id);
+        let highest = self.before.state.servers.keys().map(|id| id.get());
+        let next =
+            highest.chain(self.former.iter().map(|(id, _)| id.get())).max().unwrap_or(0).saturating_add(1);
+        let hint = format!("an id is for ever: use another, such as {next}");
         // The same id under another name and the same owner is a server that was renamed.
-        if let Some(holder) = self.before.state.servers.get(&after.id).filter(|holder| holder.owner != *me) {
+        if let Some(holder) = held.filter(|holder| holder.owner != *me) {
             let message =
                 format!("id {} is of server `{}`, which is `{}`'s", after.id, holder.name, holder.owner);
-            let highest = self.before.state.servers.keys().next_back().map_or(0, |id| id.get());
-            let hint = format!("an id is for ever: use another, such as {}", highest.saturating_add(1));
             file.deny(&["id"], message, hint);
+        } else if let Some((id, owner)) =
+            self.former.iter().find(|(id, owner)| *id == after.id && owner != me)
+        {
+            // With its id and its name, a removed server comes back with its data, whoever writes the file.
+            file.deny(&["id"], format!("id {id} was a server of `{owner}`'s"), hint);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Each rule, on a small platform.
 
-use berth_schema::policy::{Actor, May, Proposal, Verdict, explain, judge, secrets};
+use berth_schema::policy::{Actor, May, Proposal, Verdict, explain, judge, named_by, secrets};
 
 use super::{Files, differing, name, state};
 
@@ -38,6 +38,7 @@ fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
         after: &state(&after).unwrap(),
         changes: &differing(&before, &after),
         proven: &[],
+        former: &[],
     };
     judge(&proposal)
 }
@@ -170,6 +171,27 @@ fn servers_and_ids_stay_with_their_owner() {
 }
 
 #[test]
+fn a_removed_servers_data_doesnt_come_back_to_somebody_else() {
+    let before = platform();
+    let mut after = before.clone();
+    after.insert("servers/shop.toml".to_owned(), "id = 3\nowner = \"bob\"\n".to_owned());
+    let (before, after, bob) = (state(&before).unwrap(), state(&after).unwrap(), name("bob"));
+    let judged = |former: &[(&str, &str)]| {
+        let named = |(path, text): &(&str, &str)| named_by(path, text).unwrap();
+        let former: Vec<_> = former.iter().map(named).collect();
+        let actor = Actor::Member(&bob);
+        judge(&Proposal { actor, before: &before, after: &after, changes: &[], proven: &[], former: &former })
+    };
+    let cyns = ("servers/shop.toml", "id = 3\nowner = \"cyn\"\nmistake = 1\n");
+    let Verdict::Deny(findings) = judged(&[cyns]) else { panic!("not denied") };
+    assert_eq!(findings[0].to_string(), "servers/shop.toml: id 3 was a server of `cyn`'s");
+    assert_eq!(findings[0].hint.as_deref(), Some("an id is for ever: use another, such as 4"));
+    // Their own, they may bring back; and another id is no matter.
+    assert_eq!(judged(&[("servers/shop.toml", "id = 3\nowner = \"bob\"\n")]), Verdict::Allow);
+    assert_eq!(judged(&[("servers/x.toml", "id = 4\nowner = \"cyn\"\n")]), Verdict::Allow);
+}
+
+#[test]
 fn names_are_first_come() {
     // cyn's name goes and bob takes it, or a part of it, in one change.
     for path in ["domains/cyn.h.org.toml", "domains/shop.cyn.h.org.toml", "domains/_.cyn.h.org.toml"] {
@@ -220,7 +242,7 @@ fn a_proof_makes_a_custom_domain_theirs() {
     let judged = |proven: &[&str]| {
         let proven: Vec<_> = proven.iter().map(|name| name.parse().unwrap()).collect();
         let actor = Actor::Member(&bob);
-        judge(&Proposal { actor, before: &before, after: &after, changes: &[], proven: &proven })
+        judge(&Proposal { actor, before: &before, after: &after, changes: &[], proven: &proven, former: &[] })
     };
     assert_eq!(judged(&["bob.example"]), Verdict::Allow);
     assert!(matches!(judged(&["ob.example"]), Verdict::NeedsReview { .. }));
