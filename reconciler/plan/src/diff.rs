@@ -1,7 +1,7 @@
 //! The difference: what should exist against what does, as a plan.
 //!
 //! Decides everything and does nothing. Each kind of thing has its own module; what they decide is collected in a
-//! [`Draft`] and put in a fixed order at the end, so that the order of the input can't show.
+//! `Draft` and put in a fixed order at the end, so that the order of the input can't show.
 
 mod networks;
 mod power;

@@ -87,13 +87,16 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// An id whose data is another server's: both the name and the owner differ from what is known.
+    /// An id whose data is another server's: of a tombstone with another owner, or of a server that had both another name
+    /// and another owner.
     fn stranger(&self, server: &Server, holding: &Holding<'_>) -> Option<Verdict> {
         let differs =
             |name: &str, owner: &str| name != server.name.as_str() && owner != server.owner.as_str();
         let id = server.id;
         if let Some(stone) = holding.tombstone() {
-            if !differs(&stone.name, &stone.owner) {
+            // A live server may be given away; a removed one comes back to its owner only, or whoever writes its name and
+            // id would get its data.
+            if stone.owner == server.owner.as_str() {
                 return None;
             }
             let until = expiry(stone, self.desired.platform.retention.servers.duration())
@@ -105,7 +108,7 @@ impl Planner<'_, '_> {
                         "id {id} is held by the tombstone of {} (owner {}) {until}",
                         stone.name, stone.owner
                     ),
-                    "choose another id; or put that server back, under its name or with its owner",
+                    "choose another id; or put that server back with its owner, and give it away in a later commit",
                 ),
             ));
         }
