@@ -22,6 +22,7 @@ berth image build
 step "State repo"
 mkdir -p "$(dirname "$BERTH_STATE")" "$BERTH_DATA"
 berth init "$BERTH_STATE" --from example-state
+berth hook install "$BERTH_STATE"
 step "Platform"
 berth up --detach
 step "Ready"
@@ -29,8 +30,8 @@ berth status
 cat <<TEXT
 
   look    berth status; berth plan
-  push    git clone $BERTH_STATE my-state, change a file, git push: the change is applied at once
-  shell   docker exec -it <prefix>-users-dind-<id> bash   (SSH comes with the ssh-router, which is not built yet)
+  push    git clone $BERTH_STATE my-state, change a file, git push: the push shows its plan and what came of it
+  shell   docker exec -it <prefix>-users-dind-<id> bash   (SSH comes when servers have a network)
   log     $BERTH_DATA/berth.log
   stop    make down   (servers keep running)
 TEXT
