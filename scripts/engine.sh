@@ -7,11 +7,19 @@ log=/var/log/berth-dockerd.log
 
 answers() { docker -H "unix://$socket" network ls >/dev/null 2>&1; }
 
+# A process that has ended and that nobody collected has no program any more.
+ended() { ! readlink -q "/proc/$1/exe" >/dev/null; }
+
 managed() { [ -d /run/systemd/system ] && systemctl cat docker.service >/dev/null 2>&1; }
 
 start() {
     if managed; then systemctl restart docker; return; fi
-    # No service manager: the engine is our child in a session of its own.
+    # No service manager: the engine is our child in a session of its own. One that was killed leaves its pid behind,
+    # and where nobody collects its process the next one takes that for an engine that lives.
+    local file pid
+    for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
+        if pid=$(cat "$file" 2>/dev/null) && ended "$pid"; then rm -f "$file"; fi
+    done
     setsid nohup dockerd >>"$log" 2>&1 </dev/null &
 }
 
@@ -20,8 +28,7 @@ stop() {
     local pid
     pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
     kill "$pid" 2>/dev/null || return 0
-    # A process that has ended and that nobody collected has no program any more.
-    for _ in $(seq 300); do readlink -q "/proc/$pid/exe" >/dev/null || return 0; sleep 0.1; done
+    for _ in $(seq 300); do ended "$pid" && return 0; sleep 0.1; done
     echo "the engine (pid $pid) does not end; $log says why" >&2
     exit 1
 }
