@@ -34,6 +34,12 @@ pub enum EngineError {
         /// What was given.
         address: String,
     },
+    /// The engine that was there has gone.
+    #[error("{act}: the Docker engine is not running")]
+    Down {
+        /// What was being done.
+        act: String,
+    },
     /// The engine accepted the call and stayed silent.
     #[error("{act}: the engine gave no answer within {} s", after.as_secs())]
     Deadline {
@@ -78,6 +84,7 @@ impl EngineError {
             Bollard::DockerResponseServerError { status_code, message } => {
                 Self::Refused { act: act.to_owned(), status: status_code, message }
             }
+            Bollard::HyperLegacyError { err } if err.is_connect() => Self::Down { act: act.to_owned() },
             source => Self::Broken { act: act.to_owned(), source: Box::new(source) },
         }
     }
@@ -98,9 +105,11 @@ impl EngineError {
             // A bad request, a missing image, a name that is taken: nothing passes by waiting.
             Self::Refused { status: 400..=499, .. } => Retry::WaitForChange,
             Self::Address { .. } => Retry::WaitForChange,
-            Self::Refused { .. } | Self::Connect { .. } | Self::Deadline { .. } | Self::Broken { .. } => {
-                Retry::After(Duration::from_secs(1))
-            }
+            Self::Refused { .. }
+            | Self::Down { .. }
+            | Self::Connect { .. }
+            | Self::Deadline { .. }
+            | Self::Broken { .. } => Retry::After(Duration::from_secs(1)),
         }
     }
 }
