@@ -94,11 +94,6 @@ impl EngineError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
-    /// Whether the engine says that the thing is there already, or is already as asked.
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Refused { status: 409, .. })
-    }
-
     /// What to do about it.
     pub fn retry(&self) -> Retry {
         match self {

@@ -10,7 +10,7 @@ mod install;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use berth_plan::diff::{Context, plan};
+use berth_plan::diff::{ALLOW_REMOVALS, Context, plan};
 use berth_plan::{Desired, Observed, Plan, show, simulate};
 use berth_repo::{LARGEST_FILE, Loaded, MAIN, Revision, StateRepo};
 use berth_schema::name::{Invalid, ServerId, UserName};
@@ -18,8 +18,6 @@ use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
 use jiff::Timestamp;
-
-use crate::source::ALLOW_REMOVALS;
 
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};

@@ -1,5 +1,5 @@
-//! The journal: what this host tried and how it ended. Rebuildable: what we own is read from labels, what should exist
-//! from git, so deleting the folder loses history and nothing else.
+//! The journal: what this host tried last and how it ended. Rebuildable: what we own is read from labels, what should exist
+//! from git, so deleting the folder loses that and nothing else.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,8 @@ use crate::outcome::Outcome;
 
 const LAST_PASS: &[u8] = b"last-pass";
 const LAST_APPLIED: &[u8] = b"last-applied";
-/// Passes that did something are kept, so many.
-const HISTORY: usize = 500;
 
-/// One pass that did something, or that couldn't.
+/// One pass, whatever came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassRecord {
     /// When it ended.
@@ -82,7 +80,6 @@ pub enum JournalError {
 #[derive(Debug, Clone)]
 pub struct Journal {
     facts: sled::Tree,
-    passes: sled::Tree,
     db: sled::Db,
 }
 
@@ -114,10 +111,9 @@ impl Journal {
                     _ => JournalError::Open { path: folder.to_owned(), source },
                 },
             )?;
-        let tree = |name: &str| {
-            db.open_tree(name).map_err(|source| JournalError::Open { path: folder.to_owned(), source })
-        };
-        Ok(Self { facts: tree("facts")?, passes: tree("passes")?, db: db.clone() })
+        let opened = db.open_tree("facts");
+        let facts = opened.map_err(|source| JournalError::Open { path: folder.to_owned(), source })?;
+        Ok(Self { facts, db })
     }
 
     /// The last pass, whatever came of it.
@@ -130,25 +126,12 @@ impl Journal {
         self.read(LAST_APPLIED)
     }
 
-    /// The passes that did something or couldn't, newest first.
-    pub fn history(&self) -> impl Iterator<Item = PassRecord> {
-        self.passes.iter().rev().filter_map(|entry| serde_json::from_slice(&entry.ok()?.1).ok())
-    }
-
     /// Writes down a pass; `applied` says that every change of its revision succeeded.
     pub fn record(&self, pass: &PassRecord, applied: bool) -> Result<(), JournalError> {
         let bytes = encode(pass);
         self.write(LAST_PASS, &bytes)?;
         if let (true, Some(revision)) = (applied, &pass.revision) {
             self.write(LAST_APPLIED, &encode(revision))?;
-        }
-        if !pass.outcomes.is_empty() || !pass.problems.is_empty() {
-            let failed = |source| JournalError::Access { act: "write to", source };
-            let key = self.db.generate_id().map_err(failed)?.to_be_bytes();
-            self.passes.insert(key, bytes).map_err(failed)?;
-            while self.passes.len() > HISTORY {
-                self.passes.pop_min().map_err(failed)?;
-            }
         }
         self.db.flush().map_err(|source| JournalError::Access { act: "flush", source })?;
         Ok(())
@@ -237,17 +220,5 @@ mod tests {
         let path = folder.path().join("journal");
         let _held = Journal::open(&path).unwrap();
         assert!(matches!(Journal::open(&path), Err(JournalError::InUse { .. })));
-    }
-
-    #[test]
-    fn history_is_newest_first_and_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&folder.path().join("journal")).unwrap();
-        for number in 0..HISTORY + 3 {
-            journal.record(&pass(&number.to_string()), false).unwrap();
-        }
-        let reasons: Vec<String> = journal.history().map(|pass| pass.reason).collect();
-        assert_eq!(reasons.len(), HISTORY);
-        assert_eq!(reasons[0], (HISTORY + 2).to_string());
     }
 }

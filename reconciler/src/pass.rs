@@ -35,20 +35,8 @@ pub struct Reconciler {
     applied: Option<Settled>,
     /// The last broken tip, which is told of once.
     broken: Option<String>,
-    last: Last,
-}
-
-/// What the last pass saw, for those who ask how things are.
-#[derive(Default)]
-pub struct Last {
-    /// What should exist.
-    pub desired: Option<Arc<Desired>>,
-    /// What existed when the pass began.
-    pub observed: Option<Observed>,
-    /// What waits for its next try.
-    pub deferred: Vec<Deferred>,
-    /// The plan of the pass, without what was deferred.
-    pub plan: Option<Plan>,
+    /// What should exist and what did, when a pass last looked.
+    seen: Option<(Arc<Desired>, Observed)>,
 }
 
 /// Why there could be no pass.
@@ -99,7 +87,7 @@ impl Reconciler {
             good: applied.clone(),
             applied,
             broken: None,
-            last: Last::default(),
+            seen: None,
         })
     }
 
@@ -161,7 +149,7 @@ impl Reconciler {
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
         self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
         self.inspections.forget_touched(&plan);
-        self.last = Last { desired: Some(desired), observed: Some(observed), deferred, plan: Some(plan) };
+        self.seen = Some((desired, observed));
         if record.is_clean() {
             self.applied = Some(settled);
         }
@@ -215,14 +203,9 @@ impl Reconciler {
         Ok(self.journal.record(record, applied)?)
     }
 
-    /// What the last pass saw.
-    pub fn last(&self) -> &Last {
-        &self.last
-    }
-
     /// How things are, as of the last look; `None` when there was none yet.
     pub fn status(&self) -> Option<Status> {
-        let (desired, observed) = (self.last.desired.as_ref()?, self.last.observed.as_ref()?);
+        let (desired, observed) = self.seen.as_ref()?;
         Some(Status {
             engine: self.engine.version.clone(),
             last_applied: self.applied.as_ref().map(|applied| applied.revision.clone()),

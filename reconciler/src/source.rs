@@ -3,15 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::{Loaded, Revision, StateRepo, load_directory};
 use berth_schema::{Finding, State};
 
 /// The ref that remembers the last revision of which every change succeeded. It travels with the repository, so a new
 /// host knows it too.
 pub const APPLIED: &str = "refs/berth/applied";
-
-/// The trailer of a commit that lifts the removal budget once; its value is the plan's hash.
-pub const ALLOW_REMOVALS: &str = "Berth-Allow-Removals";
 
 /// What a plain folder calls its revision.
 pub const FOLDER_REVISION: &str = "folder";

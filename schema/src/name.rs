@@ -148,11 +148,6 @@ impl Fqdn {
     pub fn base(&self) -> &str {
         self.0.strip_prefix("*.").unwrap_or(&self.0)
     }
-
-    /// Whether this name is `parent` or lies below it.
-    pub fn is_within(&self, parent: &Fqdn) -> bool {
-        self.0.strip_suffix(parent.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    }
 }
 
 /// One label of a domain name; `Err` holds the hint.
