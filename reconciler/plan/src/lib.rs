@@ -9,6 +9,7 @@ pub mod inventory;
 pub mod label;
 pub mod observed;
 pub mod recipe;
+pub mod render;
 pub mod show;
 pub mod simulate;
 pub mod spec;
