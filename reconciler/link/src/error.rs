@@ -1,0 +1,49 @@
+//! What can go wrong: always the kernel's refusal, with what was tried.
+
+use std::fmt;
+use std::io;
+
+/// The result of an operation on links.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What was tried, and what the kernel said.
+#[derive(Debug)]
+pub struct Error {
+    what: String,
+    source: io::Error,
+}
+
+impl Error {
+    /// An error while doing `what`, such as "make the port s3".
+    pub fn new(what: impl Into<String>, source: io::Error) -> Self {
+        Self { what: what.into(), source }
+    }
+
+    /// What the kernel said.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}", self.what)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Says what was tried when it failed.
+pub(crate) trait Trying<T> {
+    fn trying(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Trying<T> for std::result::Result<T, E> {
+    fn trying(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|source| Error::new(what(), source.into()))
+    }
+}

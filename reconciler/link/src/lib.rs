@@ -1,0 +1,22 @@
+//! Links of the user plane: veth pairs between the plane's network namespace and the namespace of a container.
+//!
+//! There is no shared wire: every container has a link of its own to the plane, with a /32 address and fixed neighbours,
+//! so the plane's firewall sees every packet, and nothing on a link can be learned, poisoned or flooded.
+//!
+//! Synchronous on purpose: the runtime's hook, which runs before a container's first process, uses it as well as the
+//! reconciler. It makes and removes links; which ones there should be is for its callers to say.
+
+mod error;
+mod link;
+mod member;
+mod namespace;
+mod netlink;
+mod plane;
+mod registration;
+
+pub use error::{Error, Result};
+pub use link::{Inside, Link};
+pub use member::{InvalidMember, Member};
+pub use namespace::Namespace;
+pub use plane::{Plane, Port};
+pub use registration::{REGISTRATIONS, Registration};
