@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use berth_link::{Inside, Plane, Port};
-use ground::{GATEWAY, Ground, Space, busybox, eventually, link_of, may_test};
+use ground::{GATEWAY, Ground, Space, eventually, link_of, may_test};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
