@@ -43,10 +43,10 @@ close_all() {
 
 # The resolver has a user of its own and no capability but to listen on port 53. This container can't signal other
 # users' processes, so it is done in that user's name.
-as_resolver() {
-    setpriv --reuid=dnsmasq --regid=dnsmasq --clear-groups --no-new-privs "$@"
+as_resolver() { # becomes the program that is named: call it in a shell of its own
+    exec setpriv --reuid=dnsmasq --regid=nogroup --clear-groups --no-new-privs "$@"
 }
 
 end_resolver() { # pid
-    as_resolver --inh-caps=-all sh -c 'kill -TERM "$1"' sh "$1" 2>/dev/null
+    (as_resolver sh -c 'kill -TERM "$1"' sh "$1" 2>/dev/null)
 }
