@@ -1,19 +1,22 @@
 //! The links of the user plane are made at each start, by the runtime's own hook: nothing else of Berth runs here. What
 //! can't be linked starts closed; what holds the plane closes it with its end.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use berth_tests::process::Ran;
 use berth_tests::{Docker, World, eventually, image};
+use rustix::fs::{FlockOperation, flock};
 
 crate::stories! {
     are_made_at_each_start,
     end_with_the_holder_and_come_back_with_it,
     of_the_platform_s_own_containers_leave_their_other_legs_alone,
     are_made_in_the_holder_s_user_namespace,
+    are_not_waited_for_when_somebody_hangs,
     need_a_clear_environment,
+    are_not_for_an_image_to_choose,
 }
 
 fn are_made_at_each_start(world: &World) {
@@ -100,12 +103,26 @@ fn are_made_in_the_holder_s_user_namespace(world: &World) {
     let forward = "/proc/sys/net/ipv4/ip_forward";
     assert_eq!(plane.docker.shell(&firewall, &format!("/bin/busybox cat {forward}")).good().stdout.trim(), "0");
     plane.docker.shell(&firewall, &format!("echo 1 > {forward}")).good();
-    plane.docker.shell(&firewall, "/bin/busybox ping -c 1 -W 2 10.77.0.16");
+    // It sends from the plane, as DNS does.
+    let connected = "/bin/busybox nc -w 2 10.77.0.16 9 2>&1";
+    assert!(plane.docker.shell(&firewall, connected).words().contains("refused"));
 
     // The namespace lives on in whoever joined it, but it is nobody's plane any more.
     plane.docker.run(&["kill", &plane.holder()]);
     plane.restart(1);
     assert!(plane.is_closed(1));
+}
+
+fn are_not_waited_for_when_somebody_hangs(world: &World) {
+    let plane = Plane::new(world);
+    plane.start_holder();
+    let lock = File::open(plane.registered(".lock")).expect("the plane's lock");
+    flock(&lock, FlockOperation::LockExclusive).expect("held");
+    plane.start_server(1);
+    assert!(plane.is_closed(1));
+    drop(lock);
+    plane.restart(1);
+    assert!(plane.reaches_gateway(1));
 }
 
 fn need_a_clear_environment(world: &World) {
@@ -114,6 +131,24 @@ fn need_a_clear_environment(world: &World) {
     let environment = ["BERTH_PLANE_ROLE=server", "BERTH_PLANE_PORT=s1"];
     plane.attempt(&name, &["--network", "none"], &environment).coded(125).says("BERTH_ADDRESS is not set");
     assert!(!plane.docker.container(&name).runs());
+}
+
+fn are_not_for_an_image_to_choose(world: &World) {
+    let plane = Plane::new(world);
+    plane.start_holder();
+    // An image that would be somebody else.
+    let image = plane.named("image");
+    let dressed = [
+        "ENV BERTH_PLANE_ROLE=holder BERTH_PLANE=other BERTH_PLANE_PORT=s9 BERTH_ADDRESS=10.77.0.24",
+        "CMD [\"/bin/busybox\", \"sleep\", \"3600\"]",
+    ];
+    plane.docker.run(&["create", "--name", &plane.named("source"), image::TINY]);
+    let commit = ["commit", "--change", dressed[0], "--change", dressed[1], &plane.named("source"), &image];
+    plane.docker.run(&commit);
+    let environment = ["BERTH_PLANE_ROLE=server", "BERTH_PLANE_PORT=s1", "BERTH_ADDRESS=10.77.0.16"];
+    plane.attempt_of(&image, &plane.server(1), &["--network", "none"], &environment).good();
+    assert_eq!(plane.ports(), ["s1"]);
+    assert!(plane.reaches_gateway(1));
 }
 
 /// A plane of a story's own, and its containers.
@@ -161,13 +196,18 @@ impl<'a> Plane<'a> {
 
     #[track_caller]
     fn attempt(&self, name: &str, options: &[&str], environment: &[&str]) -> Ran {
+        self.attempt_of(image::TINY, name, options, environment)
+    }
+
+    #[track_caller]
+    fn attempt_of(&self, image: &str, name: &str, options: &[&str], environment: &[&str]) -> Ran {
         let plane = format!("BERTH_PLANE={}", self.prefix);
         let mut arguments = vec!["run", "--detach", "--runtime", "berth", "--name", name];
         for line in [&[plane.as_str(), "BERTH_GATEWAY=10.77.0.1"], environment].concat() {
             arguments.extend(["--env", line]);
         }
         arguments.extend(options);
-        arguments.push(image::TINY);
+        arguments.push(image);
         self.docker.attempt(&arguments)
     }
 
@@ -186,6 +226,11 @@ impl<'a> Plane<'a> {
         self.inside(id, "ls /sys/class/net").good().stdout.trim() == "lo"
     }
 
+    /// The file that says who holds the plane, or another of its name.
+    fn registered(&self, suffix: &str) -> PathBuf {
+        Path::new("/run/berth/planes").join(format!("{}{suffix}", self.prefix))
+    }
+
     /// The ports of the plane.
     fn ports(&self) -> Vec<String> {
         let listed = self.docker.shell(&self.holder(), "/bin/busybox ls /sys/class/net").good().stdout;
@@ -199,8 +244,9 @@ impl Drop for Plane<'_> {
             self.docker.attempt(&["rm", "--force", &name]);
         }
         self.docker.attempt(&["network", "rm", &self.named("external")]);
-        for file in [self.prefix.clone(), format!("{}.lock", self.prefix)] {
-            let _ = fs::remove_file(PathBuf::from("/run/berth/planes").join(file));
+        self.docker.attempt(&["image", "rm", "--force", &self.named("image")]);
+        for suffix in ["", ".lock"] {
+            let _ = fs::remove_file(self.registered(suffix));
         }
     }
 }
