@@ -34,7 +34,7 @@ pub struct Networks {
 }
 
 /// Addresses at the beginning of the users' subnet that are the platform's own: the network, the firewall (`.1`), the
-/// image cache (`.4`), and room to grow.
+/// web server (`.2`), the SSH router (`.3`), the image cache (`.4`), and room to grow.
 const RESERVED: u32 = 16;
 
 /// Docker hands out addresses in each of them, and a public one would hide a part of the internet.
@@ -61,6 +61,16 @@ impl Networks {
     /// The firewall's address on the users' subnet, the servers' gateway: `.1`.
     pub fn gateway(&self) -> Ipv4Addr {
         self.reserved(1)
+    }
+
+    /// The web server's address on the users' subnet: `.2`.
+    pub fn caddy(&self) -> Ipv4Addr {
+        self.reserved(2)
+    }
+
+    /// The SSH router's address on the users' subnet: `.3`.
+    pub fn router(&self) -> Ipv4Addr {
+        self.reserved(3)
     }
 
     /// The image cache's address on the users' subnet: `.4`.
