@@ -7,6 +7,7 @@ mod cache;
 mod caddy;
 mod dns;
 mod firewall;
+mod sites;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,8 +29,10 @@ pub enum Kind {
     Dns,
     /// The image cache, for the registry.
     Cache,
-    /// The web server, a Caddyfile.
+    /// The edge: the web server that visitors connect to, a Caddyfile.
     Caddy,
+    /// The table: which domain is what, a Caddyfile for the web server that the edge asks.
+    Sites,
 }
 
 /// Why a configuration can't be made: the template that replaces the built-in one has an error.
@@ -57,7 +60,7 @@ impl Templates {
 
 impl Kind {
     /// All kinds, in the order in which they are loaded.
-    pub const ALL: [Self; 4] = [Self::Firewall, Self::Dns, Self::Cache, Self::Caddy];
+    pub const ALL: [Self; 5] = [Self::Firewall, Self::Dns, Self::Cache, Self::Caddy, Self::Sites];
 
     /// The kind's name in lower case.
     pub fn as_str(self) -> &'static str {
@@ -66,6 +69,7 @@ impl Kind {
             Self::Dns => "dns",
             Self::Cache => "cache",
             Self::Caddy => "caddy",
+            Self::Sites => "sites",
         }
     }
 
@@ -76,6 +80,7 @@ impl Kind {
             Self::Dns => "firewall/dnsmasq.conf",
             Self::Cache => "dockerhub-cache/registry.yml",
             Self::Caddy => "caddy/Caddyfile",
+            Self::Sites => "caddy/sites.Caddyfile",
         }
     }
 
@@ -85,6 +90,7 @@ impl Kind {
             Self::Dns => include_str!("../../../templates/firewall/dnsmasq.conf"),
             Self::Cache => include_str!("../../../templates/dockerhub-cache/registry.yml"),
             Self::Caddy => include_str!("../../../templates/caddy/Caddyfile"),
+            Self::Sites => include_str!("../../../templates/caddy/sites.Caddyfile"),
         }
     }
 }
@@ -112,6 +118,7 @@ pub fn render(kind: Kind, state: &State, templates: &Templates) -> Result<String
         Kind::Dns => fill(kind, templates, dns::context(state)),
         Kind::Cache => fill(kind, templates, cache::context(state)),
         Kind::Caddy => fill(kind, templates, caddy::context(state)),
+        Kind::Sites => fill(kind, templates, sites::context(state)),
     }
 }
 
