@@ -21,9 +21,9 @@ pub const MAIL: Ipv4Addr = Ipv4Addr::new(52, 0, 0, 25);
 /// The name servers, which the platform asks unless told otherwise.
 pub const NAME_SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(1, 1, 1, 1)];
 /// A name of the website.
-pub const NAME: &str = "web.lab.test";
+pub const NAME: &str = "web.lab.example.net";
 /// A name whose address is private.
-pub const NAME_OF_PRIVATE: &str = "private.lab.test";
+pub const NAME_OF_PRIVATE: &str = "private.lab.example.net";
 /// That address.
 pub const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
 /// Addresses that no server may reach, one of each range.
@@ -128,7 +128,7 @@ fn answer_http(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 fn answer_smtp(mut stream: TcpStream) -> std::io::Result<()> {
-    write!(stream, "220 mail.lab.test ESMTP\r\n")
+    write!(stream, "220 mail.lab.example.net ESMTP\r\n")
 }
 
 fn answer_nothing(mut stream: TcpStream) -> std::io::Result<()> {
@@ -149,7 +149,7 @@ fn name_server(namespace: &Namespace) -> Child {
         ])
         .args(NAME_SERVERS.map(|address| format!("--listen-address={address}")))
         // All of this domain is known here; what isn't there is answered with "no such name".
-        .arg("--local=/lab.test/")
+        .arg("--local=/lab.example.net/")
         .arg(format!("--host-record={NAME},{WEBSITE}"))
         .arg(format!("--host-record={NAME_OF_PRIVATE},{PRIVATE}"));
     command.env(MARK, build_folder());
