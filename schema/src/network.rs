@@ -63,6 +63,16 @@ impl Networks {
         self.reserved(1)
     }
 
+    /// The web server's address on the users' subnet: `.2`.
+    pub fn caddy(&self) -> Ipv4Addr {
+        self.reserved(2)
+    }
+
+    /// The address from which Berth itself tries what a server may reach: `.13`.
+    pub fn probe(&self) -> Ipv4Addr {
+        self.reserved(13)
+    }
+
     /// The image cache's address on the users' subnet: `.4`.
     pub fn cache(&self) -> Ipv4Addr {
         self.reserved(4)

@@ -54,6 +54,13 @@ pub fn step(step: &Step) -> String {
         }
         Step::UpdateLimits { container, .. } => format!("update the limits of container {}", container.name),
         Step::RemoveContainer(container) => format!("remove container {}", container.name),
+        Step::Connect { links, .. } => match links.as_slice() {
+            [one] => format!("link {} at {}", one.container.name, one.link.address),
+            more => format!("link {} containers", more.len()),
+        },
+        Step::Configure(spec) => {
+            format!("check {}, load it in {}, try it, keep it", spec.file, spec.container)
+        }
     }
 }
 
