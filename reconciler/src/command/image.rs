@@ -77,12 +77,9 @@ fn names(settings: &Settings) -> anyhow::Result<[String; 5]> {
     {
         images = settled.state.platform.images.clone();
     }
-    let [firewall, caddy, cache] = SERVICES.map(str::to_owned);
-    Ok([images.server.to_string(), images.holder.to_string(), firewall, caddy, cache])
+    let names = [images.server, images.holder, images.firewall, images.caddy, images.cache];
+    Ok(names.map(|image| image.to_string()))
 }
-
-/// The images of the user plane's services: firewall, Caddy, image cache.
-const SERVICES: [&str; 3] = ["berth-firewall:latest", "berth-caddy:latest", "berth-dockerhub-cache:latest"];
 
 /// A spinner with the last line of output; plain lines where there is no terminal.
 struct Bar {

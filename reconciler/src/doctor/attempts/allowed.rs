@@ -36,7 +36,7 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     });
     let to_internet = ["server to the internet, TCP", "server to the internet, UDP", "server asks for a name of the internet"];
     let Some(outside) = &scene.outside else {
-        to_internet.map(|what| suite.not_here(what, Expected::Works, CONTACTS_OTHERS));
+        suite.none_here(&to_internet, Expected::Works, CONTACTS_OTHERS);
         return;
     };
     let [over_tcp, over_udp, by_name] = to_internet;

@@ -43,7 +43,7 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     let tracked = |more_than| [Place::Plane, Place::Host].map(|place| Proof::Tracked { place, more_than });
     let names = ["40,000 connections to the internet at once", "40,000 connections to the internet in others' names"];
     let Some(outside) = &scene.outside else {
-        names.map(|name| suite.not_here(name, Expected::Limited, CONTACTS_OTHERS));
+        suite.none_here(&names, Expected::Limited, CONTACTS_OTHERS);
         return;
     };
     suite.limited(names[0], |_| {

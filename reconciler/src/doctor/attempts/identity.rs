@@ -45,7 +45,7 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         // "The way to the neighbour leads over me" (RFC 792), with the beginning of a packet that it is about.
         let about = frame::udp((scene.gateway, 1), (other.address, 2), mark.token.as_bytes());
         let message = [&[5, 1, 0, 0][..], &scene.attacker.address.octets(), &about].concat();
-        let packet = frame::Ipv4::new(scene.gateway, scene.attacker.port_address, 1).carrying(&message);
+        let packet = frame::Ipv4::new(scene.gateway, scene.gateway, 1).carrying(&message);
         let changed = [Place::Plane, Place::Neighbour].map(Proof::NeighboursChanged);
         let proofs = changed.into_iter().chain(seen_elsewhere(scene)).collect();
         Trial::of(vec![Act::Frames(vec![on_link(scene, &packet)])], proofs)

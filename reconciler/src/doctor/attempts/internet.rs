@@ -22,7 +22,7 @@ const RANGES: [&str; 12] = [
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let Some(outside) = &scene.outside else {
-        RANGES.map(|what| suite.not_here(what, Expected::Refused, CONTACTS_OTHERS));
+        suite.none_here(&RANGES, Expected::Refused, CONTACTS_OTHERS);
         return;
     };
     for (range, address) in RANGES.iter().zip(&outside.denied) {

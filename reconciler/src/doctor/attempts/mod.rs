@@ -78,6 +78,12 @@ impl Suite<'_> {
         self.push(Attempt { number, group: self.group, name: name.to_string(), expected, how: Err(why) });
     }
 
+    fn none_here(&mut self, names: &[impl Display], expected: Expected, why: &'static str) {
+        for name in names {
+            self.not_here(name, expected, why);
+        }
+    }
+
     fn add(&mut self, name: impl Display, expected: Expected, trial: impl FnOnce(&Mark) -> Trial) {
         let number = self.next();
         let mark = Mark { token: self.tokens.of(number), port: 20_000 + number };

@@ -23,7 +23,7 @@ fn of(suite: &mut Suite<'_>, place: Place, what: &str) {
     ];
     let Some(service) = scene.services.get(&place) else {
         let why = scene.absence(place).unwrap_or_default();
-        names.map(|name| suite.not_here(name, Expected::Refused, why));
+        suite.none_here(&names, Expected::Refused, why);
         return;
     };
     let [own_ports, uplink, router] = names;
