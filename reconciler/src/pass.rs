@@ -144,7 +144,7 @@ impl Reconciler {
         record.revision = Some(settled.revision.clone());
 
         let desired = self.desired(&settled)?;
-        let observed = self.reader.observe(desired.prefix(), &mut self.inspections).await?;
+        let observed = self.reader.observe(&desired, &mut self.inspections).await?;
         let mut plan = plan(&desired, &observed, &self.context(&settled));
         let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
         record.problems.extend(plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)));

@@ -36,12 +36,13 @@ impl VolumeFile {
     /// Its content; `None` when there is none, or none that a configuration could be.
     pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let no_follow = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let opened =
-            File::options().read(true).custom_flags(no_follow.bits().cast_signed()).open(&self.path);
+        let opened = File::options().read(true).custom_flags(no_follow.bits().cast_signed()).open(&self.path);
         let file = match opened {
             Ok(file) => file,
             // A symbolic link is none of our files.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                return Ok(None);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use crate::domain::Domain;
+use crate::firewall::Exception;
 use crate::kind::Kind;
 use crate::name::{Fqdn, ImageRef, Label, Prefix, ServerName, UserName};
 use crate::platform::Platform;
@@ -105,6 +106,12 @@ macro_rules! written_as {
 /// The schema of a subnet, whose type is another crate's.
 pub(crate) struct Subnet;
 
+/// The schema of an IPv4 network.
+pub(crate) struct Ipv4Network;
+
+/// The schema of an IPv4 address.
+pub(crate) struct Address;
+
 /// The schema of a network of either address family.
 pub(crate) struct Network;
 
@@ -124,5 +131,12 @@ written_as! {
     Span: { "type": "string", "pattern": "^([0-9]+ ?[a-zA-Z]+ ?)+$", "examples": ["30d", "12h"] },
     SshKey: { "type": "string", "pattern": "^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ +[A-Za-z0-9+/=]+" },
     Subnet: { "type": "string", "pattern": "^([0-9]{1,3}\\.){3}[0-9]{1,3}/[0-9]{1,2}$" },
+    Ipv4Network: { "type": "string", "pattern": "^([0-9]{1,3}\\.){3}[0-9]{1,3}/[0-9]{1,2}$" },
+    Address: { "type": "string", "pattern": "^([0-9]{1,3}\\.){3}[0-9]{1,3}$" },
+    Exception: {
+        "type": "string",
+        "pattern": "^([0-9]{1,3}\\.){3}[0-9]{1,3}/[0-9]{1,2}(:[0-9]{1,5}(-[0-9]{1,5})?)?(/(tcp|udp))?$",
+        "examples": ["10.1.2.3/32:5432/tcp", "192.168.7.0/24"],
+    },
     Network: { "type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]{1,3}$" },
 }

@@ -7,6 +7,7 @@ pub mod domain;
 pub mod edit;
 mod fields;
 pub mod finding;
+pub mod firewall;
 mod json_schema;
 pub mod kind;
 pub mod name;

@@ -73,6 +73,11 @@ impl Networks {
         self.reserved(13)
     }
 
+    /// The SSH router's address on the users' subnet: `.3`.
+    pub fn router(&self) -> Ipv4Addr {
+        self.reserved(3)
+    }
+
     /// The image cache's address on the users' subnet: `.4`.
     pub fn cache(&self) -> Ipv4Addr {
         self.reserved(4)
@@ -88,6 +93,16 @@ impl Networks {
     pub fn capacity(&self) -> u32 {
         // The last address is the broadcast one.
         addresses(self.users.prefix_len()).saturating_sub(RESERVED + 1)
+    }
+
+    /// Every subnet, with the name of its field.
+    pub fn all(&self) -> [(&'static str, Ipv4Net); 4] {
+        [
+            ("users", self.users),
+            ("external", self.external),
+            ("control_panel", self.control_panel),
+            ("control_docker", self.control_docker),
+        ]
     }
 
     /// What to write so that `id` has an address: the present subnet widened where that is possible.
@@ -147,7 +162,7 @@ fn is_private(subnet: &Ipv4Net) -> bool {
     PRIVATE.iter().any(|(network, length)| Ipv4Net::new_assert(*network, *length).contains(subnet))
 }
 
-fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+pub(crate) fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
     one.contains(other) || other.contains(one)
 }
 

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use crate::fields::Fields;
 use crate::finding::shown;
+use crate::firewall::Firewall;
 use crate::json_schema::Network;
 use crate::name::{Fqdn, ImageRef, Invalid, Label, Prefix};
 pub use crate::network::Networks;
@@ -38,6 +39,9 @@ pub struct Platform {
     /// The platform's subnets.
     #[schemars(default)]
     pub networks: Networks,
+    /// What servers may reach.
+    #[schemars(default)]
+    pub firewall: Firewall,
     /// The images that containers are made of.
     #[schemars(default)]
     pub images: Images,
@@ -256,6 +260,7 @@ impl Platform {
             isolation: fields.value("isolation").unwrap_or_default(),
             acme: fields.table("acme", "`[acme]`", Acme::read),
             networks: fields.table("networks", "`[networks]`", Networks::read),
+            firewall: fields.table("firewall", "`[firewall]`", Firewall::read),
             images: fields.table("images", "`[images]`", Images::read),
             services: fields.table("services", "`[services]`", Services::read),
             access: fields.table("access", "`[access]`", Access::read),

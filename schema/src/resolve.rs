@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::{Domain, DomainFile};
 use crate::finding::{Finding, Severity};
+use crate::firewall::refuse_own;
 use crate::name::{Fqdn, Invalid, UserName};
 use crate::parse::{Content, Parsed};
 use crate::platform::Platform;
@@ -80,6 +81,7 @@ impl<'a> Files<'a> {
             Some((_, None)) => None,
             Some((_, Some(platform))) => {
                 self.check_addresses(platform);
+                self.check_exceptions(platform);
                 self.check_names(platform);
                 self.check_usage(platform);
                 Some(platform)
@@ -219,6 +221,18 @@ impl<'a> Files<'a> {
             let room = networks.how_to_make_room_for(id.value);
             let hint = format!("use an id up to {}{room}", networks.capacity());
             self.error(parsed, id.at, message, hint);
+        }
+    }
+
+    /// An exception may open what is somebody else's, never a way around the firewall.
+    fn check_exceptions(&mut self, platform: &Platform) {
+        let exceptions =
+            self.servers.iter().flat_map(|server| server.file.allow.iter().map(|at| (server.parsed, at)));
+        let refused = exceptions.filter_map(|(parsed, exception)| {
+            Some((parsed, exception.at, refuse_own(&exception.value, &platform.networks)?))
+        });
+        for (parsed, at, invalid) in refused.collect::<Vec<_>>() {
+            self.error(parsed, at, invalid.message, invalid.hint);
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use crate::fields::{At, Fields};
+use crate::firewall::{Exception, keep_exceptions};
 use crate::name::{ImageRef, Invalid, ServerId, ServerName, UserName};
 use crate::platform::Defaults;
 use crate::quantity::{Bytes, Cpus};
@@ -42,6 +43,10 @@ pub struct Server {
     /// The image; the platform's at the time of creation where the file doesn't say. Changing it makes the server anew:
     /// what lies outside its volumes is lost.
     pub image: Option<ImageRef>,
+    /// Destinations that the firewall lets this server reach although it refuses them to others, such as
+    /// `10.1.2.3/32:5432/tcp`. Only an admin may change the list.
+    #[schemars(default)]
+    pub allow: Vec<Exception>,
 }
 
 /// Whether a server runs.
@@ -96,6 +101,7 @@ pub(crate) struct ServerFile {
     pub(crate) id: Option<At<ServerId>>,
     pub(crate) owner: Option<At<UserName>>,
     pub(crate) members: Vec<At<UserName>>,
+    pub(crate) allow: Vec<At<Exception>>,
     pub(crate) cpus: Option<usize>,
     pub(crate) memory: Option<usize>,
     pub(crate) disk: Option<usize>,
@@ -116,6 +122,8 @@ impl ServerFile {
         let pids = fields.optional::<Pids>("pids");
         let disk = fields.optional_if("disk", Bytes::suits_server);
         let image = fields.value("image");
+        let allow = fields.list::<Exception>("allow").unwrap_or_default();
+        let exceptions = keep_exceptions(&allow, fields);
         check_login_names(&name, id, fields);
         let kept = keep_members(owner.as_ref(), &members, fields);
         let server = match (id, owner.as_ref()) {
@@ -130,11 +138,12 @@ impl ServerFile {
                 pids: pids.map(|found| found.value.0),
                 disk: disk.map(|found| found.value),
                 image,
+                allow: exceptions,
             }),
             _ => None,
         };
         let (cpus, memory, disk) = (cpus.map(|f| f.at), memory.map(|f| f.at), disk.map(|f| f.at));
-        (Self { name, id, owner, members, cpus, memory, disk }, server)
+        (Self { name, id, owner, members, allow, cpus, memory, disk }, server)
     }
 }
 

@@ -108,3 +108,21 @@ fn in_time(error: io::Error) -> io::Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_but_the_kernel_is_listened_to() {
+        let ours = Netlink::open().expect("a socket");
+        let mut address = SocketAddr::new(0, 0);
+        ours.socket.get_address(&mut address).expect("its address");
+        let mut other = Socket::new(NETLINK_ROUTE).expect("a socket");
+        other.bind_auto().expect("an address");
+        // Root may send to any socket but this one; anybody else may send to none.
+        let refused = other.send_to(&[0; 16], &SocketAddr::new(address.port_number(), 0), 0);
+        let kind = refused.expect_err("refused").kind();
+        assert!(matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied), "{kind}");
+    }
+}

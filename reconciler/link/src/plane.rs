@@ -68,8 +68,8 @@ impl Plane {
 
     /// Makes the namespace of a process the plane: the gateway's address, closed settings, and the registration.
     ///
-    /// For a holder that starts. On a plane that is in use it would stop all forwarding until the firewall is loaded
-    /// again, so it is no repair.
+    /// For a holder that starts: nothing is forwarded until the firewall has loaded its rules. A namespace that is
+    /// registered as this plane already is left as it is.
     pub fn prepare(prefix: &str, pid: u32, gateway: Ipv4Addr) -> Result<Self> {
         Self::prepare_in(Path::new(REGISTRATIONS), prefix, pid, gateway)
     }
@@ -79,6 +79,10 @@ impl Plane {
         let _lock = Lock::take(folder, prefix)?;
         let namespace = Namespace::of_process(pid)?;
         refuse_own(&namespace)?;
+        let registered = Self::registered_in(folder, prefix)?;
+        if let Some(plane) = registered.filter(|plane| plane.inode() == namespace.inode()) {
+            return Ok(plane);
+        }
         namespace.run(|| {
             close().trying(|| "write the plane's settings".to_owned())?;
             let mut netlink = Netlink::open().trying(|| "open a netlink socket".to_owned())?;

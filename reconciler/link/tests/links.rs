@@ -53,6 +53,9 @@ fn nothing_is_forwarded_before_a_firewall_says_so() {
     servers[0].fails("ping -c 1 -W 1 10.77.0.17");
     ground.space.write("net/ipv4/ip_forward", "1");
     servers[0].runs("ping -c 1 -W 2 10.77.0.17");
+    // A plane that is in use is not closed again.
+    Plane::prepare_in(ground.folder.path(), "test", ground.space.pid(), GATEWAY).expect("the same plane");
+    servers[0].runs("ping -c 1 -W 2 10.77.0.17");
     for (setting, value) in [
         ("net/ipv4/conf/all/rp_filter", "1"),
         ("net/ipv4/conf/s1/rp_filter", "1"),

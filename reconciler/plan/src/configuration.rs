@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use berth_schema::State;
+use berth_schema::name::Prefix;
 use berth_schema::platform::Platform;
 use serde::Serialize;
 
@@ -30,12 +31,8 @@ pub struct Configuration {
 pub struct ConfigurationSpec {
     /// Which.
     pub kind: Kind,
-    /// The container whose program reads it.
-    pub container: String,
-    /// The volume that it lies in.
-    pub volume: String,
-    /// Its file there, and below `/etc/berth` in the container.
-    pub file: String,
+    /// Where it is in force.
+    pub place: Place,
     /// What it says. `berth render` prints it.
     #[serde(skip)]
     pub text: Arc<str>,
@@ -43,6 +40,26 @@ pub struct ConfigurationSpec {
     pub digest: String,
     /// What must hold, seen from outside, for it to be kept.
     pub probes: Vec<Expectation>,
+}
+
+/// Where a configuration is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// In one of the platform's own containers, whose program reads it from a volume.
+    Container {
+        /// The container.
+        container: String,
+        /// The volume that it lies in.
+        volume: String,
+        /// Its file there, and below `/etc/berth` in the container.
+        file: String,
+    },
+    /// On the host itself: chains of the platform's own.
+    Host {
+        /// The platform.
+        platform: Prefix,
+    },
 }
 
 /// A probe, and when its failure counts.
@@ -115,6 +132,7 @@ pub(crate) fn configurations(state: &State, templates: &Templates) -> Vec<Config
     let services = state.platform.services;
     let wanted = |kind: Kind| match kind {
         Kind::Firewall | Kind::Dns => services.firewall,
+        Kind::Host => services.firewall && state.platform.firewall.host_rules,
         Kind::Cache => services.cache,
         Kind::Caddy => services.web,
     };
@@ -127,22 +145,24 @@ pub(crate) fn configurations(state: &State, templates: &Templates) -> Vec<Config
 
 fn spec(kind: Kind, state: &State, templates: &Templates) -> Result<ConfigurationSpec, RenderError> {
     let text: Arc<str> = render(kind, state, templates)?.into();
-    let platform = &state.platform;
-    let (service, volume_end) = match kind {
-        Kind::Firewall | Kind::Dns => ("firewall", ""),
-        Kind::Cache => ("dockerhub-cache", "-config"),
-        Kind::Caddy => ("caddy", "-config"),
-    };
-    let container = system::container(platform, service);
     Ok(ConfigurationSpec {
         kind,
-        volume: format!("{container}{volume_end}"),
-        container,
-        file: kind.file().to_owned(),
+        place: place(kind, &state.platform),
         digest: digest(text.as_bytes()),
         text,
         probes: probes(kind, state),
     })
+}
+
+fn place(kind: Kind, platform: &Platform) -> Place {
+    let (service, volume_end) = match kind {
+        Kind::Firewall | Kind::Dns => ("firewall", ""),
+        Kind::Cache => ("dockerhub-cache", "-config"),
+        Kind::Caddy => ("caddy", "-config"),
+        Kind::Host => return Place::Host { platform: platform.prefix.clone() },
+    };
+    let container = system::container(platform, service);
+    Place::Container { volume: format!("{container}{volume_end}"), container, file: kind.file().to_owned() }
 }
 
 fn probes(kind: Kind, state: &State) -> Vec<Expectation> {
@@ -155,6 +175,7 @@ fn probes(kind: Kind, state: &State) -> Vec<Expectation> {
         Kind::Cache if platform.services.firewall => vec![always(cache_opens(platform))],
         Kind::Cache => Vec::new(),
         Kind::Caddy => Vec::new(),
+        Kind::Host => in_plane(platform),
     }
 }
 

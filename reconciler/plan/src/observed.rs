@@ -18,6 +18,9 @@ pub struct Observed {
     pub containers: Vec<ObservedContainer>,
     /// The user plane, while its holder runs.
     pub plane: Option<ObservedPlane>,
+    /// The digest of the configuration that the platform's chains on the host were made from; `None` when there are none,
+    /// or nothing leads into them.
+    pub host_rules: Option<String>,
 }
 
 /// The user plane.

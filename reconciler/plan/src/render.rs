@@ -7,6 +7,7 @@ mod cache;
 mod caddy;
 mod dns;
 mod firewall;
+pub mod host;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +31,8 @@ pub enum Kind {
     Cache,
     /// The web server, a Caddyfile.
     Caddy,
+    /// The platform's own chains on the host, for `iptables-restore --noflush`.
+    Host,
 }
 
 /// Why a configuration can't be made: the template that replaces the built-in one has an error.
@@ -57,7 +60,7 @@ impl Templates {
 
 impl Kind {
     /// All kinds, in the order in which they are loaded.
-    pub const ALL: [Self; 4] = [Self::Firewall, Self::Dns, Self::Cache, Self::Caddy];
+    pub const ALL: [Self; 5] = [Self::Firewall, Self::Dns, Self::Cache, Self::Caddy, Self::Host];
 
     /// The kind's name in lower case.
     pub fn as_str(self) -> &'static str {
@@ -66,6 +69,7 @@ impl Kind {
             Self::Dns => "dns",
             Self::Cache => "cache",
             Self::Caddy => "caddy",
+            Self::Host => "host",
         }
     }
 
@@ -76,6 +80,7 @@ impl Kind {
             Self::Dns => "firewall/dnsmasq.conf",
             Self::Cache => "dockerhub-cache/registry.yml",
             Self::Caddy => "caddy/Caddyfile",
+            Self::Host => "host/host.v4",
         }
     }
 
@@ -90,6 +95,7 @@ impl Kind {
             Self::Dns => include_str!("../../../templates/firewall/dnsmasq.conf"),
             Self::Cache => include_str!("../../../templates/dockerhub-cache/registry.yml"),
             Self::Caddy => include_str!("../../../templates/caddy/Caddyfile"),
+            Self::Host => include_str!("../../../templates/host/host.v4"),
         }
     }
 }
@@ -117,6 +123,7 @@ pub fn render(kind: Kind, state: &State, templates: &Templates) -> Result<String
         Kind::Dns => fill(kind, templates, dns::context(state)),
         Kind::Cache => fill(kind, templates, cache::context(state)),
         Kind::Caddy => fill(kind, templates, caddy::context(state)),
+        Kind::Host => fill(kind, templates, host::context(state)),
     }
 }
 

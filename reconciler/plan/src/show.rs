@@ -11,6 +11,7 @@ pub use text::{Colour, Steps, Style, summary, text};
 
 use std::collections::HashMap;
 
+use crate::configuration::Place;
 use crate::step::{Action, Blocked, Plan, Step};
 
 /// The symbol of an action.
@@ -58,9 +59,13 @@ pub fn step(step: &Step) -> String {
             [one] => format!("link {} at {}", one.container.name, one.link.address),
             more => format!("link {} containers", more.len()),
         },
-        Step::Configure(spec) => {
-            format!("check {}, load it in {}, try it, keep it", spec.file, spec.container)
-        }
+        Step::Configure(spec) => match &spec.place {
+            Place::Container { container, file, .. } => {
+                format!("check {file}, load it in {container}, try it, keep it")
+            }
+            Place::Host { .. } => "check the host's rules, load them, try them, keep them".to_owned(),
+        },
+        Step::WithdrawHostRules { .. } => "remove the platform's chains from the host".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use berth_schema::server::Limits;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
-use crate::configuration::ConfigurationSpec;
+use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
 use crate::diff::{Context, plan};
 use crate::label::{self, Tag};
@@ -82,6 +82,8 @@ pub struct World {
     volumes: BTreeMap<String, Volume>,
     /// By name.
     containers: BTreeMap<String, Container>,
+    /// The digest of what the platform's chains on the host were made from.
+    host_rules: Option<String>,
     /// Counts what was made, so that ids are the same in every run and never come twice.
     made: u64,
 }
@@ -171,6 +173,7 @@ impl World {
                 })
                 .collect(),
             plane: self.plane(platform),
+            host_rules: self.host_rules.clone(),
         }
     }
 
@@ -258,6 +261,10 @@ impl World {
             }
             Step::Connect { plane, links } => links.iter().try_for_each(|one| self.connect(plane, one)),
             Step::Configure(spec) => self.configure(spec),
+            Step::WithdrawHostRules { .. } => {
+                self.host_rules = None;
+                Ok(())
+            }
         }
     }
 
@@ -273,14 +280,17 @@ impl World {
     }
 
     fn configure(&mut self, spec: &ConfigurationSpec) -> Result<(), SimulatedError> {
+        let Place::Container { container, volume, file } = &spec.place else {
+            self.host_rules = Some(spec.digest.clone());
+            return Ok(());
+        };
         let missing = |what, name: &String| SimulatedError::NoSuch { what, name: name.clone() };
-        let container =
-            self.containers.get(&spec.container).ok_or_else(|| missing("container", &spec.container))?;
-        if container.state != RunState::Running {
-            return Err(SimulatedError::WrongState { name: spec.container.clone(), state: container.state });
+        let found = self.containers.get(container).ok_or_else(|| missing("container", container))?;
+        if found.state != RunState::Running {
+            return Err(SimulatedError::WrongState { name: container.clone(), state: found.state });
         }
-        let volume = self.volumes.get_mut(&spec.volume).ok_or_else(|| missing("volume", &spec.volume))?;
-        volume.files.insert(spec.file.clone(), spec.digest.clone());
+        let found = self.volumes.get_mut(volume).ok_or_else(|| missing("volume", volume))?;
+        found.files.insert(file.clone(), spec.digest.clone());
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use berth_schema::name::ServerId;
+use berth_schema::name::{Prefix, ServerId};
 use berth_schema::server::Limits;
 use serde::Serialize;
 
@@ -170,6 +170,11 @@ pub enum Step {
     },
     /// Put a configuration in force: check it, load it, try it from outside, and keep it or go back to the last one.
     Configure(Box<ConfigurationSpec>),
+    /// Take away the platform's chains on the host.
+    WithdrawHostRules {
+        /// Whose chains.
+        platform: Prefix,
+    },
 }
 
 /// A container and the link that it should have.

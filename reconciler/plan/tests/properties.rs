@@ -8,6 +8,7 @@ mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use berth_plan::configuration::Place;
 use berth_plan::label::Tag;
 use berth_plan::observed::{Observed, ObservedContainer};
 use berth_plan::simulate::World;
@@ -222,7 +223,11 @@ fn named(step: &Step) -> Vec<Name> {
         Step::Connect { links, .. } => {
             return links.iter().map(|one| ("container", one.container.name.clone())).collect();
         }
-        Step::Configure(spec) => ("volume", spec.volume.clone()),
+        Step::Configure(spec) => match &spec.place {
+            Place::Container { volume, .. } => ("volume", volume.clone()),
+            Place::Host { .. } => ("host", "rules".to_owned()),
+        },
+        Step::WithdrawHostRules { .. } => ("host", "rules".to_owned()),
         Step::CreateNetwork(spec) => ("network", spec.name.clone()),
         Step::RemoveNetwork { name, .. } => ("network", name.clone()),
         Step::CreateVolume(spec) => ("volume", spec.name.clone()),
@@ -258,7 +263,8 @@ fn things(scene: &Scene, world: &World) -> BTreeMap<Name, String> {
             format!("{c:?} {:?}", world.reaches(&c.name).filter(|_| !in_doubt(c))),
         )
     });
-    networks.chain(volumes).chain(containers).collect()
+    let rules = [(("host", "rules".to_owned()), format!("{:?}", observed.host_rules))];
+    networks.chain(volumes).chain(containers).chain(rules).collect()
 }
 
 /// What carries no label of ours, or one that can't be read.

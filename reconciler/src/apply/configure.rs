@@ -4,12 +4,12 @@
 use std::fmt;
 use std::path::Path;
 
-use berth_plan::configuration::ConfigurationSpec;
+use berth_plan::configuration::{ConfigurationSpec, Place};
 use berth_plan::label::PLATFORM;
 use berth_plan::render::Kind;
 use berth_plan::system::CONFIGURATION;
 
-use super::{StepError, Writer, probe};
+use super::{StepError, Writer, host_rules, probe};
 use crate::docker::{EngineError, READ_DEADLINE, bounded};
 use crate::outcome::chain;
 use crate::volume_file::{NEXT, VolumeFile};
@@ -68,15 +68,17 @@ impl fmt::Display for After {
 
 impl Writer {
     pub(super) async fn configure(&self, spec: &ConfigurationSpec) -> Result<(), StepError> {
-        let (folder, platform) = self.system_volume(&spec.volume).await?;
-        let file = VolumeFile::new(Path::new(&folder), &spec.file);
-        let container = self.own(&spec.container, &platform).await?;
-        let host = |act: &str, source| EngineError::Host {
-            act: format!("{act} {}", file.path().display()),
-            source,
+        let (container, volume, name) = match &spec.place {
+            Place::Container { container, volume, file } => (container, volume, file),
+            Place::Host { platform } => return host_rules::configure(spec, platform).await,
         };
+        let (folder, platform) = self.system_volume(volume).await?;
+        let file = VolumeFile::new(Path::new(&folder), name);
+        let container = self.own(container, &platform).await?;
+        let host =
+            |act: &str, source| EngineError::Host { act: format!("{act} {}", file.path().display()), source };
         file.write_next(spec.text.as_bytes()).map_err(|source| host("write", source))?;
-        let outcome = self.put_in_force(spec, &container, &platform, &file).await;
+        let outcome = self.put_in_force(spec, &container, &platform, (&file, name)).await;
         match &outcome {
             Ok(()) => file.keep_next().map_err(|source| host("keep", source))?,
             Err(_) => file.drop_next().map_err(|source| host("drop the new version of", source))?,
@@ -89,9 +91,9 @@ impl Writer {
         spec: &ConfigurationSpec,
         container: &str,
         platform: &str,
-        file: &VolumeFile,
+        file: (&VolumeFile, &str),
     ) -> Result<(), StepError> {
-        let next = format!("{CONFIGURATION}/{}{NEXT}", spec.file);
+        let next = format!("{CONFIGURATION}/{}{NEXT}", file.1);
         let check = self.run(container, &[CHECK, spec.kind.as_str(), &next]).await?;
         if check.code != 0 {
             return Err(ConfigureError::Refused { said: check.said }.into());
@@ -99,31 +101,25 @@ impl Writer {
         let worked = probe::working(platform, &spec.probes).await;
         let loaded = self.run(container, &[LOAD, spec.kind.as_str(), &next]).await?;
         if loaded.code != 0 {
-            let after = self.restore(spec.kind, spec, container, file).await;
+            let after = self.restore(spec.kind, container, file).await;
             return Err(ConfigureError::NotLoaded { said: loaded.said, after }.into());
         }
         let failures = probe::failures(platform, &spec.probes, &worked).await;
         if failures.is_empty() {
             return Ok(());
         }
-        let after = self.restore(spec.kind, spec, container, file).await;
+        let after = self.restore(spec.kind, container, file).await;
         Err(ConfigureError::NotConfirmed { failures, after }.into())
     }
 
     /// Loads the last confirmed version again.
-    async fn restore(
-        &self,
-        kind: Kind,
-        spec: &ConfigurationSpec,
-        container: &str,
-        file: &VolumeFile,
-    ) -> After {
+    async fn restore(&self, kind: Kind, container: &str, (file, name): (&VolumeFile, &str)) -> After {
         match file.read() {
             Ok(Some(_)) => {}
             Ok(None) => return After::NothingBefore,
             Err(error) => return After::NotRestored(error.to_string()),
         }
-        let path = format!("{CONFIGURATION}/{}", spec.file);
+        let path = format!("{CONFIGURATION}/{name}");
         match self.run(container, &[LOAD, kind.as_str(), &path]).await {
             Ok(ran) if ran.code == 0 => After::Restored,
             Ok(ran) => After::NotRestored(ran.said),

@@ -62,7 +62,8 @@ impl Writer {
         let started = bounded(act, READ_DEADLINE, self.docker.start_exec(&exec, None)).await?;
         let mut said = String::new();
         if let StartExecResults::Attached { mut output, .. } = started {
-            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) = output.next().await
+            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) =
+                output.next().await
             {
                 said.push_str(&String::from_utf8_lossy(&message));
                 keep_end(&mut said);

@@ -3,6 +3,7 @@
 mod configure;
 mod container;
 mod exec;
+mod host_rules;
 mod link;
 mod network;
 mod probe;
@@ -77,6 +78,7 @@ impl Writer {
         match step {
             Step::Connect { plane, links } => return self.connect(plane, links, made).await,
             Step::Configure(spec) => return self.configure(spec).await,
+            Step::WithdrawHostRules { platform } => return host_rules::withdraw(platform).await,
             Step::CreateNetwork(spec) => self.create_network(spec).await,
             Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,
             Step::CreateVolume(spec) => self.create_volume(spec).await,

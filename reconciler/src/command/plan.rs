@@ -72,7 +72,7 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
 async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> anyhow::Result<Plan> {
     let (docker, _) = connect(&settings.docker).await?;
     let desired = Desired::with_templates(&settled.state, &settings.configuration_templates()?);
-    let observed = Reader::new(docker).observe(desired.prefix(), &mut Inspections::default()).await?;
+    let observed = Reader::new(docker).observe(&desired, &mut Inspections::default()).await?;
     let applied = source.applied();
     Ok(plan(&desired, &observed, &context(settled, applied.as_ref())))
 }

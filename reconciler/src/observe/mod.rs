@@ -2,12 +2,14 @@
 //! reader has no method that writes.
 
 mod containers;
+mod host_rules;
 mod inspections;
 mod plane;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use berth_plan::Desired;
 use berth_plan::configuration::digest;
 use berth_plan::label::Tag;
 use berth_plan::observed::{Observed, ObservedNetwork, ObservedVolume};
@@ -25,6 +27,7 @@ use crate::docker::{EngineError, READ_DEADLINE, bounded, facts};
 use crate::engine::facts::Facts;
 use crate::volume_file::VolumeFile;
 
+pub use host_rules::MARK;
 pub use inspections::Inspections;
 
 /// The engine, to be read.
@@ -39,20 +42,25 @@ impl Reader {
         Self { docker }
     }
 
-    /// What exists. Any failed call fails the whole: an error is never an empty world.
+    /// What exists of what a platform may have made. Any failed call fails the whole: an error is never an empty world.
     ///
     /// Three lists, side by side. What they don't tell comes from `inspections`; a container that those don't know is
     /// inspected, once.
     pub async fn observe(
         &self,
-        platform: &Prefix,
+        desired: &Desired,
         inspections: &mut Inspections,
     ) -> Result<Observed, EngineError> {
+        let platform = desired.prefix();
         let (containers, volumes, networks) =
             tokio::try_join!(self.containers(platform), self.volumes(platform), self.networks(platform))?;
-        let mut observed = Observed { networks, volumes, containers, plane: None };
+        let mut observed = Observed { networks, volumes, containers, plane: None, host_rules: None };
         inspections.fill(self, &mut observed.containers).await?;
         observed.plane = self.plane(platform, &observed.containers).await?;
+        // Without a firewall the host's rules are none of the platform's business, and need no program here.
+        if desired.platform.services.firewall {
+            observed.host_rules = self.host_rules(platform).await?;
+        }
         Ok(observed)
     }
 

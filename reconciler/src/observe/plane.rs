@@ -34,7 +34,8 @@ impl Reader {
         }
         let prefix = platform.to_string();
         let looked = tokio::task::spawn_blocking(move || look(&prefix, &processes)).await;
-        let failed = |source| EngineError::Plane { act: format!("look at the user plane of {platform}"), source };
+        let failed =
+            |source| EngineError::Plane { act: format!("look at the user plane of {platform}"), source };
         match looked {
             Ok(found) => found.map_err(failed),
             Err(error) => Err(failed(berth_link::Error::new("look at it", std::io::Error::other(error)))),
@@ -64,5 +65,8 @@ fn look(prefix: &str, processes: &[(String, u32)]) -> berth_link::Result<Option<
             joined.insert(id.clone());
         }
     }
-    Ok(Some(ObservedPlane { ports: ports.filter_map(|port| Some((port.name, port.address?))).collect(), joined }))
+    Ok(Some(ObservedPlane {
+        ports: ports.filter_map(|port| Some((port.name, port.address?))).collect(),
+        joined,
+    }))
 }

@@ -8,6 +8,7 @@ use toml_edit::DocumentMut;
 use crate::edit::document::{put, put_list};
 use crate::edit::list::Layout;
 use crate::edit::{Edit, EditError, bytes, create, edit, processors, put_or_unset};
+use crate::firewall::Exception;
 use crate::name::{ImageRef, ServerName, UserName};
 use crate::parse::{Content, Parsed};
 use crate::quantity::{Bytes, Cpus};
@@ -32,6 +33,8 @@ pub enum ServerEdit {
     Disk(Option<Bytes>),
     /// `image`
     Image(Option<ImageRef>),
+    /// `allow`, all of it; an empty list takes the field out.
+    Allow(Vec<Exception>),
 }
 
 /// Edits the text of a server's file.
@@ -52,6 +55,7 @@ pub fn new_server(server: &Server) -> Result<String, EditError> {
         ServerEdit::Pids(server.pids),
         ServerEdit::Disk(server.disk),
         ServerEdit::Image(server.image.clone()),
+        ServerEdit::Allow(server.allow.clone()),
     ];
     create::<ServerEdit>(&server_path(&server.name), document, &edits, server)
 }
@@ -84,6 +88,7 @@ impl Edit for ServerEdit {
             Self::Pids(pids) => server.pids = pids,
             Self::Disk(disk) => server.disk = disk,
             Self::Image(image) => server.image = image,
+            Self::Allow(allow) => server.allow = allow,
         }
     }
 
@@ -112,6 +117,15 @@ impl Edit for ServerEdit {
             Self::Image(image) => {
                 put_or_unset(document, None, "image", image.as_ref().map(|image| image.as_str().into()));
             }
+            Self::Allow(allow) => {
+                let allow: Vec<String> = allow.iter().map(Exception::to_string).collect();
+                let allow: Vec<&str> = allow.iter().map(String::as_str).collect();
+                // The same destination in other words, such as with a leading zero in a port, stays as it is written.
+                let normal = |text: &str| {
+                    text.parse().map_or_else(|_| text.to_owned(), |it: Exception| it.to_string())
+                };
+                put_list(document, "allow", &allow, Layout::OneLine, normal);
+            }
         }
     }
 
@@ -124,6 +138,7 @@ impl Edit for ServerEdit {
             Self::Memory(amount) | Self::Disk(amount) => amount.is_none(),
             Self::Pids(pids) => pids.is_none(),
             Self::Image(image) => image.is_none(),
+            Self::Allow(allow) => allow.is_empty(),
         }
     }
 }

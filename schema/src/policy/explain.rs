@@ -110,7 +110,7 @@ fn server(me: &UserName, name: &ServerName, side: &Side<'_>) -> Answer {
                 format!(
                     "`{me}` is the owner: limits, members, image, `state` and removing it are theirs, within the quota."
                 ),
-                format!("`id` is for ever, and a new `owner` is up to {admins}."),
+                format!("`id` is for ever; a new `owner`, and `allow`, are up to {admins}."),
             ];
             Answer::new(May::InPart, why)
         }

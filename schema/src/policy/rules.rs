@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::Domain;
 use crate::finding::{Finding, Position, Severity, shown};
+use crate::firewall::Exception;
 use crate::kind::Subject;
 use crate::name::{Fqdn, Invalid, ServerId, ServerName, UserName};
 use crate::policy::place::of_field;
@@ -209,6 +210,7 @@ impl<'a> Case<'a> {
                         format!("the id of server `{name}` can't change from {} to {}", before.id, after.id);
                     file.deny(&["id"], message, format!("an id is for ever: write {} again", before.id));
                 }
+                self.rule_exceptions(after, &before.allow, file);
             }
             (None, Some(after)) => self.rule_new_server(after, file),
             (None, None) => {
@@ -229,6 +231,8 @@ impl<'a> Case<'a> {
         let next =
             highest.chain(self.former.iter().map(|(id, _)| id.get())).max().unwrap_or(0).saturating_add(1);
         let hint = format!("an id is for ever: use another, such as {next}");
+        let granted = held.filter(|holder| holder.owner == *me).map_or(&[][..], |holder| &holder.allow);
+        self.rule_exceptions(after, granted, file);
         // The same id under another name and the same owner is a server that was renamed.
         if let Some(holder) = held.filter(|holder| holder.owner != *me) {
             let message =
@@ -239,6 +243,14 @@ impl<'a> Case<'a> {
         {
             // With its id and its name, a removed server comes back with its data, whoever writes the file.
             file.deny(&["id"], format!("id {id} was a server of `{owner}`'s"), hint);
+        }
+    }
+
+    /// What the firewall lets through is for admins to say; a server keeps what it was granted, under another name too.
+    fn rule_exceptions(&self, after: &Server, granted: &[Exception], file: &mut File<'_, '_>) {
+        if after.allow != granted {
+            let message = format!("`{}` may not change `allow`, the firewall's exceptions", self.member.name);
+            file.deny(&["allow"], message, format!("ask {} for them", self.admins()));
         }
     }
 

@@ -1,13 +1,14 @@
 //! Configurations: put in force when their text isn't the one that was confirmed last.
 
-use crate::configuration::ConfigurationSpec;
+use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
-use crate::diff::{Context, Draft, Obstacle};
+use crate::diff::{Draft, Obstacle};
 use crate::inventory::Inventory;
 use crate::observed::RunState;
+use crate::render::Kind;
 use crate::step::{Action, Change, Step, Subject};
 
-pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, _context: &Context<'_>, draft: &mut Draft) {
+pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, host: Option<&str>, draft: &mut Draft) {
     for configuration in &desired.configurations {
         let subject = Subject::Configuration(configuration.kind);
         let spec = match &configuration.text {
@@ -19,14 +20,16 @@ pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, _context: &Cont
                 continue;
             }
         };
-        let before = confirmed(spec, inventory);
+        let before = confirmed(spec, inventory, host);
         if before == Some(spec.digest.as_str()) {
             draft.unchanged += 1;
             continue;
         }
-        if !runs(&spec.container, inventory, draft) {
+        if let Place::Container { container, .. } = &spec.place
+            && !runs(container, inventory, draft)
+        {
             let obstacle = Obstacle::new(
-                format!("the container {} that reads it doesn't run", spec.container),
+                format!("the container {container} that reads it doesn't run"),
                 "see what is said of that container",
             );
             draft.block(subject, Action::Update, obstacle);
@@ -47,10 +50,33 @@ pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, _context: &Cont
     }
 }
 
+/// Chains on the host that nobody wants any more.
+pub(super) fn withdraw(desired: &Desired, observed: Option<&str>, draft: &mut Draft) {
+    let wanted = desired.configurations.iter().any(|configuration| configuration.kind == Kind::Host);
+    if wanted || observed.is_none() {
+        return;
+    }
+    draft.configurations.push(Change {
+        subject: Subject::Configuration(Kind::Host),
+        action: Action::Remove,
+        reasons: vec!["the host's rules are not Berth's business any more".to_owned()],
+        losses: Vec::new(),
+        steps: vec![Step::WithdrawHostRules { platform: desired.prefix().clone() }],
+    });
+}
+
 /// The digest of the text that was confirmed last.
-fn confirmed<'a>(spec: &ConfigurationSpec, inventory: &Inventory<'a>) -> Option<&'a str> {
-    let volume = inventory.volumes.get(spec.volume.as_str())?;
-    volume.files.get(&spec.file).map(String::as_str)
+fn confirmed<'a>(
+    spec: &ConfigurationSpec,
+    inventory: &'a Inventory<'_>,
+    host: Option<&'a str>,
+) -> Option<&'a str> {
+    match &spec.place {
+        Place::Container { volume, file, .. } => {
+            inventory.volumes.get(volume.as_str())?.files.get(file).map(String::as_str)
+        }
+        Place::Host { .. } => host,
+    }
 }
 
 /// Whether a container runs, or will when this plan has been carried out.
