@@ -34,6 +34,8 @@ tell! {
     example_state,
     hostile_root,
     links,
+    web,
+    cache,
     crash,
     engine_trouble,
     create,
