@@ -105,6 +105,6 @@ async fn ask<T: for<'de> Deserialize<'de>>(
             .map(Some)
             .map_err(|error| format!("{program} says {:?}: {error}", ran.said)),
         NO_LIMIT => Ok(None),
-        _ => Err(ran.said),
+        _ => Err(ran.said.replace('\n', ": ")),
     }
 }
