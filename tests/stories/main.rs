@@ -35,6 +35,7 @@ tell! {
     hostile_root,
     crash,
     engine_trouble,
+    firewall,
     create,
     change,
     removal,
