@@ -58,6 +58,24 @@ pub enum EngineError {
         /// The engine's own words.
         message: String,
     },
+    /// Something on the host beside the engine could not be read or written.
+    #[error("{act}")]
+    Host {
+        /// What was being done.
+        act: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The user plane could not be looked at or changed.
+    #[error("{act}")]
+    Plane {
+        /// What was being done.
+        act: String,
+        /// Why it failed.
+        #[source]
+        source: berth_link::Error,
+    },
     /// The connection broke, or the answer made no sense.
     #[error("{act}")]
     Broken {
@@ -101,6 +119,8 @@ impl EngineError {
             Self::Refused { status: 400..=499, .. } => Retry::WaitForChange,
             Self::Address { .. } => Retry::WaitForChange,
             Self::Refused { .. }
+            | Self::Host { .. }
+            | Self::Plane { .. }
             | Self::Down { .. }
             | Self::Connect { .. }
             | Self::Deadline { .. }

@@ -23,5 +23,6 @@ pub mod pass;
 pub mod settings;
 pub mod source;
 pub mod status;
+pub mod volume_file;
 pub mod wakeup;
 pub mod watch;

@@ -58,7 +58,7 @@ impl Outcome {
 }
 
 impl Ended {
-    pub(crate) fn failed(error: &crate::docker::EngineError) -> Self {
+    pub(crate) fn failed(error: &crate::apply::StepError) -> Self {
         Self::Failed { error: chain(error), passing: matches!(error.retry(), Retry::After(_)) }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use berth_plan::diff::{Context, plan};
+use berth_plan::render::Templates;
 use berth_plan::{Desired, Observed, Plan, show};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -16,12 +17,13 @@ use crate::event::{Event, Listener};
 use crate::journal::{Journal, JournalError, PassRecord};
 use crate::observe::{Inspections, Reader};
 use crate::outcome::chain;
-use crate::settings::Settings;
+use crate::settings::{Settings, TemplateError};
 use crate::source::{FOLDER_REVISION, Settled, Source, SourceError};
 use crate::status::Status;
 
 /// Everything that a pass needs, and what it remembers from one to the next.
 pub struct Reconciler {
+    settings: Settings,
     source: Source,
     journal: Journal,
     reader: Reader,
@@ -35,6 +37,9 @@ pub struct Reconciler {
     applied: Option<Settled>,
     /// The last broken tip, which is told of once.
     broken: Option<String>,
+    /// What should exist, as it was worked out last, and what that followed from: configurations of thousands of domains
+    /// aren't written anew for a pass that changes nothing.
+    desired: Option<(Settled, Templates, Arc<Desired>)>,
     /// What should exist and what did, when a pass last looked.
     seen: Option<(Arc<Desired>, Observed)>,
 }
@@ -45,6 +50,9 @@ pub enum PassError {
     /// The state repo can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// A template of a configuration can't be read.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// The engine can't be reached, or seen.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -77,6 +85,7 @@ impl Reconciler {
         let (docker, engine) = connect(&settings.docker).await?;
         let applied = source.applied();
         Ok(Self {
+            settings: settings.clone(),
             source,
             journal,
             reader: Reader::new(docker.clone()),
@@ -87,6 +96,7 @@ impl Reconciler {
             good: applied.clone(),
             applied,
             broken: None,
+            desired: None,
             seen: None,
         })
     }
@@ -133,8 +143,8 @@ impl Reconciler {
         let settled = self.settle(record)?;
         record.revision = Some(settled.revision.clone());
 
-        let desired = Arc::new(Desired::from_state(&settled.state));
-        let observed = self.reader.observe(desired.prefix(), &mut self.inspections).await?;
+        let desired = self.desired(&settled)?;
+        let observed = self.reader.observe(&desired, &mut self.inspections).await?;
         let mut plan = plan(&desired, &observed, &self.context(&settled));
         let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
         record.problems.extend(plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)));
@@ -183,6 +193,20 @@ impl Reconciler {
                 self.good.clone().ok_or(PassError::NoGoodState)
             }
         }
+    }
+
+    /// What a state says should exist.
+    fn desired(&mut self, settled: &Settled) -> Result<Arc<Desired>, PassError> {
+        let templates = self.settings.configuration_templates()?;
+        if let Some((before, known, desired)) = &self.desired
+            && Arc::ptr_eq(&before.state, &settled.state)
+            && *known == templates
+        {
+            return Ok(Arc::clone(desired));
+        }
+        let desired = Arc::new(Desired::with_templates(&settled.state, &templates));
+        self.desired = Some((settled.clone(), templates, Arc::clone(&desired)));
+        Ok(desired)
     }
 
     fn context<'a>(&'a self, settled: &'a Settled) -> Context<'a> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use berth_plan::render::{Kind, Templates};
 use clap::Args;
 
 /// Where the state repo, the engine and our own data are.
@@ -37,9 +38,39 @@ pub struct Settings {
         value_name = "ADDRESS"
     )]
     pub docker: String,
+
+    /// A folder whose image recipes and configuration templates replace the embedded ones.
+    #[arg(long, env = "BERTH_TEMPLATES", global = true, value_name = "FOLDER")]
+    pub templates: Option<PathBuf>,
+}
+
+/// A template that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("read the template {path}")]
+pub struct TemplateError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
 }
 
 impl Settings {
+    /// The templates of configurations that replace the embedded ones.
+    pub fn configuration_templates(&self) -> Result<Templates, TemplateError> {
+        let mut templates = Templates::default();
+        let Some(folder) = &self.templates else { return Ok(templates) };
+        for kind in Kind::ALL {
+            let path = folder.join(kind.template());
+            match std::fs::read_to_string(&path) {
+                Ok(text) => templates.replace(kind.template(), text),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(TemplateError { path, source }),
+            }
+        }
+        Ok(templates)
+    }
+
     /// The reconciler's unix socket.
     pub fn socket(&self) -> PathBuf {
         self.data.join("control.sock")

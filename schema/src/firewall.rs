@@ -161,7 +161,9 @@ impl Value for Limit {
     fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
         Some(integer(value)?.and_then(|number| {
             let limit = u32::try_from(number).ok().and_then(NonZeroU32::new).map(Self);
-            limit.ok_or_else(|| Invalid::new(format!("{number} is not a limit"), "write a whole number from 1 on"))
+            limit.ok_or_else(|| {
+                Invalid::new(format!("{number} is not a limit"), "write a whole number from 1 on")
+            })
         }))
     }
 }
@@ -318,7 +320,10 @@ pub(crate) fn keep_exceptions(listed: &[At<Exception>], fields: &mut Fields<'_, 
 pub(crate) fn refuse_own(exception: &Exception, networks: &Networks) -> Option<Invalid> {
     let own = networks.all().into_iter().find(|(_, own)| overlap(&exception.network, own));
     own.map(|(name, own)| {
-        let message = format!("`{}` can't be opened: {own} is the platform's own (`networks.{name}`)", exception.network);
+        let message = format!(
+            "`{}` can't be opened: {own} is the platform's own (`networks.{name}`)",
+            exception.network
+        );
         Invalid::new(message, "name the networks that the server needs, and no more")
     })
 }

@@ -68,6 +68,11 @@ impl Networks {
         self.reserved(2)
     }
 
+    /// The address from which Berth itself tries what a server may reach: `.13`.
+    pub fn probe(&self) -> Ipv4Addr {
+        self.reserved(13)
+    }
+
     /// The SSH router's address on the users' subnet: `.3`.
     pub fn router(&self) -> Ipv4Addr {
         self.reserved(3)

@@ -45,6 +45,9 @@ pub struct Platform {
     /// The images that containers are made of.
     #[schemars(default)]
     pub images: Images,
+    /// Which of the platform's own services run here.
+    #[schemars(default)]
+    pub services: Services,
     /// Who may reach what.
     #[schemars(default)]
     pub access: Access,
@@ -95,6 +98,24 @@ pub struct Images {
     pub server: ImageRef,
     /// The holder of the user plane's network namespace.
     pub holder: ImageRef,
+    /// The firewall, with DNS.
+    pub firewall: ImageRef,
+    /// The web server in front of the domains.
+    pub caddy: ImageRef,
+    /// The cache of images.
+    pub cache: ImageRef,
+}
+
+/// Which of the platform's own services run here. All of them, unless said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(default)]
+pub struct Services {
+    /// The firewall and DNS. Without them servers reach nothing, and nothing reaches them.
+    pub firewall: bool,
+    /// The cache of images, which servers pull through.
+    pub cache: bool,
+    /// The web server, without which no domain is answered.
+    pub web: bool,
 }
 
 /// Who may reach what.
@@ -164,7 +185,16 @@ impl Default for Images {
         Self {
             server: ImageRef::known("berth-server:latest"),
             holder: ImageRef::known("berth-holder:latest"),
+            firewall: ImageRef::known("berth-firewall:latest"),
+            caddy: ImageRef::known("berth-caddy:latest"),
+            cache: ImageRef::known("berth-dockerhub-cache:latest"),
         }
+    }
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { firewall: true, cache: true, web: true }
     }
 }
 
@@ -232,6 +262,7 @@ impl Platform {
             networks: fields.table("networks", "`[networks]`", Networks::read),
             firewall: fields.table("firewall", "`[firewall]`", Firewall::read),
             images: fields.table("images", "`[images]`", Images::read),
+            services: fields.table("services", "`[services]`", Services::read),
             access: fields.table("access", "`[access]`", Access::read),
             defaults: fields.table("defaults", "`[defaults]`", Defaults::read),
             quota: fields.table("quota", "`[quota]`", QuotaOverride::read).over(&Quota::default()),
@@ -270,6 +301,20 @@ impl Images {
         Self {
             server: fields.value("server").unwrap_or(default.server),
             holder: fields.value("holder").unwrap_or(default.holder),
+            firewall: fields.value("firewall").unwrap_or(default.firewall),
+            caddy: fields.value("caddy").unwrap_or(default.caddy),
+            cache: fields.value("cache").unwrap_or(default.cache),
+        }
+    }
+}
+
+impl Services {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        let default = Self::default();
+        Self {
+            firewall: fields.value("firewall").unwrap_or(default.firewall),
+            cache: fields.value("cache").unwrap_or(default.cache),
+            web: fields.value("web").unwrap_or(default.web),
         }
     }
 }

@@ -226,7 +226,8 @@ impl<'a> Files<'a> {
 
     /// An exception may open what is somebody else's, never a way around the firewall.
     fn check_exceptions(&mut self, platform: &Platform) {
-        let exceptions = self.servers.iter().flat_map(|server| server.file.allow.iter().map(|at| (server.parsed, at)));
+        let exceptions =
+            self.servers.iter().flat_map(|server| server.file.allow.iter().map(|at| (server.parsed, at)));
         let refused = exceptions.filter_map(|(parsed, exception)| {
             Some((parsed, exception.at, refuse_own(&exception.value, &platform.networks)?))
         });

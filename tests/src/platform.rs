@@ -66,6 +66,10 @@ impl Platform {
         let settings = (1..)
             .zip(subnets())
             .fold(settings, |text, (part, subnet)| text.replace(&format!("172.19.{part}.0/24"), &subnet));
+        // Their images, and ports of this machine, are for the stories of the network.
+        let settings = ["firewall", "cache", "web"].iter().fold(settings, |text, service| {
+            text.replace(&format!("\n{service} = true"), &format!("\n{service} = false"))
+        });
         first.write("platform.toml", &settings);
         Self::from_folder(engine, home, prefix, &first)
     }
@@ -254,6 +258,11 @@ control_docker = "{control}"
 [images]
 server = "{server}"
 holder = "{holder}"
+
+[services]
+firewall = false
+cache = false
+web = false
 
 [defaults]
 cpus = 0.5

@@ -230,7 +230,7 @@ fn keeps_limits(_: &World) {
     assert!(two.stream(WEBSITE, 443).is_ok());
 
     // New ones in a second: a datagram that nobody answers is one each time.
-    let flood = |id: u32| {
+    let flood = |id: u8| {
         let begun = Instant::now();
         let socket = lab.server(id).datagrams(Ipv4Addr::UNSPECIFIED, 0);
         for _ in 0..2000 {

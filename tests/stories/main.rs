@@ -33,6 +33,7 @@ pub(crate) use stories;
 tell! {
     example_state,
     hostile_root,
+    links,
     crash,
     engine_trouble,
     firewall,

@@ -6,6 +6,9 @@ use std::io;
 /// The result of an operation on links.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// `ESRCH`.
+const NO_PROCESS: i32 = 3;
+
 /// What was tried, and what the kernel said.
 #[derive(Debug)]
 pub struct Error {
@@ -22,6 +25,12 @@ impl Error {
     /// What the kernel said.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
+    }
+
+    /// Whether the kernel said that a process is not there. One that has ended but was not waited for yet has no
+    /// namespaces any more.
+    pub(crate) fn says_gone(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound || self.source.raw_os_error() == Some(NO_PROCESS)
     }
 }
 

@@ -11,6 +11,7 @@ mod link;
 mod member;
 mod namespace;
 mod netlink;
+mod pair;
 mod plane;
 mod registration;
 

@@ -59,26 +59,45 @@ const VARIABLES: [&str; 6] = [PLANE, ROLE, PORT, ADDRESS, GATEWAY, SUBNET];
 const NAME_MAX: usize = 15;
 
 impl Member {
-    /// Reads it from `NAME=value` lines. `None` is a container that has nothing to do with a plane.
+    /// Reads it from `NAME=value` lines. `None` is a container that has nothing to do with a plane; the addresses alone
+    /// are for programs that only want to know them.
     pub fn from_environment<'a>(
         lines: impl IntoIterator<Item = &'a str>,
     ) -> Result<Option<Self>, InvalidMember> {
         let variables = Variables::read(lines)?;
-        let Some(plane) = variables.0.get(PLANE) else { return Ok(None) };
-        let plane = (*plane).to_owned();
-        let gateway = variables.parsed(GATEWAY)?;
-        let link = |inside| {
-            let link = Link { port: variables.port()?, address: variables.parsed(ADDRESS)?, gateway, inside };
-            Ok(link)
+        if [PLANE, ROLE, PORT].iter().all(|name| !variables.0.contains_key(name)) {
+            return Ok(None);
+        }
+        let plane = variables.required(PLANE)?.to_owned();
+        let gateway = variables.address(GATEWAY)?;
+        let link = |kind, inside| {
+            let (port, address) = (variables.port(kind)?, variables.address(ADDRESS)?);
+            if address == gateway {
+                return Err(InvalidMember::Unusable(ADDRESS, address.to_string()));
+            }
+            Ok(Link { port, address, gateway, inside })
         };
         Ok(Some(match variables.required(ROLE)? {
             "holder" => Self::Holder { plane, gateway },
-            "server" => Self::Server { plane, link: link(Inside::Only)? },
-            "service" => Self::Service { plane, link: link(Inside::Besides { subnet: variables.subnet()? })? },
+            "server" => Self::Server { plane, link: link(Kind::Server, Inside::Only)? },
+            "service" => {
+                let inside = Inside::Besides { subnet: variables.subnet()? };
+                Self::Service { plane, link: link(Kind::Service, inside)? }
+            }
             other => return Err(InvalidMember::Unusable(ROLE, other.to_owned())),
         }))
     }
 }
+
+/// What a port's name says: the firewall's rules are for all ports that begin with `s`, which are the servers'.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Server,
+    Service,
+}
+
+/// Names that the kernel or the engine has in a namespace: `lo`, and `eth0` and on.
+const TAKEN: [&str; 2] = ["lo", "eth"];
 
 struct Variables<'a>(BTreeMap<&'static str, &'a str>);
 
@@ -99,15 +118,23 @@ impl<'a> Variables<'a> {
         self.0.get(name).copied().ok_or(InvalidMember::Missing(name))
     }
 
-    fn parsed<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, InvalidMember> {
+    fn address(&self, name: &'static str) -> Result<Ipv4Addr, InvalidMember> {
         let text = self.required(name)?;
-        text.parse().map_err(|_| InvalidMember::Unusable(name, text.to_owned()))
+        let parsed = text.parse().ok().filter(|address: &Ipv4Addr| {
+            !(address.is_unspecified()
+                || address.is_loopback()
+                || address.is_multicast()
+                || address.is_broadcast())
+        });
+        parsed.ok_or_else(|| InvalidMember::Unusable(name, text.to_owned()))
     }
 
-    fn port(&self) -> Result<String, InvalidMember> {
+    fn port(&self, kind: Kind) -> Result<String, InvalidMember> {
         let name = self.required(PORT)?;
         let good = (1..=NAME_MAX).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            && name.starts_with('s') == (kind == Kind::Server)
+            && !TAKEN.iter().any(|taken| name.starts_with(taken));
         if good { Ok(name.to_owned()) } else { Err(InvalidMember::Unusable(PORT, name.to_owned())) }
     }
 
@@ -139,6 +166,13 @@ mod tests {
         others.chain([line]).collect()
     }
 
+    fn service(line: &'static str) -> Vec<&'static str> {
+        let mut lines: Vec<_> =
+            with(line).into_iter().filter(|line| !line.starts_with("BERTH_PLANE_ROLE")).collect();
+        lines.extend(["BERTH_PLANE_ROLE=service", "BERTH_SUBNET=172.19.2.0/24"]);
+        lines
+    }
+
     #[test]
     fn reads_a_server() {
         let link = Link {
@@ -153,8 +187,8 @@ mod tests {
 
     #[test]
     fn reads_a_service_and_a_holder() {
-        let mut lines = with("BERTH_PLANE_ROLE=service");
-        lines.push("BERTH_SUBNET=172.19.2.0/24");
+        let mut lines = service("BERTH_PLANE_PORT=caddy");
+        lines.push("BERTH_CACHE=172.19.2.4");
         let Some(Member::Service { link, .. }) = Member::from_environment(lines).expect("an environment")
         else {
             panic!("not a service")
@@ -168,6 +202,27 @@ mod tests {
     #[test]
     fn a_container_without_the_plane_s_name_is_none() {
         assert_eq!(Member::from_environment(["PATH=/bin", "BERTH_ADDRESS=1.2.3.4"]), Ok(None));
+        assert_eq!(
+            Member::from_environment(["BERTH_PLANE_ROLE=server"]),
+            Err(InvalidMember::Missing("BERTH_PLANE"))
+        );
+    }
+
+    #[test]
+    fn a_port_that_begins_with_s_is_a_server_s_and_no_other_is() {
+        for port in ["BERTH_PLANE_PORT=s1", "BERTH_PLANE_PORT=sc14", "BERTH_PLANE_PORT=sp13"] {
+            let member = Member::from_environment(with(port)).expect(port);
+            assert!(matches!(member, Some(Member::Server { .. })), "{port}: {member:?}");
+            assert!(Member::from_environment(service(port)).is_err(), "{port}");
+        }
+        for port in ["BERTH_PLANE_PORT=caddy", "BERTH_PLANE_PORT=router"] {
+            let member = Member::from_environment(service(port)).expect(port);
+            assert!(matches!(member, Some(Member::Service { .. })), "{port}: {member:?}");
+            assert!(Member::from_environment(with(port)).is_err(), "{port}");
+        }
+        for port in ["BERTH_PLANE_PORT=eth0", "BERTH_PLANE_PORT=lo"] {
+            assert!(Member::from_environment(service(port)).is_err(), "{port}");
+        }
     }
 
     #[test]
@@ -185,7 +240,10 @@ mod tests {
             "BERTH_PLANE_PORT=",
             "BERTH_PLANE_PORT=s123456789012345",
             "BERTH_ADDRESS=172.19.2",
+            "BERTH_ADDRESS=0.0.0.0",
+            "BERTH_ADDRESS=172.19.2.1",
             "BERTH_GATEWAY=::1",
+            "BERTH_GATEWAY=127.0.0.1",
         ] {
             let refused = Member::from_environment(with(line));
             assert!(matches!(refused, Err(InvalidMember::Unusable(..))), "{line}: {refused:?}");

@@ -23,6 +23,14 @@ impl Namespace {
         Self::open(format!("/proc/{pid}/ns/net"))
     }
 
+    /// The network namespace of a process. `None` when the process has ended, or is about to.
+    pub fn of_living_process(pid: u32) -> Result<Option<Self>> {
+        match Self::of_process(pid) {
+            Err(error) if error.says_gone() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// The network namespace of the calling thread.
     pub fn current() -> Result<Self> {
         Self::open("/proc/thread-self/ns/net".to_owned())

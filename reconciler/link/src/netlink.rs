@@ -3,13 +3,21 @@
 mod requests;
 
 use std::io;
+use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable as _, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+
+/// How long the kernel may take for an answer. It answers at once, unless its lock on interfaces is held for long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The kernel's own address.
+const KERNEL: u32 = 0;
 
 /// A socket to one network namespace: the one that its thread was in when it was opened.
 #[derive(Debug)]
@@ -22,6 +30,10 @@ impl Netlink {
     pub(crate) fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
+        // Root in a container may write to any netlink socket in the container's namespace, this one too. One that is
+        // connected takes messages from the kernel alone.
+        socket.connect(&SocketAddr::new(KERNEL, 0))?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
         Ok(Self { socket, sequence: 0 })
     }
 
@@ -58,19 +70,27 @@ impl Netlink {
     fn answers(&mut self) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut answers = Vec::new();
         loop {
-            let (bytes, _) = self.socket.recv_from_full()?;
+            let (bytes, sender) = self.socket.recv_from_full().map_err(in_time)?;
+            if sender.port_number() != KERNEL {
+                continue;
+            }
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
-                let packet: NetlinkMessage<RouteNetlinkMessage> =
-                    NetlinkMessage::deserialize(rest).map_err(io::Error::other)?;
+                let head = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
+                let (number, length) = (head.sequence_number(), head.length() as usize);
+                let packet = rest.get(..length).unwrap_or(rest);
                 // Messages are aligned to four bytes.
-                let length = (packet.header.length as usize).next_multiple_of(4);
-                rest = rest.get(length.max(4)..).unwrap_or_default();
-                if packet.header.sequence_number != self.sequence {
+                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+                // What is left of an earlier request that failed.
+                if number != self.sequence {
                     continue;
                 }
+                let packet = NetlinkMessage::deserialize(packet).map_err(io::Error::other)?;
                 match packet.payload {
                     NetlinkPayload::InnerMessage(message) => answers.push(message),
+                    NetlinkPayload::Done(done) if done.code < 0 => {
+                        return Err(io::Error::from_raw_os_error(-done.code));
+                    }
                     NetlinkPayload::Done(_) => return Ok(answers),
                     NetlinkPayload::Error(error) if error.code.is_none() => return Ok(answers),
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
@@ -78,5 +98,31 @@ impl Netlink {
                 }
             }
         }
+    }
+}
+
+/// A socket's deadline shows as "try again".
+fn in_time(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "the kernel did not answer"),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_but_the_kernel_is_listened_to() {
+        let ours = Netlink::open().expect("a socket");
+        let mut address = SocketAddr::new(0, 0);
+        ours.socket.get_address(&mut address).expect("its address");
+        let mut other = Socket::new(NETLINK_ROUTE).expect("a socket");
+        other.bind_auto().expect("an address");
+        // Root may send to any socket but this one; anybody else may send to none.
+        let refused = other.send_to(&[0; 16], &SocketAddr::new(address.port_number(), 0), 0);
+        let kind = refused.expect_err("refused").kind();
+        assert!(matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::PermissionDenied), "{kind}");
     }
 }

@@ -4,14 +4,17 @@ use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::error::{Error, Result, Trying as _};
 use crate::link::Link;
 use crate::namespace::Namespace;
 use crate::netlink::Netlink;
-use crate::registration::{Lock, REGISTRATIONS, Registration};
+use crate::pair;
+use crate::registration::{GLANCE, Lock, REGISTRATIONS, Registration};
 
-/// A plane that exists.
+/// A plane that exists. It keeps the namespace open, so it is not for keeping: a plane whose holder has ended would live
+/// on with it.
 #[derive(Debug)]
 pub struct Plane {
     namespace: Namespace,
@@ -26,24 +29,27 @@ pub struct Port {
     pub name: String,
     /// The address of the container behind it, when the port is one that this crate made.
     pub address: Option<Ipv4Addr>,
-    /// Whether packets can go through.
+    /// Whether packets can go through: it is switched on, and its address is routed to it.
     pub up: bool,
 }
 
 /// What holds for the plane before the first port is made. Nothing is forwarded until the firewall has its rules, and a
-/// packet is taken only from the link that its source address is routed to.
-const SETTINGS: [(&str, &str); 10] = [
+/// packet is taken only from the link that its source address is routed to. Forwarding comes first: the kernel changes
+/// others of these together with it.
+const SETTINGS: [(&str, &str); 5] = [
     ("net/ipv4/ip_forward", "0"),
     ("net/ipv4/conf/all/rp_filter", "1"),
     ("net/ipv4/conf/default/rp_filter", "1"),
-    ("net/ipv4/conf/all/accept_redirects", "0"),
-    ("net/ipv4/conf/default/accept_redirects", "0"),
-    ("net/ipv4/conf/all/send_redirects", "0"),
-    ("net/ipv4/conf/default/send_redirects", "0"),
-    ("net/ipv4/conf/all/accept_source_route", "0"),
     ("net/ipv6/conf/all/disable_ipv6", "1"),
     ("net/ipv6/conf/default/disable_ipv6", "1"),
 ];
+
+/// What holds for each interface of the plane; the kernel asks the interface's own setting as well as that for all.
+const OF_EACH: [(&str, &str); 3] =
+    [("accept_redirects", "0"), ("send_redirects", "0"), ("accept_source_route", "0")];
+
+/// After so many links of a batch the lock is free for a moment: a container that starts must not wait for all of them.
+const BATCH: usize = 50;
 
 impl Plane {
     /// The plane that is registered for a prefix. `None` when there is none, or its holder has ended.
@@ -54,14 +60,16 @@ impl Plane {
     /// Like [`Plane::registered`], with another folder of registrations.
     pub fn registered_in(folder: &Path, prefix: &str) -> Result<Option<Self>> {
         let Some(found) = Registration::read(folder, prefix)? else { return Ok(None) };
-        let namespace = Namespace::of_process(found.pid)?;
+        let Some(namespace) = Namespace::of_living_process(found.pid)? else { return Ok(None) };
         // Between the reading and the opening the process may have ended, and its id may be another's.
-        let same = namespace.inode() == found.namespace;
+        let same = found.holds() && namespace.inode() == found.namespace;
         Ok(same.then(|| Self { namespace, prefix: prefix.to_owned(), folder: folder.to_owned() }))
     }
 
     /// Makes the namespace of a process the plane: the gateway's address, closed settings, and the registration.
-    /// Doing it again changes nothing, except that forwarding is off until the firewall is loaded.
+    ///
+    /// For a holder that starts: nothing is forwarded until the firewall has loaded its rules. A namespace that is
+    /// registered as this plane already is left as it is.
     pub fn prepare(prefix: &str, pid: u32, gateway: Ipv4Addr) -> Result<Self> {
         Self::prepare_in(Path::new(REGISTRATIONS), prefix, pid, gateway)
     }
@@ -71,15 +79,19 @@ impl Plane {
         let _lock = Lock::take(folder, prefix)?;
         let namespace = Namespace::of_process(pid)?;
         refuse_own(&namespace)?;
+        let registered = Self::registered_in(folder, prefix)?;
+        if let Some(plane) = registered.filter(|plane| plane.inode() == namespace.inode()) {
+            return Ok(plane);
+        }
         namespace.run(|| {
             close().trying(|| "write the plane's settings".to_owned())?;
             let mut netlink = Netlink::open().trying(|| "open a netlink socket".to_owned())?;
-            let own = || {
+            let mut own = || {
                 let loopback = netlink.link("lo")?.ok_or(io::ErrorKind::NotFound)?;
                 netlink.set_up(loopback.index, false)?;
                 netlink.set_address(loopback.index, gateway)
             };
-            { own }().trying(|| format!("give the plane the address {gateway}"))
+            own().trying(|| format!("give the plane the address {gateway}"))
         })??;
         Registration::of_process(pid)?.write(folder, prefix)?;
         Ok(Self { namespace, prefix: prefix.to_owned(), folder: folder.to_owned() })
@@ -95,46 +107,77 @@ impl Plane {
         self.namespace.inode()
     }
 
+    /// Its namespace, for work that is done inside.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Whether a process is in the plane, as the firewall's must be. A process that has ended is nowhere.
+    pub fn is_joined_by(&self, pid: u32) -> Result<bool> {
+        let namespace = Namespace::of_living_process(pid)?;
+        Ok(namespace.is_some_and(|namespace| namespace.inode() == self.inode()))
+    }
+
     /// Links a container's namespace to the plane. What is there already and is right stays: packets go on; what is
-    /// wrong is made anew.
+    /// wrong is made anew. A link that could not be made as a whole is taken away again.
     pub fn connect(&self, link: &Link, container: &Namespace) -> Result<()> {
-        refuse_own(container)?;
-        if container.inode() == self.namespace.inode() {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is the plane's own");
-            return Err(Error::new("link a container's namespace to the plane", error));
-        }
-        let _lock = Lock::take(&self.folder, &self.prefix)?;
+        let _lock = self.lock()?;
+        self.make(&mut socket_in(&self.namespace)?, link, container)
+    }
+
+    /// Links many containers, each by the id of its first process, as fast as the kernel does it. One that fails stops no
+    /// other; the results are in the order of the links. Whoever knows an id must be sure that the process lives.
+    pub fn connect_many(&self, links: &[(Link, u32)]) -> Result<Vec<Result<()>>> {
         let mut plane = socket_in(&self.namespace)?;
-        let mut inside = socket_in(container)?;
-        if !has(&mut plane, &mut inside, link, container)
-            .trying(|| format!("look at the port {}", link.port))?
-        {
-            let mut make = || {
-                plane.remove_link(&link.port)?;
-                inside.remove_link(link.inside_name())?;
-                plane.make_pair(link, container)
-            };
-            make().trying(|| format!("make the port {}", link.port))?;
+        let mut results = Vec::with_capacity(links.len());
+        for batch in links.chunks(BATCH) {
+            if !results.is_empty() {
+                thread::sleep(GLANCE * 2);
+            }
+            let _lock = self.lock()?;
+            results.extend(batch.iter().map(|(link, pid)| {
+                let container = Namespace::of_process(*pid)?;
+                self.make(&mut plane, link, &container)
+            }));
         }
-        set_inside(&mut inside, link).trying(|| format!("set up the link of {} inside", link.address))?;
-        set_outside(&mut plane, link).trying(|| format!("set up the port {}", link.port))
+        Ok(results)
     }
 
     /// Removes a port, and with it the link. A port that is not there is removed already.
     pub fn disconnect(&self, port: &str) -> Result<()> {
-        let _lock = Lock::take(&self.folder, &self.prefix)?;
+        let _lock = self.lock()?;
         socket_in(&self.namespace)?.remove_link(port).trying(|| format!("remove the port {port}"))
     }
 
     /// The ports there are, sorted by name.
     pub fn ports(&self) -> Result<Vec<Port>> {
-        let links = socket_in(&self.namespace)?.links().trying(|| "list the plane's ports".to_owned())?;
+        let mut netlink = socket_in(&self.namespace)?;
+        let links = netlink.links().trying(|| "list the plane's ports".to_owned())?;
+        let routed = netlink.routed().trying(|| "list the plane's routes".to_owned())?;
         let veths = links.into_iter().filter(|link| link.is_veth && !link.is_leg());
         let mut ports: Vec<Port> = veths
-            .map(|link| Port { address: link.address(), up: link.is_up, name: link.name })
+            .map(|link| {
+                let address = link.address();
+                let is_routed = address.is_some_and(|address| routed.contains(&(address, link.index)));
+                Port { address, up: link.is_up && is_routed, name: link.name }
+            })
             .collect();
         ports.sort();
         Ok(ports)
+    }
+
+    fn lock(&self) -> Result<Lock> {
+        Lock::take(&self.folder, &self.prefix)
+    }
+
+    fn make(&self, plane: &mut Netlink, link: &Link, container: &Namespace) -> Result<()> {
+        refuse_own(container)?;
+        if container.inode() == self.inode() {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is the plane's own");
+            return Err(Error::new("link a container's namespace to the plane", error));
+        }
+        let mut inside = socket_in(container)?;
+        pair::make(plane, &mut inside, link, container)
     }
 }
 
@@ -153,47 +196,20 @@ fn socket_in(namespace: &Namespace) -> Result<Netlink> {
 
 /// What `/proc/sys/net` shows depends on the thread's namespace.
 fn close() -> io::Result<()> {
+    let root = Path::new("/proc/sys");
     for (path, value) in SETTINGS {
-        match fs::write(Path::new("/proc/sys").join(path), value) {
+        match fs::write(root.join(path), value) {
             // A kernel without IPv6 has nothing to turn off.
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.starts_with("net/ipv6") => {}
             written => written?,
         }
     }
+    // `all`, `default`, and the legs that the engine made before.
+    for interface in fs::read_dir(root.join("net/ipv4/conf"))? {
+        let interface = interface?.path();
+        for (name, value) in OF_EACH {
+            fs::write(interface.join(name), value)?;
+        }
+    }
     Ok(())
-}
-
-/// Whether the link is there: the port's other end lies in the container's namespace, and has its name. Asked of the
-/// plane's side, which nobody in the container can write to.
-fn has(
-    plane: &mut Netlink,
-    inside: &mut Netlink,
-    link: &Link,
-    container: &Namespace,
-) -> io::Result<bool> {
-    let Some(port) = plane.link(&link.port)? else { return Ok(false) };
-    let there = plane.id_of(container)?;
-    let Some(end) = inside.link(link.inside_name())? else { return Ok(false) };
-    Ok(there.is_some()
-        && port.peer_namespace == there
-        && port.peer == Some(end.index)
-        && end.peer == Some(port.index)
-        && port.mac == link.port_mac())
-}
-
-fn set_inside(inside: &mut Netlink, link: &Link) -> io::Result<()> {
-    let end = inside.link(link.inside_name())?.ok_or(io::ErrorKind::NotFound)?;
-    inside.set_address(end.index, link.address)?;
-    inside.set_up(end.index, false)?;
-    inside.set_neighbour(end.index, link.gateway, link.port_mac())?;
-    inside.set_route(end.index, (link.gateway, 32), None)?;
-    inside.set_route(end.index, link.destination(), Some(link.gateway))
-}
-
-fn set_outside(plane: &mut Netlink, link: &Link) -> io::Result<()> {
-    let port = plane.link(&link.port)?.ok_or(io::ErrorKind::NotFound)?;
-    // Without ARP the plane learns nothing from what comes out of a container; the neighbour is fixed.
-    plane.set_up(port.index, true)?;
-    plane.set_neighbour(port.index, link.address, link.inside_mac())?;
-    plane.set_route(port.index, (link.address, 32), None)
 }

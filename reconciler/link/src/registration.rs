@@ -1,11 +1,15 @@
 //! Where the plane is: a small file that is written when its holder starts, so that a server that starts later finds
 //! the plane while nothing else of Berth runs.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Trying as _};
@@ -43,51 +47,83 @@ impl Registration {
         };
         // Half a file can't be there, and one of another version says nothing: both count as none.
         let Ok(found) = serde_json::from_slice::<Self>(&text) else { return Ok(None) };
-        Ok(started(found.pid).is_ok_and(|started| started == found.started).then_some(found))
+        Ok(found.holds().then_some(found))
+    }
+
+    /// Whether its process is still the one that was registered.
+    pub(crate) fn holds(&self) -> bool {
+        started(self.pid).is_ok_and(|started| started == self.started)
     }
 
     /// Writes it as a whole.
     pub fn write(&self, folder: &Path, prefix: &str) -> Result<()> {
         let path = file(folder, prefix)?;
         let write = || {
-            fs::create_dir_all(folder)?;
+            make(folder)?;
             let new = path.with_extension("next");
-            let mut file = File::create(&new)?;
+            let mut file = private().truncate(true).open(&new)?;
             file.write_all(&serde_json::to_vec(self)?)?;
             fs::rename(&new, &path)
         };
         write().trying(|| format!("write {}", path.display()))
     }
 
-    /// Removes what is registered for a prefix.
+    /// Removes what is registered for a prefix. The lock stays: another process may wait for it.
     pub fn remove(folder: &Path, prefix: &str) -> Result<()> {
         let path = file(folder, prefix)?;
-        for path in [path.with_extension("lock"), path] {
-            match fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::new(format!("remove {}", path.display()), error)),
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::new(format!("remove {}", path.display()), error))
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
+
+/// How long to wait for another process that changes the same plane. A start of a container waits no longer than this.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two looks at the lock. A holder that lets others pass must stay away for longer.
+pub(crate) const GLANCE: Duration = Duration::from_millis(2);
 
 /// Keeps two from changing one plane's links at a time, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "its closing is what unlocks")] File);
 
 impl Lock {
+    /// Waits for the lock, but not for ever: who holds it may be stopped.
     pub(crate) fn take(folder: &Path, prefix: &str) -> Result<Self> {
         let path = file(folder, prefix)?.with_extension("lock");
         let take = || {
-            fs::create_dir_all(folder)?;
-            let file = File::create(&path)?;
-            flock(&file, FlockOperation::LockExclusive)?;
-            Ok::<_, io::Error>(Self(file))
+            make(folder)?;
+            // Whoever can open it can hold it, so it is for root alone.
+            let file = private().open(&path)?;
+            let until = Instant::now() + PATIENCE;
+            loop {
+                match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                    Ok(()) => return Ok(Self(file)),
+                    Err(Errno::WOULDBLOCK) if Instant::now() < until => thread::sleep(GLANCE),
+                    Err(Errno::WOULDBLOCK) => {
+                        let told = format!("another process has held it for {PATIENCE:?}");
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, told));
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
         };
         take().trying(|| format!("lock {}", path.display()))
     }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(folder)
+}
+
+/// How files are opened here: to be written, by root alone.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
 }
 
 /// The prefix comes from a container's environment: it must be a plain name.
@@ -129,6 +165,17 @@ mod tests {
 
         Registration::remove(folder.path(), "demo").expect("removed");
         Registration::remove(folder.path(), "demo").expect("nothing to remove");
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_given_up_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let held = Lock::take(folder.path(), "demo").expect("the lock");
+        let error = Lock::take(folder.path(), "demo").expect_err("it is held");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        Lock::take(folder.path(), "other").expect("another plane's lock");
+        drop(held);
+        Lock::take(folder.path(), "demo").expect("the lock");
     }
 
     #[test]

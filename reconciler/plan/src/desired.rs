@@ -7,9 +7,11 @@ use berth_schema::name::{ImageRef, Prefix, ServerId};
 use berth_schema::platform::{Platform, RemovalBudget};
 use berth_schema::server::{Limits, Server};
 
+use crate::configuration::{Configuration, configurations};
 use crate::label::{self, Tag};
-use crate::recipe;
-use crate::spec::{Confinement, ContainerSpec, Mount, NetworkSpec, VolumeSpec, fingerprint};
+use crate::render::Templates;
+use crate::spec::{Confinement, ContainerSpec, LinkSpec, Mount, NetworkSpec, VolumeSpec, fingerprint};
+use crate::{plane, recipe, system};
 
 /// What should exist, ready to be compared. Building it costs little: a server's full specification is only written
 /// out when the server has to be made.
@@ -21,6 +23,10 @@ pub struct Desired {
     pub networks: Vec<NetworkSpec>,
     /// The platform's own containers.
     pub system: Vec<ContainerSpec>,
+    /// Their links to the user plane, by the container's name.
+    pub links: Vec<(String, LinkSpec)>,
+    /// Their configurations, in the order in which they are put in force.
+    pub configurations: Vec<Configuration>,
     /// The servers, by id.
     pub servers: Vec<Arc<Server>>,
     /// How every server is confined.
@@ -34,14 +40,21 @@ pub const DATA_VOLUMES: [(&str, &str); 3] =
     [("apps", "/apps"), ("home", "/home"), ("docker", "/var/lib/docker")];
 
 impl Desired {
-    /// What `state` says should exist.
+    /// What `state` says should exist, with the built-in templates.
     pub fn from_state(state: &State) -> Self {
+        Self::with_templates(state, &Templates::default())
+    }
+
+    /// What `state` says should exist.
+    pub fn with_templates(state: &State, templates: &Templates) -> Self {
         let platform = Arc::clone(&state.platform);
         let confinement = recipe::confinement(&platform);
         let confinement_spec = fingerprint(&confinement);
         Self {
             networks: networks(&platform),
-            system: system(&platform),
+            system: system::containers(&platform),
+            links: system::links(&platform),
+            configurations: configurations(state, templates),
             servers: state.servers.values().map(Arc::clone).collect(),
             confinement,
             confinement_spec,
@@ -84,12 +97,7 @@ impl Desired {
             image,
             labels: tag.write(self.prefix()),
             hostname: server.name.to_string(),
-            env: vec![
-                "container=docker".to_owned(),
-                format!("BERTH_SERVER_ID={}", server.id),
-                format!("BERTH_SERVER_NAME={}", server.name),
-            ],
-            networks: Vec::new(),
+            env: self.server_environment(server),
             mounts: DATA_VOLUMES
                 .iter()
                 .map(|(end, target)| Mount {
@@ -99,7 +107,30 @@ impl Desired {
                 .collect(),
             limits: Some(self.limits(server)),
             confinement: self.confinement.clone(),
+            ..ContainerSpec::default()
         }
+    }
+
+    fn server_environment(&self, server: &Server) -> Vec<String> {
+        let mut environment = vec![
+            "container=docker".to_owned(),
+            format!("BERTH_SERVER_ID={}", server.id),
+            format!("BERTH_SERVER_NAME={}", server.name),
+        ];
+        if let Some(link) = self.server_link(server) {
+            environment.extend(plane::server_environment(&self.platform, &link));
+        }
+        environment
+    }
+
+    /// The link of a server to the user plane.
+    pub fn server_link(&self, server: &Server) -> Option<LinkSpec> {
+        plane::server_link(&self.platform, server.id)
+    }
+
+    /// A volume of the platform itself.
+    pub fn system_volume(&self, name: &str) -> VolumeSpec {
+        system::volume(&self.platform, name)
     }
 
     /// The data volumes of a server.
@@ -130,56 +161,27 @@ pub fn tombstone_volume(prefix: &Prefix, id: ServerId) -> String {
     format!("{prefix}-users-dind-{id}-tombstone")
 }
 
+/// The uplink's bridge on the host. A prefix is short enough for it (`IFNAMSIZ`).
+pub fn uplink_bridge(prefix: &Prefix) -> String {
+    format!("br-{prefix}")
+}
+
 fn networks(platform: &Platform) -> Vec<NetworkSpec> {
     let networks = &platform.networks;
+    // The uplink's bridge has a name that the host's rules can be written for.
+    let uplink = Some(uplink_bridge(&platform.prefix));
     [
-        ("external", networks.external, false),
-        ("isolated-control-panel", networks.control_panel, true),
-        ("isolated-control-docker", networks.control_docker, true),
+        ("external", networks.external, false, uplink),
+        ("isolated-control-panel", networks.control_panel, true, None),
+        ("isolated-control-docker", networks.control_docker, true, None),
     ]
     .into_iter()
-    .map(|(end, subnet, internal)| {
+    .map(|(end, subnet, internal, bridge)| {
         let name = format!("{}-{end}", platform.prefix);
-        let spec = fingerprint(&(&name, subnet, internal));
+        let spec = fingerprint(&(&name, subnet, internal, &bridge));
         let mut labels = Tag::System { spec }.write(&platform.prefix);
         labels.insert(label::KIND.to_owned(), label::KIND_NETWORK.to_owned());
-        NetworkSpec { name, subnet, internal, labels }
+        NetworkSpec { name, subnet, internal, bridge, labels }
     })
     .collect()
-}
-
-/// The platform's own containers: today the holder of the user plane's network namespace, which forwards nothing
-/// until the firewall joins it.
-fn system(platform: &Platform) -> Vec<ContainerSpec> {
-    let holder = ContainerSpec {
-        name: format!("{}-filtered-users", platform.prefix),
-        image: platform.images.holder.to_string(),
-        labels: Default::default(),
-        hostname: "filtered-users".to_owned(),
-        env: Vec::new(),
-        networks: vec![format!("{}-external", platform.prefix)],
-        mounts: Vec::new(),
-        limits: Some(Limits { nano_cpus: 100_000_000, memory: 16 << 20, pids: 16 }),
-        confinement: Confinement {
-            cap_drop: vec!["ALL".to_owned()],
-            security_opt: vec!["no-new-privileges".to_owned()],
-            read_only: true,
-            sysctls: [
-                ("net.ipv4.ip_forward", "0"),
-                ("net.ipv6.conf.all.disable_ipv6", "1"),
-                ("net.ipv6.conf.default.disable_ipv6", "1"),
-            ]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
-            stop_timeout: 5,
-            ..Confinement::default()
-        },
-    };
-    vec![tagged(holder, &platform.prefix)]
-}
-
-/// A system container with the labels that carry its own fingerprint.
-fn tagged(mut spec: ContainerSpec, platform: &Prefix) -> ContainerSpec {
-    spec.labels = Tag::System { spec: fingerprint(&spec) }.write(platform);
-    spec
 }

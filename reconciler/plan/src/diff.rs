@@ -3,6 +3,8 @@
 //! Decides everything and does nothing. Each kind of thing has its own module; what they decide is collected in a
 //! `Draft` and put in a fixed order at the end, so that the order of the input can't show.
 
+mod configurations;
+mod links;
 mod networks;
 mod power;
 mod removals;
@@ -47,9 +49,12 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
         );
     }
     let networks = networks::plan(desired, &inventory, &mut draft);
-    system::plan(desired, &inventory, &networks, &mut draft);
+    let plane = system::plan(desired, &inventory, &networks, observed.plane.as_ref(), &mut draft);
     servers::plan(desired, &inventory, context, &mut draft);
+    configurations::plan(desired, &inventory, observed.host_rules.as_deref(), &mut draft);
+    configurations::withdraw(desired, observed.host_rules.as_deref(), &mut draft);
     let removals = removals::plan(desired, &inventory, context, &mut draft);
+    links::plan(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);
     let total = desired.platform.networks.capacity() as usize;
     let capacity = Capacity { used: desired.servers.len(), total };
     draft.finish(removals, capacity)
@@ -59,8 +64,13 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
 #[derive(Debug, Default)]
 struct Draft {
     networks: Vec<Change>,
+    /// The container whose network namespace the others work in or are linked to.
+    holder: Vec<Change>,
     system: Vec<Change>,
+    links: Vec<Change>,
     servers: Vec<Change>,
+    /// One after the other: a later one is tried over what an earlier one opens.
+    configurations: Vec<Change>,
     /// Removals of containers and of servers.
     removals: Vec<Change>,
     /// Removals of networks, which can only go once their containers have.
@@ -85,13 +95,19 @@ impl Draft {
         self.notes.sort_by(|a, b| (&a.about, &a.text).cmp(&(&b.about, &b.text)));
         let stages = [
             (StageKind::Networks, self.networks),
+            (StageKind::System, self.holder),
+            // The links before anything that takes longer: without them servers are cut off.
+            (StageKind::Links, self.links),
             (StageKind::System, self.system),
             (StageKind::Servers, self.servers),
-            (StageKind::Removals, self.removals),
-            (StageKind::Removals, self.network_removals),
         ];
+        let configurations =
+            self.configurations.into_iter().map(|change| (StageKind::Configurations, vec![change]));
+        let last = [(StageKind::Removals, self.removals), (StageKind::Removals, self.network_removals)];
         let stages = stages
             .into_iter()
+            .chain(configurations)
+            .chain(last)
             .filter(|(_, changes)| !changes.is_empty())
             .map(|(kind, mut changes)| {
                 // Removals read tombstones first, purges after; everything else reads by subject.

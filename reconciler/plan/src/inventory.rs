@@ -18,6 +18,8 @@ pub struct Inventory<'a> {
     pub servers: HashMap<ServerId, Holding<'a>>,
     /// The platform's own containers, by name.
     pub system: HashMap<&'a str, System<'a>>,
+    /// The platform's own volumes, by name.
+    pub volumes: HashMap<&'a str, &'a ObservedVolume>,
     /// All networks by name, foreign ones included: an engine may have two of one name.
     pub networks: HashMap<&'a str, Vec<&'a ObservedNetwork>>,
     /// What carries our label and can't be understood: what it is, and why. Never touched.
@@ -90,6 +92,7 @@ impl<'a> Inventory<'a> {
         let mut inventory = Self {
             servers: HashMap::with_capacity(observed.containers.len()),
             system: HashMap::new(),
+            volumes: HashMap::new(),
             networks: HashMap::with_capacity(observed.networks.len()),
             unreadable: Vec::new(),
             observed,
@@ -150,7 +153,9 @@ impl<'a> Inventory<'a> {
             Some(Tag::System { spec }) => {
                 self.system.insert(&container.name, System { container, spec });
             }
-            other => self.note_misfit("container", &container.name, other.as_ref(), |_| false),
+            other => {
+                self.note_misfit("container", &container.name, other.as_ref(), |tag| *tag == Tag::Canary)
+            }
         }
     }
 
@@ -163,6 +168,9 @@ impl<'a> Inventory<'a> {
             Some(Tag::Tombstone(stone)) => {
                 let holding = self.servers.entry(stone.id).or_default();
                 holding.tombstones.push(TombstoneVolume { volume: &volume.name, stone });
+            }
+            Some(Tag::System { .. }) => {
+                self.volumes.insert(&volume.name, volume);
             }
             other => self.note_misfit("volume", &volume.name, other.as_ref(), |_| false),
         }

@@ -35,6 +35,10 @@ pub const KIND_DATA: &str = "data";
 pub const KIND_TOMBSTONE: &str = "tombstone";
 /// A network of the platform.
 pub const KIND_NETWORK: &str = "network";
+/// A volume of the platform itself.
+pub const KIND_VOLUME: &str = "volume";
+/// A container that tries the isolation from inside, and is gone when it has.
+pub const KIND_CANARY: &str = "canary";
 
 /// What an object of ours says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub enum Tag {
         /// The fingerprint of the recipe that it was made from.
         spec: String,
     },
-    /// A container or a network of the platform itself.
+    /// A container, a network or a volume of the platform itself.
     System {
         /// The fingerprint of its specification.
         spec: String,
@@ -68,6 +72,8 @@ pub enum Tag {
     },
     /// The mark of a removed server.
     Tombstone(Tombstone),
+    /// A container that tries the isolation from inside. Whoever made it takes it away.
+    Canary,
     /// Carries our platform label, yet can't be understood. Never touched.
     Unreadable {
         /// What is missing or wrong.
@@ -115,7 +121,8 @@ impl Tag {
                 image: get(IMAGE)?,
                 spec: get(SPEC)?,
             }),
-            KIND_SYSTEM | KIND_NETWORK => Ok(Self::System { spec: get(SPEC)? }),
+            KIND_CANARY => Ok(Self::Canary),
+            KIND_SYSTEM | KIND_NETWORK | KIND_VOLUME => Ok(Self::System { spec: get(SPEC)? }),
             KIND_DATA => Ok(Self::Data { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
             KIND_TOMBSTONE => {
                 let text = get(REMOVED_AT)?;
@@ -167,6 +174,7 @@ impl Tag {
                 put(REMOVED_AT, &stone.removed_at.to_string());
                 put(REVISION, &stone.revision);
             }
+            Self::Canary => put(KIND, KIND_CANARY),
             Self::Unreadable { .. } => {}
         }
         labels

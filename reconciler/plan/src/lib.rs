@@ -3,17 +3,20 @@
 //! Pure and deterministic: no clock, no file, no engine. What a step will do is written in the step, byte by byte, so
 //! that a reviewer reads what will run and the executor has nothing left to choose.
 
+pub mod configuration;
 pub mod desired;
 pub mod diff;
 pub mod inventory;
 pub mod label;
 pub mod observed;
+pub mod plane;
 pub mod recipe;
 pub mod render;
 pub mod show;
 pub mod simulate;
 pub mod spec;
 pub mod step;
+pub mod system;
 
 pub use desired::Desired;
 pub use diff::{Context, plan};

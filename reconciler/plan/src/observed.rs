@@ -1,5 +1,8 @@
 //! Observed: what exists on the engine. Holds foreign objects too, so that the planner can see a name that is taken.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
 use berth_schema::server::Limits;
 
 use crate::label::Tag;
@@ -13,6 +16,20 @@ pub struct Observed {
     pub volumes: Vec<ObservedVolume>,
     /// Containers, stopped ones included.
     pub containers: Vec<ObservedContainer>,
+    /// The user plane, while its holder runs.
+    pub plane: Option<ObservedPlane>,
+    /// The digest of the configuration that the platform's chains on the host were made from; `None` when there are none,
+    /// or nothing leads into them.
+    pub host_rules: Option<String>,
+}
+
+/// The user plane.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedPlane {
+    /// The ports that are up, and the address behind each.
+    pub ports: BTreeMap<String, Ipv4Addr>,
+    /// The ids of running containers that are in its network namespace, the holder aside.
+    pub joined: BTreeSet<String>,
 }
 
 /// A network.
@@ -33,6 +50,8 @@ pub struct ObservedVolume {
     pub name: String,
     /// What it says about itself; `None` when it isn't ours.
     pub tag: Option<Tag>,
+    /// The configurations in it, by file, with the digest of each. Only volumes of the platform itself are looked into.
+    pub files: BTreeMap<String, String>,
 }
 
 /// A container.

@@ -39,6 +39,7 @@ pub fn confinement(platform: &Platform) -> Confinement {
         stop_signal: Some("SIGRTMIN+3".to_owned()),
         stop_timeout: STOP_TIMEOUT,
         tty: true,
+        dns: vec![platform.networks.gateway().to_string()],
         ..Confinement::default()
     };
     let wrapped = Confinement {

@@ -84,6 +84,11 @@ impl Kind {
         }
     }
 
+    /// The name of its file, in the volume of the container that reads it.
+    pub fn file(self) -> &'static str {
+        self.template().rsplit('/').next().unwrap_or_default()
+    }
+
     fn built_in(self) -> &'static str {
         match self {
             Self::Firewall => include_str!("../../../templates/firewall/rules.v4"),

@@ -11,6 +11,7 @@ pub use text::{Colour, Steps, Style, summary, text};
 
 use std::collections::HashMap;
 
+use crate::configuration::Place;
 use crate::step::{Action, Blocked, Plan, Step};
 
 /// The symbol of an action.
@@ -54,6 +55,17 @@ pub fn step(step: &Step) -> String {
         }
         Step::UpdateLimits { container, .. } => format!("update the limits of container {}", container.name),
         Step::RemoveContainer(container) => format!("remove container {}", container.name),
+        Step::Connect { links, .. } => match links.as_slice() {
+            [one] => format!("link {} at {}", one.container.name, one.link.address),
+            more => format!("link {} containers", more.len()),
+        },
+        Step::Configure(spec) => match &spec.place {
+            Place::Container { container, file, .. } => {
+                format!("check {file}, load it in {container}, try it, keep it")
+            }
+            Place::Host { .. } => "check the host's rules, load them, try them, keep them".to_owned(),
+        },
+        Step::WithdrawHostRules { .. } => "remove the platform's chains from the host".to_owned(),
     }
 }
 

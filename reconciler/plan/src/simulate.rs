@@ -6,18 +6,23 @@
 mod drift;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use berth_schema::name::Prefix;
 use berth_schema::server::Limits;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
+use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
 use crate::diff::{Context, plan};
-use crate::label::Tag;
-use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume, RunState};
+use crate::label::{self, Tag};
+use crate::observed::{
+    Observed, ObservedContainer, ObservedNetwork, ObservedPlane, ObservedVolume, RunState,
+};
+use crate::plane;
 use crate::spec::{ContainerSpec, NetworkSpec};
-use crate::step::{ContainerRef, Plan, Step};
+use crate::step::{Connection, ContainerRef, Plan, Step};
 
 /// Why the engine refuses a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +82,8 @@ pub struct World {
     volumes: BTreeMap<String, Volume>,
     /// By name.
     containers: BTreeMap<String, Container>,
+    /// The digest of what the platform's chains on the host were made from.
+    host_rules: Option<String>,
     /// Counts what was made, so that ids are the same in every run and never come twice.
     made: u64,
 }
@@ -93,6 +100,8 @@ struct Volume {
     /// Stands for what is in it: a volume that is removed and made again has another one.
     content: u64,
     labels: Labels,
+    /// Digests of the configurations in it, by file.
+    files: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +114,14 @@ struct Container {
     networks: Vec<String>,
     /// Names of volumes.
     volumes: Vec<String>,
+    /// The container whose network namespace it is in.
+    joins: Option<String>,
+    /// The port and the address that its environment names: what its runtime links it by.
+    port: Option<(String, Ipv4Addr)>,
+    /// Its network namespace: another one after every start.
+    namespace: u64,
+    /// The namespace that its link ends in.
+    linked_to: Option<u64>,
 }
 
 /// The world in which everything that `desired` says exists, and nothing else.
@@ -135,7 +152,11 @@ impl World {
             volumes: self
                 .volumes
                 .iter()
-                .map(|(name, volume)| ObservedVolume { name: name.clone(), tag: tag(&volume.labels) })
+                .map(|(name, volume)| ObservedVolume {
+                    name: name.clone(),
+                    tag: tag(&volume.labels),
+                    files: volume.files.clone(),
+                })
                 .collect(),
             containers: self
                 .containers
@@ -151,7 +172,34 @@ impl World {
                     }
                 })
                 .collect(),
+            plane: self.plane(platform),
+            host_rules: self.host_rules.clone(),
         }
+    }
+
+    /// The user plane: the network namespace of the holder, while that runs.
+    fn plane(&self, platform: &Prefix) -> Option<ObservedPlane> {
+        let namespace = self.plane_namespace(&plane::holder(platform))?;
+        let up = || self.containers.values().filter(|container| container.state.has_namespaces());
+        let linked = up().filter(|container| container.linked_to == Some(namespace));
+        let inside = up().filter(|container| container.joins.is_some() && container.namespace == namespace);
+        Some(ObservedPlane {
+            ports: linked.filter_map(|container| container.port.clone()).collect(),
+            joined: inside.map(|container| container.id.clone()).collect(),
+        })
+    }
+
+    fn plane_namespace(&self, holder: &str) -> Option<u64> {
+        let holder = self.containers.get(holder)?;
+        holder.state.has_namespaces().then_some(holder.namespace)
+    }
+
+    /// What stands for the plane that a container's packets get to: another one after every loss of the holder. `None`
+    /// when they get nowhere.
+    pub fn reaches(&self, container: &str) -> Option<u64> {
+        let plane = self.holder_beside(container).and_then(|holder| self.plane_namespace(&holder))?;
+        let found = self.containers.get(container).filter(|found| found.state.has_namespaces())?;
+        (found.linked_to == Some(plane) || found.namespace == plane).then_some(plane)
     }
 
     /// What stands for the content of a volume: equal as long as nobody removed it and made it again.
@@ -211,7 +259,39 @@ impl World {
                 self.containers.remove(&name);
                 Ok(())
             }
+            Step::Connect { plane, links } => links.iter().try_for_each(|one| self.connect(plane, one)),
+            Step::Configure(spec) => self.configure(spec),
+            Step::WithdrawHostRules { .. } => {
+                self.host_rules = None;
+                Ok(())
+            }
         }
+    }
+
+    fn connect(&mut self, plane: &str, wanted: &Connection) -> Result<(), SimulatedError> {
+        let holder = format!("{plane}-filtered-users");
+        let Some(namespace) = self.plane_namespace(&holder) else {
+            return Err(SimulatedError::NoSuch { what: "plane", name: plane.to_owned() });
+        };
+        let (_, found) = self.find(&wanted.container)?;
+        found.port = Some((wanted.link.port.clone(), wanted.link.address));
+        found.linked_to = Some(namespace);
+        Ok(())
+    }
+
+    fn configure(&mut self, spec: &ConfigurationSpec) -> Result<(), SimulatedError> {
+        let Place::Container { container, volume, file } = &spec.place else {
+            self.host_rules = Some(spec.digest.clone());
+            return Ok(());
+        };
+        let missing = |what, name: &String| SimulatedError::NoSuch { what, name: name.clone() };
+        let found = self.containers.get(container).ok_or_else(|| missing("container", container))?;
+        if found.state != RunState::Running {
+            return Err(SimulatedError::WrongState { name: container.clone(), state: found.state });
+        }
+        let found = self.volumes.get_mut(volume).ok_or_else(|| missing("volume", volume))?;
+        found.files.insert(file.clone(), spec.digest.clone());
+        Ok(())
     }
 
     fn create_network(&mut self, spec: &NetworkSpec) -> Result<(), SimulatedError> {
@@ -250,7 +330,8 @@ impl World {
         // Docker hands back the volume that has the name, with its own labels.
         if !self.volumes.contains_key(name) {
             let content = self.next();
-            self.volumes.insert(name.to_owned(), Volume { content, labels: labels.clone() });
+            let volume = Volume { content, labels: labels.clone(), files: BTreeMap::new() };
+            self.volumes.insert(name.to_owned(), volume);
         }
     }
 
@@ -288,6 +369,10 @@ impl World {
             limits: spec.limits,
             networks,
             volumes: spec.mounts.iter().map(|mount| mount.volume.clone()).collect(),
+            joins: spec.joins.clone(),
+            port: port(&spec.env),
+            namespace: 0,
+            linked_to: None,
         };
         self.containers.insert(spec.name.clone(), container);
         Ok(())
@@ -303,6 +388,19 @@ impl World {
                 if let Some(gone) = found.networks.iter().find(|id| !networks.contains(id)) {
                     return Err(SimulatedError::NoSuch { what: "network", name: gone.clone() });
                 }
+                let joins = found.joins.clone();
+                let own = self.next();
+                let namespace = match joins {
+                    Some(other) => self
+                        .plane_namespace(&other)
+                        .ok_or(SimulatedError::NoSuch { what: "running container", name: other })?,
+                    None => own,
+                };
+                // Its runtime links it as it starts, if there is a plane.
+                let plane = self.holder_beside(&name).and_then(|holder| self.plane_namespace(&holder));
+                let (_, found) = self.find(container)?;
+                found.namespace = namespace;
+                found.linked_to = plane.filter(|_| found.port.is_some());
                 found.state = RunState::Running;
                 Ok(())
             }
@@ -310,6 +408,12 @@ impl World {
                 Err(SimulatedError::WrongState { name, state })
             }
         }
+    }
+
+    /// The holder of the platform that a container belongs to.
+    fn holder_beside(&self, container: &str) -> Option<String> {
+        let platform = self.containers.get(container)?.labels.get(label::PLATFORM)?;
+        Some(format!("{platform}-filtered-users"))
     }
 
     fn find(&mut self, wanted: &ContainerRef) -> Result<(String, &mut Container), SimulatedError> {
@@ -337,4 +441,9 @@ impl World {
         self.made += 1;
         self.made
     }
+}
+
+fn port(environment: &[String]) -> Option<(String, Ipv4Addr)> {
+    let value = |name| environment.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    Some((value("BERTH_PLANE_PORT")?.to_owned(), value("BERTH_ADDRESS")?.parse().ok()?))
 }

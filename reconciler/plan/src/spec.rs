@@ -1,6 +1,7 @@
 //! Specifications: the exact options with which a network, a volume or a container is made.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use berth_schema::server::Limits;
 use ipnet::Ipv4Net;
@@ -15,6 +16,8 @@ pub struct NetworkSpec {
     pub subnet: Ipv4Net,
     /// Whether it has no way out.
     pub internal: bool,
+    /// What the host calls its bridge; `None` leaves that to the engine.
+    pub bridge: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -29,7 +32,7 @@ pub struct VolumeSpec {
 }
 
 /// A container to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ContainerSpec {
     /// Its name.
     pub name: String,
@@ -43,12 +46,38 @@ pub struct ContainerSpec {
     pub env: Vec<String>,
     /// The networks that it is on; none means that it has only its loopback.
     pub networks: Vec<String>,
+    /// The container whose network namespace it is in, instead of one of its own.
+    pub joins: Option<String>,
+    /// Ports that it answers on all of the host's addresses.
+    pub publishes: Vec<Published>,
     /// Volumes and where they appear.
     pub mounts: Vec<Mount>,
     /// What the kernel lets it use. `None`: the image decides nothing, no limit.
     pub limits: Option<Limits>,
     /// How it is confined.
     pub confinement: Confinement,
+}
+
+/// A TCP port of a container that is the host's as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// The port on the host.
+    pub host: u16,
+    /// The port in the container.
+    pub container: u16,
+}
+
+/// A link to the user plane that a container should have (docs/decisions/0009-user-plane.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LinkSpec {
+    /// The name of the end in the plane.
+    pub port: String,
+    /// The container's address.
+    pub address: Ipv4Addr,
+    /// The plane's own address.
+    pub gateway: Ipv4Addr,
+    /// What goes through the link: the users' subnet, or everything.
+    pub destination: Ipv4Net,
 }
 
 /// A volume in a container.

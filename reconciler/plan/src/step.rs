@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use berth_schema::name::ServerId;
+use berth_schema::name::{Prefix, ServerId};
 use berth_schema::server::Limits;
 use serde::Serialize;
 
-use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::configuration::ConfigurationSpec;
+use crate::render::Kind;
+use crate::spec::{ContainerSpec, LinkSpec, NetworkSpec, VolumeSpec};
 
 /// Everything that a pass will do, and what it won't do and why.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -42,8 +44,12 @@ pub enum StageKind {
     Networks,
     /// The platform's own containers.
     System,
+    /// Links to the user plane.
+    Links,
     /// Servers, with their volumes.
     Servers,
+    /// What the platform's own containers are told.
+    Configurations,
     /// Removals: tombstones, then purges.
     Removals,
 }
@@ -71,6 +77,8 @@ pub enum Subject {
     Network(String),
     /// A container of the platform itself, by name.
     System(String),
+    /// The links of the user plane, by the platform's prefix.
+    Links(String),
     /// A server.
     Server {
         /// Its number.
@@ -78,6 +86,8 @@ pub enum Subject {
         /// Its name.
         name: String,
     },
+    /// A configuration.
+    Configuration(Kind),
 }
 
 /// How a thing changes.
@@ -151,6 +161,29 @@ pub enum Step {
     },
     /// Remove a stopped container; its volumes stay.
     RemoveContainer(ContainerRef),
+    /// Link containers to the user plane that run without a link.
+    Connect {
+        /// The platform whose plane it is.
+        plane: String,
+        /// Which containers, and how.
+        links: Vec<Connection>,
+    },
+    /// Put a configuration in force: check it, load it, try it from outside, and keep it or go back to the last one.
+    Configure(Box<ConfigurationSpec>),
+    /// Take away the platform's chains on the host.
+    WithdrawHostRules {
+        /// Whose chains.
+        platform: Prefix,
+    },
+}
+
+/// A container and the link that it should have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Connection {
+    /// The container.
+    pub container: ContainerRef,
+    /// Its link.
+    pub link: LinkSpec,
 }
 
 /// A container that a step is about.
@@ -223,6 +256,8 @@ impl fmt::Display for Subject {
         match self {
             Self::Network(name) => write!(f, "network {name}"),
             Self::System(name) => write!(f, "system container {name}"),
+            Self::Links(plane) => write!(f, "links of {plane}"),
+            Self::Configuration(kind) => write!(f, "configuration {kind}"),
             Self::Server { id, name } => write!(f, "server {name} (id {id})"),
         }
     }

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 /// Global flags of runc that are followed by a value.
 const GLOBAL_WITH_VALUE: &[&str] = &["log", "log-format", "root", "criu", "rootless"];
 
+/// The verb that runc doesn't have: the hook that this program puts into a bundle calls it.
+pub(crate) const LINK: &str = "link";
+
 /// Flags of `runc create` that are followed by a value.
 const CREATE_WITH_VALUE: &[&str] =
     &["bundle", "b", "console-socket", "pidfd-socket", "pid-file", "preserve-fds"];
@@ -71,6 +74,21 @@ impl Invocation {
     /// The log file and its format, when the caller named one.
     pub(crate) fn log(&self) -> Option<(&PathBuf, LogFormat)> {
         self.log.as_ref().map(|path| (path, self.log_format))
+    }
+
+    /// Whether this is the call of the hook.
+    pub(crate) fn is_link(&self) -> bool {
+        self.arguments.get(self.verb..).is_some_and(|rest| rest == [LINK])
+    }
+
+    /// The flags that tell the log, for another call that shall write to the same.
+    pub(crate) fn log_flags(&self) -> Vec<OsString> {
+        let Some((path, format)) = self.log() else { return Vec::new() };
+        let format = match format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        vec!["--log".into(), path.into(), "--log-format".into(), format.into()]
     }
 
     /// The request, if the verb is `create` and names a container. Help output has no container and is runc's business.
@@ -182,6 +200,24 @@ mod tests {
         ] {
             assert_eq!(parse(line).create(), None, "{line}");
         }
+    }
+
+    #[test]
+    fn the_hook_s_verb_stands_alone() {
+        for line in ["link", "--log /l --log-format json link", "--log=link link"] {
+            assert!(parse(line).is_link(), "{line}");
+            assert_eq!(parse(line).create(), None, "{line}");
+        }
+        for line in ["", "--log link", "link abc", "create link", "start link"] {
+            assert!(!parse(line).is_link(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_flags_of_the_log_can_be_given_to_another_call() {
+        let flags = parse("--root /r --log-format=json --log=/l create abc").log_flags();
+        assert_eq!(flags, ["--log", "/l", "--log-format", "json"]);
+        assert_eq!(parse("create abc").log_flags(), [""; 0]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The bundle's `config.json`: what this program must know of it, and the two edits that it makes.
+//! The bundle's `config.json`: what this program must know of it, and the edits that it makes.
 //!
 //! The document is edited as JSON and only the parts in question are read as OCI types, so a field that a newer engine
 //! writes and these types don't know yet stays in place.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, Mount};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Where a container sees its cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
@@ -22,6 +23,12 @@ const NESTED_SYSCALLS: &[&str] = &["pivot_root"];
 /// Kernel keyrings. All servers are the same user to them, so one server could list another's keys and use up the quota
 /// that they share. "Not implemented" is the answer with which systemd and runc go on without; "not permitted" is not.
 const KEYRING_SYSCALLS: &[&str] = &["add_key", "keyctl", "request_key"];
+
+/// The name that the hook's process sees as its own.
+const PROGRAM: &str = "berth-runtime";
+
+/// After so long runc ends a hook and gives the container up. The hook ends by itself long before.
+const HOOK_SECONDS: u32 = 30;
 
 /// `ENOSYS`, as the seccomp profile has it.
 const NOT_IMPLEMENTED: u32 = 38;
@@ -35,6 +42,12 @@ pub(crate) enum BundleError {
     /// `config.json` is not JSON, or a part of it is not what the OCI specification says.
     #[error("{part} of {} is not understood", path.display())]
     Parse { path: PathBuf, part: &'static str, source: serde_json::Error },
+    /// The hooks are not where the OCI specification has them.
+    #[error("the hooks of {} are not understood", path.display())]
+    Misplaced { path: PathBuf },
+    /// A path that JSON can't hold.
+    #[error("the path of this program, or of the runtime's log, is not UTF-8")]
+    NotText,
     /// The edited `config.json` could not be put in place.
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -46,6 +59,8 @@ pub(crate) struct Bundle {
     path: PathBuf,
     document: Value,
     mounts: Vec<Mount>,
+    environment: Vec<String>,
+    is_changed: bool,
     /// The host's ids of the container's root, when the container has a user namespace.
     pub(crate) mapped_root: Option<MappedRoot>,
     /// `linux.cgroupsPath`: an absolute path, or `slice:prefix:name` with the systemd driver.
@@ -75,15 +90,46 @@ impl Bundle {
         let uids: Vec<LinuxIdMapping> = part(&document, "/linux/uidMappings", &path)?.unwrap_or_default();
         let gids: Vec<LinuxIdMapping> = part(&document, "/linux/gidMappings", &path)?.unwrap_or_default();
         let cgroups_path = part(&document, "/linux/cgroupsPath", &path)?;
+        let environment = part(&document, "/process/env", &path)?.unwrap_or_default();
         let mapped_root = root_of(&uids).zip(root_of(&gids)).map(|(uid, gid)| MappedRoot { uid, gid });
-        Ok(Self { path, document, mounts, mapped_root, cgroups_path })
+        Ok(Self { path, document, mounts, environment, is_changed: false, mapped_root, cgroups_path })
     }
 
-    /// Makes both edits, in the file too. Writes nothing when nothing has to change.
-    pub(crate) fn prepare_for_server(&mut self) -> Result<(), BundleError> {
+    /// The environment of the container's first process, as `NAME=value` lines.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = &str> {
+        self.environment.iter().map(String::as_str)
+    }
+
+    /// Makes the edits that a server needs.
+    pub(crate) fn prepare_for_server(&mut self) {
         let writable = self.make_cgroups_writable();
         let fitted = self.fit_seccomp();
-        if !writable && !fitted {
+        self.is_changed |= writable || fitted;
+    }
+
+    /// Adds a program that runs when the container's namespaces are made and nothing runs in them yet. What is there
+    /// stays: older engines bring up their own networks by such a hook.
+    pub(crate) fn add_hook(&mut self, program: &Path, arguments: &[OsString]) -> Result<(), BundleError> {
+        let text = |value: &OsStr| value.to_str().map(str::to_owned);
+        let hook = text(program.as_os_str())
+            .zip(arguments.iter().map(|argument| text(argument)).collect::<Option<Vec<_>>>())
+            .map(|(path, arguments)| {
+                let own_name = Some(PROGRAM.to_owned());
+                let arguments: Vec<String> = own_name.into_iter().chain(arguments).collect();
+                json!({"path": path, "args": arguments, "timeout": HOOK_SECONDS})
+            })
+            .ok_or(BundleError::NotText)?;
+        let misplaced = || BundleError::Misplaced { path: self.path.clone() };
+        let root = self.document.as_object_mut().ok_or_else(misplaced)?;
+        let hooks = filled(root, "hooks", json!({})).as_object_mut().ok_or_else(misplaced)?;
+        filled(hooks, "createRuntime", json!([])).as_array_mut().ok_or_else(misplaced)?.push(hook);
+        self.is_changed = true;
+        Ok(())
+    }
+
+    /// Writes the edits to the file. Writes nothing when there were none.
+    pub(crate) fn save(&self) -> Result<(), BundleError> {
+        if !self.is_changed {
             return Ok(());
         }
         self.write().map_err(|source| BundleError::Write { path: self.path.clone(), source })
@@ -146,6 +192,15 @@ impl Bundle {
     }
 }
 
+/// The value of a key, which gets `value` if it has none.
+fn filled<'a>(object: &'a mut Map<String, Value>, key: &str, value: Value) -> &'a mut Value {
+    let slot = object.entry(key).or_insert(Value::Null);
+    if slot.is_null() {
+        *slot = value;
+    }
+    slot
+}
+
 /// Reads one part of the document as an OCI type. A part that is missing or null is none.
 fn part<T: DeserializeOwned>(
     document: &Value,
@@ -168,118 +223,5 @@ fn root_of(mappings: &[LinuxIdMapping]) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bundle_of(document: &Value) -> (tempfile::TempDir, PathBuf) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("config.json");
-        fs::write(&path, document.to_string()).expect("config.json");
-        (directory, path)
-    }
-
-    fn server() -> Value {
-        json!({
-            "ociVersion": "1.0.2",
-            "mounts": [
-                {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid"]},
-                {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "ro"]},
-                {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
-                 "options": ["ro", "nosuid", "noexec", "nodev"]},
-            ],
-            "linux": {
-                "cgroupsPath": "/docker/abc",
-                "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
-                "gidMappings": [{"containerID": 0, "hostID": 200_000, "size": 65536}],
-            },
-            "futureField": {"kept": true},
-        })
-    }
-
-    #[test]
-    fn takes_ro_off_the_cgroup_mount_and_changes_nothing_else() {
-        let (directory, path) = bundle_of(&server());
-        let mut bundle = Bundle::read(directory.path()).expect("a bundle");
-        bundle.prepare_for_server().expect("the edit");
-
-        let mut expected = server();
-        expected["mounts"][2]["options"] = json!(["nosuid", "noexec", "nodev"]);
-        let written: Value = serde_json::from_slice(&fs::read(&path).expect("bytes")).expect("JSON");
-        assert_eq!(written, expected);
-    }
-
-    #[test]
-    fn reads_the_mapped_root_and_the_cgroup_path() {
-        let (directory, _) = bundle_of(&server());
-        let bundle = Bundle::read(directory.path()).expect("a bundle");
-        assert_eq!(bundle.mapped_root, Some(MappedRoot { uid: 100_000, gid: 200_000 }));
-        assert_eq!(bundle.cgroups_path.as_deref(), Some("/docker/abc"));
-    }
-
-    #[test]
-    fn a_container_of_the_host_s_user_namespace_has_no_mapped_root() {
-        let mut document = server();
-        document["linux"]["uidMappings"] = Value::Null;
-        let (directory, _) = bundle_of(&document);
-        assert_eq!(Bundle::read(directory.path()).expect("a bundle").mapped_root, None);
-    }
-
-    #[test]
-    fn a_mapping_that_leaves_root_out_has_no_mapped_root() {
-        let mut document = server();
-        document["linux"]["uidMappings"] = json!([{"containerID": 1, "hostID": 100_000, "size": 65536}]);
-        let (directory, _) = bundle_of(&document);
-        assert_eq!(Bundle::read(directory.path()).expect("a bundle").mapped_root, None);
-    }
-
-    #[test]
-    fn writes_nothing_when_the_mount_is_writable_already() {
-        let mut document = server();
-        document["mounts"][2]["options"] = json!(["nosuid"]);
-        let (directory, path) = bundle_of(&document);
-        let before = fs::metadata(&path).expect("metadata").ino();
-        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("no edit");
-        assert_eq!(fs::metadata(&path).expect("metadata").ino(), before);
-    }
-
-    #[test]
-    fn fits_a_profile_to_a_nested_runc_and_makes_none_where_there_is_none() {
-        let mut document = server();
-        document["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-            {"names": ["read", "keyctl"], "action": "SCMP_ACT_ALLOW"},
-            {"names": ["add_key"], "action": "SCMP_ACT_ALLOW"},
-        ]});
-        let (directory, path) = bundle_of(&document);
-        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
-        let written: Value = serde_json::from_slice(&fs::read(&path).expect("bytes")).expect("JSON");
-        let expected = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-            {"names": ["read"], "action": "SCMP_ACT_ALLOW"},
-            {"names": ["pivot_root"], "action": "SCMP_ACT_ALLOW"},
-            {"names": ["add_key", "keyctl", "request_key"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
-        ]});
-        assert_eq!(written["linux"]["seccomp"], expected);
-
-        let (directory, path) = bundle_of(&server());
-        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
-        let written: Value = serde_json::from_slice(&fs::read(&path).expect("bytes")).expect("JSON");
-        assert_eq!(written["linux"].get("seccomp"), None);
-    }
-
-    #[test]
-    fn keeps_the_mode_and_leaves_no_second_file() {
-        let (directory, path) = bundle_of(&server());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("mode");
-        Bundle::read(directory.path()).expect("a bundle").prepare_for_server().expect("the edit");
-        assert_eq!(fs::metadata(&path).expect("metadata").mode() & 0o7777, 0o640);
-        assert_eq!(fs::read_dir(directory.path()).expect("entries").count(), 1);
-    }
-
-    #[test]
-    fn says_which_part_is_wrong() {
-        let mut document = server();
-        document["mounts"] = json!("none");
-        let (directory, _) = bundle_of(&document);
-        let error = Bundle::read(directory.path()).expect_err("an error");
-        assert!(error.to_string().contains("/mounts"), "{error}");
-    }
-}
+#[path = "bundle_tests.rs"]
+mod tests;

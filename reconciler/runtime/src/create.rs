@@ -1,5 +1,9 @@
 //! `create`, top to bottom: edit the bundle, call runc, delegate the cgroup.
 //!
+//! What a container gets depends on what it is to the user plane, as its environment says. A server, and a container that
+//! says nothing, gets its cgroup and the edits for a nested runc; the platform's own containers don't. Each member of a
+//! plane gets the hook that links it. An environment that isn't clear stops the creation.
+//!
 //! All or nothing: when the delegation fails the container is deleted again, because a server without its cgroup would
 //! start and then hang in its first process.
 
@@ -10,10 +14,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
-use crate::arguments::{CreateRequest, Invocation};
+use berth_link::{InvalidMember, Member};
+
+use crate::arguments::{CreateRequest, Invocation, LINK};
 use crate::bundle::{Bundle, BundleError};
 use crate::cgroup::{self, CgroupError};
-use crate::report;
+use crate::report::{Weight, report};
 
 /// Why a container was not created.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +30,12 @@ pub(crate) enum CreateError {
     /// The bundle is not usable.
     #[error("the bundle of the container could not be prepared")]
     Bundle(#[from] BundleError),
+    /// The environment says something of a plane that can't be followed.
+    #[error("the container's environment does not say clearly what it is to the user plane")]
+    Member(#[from] InvalidMember),
+    /// The hook needs a path that names this program.
+    #[error("cannot learn the path of this program")]
+    OwnPath(#[source] io::Error),
     /// The process id of the container's first process is not known.
     #[error("cannot learn the container's process id from {}", from.display())]
     Pid { from: PathBuf, source: io::Error },
@@ -34,8 +46,8 @@ pub(crate) enum CreateError {
 
 /// Creates the container. The exit code is runc's own, unless something around runc failed.
 pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) -> ExitCode {
-    let bundle = match prepare(request) {
-        Ok(bundle) => bundle,
+    let (bundle, edits) = match prepare(invocation, request) {
+        Ok(prepared) => prepared,
         Err(error) => return failed(invocation, &error),
     };
     let status = match Command::new(runc).args(invocation.arguments()).status() {
@@ -45,6 +57,9 @@ pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequ
     if !status.success() {
         return code_of(status);
     }
+    if edits == Edits::OfPlatform {
+        return ExitCode::SUCCESS;
+    }
     if let Err(error) = delegate(runc, invocation, request, &bundle) {
         delete(runc, invocation, request);
         return failed(invocation, &error);
@@ -52,10 +67,33 @@ pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequ
     ExitCode::SUCCESS
 }
 
-fn prepare(request: &CreateRequest) -> Result<Bundle, CreateError> {
+/// What a container gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edits {
+    /// Its own cgroup, and what a nested runc needs.
+    OfServer,
+    /// Nothing of that: it is one of the platform's own.
+    OfPlatform,
+}
+
+fn prepare(invocation: &Invocation, request: &CreateRequest) -> Result<(Bundle, Edits), CreateError> {
     let mut bundle = Bundle::read(&request.bundle)?;
-    bundle.prepare_for_server()?;
-    Ok(bundle)
+    let member = Member::from_environment(bundle.environment())?;
+    let edits = match member {
+        None | Some(Member::Server { .. }) => Edits::OfServer,
+        Some(Member::Holder { .. } | Member::Service { .. }) => Edits::OfPlatform,
+    };
+    if edits == Edits::OfServer {
+        bundle.prepare_for_server();
+    }
+    if member.is_some() {
+        let program = std::env::current_exe().map_err(CreateError::OwnPath)?;
+        let mut arguments = invocation.log_flags();
+        arguments.push(LINK.into());
+        bundle.add_hook(&program, &arguments)?;
+    }
+    bundle.save()?;
+    Ok((bundle, edits))
 }
 
 /// Gives the cgroup away. Without a user namespace the container's root owns it already.
@@ -112,7 +150,7 @@ fn delete(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) {
 }
 
 fn failed(invocation: &Invocation, error: &CreateError) -> ExitCode {
-    report::report(invocation, error);
+    report(invocation, Weight::Error, error);
     ExitCode::FAILURE
 }
 

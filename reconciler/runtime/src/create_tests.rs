@@ -95,3 +95,76 @@ fn a_bundle_that_is_not_there_stops_before_runc() {
     assert_eq!(calls, "");
     assert!(log.contains("config.json"), "{log}");
 }
+
+/// The bundle as runc found it.
+fn written(directory: &Path) -> serde_json::Value {
+    let bytes = fs::read(directory.join("config.json")).expect("bytes");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+fn member(role: &str, more: &[&str]) -> serde_json::Value {
+    let role = format!("BERTH_PLANE_ROLE={role}");
+    let fixed = ["BERTH_PLANE=demo", "BERTH_GATEWAY=10.77.0.1", "BERTH_SUBNET=10.77.0.0/24", &role];
+    let environment: Vec<&str> = fixed.iter().chain(more).copied().collect();
+    serde_json::json!({
+        "process": {"env": environment},
+        "mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}],
+        "linux": {
+            "cgroupsPath": "/berth-test/none",
+            "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
+            "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
+        },
+        "hooks": {"prestart": [{"path": "/proc/1/exe"}]},
+    })
+}
+
+#[test]
+fn the_platform_s_own_containers_get_the_hook_and_nothing_else() {
+    let service = member("service", &["BERTH_PLANE_PORT=caddy", "BERTH_ADDRESS=10.77.0.2"]);
+    for config in [member("holder", &[]), service] {
+        let directory = ground("", &config);
+        let (code, calls, log) = run(directory.path());
+        assert_eq!(code, ExitCode::SUCCESS, "{log}");
+        assert_eq!(calls.lines().count(), 1);
+        let own = std::env::current_exe().expect("a path");
+        let arguments = [
+            "berth-runtime",
+            "--log",
+            &directory.path().join("log.json").to_string_lossy(),
+            "--log-format",
+            "json",
+            "link",
+        ]
+        .map(str::to_owned);
+        let mut expected = config;
+        expected["hooks"]["createRuntime"] =
+            serde_json::json!([{"path": own, "args": arguments, "timeout": 30}]);
+        assert_eq!(written(directory.path()), expected);
+    }
+}
+
+#[test]
+fn a_server_of_a_plane_gets_the_hook_and_all_that_a_server_gets() {
+    let directory = ground("exit 7", &member("server", &["BERTH_PLANE_PORT=s1", "BERTH_ADDRESS=10.77.0.16"]));
+    run(directory.path());
+    let written = written(directory.path());
+    assert_eq!(written["mounts"][0]["options"], serde_json::json!([]));
+    assert_eq!(written["hooks"]["createRuntime"].as_array().map(Vec::len), Some(1));
+    assert_eq!(written["hooks"]["prestart"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_container_of_no_plane_gets_no_hook() {
+    let directory = ground("exit 7", &mapped());
+    run(directory.path());
+    assert_eq!(written(directory.path()).get("hooks"), None);
+}
+
+#[test]
+fn an_environment_that_is_not_clear_stops_before_runc() {
+    let directory = ground("exit 0", &member("server", &["BERTH_PLANE_PORT=s1"]));
+    let (code, calls, log) = run(directory.path());
+    assert_eq!(code, ExitCode::FAILURE);
+    assert_eq!(calls, "");
+    assert!(log.contains("user plane: BERTH_ADDRESS is not set"), "{log}");
+}

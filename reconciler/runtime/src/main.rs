@@ -1,21 +1,26 @@
-//! `berth-runtime`: the OCI runtime that the engine calls for servers.
+//! `berth-runtime`: the OCI runtime that the engine calls for servers, and for the platform's own containers that have a
+//! part in the user plane.
 //!
-//! Owns two things around `runc create`: the bundle is edited (a writable cgroup mount, and a seccomp profile under which
-//! a nested runc works), and the container's own cgroup directories are given to the container's root, so that systemd can
-//! manage its subtree without being root on the host.
+//! Owns what happens around `runc create`. Of a server the bundle is edited (a writable cgroup mount, and a seccomp profile
+//! under which a nested runc works), and the container's own cgroup directories are given to the container's root, so that
+//! systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment
+//! tells, gets an OCI hook: it calls this program again, with the verb `link`, before the container's first process runs.
 //! Every other verb is `exec`ed: same arguments, same standard streams, same process id, runc's own exit code.
 //!
-//! Refuses to keep state, to listen, to loosen a limit (the files that hold limits stay the host's), and to act on a
-//! cgroup that the bundle does not name.
+//! Refuses to listen, to loosen a limit (the files that hold limits stay the host's), to act on a cgroup that the bundle
+//! does not name, and to keep state, but for the small file that says who holds a plane (`/run/berth/planes/<prefix>`).
 
 mod arguments;
 mod bundle;
 mod cgroup;
 mod create;
+mod link;
 mod report;
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use arguments::Invocation;
@@ -26,6 +31,9 @@ const RUNC_VARIABLE: &str = "BERTH_RUNC";
 fn main() -> ExitCode {
     let runc = std::env::var_os(RUNC_VARIABLE).filter(|v| !v.is_empty()).unwrap_or_else(|| "runc".into());
     let invocation = Invocation::parse(std::env::args_os().skip(1).collect());
+    if invocation.is_link() {
+        return link::link(&invocation, io::stdin().lock(), Path::new(berth_link::REGISTRATIONS));
+    }
     match invocation.create() {
         Some(request) => create::create(&runc, &invocation, &request),
         None => hand_over(&runc, &invocation),
@@ -36,6 +44,6 @@ fn main() -> ExitCode {
 fn hand_over(runc: &OsString, invocation: &Invocation) -> ExitCode {
     let source = Command::new(runc).args(invocation.arguments()).exec();
     let error = create::CreateError::Runc { program: runc.clone(), source };
-    report::report(invocation, &error);
+    report::report(invocation, report::Weight::Error, &error);
     ExitCode::FAILURE
 }

@@ -13,12 +13,21 @@ use rustix::fs::OFlags;
 
 use crate::arguments::{Invocation, LogFormat};
 
+/// What becomes of the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// It starts nevertheless. The engine would show an error of this attempt beside a later one that isn't ours.
+    Warning,
+    /// It doesn't start.
+    Error,
+}
+
 /// Writes the error and its causes, once. Failing to write is not worth a second error.
-pub(crate) fn report(invocation: &Invocation, error: &dyn Error) {
+pub(crate) fn report(invocation: &Invocation, weight: Weight, error: &dyn Error) {
     let message = format!("berth-runtime: {}", chain(error));
     let _ = writeln!(io::stderr(), "{message}");
     if let Some((path, format)) = invocation.log() {
-        let _ = append(path, &line(&message, format, SystemTime::now()));
+        let _ = append(path, &line(&message, weight, format, SystemTime::now()));
     }
 }
 
@@ -34,13 +43,17 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-fn line(message: &str, format: LogFormat, now: SystemTime) -> String {
+fn line(message: &str, weight: Weight, format: LogFormat, now: SystemTime) -> String {
+    let level = match weight {
+        Weight::Warning => "warning",
+        Weight::Error => "error",
+    };
     let time = rfc3339(now.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()));
     match format {
         LogFormat::Json => {
-            format!("{}\n", serde_json::json!({"level": "error", "msg": message, "time": time}))
+            format!("{}\n", serde_json::json!({"level": level, "msg": message, "time": time}))
         }
-        LogFormat::Text => format!("time={time:?} level=error msg={message:?}\n"),
+        LogFormat::Text => format!("time={time:?} level={level} msg={message:?}\n"),
     }
 }
 
@@ -92,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_json_line_survives_quotes_and_newlines() {
-        let text = line("a \"b\"\nc", LogFormat::Json, UNIX_EPOCH + Duration::from_secs(60));
+        let text = line("a \"b\"\nc", Weight::Error, LogFormat::Json, UNIX_EPOCH + Duration::from_secs(60));
         assert_eq!(text.lines().count(), 1);
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(
@@ -103,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_text_line_is_one_line_too() {
-        let text = line("a\nb", LogFormat::Text, UNIX_EPOCH);
-        assert_eq!(text, "time=\"1970-01-01T00:00:00Z\" level=error msg=\"a\\nb\"\n");
+        let text = line("a\nb", Weight::Warning, LogFormat::Text, UNIX_EPOCH);
+        assert_eq!(text, "time=\"1970-01-01T00:00:00Z\" level=warning msg=\"a\\nb\"\n");
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use berth_plan::spec::{Confinement, ContainerSpec};
+use berth_plan::spec::{Confinement, ContainerSpec, Published};
 use berth_schema::server::Limits;
 use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum,
-    HostConfigLogConfig, Mount, MountType, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    HostConfigLogConfig, Mount, MountType, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -119,9 +120,12 @@ pub fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
     let confinement = &spec.confinement;
     ContainerCreateBody {
         image: Some(spec.image.clone()),
-        hostname: Some(spec.hostname.clone()),
+        // One that joins another's network has that one's name, and the engine refuses another.
+        hostname: Some(spec.hostname.clone()).filter(|name| !name.is_empty()),
         env: Some(spec.env.clone()),
         labels: Some(spec.labels.clone().into_iter().collect()),
+        exposed_ports: (!spec.publishes.is_empty())
+            .then(|| spec.publishes.iter().map(|published| port(published.container)).collect()),
         tty: Some(confinement.tty),
         stop_signal: confinement.stop_signal.clone(),
         stop_timeout: Some(confinement.stop_timeout.into()),
@@ -144,7 +148,11 @@ fn host_config(spec: &ContainerSpec, confinement: &Confinement) -> HostConfig {
         memory: limits.as_ref().map(|l| l.memory),
         memory_swap: limits.as_ref().map(|l| l.memory),
         pids_limit: limits.as_ref().map(|l| l.pids),
-        network_mode: Some(spec.networks.first().cloned().unwrap_or_else(|| "none".to_owned())),
+        network_mode: Some(match &spec.joins {
+            Some(other) => format!("container:{other}"),
+            None => spec.networks.first().cloned().unwrap_or_else(|| "none".to_owned()),
+        }),
+        port_bindings: (!spec.publishes.is_empty()).then(|| port_bindings(&spec.publishes)),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
             maximum_retry_count: None,
@@ -182,4 +190,19 @@ fn host_config(spec: &ContainerSpec, confinement: &Confinement) -> HostConfig {
         dns: Some(confinement.dns.clone()),
         ..HostConfig::default()
     }
+}
+
+fn port(number: u16) -> String {
+    format!("{number}/tcp")
+}
+
+/// On all addresses of the host.
+fn port_bindings(publishes: &[Published]) -> HashMap<String, Option<Vec<PortBinding>>> {
+    publishes
+        .iter()
+        .map(|published| {
+            let binding = PortBinding { host_ip: None, host_port: Some(published.host.to_string()) };
+            (port(published.container), Some(vec![binding]))
+        })
+        .collect()
 }

@@ -1,20 +1,28 @@
 //! Apply: how we change the engine. One step, one effect; nothing here chooses anything.
 
+mod configure;
 mod container;
+mod exec;
+mod host_rules;
+mod link;
 mod network;
+mod probe;
 mod schedule;
 mod volume;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_plan::Step;
 use bollard::Docker;
 use tokio::sync::Mutex;
 
-use crate::docker::EngineError;
+use crate::docker::{EngineError, Retry};
 use crate::engine::facts::Facts;
 
+pub use configure::{After, ConfigureError};
 pub use container::create_body;
+pub use link::LinkError;
 pub use schedule::apply;
 
 /// The engine, to be changed.
@@ -31,6 +39,33 @@ struct Made {
     container: Option<String>,
 }
 
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The engine refused, or could not be reached.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Links could not be made.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A configuration is not in force.
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+}
+
+impl StepError {
+    /// What to do about it.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Engine(error) => error.retry(),
+            Self::Link(_) | Self::Configure(ConfigureError::NotConfirmed { .. }) => {
+                Retry::After(Duration::from_secs(1))
+            }
+            Self::Configure(_) => Retry::WaitForChange,
+        }
+    }
+}
+
 impl Writer {
     /// A writer to the engine behind `docker`.
     pub fn new(docker: Docker, facts: &Facts) -> Self {
@@ -39,8 +74,11 @@ impl Writer {
     }
 
     /// Does one step. A step that finds its effect already there succeeds.
-    async fn perform(&self, step: &Step, made: &mut Made) -> Result<(), EngineError> {
+    async fn perform(&self, step: &Step, made: &mut Made) -> Result<(), StepError> {
         match step {
+            Step::Connect { plane, links } => return self.connect(plane, links, made).await,
+            Step::Configure(spec) => return self.configure(spec).await,
+            Step::WithdrawHostRules { platform } => return host_rules::withdraw(platform).await,
             Step::CreateNetwork(spec) => self.create_network(spec).await,
             Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,
             Step::CreateVolume(spec) => self.create_volume(spec).await,
@@ -56,6 +94,7 @@ impl Writer {
             Step::UpdateLimits { container, limits } => self.update(made.id(container)?, limits).await,
             Step::RemoveContainer(container) => self.remove(made.id(container)?).await,
         }
+        .map_err(StepError::Engine)
     }
 }
 

@@ -16,6 +16,10 @@ impl Writer {
             driver: Some("bridge".to_owned()),
             internal: Some(spec.internal),
             ipam: Some(Ipam { config: Some(vec![ipam]), ..Ipam::default() }),
+            options: spec
+                .bridge
+                .as_ref()
+                .map(|name| HashMap::from([("com.docker.network.bridge.name".to_owned(), name.clone())])),
             labels: Some(spec.labels.clone().into_iter().collect::<HashMap<_, _>>()),
             ..NetworkCreateRequest::default()
         };

@@ -1,7 +1,6 @@
 //! `berth image build`: makes the images that the platform needs.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_repo::Source as Kind;
@@ -33,9 +32,6 @@ struct Build {
     /// ubuntu:noble where it can be pulled, else a bootstrapped Debian
     #[arg(long, env = "BERTH_BASE", default_value = "auto", value_name = "IMAGE")]
     base: Base,
-    /// A folder whose recipes replace the embedded ones
-    #[arg(long, env = "BERTH_TEMPLATES", value_name = "FOLDER")]
-    templates: Option<PathBuf>,
     /// The engine's network that packages come over. `host` is refused by an engine that maps users
     #[arg(long, default_value = "default", value_name = "NETWORK")]
     network: String,
@@ -48,7 +44,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let Command::Build(args) = &args.command;
     let (server, holder) = names(settings)?;
     let (docker, _) = connect(&settings.docker).await?;
-    let recipe = |name| recipes(name, args.templates.as_deref());
+    let recipe = |name| recipes(name, settings.templates.as_deref());
 
     let bar = Bar::new(args.verbose);
     let line = |text: &str| bar.line(text);

@@ -9,6 +9,7 @@ mod image;
 mod init;
 mod plan;
 mod reconcile;
+mod render;
 mod schema;
 mod status;
 mod up;
@@ -44,6 +45,8 @@ enum Command {
     Check(check::Args),
     /// Show what would change on the engine. Exit code 0: nothing, 2: something, 1: an error
     Plan(plan::Args),
+    /// Print a configuration as it would be written, for review
+    Render(render::Args),
     /// Make the engine agree with the state repo, now
     Apply(apply::Args),
     /// Show how things are
@@ -125,6 +128,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Check(args) => check::run(&args, &settings),
         Command::Plan(args) => plan::run(&args, &settings).await,
+        Command::Render(args) => render::run(&args, &settings),
         Command::Apply(args) => apply::run(&args, &settings).await,
         Command::Status(args) => status::run(&args, &settings).await,
         Command::Init(args) => init::run(&args),

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use berth_plan::diff::{Context, plan};
+use berth_plan::render::Templates;
 use berth_plan::{Desired, Plan, show, simulate};
 use jiff::Timestamp;
 
@@ -45,7 +46,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         (Some(from), Some(to)) => {
             let Some(from) = settle(&mut source, Some(from))? else { return Ok(Exit::Failed) };
             let Some(to) = settle(&mut source, Some(to))? else { return Ok(Exit::Failed) };
-            between(&from, &to)?
+            between(&from, &to, &settings.configuration_templates()?)?
         }
         _ => {
             let Some(settled) = settle(&mut source, args.at.as_deref())? else { return Ok(Exit::Failed) };
@@ -70,18 +71,18 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
 /// Against the engine as it is.
 async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> anyhow::Result<Plan> {
     let (docker, _) = connect(&settings.docker).await?;
-    let desired = Desired::from_state(&settled.state);
-    let observed = Reader::new(docker).observe(desired.prefix(), &mut Inspections::default()).await?;
+    let desired = Desired::with_templates(&settled.state, &settings.configuration_templates()?);
+    let observed = Reader::new(docker).observe(&desired, &mut Inspections::default()).await?;
     let applied = source.applied();
     Ok(plan(&desired, &observed, &context(settled, applied.as_ref())))
 }
 
 /// Against the engine as it would be with everything of `from` in place.
-fn between(from: &Settled, to: &Settled) -> anyhow::Result<Plan> {
-    let before = Desired::from_state(&from.state);
+fn between(from: &Settled, to: &Settled, templates: &Templates) -> anyhow::Result<Plan> {
+    let before = Desired::with_templates(&from.state, templates);
     let world = simulate::settled(&before).context("imagine an engine with everything of --from in place")?;
     let observed = world.observed(before.prefix());
-    Ok(plan(&Desired::from_state(&to.state), &observed, &context(to, Some(from))))
+    Ok(plan(&Desired::with_templates(&to.state, templates), &observed, &context(to, Some(from))))
 }
 
 fn context<'a>(settled: &'a Settled, before: Option<&'a Settled>) -> Context<'a> {

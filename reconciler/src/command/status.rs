@@ -56,7 +56,7 @@ async fn look(settings: &Settings) -> anyhow::Result<Option<Status>> {
     let Ok(settled) = found.state else { return Ok(None) };
     let (docker, engine) = connect(&settings.docker).await?;
     let desired = Desired::from_state(&settled.state);
-    let observed = Reader::new(docker).observe(desired.prefix(), &mut Inspections::default()).await?;
+    let observed = Reader::new(docker).observe(&desired, &mut Inspections::default()).await?;
     Ok(Some(Status { engine: engine.version, last_applied, ..Status::of(&desired, &observed) }))
 }
 

@@ -170,13 +170,17 @@ fn last_lines(log: &Path) -> String {
         .join("\n")
 }
 
-fn arguments(settings: &Settings) -> [std::ffi::OsString; 6] {
-    [
+fn arguments(settings: &Settings) -> Vec<std::ffi::OsString> {
+    let mut arguments = vec![
         "--state".into(),
         settings.state.clone().into(),
         "--data".into(),
         settings.data.clone().into(),
         "--docker".into(),
         settings.docker.clone().into(),
-    ]
+    ];
+    if let Some(templates) = &settings.templates {
+        arguments.extend(["--templates".into(), templates.into()]);
+    }
+    arguments
 }

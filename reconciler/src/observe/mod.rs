@@ -2,14 +2,21 @@
 //! reader has no method that writes.
 
 mod containers;
+mod host_rules;
 mod inspections;
+mod plane;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
+use berth_plan::Desired;
+use berth_plan::configuration::digest;
 use berth_plan::label::Tag;
 use berth_plan::observed::{Observed, ObservedNetwork, ObservedVolume};
+use berth_plan::render::Kind;
 use berth_schema::name::Prefix;
 use bollard::Docker;
+use bollard::models::Volume;
 use bollard::query_parameters::{
     EventsOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
@@ -18,7 +25,9 @@ use jiff::Timestamp;
 
 use crate::docker::{EngineError, READ_DEADLINE, bounded, facts};
 use crate::engine::facts::Facts;
+use crate::volume_file::VolumeFile;
 
+pub use host_rules::MARK;
 pub use inspections::Inspections;
 
 /// The engine, to be read.
@@ -33,19 +42,25 @@ impl Reader {
         Self { docker }
     }
 
-    /// What exists. Any failed call fails the whole: an error is never an empty world.
+    /// What exists of what a platform may have made. Any failed call fails the whole: an error is never an empty world.
     ///
     /// Three lists, side by side. What they don't tell comes from `inspections`; a container that those don't know is
     /// inspected, once.
     pub async fn observe(
         &self,
-        platform: &Prefix,
+        desired: &Desired,
         inspections: &mut Inspections,
     ) -> Result<Observed, EngineError> {
+        let platform = desired.prefix();
         let (containers, volumes, networks) =
             tokio::try_join!(self.containers(platform), self.volumes(platform), self.networks(platform))?;
-        let mut observed = Observed { networks, volumes, containers };
+        let mut observed = Observed { networks, volumes, containers, plane: None, host_rules: None };
         inspections.fill(self, &mut observed.containers).await?;
+        observed.plane = self.plane(platform, &observed.containers).await?;
+        // Without a firewall the host's rules are none of the platform's business, and need no program here.
+        if desired.platform.services.firewall {
+            observed.host_rules = self.host_rules(platform).await?;
+        }
         Ok(observed)
     }
 
@@ -79,12 +94,15 @@ impl Reader {
     async fn volumes(&self, platform: &Prefix) -> Result<Vec<ObservedVolume>, EngineError> {
         let options = ListVolumesOptionsBuilder::default().build();
         let list = bounded("list volumes", READ_DEADLINE, self.docker.list_volumes(Some(options))).await?;
-        Ok(list
-            .volumes
-            .unwrap_or_default()
-            .into_iter()
-            .map(|volume| ObservedVolume { tag: Tag::read(&volume.labels, platform), name: volume.name })
-            .collect())
+        let volumes = list.volumes.unwrap_or_default().into_iter().map(|volume| {
+            let tag = Tag::read(&volume.labels, platform);
+            let files = match &tag {
+                Some(Tag::System { .. }) => configurations(&volume)?,
+                _ => BTreeMap::new(),
+            };
+            Ok(ObservedVolume { tag, files, name: volume.name })
+        });
+        volumes.collect()
     }
 
     /// The engine's events about containers that carry a platform label, those since `since` first. Ends with an error
@@ -107,6 +125,19 @@ impl Reader {
             }
         })
     }
+}
+
+/// The digests of the configurations in a volume.
+fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, EngineError> {
+    let mut files = BTreeMap::new();
+    for kind in Kind::ALL {
+        let file = VolumeFile::new(Path::new(&volume.mountpoint), kind.file());
+        let failed = |source| EngineError::Host { act: format!("read {}", file.path().display()), source };
+        if let Some(content) = file.read().map_err(failed)? {
+            files.insert(kind.file().to_owned(), digest(&content));
+        }
+    }
+    Ok(files)
 }
 
 /// Something that happened to one of our objects.

@@ -121,7 +121,9 @@ impl Edit for ServerEdit {
                 let allow: Vec<String> = allow.iter().map(Exception::to_string).collect();
                 let allow: Vec<&str> = allow.iter().map(String::as_str).collect();
                 // The same destination in other words, such as with a leading zero in a port, stays as it is written.
-                let normal = |text: &str| text.parse().map_or_else(|_| text.to_owned(), |it: Exception| it.to_string());
+                let normal = |text: &str| {
+                    text.parse().map_or_else(|_| text.to_owned(), |it: Exception| it.to_string())
+                };
                 put_list(document, "allow", &allow, Layout::OneLine, normal);
             }
         }

@@ -52,7 +52,7 @@ pub(super) struct Lab {
     pub(super) caddy: Place,
     pub(super) router: Place,
     pub(super) cache: Place,
-    servers: BTreeMap<u32, Place>,
+    servers: BTreeMap<u8, Place>,
     arrived: Arc<Mutex<Vec<(SocketAddrV4, String)>>>,
     folder: TempDir,
     gateway: Option<Child>,
@@ -89,7 +89,7 @@ impl Lab {
             made.connect(&Link { port, address, gateway: GATEWAY, inside }, place.namespace()).expect("a link");
             place
         };
-        let mut servers: BTreeMap<u32, Place> =
+        let mut servers: BTreeMap<u8, Place> =
             [1, 2, 3].map(|id| (id, connect(format!("s{id}"), server(id), Inside::Only))).into();
         let subnet = Inside::Besides { subnet: (Ipv4Addr::new(172, 19, 2, 0), 24) };
         let [mut caddy, router, mut cache] =
@@ -146,7 +146,7 @@ impl Lab {
         lab
     }
 
-    pub(super) fn server(&self, id: u32) -> &Place {
+    pub(super) fn server(&self, id: u8) -> &Place {
         &self.servers[&id]
     }
 

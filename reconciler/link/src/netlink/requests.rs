@@ -199,6 +199,31 @@ impl Netlink {
         self.change(Message::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
+    /// The addresses that have a route of their own, each with the index of the interface that it leads to.
+    pub(crate) fn routed(&mut self) -> io::Result<Vec<(Ipv4Addr, u32)>> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        let answers = self.list(Message::GetRoute(message))?;
+        let routes = answers.iter().filter_map(|answer| match answer {
+            Message::NewRoute(route)
+                if route.header.table == RouteHeader::RT_TABLE_MAIN
+                    && route.header.destination_prefix_length == 32 =>
+            {
+                let destination = route.attributes.iter().find_map(|attribute| match attribute {
+                    RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
+                    _ => None,
+                })?;
+                let index = route.attributes.iter().find_map(|attribute| match attribute {
+                    RouteAttribute::Oif(index) => Some(*index),
+                    _ => None,
+                })?;
+                Some((destination, index))
+            }
+            _ => None,
+        });
+        Ok(routes.collect())
+    }
+
     /// The number by which this namespace knows another one. `None` when it doesn't know it: no link leads there.
     pub(crate) fn id_of(&mut self, namespace: &Namespace) -> io::Result<Option<i32>> {
         let mut message = NsidMessage::default();

@@ -2,12 +2,18 @@
 
 use crate::diff::existing;
 use crate::observed::{ObservedContainer, RunState};
+use crate::spec::ContainerSpec;
 use crate::step::Step;
 
 impl RunState {
     /// Whether processes of it exist, so that it has to be stopped before it can be removed.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Running | Self::Restarting | Self::Paused)
+    }
+
+    /// Whether it has namespaces now: between two starts it has none.
+    pub fn has_namespaces(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
     }
 
     /// The state as a word in a sentence.
@@ -41,4 +47,11 @@ pub(super) fn run(container: &ObservedContainer) -> Option<Step> {
         RunState::Paused => Some(Step::UnpauseContainer(existing(container))),
         RunState::Running | RunState::Restarting | RunState::Removing | RunState::Dead => None,
     }
+}
+
+/// Ends a container that runs and starts it again.
+pub(super) fn restart(container: &ObservedContainer, spec: &ContainerSpec) -> Vec<Step> {
+    let mut steps: Vec<Step> = stop(container, spec.confinement.stop_timeout).into_iter().collect();
+    steps.push(Step::StartContainer(existing(container)));
+    steps
 }

@@ -6,96 +6,241 @@ use crate::desired::Desired;
 use crate::diff::networks::Outcome;
 use crate::diff::{Draft, Obstacle, made, power};
 use crate::inventory::{Inventory, System};
-use crate::label;
-use crate::observed::{ObservedContainer, RunState};
+use crate::label::{self, Tag};
+use crate::observed::{ObservedContainer, ObservedPlane, RunState};
+use crate::plane::holder;
 use crate::spec::ContainerSpec;
 use crate::step::{Action, Change, Step, Subject};
 
 /// Seconds that a container gets to stop whose specification nobody has any more.
 pub(super) const STOP_TIMEOUT: u32 = 10;
 
-pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, networks: &Outcome<'_>, draft: &mut Draft) {
-    for spec in &desired.system {
-        one(spec, inventory, networks, draft);
+/// What becomes of the user plane, for whoever is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plane {
+    /// It stays as it is.
+    Kept,
+    /// Its holder starts again, with another network namespace and none of its links.
+    Restarted,
+    /// Its holder is made anew.
+    Renewed,
+    /// It can't be had.
+    Blocked,
+}
+
+pub(super) fn plan(
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+    networks: &Outcome<'_>,
+    observed: Option<&ObservedPlane>,
+    draft: &mut Draft,
+) -> Plane {
+    let holder = holder(desired.prefix());
+    let mut plane = Plane::Kept;
+    for spec in desired.system.iter().filter(|spec| spec.name == holder) {
+        let verdict = one(spec, desired, inventory, networks);
+        let verdict = match (verdict, inventory.system.get(spec.name.as_str())) {
+            (Verdict::Right, Some(system)) if observed.is_none() && is_up(system) => {
+                let reason = "nothing knows where its network namespace is".to_owned();
+                Verdict::Change(Action::Start, reason, power::restart(system.container, spec))
+            }
+            (verdict, _) => verdict,
+        };
+        plane = match &verdict {
+            Verdict::Right => Plane::Kept,
+            Verdict::Change(Action::Start, _, steps) => match steps.as_slice() {
+                // What was frozen goes on where it was.
+                [Step::UnpauseContainer(_)] => Plane::Kept,
+                _ => Plane::Restarted,
+            },
+            Verdict::Change(..) => Plane::Renewed,
+            Verdict::Wait(_) | Verdict::Blocked(..) => Plane::Blocked,
+        };
+        verdict.enter(spec, draft, |draft| &mut draft.holder);
+    }
+    for spec in desired.system.iter().filter(|spec| spec.name != holder) {
+        let verdict = match &spec.joins {
+            Some(_) => joined(spec, desired, inventory, networks, (plane, observed)),
+            None => one(spec, desired, inventory, networks),
+        };
+        verdict.enter(spec, draft, |draft| &mut draft.system);
     }
     if !networks.swept {
         remove_undesired(desired, inventory, draft);
     }
+    plane
 }
 
-fn one(spec: &ContainerSpec, inventory: &Inventory<'_>, networks: &Outcome<'_>, draft: &mut Draft) {
-    let change = |action, reason: String, steps| Change {
-        subject: Subject::System(spec.name.clone()),
-        action,
-        reasons: vec![reason],
-        losses: Vec::new(),
-        steps,
-    };
-    let Some(system) = inventory.system.get(spec.name.as_str()) else {
-        match obstacle(spec, inventory, networks) {
-            Some(obstacle) => draft.block(Subject::System(spec.name.clone()), Action::Create, obstacle),
-            None => draft.system.push(change(Action::Create, "it doesn't exist".to_owned(), make(spec))),
+enum Verdict {
+    Right,
+    Change(Action, String, Vec<Step>),
+    Blocked(Action, Obstacle),
+    /// Nothing can be done now; why.
+    Wait(&'static str),
+}
+
+impl Verdict {
+    fn enter(self, spec: &ContainerSpec, draft: &mut Draft, stage: impl Fn(&mut Draft) -> &mut Vec<Change>) {
+        let subject = Subject::System(spec.name.clone());
+        match self {
+            Self::Right => draft.unchanged += 1,
+            Self::Change(action, reason, steps) => {
+                stage(draft).push(Change {
+                    subject,
+                    action,
+                    reasons: vec![reason],
+                    losses: Vec::new(),
+                    steps,
+                });
+            }
+            Self::Blocked(action, obstacle) => draft.block(subject, action, obstacle),
+            Self::Wait(text) => draft.note(subject.to_string(), text),
         }
-        return;
+    }
+}
+
+fn one(
+    spec: &ContainerSpec,
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+    networks: &Outcome<'_>,
+) -> Verdict {
+    let system = inventory.system.get(spec.name.as_str());
+    if let Some(obstacle) = obstacle(spec, system, inventory, networks) {
+        let action = if system.is_some() { Action::Recreate } else { Action::Create };
+        let in_the_way = system.is_none_or(|system| needs_making(spec, system, networks));
+        return if in_the_way { Verdict::Blocked(action, obstacle) } else { as_it_is(system) };
+    }
+    let make = || make(spec, desired, inventory);
+    let Some(system) = system else {
+        return Verdict::Change(Action::Create, "it doesn't exist".to_owned(), make());
     };
     if let Some(network) = networks.detached.get(spec.name.as_str()) {
         // The network's own change has taken it away by now.
-        draft.system.push(change(
-            Action::Recreate,
-            format!("its network {network} is made anew"),
-            make(spec),
-        ));
-        return;
+        return Verdict::Change(Action::Recreate, format!("its network {network} is made anew"), make());
     }
-    let state = system.container.state;
-    let outdated = spec.labels.get(label::SPEC).map(String::as_str) != Some(system.spec);
-    match state {
-        RunState::Removing => draft.note(
-            format!("system container {}", spec.name),
-            "the engine is still removing it; a later pass makes it again",
+    let remake = |reason: &str| {
+        let mut steps = vec![Step::RequireImage { image: spec.image.clone() }];
+        steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
+        steps.extend(make());
+        Verdict::Change(Action::Recreate, reason.to_owned(), steps)
+    };
+    match system.container.state {
+        RunState::Removing => Verdict::Wait("the engine is still removing it; a later pass makes it again"),
+        RunState::Dead => remake("it is half removed, and the engine can't start it"),
+        _ if is_outdated(spec, system) => remake("it was made from an earlier specification"),
+        _ => as_it_is(Some(system)),
+    }
+}
+
+/// What to do with a container that needn't be made.
+fn as_it_is(system: Option<&System<'_>>) -> Verdict {
+    let Some(system) = system else { return Verdict::Right };
+    match (system.container.state, power::run(system.container)) {
+        (RunState::Restarting, _) => Verdict::Wait("keeps restarting; its log says why (`docker logs`)"),
+        (state, Some(step)) => Verdict::Change(Action::Start, format!("it is {}", state.word()), vec![step]),
+        (_, None) => Verdict::Right,
+    }
+}
+
+/// A container that works in the plane's network namespace: it follows the plane.
+fn joined(
+    spec: &ContainerSpec,
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+    networks: &Outcome<'_>,
+    (plane, observed): (Plane, Option<&ObservedPlane>),
+) -> Verdict {
+    let verdict = one(spec, desired, inventory, networks);
+    let Some(system) = inventory.system.get(spec.name.as_str()) else {
+        return match (plane, verdict) {
+            (Plane::Blocked, Verdict::Change(action, ..)) => Verdict::Blocked(action, no_plane()),
+            (_, verdict) => verdict,
+        };
+    };
+    let remakes = matches!(verdict, Verdict::Change(Action::Recreate | Action::Create, ..));
+    let waits = matches!(verdict, Verdict::Wait(_) | Verdict::Blocked(..));
+    match plane {
+        Plane::Blocked if matches!(verdict, Verdict::Change(..)) => {
+            Verdict::Blocked(if remakes { Action::Recreate } else { Action::Start }, no_plane())
+        }
+        // The engine knows whose network it joins by the holder's id, which is another one then.
+        Plane::Renewed if !remakes && !waits => {
+            let mut steps = vec![Step::RequireImage { image: spec.image.clone() }];
+            steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
+            steps.extend(make(spec, desired, inventory));
+            Verdict::Change(Action::Recreate, "the network that it works in is made anew".to_owned(), steps)
+        }
+        Plane::Restarted if is_up(system) && !remakes && !waits => Verdict::Change(
+            Action::Start,
+            "the network that it works in starts again".to_owned(),
+            power::restart(system.container, spec),
         ),
-        RunState::Dead => draft.system.push(change(
-            Action::Recreate,
-            "it is half removed, and the engine can't start it".to_owned(),
-            remake(spec, system),
-        )),
-        _ if outdated => match blocked_network(spec, networks) {
-            Some(obstacle) => draft.block(Subject::System(spec.name.clone()), Action::Recreate, obstacle),
-            None => draft.system.push(change(
-                Action::Recreate,
-                "it was made from an earlier specification".to_owned(),
-                remake(spec, system),
-            )),
-        },
-        RunState::Restarting => draft.note(
-            format!("system container {}", spec.name),
-            "keeps restarting; its log says why (`docker logs`)",
-        ),
-        _ => match power::run(system.container) {
-            Some(step) => {
-                draft.system.push(change(Action::Start, format!("it is {}", state.word()), vec![step]));
+        Plane::Kept if is_up(system) && !remakes && !waits => {
+            match observed.is_some_and(|plane| plane.joined.contains(&system.container.id)) {
+                true => verdict,
+                false => Verdict::Change(
+                    Action::Start,
+                    "the network that it works in is not the plane's any more".to_owned(),
+                    power::restart(system.container, spec),
+                ),
             }
-            None => draft.unchanged += 1,
-        },
+        }
+        _ => verdict,
     }
 }
 
-fn make(spec: &ContainerSpec) -> Vec<Step> {
-    vec![Step::CreateContainer(Box::new(spec.clone())), Step::StartContainer(made(&spec.name))]
+fn no_plane() -> Obstacle {
+    Obstacle::new(
+        "the network that it works in can't be had",
+        "clear the way for the container that holds that network first",
+    )
 }
 
-fn remake(spec: &ContainerSpec, system: &System<'_>) -> Vec<Step> {
-    let mut steps = vec![Step::RequireImage { image: spec.image.clone() }];
-    steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
-    steps.extend(make(spec));
+fn is_up(system: &System<'_>) -> bool {
+    system.container.state == RunState::Running
+}
+
+fn is_outdated(spec: &ContainerSpec, system: &System<'_>) -> bool {
+    spec.labels.get(label::SPEC).map(String::as_str) != Some(system.spec)
+}
+
+fn needs_making(spec: &ContainerSpec, system: &System<'_>, networks: &Outcome<'_>) -> bool {
+    is_outdated(spec, system)
+        || system.container.state == RunState::Dead
+        || networks.detached.contains_key(spec.name.as_str())
+}
+
+/// Makes the volumes that are missing, and the container.
+fn make(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> Vec<Step> {
+    let missing = spec.mounts.iter().filter(|mount| !inventory.volumes.contains_key(mount.volume.as_str()));
+    let mut steps: Vec<Step> =
+        missing.map(|mount| Step::CreateVolume(desired.system_volume(&mount.volume))).collect();
+    steps.push(Step::CreateContainer(Box::new(spec.clone())));
+    steps.push(Step::StartContainer(made(&spec.name)));
     steps
 }
 
-fn obstacle(spec: &ContainerSpec, inventory: &Inventory<'_>, networks: &Outcome<'_>) -> Option<Obstacle> {
-    inventory
-        .container_named(&spec.name)
-        .map(|holder| Obstacle::taken("container", &spec.name, holder.tag.as_ref()))
-        .or_else(|| blocked_network(spec, networks))
+/// What is in the way of making it.
+fn obstacle(
+    spec: &ContainerSpec,
+    system: Option<&System<'_>>,
+    inventory: &Inventory<'_>,
+    networks: &Outcome<'_>,
+) -> Option<Obstacle> {
+    let name = || {
+        let holder = inventory.container_named(&spec.name).filter(|_| system.is_none())?;
+        Some(Obstacle::taken("container", &spec.name, holder.tag.as_ref()))
+    };
+    let volume = || {
+        spec.mounts.iter().find_map(|mount| {
+            let volume = inventory.volume_named(&mount.volume)?;
+            // The engine would hand over a stranger's volume if only the name is right.
+            let ours = volume.tag.as_ref().is_some_and(|tag| matches!(tag, Tag::System { .. }));
+            (!ours).then(|| Obstacle::taken("volume", &mount.volume, volume.tag.as_ref()))
+        })
+    };
+    name().or_else(|| blocked_network(spec, networks)).or_else(volume)
 }
 
 /// The engine would put our container on a stranger's network if only the name is right.

@@ -11,6 +11,7 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use super::firewall::services;
+use crate::desired::uplink_bridge;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Context {
@@ -37,14 +38,16 @@ pub(super) fn context(state: &State) -> Context {
     let allowed = state.servers.values().flat_map(|server| &server.allow);
     let mut exceptions: Vec<Opening> = allowed
         .filter(|exception| denied.iter().any(|network| overlap(network, &exception.network)))
-        .flat_map(|exception| services(exception).into_iter().map(move |service| (exception.network, service)))
+        .flat_map(|exception| {
+            services(exception).into_iter().map(move |service| (exception.network, service))
+        })
         .map(|(network, service)| Opening { network, there: service.matches("dport") })
         .collect();
     exceptions.sort();
     exceptions.dedup();
     let is_denied = |address: &Ipv4Addr| denied.iter().any(|network| network.contains(address));
     Context {
-        bridge: bridge(&platform.prefix),
+        bridge: uplink_bridge(&platform.prefix),
         input,
         forward,
         published: published(state),
@@ -61,11 +64,6 @@ fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
 /// The ports of the host that the platform publishes, which servers may use like everybody else.
 pub fn published(_state: &State) -> Vec<u16> {
     vec![80, 443, 2222]
-}
-
-/// The host's bridge of the uplink.
-pub fn bridge(prefix: &Prefix) -> String {
-    format!("br-{prefix}")
 }
 
 /// The platform's own chains in the host's table `filter`: for what comes to the host, and for what goes through it. At
@@ -87,7 +85,7 @@ pub struct Jump {
 /// The jumps of a platform, which its chains must exist for.
 pub fn jumps(prefix: &Prefix) -> [Jump; 2] {
     let [input, forward] = chains(prefix);
-    let rule = |chain: String| vec!["-i".to_owned(), bridge(prefix), "-j".to_owned(), chain];
+    let rule = |chain: String| vec!["-i".to_owned(), uplink_bridge(prefix), "-j".to_owned(), chain];
     [
         Jump { from: &["INPUT"], rule: rule(input) },
         Jump { from: &["DOCKER-USER", "FORWARD"], rule: rule(forward) },

@@ -99,7 +99,9 @@ pub(super) fn title(kind: StageKind) -> &'static str {
     match kind {
         StageKind::Networks => "Networks",
         StageKind::System => "Platform containers",
+        StageKind::Links => "Links",
         StageKind::Servers => "Servers",
+        StageKind::Configurations => "Configurations",
         StageKind::Removals => "Removals",
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::configuration::digest;
 use crate::label;
 use crate::observed::RunState;
 use crate::simulate::{Container, Network, Volume, World};
@@ -10,15 +11,26 @@ impl World {
     /// A container that somebody made by hand, with these labels.
     pub fn place_container(&mut self, name: &str, labels: BTreeMap<String, String>, state: RunState) {
         let id = self.next_id();
-        let container =
-            Container { id, labels, state, limits: None, networks: Vec::new(), volumes: Vec::new() };
+        let namespace = self.next();
+        let container = Container {
+            id,
+            labels,
+            state,
+            limits: None,
+            networks: Vec::new(),
+            volumes: Vec::new(),
+            joins: None,
+            port: None,
+            namespace,
+            linked_to: None,
+        };
         self.containers.insert(name.to_owned(), container);
     }
 
     /// A volume that somebody made by hand, with these labels.
     pub fn place_volume(&mut self, name: &str, labels: BTreeMap<String, String>) {
         let content = self.next();
-        self.volumes.insert(name.to_owned(), Volume { content, labels });
+        self.volumes.insert(name.to_owned(), Volume { content, labels, files: BTreeMap::new() });
     }
 
     /// A network that somebody made by hand, with these labels.
@@ -30,6 +42,17 @@ impl World {
     /// Puts a container into a state. Whether there is one.
     pub fn set_state(&mut self, container: &str, state: RunState) -> bool {
         self.containers.get_mut(container).map(|found| found.state = state).is_some()
+    }
+
+    /// Takes a container's link away, as root in it can. Whether there was one.
+    pub fn cut_link(&mut self, container: &str) -> bool {
+        self.containers.get_mut(container).is_some_and(|found| found.linked_to.take().is_some())
+    }
+
+    /// Writes a configuration in a volume by hand. Whether there is such a volume.
+    pub fn edit_file(&mut self, volume: &str, file: &str, text: &str) -> bool {
+        let found = self.volumes.get_mut(volume);
+        found.map(|found| found.files.insert(file.to_owned(), digest(text.as_bytes()))).is_some()
     }
 
     /// Renames a container. Whether there is one, and the new name is free.

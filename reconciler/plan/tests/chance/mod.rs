@@ -65,6 +65,7 @@ struct StateChance {
     servers: BTreeMap<u32, ServerChance>,
     default_image: u32,
     subnet: u32,
+    services: bool,
     share: u32,
     count: u32,
 }
@@ -84,6 +85,8 @@ enum Accident {
     Unreadable(String),
     Copy(u32),
     Orphan(String),
+    CutLink(String),
+    EditFile,
 }
 
 /// Worlds with two states of history, a few accidents, and a third state that is wanted.
@@ -138,7 +141,7 @@ fn scene(
 }
 
 fn written(chance: &StateChance) -> State {
-    let StateChance { servers, default_image, subnet, share, count } = chance;
+    let StateChance { servers, default_image, subnet, services, share, count } = chance;
     let mut files: Files = base();
     let (external, control) = if *subnet == 0 { (1, 4) } else { (4, 1) };
     files.insert(
@@ -148,6 +151,7 @@ fn written(chance: &StateChance) -> State {
              holder = \"holder:1\"\n[networks]\nusers = \"10.9.2.0/24\"\nexternal = \"10.9.{external}.0/24\"\n\
              control_panel = \"10.9.3.0/24\"\ncontrol_docker = \"10.9.{control}.0/24\"\n\
              [quota]\nservers = 100\ncpus = 1000\nmemory = \"900 GiB\"\ndisk = \"9000 GiB\"\n\
+             [services]\nfirewall = {services}\ncache = {services}\nweb = {services}\n\
              [removal_budget]\nshare = 0.{share}\ncount = {count}\n"
         ),
     );
@@ -185,13 +189,15 @@ fn states() -> impl Strategy<Value = StateChance> {
         prop::collection::btree_map(IDS, server, 0..7),
         1_u32..3,
         prop_oneof![6 => Just(0_u32), 1 => Just(1)],
+        prop::bool::weighted(0.7),
         1_u32..10,
         0_u32..5,
     )
-        .prop_map(|(servers, default_image, subnet, share, count)| StateChance {
+        .prop_map(|(servers, default_image, subnet, services, share, count)| StateChance {
             servers,
             default_image,
             subnet,
+            services,
             share,
             count,
         })
@@ -202,6 +208,8 @@ fn accidents() -> impl Strategy<Value = Accident> {
         prop_oneof![
             6 => IDS.prop_map(|id| format!("demo-users-dind-{id}")),
             1 => Just("demo-filtered-users".to_owned()),
+            1 => Just("demo-users-firewall".to_owned()),
+            1 => Just("demo-users-caddy".to_owned()),
         ]
     };
     let volume = || {
@@ -237,6 +245,8 @@ fn accidents() -> impl Strategy<Value = Accident> {
             .prop_map(Accident::Unreadable),
         1 => IDS.prop_map(Accident::Copy),
         1 => Just(Accident::Orphan("demo-orphan".to_owned())),
+        2 => container().prop_map(Accident::CutLink),
+        1 => Just(Accident::EditFile),
     ]
 }
 
@@ -272,6 +282,8 @@ fn happen(world: &mut World, accident: &Accident) {
                 world.place_network(name, foreign);
             }
         }
+        Accident::CutLink(name) => drop(world.cut_link(name)),
+        Accident::EditFile => drop(world.edit_file("demo-users-firewall", "rules.v4", "by hand")),
         Accident::Copy(id) => {
             let id = id.to_string();
             let labels = labels(&[

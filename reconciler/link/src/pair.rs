@@ -1,0 +1,72 @@
+//! One link, made whole: both ends of the veth pair with their addresses, neighbours and routes.
+
+use std::io;
+
+use crate::error::{Result, Trying as _};
+use crate::link::Link;
+use crate::namespace::Namespace;
+use crate::netlink::Netlink;
+
+/// Makes a link, or makes it right. The sockets are of the plane's namespace and of the container's.
+pub(crate) fn make(
+    plane: &mut Netlink,
+    inside: &mut Netlink,
+    link: &Link,
+    container: &Namespace,
+) -> Result<()> {
+    let there =
+        is_there(plane, inside, link, container).trying(|| format!("look at the port {}", link.port))?;
+    if !there {
+        let mut renew = || {
+            plane.remove_link(&link.port)?;
+            inside.remove_link(link.inside_name())?;
+            plane.make_pair(link, container)
+        };
+        renew().trying(|| format!("make the port {}", link.port))?;
+    }
+    let made = set_inside(inside, link)
+        .trying(|| format!("set up the link of {} inside", link.address))
+        .and_then(|()| set_outside(plane, link).trying(|| format!("set up the port {}", link.port)));
+    if made.is_err() {
+        // Half a link must not pass for a whole one. The first error is the one to report.
+        let _ = plane.remove_link(&link.port);
+    }
+    made
+}
+
+/// Whether the pair is there: the port's other end lies in the container's namespace, has its name, and both have their
+/// own addresses. Where the other end lies is asked of the plane's side, which nobody in the container can write to.
+fn is_there(
+    plane: &mut Netlink,
+    inside: &mut Netlink,
+    link: &Link,
+    container: &Namespace,
+) -> io::Result<bool> {
+    let Some(port) = plane.link(&link.port)? else { return Ok(false) };
+    let Some(end) = inside.link(link.inside_name())? else { return Ok(false) };
+    let there = plane.id_of(container)?;
+    Ok(there.is_some()
+        && port.is_veth
+        && port.peer_namespace == there
+        && port.peer == Some(end.index)
+        && end.peer == Some(port.index)
+        && port.mac == link.port_mac()
+        && end.mac == link.inside_mac())
+}
+
+fn set_inside(inside: &mut Netlink, link: &Link) -> io::Result<()> {
+    let end = inside.link(link.inside_name())?.ok_or(io::ErrorKind::NotFound)?;
+    inside.set_address(end.index, link.address)?;
+    inside.set_up(end.index, false)?;
+    inside.set_neighbour(end.index, link.gateway, link.port_mac())?;
+    inside.set_route(end.index, (link.gateway, 32), None)?;
+    inside.set_route(end.index, link.destination(), Some(link.gateway))
+}
+
+fn set_outside(plane: &mut Netlink, link: &Link) -> io::Result<()> {
+    let port = plane.link(&link.port)?.ok_or(io::ErrorKind::NotFound)?;
+    // Without ARP the plane learns nothing from what comes out of a container; the neighbour is fixed.
+    plane.set_up(port.index, true)?;
+    plane.set_neighbour(port.index, link.address, link.inside_mac())?;
+    plane.set_route(port.index, (link.address, 32), None)
+}

@@ -1,0 +1,87 @@
+//! Configurations: put in force when their text isn't the one that was confirmed last.
+
+use crate::configuration::{ConfigurationSpec, Place};
+use crate::desired::Desired;
+use crate::diff::{Draft, Obstacle};
+use crate::inventory::Inventory;
+use crate::observed::RunState;
+use crate::render::Kind;
+use crate::step::{Action, Change, Step, Subject};
+
+pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, host: Option<&str>, draft: &mut Draft) {
+    for configuration in &desired.configurations {
+        let subject = Subject::Configuration(configuration.kind);
+        let spec = match &configuration.text {
+            Ok(spec) => spec,
+            Err(error) => {
+                let hint = "mend the template, or take it away so that the built-in one counts; until then the last \
+                            configuration stays in force";
+                draft.block(subject, Action::Update, Obstacle::new(error.to_string(), hint));
+                continue;
+            }
+        };
+        let before = confirmed(spec, inventory, host);
+        if before == Some(spec.digest.as_str()) {
+            draft.unchanged += 1;
+            continue;
+        }
+        if let Place::Container { container, .. } = &spec.place
+            && !runs(container, inventory, draft)
+        {
+            let obstacle = Obstacle::new(
+                format!("the container {container} that reads it doesn't run"),
+                "see what is said of that container",
+            );
+            draft.block(subject, Action::Update, obstacle);
+            continue;
+        }
+        let (action, reason) = match before {
+            None => (Action::Create, "none was ever confirmed".to_owned()),
+            Some(_) => (Action::Update, "its text differs from the one in force".to_owned()),
+        };
+        let change = Change {
+            subject,
+            action,
+            reasons: vec![reason],
+            losses: Vec::new(),
+            steps: vec![Step::Configure(Box::new(spec.clone()))],
+        };
+        draft.configurations.push(change);
+    }
+}
+
+/// Chains on the host that nobody wants any more.
+pub(super) fn withdraw(desired: &Desired, observed: Option<&str>, draft: &mut Draft) {
+    let wanted = desired.configurations.iter().any(|configuration| configuration.kind == Kind::Host);
+    if wanted || observed.is_none() {
+        return;
+    }
+    draft.configurations.push(Change {
+        subject: Subject::Configuration(Kind::Host),
+        action: Action::Remove,
+        reasons: vec!["the host's rules are not Berth's business any more".to_owned()],
+        losses: Vec::new(),
+        steps: vec![Step::WithdrawHostRules { platform: desired.prefix().clone() }],
+    });
+}
+
+/// The digest of the text that was confirmed last.
+fn confirmed<'a>(
+    spec: &ConfigurationSpec,
+    inventory: &'a Inventory<'_>,
+    host: Option<&'a str>,
+) -> Option<&'a str> {
+    match &spec.place {
+        Place::Container { volume, file, .. } => {
+            inventory.volumes.get(volume.as_str())?.files.get(file).map(String::as_str)
+        }
+        Place::Host { .. } => host,
+    }
+}
+
+/// Whether a container runs, or will when this plan has been carried out.
+fn runs(container: &str, inventory: &Inventory<'_>, draft: &Draft) -> bool {
+    let changes = |change: &Change| matches!(&change.subject, Subject::System(name) if name == container);
+    draft.system.iter().any(changes)
+        || inventory.system.get(container).is_some_and(|found| found.container.state == RunState::Running)
+}

@@ -1,0 +1,87 @@
+//! The user plane's addresses, ports and links: which container has which, and the environment that says so
+//! (docs/decisions/0009-user-plane.md).
+//!
+//! The environment is what a container's runtime links it by while nothing else of Berth runs. Everything here follows
+//! from the platform's settings and a server's number, so nothing that happens to other servers moves an address.
+
+use std::net::Ipv4Addr;
+
+use berth_schema::name::{Prefix, ServerId};
+use berth_schema::platform::Platform;
+use ipnet::Ipv4Net;
+
+use crate::spec::LinkSpec;
+
+/// The port of the web server.
+pub const CADDY: &str = "caddy";
+/// The port of the image cache.
+pub const CACHE: &str = "cache";
+/// The port from which Berth itself tries what a server may reach. It begins like a server's, and is treated as one.
+pub const PROBE: &str = "sp13";
+
+/// The name of the container whose network namespace is the plane.
+pub fn holder(prefix: &Prefix) -> String {
+    format!("{prefix}-filtered-users")
+}
+
+/// The port of a server.
+pub fn server_port(id: ServerId) -> String {
+    format!("s{id}")
+}
+
+/// The link of a server. `None` when the subnet has no room for it, which a state that was accepted never says.
+pub fn server_link(platform: &Platform, id: ServerId) -> Option<LinkSpec> {
+    let address = platform.networks.address(id)?;
+    Some(LinkSpec { destination: Ipv4Net::default(), ..link(platform, server_port(id), address) })
+}
+
+/// The link of one of the platform's own containers, which has legs in other networks too.
+pub fn service_link(platform: &Platform, port: &str, address: Ipv4Addr) -> LinkSpec {
+    LinkSpec { destination: platform.networks.users, ..link(platform, port.to_owned(), address) }
+}
+
+/// The link of Berth's own probe, which sees what a server sees.
+pub fn probe_link(platform: &Platform) -> LinkSpec {
+    let address = platform.networks.probe();
+    LinkSpec { destination: Ipv4Net::default(), ..link(platform, PROBE.to_owned(), address) }
+}
+
+fn link(platform: &Platform, port: String, address: Ipv4Addr) -> LinkSpec {
+    LinkSpec { port, address, gateway: platform.networks.gateway(), destination: Ipv4Net::default() }
+}
+
+/// The environment of the holder.
+pub fn holder_environment(platform: &Platform) -> Vec<String> {
+    vec![
+        format!("BERTH_PLANE={}", platform.prefix),
+        "BERTH_PLANE_ROLE=holder".to_owned(),
+        format!("BERTH_GATEWAY={}", platform.networks.gateway()),
+        format!("BERTH_SUBNET={}", platform.networks.users),
+    ]
+}
+
+/// The environment of a server.
+pub fn server_environment(platform: &Platform, link: &LinkSpec) -> Vec<String> {
+    let mut environment = linked(platform, "server", link);
+    if platform.services.cache {
+        environment.push(format!("BERTH_CACHE={}", platform.networks.cache()));
+    }
+    environment
+}
+
+/// The environment of one of the platform's own containers.
+pub fn service_environment(platform: &Platform, link: &LinkSpec) -> Vec<String> {
+    let mut environment = linked(platform, "service", link);
+    environment.push(format!("BERTH_SUBNET={}", platform.networks.users));
+    environment
+}
+
+fn linked(platform: &Platform, role: &str, link: &LinkSpec) -> Vec<String> {
+    vec![
+        format!("BERTH_PLANE={}", platform.prefix),
+        format!("BERTH_PLANE_ROLE={role}"),
+        format!("BERTH_PLANE_PORT={}", link.port),
+        format!("BERTH_ADDRESS={}", link.address),
+        format!("BERTH_GATEWAY={}", link.gateway),
+    ]
+}

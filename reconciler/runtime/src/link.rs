@@ -1,0 +1,133 @@
+//! The hook: links a container to its user plane, or makes its namespace the plane, while nothing runs in it yet.
+//!
+//! Works with everything else of Berth down, and never holds a start up for long. A server or a service that can't be
+//! linked starts all the same, *closed*: it has no way out, its owner's programs run, and the reconciler makes the link
+//! later. A holder that can't be prepared does not start: everything behind it would be open.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use berth_link::{InvalidMember, Link, Member, Namespace, Plane};
+use serde::Deserialize;
+
+use crate::arguments::Invocation;
+use crate::bundle::{Bundle, BundleError};
+use crate::report::{Weight, report};
+
+/// How long linking may take in all. It takes milliseconds, unless another process holds the plane's lock, or the kernel
+/// is busy for long.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Why a container was not linked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// runc did not say which container.
+    #[error("the state of the container, from standard input, is not understood")]
+    State(#[source] io::Error),
+    /// The bundle could not be read again.
+    #[error("the container's bundle could not be read")]
+    Bundle(#[from] BundleError),
+    /// The environment is not clear. It was when the hook was put in place.
+    #[error(transparent)]
+    Member(#[from] InvalidMember),
+    /// No process holds the plane.
+    #[error("the user plane {0} is not there")]
+    NoPlane(String),
+    /// The kernel refused, or another process kept the plane locked.
+    #[error("the user plane {plane} can't be used")]
+    Refused { plane: String, source: berth_link::Error },
+    /// The whole of it took too long.
+    #[error("linking did not end within {PATIENCE:?}")]
+    Late,
+}
+
+/// The part of the OCI state that the hook needs.
+#[derive(Debug, Deserialize)]
+struct State {
+    pid: u32,
+    bundle: PathBuf,
+}
+
+/// What the hook has to do.
+#[derive(Debug)]
+struct Task {
+    pid: u32,
+    member: Member,
+}
+
+/// Runs the hook. `state` is what runc writes to its standard input, `registrations` the folder that planes are in.
+pub(crate) fn link(invocation: &Invocation, state: impl Read, registrations: &Path) -> ExitCode {
+    let task = match Task::read(state) {
+        Ok(Some(task)) => task,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => {
+            report(invocation, Weight::Error, &error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let is_holder = matches!(task.member, Member::Holder { .. });
+    match in_time(task, registrations.to_owned()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_holder => {
+            report(invocation, Weight::Error, &error);
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            report(invocation, Weight::Warning, &Closed(error));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// An error that leaves a container without a link.
+#[derive(Debug, thiserror::Error)]
+#[error("the container starts without a link to the user plane")]
+struct Closed(#[source] LinkError);
+
+impl Task {
+    fn read(state: impl Read) -> Result<Option<Self>, LinkError> {
+        let State { pid, bundle } =
+            serde_json::from_reader(state).map_err(|error| LinkError::State(error.into()))?;
+        let bundle = Bundle::read(&bundle)?;
+        let member = Member::from_environment(bundle.environment())?;
+        Ok(member.map(|member| Self { pid, member }))
+    }
+
+    fn run(self, registrations: &Path) -> Result<(), LinkError> {
+        let Self { pid, member } = self;
+        match member {
+            Member::Holder { plane, gateway } => Plane::prepare_in(registrations, &plane, pid, gateway)
+                .map(drop)
+                .map_err(|source| LinkError::Refused { plane, source }),
+            Member::Server { plane, link } | Member::Service { plane, link } => {
+                match connect(registrations, &plane, &link, pid) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(LinkError::NoPlane(plane)),
+                    Err(source) => Err(LinkError::Refused { plane, source }),
+                }
+            }
+        }
+    }
+}
+
+/// Links a container, and says whether its plane is there.
+fn connect(registrations: &Path, plane: &str, link: &Link, pid: u32) -> berth_link::Result<bool> {
+    let Some(plane) = Plane::registered_in(registrations, plane)? else { return Ok(false) };
+    plane.connect(link, &Namespace::of_process(pid)?).map(|()| true)
+}
+
+/// Gives up on a task that takes too long. Its thread ends with this process.
+fn in_time(task: Task, registrations: PathBuf) -> Result<(), LinkError> {
+    let (send, receive) = mpsc::channel();
+    // Nobody listens any more after the deadline, and then nobody needs to.
+    thread::spawn(move || drop(send.send(task.run(&registrations))));
+    receive.recv_timeout(PATIENCE).unwrap_or(Err(LinkError::Late))
+}
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! The hook, with real namespaces where root runs the tests.
+
+use super::*;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+/// A process in a network namespace of its own. It ends with its value.
+struct Container(Child);
+
+impl Container {
+    /// `None` where no namespace can be made; a test that is skipped says so.
+    #[allow(clippy::print_stderr, reason = "the only way to tell that a test did not run")]
+    fn start() -> Option<Self> {
+        let may = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
+        if !may.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: making a network namespace needs root and `unshare`");
+            return None;
+        }
+        let child = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().expect("unshare");
+        let container = Self(child);
+        let comm = format!("/proc/{}/comm", container.pid());
+        let until = Instant::now() + Duration::from_secs(20);
+        while !fs::read_to_string(&comm).is_ok_and(|name| name.trim() == "sleep") {
+            assert!(Instant::now() < until, "the namespace is not there");
+            thread::sleep(Duration::from_millis(2));
+        }
+        Some(container)
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn has(&self, interface: &str) -> bool {
+        let path = format!("/proc/{}/net/dev", self.pid());
+        fs::read_to_string(path).expect("interfaces").contains(&format!("{interface}:"))
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const HOLDER: &[&str] = &["BERTH_PLANE=test", "BERTH_PLANE_ROLE=holder", "BERTH_GATEWAY=10.77.0.1"];
+const SERVER: &[&str] = &[
+    "BERTH_PLANE=test",
+    "BERTH_PLANE_ROLE=server",
+    "BERTH_PLANE_PORT=s1",
+    "BERTH_ADDRESS=10.77.0.16",
+    "BERTH_GATEWAY=10.77.0.1",
+];
+
+/// Runs the hook for a container, and returns its exit code and what is in the runtime's log.
+fn hook(folder: &Path, pid: u32, environment: &[&str]) -> (ExitCode, String) {
+    let config = serde_json::json!({"process": {"env": environment}});
+    fs::write(folder.join("config.json"), config.to_string()).expect("config.json");
+    let state = serde_json::json!({"ociVersion": "1.0.2", "id": "abc", "status": "creating", "pid": pid,
+        "bundle": folder});
+    run(folder, &state.to_string())
+}
+
+fn run(folder: &Path, state: &str) -> (ExitCode, String) {
+    let log = folder.join("log.json");
+    let _ = fs::remove_file(&log);
+    let arguments = ["--log".into(), log.clone().into(), "--log-format=json".into(), "link".into()];
+    let code = link(&Invocation::parse(arguments.to_vec()), state.as_bytes(), &folder.join("planes"));
+    (code, fs::read_to_string(log).unwrap_or_default())
+}
+
+#[test]
+fn a_holder_becomes_the_plane_and_a_server_is_linked_to_it() {
+    let Some(holder) = Container::start() else { return };
+    let Some(server) = Container::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(hook(folder.path(), holder.pid(), HOLDER), (ExitCode::SUCCESS, String::new()));
+    assert_eq!(hook(folder.path(), server.pid(), SERVER), (ExitCode::SUCCESS, String::new()));
+    assert!(holder.has("s1") && server.has("eth0"));
+}
+
+#[test]
+fn a_server_without_a_plane_starts_closed() {
+    let Some(server) = Container::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, log) = hook(folder.path(), server.pid(), SERVER);
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(log.contains("\"warning\"") && log.contains("test is not there"), "{log}");
+    assert!(!server.has("eth0"));
+}
+
+#[test]
+fn a_server_that_can_t_be_linked_starts_closed() {
+    let Some(holder) = Container::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    hook(folder.path(), holder.pid(), HOLDER);
+    // Its namespace is the host's.
+    let (code, log) = hook(folder.path(), std::process::id(), SERVER);
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(log.contains("\"warning\"") && log.contains("the host's own"), "{log}");
+    assert!(!holder.has("s1"));
+}
+
+#[test]
+fn a_lock_that_is_never_given_back_leaves_a_server_closed() {
+    let Some(holder) = Container::start() else { return };
+    let Some(server) = Container::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    hook(folder.path(), holder.pid(), HOLDER);
+    let held = fs::File::open(folder.path().join("planes/test.lock")).expect("the lock");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).expect("held");
+    let start = Instant::now();
+    let (code, log) = hook(folder.path(), server.pid(), SERVER);
+    assert!(start.elapsed() < PATIENCE);
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(log.contains("another process has held it"), "{log}");
+    assert!(!server.has("eth0"));
+    // A holder is not for starting without its registration.
+    assert_eq!(hook(folder.path(), holder.pid(), HOLDER).0, ExitCode::FAILURE);
+}
+
+#[test]
+fn a_holder_that_can_t_be_prepared_does_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, log) = hook(folder.path(), std::process::id(), HOLDER);
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(log.contains("\"error\"") && log.contains("the host's own"), "{log}");
+    assert!(!folder.path().join("planes/test").exists());
+}
+
+#[test]
+fn what_the_hook_does_not_understand_stops_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(run(folder.path(), "").0, ExitCode::FAILURE);
+    assert_eq!(run(folder.path(), "{\"pid\": 1}").0, ExitCode::FAILURE);
+    let (code, log) = hook(folder.path(), 1, &["BERTH_PLANE=test"]);
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(log.contains("BERTH_GATEWAY is not set"), "{log}");
+    assert_eq!(hook(folder.path(), 1, &["PATH=/bin"]).0, ExitCode::SUCCESS);
+}

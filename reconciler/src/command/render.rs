@@ -1,0 +1,29 @@
+//! `berth render`: a configuration as it would be written, without writing it.
+
+use berth_plan::render::{Kind, render};
+
+use super::{Exit, show_findings};
+use crate::draw::print;
+use crate::settings::Settings;
+use crate::source::Source;
+
+/// Which configuration.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The kind of configuration
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)))]
+    kind: String,
+    /// Of this revision instead of the tip of main
+    #[arg(long, value_name = "REVISION")]
+    at: Option<String>,
+}
+
+pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    let kind: Kind = args.kind.parse().map_err(anyhow::Error::msg)?;
+    let mut source = Source::open(&settings.state)?;
+    let found = source.find(args.at.as_deref())?;
+    show_findings(&found.loaded);
+    let Ok(settled) = found.state else { return Ok(Exit::Failed) };
+    print(&render(kind, &settled.state, &settings.configuration_templates()?)?);
+    Ok(Exit::Ok)
+}

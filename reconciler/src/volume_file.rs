@@ -1,0 +1,127 @@
+//! A file in a volume of the platform's own, reached on the host where the engine keeps the volume.
+//!
+//! The container that has the volume may write in it too, and may be in a stranger's hands: so no symbolic link is
+//! followed, nothing that is there is written into, and no more is read than a configuration can be long.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// No configuration is longer: ten thousand domains need a tenth of it.
+const LENGTH_MAX: u64 = 64 << 20;
+
+/// What a new version of a file is called until it is confirmed.
+pub const NEXT: &str = ".next";
+
+/// A file in a volume.
+#[derive(Debug, Clone)]
+pub struct VolumeFile {
+    path: PathBuf,
+}
+
+impl VolumeFile {
+    /// The file called `name` in the volume that the engine keeps at `volume`.
+    pub fn new(volume: &Path, name: &str) -> Self {
+        Self { path: volume.join(name) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its content; `None` when there is none, or none that a configuration could be.
+    pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        let no_follow = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let opened = File::options().read(true).custom_flags(no_follow.bits().cast_signed()).open(&self.path);
+        let file = match opened {
+            Ok(file) => file,
+            // A symbolic link is none of our files.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                return Ok(None);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let meta = file.metadata()?;
+        if !meta.is_file() || meta.len() > LENGTH_MAX {
+            return Ok(None);
+        }
+        let mut content = Vec::new();
+        file.take(LENGTH_MAX).read_to_end(&mut content)?;
+        Ok(Some(content))
+    }
+
+    /// Writes a new version beside it.
+    pub fn write_next(&self, content: &[u8]) -> io::Result<()> {
+        let next = self.next();
+        remove(&next)?;
+        // Made anew, so that nothing is written through a link that was put there.
+        let mut file = File::options().write(true).create_new(true).mode(0o644).open(&next)?;
+        file.write_all(content)?;
+        file.sync_all()
+    }
+
+    /// Makes the new version the file.
+    pub fn keep_next(&self) -> io::Result<()> {
+        fs::rename(self.next(), &self.path)
+    }
+
+    /// Removes the new version.
+    pub fn drop_next(&self) -> io::Result<()> {
+        remove(&self.next())
+    }
+
+    fn next(&self) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(NEXT);
+        path.into()
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_version_is_kept_or_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = VolumeFile::new(folder.path(), "rules.v4");
+        assert_eq!(file.read().unwrap(), None);
+        file.write_next(b"one").unwrap();
+        assert_eq!(file.read().unwrap(), None);
+        file.keep_next().unwrap();
+        file.write_next(b"two").unwrap();
+        file.drop_next().unwrap();
+        file.drop_next().unwrap();
+        assert_eq!(file.read().unwrap().as_deref(), Some(b"one".as_slice()));
+    }
+
+    #[test]
+    fn no_link_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let volume = folder.path().join("volume");
+        fs::create_dir(&volume).unwrap();
+        for name in ["rules.v4", "rules.v4.next"] {
+            std::os::unix::fs::symlink(&victim, volume.join(name)).unwrap();
+        }
+        let file = VolumeFile::new(&volume, "rules.v4");
+        assert_eq!(file.read().unwrap(), None);
+        file.write_next(b"mine").unwrap();
+        file.keep_next().unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(file.read().unwrap().as_deref(), Some(b"mine".as_slice()));
+    }
+}
