@@ -36,7 +36,7 @@ pub enum Answer {
 }
 
 /// How long silence takes to be believed. Everything is on one machine.
-const SILENCE: Duration = Duration::from_millis(400);
+const SILENCE: Duration = Duration::from_millis(250);
 
 /// A thread that answers until it is told to end.
 #[derive(Debug)]

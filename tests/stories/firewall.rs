@@ -19,11 +19,11 @@ use lab::{
 };
 
 crate::stories! {
-    lets_through_what_the_page_says, takes_no_foreign_sender, answers_names, keeps_limits, begins_closed,
-    changes_without_a_gap, withdraws_an_exception, refuses_bad_rules, the_host_keeps_its_part,
+    changes_without_a_gap, lets_through_what_the_page_says, takes_no_foreign_sender, answers_names, keeps_limits,
+    begins_closed, withdraws_an_exception, refuses_bad_rules, the_host_keeps_its_part,
 }
 
-const ALLOW: &str = "\"10.1.2.3/32:5432/tcp\", \"203.0.113.25/32:25\"";
+const ALLOW: &str = "\"10.1.2.3/32:5432/tcp\", \"51.0.0.25/32:25\"";
 
 fn lets_through_what_the_page_says(_: &World) {
     let lab = Lab::with(&state("", ALLOW));
@@ -97,14 +97,14 @@ fn tried(lab: &Lab, from: &str, to: &str) -> Vec<&'static str> {
         }
         ("a server", "networks of `firewall.deny`") => words(vec![one.connect(UNWANTED, 443)]),
         ("a server", "its own exceptions (`allow`)") => {
-            words(vec![two.connect(DATABASE, 5432), two.connect(Ipv4Addr::new(203, 0, 113, 25), 25)])
+            words(vec![two.connect(DATABASE, 5432), two.connect(Ipv4Addr::new(51, 0, 0, 25), 25)])
         }
         ("a server", "beside its exceptions, and another's") => words(vec![
             two.connect(DATABASE, 443),
             two.connect(Ipv4Addr::new(10, 1, 2, 4), 5432),
             two.connect(WEBSITE, 25),
             one.connect(DATABASE, 5432),
-            one.connect(Ipv4Addr::new(203, 0, 113, 25), 25),
+            one.connect(Ipv4Addr::new(51, 0, 0, 25), 25),
         ]),
         ("a server", "another server") => words([22, 80, 8080].map(|port| one.connect(server(2), port)).into()),
         ("a server", "the gateway, DNS") => {
@@ -185,13 +185,13 @@ fn answers_names(_: &World) {
     let socket = lab.server(1).datagrams(Ipv4Addr::UNSPECIFIED, 0);
     let ask = |name: &str| ask(&socket, name).unwrap_or_else(|| panic!("no answer for {name}"));
     assert_eq!(ask("gateway.berth.internal"), Some(GATEWAY));
-    assert_eq!(ask("203-0-113-80.example"), Some(WEBSITE));
+    assert_eq!(ask("51-0-0-80.example"), Some(WEBSITE));
     // A name from outside never leads inside.
     for name in ["10-1-2-3.example", "172-19-2-17.example", "127-0-0-1.example", "169-254-169-254.example", "192-168-1-1.example"] {
         assert_eq!(ask(name), None, "{name}");
     }
     // Never asked outside, where they would be answered.
-    for name in ["203-0-113-80", "203-0-113-80.internal", "203-0-113-80.local", "203-0-113-80.home.arpa"] {
+    for name in ["51-0-0-80", "51-0-0-80.internal", "51-0-0-80.local", "51-0-0-80.home.arpa"] {
         assert_eq!(ask(name), None, "{name}");
     }
     // Another configuration, and the resolver has it at once.

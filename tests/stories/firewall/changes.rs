@@ -181,9 +181,9 @@ pub(super) fn the_host_keeps_its_part(_: &World) {
     let state = state("", EXCEPTION);
     let (mut machine, plane, mut internet) = (Place::new(), Place::new(), Place::new());
     machine.shell(&format!(
-        "ip link add br-hosting type veth peer name eth0 netns {}; ip link add up type veth peer name eth0 netns {}
+        "ip link add br-hosting type veth peer name eth0 netns {}; ip link add up0 type veth peer name eth0 netns {}
          ip address add 172.19.1.1/24 dev br-hosting; ip link set br-hosting up
-         ip address add 192.0.2.1/24 dev up; ip link set up up
+         ip address add 192.0.2.1/24 dev up0; ip link set up0 up
          ip route add default via 192.0.2.2; echo 1 > /proc/sys/net/ipv4/ip_forward
          iptables -A FORWARD -j ACCEPT",
         plane.pid(),
@@ -191,7 +191,7 @@ pub(super) fn the_host_keeps_its_part(_: &World) {
     ));
     plane.shell("ip address add 172.19.1.2/24 dev eth0; ip link set eth0 up; ip route add default via 172.19.1.1");
     internet.shell("ip address add 192.0.2.2/24 dev eth0; ip link set eth0 up; ip route add 172.19.1.0/24 via 192.0.2.1");
-    internet.shell("ip route add local 203.0.113.0/24 dev lo; ip route add local 10.0.0.0/8 dev lo");
+    internet.shell("ip route add local 51.0.0.0/24 dev lo; ip route add local 10.0.0.0/8 dev lo");
     for port in [22, 80, 2222] {
         machine.listen(port);
     }

@@ -24,8 +24,8 @@ pub(super) const CACHE: Ipv4Addr = Ipv4Addr::new(172, 19, 2, 4);
 /// The plane's address on the uplink, which the internet sees.
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(172, 19, 1, 2);
 /// A machine on the internet, the resolver there, and one that the settings deny.
-pub(super) const WEBSITE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 80);
-pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
+pub(super) const WEBSITE: Ipv4Addr = Ipv4Addr::new(51, 0, 0, 80);
+pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(51, 0, 0, 53);
 pub(super) const UNWANTED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 66);
 /// A database in the organisation's own network.
 pub(super) const DATABASE: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
@@ -95,15 +95,15 @@ impl Lab {
         let [mut caddy, router, mut cache] =
             [("caddy", CADDY), ("router", ROUTER), ("cache", CACHE)].map(|(port, address)| connect(port.to_owned(), address, subnet));
         plane.shell(&format!(
-            "ip link add eth0 type veth peer name up netns {}
+            "ip link add eth0 type veth peer name down0 netns {}
              ip address add {OUTSIDE}/24 dev eth0
              ip link set eth0 up",
             internet.pid()
         ));
-        internet.shell("ip address add 172.19.1.1/24 dev up; ip link set up up");
+        internet.shell("ip address add 172.19.1.1/24 dev down0; ip link set down0 up");
         plane.shell("ip route add default via 172.19.1.1");
         // Every address that a server may try is somebody's.
-        for network in ["203.0.113.0/24", "198.51.100.0/24", "10.0.0.0/8", "100.64.0.0/10", "168.63.129.16", "169.254.0.0/16", "172.31.0.0/16", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "240.0.0.0/8"] {
+        for network in ["51.0.0.0/24", "198.51.100.0/24", "10.0.0.0/8", "100.64.0.0/10", "168.63.129.16", "169.254.0.0/16", "172.31.0.0/16", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "240.0.0.0/8"] {
             internet.shell(&format!("ip route add local {network} dev lo"));
         }
         internet.shell("ip route add 172.19.2.0/24 via 172.19.1.2");
