@@ -10,6 +10,7 @@ pub mod command;
 pub mod control;
 pub mod daemon;
 pub mod docker;
+pub mod doctor;
 pub mod draw;
 pub mod engine;
 pub mod event;

@@ -1,5 +1,5 @@
 //! A private Docker engine: its own data, its own containerd, its own socket. It takes no part in the host's firewall
-//! rules and knows nothing of another engine beside it.
+//! rules and knows nothing of another engine beside it; one that has networks has them in a namespace (`lab`).
 //!
 //! What a run that was killed has left is found by its path, and ended, when the next run starts an engine of the same
 //! name. Nothing else is ever signalled.
@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::docker::Docker;
+use crate::namespace::Namespace;
 use crate::process::{built, eventually, is_alive, processes, run, send, stories_folder, wait};
 
 /// Whether the engine gives its containers a user namespace.
@@ -35,6 +36,28 @@ pub enum Cgroup {
     Unified,
 }
 
+/// Which networks the engine may make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Networks {
+    /// None that reaches anything: no bridge, no rules, no forwarding.
+    None,
+    /// All that a production engine makes, in this network namespace, which is not the machine's.
+    In(Namespace),
+}
+
+/// What an engine is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traits {
+    /// Whether containers have a user namespace.
+    pub mapping: Mapping,
+    /// The cgroup tree.
+    pub cgroup: Cgroup,
+    /// The networks.
+    pub networks: Networks,
+    /// What stays.
+    pub data: Data,
+}
+
 /// What becomes of the engine's data at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {
@@ -48,9 +71,7 @@ pub enum Data {
 #[derive(Debug)]
 pub struct Engine {
     folder: PathBuf,
-    mapping: Mapping,
-    cgroup: Cgroup,
-    data: Data,
+    traits: Traits,
     docker: Docker,
     child: Mutex<Option<Child>>,
 }
@@ -58,6 +79,11 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine called `name` and waits until it answers.
     pub fn start(name: &str, mapping: Mapping, cgroup: Cgroup, data: Data) -> Self {
+        Self::with(name, Traits { mapping, cgroup, networks: Networks::None, data })
+    }
+
+    /// Starts an engine called `name` that has these traits.
+    pub fn with(name: &str, traits: Traits) -> Self {
         let folder = stories_folder().join(name);
         fs::create_dir_all(&folder).expect("the engine's folder");
         let socket = folder.join("d.sock");
@@ -68,7 +94,7 @@ impl Engine {
             folder.display()
         );
         let docker = Docker::at(&socket);
-        let engine = Self { folder, mapping, cgroup, data, docker, child: Mutex::new(None) };
+        let engine = Self { folder, traits, docker, child: Mutex::new(None) };
         engine.end_leftovers();
         engine.launch();
         let failures = engine.docker.remove_everything();
@@ -84,6 +110,14 @@ impl Engine {
     /// Its `docker`.
     pub fn docker(&self) -> &Docker {
         &self.docker
+    }
+
+    /// The namespace that its networks are in, where that isn't the machine's own.
+    pub fn namespace(&self) -> Option<&Namespace> {
+        match &self.traits.networks {
+            Networks::None => None,
+            Networks::In(namespace) => Some(namespace),
+        }
     }
 
     /// Where it logs.
@@ -124,13 +158,15 @@ impl Engine {
         // An empty one of our own, or else the host's would be read.
         fs::write(path("daemon.json"), "{}").expect("daemon.json");
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("the engine's log");
-        let mut command = match self.cgroup {
-            Cgroup::Host => Command::new("dockerd"),
+        let mut command = match &self.traits.networks {
+            Networks::None => Command::new("env"),
+            Networks::In(namespace) => namespace.command(),
+        };
+        match self.traits.cgroup {
+            Cgroup::Host => command.arg("dockerd"),
             Cgroup::Unified => {
-                let mut command = Command::new("unshare");
                 let script = "mount -t cgroup2 none /sys/fs/cgroup && exec dockerd \"$@\"";
-                command.args(["--mount", "sh", "-c", script, "dockerd"]);
-                command
+                command.args(["unshare", "--mount", "sh", "-c", script, "dockerd"])
             }
         };
         command
@@ -145,11 +181,16 @@ impl Engine {
             .arg("-H")
             .arg(self.docker.host())
             .arg("--add-runtime")
-            .arg(format!("berth={}", built("berth-runtime").display()))
+            .arg(format!("berth={}", built("berth-runtime").display()));
+        match self.traits.networks {
             // No part in the host's network: neither its rules, nor its forwarding, nor a bridge of a known name.
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
-            .arg("--ip-forward=false");
-        if self.mapping == Mapping::Remapped {
+            Networks::None => command
+                .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
+                .arg("--ip-forward=false"),
+            // What an installation has (docs/operations.md); networks are the engine's own defaults.
+            Networks::In(_) => command.arg("--live-restore"),
+        };
+        if self.traits.mapping == Mapping::Remapped {
             make_mapped_user();
             command.arg(format!("--userns-remap={MAPPED_USER}"));
         }
@@ -186,7 +227,7 @@ impl Engine {
             let _ = child.wait();
         }
         self.end_leftovers();
-        if self.data == Data::Discard {
+        if self.traits.data == Data::Discard {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }

@@ -18,6 +18,10 @@ pub const SERVER: &str = "berth-server:latest";
 /// The holder's image that comes with it.
 pub const SERVER_HOLDER: &str = "berth-holder:latest";
 
+/// The images of the user plane's services.
+pub const SERVICES: [&str; 3] =
+    ["berth-firewall:latest", "berth-caddy:latest", "berth-dockerhub-cache:latest"];
+
 /// Makes the tiny images on an engine, from this machine's static busybox.
 pub fn make_tiny(engine: &Engine) {
     for tag in [TINY, TINY_TOO, HOLDER] {
@@ -29,20 +33,29 @@ pub fn make_tiny(engine: &Engine) {
     }
 }
 
-/// Brings the real server image to `engine`, with `berth image build` as a person calls it.
+/// Brings the images of real servers to `engine`.
+pub fn bring_server(engine: &Engine) {
+    bring(engine, &[SERVER, SERVER_HOLDER]);
+}
+
+/// Brings every image of a platform to `engine`.
+pub fn bring_platform(engine: &Engine) {
+    bring(engine, &[&[SERVER, SERVER_HOLDER], &SERVICES[..]].concat());
+}
+
+/// Brings images to `engine` that `berth image build` makes, as a person calls it.
 ///
 /// The build needs the network of the host, which an engine that maps users doesn't lend; so it runs on an engine of its
 /// own that maps none, and the images are carried over. They stay in both engines' data for the next run.
-pub fn bring_server(engine: &Engine) {
+fn bring(engine: &Engine, wanted: &[&str]) {
     let builder = Engine::start("builder", Mapping::Plain, Cgroup::Host, Data::KeepImages);
     build(&builder);
-    let ids = |engine: &Engine, images: &[&str]| {
-        let arguments = [&["image", "inspect", "--format", "{{.Id}}"], images].concat();
+    let ids = |engine: &Engine| {
+        let arguments = [&["image", "inspect", "--format", "{{.Id}}"], wanted].concat();
         let ran = engine.docker().attempt(&arguments);
         ran.is_good().then_some(ran.stdout)
     };
-    let wanted = [SERVER, SERVER_HOLDER];
-    if ids(engine, &wanted).is_none() || ids(engine, &wanted) != ids(&builder, &wanted) {
+    if ids(engine).is_none() || ids(engine) != ids(&builder) {
         // The bootstrapped base goes along, so that a build on the other engine finds everything made.
         let base =
             builder.docker().run(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "berth-base"]);
@@ -50,7 +63,7 @@ pub fn bring_server(engine: &Engine) {
         let archive = builder.folder().join("images.tar");
         let path = archive.to_string_lossy().into_owned();
         let minutes = Duration::from_secs(300);
-        let save = [&["save", "--output", &path], &wanted[..], &base[..]].concat();
+        let save = [&["save", "--output", &path], wanted, &base[..]].concat();
         run(&mut builder.docker().command(&save), minutes).good();
         run(&mut engine.docker().command(&["load", "--quiet", "--input", &path]), minutes).good();
         fs::remove_file(&archive).expect("remove the archive");

@@ -15,6 +15,8 @@ use crate::docker::{Container, Docker};
 use crate::engine::Engine;
 use crate::folder::{Folder, git};
 use crate::image;
+use crate::lab::Lab;
+use crate::namespace::Namespace;
 use crate::process::{
     PATIENCE, Ran, build_folder, built, ending, eventually, is_alive, run, scratch, send, wait,
 };
@@ -32,6 +34,8 @@ pub struct Platform {
     docker: Docker,
     /// Where `berth` finds the engine: its socket, or a proxy's.
     host: String,
+    /// The network namespace of its `berth`, where that isn't this machine's.
+    namespace: Option<Namespace>,
     /// The beginning of the names of all that it makes.
     pub prefix: String,
     /// A checkout of its state repo.
@@ -74,11 +78,23 @@ impl Platform {
         Self::from_folder(engine, home, prefix, &first)
     }
 
+    /// A platform in the closed world, of the real images. `begin` may change the settings.
+    pub fn in_lab(lab: &Lab, begin: impl FnOnce(&Folder)) -> Self {
+        Self::new(lab.engine(), |first| {
+            let settings = first.read("platform.toml");
+            let settings =
+                settings.replace(image::TINY, image::SERVER).replace(image::HOLDER, image::SERVER_HOLDER);
+            first.write("platform.toml", &settings);
+            begin(first);
+        })
+    }
+
     fn from_folder(engine: &Engine, home: TempDir, prefix: String, first: &Folder) -> Self {
         let docker = engine.docker().clone();
         let host = docker.host();
+        let namespace = engine.namespace().cloned();
         let checkout = home.path().join("checkout");
-        let platform = Self { docker, host, prefix, state: Folder::at(&checkout), home };
+        let platform = Self { docker, host, namespace, prefix, state: Folder::at(&checkout), home };
         let repo = platform.repo();
         platform.berth(&["init", &repo.to_string_lossy(), "--from", &first.path().to_string_lossy()]).good();
         run(git().args(["clone", "--quiet"]).arg(&repo).arg(&checkout), PATIENCE).good();
@@ -114,7 +130,14 @@ impl Platform {
 
     /// A `berth` command for this platform, to be run.
     pub fn berth_command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(built("berth"));
+        let mut command = match &self.namespace {
+            None => Command::new(built("berth")),
+            Some(namespace) => {
+                let mut command = namespace.command();
+                command.arg(built("berth"));
+                command
+            }
+        };
         command
             .args(arguments)
             .env("BERTH_STATE", self.repo())

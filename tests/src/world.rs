@@ -7,6 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use crate::engine::{Data, Engine};
+use crate::lab::Lab;
 use crate::process::{build_folder, is_alive, processes, send, stories_folder};
 use crate::{image, platform};
 
@@ -15,6 +16,7 @@ use crate::{image, platform};
 pub struct World {
     engine: OnceLock<Engine>,
     server_image: OnceLock<()>,
+    lab: OnceLock<Lab>,
     /// Held while something is made that only one may make.
     making: Mutex<()>,
 }
@@ -89,6 +91,14 @@ impl World {
         image::bring_server(engine);
     }
 
+    /// The closed world, with every image of the platform.
+    pub fn lab(&self) -> &Lab {
+        self.lab.get_or_init(|| {
+            let _turn = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+            Lab::start()
+        })
+    }
+
     /// An engine of the story's own, for those that kill it.
     pub fn own_engine(&self, name: &str) -> Engine {
         let engine = Engine::remapped(name, Data::Discard);
@@ -98,6 +108,7 @@ impl World {
 
     /// Ends what was started, whatever became of the stories.
     pub fn end(&mut self) {
+        drop(self.lab.take());
         drop(self.engine.take());
         // What is in it went with those who made it.
         let _ = fs::remove_dir(stories_folder().join("tmp").join(std::process::id().to_string()));

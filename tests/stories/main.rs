@@ -46,6 +46,7 @@ tell! {
     bad_input,
     plan,
     cli,
+    lab,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.

@@ -46,12 +46,12 @@ impl Link {
 
     /// The MAC address of the port. Both are made from the address, locally administered (IEEE 802, the second bit of
     /// the first octet), so that a link that is made again looks the same.
-    pub(crate) fn port_mac(&self) -> [u8; 6] {
+    pub fn port_mac(&self) -> [u8; 6] {
         self.mac(0x06)
     }
 
     /// The MAC address of the end inside.
-    pub(crate) fn inside_mac(&self) -> [u8; 6] {
+    pub fn inside_mac(&self) -> [u8; 6] {
         self.mac(0x02)
     }
 

@@ -31,6 +31,11 @@ impl Namespace {
         }
     }
 
+    /// The network namespace that a file stands for, such as those below `/run/netns`.
+    pub fn at(path: &std::path::Path) -> Result<Self> {
+        Self::open(path.display().to_string())
+    }
+
     /// The network namespace of the calling thread.
     pub fn current() -> Result<Self> {
         Self::open("/proc/thread-self/ns/net".to_owned())

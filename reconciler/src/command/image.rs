@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use berth_repo::Source as Kind;
+use berth_schema::platform::Images;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Exit;
@@ -42,7 +43,7 @@ struct Build {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let Command::Build(args) = &args.command;
-    let (server, holder) = names(settings)?;
+    let [server, holder, firewall, caddy, cache] = names(settings)?;
     let (docker, _) = connect(&settings.docker).await?;
     let recipe = |name| recipes(name, settings.templates.as_deref());
 
@@ -54,6 +55,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         ("server", server.clone(), args_of("BASE", &base)),
         // The server's image has a static busybox, so the holder needs no other source.
         ("holder", holder, args_of("BUSYBOX", &server)),
+        ("firewall", firewall, args_of("BASE", &base)),
+        ("caddy", caddy, args_of("BASE", &base)),
+        ("dockerhub-cache", cache, args_of("BASE", &base)),
     ];
     for (name, tag, build_args) in steps {
         let recipe = recipe(name)?;
@@ -66,18 +70,16 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 }
 
 /// The images that the state repo names, or the platform's defaults when there is no state repo yet.
-fn names(settings: &Settings) -> anyhow::Result<(String, String)> {
+fn names(settings: &Settings) -> anyhow::Result<[String; 5]> {
+    let mut images = Images::default();
     if Kind::of(&settings.state).is_ok()
         && let Ok(settled) = Source::open(&settings.state)?.find(None)?.state
     {
-        let images = &settled.state.platform.images;
-        return Ok((images.server.to_string(), images.holder.to_string()));
+        images = settled.state.platform.images.clone();
     }
-    Ok((DEFAULT_SERVER.to_owned(), DEFAULT_HOLDER.to_owned()))
+    let names = [images.server, images.holder, images.firewall, images.caddy, images.cache];
+    Ok(names.map(|image| image.to_string()))
 }
-
-const DEFAULT_SERVER: &str = "berth-server:latest";
-const DEFAULT_HOLDER: &str = "berth-holder:latest";
 
 /// A spinner with the last line of output; plain lines where there is no terminal.
 struct Bar {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod check;
+mod doctor;
 mod down;
 mod engine;
 mod hook;
@@ -59,6 +60,8 @@ enum Command {
     Image(image::Args),
     /// The Docker engine's own settings
     Engine(engine::Args),
+    /// Try whether servers are kept from what they must not reach
+    Doctor(doctor::Args),
     /// What git runs when somebody pushes to the state repo
     Hook(hook::Args),
     /// Explain what a member may change, and why
@@ -135,6 +138,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema(args) => schema::run(&args),
         Command::Image(args) => image::run(&args, &settings).await,
         Command::Engine(args) => engine::run(&args, &settings).await,
+        Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
         Command::Reconcile => reconcile::run(&settings).await,

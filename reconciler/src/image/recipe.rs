@@ -21,6 +21,12 @@ pub enum RecipeError {
         #[source]
         source: io::Error,
     },
+    /// There is none of that name.
+    #[error("there is no recipe {name}")]
+    Missing {
+        /// The name.
+        name: String,
+    },
     /// The build context could not be packed.
     #[error("pack the recipe {name}")]
     Pack {
@@ -52,7 +58,10 @@ pub fn recipes(name: &str, overrides: Option<&Path>) -> Result<Recipe, RecipeErr
             }
         }
     }
-    Ok(Recipe { name: name.to_owned(), files })
+    match files.is_empty() {
+        true => Err(RecipeError::Missing { name: name.to_owned() }),
+        false => Ok(Recipe { name: name.to_owned(), files }),
+    }
 }
 
 fn read_embedded(dir: &Dir<'_>, name: &str, files: &mut BTreeMap<String, Vec<u8>>) {
@@ -118,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_embedded_recipes_are_whole() {
-        for name in ["server", "holder"] {
+        for name in ["server", "holder", "firewall", "caddy", "dockerhub-cache"] {
             let recipe = recipes(name, None).unwrap();
             assert!(recipe.file("Dockerfile").is_some(), "{name} has no Dockerfile");
             assert!(!recipe.context().unwrap().is_empty());

@@ -1,0 +1,54 @@
+//! What must work: the ways that the platform is there for. A suite in which nothing can work proves nothing.
+
+use super::{Act, CONTACTS_OTHERS, Expected, Place, Proof, Suite, Trial, tcp, udp};
+
+pub(super) fn list(suite: &mut Suite<'_>) {
+    let scene = suite.scene;
+    let neighbour = scene.neighbour.address;
+    for (place, what, port) in [(Place::Caddy, "Caddy to a server, HTTP", 80), (Place::Router, "SSH router to a server, SSH", 22)]
+    {
+        match scene.absence(place) {
+            Some(why) => suite.not_here(what, Expected::Works, why),
+            None => suite.works(what, |_| {
+                let to = (neighbour, port);
+                Trial::of(
+                    vec![Act::From { place, to }],
+                    vec![Proof::Connected, Proof::Answered, Proof::Heard(Place::Neighbour)],
+                )
+                .may_stay()
+            }),
+        }
+    }
+    match scene.absence(Place::Cache) {
+        Some(why) => suite.not_here("server to the image cache", Expected::Works, why),
+        None => suite.works("server to the image cache", |_| {
+            Trial::of(vec![tcp(scene.cache, 5000)], vec![Proof::Answered, Proof::Seen(Place::Cache)])
+        }),
+    }
+    suite.works("server to the gateway's resolver", |_| {
+        let name = "gateway.berth.internal".to_owned();
+        let ask = Act::Ask { server: scene.gateway, name, count: 1 };
+        Trial::of(vec![ask], vec![Proof::Says(format!("address {}", scene.gateway))]).may_stay()
+    });
+    suite.works("server pings the gateway", |_| {
+        let ping = Act::Shell(format!("ping -c 1 -W 2 {} && echo came back", scene.gateway));
+        Trial::of(vec![ping], vec![Proof::Says("came back".to_owned())]).may_stay()
+    });
+    let to_internet = ["server to the internet, TCP", "server to the internet, UDP", "server asks for a name of the internet"];
+    let Some(outside) = &scene.outside else {
+        suite.none_here(&to_internet, Expected::Works, CONTACTS_OTHERS);
+        return;
+    };
+    let [over_tcp, over_udp, by_name] = to_internet;
+    suite.works(over_tcp, |_| {
+        Trial::of(vec![tcp(outside.website, 80)], vec![Proof::Answered, Proof::Seen(Place::Outside)])
+    });
+    suite.works(over_udp, |_| {
+        let act = udp(outside.website, scene.port(Place::Outside));
+        Trial::of(vec![act], vec![Proof::Answered, Proof::Heard(Place::Outside)])
+    });
+    suite.works(by_name, |_| {
+        let ask = Act::Ask { server: scene.gateway, name: outside.name.clone(), count: 1 };
+        Trial::of(vec![ask], vec![Proof::Says(format!("address {}", outside.website))]).may_stay()
+    });
+}

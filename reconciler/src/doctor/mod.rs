@@ -1,0 +1,217 @@
+//! The doctor: tries what a hostile root in a server would try, on the platform as it runs, and says what came of it.
+//!
+//! It makes two canaries (an attacker and its neighbour), puts witnesses in every place that an attack might get to, goes
+//! through a list of attempts (`attempts`), and takes all of it away again. It changes nothing of the platform, and
+//! contacts nobody outside of it, unless it is given an internet of a lab's own.
+
+mod attempt;
+mod attempts;
+mod canary;
+mod frame;
+mod kernel;
+mod report;
+mod run;
+mod scene;
+mod sighting;
+mod witness;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use berth_link::{Namespace, Plane};
+use berth_plan::Desired;
+use bollard::Docker;
+
+use attempt::Place;
+use canary::Canary;
+use run::Stage;
+use scene::Scene;
+use sighting::Tokens;
+use witness::Witness;
+
+use crate::docker::EngineError;
+
+pub use attempt::{Attempt, Expected, Group};
+pub use report::{Answer, Report, Row, Verdict};
+pub use scene::Outside;
+
+/// Why nothing could be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum DoctorError {
+    /// The engine refused something.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Something about the links.
+    #[error(transparent)]
+    Link(#[from] berth_link::Error),
+    /// There is no plane.
+    #[error("the platform's user plane is not there")]
+    NoPlane,
+    /// A canary has no link.
+    #[error("the canary's link {port} was not made when it started")]
+    NoLink {
+        /// The port.
+        port: String,
+    },
+    /// The machine's addresses can't be read.
+    #[error("learn the machine's addresses: {why}")]
+    Machine {
+        /// Why.
+        why: String,
+    },
+    /// A witness could not be sent.
+    #[error("send a witness to {place}")]
+    Witness {
+        /// Where to.
+        place: Place,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A witness is blind or deaf.
+    #[error("the witness at {place} doesn't notice what certainly arrives there: its silence would prove nothing")]
+    Blind {
+        /// Where it is.
+        place: Place,
+    },
+    /// The description of a lab's internet can't be read.
+    #[error("read {path}")]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Who is told how it goes on: the row that is being tried, and what came of it.
+pub type Progress<'a> = &'a (dyn Fn(&Attempt, Option<&Verdict>, usize) + Send + Sync);
+
+/// Tries everything. The canaries are removed whatever comes of it.
+pub async fn isolation(
+    docker: &Docker,
+    desired: &Desired,
+    outside: Option<Outside>,
+    progress: Progress<'_>,
+) -> Result<Report, DoctorError> {
+    let platform = desired.prefix().to_string();
+    // What a doctor that was killed has left.
+    canary::remove_all(docker, &platform).await?;
+    let report = tokio::select! {
+        report = examine(docker, desired, outside, progress) => report,
+        // Whoever interrupts wants it to end, not to leave its canaries.
+        _ = interrupted() => Err(DoctorError::Machine { why: "interrupted".to_owned() }),
+    };
+    canary::remove_all(docker, &platform).await?;
+    report
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn examine(
+    docker: &Docker,
+    desired: &Desired,
+    outside: Option<Outside>,
+    progress: Progress<'_>,
+) -> Result<Report, DoctorError> {
+    let mut scene = Scene::look(docker, &desired.platform, outside).await?;
+    let attacker = Canary::start(docker, desired, &scene.attacker).await?;
+    let neighbour = Canary::start(docker, desired, &scene.neighbour).await?;
+    linked(&scene)?;
+    let tokens = Arc::new(Tokens::new(random()));
+    let witnesses = witnesses(&scene, &tokens, &attacker, &neighbour)?;
+    scene.ports = witnesses.iter().map(|(place, witness)| (*place, witness.port)).collect();
+    everybody_notices(&witnesses, &tokens)?;
+    let attempts = attempts::all(&scene, &tokens);
+    let stage = Stage { scene: &scene, tokens: &tokens, attacker: &attacker, witnesses };
+    let mut rows = Vec::with_capacity(attempts.len());
+    for attempt in &attempts {
+        progress(attempt, None, attempts.len());
+        let verdict = match stage.attempt(attempt).await {
+            Ok(verdict) => verdict,
+            // One row that could not be tried doesn't take the others' results away.
+            Err(error) => Verdict::CouldNot(crate::outcome::chain(&error)),
+        };
+        progress(attempt, Some(&verdict), attempts.len());
+        rows.push(Row::new(attempt, verdict));
+    }
+    Ok(Report { rows })
+}
+
+/// That the canaries' runtime has linked them, as it does for servers.
+fn linked(scene: &Scene) -> Result<(), DoctorError> {
+    let plane = Plane::registered(&scene.prefix)?.ok_or(DoctorError::NoPlane)?;
+    let ports = plane.ports()?;
+    for member in [&scene.attacker, &scene.neighbour] {
+        if !ports.iter().any(|port| port.name == member.link.port && port.up) {
+            return Err(DoctorError::NoLink { port: member.link.port.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn witnesses(
+    scene: &Scene,
+    tokens: &Arc<Tokens>,
+    attacker: &Canary,
+    neighbour: &Canary,
+) -> Result<BTreeMap<Place, Witness>, DoctorError> {
+    let mut namespaces = vec![
+        (Place::Attacker, Namespace::of_process(attacker.pid)?),
+        (Place::Neighbour, Namespace::of_process(neighbour.pid)?),
+        (Place::Plane, Namespace::of_process(scene.holder)?),
+        (Place::Host, Namespace::current()?),
+    ];
+    for (place, service) in &scene.services {
+        namespaces.push((*place, Namespace::of_process(service.pid)?));
+    }
+    if let Some(outside) = &scene.outside {
+        namespaces.push((Place::Outside, Namespace::at(&outside.namespace)?));
+    }
+    let mut witnesses = BTreeMap::new();
+    for (place, namespace) in namespaces {
+        let failed = |source| DoctorError::Witness { place, source };
+        let mut witness = Witness::new(Arc::new(namespace), tokens, 0).map_err(failed)?;
+        // What a server offers to those who may come.
+        let offered: &[u16] = if place == Place::Neighbour { &[80, 22] } else { &[] };
+        for port in offered {
+            witness.also_listen(tokens, *port).map_err(failed)?;
+        }
+        witnesses.insert(place, witness);
+    }
+    Ok(witnesses)
+}
+
+/// A witness that notices nothing would make every attack look refused: each is shown a packet on its own loopback.
+fn everybody_notices(witnesses: &BTreeMap<Place, Witness>, tokens: &Tokens) -> Result<(), DoctorError> {
+    use std::net::{Ipv4Addr, SocketAddr};
+    for (place, witness) in witnesses {
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, witness.port));
+        let asked = tokio::task::block_in_place(|| witness.asks(to, &tokens.of(0)));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        if !asked.is_ok_and(|answered| answered) || !witness.saw(0) || !witness.heard(0) {
+            return Err(DoctorError::Blind { place: *place });
+        }
+    }
+    Ok(())
+}
+
+/// What makes this run's tokens its own.
+fn random() -> u32 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Each has random keys, which come from the operating system.
+    RandomState::new().hash_one(0_u8) as u32
+}

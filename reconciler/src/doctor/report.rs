@@ -1,0 +1,201 @@
+//! What came of it: a matrix for people, JSON for programs, and one answer.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::attempt::{Attempt, Expected, Group, Place};
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", content = "detail", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It got nowhere, and the witnesses who would have seen it saw nothing.
+    Refused,
+    /// It got no more than its share.
+    Limited,
+    /// It works.
+    Works,
+    /// It got through: how that is known.
+    Through(String),
+    /// It must work and doesn't: what is missing.
+    Broken(String),
+    /// It isn't tried here: why.
+    NotTried(String),
+    /// It could not be tried: why.
+    CouldNot(String),
+}
+
+/// One line of the matrix.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// What it is about.
+    pub group: Group,
+    /// What was tried.
+    pub attempt: String,
+    /// What must come of it.
+    pub expected: Expected,
+    /// What came of it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// The whole matrix.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Its lines.
+    pub rows: Vec<Row>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// All that was tried is as it must be.
+    Good,
+    /// Something got through.
+    Through,
+    /// Something that must work doesn't, or could not be tried: nothing got through, as far as that goes.
+    Unsure,
+}
+
+impl Row {
+    pub(crate) fn new(attempt: &Attempt, verdict: Verdict) -> Self {
+        let Attempt { group, name, expected, .. } = attempt;
+        Self { group: *group, attempt: name.clone(), expected: *expected, verdict }
+    }
+}
+
+impl Report {
+    /// The answer.
+    pub fn answer(&self) -> Answer {
+        let any = |is_it: fn(&Verdict) -> bool| self.rows.iter().any(|row| is_it(&row.verdict));
+        if any(|verdict| matches!(verdict, Verdict::Through(_))) {
+            return Answer::Through;
+        }
+        let unsure = any(|verdict| matches!(verdict, Verdict::Broken(_) | Verdict::CouldNot(_)));
+        if unsure { Answer::Unsure } else { Answer::Good }
+    }
+
+    /// The matrix.
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(["GROUP", "ATTEMPT", "MUST", "RESULT"]);
+        let mut group = None;
+        for row in &self.rows {
+            let shown = if group.replace(row.group) == Some(row.group) { String::new() } else { row.group.to_string() };
+            table.add_row([shown, row.attempt.clone(), row.expected.to_string(), row.verdict.to_string()]);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    /// Everything counted.
+    pub fn summary(&self) -> String {
+        let count = |is_it: fn(&Verdict) -> bool| self.rows.iter().filter(|row| is_it(&row.verdict)).count();
+        let counts = [
+            (count(|verdict| *verdict == Verdict::Works), "allowed and working"),
+            (count(|verdict| matches!(verdict, Verdict::Refused)), "refused"),
+            (count(|verdict| matches!(verdict, Verdict::Limited)), "limited"),
+            (count(|verdict| matches!(verdict, Verdict::Through(_))), "GOT THROUGH"),
+            (count(|verdict| matches!(verdict, Verdict::Broken(_))), "allowed and not working"),
+            (count(|verdict| matches!(verdict, Verdict::CouldNot(_))), "could not be tried"),
+            (count(|verdict| matches!(verdict, Verdict::NotTried(_))), "not tried here"),
+        ];
+        let told = counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+        format!("{} attempts: {}", self.rows.len(), told.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (colour, words, detail) = match self {
+            Self::Refused => (AnsiColor::Green, "refused", ""),
+            Self::Limited => (AnsiColor::Green, "limited", ""),
+            Self::Works => (AnsiColor::Green, "works", ""),
+            Self::Through(how) => (AnsiColor::Red, "GOT THROUGH", how.as_str()),
+            Self::Broken(what) => (AnsiColor::Red, "does not work", what.as_str()),
+            Self::CouldNot(why) => (AnsiColor::Yellow, "could not be tried", why.as_str()),
+            Self::NotTried(why) => (AnsiColor::BrightBlack, "not tried here", why.as_str()),
+        };
+        let style = Style::new().fg_color(Some(colour.into()));
+        write!(f, "{style}{words}{style:#}")?;
+        if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "be refused",
+            Self::Limited => "be limited",
+            Self::Works => "work",
+        })
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allowed => "allowed",
+            Self::Machine => "the machine",
+            Self::Gateway => "the gateway",
+            Self::Services => "services",
+            Self::Neighbour => "a neighbour",
+            Self::Wire => "a shared wire",
+            Self::Identity => "in another's name",
+            Self::Internet => "not the internet",
+            Self::Names => "names",
+            Self::Floods => "floods",
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Attacker => "the attacker",
+            Self::Neighbour => "the neighbour",
+            Self::Plane => "the gateway",
+            Self::Host => "the machine",
+            Self::Caddy => "Caddy",
+            Self::Router => "the SSH router",
+            Self::Cache => "the image cache",
+            Self::Outside => "the internet",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(verdicts: &[Verdict]) -> Report {
+        let row = |verdict: &Verdict| Row {
+            group: Group::Machine,
+            attempt: "x".to_owned(),
+            expected: Expected::Refused,
+            verdict: verdict.clone(),
+        };
+        Report { rows: verdicts.iter().map(row).collect() }
+    }
+
+    #[test]
+    fn one_that_got_through_outweighs_all_others() {
+        let (through, broken) = (Verdict::Through("x".to_owned()), Verdict::Broken("x".to_owned()));
+        let not_tried = Verdict::NotTried("x".to_owned());
+        assert_eq!(report(&[Verdict::Refused, broken.clone(), through]).answer(), Answer::Through);
+        assert_eq!(report(&[Verdict::Refused, broken]).answer(), Answer::Unsure);
+        assert_eq!(report(&[Verdict::Refused, Verdict::Works, not_tried]).answer(), Answer::Good);
+    }
+
+    #[test]
+    fn everything_is_counted() {
+        let report = report(&[Verdict::Refused, Verdict::Refused, Verdict::NotTried("x".to_owned())]);
+        assert_eq!(report.summary(), "3 attempts: 2 refused, 1 not tried here");
+    }
+}

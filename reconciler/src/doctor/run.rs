@@ -1,0 +1,265 @@
+//! Trying: does what an attempt says, asks the witnesses, and judges.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use berth_link::{Inside, Link, Namespace, Plane};
+
+use super::DoctorError;
+use super::attempt::{Act, Attempt, Expected, Place, Proof, Trial};
+use super::canary::Canary;
+use super::kernel::{Kernel, Table};
+use super::report::Verdict;
+use super::scene::Scene;
+use super::sighting::Tokens;
+use super::witness::Witness;
+
+/// How long a packet may be on its way before a witness is asked.
+const TRAVEL: Duration = Duration::from_millis(150);
+/// How long something that must work is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything that it takes to try.
+pub(crate) struct Stage<'a> {
+    pub(crate) scene: &'a Scene,
+    pub(crate) tokens: &'a Tokens,
+    pub(crate) attacker: &'a Canary,
+    pub(crate) witnesses: BTreeMap<Place, Witness>,
+}
+
+/// What was there before, and what the attacker said.
+#[derive(Default)]
+struct Course {
+    said: String,
+    connected: bool,
+    answered: bool,
+    tables: BTreeMap<Place, Table>,
+    tracked: BTreeMap<Place, u64>,
+}
+
+impl Stage<'_> {
+    /// Tries it.
+    pub(crate) async fn attempt(&self, attempt: &Attempt) -> Result<Verdict, DoctorError> {
+        let trial = match &attempt.how {
+            Ok(trial) => trial,
+            Err(why) => return Ok(Verdict::NotTried((*why).to_owned())),
+        };
+        self.witnesses.values().for_each(Witness::forget);
+        let mut course = self.before(&trial.proofs);
+        if let Some(script) = &trial.before {
+            self.attacker.shell(script).await?;
+        }
+        let mut tried = Ok(());
+        for act in &trial.acts {
+            tried = self.act(act, attempt.number, &mut course).await;
+            if tried.is_err() {
+                break;
+            }
+        }
+        // Asked before the attacker mends its own system: it is judged as it attacks.
+        let verdict = match tried {
+            Ok(()) => self.judge(attempt, trial, &course).await,
+            Err(error) => Err(error),
+        };
+        if let Some(script) = &trial.after {
+            self.attacker.shell(script).await?;
+        }
+        verdict
+    }
+
+    /// Puts down what some proofs compare with.
+    fn before(&self, proofs: &[Proof]) -> Course {
+        let mut course = Course::default();
+        for proof in proofs {
+            match proof {
+                Proof::Neighbours { place, .. } | Proof::NeighboursChanged(place) => {
+                    course.tables.insert(*place, self.kernel(*place).neighbours());
+                }
+                Proof::Tracked { place, .. } => {
+                    course.tracked.insert(*place, self.kernel(*place).tracked());
+                }
+                _ => {}
+            }
+        }
+        course
+    }
+
+    fn kernel(&self, place: Place) -> Kernel<'_> {
+        Kernel(self.witnesses.get(&place).map(Witness::namespace))
+    }
+
+    async fn act(&self, act: &Act, number: u16, course: &mut Course) -> Result<(), DoctorError> {
+        let token = self.tokens.of(number);
+        let said = match act {
+            Act::Tcp { to, port, from } => {
+                let (port, from) = (port.to_string(), from.map(|from| from.to_string()));
+                let arguments: Vec<&str> =
+                    ["tcp", to, &port, &token].into_iter().chain(from.as_deref()).collect();
+                self.attacker.send(&arguments, &[]).await?
+            }
+            Act::Udp { to, port } => self.attacker.send(&["udp", to, &port.to_string(), &token], &[]).await?,
+            Act::Frames(frames) => self.attacker.send(&["frames", "eth0"], &packed(frames)).await?,
+            Act::Ask { server, name, count } => {
+                self.attacker.send(&["ask", &server.to_string(), name, &count.to_string()], &[]).await?
+            }
+            Act::Shell(script) => self.attacker.shell(script).await?,
+            Act::From { place, to } => {
+                if let Some(witness) = self.witnesses.get(place) {
+                    let answer = blocking(|| witness.asks(SocketAddr::from(*to), &token));
+                    course.connected |= answer.is_ok();
+                    course.answered |= answer.is_ok_and(|answered| answered);
+                }
+                String::new()
+            }
+            Act::Unlink | Act::Link => {
+                self.link(matches!(act, Act::Link))?;
+                String::new()
+            }
+        };
+        course.connected |= said.lines().any(|line| line == "connected");
+        course.answered |= said.lines().any(|line| line.starts_with("answered"));
+        course.said.push_str(&said);
+        Ok(())
+    }
+
+    /// Takes the attacker's link away, or makes it.
+    fn link(&self, there: bool) -> Result<(), DoctorError> {
+        let member = &self.scene.attacker;
+        let plane = Plane::registered(&self.scene.prefix)?.ok_or(DoctorError::NoPlane)?;
+        if !there {
+            return Ok(plane.disconnect(&member.link.port)?);
+        }
+        let link = Link {
+            port: member.link.port.clone(),
+            address: member.link.address,
+            gateway: member.link.gateway,
+            inside: Inside::Only,
+        };
+        Ok(plane.connect(&link, &Namespace::of_process(self.attacker.pid)?)?)
+    }
+
+    async fn judge(&self, attempt: &Attempt, trial: &Trial, course: &Course) -> Result<Verdict, DoctorError> {
+        tokio::time::sleep(TRAVEL).await;
+        if attempt.expected == Expected::Works {
+            return Ok(self.worked(attempt.number, trial, course).await);
+        }
+        let through: Vec<String> = blocking(|| {
+            trial.proofs.iter().filter_map(|proof| self.evidence(proof, attempt.number, course)).collect()
+        });
+        if !through.is_empty() {
+            return Ok(Verdict::Through(through.join("; ")));
+        }
+        if trial.leaves && !self.left(attempt.number, trial) {
+            let said = course.said.trim().lines().next().unwrap_or("nothing").to_owned();
+            return Ok(Verdict::CouldNot(format!("it did not leave the attacker, who said: {said}")));
+        }
+        Ok(match attempt.expected {
+            Expected::Limited => Verdict::Limited,
+            _ => Verdict::Refused,
+        })
+    }
+
+    async fn worked(&self, number: u16, trial: &Trial, course: &Course) -> Verdict {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let missing = trial.proofs.iter().find(|proof| self.evidence(proof, number, course).is_none());
+            match missing {
+                None => return Verdict::Works,
+                Some(proof) if Instant::now() > until => return Verdict::Broken(told_missing(proof, course)),
+                Some(_) => tokio::time::sleep(TRAVEL).await,
+            }
+        }
+    }
+
+    /// Whether the plane saw something of the attempt come from the attacker.
+    fn left(&self, number: u16, trial: &Trial) -> bool {
+        let Some(plane) = self.witnesses.get(&Place::Plane) else { return false };
+        let own = self.scene.attacker.address;
+        let asks = trial.acts.iter().any(|act| matches!(act, Act::Ask { .. }));
+        plane.saw(number) || plane.saw_opening_from(own) || asks
+    }
+
+    /// What a proof found, in words.
+    fn evidence(&self, proof: &Proof, number: u16, course: &Course) -> Option<String> {
+        let at = |place: &Place| self.witnesses.get(place);
+        let found = |is_it: bool, words: String| is_it.then_some(words);
+        match proof {
+            Proof::Seen(place) => {
+                found(at(place)?.saw(number), format!("its packet arrived at {place}"))
+            }
+            Proof::Opened(place, to) => found(
+                at(place)?.saw_opening(*to),
+                format!("its connection to {}:{} arrived at {place}", to.0, to.1),
+            ),
+            Proof::OpenedAs(place, from) => found(
+                at(place)?.saw_opening_from(*from),
+                format!("its connection in the name of {from} arrived at {place}"),
+            ),
+            Proof::Heard(place) => found(at(place)?.heard(number), format!("a listener at {place} was told")),
+            Proof::Connected => found(course.connected, "it had a connection".to_owned()),
+            Proof::Answered => found(course.answered, "it had an answer".to_owned()),
+            Proof::Says(words) => {
+                found(course.said.contains(words.as_str()), format!("it learned `{}`", words.trim()))
+            }
+            Proof::AnswersAbove(most) => {
+                let answers: u32 = course.said.lines().filter_map(|line| line.strip_prefix("answers ")?.parse::<u32>().ok()).sum();
+                found(answers > *most, format!("it had {answers} answers"))
+            }
+            Proof::Neighbours { place, more_than } => {
+                let (before, now) = (course.tables.get(place)?, self.kernel(*place).neighbours());
+                let more = now.len().saturating_sub(before.len());
+                found(more > *more_than, format!("{place} has {more} more neighbours"))
+            }
+            Proof::NeighboursChanged(place) => {
+                let (before, now) = (course.tables.get(place)?, self.kernel(*place).neighbours());
+                let changed = before.iter().find(|(address, mac)| now.get(*address).is_some_and(|now| now != *mac))?;
+                Some(format!("{place} believes that {} is elsewhere", changed.0))
+            }
+            Proof::Tracked { place, more_than } => {
+                let more = self.kernel(*place).tracked().saturating_sub(*course.tracked.get(place)?);
+                found(more > *more_than, format!("{place} tracks {more} more connections"))
+            }
+            Proof::NotServed { place, to } => self.not_served(*place, *to, number),
+        }
+    }
+
+    /// Has a service connect to the neighbour, which must get it, and nobody else.
+    fn not_served(&self, place: Place, to: (std::net::Ipv4Addr, u16), number: u16) -> Option<String> {
+        // A number that no attempt has.
+        let stolen = number | 0x8000;
+        let (client, server) = (self.witnesses.get(&place)?, self.witnesses.get(&Place::Neighbour)?);
+        let answered = client.asks(SocketAddr::from(to), &self.tokens.of(stolen)).unwrap_or(false);
+        if self.witnesses.get(&Place::Attacker).is_some_and(|attacker| attacker.saw(stolen)) {
+            return Some(format!("it got what {place} sent to the neighbour"));
+        }
+        (!answered || !server.heard(stolen)).then(|| format!("{place} doesn't reach the neighbour any more"))
+    }
+}
+
+/// Runs what waits without holding up the other tasks of this thread.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}
+
+/// Frames as the attacker's program reads them.
+fn packed(frames: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = u32::try_from(frames.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
+    for frame in frames {
+        bytes.extend(u16::try_from(frame.len()).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend(frame);
+    }
+    bytes
+}
+
+fn told_missing(proof: &Proof, course: &Course) -> String {
+    let said = course.said.trim().replace('\n', ", ");
+    let what = match proof {
+        Proof::Heard(place) | Proof::Seen(place) => format!("nothing arrived at {place}"),
+        Proof::Connected => "there was no connection".to_owned(),
+        Proof::Answered => "there was no answer".to_owned(),
+        Proof::Says(words) => format!("`{words}` was not the answer"),
+        _ => "it did not work".to_owned(),
+    };
+    if said.is_empty() { what } else { format!("{what} ({said})") }
+}

@@ -1,0 +1,121 @@
+//! Network namespaces by name, for worlds that are closed: nothing leads from them to the machine's own network.
+//!
+//! Their names say which target folder's stories made them, so that what a run that was killed has left is found, and
+//! nobody else's is touched. Making, entering and ending is all that happens here; what lies in one is its maker's.
+
+use std::fs;
+use std::hash::{Hash as _, Hasher as _};
+use std::io::{BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::process::{PATIENCE, Ran, eventually, processes, run, send, stories_folder};
+
+/// Where `ip netns` keeps them.
+const FOLDER: &str = "/run/netns";
+
+/// A network namespace. Its clones are the same one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes one, with its loopback up and nothing else in it.
+    pub fn make(kind: &str) -> Self {
+        let mut bytes = [0; 4];
+        let random = fs::File::open("/dev/urandom").expect("/dev/urandom");
+        BufReader::new(random).read_exact(&mut bytes).expect("random bytes");
+        let namespace = Self { name: format!("{kind}-{}-{:08x}", mark(), u32::from_ne_bytes(bytes)) };
+        ip(&["netns", "add", &namespace.name]);
+        namespace.ip(&["link", "set", "lo", "up"]);
+        namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that stands for it.
+    pub fn path(&self) -> PathBuf {
+        Path::new(FOLDER).join(&self.name)
+    }
+
+    /// Runs `ip` on it.
+    #[track_caller]
+    pub fn ip(&self, arguments: &[&str]) -> Ran {
+        ip(&[&["-n", &self.name], arguments].concat())
+    }
+
+    /// The beginning of a command that runs in it: the program and its arguments are to be added. Not `ip netns exec`,
+    /// which has a mount namespace of its own, so that what an engine mounts there nobody else would see.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display()));
+        command
+    }
+
+    /// Runs `script` in it.
+    #[track_caller]
+    pub fn shell(&self, script: &str) -> Ran {
+        run(self.command().args(["sh", "-c", script]), PATIENCE)
+    }
+
+    /// Does `work` in it, on a thread of its own. Sockets that it opens stay in the namespace.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let file = fs::File::open(self.path()).expect("a namespace");
+        std::thread::scope(|scope| {
+            let inside = || {
+                use std::os::fd::AsFd as _;
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("enter it");
+                work()
+            };
+            scope.spawn(inside).join().expect("the work in a namespace")
+        })
+    }
+
+    /// Ends the processes in it and gives up its name.
+    pub fn end(&self) {
+        let Ok(own) = fs::metadata(self.path()).map(|file| file.ino()) else { return };
+        let inside = || -> Vec<u32> {
+            let is_inside = |pid: &u32| {
+                fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|namespace| namespace.ino() == own)
+            };
+            processes().into_iter().filter(is_inside).collect()
+        };
+        for pid in inside() {
+            send(pid, Signal::KILL);
+        }
+        eventually("what ran in a namespace has ended", || inside().is_empty().then_some(()));
+        run(Command::new("ip").args(["netns", "del", &self.name]), Duration::from_secs(20));
+    }
+}
+
+/// Ends the namespaces of earlier runs: those of this target folder that `ours` doesn't name.
+pub fn end_leftovers(ours: &[&Namespace]) {
+    for entry in fs::read_dir(FOLDER).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_of_stories = name.split('-').nth(1).is_some_and(|part| part == mark());
+        if is_of_stories && ours.iter().all(|namespace| namespace.name != name) {
+            Namespace { name }.end();
+        }
+    }
+}
+
+/// What tells the namespaces of one target folder from another's.
+fn mark() -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    stories_folder().hash(&mut hasher);
+    format!("{:08x}", hasher.finish() as u32)
+}
+
+#[track_caller]
+fn ip(arguments: &[&str]) -> Ran {
+    run(Command::new("ip").args(arguments), PATIENCE).good()
+}
