@@ -139,7 +139,8 @@ impl Firewall {
         }
         for At { value: Resolver(address), at } in dns.iter().flatten() {
             if let Some((name, own)) = networks.all().into_iter().find(|(_, own)| own.contains(address)) {
-                let message = format!("`{address}` is in {own}, which is the platform's own (`networks.{name}`)");
+                let message =
+                    format!("`{address}` is in {own}, which is the platform's own (`networks.{name}`)");
                 fields.found().error(Some(*at), Invalid::new(message, RESOLVER_WANTED));
             }
         }

@@ -170,7 +170,11 @@ impl Place {
     }
 
     /// Answers datagrams to one address.
-    pub fn answer(&mut self, at: (Ipv4Addr, u16), mut reply: impl FnMut(SocketAddrV4, &[u8]) -> Vec<u8> + Send + 'static) {
+    pub fn answer(
+        &mut self,
+        at: (Ipv4Addr, u16),
+        mut reply: impl FnMut(SocketAddrV4, &[u8]) -> Vec<u8> + Send + 'static,
+    ) {
         let socket = self.datagrams(at.0, at.1);
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
         let mut heard = [0; 65_536];

@@ -187,7 +187,10 @@ fn the_firewalls_exceptions_are_the_admins() {
     // What was granted stays, and goes along to another name of the same server; nobody takes it elsewhere, or drops it.
     let mut before = platform();
     before.insert("servers/bobs.toml".to_owned(), bobs(ALLOW));
-    before.insert("servers/cyns.toml".to_owned(), format!("id = 2\nowner = \"cyn\"\n{}", ALLOW.replace("5432", "22")));
+    before.insert(
+        "servers/cyns.toml".to_owned(),
+        format!("id = 2\nowner = \"cyn\"\n{}", ALLOW.replace("5432", "22")),
+    );
     let judged = |edits: &[(&str, Option<String>)]| {
         let mut after = before.clone();
         for (path, text) in edits {
@@ -207,16 +210,14 @@ fn the_firewalls_exceptions_are_the_admins() {
         })
     };
     let blog = ("domains/blog.h.org.toml", Some("server = \"renamed\"\n".to_owned()));
-    let renamed = |text: String| [("servers/bobs.toml", None), ("servers/renamed.toml", Some(text)), blog.clone()];
+    let renamed =
+        |text: String| [("servers/bobs.toml", None), ("servers/renamed.toml", Some(text)), blog.clone()];
     assert_eq!(judged(&[("servers/bobs.toml", Some(bobs(&format!("{ALLOW}cpus = 1\n"))))]), Verdict::Allow);
     assert_eq!(judged(&renamed(bobs(ALLOW))), Verdict::Allow);
     assert!(matches!(judged(&renamed(bobs(""))), Verdict::Deny(_)));
     assert!(matches!(judged(&renamed(bobs(&ALLOW.replace("5432", "22")))), Verdict::Deny(_)));
     assert!(matches!(judged(&[("servers/bobs.toml", Some(bobs("")))]), Verdict::Deny(_)));
-    assert!(matches!(
-        judged(&renamed(format!("id = 7\nowner = \"bob\"\n{ALLOW}"))),
-        Verdict::Deny(_)
-    ));
+    assert!(matches!(judged(&renamed(format!("id = 7\nowner = \"bob\"\n{ALLOW}"))), Verdict::Deny(_)));
 }
 
 #[test]
