@@ -84,6 +84,9 @@ impl Platform {
             let settings = first.read("platform.toml");
             let settings =
                 settings.replace(image::TINY, image::SERVER).replace(image::HOLDER, image::SERVER_HOLDER);
+            let settings = ["firewall", "cache", "web"].iter().fold(settings, |text, service| {
+                text.replace(&format!("\n{service} = false"), &format!("\n{service} = true"))
+            });
             first.write("platform.toml", &settings);
             begin(first);
         })

@@ -46,6 +46,7 @@ tell! {
     plan,
     cli,
     lab,
+    isolation,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.
