@@ -93,6 +93,11 @@ impl DomainFile {
         let tls = fields.value("tls").unwrap_or_default();
         let access = fields.value("access").unwrap_or_default();
         let cloudflare = fields.value("cloudflare").unwrap_or_default();
+        if let (true, Tls::Auto) = (fqdn.is_wildcard(), tls) {
+            let message = format!("`{fqdn}` gets no certificate: a CA gives wildcards none over HTTP");
+            let hint = "write `tls = \"internal\"` or `tls = \"off\"`, or a file for each name below it";
+            fields.found().warning(None, Invalid::new(message, hint));
+        }
         let domain = server.as_ref().map(|server| Domain {
             fqdn: fqdn.clone(),
             server: server.value.clone(),

@@ -3,6 +3,8 @@
 //! This crate owns the four kinds (platform, user, server, domain), their invariants, and the findings that tell a
 //! person what is wrong and how to mend it. It does no I/O: callers hand it paths and text.
 
+pub mod cache;
+pub mod certificate;
 pub mod domain;
 pub mod edit;
 mod fields;
@@ -27,6 +29,7 @@ mod suggest;
 mod usage;
 pub mod user;
 mod value;
+pub mod web;
 
 pub use finding::{Finding, Position, Severity};
 pub use json_schema::json_schema;

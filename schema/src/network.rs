@@ -34,7 +34,7 @@ pub struct Networks {
 }
 
 /// Addresses at the beginning of the users' subnet that are the platform's own: the network, the firewall (`.1`), the
-/// image cache (`.4`), and room to grow.
+/// web server (`.2`), the SSH router (`.3`), the image cache (`.4`), and room to grow.
 const RESERVED: u32 = 16;
 
 /// Docker hands out addresses in each of them, and a public one would hide a part of the internet.

@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+use crate::cache::Cache;
+use crate::certificate::Certificates;
 use crate::fields::Fields;
 use crate::finding::shown;
 use crate::firewall::Firewall;
@@ -19,6 +21,7 @@ use crate::quantity::{Bytes, Cpus, Span};
 use crate::server::Pids;
 use crate::user::{Quota, QuotaOverride, check_email};
 use crate::value::{Value, choice_values};
+use crate::web::Web;
 
 /// The settings of the whole platform.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -60,6 +63,12 @@ pub struct Platform {
     /// How long removed things are kept.
     #[schemars(default)]
     pub retention: Retention,
+    /// The web server before all domains.
+    #[schemars(default)]
+    pub web: Web,
+    /// The cache of images, from which servers pull.
+    #[schemars(default)]
+    pub cache: Cache,
     /// How much one revision may remove.
     #[schemars(default)]
     pub removal_budget: RemovalBudget,
@@ -88,6 +97,9 @@ pub struct Acme {
     /// The URL of the CA's directory. Let's Encrypt unless said; its staging directory is the one to try things with.
     #[schemars(regex(pattern = "^https://"))]
     pub directory: String,
+    /// The root certificate of the server behind `directory`, in PEM, where that is a private one which the system
+    /// doesn't know. None unless said.
+    pub ca: Option<Certificates>,
 }
 
 /// The images that containers are made of.
@@ -176,7 +188,7 @@ impl RemovalBudget {
 
 impl Default for Acme {
     fn default() -> Self {
-        Self { email: None, directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned() }
+        Self { email: None, directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned(), ca: None }
     }
 }
 
@@ -267,6 +279,8 @@ impl Platform {
             defaults: fields.table("defaults", "`[defaults]`", Defaults::read),
             quota: fields.table("quota", "`[quota]`", QuotaOverride::read).over(&Quota::default()),
             retention: fields.table("retention", "`[retention]`", Retention::read),
+            web: fields.table("web", "`[web]`", Web::read),
+            cache: fields.table("cache", "`[cache]`", Cache::read),
             removal_budget: fields.table("removal_budget", "`[removal_budget]`", RemovalBudget::read),
             domain: domain?.value,
         })
@@ -280,6 +294,7 @@ impl Acme {
             directory: fields
                 .optional_if("directory", |url: &String| check_directory(url))
                 .map_or_else(|| Self::default().directory, |found| found.value),
+            ca: fields.value("ca"),
         }
     }
 }

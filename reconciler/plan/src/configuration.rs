@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use berth_schema::State;
+use berth_schema::domain::Tls;
 use berth_schema::name::Prefix;
 use berth_schema::platform::Platform;
 use serde::Serialize;
@@ -114,8 +115,8 @@ pub enum Probe {
         port: u16,
         /// The domain.
         host: String,
-        /// Whether the platform knows it: a stranger's is answered with 404.
-        known: bool,
+        /// The HTTP status that must be the answer.
+        status: u16,
     },
 }
 
@@ -134,7 +135,7 @@ pub(crate) fn configurations(state: &State, templates: &Templates) -> Vec<Config
         Kind::Firewall | Kind::Dns => services.firewall,
         Kind::Host => services.firewall && state.platform.firewall.host_rules,
         Kind::Cache => services.cache,
-        Kind::Caddy => services.web,
+        Kind::Caddy | Kind::Sites => services.web,
     };
     Kind::ALL
         .into_iter()
@@ -158,7 +159,7 @@ fn place(kind: Kind, platform: &Platform) -> Place {
     let (service, volume_end) = match kind {
         Kind::Firewall | Kind::Dns => ("firewall", ""),
         Kind::Cache => ("dockerhub-cache", "-config"),
-        Kind::Caddy => ("caddy", "-config"),
+        Kind::Caddy | Kind::Sites => ("caddy", "-config"),
         Kind::Host => return Place::Host { platform: platform.prefix.clone() },
     };
     let container = system::container(platform, service);
@@ -174,7 +175,9 @@ fn probes(kind: Kind, state: &State) -> Vec<Expectation> {
         // Without the firewall nothing is forwarded, and nothing can be tried.
         Kind::Cache if platform.services.firewall => vec![always(cache_opens(platform))],
         Kind::Cache => Vec::new(),
-        Kind::Caddy => Vec::new(),
+        // Until the table is loaded for the first time, nothing is known.
+        Kind::Caddy => visits(state, Holds::AsBefore),
+        Kind::Sites => visits(state, Holds::Always),
         Kind::Host => in_plane(platform),
     }
 }
@@ -193,6 +196,17 @@ fn in_plane(platform: &Platform) -> Vec<Expectation> {
         probes.push(Expectation { probe, holds: Holds::Always });
     }
     probes
+}
+
+/// What a visitor gets: one of the domains that are known, and one that nobody can have (RFC 6761, `invalid`).
+fn visits(state: &State, holds: Holds) -> Vec<Expectation> {
+    let port = state.platform.web.http_port.get();
+    let visit = |host: String, status| Expectation { probe: Probe::Answers { port, host, status }, holds };
+    // One that is led to HTTPS, so that the answer is the platform's own, and not an app's.
+    let mut encrypted =
+        state.domains.values().filter(|domain| domain.tls != Tls::Off && !domain.fqdn.is_wildcard());
+    let known = encrypted.next().map(|domain| visit(domain.fqdn.to_string(), 308));
+    known.into_iter().chain([visit("probe.invalid".to_owned(), 404)]).collect()
 }
 
 fn resolves(platform: &Platform) -> Probe {

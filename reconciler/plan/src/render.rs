@@ -8,6 +8,7 @@ mod caddy;
 mod dns;
 mod firewall;
 pub mod host;
+mod sites;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,10 +30,12 @@ pub enum Kind {
     Dns,
     /// The image cache, for the registry.
     Cache,
-    /// The web server, a Caddyfile.
+    /// The edge: the web server that visitors connect to, a Caddyfile.
     Caddy,
     /// The platform's own chains on the host, for `iptables-restore --noflush`.
     Host,
+    /// The table: which domain is what, a Caddyfile for the web server that the edge asks.
+    Sites,
 }
 
 /// Why a configuration can't be made: the template that replaces the built-in one has an error.
@@ -60,7 +63,7 @@ impl Templates {
 
 impl Kind {
     /// All kinds, in the order in which they are loaded.
-    pub const ALL: [Self; 5] = [Self::Firewall, Self::Dns, Self::Cache, Self::Caddy, Self::Host];
+    pub const ALL: [Self; 6] = [Self::Firewall, Self::Dns, Self::Host, Self::Cache, Self::Caddy, Self::Sites];
 
     /// The kind's name in lower case.
     pub fn as_str(self) -> &'static str {
@@ -70,6 +73,7 @@ impl Kind {
             Self::Cache => "cache",
             Self::Caddy => "caddy",
             Self::Host => "host",
+            Self::Sites => "sites",
         }
     }
 
@@ -81,6 +85,7 @@ impl Kind {
             Self::Cache => "dockerhub-cache/registry.yml",
             Self::Caddy => "caddy/Caddyfile",
             Self::Host => "host/host.v4",
+            Self::Sites => "caddy/sites.Caddyfile",
         }
     }
 
@@ -96,6 +101,7 @@ impl Kind {
             Self::Cache => include_str!("../../../templates/dockerhub-cache/registry.yml"),
             Self::Caddy => include_str!("../../../templates/caddy/Caddyfile"),
             Self::Host => include_str!("../../../templates/host/host.v4"),
+            Self::Sites => include_str!("../../../templates/caddy/sites.Caddyfile"),
         }
     }
 }
@@ -124,6 +130,7 @@ pub fn render(kind: Kind, state: &State, templates: &Templates) -> Result<String
         Kind::Cache => fill(kind, templates, cache::context(state)),
         Kind::Caddy => fill(kind, templates, caddy::context(state)),
         Kind::Host => fill(kind, templates, host::context(state)),
+        Kind::Sites => fill(kind, templates, sites::context(state)),
     }
 }
 

@@ -111,8 +111,8 @@ fn caddy(platform: &Platform) -> ContainerSpec {
         image: platform.images.caddy.to_string(),
         env: plane::service_environment(platform, &caddy_link(platform)),
         publishes: vec![
-            Published { host: HTTP, container: HTTP },
-            Published { host: HTTPS, container: HTTPS },
+            Published { host: platform.web.http_port.get(), container: HTTP },
+            Published { host: platform.web.https_port.get(), container: HTTPS },
         ],
         mounts: vec![mount(format!("{name}-config"), CONFIGURATION), mount(format!("{name}-data"), "/data")],
         limits: Some(Limits { nano_cpus: 0, memory: 2 << 30, pids: 1024 }),

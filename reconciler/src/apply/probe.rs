@@ -56,7 +56,7 @@ async fn try_all(
     for index in wanted {
         let Some(Expectation { probe, .. }) = probes.get(*index) else { continue };
         let outcome = match (probe, link_of(probe)) {
-            (Probe::Answers { port, host, known }, _) => answers(*port, host, *known, patience).await,
+            (Probe::Answers { port, host, status }, _) => answers(*port, host, *status, patience).await,
             (_, Some(link)) => {
                 let vantage = match &vantage {
                     Some(vantage) => vantage,
@@ -90,8 +90,7 @@ impl fmt::Display for Told<'_> {
             Probe::Resolves { name, .. } => write!(f, "a server asks for the name {name}"),
             Probe::Opens { to, .. } => write!(f, "a server connects to {to}"),
             Probe::Refused { to, .. } => write!(f, "a server is kept from connecting to {to}"),
-            Probe::Answers { host, known: true, .. } => write!(f, "a visitor opens {host}"),
-            Probe::Answers { host, known: false, .. } => write!(f, "a visitor opens the unknown {host}"),
+            Probe::Answers { host, .. } => write!(f, "a visitor opens http://{host}"),
         }
     }
 }
@@ -211,15 +210,13 @@ fn ask(server: Ipv4Addr, name: &str) -> io::Result<Vec<Ipv4Addr>> {
     Ok(addresses.collect())
 }
 
-/// Whether the web server knows a domain, asked at the port that visitors come to.
-async fn answers(port: u16, host: &str, known: bool, patience: Duration) -> Result<(), String> {
+/// What the web server says to a domain, asked at the port that visitors come to.
+async fn answers(port: u16, host: &str, expected: u16, patience: Duration) -> Result<(), String> {
     let deadline = Instant::now() + patience;
     loop {
         let failure = match tokio::time::timeout(PATIENCE, status(port, host)).await {
-            Ok(Ok(404)) if known => "the answer is 404, as for a domain that it doesn't know".to_owned(),
-            Ok(Ok(404)) if !known => return Ok(()),
-            Ok(Ok(status)) if !known => format!("the answer is {status}, and should be 404"),
-            Ok(Ok(_)) => return Ok(()),
+            Ok(Ok(status)) if status == expected => return Ok(()),
+            Ok(Ok(status)) => format!("the answer is {status}, and should be {expected}"),
             Ok(Err(why)) => why,
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         };

@@ -1,9 +1,24 @@
+//! The cache of images: a registry that fetches what it doesn't have.
+
+use std::net::Ipv4Addr;
+
 use berth_schema::State;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Context {}
+pub(super) struct Context {
+    /// Its own address on the plane, the only one that it listens on.
+    address: Ipv4Addr,
+    /// Where images lie in the container.
+    storage: &'static str,
+    /// Scheme, host and port of the registry that it fetches from.
+    upstream: String,
+}
 
-pub(super) fn context(_state: &State) -> Context {
-    Context {}
+pub(super) fn context(state: &State) -> Context {
+    Context {
+        address: state.platform.networks.cache(),
+        storage: "/var/lib/registry",
+        upstream: state.platform.cache.upstream.clone(),
+    }
 }

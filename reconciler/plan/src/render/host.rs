@@ -13,6 +13,9 @@ use serde::Serialize;
 use super::firewall::services;
 use crate::desired::uplink_bridge;
 
+/// The port of the SSH router on the host (seed, section 3.2).
+const SSH: u16 = 10022;
+
 #[derive(Debug, Serialize)]
 pub(super) struct Context {
     bridge: String,
@@ -62,8 +65,9 @@ fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
 }
 
 /// The ports of the host that the platform publishes, which servers may use like everybody else.
-pub fn published(_state: &State) -> Vec<u16> {
-    vec![80, 443, 2222]
+pub fn published(state: &State) -> Vec<u16> {
+    let web = &state.platform.web;
+    vec![web.http_port.get(), web.https_port.get(), SSH]
 }
 
 /// The platform's own chains in the host's table `filter`: for what comes to the host, and for what goes through it. At
