@@ -47,6 +47,7 @@ tell! {
     plan,
     cli,
     lab,
+    isolation,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.
