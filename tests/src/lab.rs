@@ -17,7 +17,7 @@ use crate::namespace::{Namespace, end_leftovers};
 use crate::process::{Ran, run};
 
 pub use internet::{
-    DENIED, INTERNET, Internet, MAIL, NAME, NAME_OF_PRIVATE, NAME_SERVERS, PRIVATE, PUBLIC, WEBSITE,
+    DENIED, INTERNET, Internet, MAIL, NAME, NAME_OF_PRIVATE, NAME_SERVERS, PRIVATE, PUBLIC, REGISTRY, WEBSITE,
 };
 
 /// The closed world.

@@ -15,7 +15,7 @@ use crate::docker::{Container, Docker};
 use crate::engine::Engine;
 use crate::folder::{Folder, git};
 use crate::image;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
 use crate::namespace::Namespace;
 use crate::process::{
     PATIENCE, Ran, build_folder, built, ending, eventually, is_alive, run, scratch, send, wait,
@@ -84,7 +84,11 @@ impl Platform {
             let settings = first.read("platform.toml");
             let settings =
                 settings.replace(image::TINY, image::SERVER).replace(image::HOLDER, image::SERVER_HOLDER);
-            first.write("platform.toml", &settings);
+            let settings = ["firewall", "cache", "web"].iter().fold(settings, |text, service| {
+                text.replace(&format!("\n{service} = false"), &format!("\n{service} = true"))
+            });
+            let cache = format!("\n[cache]\nupstream = \"http://{}:5000\"\n", lab::REGISTRY);
+            first.write("platform.toml", &format!("{settings}{cache}"));
             begin(first);
         })
     }

@@ -38,6 +38,7 @@ tell! {
     cache,
     crash,
     engine_trouble,
+    firewall,
     create,
     change,
     removal,
@@ -48,6 +49,7 @@ tell! {
     plan,
     cli,
     lab,
+    isolation,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.

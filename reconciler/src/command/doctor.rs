@@ -42,7 +42,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     }
     let desired = Desired::from_state(&settled.state);
     let bar = Bar::new();
-    let report = isolation(&docker, &desired, outside, &|attempt, verdict, of| bar.show(attempt, verdict, of)).await;
+    let report =
+        isolation(&docker, &desired, outside, &|attempt, verdict, of| bar.show(attempt, verdict, of)).await;
     bar.bar.finish_and_clear();
     let report = report?;
     if args.json {

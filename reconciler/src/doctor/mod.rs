@@ -71,7 +71,9 @@ pub enum DoctorError {
         source: io::Error,
     },
     /// A witness is blind or deaf.
-    #[error("the witness at {place} doesn't notice what certainly arrives there: its silence would prove nothing")]
+    #[error(
+        "the witness at {place} doesn't notice what certainly arrives there: its silence would prove nothing"
+    )]
     Blind {
         /// Where it is.
         place: Place,

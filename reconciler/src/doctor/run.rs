@@ -185,9 +185,7 @@ impl Stage<'_> {
         let at = |place: &Place| self.witnesses.get(place);
         let found = |is_it: bool, words: String| is_it.then_some(words);
         match proof {
-            Proof::Seen(place) => {
-                found(at(place)?.saw(number), format!("its packet arrived at {place}"))
-            }
+            Proof::Seen(place) => found(at(place)?.saw(number), format!("its packet arrived at {place}")),
             Proof::Opened(place, to) => found(
                 at(place)?.saw_opening(*to),
                 format!("its connection to {}:{} arrived at {place}", to.0, to.1),
@@ -203,7 +201,11 @@ impl Stage<'_> {
                 found(course.said.contains(words.as_str()), format!("it learned `{}`", words.trim()))
             }
             Proof::AnswersAbove(most) => {
-                let answers: u32 = course.said.lines().filter_map(|line| line.strip_prefix("answers ")?.parse::<u32>().ok()).sum();
+                let answers: u32 = course
+                    .said
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("answers ")?.parse::<u32>().ok())
+                    .sum();
                 found(answers > *most, format!("it had {answers} answers"))
             }
             Proof::Neighbours { place, more_than } => {
@@ -213,7 +215,8 @@ impl Stage<'_> {
             }
             Proof::NeighboursChanged(place) => {
                 let (before, now) = (course.tables.get(place)?, self.kernel(*place).neighbours());
-                let changed = before.iter().find(|(address, mac)| now.get(*address).is_some_and(|now| now != *mac))?;
+                let changed =
+                    before.iter().find(|(address, mac)| now.get(*address).is_some_and(|now| now != *mac))?;
                 Some(format!("{place} believes that {} is elsewhere", changed.0))
             }
             Proof::Tracked { place, more_than } => {

@@ -1,14 +1,18 @@
 //! The lab's internet: addresses that answer, whether they should ever be reached or not.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::namespace::Namespace;
 use crate::platform::MARK;
-use crate::process::{build_folder, eventually};
+use crate::process::{build_folder, eventually, scratch};
 
 /// The address of the platform's machine, under which the world knows it.
 pub const PUBLIC: Ipv4Addr = Ipv4Addr::new(51, 0, 0, 10);
@@ -18,6 +22,8 @@ pub const INTERNET: Ipv4Addr = Ipv4Addr::new(51, 0, 0, 1);
 pub const WEBSITE: Ipv4Addr = Ipv4Addr::new(52, 0, 0, 80);
 /// A mail server.
 pub const MAIL: Ipv4Addr = Ipv4Addr::new(52, 0, 0, 25);
+/// A registry of images, over HTTP at port 5000.
+pub const REGISTRY: Ipv4Addr = Ipv4Addr::new(52, 0, 0, 50);
 /// The name servers, which the platform asks unless told otherwise.
 pub const NAME_SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(1, 1, 1, 1)];
 /// A name of the website.
@@ -43,7 +49,9 @@ pub struct Internet {
     namespace: Namespace,
     /// Who came to which address, in the order of their coming.
     visits: Arc<Mutex<Vec<Visit>>>,
-    name_server: Option<Child>,
+    programs: Vec<Child>,
+    /// What the programs keep.
+    _folder: TempDir,
 }
 
 /// A connection that somebody outside has taken.
@@ -70,7 +78,7 @@ impl Internet {
         namespace
             .shell("for f in all default down0 lo; do echo 0 > /proc/sys/net/ipv4/conf/$f/rp_filter; done")
             .good();
-        for address in DENIED.iter().chain(&NAME_SERVERS).chain(&[WEBSITE, MAIL]) {
+        for address in DENIED.iter().chain(&NAME_SERVERS).chain(&[WEBSITE, MAIL, REGISTRY]) {
             namespace.ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
         }
         let visits = Arc::default();
@@ -80,11 +88,14 @@ impl Internet {
             let visits = Arc::clone(&visits);
             std::thread::spawn(move || take_visits(&listener, answer, &visits));
         }
-        let name_server = Some(name_server(&namespace));
-        let internet = Self { namespace, visits, name_server };
-        eventually("the name server answers", || {
-            internet.namespace.enter(|| TcpStream::connect((NAME_SERVERS[0], 53)).ok())
-        });
+        let folder = scratch();
+        let programs = vec![name_server(&namespace), registry(&namespace, folder.path())];
+        let internet = Self { namespace, visits, programs, _folder: folder };
+        for (what, to) in [("name server", (NAME_SERVERS[0], 53)), ("registry", (REGISTRY, 5000))] {
+            eventually(&format!("the {what} answers"), || {
+                internet.namespace.enter(|| TcpStream::connect(to).ok())
+            });
+        }
         internet
     }
 
@@ -99,7 +110,7 @@ impl Internet {
     }
 
     pub(super) fn end(&mut self) {
-        if let Some(mut child) = self.name_server.take() {
+        for mut child in self.programs.drain(..) {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -152,7 +163,21 @@ fn name_server(namespace: &Namespace) -> Child {
         .arg("--local=/lab.example.net/")
         .arg(format!("--host-record={NAME},{WEBSITE}"))
         .arg(format!("--host-record={NAME_OF_PRIVATE},{PRIVATE}"));
-    command.env(MARK, build_folder());
+    started(&mut command)
+}
+
+fn registry(namespace: &Namespace, folder: &Path) -> Child {
+    let config = folder.join("registry.yml");
+    let text = format!(
+        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {REGISTRY}:5000\n",
+        folder.join("registry").display()
+    );
+    fs::write(&config, text).expect("the registry's settings");
+    started(namespace.command().args(["docker-registry", "serve"]).arg(&config))
+}
+
+fn started(command: &mut Command) -> Child {
+    let command = command.env(MARK, build_folder());
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("start dnsmasq (is dnsmasq-base installed?)")
+    command.spawn().expect("start a program (scripts/install.sh test)")
 }
