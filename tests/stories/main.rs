@@ -34,6 +34,7 @@ tell! {
     example_state,
     hostile_root,
     links,
+    edge,
     crash,
     engine_trouble,
     firewall,
