@@ -35,6 +35,8 @@ tell! {
     hostile_root,
     links,
     edge,
+    web,
+    cache,
     crash,
     engine_trouble,
     firewall,
