@@ -65,7 +65,8 @@ impl Canary {
         let act = format!("inspect container {name}");
         let call = docker.inspect_container(&name, None::<InspectContainerOptions>);
         let state = bounded(&act, READ_DEADLINE, call).await?.state;
-        let pid = state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
+        let pid =
+            state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
         Ok(Self { docker: docker.clone(), name, pid })
     }
 
@@ -107,7 +108,8 @@ impl Canary {
         };
         let take = async {
             let mut said = String::new();
-            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) = output.next().await
+            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) =
+                output.next().await
             {
                 said.push_str(&String::from_utf8_lossy(&message));
             }

@@ -54,14 +54,7 @@ pub(crate) fn arp_question(from: Mac, address: Ipv4Addr, wanted: Ipv4Addr, mark:
     arp(1, BROADCAST, from, address, wanted, mark)
 }
 
-fn arp(
-    operation: u8,
-    to: Mac,
-    from: Mac,
-    address: Ipv4Addr,
-    other: Ipv4Addr,
-    mark: &[u8],
-) -> Vec<u8> {
+fn arp(operation: u8, to: Mac, from: Mac, address: Ipv4Addr, other: Ipv4Addr, mark: &[u8]) -> Vec<u8> {
     let head = [0, 1, 8, 0, 6, 4, 0, operation];
     // What follows the message is padding, which nobody reads.
     let message = [&head[..], &from, &address.octets(), &to, &other.octets(), mark].concat();
@@ -194,7 +187,8 @@ pub(crate) fn router_advertisement(from: Ipv6Addr, mac: Mac, mark: &[u8]) -> Vec
 
 fn ipv6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, mut payload: Vec<u8>, sum_at: usize) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
-    let pseudo = [&from.octets()[..], &to.octets(), &[0, 0], &length.to_be_bytes(), &[0, 0, 0, protocol]].concat();
+    let pseudo =
+        [&from.octets()[..], &to.octets(), &[0, 0], &length.to_be_bytes(), &[0, 0, 0, protocol]].concat();
     let sum = checksum(&[&pseudo, &payload]);
     payload[sum_at..sum_at + 2].copy_from_slice(&sum.to_be_bytes());
     let head = [0x60, 0, 0, 0];

@@ -85,7 +85,11 @@ impl Report {
         table.set_header(["GROUP", "ATTEMPT", "MUST", "RESULT"]);
         let mut group = None;
         for row in &self.rows {
-            let shown = if group.replace(row.group) == Some(row.group) { String::new() } else { row.group.to_string() };
+            let shown = if group.replace(row.group) == Some(row.group) {
+                String::new()
+            } else {
+                row.group.to_string()
+            };
             table.add_row([shown, row.attempt.clone(), row.expected.to_string(), row.verdict.to_string()]);
         }
         for column in table.column_iter_mut() {
@@ -106,7 +110,8 @@ impl Report {
             (count(|verdict| matches!(verdict, Verdict::CouldNot(_))), "could not be tried"),
             (count(|verdict| matches!(verdict, Verdict::NotTried(_))), "not tried here"),
         ];
-        let told = counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+        let told =
+            counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
         format!("{} attempts: {}", self.rows.len(), told.collect::<Vec<_>>().join(", "))
     }
 }

@@ -203,8 +203,7 @@ fn member(platform: &Platform, number: u32) -> Member {
 
 /// The hardware addresses of a link's ends: inside, and in the plane.
 fn macs(address: Ipv4Addr) -> (Mac, Mac) {
-    let link =
-        Link { port: String::new(), address, gateway: Ipv4Addr::UNSPECIFIED, inside: Inside::Only };
+    let link = Link { port: String::new(), address, gateway: Ipv4Addr::UNSPECIFIED, inside: Inside::Only };
     (link.inside_mac(), link.port_mac())
 }
 

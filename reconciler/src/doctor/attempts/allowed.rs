@@ -5,7 +5,8 @@ use super::{Act, CONTACTS_OTHERS, Expected, Place, Proof, Suite, Trial, tcp, udp
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let neighbour = scene.neighbour.address;
-    for (place, what, port) in [(Place::Caddy, "Caddy to a server, HTTP", 80), (Place::Router, "SSH router to a server, SSH", 22)]
+    for (place, what, port) in
+        [(Place::Caddy, "Caddy to a server, HTTP", 80), (Place::Router, "SSH router to a server, SSH", 22)]
     {
         match scene.absence(place) {
             Some(why) => suite.not_here(what, Expected::Works, why),
@@ -34,7 +35,11 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         let ping = Act::Shell(format!("ping -c 1 -W 2 {} && echo came back", scene.gateway));
         Trial::of(vec![ping], vec![Proof::Says("came back".to_owned())]).may_stay()
     });
-    let to_internet = ["server to the internet, TCP", "server to the internet, UDP", "server asks for a name of the internet"];
+    let to_internet = [
+        "server to the internet, TCP",
+        "server to the internet, UDP",
+        "server asks for a name of the internet",
+    ];
     let Some(outside) = &scene.outside else {
         suite.none_here(&to_internet, Expected::Works, CONTACTS_OTHERS);
         return;

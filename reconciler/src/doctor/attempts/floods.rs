@@ -16,21 +16,33 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let own = &scene.attacker;
     suite.limited(format!("{QUESTIONS} questions to the resolver"), |_| {
-        let ask = Act::Ask { server: scene.gateway, name: "gateway.berth.internal".to_owned(), count: QUESTIONS };
+        let ask =
+            Act::Ask { server: scene.gateway, name: "gateway.berth.internal".to_owned(), count: QUESTIONS };
         Trial::of(vec![ask], vec![Proof::AnswersAbove(ANSWERED)]).may_stay()
     });
     suite.limited("20,000 claims about addresses (ARP)", |mark| {
         let frames = (0_u32..20_000).map(|number| {
-            let address = Ipv4Addr::from_bits(scene.subnet.network().to_bits() | (number & !scene.subnet.netmask().to_bits()));
+            let address = Ipv4Addr::from_bits(
+                scene.subnet.network().to_bits() | (number & !scene.subnet.netmask().to_bits()),
+            );
             let [_, a, b, c] = number.to_be_bytes();
-            frame::arp_claim(own.port_mac, [0x02, 0x77, 0, a, b, c], address, scene.gateway, mark.token.as_bytes())
+            frame::arp_claim(
+                own.port_mac,
+                [0x02, 0x77, 0, a, b, c],
+                address,
+                scene.gateway,
+                mark.token.as_bytes(),
+            )
         });
-        let proofs = [Proof::Neighbours { place: Place::Plane, more_than: 0 }, Proof::NeighboursChanged(Place::Plane)];
+        let proofs =
+            [Proof::Neighbours { place: Place::Plane, more_than: 0 }, Proof::NeighboursChanged(Place::Plane)];
         Trial::of(vec![Act::Frames(frames.collect())], proofs.into_iter().chain(not_served(scene)).collect())
     });
     suite.limited("packets for every server that there might be (neighbour table)", |mark| {
         let frames = (0_u32..4096).map(|number| {
-            let to = Ipv4Addr::from_bits(scene.subnet.network().to_bits() | (number & !scene.subnet.netmask().to_bits()));
+            let to = Ipv4Addr::from_bits(
+                scene.subnet.network().to_bits() | (number & !scene.subnet.netmask().to_bits()),
+            );
             on_link(scene, &frame::udp((own.address, mark.port), (to, 80), mark.token.as_bytes()))
         });
         let grown = Proof::Neighbours { place: Place::Plane, more_than: 0 };
@@ -41,7 +53,8 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         Act::Frames((0..OPENINGS).map(|number| on_link(scene, &packet(number))).collect())
     };
     let tracked = |more_than| [Place::Plane, Place::Host].map(|place| Proof::Tracked { place, more_than });
-    let names = ["40,000 connections to the internet at once", "40,000 connections to the internet in others' names"];
+    let names =
+        ["40,000 connections to the internet at once", "40,000 connections to the internet in others' names"];
     let Some(outside) = &scene.outside else {
         suite.none_here(&names, Expected::Limited, CONTACTS_OTHERS);
         return;

@@ -24,8 +24,12 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         suite.refused(name, |mark| {
             let frames = targets(scene).into_iter().flat_map(|(to, port)| {
                 let (from, token) = ((from, mark.port), mark.token.as_bytes());
-                [frame::udp(from, (to, port), token), frame::tcp_open(from, (to, port), token), frame::ping(from.0, to, token)]
-                    .map(|packet| frame::ethernet(scene.attacker.port_mac, mac, frame::IPV4, &packet))
+                [
+                    frame::udp(from, (to, port), token),
+                    frame::tcp_open(from, (to, port), token),
+                    frame::ping(from.0, to, token),
+                ]
+                .map(|packet| frame::ethernet(scene.attacker.port_mac, mac, frame::IPV4, &packet))
             });
             let proofs = seen_elsewhere(scene).into_iter().chain([Proof::Heard(Place::Host)]).collect();
             Trial::of(vec![Act::Frames(frames.collect())], proofs)

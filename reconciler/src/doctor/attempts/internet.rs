@@ -39,7 +39,9 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         });
     }
     let opened = Proof::Opened(Place::Outside, (outside.mail, 25));
-    suite.refused(RANGES[7], |_| Trial::of(vec![tcp(outside.mail, 25)], vec![opened.clone(), Proof::Connected]));
+    suite.refused(RANGES[7], |_| {
+        Trial::of(vec![tcp(outside.mail, 25)], vec![opened.clone(), Proof::Connected])
+    });
     suite.refused(RANGES[8], |mark| {
         const TCP: u8 = 6;
         let from = (scene.attacker.address, mark.port);
@@ -55,7 +57,11 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         let caddy = scene.service_address(Place::Caddy);
         Trial::of(
             vec![tcp(denied, mark.port), udp(denied, mark.port)],
-            vec![Proof::Opened(Place::Outside, (denied, mark.port)), Proof::Seen(Place::Outside), Proof::Connected],
+            vec![
+                Proof::Opened(Place::Outside, (denied, mark.port)),
+                Proof::Seen(Place::Outside),
+                Proof::Connected,
+            ],
         )
         .with(
             format!("ip route replace default via {caddy} dev eth0 onlink"),
@@ -67,13 +73,18 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         let to = outside.website;
         Trial::of(
             vec![Act::Unlink, tcp(to, mark.port), udp(to, mark.port), Act::Link],
-            vec![Proof::Opened(Place::Outside, (to, mark.port)), Proof::Seen(Place::Outside), Proof::Connected],
+            vec![
+                Proof::Opened(Place::Outside, (to, mark.port)),
+                Proof::Seen(Place::Outside),
+                Proof::Connected,
+            ],
         )
         .may_stay()
     });
     suite.refused(RANGES[11], |mark| {
         // A packet that belongs to no connection, as if it were the answer to one.
-        let packet = frame::udp((scene.attacker.address, 53), (outside.denied[1], mark.port), mark.token.as_bytes());
+        let packet =
+            frame::udp((scene.attacker.address, 53), (outside.denied[1], mark.port), mark.token.as_bytes());
         Trial::of(vec![Act::Frames(vec![on_link(scene, &packet)])], vec![Proof::Seen(Place::Outside)])
     });
 }

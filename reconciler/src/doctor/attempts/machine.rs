@@ -30,7 +30,10 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     suite.refused("one-way UDP to the bridge's hardware address", |mark| {
         let packet = frame::udp((scene.attacker.address, mark.port), (address, port), mark.token.as_bytes());
         let frames = [mac, BROADCAST].map(|to| frame::ethernet(to, scene.attacker.mac, IPV4, &packet));
-        Trial::of(vec![Act::Frames(frames.to_vec())], vec![Proof::Heard(Place::Host), Proof::Seen(Place::Host)])
+        Trial::of(
+            vec![Act::Frames(frames.to_vec())],
+            vec![Proof::Heard(Place::Host), Proof::Seen(Place::Host)],
+        )
     });
     suite.refused("one-way UDP to the bridge through the gateway", |mark| {
         let packet = frame::udp((scene.attacker.address, mark.port), (address, port), mark.token.as_bytes());
@@ -43,7 +46,9 @@ pub(super) fn list(suite: &mut Suite<'_>) {
             (scene.neighbour.address, port),
             mark.token.as_bytes(),
         );
-        let packet = Ipv4::new(scene.attacker.address, scene.neighbour.address, 17).by_way_of(address).carrying(&datagram);
+        let packet = Ipv4::new(scene.attacker.address, scene.neighbour.address, 17)
+            .by_way_of(address)
+            .carrying(&datagram);
         let frames = vec![on_link(scene, &packet)];
         Trial::of(vec![Act::Frames(frames)], vec![Proof::Seen(Place::Host), Proof::Seen(Place::Neighbour)])
     });

@@ -8,7 +8,11 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     let (own, other) = (&scene.attacker, &scene.neighbour);
     let seen = || vec![Proof::Seen(Place::Neighbour), Proof::Connected];
     let on_link = |packet: &[u8]| on_link(scene, packet);
-    for (what, ports) in [("HTTP", vec![80, 443]), ("SSH", vec![22]), ("any TCP port", vec![scene.port(Place::Neighbour), 2375])] {
+    for (what, ports) in [
+        ("HTTP", vec![80, 443]),
+        ("SSH", vec![22]),
+        ("any TCP port", vec![scene.port(Place::Neighbour), 2375]),
+    ] {
         suite.refused(what, |_| {
             let opened = ports.iter().map(|port| Proof::Opened(Place::Neighbour, (other.address, *port)));
             let proofs = opened.chain(seen()).collect();
@@ -58,7 +62,9 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     suite.refused("its address given to one's own link", |mark| {
         let address = other.address;
         let proofs = [Proof::NeighboursChanged(Place::Plane)].into_iter().chain(not_served(scene));
-        Trial::of(vec![tcp(scene.gateway, mark.port)], proofs.collect())
-            .with(format!("ip address add {address}/32 dev eth0"), format!("ip address del {address}/32 dev eth0"))
+        Trial::of(vec![tcp(scene.gateway, mark.port)], proofs.collect()).with(
+            format!("ip address add {address}/32 dev eth0"),
+            format!("ip address del {address}/32 dev eth0"),
+        )
     });
 }

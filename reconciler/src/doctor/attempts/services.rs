@@ -9,7 +9,9 @@ const PORTS: [u16; 9] = [80, 443, 2019, 22, 2222, 5000, 5001, 8080, 8081];
 const CACHE: u16 = 5000;
 
 pub(super) fn list(suite: &mut Suite<'_>) {
-    for (place, what) in [(Place::Caddy, "Caddy"), (Place::Router, "the SSH router"), (Place::Cache, "the image cache")] {
+    for (place, what) in
+        [(Place::Caddy, "Caddy"), (Place::Router, "the SSH router"), (Place::Cache, "the image cache")]
+    {
         of(suite, place, what);
     }
 }
@@ -46,7 +48,8 @@ fn of(suite: &mut Suite<'_>, place: Place, what: &str) {
     }
     suite.refused(router, |mark| {
         let target = (scene.neighbour.address, mark.port);
-        let datagram = frame::udp_datagram((scene.attacker.address, mark.port), target, mark.token.as_bytes());
+        let datagram =
+            frame::udp_datagram((scene.attacker.address, mark.port), target, mark.token.as_bytes());
         let header = Ipv4::new(scene.attacker.address, target.0, 17);
         let routed = on_link(scene, &header.clone().by_way_of(address).carrying(&datagram));
         // On a shared wire its hardware address alone would do.

@@ -7,7 +7,9 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let (own, other) = (&scene.attacker, &scene.neighbour);
     let shapes: [(&str, fn(Mac, Mac, &[u8]) -> Vec<u8>); 5] = [
-        ("frames of an unknown protocol (0x88b5)", |to, from, mark| frame::ethernet(to, from, EXPERIMENT, mark)),
+        ("frames of an unknown protocol (0x88b5)", |to, from, mark| {
+            frame::ethernet(to, from, EXPERIMENT, mark)
+        }),
         ("frames of IEEE 802.2 (LLC)", frame::llc),
         ("a VLAN's frames", |to, from, mark| {
             frame::tagged(&frame::ethernet(to, from, EXPERIMENT, mark), &[(VLAN, 7)])
@@ -21,7 +23,8 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     ];
     for (name, shape) in shapes {
         suite.refused(name, |mark| {
-            let frames = [BROADCAST, other.mac, own.port_mac].map(|to| shape(to, own.mac, mark.token.as_bytes()));
+            let frames =
+                [BROADCAST, other.mac, own.port_mac].map(|to| shape(to, own.mac, mark.token.as_bytes()));
             Trial::of(vec![Act::Frames(frames.to_vec())], seen_elsewhere(scene))
         });
     }
@@ -56,11 +59,14 @@ fn poisoning(suite: &mut Suite<'_>) {
     suite.refused("being the gateway for a neighbour (ARP)", |mark| {
         nobody_believes(mark, scene.gateway, to, other.address)
     });
-    suite.refused("being Caddy for a neighbour (ARP)", |mark| nobody_believes(mark, caddy, to, other.address));
+    suite
+        .refused("being Caddy for a neighbour (ARP)", |mark| nobody_believes(mark, caddy, to, other.address));
     suite.refused("being the neighbour for the gateway (ARP)", |mark| {
         nobody_believes(mark, other.address, to, scene.gateway)
     });
-    suite.refused("being the neighbour for Caddy (ARP)", |mark| nobody_believes(mark, other.address, to, caddy));
+    suite.refused("being the neighbour for Caddy (ARP)", |mark| {
+        nobody_believes(mark, other.address, to, caddy)
+    });
     suite.refused("being the cache for everybody (ARP)", |mark| {
         nobody_believes(mark, scene.cache, to, scene.gateway)
     });
