@@ -20,6 +20,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Listener};
+use crate::figures::CacheFigures;
 use crate::metrics;
 use crate::status::Status;
 use crate::wakeup::Wakeups;
@@ -34,6 +35,7 @@ pub struct Control {
     wakeups: Wakeups,
     events: broadcast::Sender<Arc<Event>>,
     status: Arc<Mutex<Option<Status>>>,
+    cache: Arc<Mutex<Option<CacheFigures>>>,
     health: EngineHealth,
 }
 
@@ -56,13 +58,33 @@ pub struct ControlError {
 impl Control {
     /// A control whose requests ring `wakeups`.
     pub fn new(wakeups: Wakeups, health: EngineHealth) -> Self {
-        Self { wakeups, events: broadcast::channel(EVENTS_KEPT).0, status: Arc::default(), health }
+        Self {
+            wakeups,
+            events: broadcast::channel(EVENTS_KEPT).0,
+            status: Arc::default(),
+            cache: Arc::default(),
+            health,
+        }
     }
 
     /// The status as it was published, with the engine's health of this moment.
     fn status(&self) -> Option<Status> {
         let published = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        published.map(|status| Status { engine_answers: self.health.answers(), ..status })
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        published.map(|status| Status { engine_answers: self.health.answers(), cache, ..status })
+    }
+
+    /// Puts new figures of the image cache in place; `None` when there is no cache.
+    pub fn publish_cache(&self, figures: Option<CacheFigures>) {
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
+
+    /// The name of the image cache's container, if it ran at the last look.
+    pub fn running_cache(&self) -> Option<String> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = status.as_ref()?.system.iter();
+        rows.find(|row| row.name.ends_with("-users-dockerhub-cache") && row.actual == "running")
+            .map(|row| row.name.clone())
     }
 
     /// Puts a new status in place.

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::{Control, ControlError};
+use crate::figures;
 use crate::outcome::chain;
 use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
@@ -54,6 +55,8 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         wakeups.clone(),
         stop.clone(),
     ));
+    let engine = reconciler.reader().engine().clone();
+    tokio::spawn(figures::watch(engine, control.clone(), stop.clone()));
     tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
     wakeups.events_missed(Reason::Start);
 

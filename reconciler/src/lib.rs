@@ -14,6 +14,8 @@ pub mod doctor;
 pub mod draw;
 pub mod engine;
 pub mod event;
+pub mod exec;
+pub mod figures;
 pub mod hook;
 pub mod image;
 pub mod journal;

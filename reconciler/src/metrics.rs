@@ -20,6 +20,20 @@ pub fn text(status: Option<&Status>) -> String {
     gauge("servers", "Servers in the state repo.", count(status.servers.len()));
     gauge("servers_as_wanted", "Servers that are as the state repo says.", count(as_wanted));
     gauge("tombstones", "Removed servers whose data is kept.", count(status.tombstones.len()));
+    if let Some(usage) = status.cache.as_ref().and_then(|cache| cache.usage.as_ref()) {
+        let figure = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        gauge("image_cache_bytes", "Bytes that the image cache stores.", figure(usage.bytes));
+        gauge(
+            "image_cache_hits",
+            "Requests that it answered by itself since it started.",
+            figure(usage.hits),
+        );
+        gauge("image_cache_misses", "Requests for which it asked its upstream.", figure(usage.misses));
+    }
+    let pulls = status.cache.as_ref().and_then(|cache| cache.rate_limit.as_ref()?.remaining);
+    if let Some(pulls) = pulls.and_then(|pulls| i64::try_from(pulls).ok()) {
+        gauge("dockerhub_pulls_remaining", "Pulls that Docker Hub still allows in its window.", pulls);
+    }
     if let Some(pass) = &status.last_pass {
         let failed = pass.outcomes.iter().filter(|outcome| !Outcome::is_done(outcome)).count();
         gauge("last_pass_timestamp_seconds", "When the last pass ended.", pass.at.as_second());

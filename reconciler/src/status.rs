@@ -9,6 +9,7 @@ use berth_schema::server::PowerState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::figures::CacheFigures;
 use crate::journal::PassRecord;
 
 /// How things are.
@@ -34,6 +35,9 @@ pub struct Status {
     pub tombstones: Vec<TombstoneRow>,
     /// The platform's own containers.
     pub system: Vec<SystemRow>,
+    /// The image cache's figures, as the daemon last read them.
+    #[serde(default)]
+    pub cache: Option<CacheFigures>,
 }
 
 /// A server, as it should be and as it is.
@@ -147,6 +151,7 @@ impl Status {
             servers,
             tombstones,
             system,
+            cache: None,
         }
     }
 }

@@ -129,13 +129,20 @@ impl Firewall {
         Ipv4Net::aggregate(&all.collect())
     }
 
-    pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Self {
+    pub(crate) fn read(fields: &mut Fields<'_, '_>, networks: &Networks) -> Self {
         let default = Self::default();
         let deny = fields.list::<Destination>("deny").unwrap_or_default();
         let dns = fields.list::<Resolver>("dns");
         if dns.as_ref().is_some_and(Vec::is_empty) {
             let message = "`dns` names no resolver, so servers could look up no name";
             fields.found().error(None, Invalid::new(message, "write one at least, or leave the line out"));
+        }
+        for At { value: Resolver(address), at } in dns.iter().flatten() {
+            if let Some((name, own)) = networks.all().into_iter().find(|(_, own)| own.contains(address)) {
+                let message =
+                    format!("`{address}` is in {own}, which is the platform's own (`networks.{name}`)");
+                fields.found().error(Some(*at), Invalid::new(message, RESOLVER_WANTED));
+            }
         }
         let mut limit = |key, highest, default| {
             let found = fields.optional_if(key, |Limit(number)| check_limit(*number, highest));
@@ -201,6 +208,9 @@ impl FromStr for Destination {
     }
 }
 
+const RESOLVER_WANTED: &str =
+    "write the IPv4 address of a resolver that this machine can reach, such as \"9.9.9.9\"";
+
 /// The address of a resolver.
 #[derive(Debug, Clone, Copy)]
 struct Resolver(Ipv4Addr);
@@ -208,13 +218,12 @@ struct Resolver(Ipv4Addr);
 impl FromStr for Resolver {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let hint = "write the IPv4 address of a resolver that this machine can reach, such as \"9.9.9.9\"";
         let Ok(address) = text.parse::<Ipv4Addr>() else {
-            return Err(Invalid::new(format!("`{}` is not an IPv4 address", shown(text)), hint));
+            return Err(Invalid::new(format!("`{}` is not an IPv4 address", shown(text)), RESOLVER_WANTED));
         };
         // The gateway asks from a network of its own, where the host's loopback is not.
         if address.is_loopback() || address.is_unspecified() || UNROUTED.contains(&address) {
-            return Err(Invalid::new(format!("no resolver can be reached at `{address}`"), hint));
+            return Err(Invalid::new(format!("no resolver can be reached at `{address}`"), RESOLVER_WANTED));
         }
         Ok(Self(address))
     }

@@ -267,12 +267,13 @@ impl Platform {
             let hint = format!("write \"{}\": subdomains lie below it anyway", domain.value.base());
             fields.found().error(Some(domain.at), Invalid::new(message, hint));
         }
+        let networks = fields.table("networks", "`[networks]`", Networks::read);
         Some(Self {
             prefix: fields.value("prefix").unwrap_or_default(),
             isolation: fields.value("isolation").unwrap_or_default(),
             acme: fields.table("acme", "`[acme]`", Acme::read),
-            networks: fields.table("networks", "`[networks]`", Networks::read),
-            firewall: fields.table("firewall", "`[firewall]`", Firewall::read),
+            firewall: fields.table("firewall", "`[firewall]`", |fields| Firewall::read(fields, &networks)),
+            networks,
             images: fields.table("images", "`[images]`", Images::read),
             services: fields.table("services", "`[services]`", Services::read),
             access: fields.table("access", "`[access]`", Access::read),

@@ -50,6 +50,17 @@ fn one_value_changes_and_nothing_else() {
 }
 
 #[test]
+fn exceptions_are_a_list_like_others() {
+    let text = "id = 1\nowner = \"ann\"\nallow = [\n    \"10.1.2.3/32:05432/tcp\", # the database\n    \"10.9.0.0/16\",\n]\n";
+    let allow = |texts: &[&str]| ServerEdit::Allow(texts.iter().map(|text| text.parse().unwrap()).collect());
+    assert_eq!(
+        server(text, &[allow(&["10.1.2.3/32:5432/tcp", "10.8.0.0/16:53"])]),
+        "id = 1\nowner = \"ann\"\nallow = [\n    \"10.1.2.3/32:05432/tcp\", # the database\n    \"10.8.0.0/16:53\",\n]\n"
+    );
+    assert_eq!(server(text, &[allow(&[])]), "id = 1\nowner = \"ann\"\n");
+}
+
+#[test]
 fn the_same_in_other_words_stays() {
     let text = "id = 0x1\nowner = 'ann'\nmemory = \"1024 MiB\"\ncpus = 1.0\n";
     let edits = [

@@ -36,6 +36,7 @@ tell! {
     links,
     crash,
     engine_trouble,
+    firewall,
     create,
     change,
     removal,

@@ -70,7 +70,12 @@ impl Netlink {
     fn answers(&mut self) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut answers = Vec::new();
         loop {
-            let (bytes, sender) = self.socket.recv_from_full().map_err(in_time)?;
+            let (bytes, sender) = match self.socket.recv_from_full() {
+                Ok(received) => received,
+                // With a deadline the kernel doesn't go on by itself after a signal.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(in_time(error)),
+            };
             if sender.port_number() != KERNEL {
                 continue;
             }

@@ -1,6 +1,8 @@
 //! One link, made whole: both ends of the veth pair with their addresses, neighbours and routes.
 
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{Result, Trying as _};
 use crate::link::Link;
@@ -32,6 +34,25 @@ pub(crate) fn make(
         let _ = plane.remove_link(&link.port);
     }
     made
+}
+
+/// How long to wait for the kernel to let packets through a new link. It takes milliseconds on a busy machine; a link that
+/// takes longer comes up by itself, unless somebody inside has taken it down.
+const PATIENCE: Duration = Duration::from_millis(500);
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// Waits until the end inside sends what it is given. That one was up first, and got its other end later; until the kernel
+/// has noticed, it throws away what a program sends, such as its first question to DNS.
+pub(crate) fn settle(inside: &mut Netlink, link: &Link) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let end =
+            inside.link(link.inside_name()).trying(|| format!("look at the link of {}", link.address))?;
+        if end.is_none_or(|end| end.carries) || Instant::now() > until {
+            return Ok(());
+        }
+        thread::sleep(GLANCE);
+    }
 }
 
 /// Whether the pair is there: the port's other end lies in the container's namespace, has its name, and both have their

@@ -119,14 +119,20 @@ impl Plane {
     }
 
     /// Links a container's namespace to the plane. What is there already and is right stays: packets go on; what is
-    /// wrong is made anew. A link that could not be made as a whole is taken away again.
+    /// wrong is made anew. A link that could not be made as a whole is taken away again. Packets go through when this
+    /// returns.
     pub fn connect(&self, link: &Link, container: &Namespace) -> Result<()> {
-        let _lock = self.lock()?;
-        self.make(&mut socket_in(&self.namespace)?, link, container)
+        let mut plane = socket_in(&self.namespace)?;
+        let mut inside = {
+            let _lock = self.lock()?;
+            self.make(&mut plane, link, container)?
+        };
+        pair::settle(&mut inside, link)
     }
 
     /// Links many containers, each by the id of its first process, as fast as the kernel does it. One that fails stops no
-    /// other; the results are in the order of the links. Whoever knows an id must be sure that the process lives.
+    /// other; the results are in the order of the links. The first packets of the last ones may still be lost. Whoever
+    /// names a process must be sure that it lives.
     pub fn connect_many(&self, links: &[(Link, u32)]) -> Result<Vec<Result<()>>> {
         let mut plane = socket_in(&self.namespace)?;
         let mut results = Vec::with_capacity(links.len());
@@ -137,7 +143,7 @@ impl Plane {
             let _lock = self.lock()?;
             results.extend(batch.iter().map(|(link, pid)| {
                 let container = Namespace::of_process(*pid)?;
-                self.make(&mut plane, link, &container)
+                self.make(&mut plane, link, &container).map(drop)
             }));
         }
         Ok(results)
@@ -170,14 +176,16 @@ impl Plane {
         Lock::take(&self.folder, &self.prefix)
     }
 
-    fn make(&self, plane: &mut Netlink, link: &Link, container: &Namespace) -> Result<()> {
+    /// Makes a link, and returns the socket in the container's namespace.
+    fn make(&self, plane: &mut Netlink, link: &Link, container: &Namespace) -> Result<Netlink> {
         refuse_own(container)?;
         if container.inode() == self.inode() {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "it is the plane's own");
             return Err(Error::new("link a container's namespace to the plane", error));
         }
         let mut inside = socket_in(container)?;
-        pair::make(plane, &mut inside, link, container)
+        pair::make(plane, &mut inside, link, container)?;
+        Ok(inside)
     }
 }
 

@@ -63,6 +63,9 @@ pub struct ObservedContainer {
     pub name: String,
     /// What it says about itself; `None` when it isn't ours.
     pub tag: Option<Tag>,
+    /// What the engine calls its image: the reference that it was made of, or only a digest once that reference means
+    /// another image.
+    pub image: String,
     /// What it is doing.
     pub state: RunState,
     /// The limits in force; `None` when it isn't ours.

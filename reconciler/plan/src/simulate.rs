@@ -107,6 +107,7 @@ struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Container {
     id: String,
+    image: String,
     labels: Labels,
     state: RunState,
     limits: Option<Limits>,
@@ -166,6 +167,7 @@ impl World {
                     ObservedContainer {
                         id: container.id.clone(),
                         name: name.clone(),
+                        image: container.image.clone(),
                         limits: container.limits.filter(|_| tag.is_some()),
                         tag,
                         state: container.state,
@@ -364,6 +366,7 @@ impl World {
         }
         let container = Container {
             id: self.next_id(),
+            image: spec.image.clone(),
             labels: spec.labels.clone(),
             state: RunState::Created,
             limits: spec.limits,

@@ -2,10 +2,10 @@
 
 mod configure;
 mod container;
-mod exec;
 mod host_rules;
 mod link;
 mod network;
+mod own;
 mod probe;
 mod schedule;
 mod volume;

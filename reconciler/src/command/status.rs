@@ -10,6 +10,7 @@ use super::{Exit, show_findings};
 use crate::client::Daemon;
 use crate::docker::connect;
 use crate::draw::{print, say};
+use crate::figures::CacheFigures;
 use crate::observe::{Inspections, Reader};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -97,6 +98,9 @@ fn show(status: &Status) {
     for row in status.system.iter().filter(|row| row.actual != "running") {
         print(&format!("system container {} is {}", row.name, row.actual));
     }
+    if let Some(cache) = &status.cache {
+        print(&cache_line(cache));
+    }
     if let Some(pass) = status.last_pass.as_ref().filter(|pass| !pass.is_clean()) {
         say("The last pass left something to look at:");
         for outcome in pass.outcomes.iter().filter(|outcome| !outcome.is_done()) {
@@ -104,4 +108,31 @@ fn show(status: &Status) {
         }
         tell(pass);
     }
+}
+
+/// The image cache in a line.
+fn cache_line(cache: &CacheFigures) -> String {
+    let mut line = "image cache: ".to_owned();
+    match &cache.usage {
+        Some(usage) => {
+            let size = Bytes::new(usage.bytes);
+            line.push_str(&format!("{size} stored, {} hits, {} misses", usage.hits, usage.misses));
+        }
+        None => line.push_str("nothing known of it yet"),
+    }
+    if let Some(limit) = &cache.rate_limit {
+        let asked = limit.at.strftime("%H:%M");
+        match (limit.remaining, limit.limit) {
+            (Some(remaining), Some(limit)) => {
+                line.push_str(&format!(
+                    "; Docker Hub allows {remaining} more of {limit} pulls (asked {asked} UTC)"
+                ));
+            }
+            _ => line.push_str(&format!("; Docker Hub sets no limit (asked {asked} UTC)")),
+        }
+    }
+    if let Some(trouble) = &cache.trouble {
+        line.push_str(&format!("; {trouble}"));
+    }
+    line
 }

@@ -29,6 +29,7 @@ fn read(summary: ContainerSummary, platform: &Prefix) -> Option<ObservedContaine
         name,
         tag: Tag::read(&summary.labels.unwrap_or_default(), platform),
         state: run_state(&summary.state.map(|state| state.to_string()).unwrap_or_default()),
+        image: summary.image.unwrap_or_default(),
         limits: None,
     })
 }

@@ -171,6 +171,56 @@ fn servers_and_ids_stay_with_their_owner() {
 }
 
 #[test]
+fn the_firewalls_exceptions_are_the_admins() {
+    const ALLOW: &str = "allow = [\"10.1.2.3/32:5432/tcp\"]\n";
+    let bobs = |more: &str| format!("id = 1\nowner = \"bob\"\n{more}");
+    allowed("ann", &[("servers/bobs.toml", Some(&bobs(ALLOW)))]);
+    assert_eq!(
+        denied("bob", &[("servers/bobs.toml", Some(&bobs(ALLOW)))]),
+        [
+            "servers/bobs.toml:3:9: `bob` may not change `allow`, the firewall's exceptions [ask `ann` for them]"
+        ]
+    );
+    let new = format!("id = 3\nowner = \"bob\"\n{ALLOW}");
+    assert_eq!(denied("bob", &[("servers/new.toml", Some(&new))]).len(), 1);
+
+    // What was granted stays, and goes along to another name of the same server; nobody takes it elsewhere, or drops it.
+    let mut before = platform();
+    before.insert("servers/bobs.toml".to_owned(), bobs(ALLOW));
+    before.insert(
+        "servers/cyns.toml".to_owned(),
+        format!("id = 2\nowner = \"cyn\"\n{}", ALLOW.replace("5432", "22")),
+    );
+    let judged = |edits: &[(&str, Option<String>)]| {
+        let mut after = before.clone();
+        for (path, text) in edits {
+            match text {
+                Some(text) => after.insert((*path).to_owned(), text.clone()),
+                None => after.remove(*path),
+            };
+        }
+        let bob = name("bob");
+        judge(&Proposal {
+            actor: Actor::Member(&bob),
+            before: &state(&before).unwrap(),
+            after: &state(&after).unwrap(),
+            changes: &differing(&before, &after),
+            proven: &[],
+            former: &[],
+        })
+    };
+    let blog = ("domains/blog.h.org.toml", Some("server = \"renamed\"\n".to_owned()));
+    let renamed =
+        |text: String| [("servers/bobs.toml", None), ("servers/renamed.toml", Some(text)), blog.clone()];
+    assert_eq!(judged(&[("servers/bobs.toml", Some(bobs(&format!("{ALLOW}cpus = 1\n"))))]), Verdict::Allow);
+    assert_eq!(judged(&renamed(bobs(ALLOW))), Verdict::Allow);
+    assert!(matches!(judged(&renamed(bobs(""))), Verdict::Deny(_)));
+    assert!(matches!(judged(&renamed(bobs(&ALLOW.replace("5432", "22")))), Verdict::Deny(_)));
+    assert!(matches!(judged(&[("servers/bobs.toml", Some(bobs("")))]), Verdict::Deny(_)));
+    assert!(matches!(judged(&renamed(format!("id = 7\nowner = \"bob\"\n{ALLOW}"))), Verdict::Deny(_)));
+}
+
+#[test]
 fn a_removed_servers_data_doesnt_come_back_to_somebody_else() {
     let before = platform();
     let mut after = before.clone();

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
@@ -32,6 +32,8 @@ pub(crate) struct Interface {
     pub(crate) mac: [u8; 6],
     pub(crate) is_veth: bool,
     pub(crate) is_up: bool,
+    /// Whether it sends what it is given. The kernel turns that on a moment after both ends of a veth are up.
+    pub(crate) carries: bool,
     /// The index of a veth's other end, in that end's namespace.
     pub(crate) peer: Option<u32>,
     /// The namespace of a veth's other end, by the number that this namespace knows it by.
@@ -46,6 +48,7 @@ impl Interface {
             mac: [0; 6],
             is_veth: false,
             is_up: message.header.flags.contains(LinkFlags::Up),
+            carries: false,
             peer: None,
             peer_namespace: None,
         };
@@ -58,6 +61,7 @@ impl Interface {
                 LinkAttribute::LinkInfo(infos) => {
                     interface.is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
                 }
+                LinkAttribute::OperState(state) => interface.carries = *state == State::Up,
                 LinkAttribute::Link(index) => interface.peer = Some(*index),
                 LinkAttribute::LinkNetNsId(id) => interface.peer_namespace = Some(*id),
                 _ => {}

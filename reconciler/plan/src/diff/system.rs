@@ -129,6 +129,7 @@ fn one(
         RunState::Removing => Verdict::Wait("the engine is still removing it; a later pass makes it again"),
         RunState::Dead => remake("it is half removed, and the engine can't start it"),
         _ if is_outdated(spec, system) => remake("it was made from an earlier specification"),
+        _ if has_newer_image(system) => remake("its image was built anew"),
         _ => as_it_is(Some(system)),
     }
 }
@@ -205,8 +206,14 @@ fn is_outdated(spec: &ContainerSpec, system: &System<'_>) -> bool {
     spec.labels.get(label::SPEC).map(String::as_str) != Some(system.spec)
 }
 
+/// Whether the reference that it was made of means another image by now.
+fn has_newer_image(system: &System<'_>) -> bool {
+    system.container.image.starts_with("sha256:")
+}
+
 fn needs_making(spec: &ContainerSpec, system: &System<'_>, networks: &Outcome<'_>) -> bool {
     is_outdated(spec, system)
+        || has_newer_image(system)
         || system.container.state == RunState::Dead
         || networks.detached.contains_key(spec.name.as_str())
 }

@@ -14,6 +14,7 @@ impl World {
         let namespace = self.next();
         let container = Container {
             id,
+            image: String::new(),
             labels,
             state,
             limits: None,
@@ -53,6 +54,11 @@ impl World {
     pub fn edit_file(&mut self, volume: &str, file: &str, text: &str) -> bool {
         let found = self.volumes.get_mut(volume);
         found.map(|found| found.files.insert(file.to_owned(), digest(text.as_bytes()))).is_some()
+    }
+
+    /// Makes another image under the reference that a container was made of. Whether there is one.
+    pub fn rebuild_image(&mut self, container: &str) -> bool {
+        self.containers.get_mut(container).map(|found| found.image = "sha256:0".to_owned()).is_some()
     }
 
     /// Renames a container. Whether there is one, and the new name is free.

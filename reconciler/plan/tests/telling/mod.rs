@@ -175,6 +175,7 @@ fn drift(world: &mut World, line: &str) -> Result<(), String> {
             world.place_container(name, labels.into(), RunState::Running);
             true
         }
+        ["rebuilt", name] => world.rebuild_image(name),
         ["cut", name] => world.cut_link(name),
         ["edited", volume, file] => world.edit_file(volume, file, "by hand"),
         ["lost", "container", name] => world.lose_container(name),
