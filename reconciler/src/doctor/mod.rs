@@ -89,6 +89,15 @@ pub enum DoctorError {
     },
 }
 
+/// How much is tried.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// A lab's own internet.
+    pub outside: Option<Outside>,
+    /// Only attempts in whose group or name these words are.
+    pub only: Option<String>,
+}
+
 /// Who is told how it goes on: the row that is being tried, and what came of it.
 pub type Progress<'a> = &'a (dyn Fn(&Attempt, Option<&Verdict>, usize) + Send + Sync);
 
@@ -96,14 +105,14 @@ pub type Progress<'a> = &'a (dyn Fn(&Attempt, Option<&Verdict>, usize) + Send + 
 pub async fn isolation(
     docker: &Docker,
     desired: &Desired,
-    outside: Option<Outside>,
+    scope: Scope,
     progress: Progress<'_>,
 ) -> Result<Report, DoctorError> {
     let platform = desired.prefix().to_string();
     // What a doctor that was killed has left.
     canary::remove_all(docker, &platform).await?;
     let report = tokio::select! {
-        report = examine(docker, desired, outside, progress) => report,
+        report = examine(docker, desired, scope, progress) => report,
         // Whoever interrupts wants it to end, not to leave its canaries.
         _ = interrupted() => Err(DoctorError::Machine { why: "interrupted".to_owned() }),
     };
@@ -126,10 +135,10 @@ async fn interrupted() {
 async fn examine(
     docker: &Docker,
     desired: &Desired,
-    outside: Option<Outside>,
+    scope: Scope,
     progress: Progress<'_>,
 ) -> Result<Report, DoctorError> {
-    let mut scene = Scene::look(docker, &desired.platform, outside).await?;
+    let mut scene = Scene::look(docker, &desired.platform, scope.outside).await?;
     let attacker = Canary::start(docker, desired, &scene.attacker).await?;
     let neighbour = Canary::start(docker, desired, &scene.neighbour).await?;
     linked(&scene)?;
@@ -137,7 +146,8 @@ async fn examine(
     let witnesses = witnesses(&scene, &tokens, &attacker, &neighbour)?;
     scene.ports = witnesses.iter().map(|(place, witness)| (*place, witness.port)).collect();
     everybody_notices(&witnesses, &tokens)?;
-    let attempts = attempts::all(&scene, &tokens);
+    let mut attempts = attempts::all(&scene, &tokens);
+    attempts.retain(|attempt| scope.only.as_deref().is_none_or(|words| attempt.is_about(words)));
     let stage = Stage { scene: &scene, tokens: &tokens, attacker: &attacker, witnesses };
     let mut rows = Vec::with_capacity(attempts.len());
     for attempt in &attempts {
