@@ -4,6 +4,7 @@
 //! `docker` command line, so that what the stories see doesn't pass through the code that they judge. Whatever is made
 //! is removed when it is dropped, also when a story fails. Nothing here touches an engine that it didn't start.
 
+pub mod acme;
 pub mod docker;
 pub mod engine;
 pub mod folder;
@@ -15,8 +16,10 @@ pub mod place;
 pub mod platform;
 pub mod process;
 pub mod proxy;
+pub mod web;
 pub mod world;
 
+pub use acme::Acme;
 pub use docker::{Container, Docker};
 pub use engine::{Cgroup, Engine, Mapping};
 pub use folder::Folder;
@@ -25,4 +28,5 @@ pub use place::{Answer, Place};
 pub use platform::{Daemon, Platform};
 pub use process::{Ran, eventually, run};
 pub use proxy::{Act, Call, Gate, Proxy};
+pub use web::Web;
 pub use world::{Skipped, Turn, World};

@@ -13,19 +13,21 @@ mod plan;
 mod servers;
 mod table;
 mod times;
+mod web;
 
 use std::time::Instant;
 
 use anyhow::Context as _;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 6] = [
+const PARTS: [(char, &str); 7] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
     ('d', "a killed server runs again"),
     ('e', "read, parse and plan without an engine"),
     ('f', "memory of the daemon"),
+    ('g', "the web server: requests, reloads, memory"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +40,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('c') {
         create::run()?;
+    }
+    if wanted('g') {
+        web::run()?;
     }
     let parts = fleet::Parts {
         against_compose: wanted('a') || wanted('b'),

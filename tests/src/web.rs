@@ -1,0 +1,401 @@
+//! The web server as its image runs it, in a namespace of its own: the image's own programs, the configurations as they
+//! are rendered, an app behind it, and visitors.
+//!
+//! Everything is reached at 127.0.0.1, whatever its name. The app is that of server 1.
+
+use std::fs;
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use berth_plan::render::{self, Kind, Templates};
+use berth_schema::{Parsed, State};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::folder::Folder;
+use crate::namespace::Namespace;
+use crate::process::{Ran, ending, eventually, run, scratch, send, source_tree, wait};
+
+/// The app's place: server 1 of the default subnet.
+pub const APP: (&str, u16) = ("172.19.2.16", 8080);
+/// Addresses of visitors: one from anywhere, and one of Cloudflare's.
+pub const VISITOR: &str = "203.0.113.5";
+/// One of Cloudflare's own.
+pub const CLOUDFLARE: &str = "173.245.48.9";
+
+const LOADING: Duration = Duration::from_secs(60);
+
+/// A web server and what lies around it.
+#[derive(Debug)]
+pub struct Web {
+    namespace: Namespace,
+    folder: TempDir,
+    state: Folder,
+    start: Option<Child>,
+}
+
+impl Web {
+    /// One that has no configuration yet.
+    pub fn start() -> Self {
+        let namespace = Namespace::make("web");
+        for address in [APP.0, VISITOR, CLOUDFLARE] {
+            namespace.ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
+        }
+        namespace.enter(serve_app);
+        let folder = scratch();
+        let state = Folder::at(&folder.path().join("state"));
+        state.write("platform.toml", "domain = \"h.example.org\"\n");
+        state.write("users/ann.toml", "[quota]\ncustom_domains = true\ndomains = 20000\n");
+        state.server("one", 1, "").server("two", 2, "state = \"stopped\"\n");
+        for part in ["run", "data", "config"] {
+            fs::create_dir_all(folder.path().join(part)).expect("a folder");
+        }
+        let mut web = Self { namespace, folder, state, start: None };
+        web.restart();
+        web
+    }
+
+    /// The namespace that it runs in.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// What should be; [`Self::load`] makes it so.
+    pub fn state(&self) -> &Folder {
+        &self.state
+    }
+
+    /// Writes the file of a domain of server 1 at the app's port, with more lines of its own.
+    pub fn domain(&self, fqdn: &str, more: &str) -> &Self {
+        let text = format!("server = \"one\"\nport = {}\n{more}", APP.1);
+        self.state.write(&format!("domains/{}.toml", fqdn.replace('*', "_")), &text);
+        self
+    }
+
+    /// The path of one of the image's programs.
+    pub fn program(&self, name: &str) -> PathBuf {
+        source_tree().join("templates/caddy/rootfs/usr/lib/berth").join(name)
+    }
+
+    /// A command that runs in the namespace, with the places that the image's programs use.
+    pub fn command(&self) -> Command {
+        let mut command = self.namespace.command();
+        let path = self.folder.path();
+        command
+            .env("BERTH_RUN", path.join("run"))
+            .env("BERTH_DATA", path.join("data"))
+            .env("BERTH_CONFIG", path.join("config"))
+            .env("HOME", path.join("data"));
+        command
+    }
+
+    /// Ends what runs, as a container is stopped, and starts it again from what was confirmed.
+    pub fn restart(&mut self) {
+        if self.start.is_some() {
+            assert_eq!(self.stop(), "exit code 0");
+        }
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log()).expect("a log");
+        let start = self
+            .command()
+            .arg(self.program("start"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("start the web server");
+        self.start = Some(start);
+        eventually("both processes serve", || {
+            let table = UnixStream::connect(self.run().join("table.sock")).is_ok();
+            let edge = self.namespace.enter(|| TcpStream::connect(("127.0.0.1", 80)).is_ok());
+            (table && edge).then_some(())
+        });
+    }
+
+    /// Asks it to end, and says how it did. It has two seconds.
+    pub fn stop(&mut self) -> String {
+        let mut start = self.start.take().expect("it runs");
+        send(start.id(), Signal::TERM);
+        ending(wait(&mut start, Duration::from_secs(5)).expect("it ends when it is asked to"))
+    }
+
+    /// Waits for it to end by itself, and says how it did.
+    pub fn ended(&mut self) -> String {
+        let mut start = self.start.take().expect("it runs");
+        ending(wait(&mut start, Duration::from_secs(10)).expect("it ends"))
+    }
+
+    /// The pid of one of its two processes, `edge` or `table`.
+    pub fn process(&self, name: &str) -> u32 {
+        let folder = self.folder.path().join("run").join(name);
+        let wanted = format!("XDG_CONFIG_HOME={}", folder.display());
+        let is_it = |pid: &u32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            name.trim() == "caddy" && environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes())
+        };
+        crate::process::processes().into_iter().find(is_it).expect("a process")
+    }
+
+    /// Where its sockets are.
+    pub fn run(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    /// What its processes have written.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Where a configuration lies once it is confirmed.
+    pub fn confirmed(&self, kind: Kind) -> PathBuf {
+        let name = Path::new(kind.template()).file_name().expect("a name");
+        self.folder.path().join("config").join(name)
+    }
+
+    /// What a kind of configuration is for the state.
+    pub fn render(&self, kind: Kind) -> String {
+        let mut parsed = Vec::new();
+        let mut folders = vec![self.state.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a folder").flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                    continue;
+                }
+                let text = fs::read_to_string(entry.path()).expect("a file");
+                let path = entry.path().strip_prefix(self.state.path()).expect("below").display().to_string();
+                parsed.push(Parsed::parse(&path, &text));
+            }
+        }
+        let state = State::assemble(&parsed).unwrap_or_else(|found| panic!("{found:?}"));
+        render::render(kind, &state, &Templates::default()).expect("a configuration")
+    }
+
+    /// Loads what has changed, as the reconciler does, and says what that was.
+    pub fn load(&self) -> Vec<Kind> {
+        let changed = [Kind::Caddy, Kind::Sites].into_iter().filter(|kind| {
+            let text = self.render(*kind);
+            let file = self.confirmed(*kind);
+            if fs::read_to_string(&file).is_ok_and(|confirmed| confirmed == text) {
+                return false;
+            }
+            self.try_load(*kind, &text).good();
+            fs::rename(file.with_extension("next"), file).expect("confirm");
+            true
+        });
+        changed.collect()
+    }
+
+    /// Tries to load a text, and leaves it beside the confirmed one.
+    pub fn try_load(&self, kind: Kind, text: &str) -> Ran {
+        let next = self.confirmed(kind).with_extension("next");
+        fs::write(&next, text).expect("a file");
+        run(self.command().arg(self.program("load")).arg(kind.as_str()).arg(&next), LOADING)
+    }
+
+    /// What `curl` says of a visit from `address`: the status, a line feed, and the body.
+    pub fn visit_from(&self, address: &str, arguments: &[&str]) -> Visit {
+        // Every name is here, and certificates are looked at by the stories that are about them.
+        let ran = run(
+            self.namespace
+                .command()
+                .args([
+                    "curl",
+                    "-sS",
+                    "-k",
+                    "--noproxy",
+                    "*",
+                    "--max-time",
+                    "20",
+                    "--connect-to",
+                    "::127.0.0.1:",
+                ])
+                .args(["--interface", address, "-w", "\n%{http_code} %{http_version} %{redirect_url}"])
+                .args(arguments),
+            Duration::from_secs(30),
+        );
+        let (body, rest) = ran.stdout.rsplit_once('\n').unwrap_or_default();
+        let mut words = rest.split(' ');
+        Visit {
+            status: words.next().and_then(|status| status.parse().ok()).unwrap_or_default(),
+            version: words.next().unwrap_or_default().to_owned(),
+            location: words.next().unwrap_or_default().to_owned(),
+            body: body.to_owned(),
+            error: ran.stderr.clone(),
+        }
+    }
+
+    /// A visit from anywhere.
+    pub fn visit(&self, arguments: &[&str]) -> Visit {
+        self.visit_from(VISITOR, arguments)
+    }
+
+    /// Opens a connection to its port for HTTP.
+    pub fn connect(&self) -> TcpStream {
+        let stream = self.namespace.enter(|| TcpStream::connect(("127.0.0.1", 80)).expect("connect"));
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a deadline");
+        stream
+    }
+
+    /// Opens a WebSocket to `host` over plain HTTP.
+    pub fn web_socket(&self, host: &str) -> WebSocket<TcpStream, TcpStream> {
+        let stream = self.connect();
+        WebSocket::open(stream.try_clone().expect("a stream"), stream, host)
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        if let Some(mut start) = self.start.take() {
+            send(start.id(), Signal::TERM);
+            wait(&mut start, Duration::from_secs(5));
+        }
+        if thread::panicking() {
+            eprintln!("--- web server\n{}", fs::read_to_string(self.log()).unwrap_or_default());
+        }
+        self.namespace.end();
+    }
+}
+
+/// What a visitor got.
+#[derive(Debug)]
+pub struct Visit {
+    /// The status; 0 when there was no answer.
+    pub status: u16,
+    /// The version of HTTP.
+    pub version: String,
+    /// Where it leads on.
+    pub location: String,
+    /// The body.
+    pub body: String,
+    /// What went wrong on the way.
+    pub error: String,
+}
+
+impl Visit {
+    /// Asserts the status, and that the body has `words`.
+    #[track_caller]
+    pub fn is(&self, status: u16, words: &str) -> &Self {
+        assert!(self.status == status && self.body.contains(words), "not {status} with `{words}`: {self:#?}");
+        self
+    }
+
+    /// The values of a header that the app has seen.
+    pub fn seen(&self, header: &str) -> Vec<&str> {
+        let headers = self.body.lines().filter_map(|line| line.split_once(": "));
+        headers.filter(|(name, _)| name.eq_ignore_ascii_case(header)).map(|(_, value)| value).collect()
+    }
+}
+
+/// A WebSocket whose other end says what it hears.
+#[derive(Debug)]
+pub struct WebSocket<R, W> {
+    reader: BufReader<R>,
+    writer: W,
+}
+
+impl<R: io::Read, W: io::Write> WebSocket<R, W> {
+    /// Opens one over a connection.
+    #[track_caller]
+    pub fn open(reader: R, mut writer: W, host: &str) -> Self {
+        write!(
+            writer,
+            "GET /socket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        .expect("ask for a WebSocket");
+        writer.flush().expect("ask for a WebSocket");
+        let mut reader = BufReader::new(reader);
+        let head = head(&mut reader).expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        Self { reader, writer }
+    }
+
+    /// Whether it still says what it hears.
+    pub fn lives(&mut self) -> bool {
+        // A masked text frame; the mask is zero.
+        let frame = [0x81, 0x84, 0, 0, 0, 0, b'p', b'i', b'n', b'g'];
+        let mut heard = [0; 10];
+        let said = self.writer.write_all(&frame).and_then(|()| self.writer.flush());
+        said.and_then(|()| self.reader.read_exact(&mut heard)).is_ok() && heard == frame
+    }
+}
+
+/// Reads the head of a message; `None` at the end of the connection.
+pub fn head(reader: &mut impl io::BufRead) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head)
+}
+
+/// Serves the app for as long as its namespace is there.
+fn serve_app() {
+    let listener = TcpListener::bind(APP).expect("the app's port");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || answer(&stream));
+        }
+    });
+}
+
+/// An app that repeats what it is asked: the head of the request, and how much came with it.
+fn answer(stream: &TcpStream) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut writer = stream;
+    loop {
+        let request = head(&mut reader)?;
+        if request.to_ascii_lowercase().contains("upgrade: websocket") {
+            writer
+                .write_all(
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+                )
+                .ok()?;
+            io::copy(&mut reader, &mut writer).ok()?;
+            return None;
+        }
+        if request.starts_with("GET /events ") {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+            writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(b"data: first\n\n")).ok()?;
+            // Until the visitor leaves: an event that is held back would never come.
+            let _ = reader.read(&mut [0]);
+            return None;
+        }
+        let length = request.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.parse::<u64>().ok())?
+        });
+        let body = match length {
+            Some(length) => io::copy(&mut (&mut reader).take(length), &mut io::sink()).ok()?,
+            None if request.to_ascii_lowercase().contains("transfer-encoding: chunked") => {
+                chunks(&mut reader)?
+            }
+            None => 0,
+        };
+        let text = format!("{request}body: {body}\n");
+        write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).ok()?;
+    }
+}
+
+/// Reads a body in chunks, and says how long it was.
+fn chunks(reader: &mut impl io::BufRead) -> Option<u64> {
+    let mut all = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = u64::from_str_radix(line.trim(), 16).ok()?;
+        all += io::copy(&mut reader.take(length), &mut io::sink()).ok()?;
+        reader.read_line(&mut line).ok()?;
+        if length == 0 {
+            return Some(all);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The web server before all domains, as its image runs it: what visitors get, what the app behind it sees, and what
+//! becomes of open connections when something changes.
+
+use std::fs;
+use std::io::{BufReader, Read as _, Write as _};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use berth_plan::render::Kind;
+use berth_tests::process::{PATIENCE, is_alive, send, within};
+use berth_tests::web::{self, CLOUDFLARE, VISITOR, WebSocket};
+use berth_tests::{Acme, Web, World, eventually, run};
+use rustix::process::Signal;
+
+crate::stories! {
+    a_web_socket_lives_through_another_domain,
+    every_refusal_says_why,
+    a_removed_domain_is_gone_at_once,
+    an_app_sees_the_visitor_and_not_what_they_claim,
+    nothing_is_held_back,
+    certificates_come_from_the_ca_and_are_renewed,
+    certificates_of_the_platform_s_own_ca_are_there_at_once,
+    a_configuration_that_is_refused_changes_nothing,
+    it_starts_closed_and_ends_when_asked,
+    ten_thousand_domains_are_added_under_load,
+}
+
+fn a_web_socket_lives_through_another_domain(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").domain("b.h.example.org", "tls = \"internal\"\n");
+    web.load();
+    let mut plain = web.web_socket("a.h.example.org");
+    let mut encrypted = secure_web_socket(&web, "b.h.example.org");
+    assert!(plain.lives() && encrypted.lives());
+
+    // Of every kind, and one goes.
+    web.domain("c.h.example.org", "tls = \"off\"\n").domain("d.example.com", "").domain("*.e.h.example.org", "tls = \"internal\"\n");
+    assert_eq!(web.load(), [Kind::Sites], "no domain is the edge's business");
+    web.visit(&["http://c.h.example.org/"]).is(200, "Host: c.h.example.org");
+    web.visit(&["https://x.e.h.example.org/"]).is(200, "Host: x.e.h.example.org");
+    web.state().remove("domains/c.h.example.org.toml");
+    web.load();
+    web.visit(&["http://c.h.example.org/"]).is(404, "No such site");
+    // The old configuration's end isn't waited for by a load.
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(plain.lives() && encrypted.lives());
+
+    assert_eq!(web.load(), [], "equal bytes");
+}
+
+/// A WebSocket inside TLS, through `openssl`.
+fn secure_web_socket(web: &Web, host: &str) -> WebSocket<std::process::ChildStdout, std::process::ChildStdin> {
+    let address = "127.0.0.1:443";
+    let mut command = web.namespace().command();
+    command.args(["openssl", "s_client", "-quiet", "-verify_quiet", "-connect", address, "-servername", host]);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    // It ends with the namespace.
+    let mut child = child.expect("start openssl");
+    WebSocket::open(child.stdout.take().expect("out"), child.stdin.take().expect("in"), host)
+}
+
+fn every_refusal_says_why(_: &World) {
+    let web = Web::start();
+    let off = "tls = \"off\"\n";
+    web.domain("plain.h.example.org", off);
+    web.domain("users.h.example.org", &format!("{off}access = \"users\"\n"));
+    web.domain("owner.h.example.org", &format!("{off}access = \"owner\"\n"));
+    web.domain("auto.h.example.org", "").domain("*.w.h.example.org", "");
+    web.state().write("domains/dead.h.example.org.toml", "server = \"one\"\nport = 9\ntls = \"off\"\n");
+    web.state().write("domains/stopped.h.example.org.toml", "server = \"two\"\ntls = \"off\"\n");
+    web.load();
+
+    web.visit(&["http://plain.h.example.org/x?y"]).is(200, "GET /x?y HTTP/1.1");
+    web.visit(&["http://unknown.h.example.org/"]).is(404, "There is no site with this name here.");
+    web.visit(&["http://127.0.0.1/"]).is(404, "There is no site");
+    web.visit(&["http://below.plain.h.example.org/"]).is(404, "There is no site");
+    web.visit(&["http://users.h.example.org/"]).is(403, "Only members of the platform");
+    web.visit(&["http://owner.h.example.org/"]).is(403, "Only the owner and the members of the server");
+    web.visit(&["http://stopped.h.example.org/"]).is(503, "is stopped");
+    web.visit(&["http://dead.h.example.org/"]).is(502, "nothing in it answers");
+    web.visit(&["http://x.w.h.example.org/"]).is(503, "no certificate can be had");
+    // A name has no case, and a port is no part of it.
+    web.visit(&["-H", "Host: PLAIN.H.Example.ORG:80", "http://plain.h.example.org/"]).is(200, "GET / HTTP/1.1");
+
+    let redirected = web.visit(&["-X", "POST", "-d", "x", "http://auto.h.example.org/a%20b?c=d"]);
+    assert_eq!(redirected.is(308, "").location, "https://auto.h.example.org/a%20b?c=d");
+    // Without a certificate there is no page, only a refused handshake.
+    for host in ["plain.h.example.org", "unknown.h.example.org", "x.w.h.example.org"] {
+        assert_eq!(web.visit(&[&format!("https://{host}/")]).status, 0, "{host}");
+    }
+
+    web.state().write("platform.toml", "domain = \"h.example.org\"\n[web]\nhttps_port = 8443\n");
+    assert_eq!(web.load(), [Kind::Sites]);
+    assert_eq!(web.visit(&["http://auto.h.example.org/"]).location, "https://auto.h.example.org:8443/");
+}
+
+fn a_removed_domain_is_gone_at_once(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").load();
+    // One connection all the while.
+    let mut stream = BufReader::new(web.connect());
+    let mut ask = || {
+        stream.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: a.h.example.org\r\n\r\n").expect("ask");
+        let head = web::head(&mut stream).expect("an answer");
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok());
+        let mut body = vec![0; length.expect("a length")];
+        stream.read_exact(&mut body).expect("a body");
+        head.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(ask(), "HTTP/1.1 200 OK");
+    web.state().remove("domains/a.h.example.org.toml");
+    web.load();
+    assert_eq!(ask(), "HTTP/1.1 404 Not Found");
+    web.domain("a.h.example.org", "tls = \"off\"\n").load();
+    assert_eq!(ask(), "HTTP/1.1 200 OK");
+}
+
+fn an_app_sees_the_visitor_and_not_what_they_claim(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").domain("cf.h.example.org", "tls = \"off\"\ncloudflare = true\n");
+    web.load();
+    let lies = [
+        "-H", "X-Forwarded-For: 198.51.100.1", "-H", "X-Real-IP: 198.51.100.1", "-H", "Forwarded: for=198.51.100.1",
+        "-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-Host: evil.example.org",
+        "-H", "CF-Connecting-IP: 198.51.100.1", "-H", "True-Client-IP: 198.51.100.1",
+        "-H", "Berth-Upstream: 127.0.0.1:9080", "-H", "Berth-Host: cf.h.example.org", "-H", "Berth-Cloudflare: yes",
+    ];
+    let visit = |address, host: &str| web.visit_from(address, &[lies.as_slice(), &[&format!("http://{host}/")]].concat());
+    let from = |headers: &[(&str, &[&str])], visit: &web::Visit| {
+        visit.is(200, "");
+        for (header, values) in headers {
+            assert_eq!(visit.seen(header), *values, "{header}: {visit:#?}");
+        }
+    };
+    // What Cloudflare says counts only from Cloudflare, and only where the domain says that it stands in front.
+    for (address, host) in [(VISITOR, "a.h.example.org"), (VISITOR, "cf.h.example.org"), (CLOUDFLARE, "a.h.example.org")] {
+        from(
+            &[
+                ("X-Forwarded-For", &[address]), ("X-Real-Ip", &[address]), ("X-Forwarded-Proto", &["http"]),
+                ("X-Forwarded-Host", &[host]), ("Cf-Connecting-Ip", &[]), ("True-Client-Ip", &[]), ("Forwarded", &[]),
+                ("Berth-Upstream", &[]), ("Berth-Host", &[]), ("Berth-Cloudflare", &[]), ("Host", &[host]),
+            ],
+            &visit(address, host),
+        );
+    }
+    from(
+        &[
+            ("X-Forwarded-For", &["198.51.100.1"]), ("X-Real-Ip", &["198.51.100.1"]), ("X-Forwarded-Proto", &["https"]),
+            ("X-Forwarded-Host", &["cf.h.example.org"]), ("Cf-Connecting-Ip", &["198.51.100.1"]), ("Forwarded", &[]),
+            ("Berth-Upstream", &[]),
+        ],
+        &visit(CLOUDFLARE, "cf.h.example.org"),
+    );
+    // A server has no business here.
+    assert_eq!(web.visit_from(web::APP.0, &["http://a.h.example.org/"]).status, 0);
+}
+
+fn nothing_is_held_back(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").domain("b.h.example.org", "tls = \"internal\"\n").load();
+
+    let mut stream = BufReader::new(web.connect());
+    stream.get_mut().write_all(b"GET /events HTTP/1.1\r\nHost: a.h.example.org\r\n\r\n").expect("ask");
+    assert!(web::head(&mut stream).expect("an answer").contains("text/event-stream"));
+    let mut event = [0; 64];
+    let length = stream.read(&mut event).expect("an event, with more to come");
+    assert!(String::from_utf8_lossy(&event[..length]).contains("data: first"));
+
+    let file = berth_tests::process::scratch();
+    let upload = file.path().join("upload");
+    fs::write(&upload, vec![b'x'; 20 << 20]).expect("a file");
+    let upload = format!("@{}", upload.display());
+    for url in ["http://a.h.example.org/", "https://b.h.example.org/"] {
+        for more in [&[][..], &["-H", "Transfer-Encoding: chunked"]] {
+            web.visit(&[&["--data-binary", &upload, url][..], more].concat()).is(200, "body: 20971520");
+        }
+    }
+    assert_eq!(web.visit(&["https://b.h.example.org/"]).version, "2");
+}
+
+fn certificates_come_from_the_ca_and_are_renewed(_: &World) {
+    let web = Web::start();
+    let folder = berth_tests::process::scratch();
+    let acme = Acme::start(web.namespace(), folder.path(), 15);
+    web.state().write("platform.toml", &format!("domain = \"h.example.org\"\n{}", acme.settings()));
+    web.domain("a.h.example.org", "").domain("own.example.com", "").domain("plain.h.example.org", "tls = \"off\"\n");
+    web.state().write("domains/stopped.h.example.org.toml", "server = \"two\"\n");
+    web.load();
+
+    let root = acme.root();
+    let root = root.to_str().expect("a path");
+    let trusting = |host: &str| {
+        let url = format!("https://{host}/");
+        let mut command = web.namespace().command();
+        command.args(["curl", "-sSv", "--noproxy", "*", "--max-time", "20", "--connect-to", "::127.0.0.1:"]);
+        run(command.args(["--cacert", root, &url]), PATIENCE)
+    };
+    for (host, words) in [("a.h.example.org", "Host: a.h.example.org"), ("own.example.com", "Host: own.example.com")] {
+        trusting(host).good().says(words);
+    }
+    trusting("stopped.h.example.org").good().says("is stopped");
+    // Nobody can make it ask for others.
+    for host in ["plain.h.example.org", "unknown.h.example.org", "sub.a.h.example.org"] {
+        assert!(!trusting(host).is_good(), "{host}");
+    }
+    let asked = |log: &str| fs::read_to_string(web.log()).expect("a log").matches(log).count();
+    assert_eq!(asked("certificate obtained successfully"), 3);
+
+    // In the last third of its life, the next visitor has it renewed.
+    let expires = |host: &str| {
+        let words = trusting(host).good().words();
+        words.lines().find_map(|line| Some(line.split_once("expire date: ")?.1.to_owned())).expect("an end")
+    };
+    let first = expires("a.h.example.org");
+    within(Duration::from_secs(25), "a new certificate", || (expires("a.h.example.org") != first).then_some(()));
+
+    // The account and the certificates outlive the process.
+    let mut web = web;
+    web.restart();
+    web.visit(&["https://own.example.com/"]).is(200, "");
+}
+
+fn certificates_of_the_platform_s_own_ca_are_there_at_once(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"internal\"\n").domain("*.w.h.example.org", "tls = \"internal\"\n");
+    web.load();
+    let expected = [("a.h.example.org", "DNS:a.h.example.org"), ("x.w.h.example.org", "DNS:*.w.h.example.org")];
+    for (host, name) in expected {
+        let show = format!(
+            "openssl s_client -connect 127.0.0.1:443 -servername {host} </dev/null 2>/dev/null | \
+             openssl x509 -noout -issuer -ext subjectAltName"
+        );
+        // The table makes it when it is told of the name; that takes a few milliseconds more.
+        let seen = eventually("a certificate", || Some(web.namespace().shell(&show)).filter(|ran| ran.is_good()));
+        seen.says(name).says("Caddy Local Authority");
+    }
+    // One label, like any certificate for a wildcard.
+    assert_eq!(web.visit(&["https://y.x.w.h.example.org/"]).status, 0);
+    assert_eq!(web.visit(&["http://a.h.example.org/"]).is(308, "").location, "https://a.h.example.org/");
+}
+
+fn a_configuration_that_is_refused_changes_nothing(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").load();
+    let mut socket = web.web_socket("a.h.example.org");
+    for kind in [Kind::Caddy, Kind::Sites] {
+        let good = web.render(kind);
+        for (bad, words) in [
+            (good.replace("route {", "rout {"), "unrecognized directive: rout"),
+            (good.replace("admin unix", "#admin unix"), "is missing"),
+            (String::new(), "EOF"),
+            ("# Nothing.\n{\n}\n".to_owned(), "is missing"),
+            (good.replace("protocols h1", "protocols h9"), "h9"),
+        ] {
+            let ran = web.try_load(kind, &bad).coded(1).says(words);
+            assert_eq!(ran.stdout, "");
+        }
+        web.visit(&["http://a.h.example.org/"]).is(200, "");
+        // The same twice is fine.
+        web.try_load(kind, &good).good();
+        web.try_load(kind, &good).good();
+    }
+    assert!(socket.lives());
+    let other = run(web.command().arg(web.program("check")).args(["dns", "/dev/null"]), PATIENCE);
+    other.coded(2).says("there are caddy and sites");
+}
+
+fn it_starts_closed_and_ends_when_asked(_: &World) {
+    let mut web = Web::start();
+    web.visit(&["http://a.h.example.org/"]).is(503, "not configured yet");
+    web.domain("a.h.example.org", "tls = \"off\"\n").load();
+    web.restart();
+    web.visit(&["http://a.h.example.org/"]).is(200, "");
+
+    // One that was confirmed and can't be used any more.
+    fs::write(web.confirmed(Kind::Sites), "{").expect("a file");
+    web.restart();
+    web.visit(&["http://a.h.example.org/"]).is(503, "its sites yet");
+    web.load();
+    web.visit(&["http://a.h.example.org/"]).is(200, "");
+
+    // No app is said to be at fault that was never asked.
+    web.restart();
+    fs::remove_file(web.run().join("table.sock")).expect("a socket");
+    web.visit(&["http://a.h.example.org/"]).is(503, "its sites yet");
+
+    // Neither lives without the other.
+    for process in ["edge", "table"] {
+        let other = web.process(if process == "edge" { "table" } else { "edge" });
+        send(web.process(process), Signal::KILL);
+        assert_eq!(web.ended(), "exit code 1");
+        eventually("the other ends too", || (!is_alive(other)).then_some(()));
+        web.restart();
+        web.visit(&["http://a.h.example.org/"]).is(200, "");
+    }
+}
+
+fn ten_thousand_domains_are_added_under_load(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").load();
+    for number in 0..10_000 {
+        web.domain(&format!("d{number:04}.h.example.org"), "tls = \"off\"\n");
+    }
+    let text = web.render(Kind::Sites);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let asked = std::thread::scope(|scope| {
+        let visitor = scope.spawn(|| {
+            let mut asked = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut stream = BufReader::new(web.connect());
+                let request = b"GET / HTTP/1.1\r\nHost: a.h.example.org\r\nConnection: close\r\n\r\n";
+                stream.get_mut().write_all(request).expect("ask");
+                let head = web::head(&mut stream).expect("an answer");
+                assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+                asked += 1;
+            }
+            asked
+        });
+        let started = Instant::now();
+        web.try_load(Kind::Sites, &text).good();
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        // Back and forth, so that there is something to be interrupted by.
+        for round in 0..4 {
+            let again = text.replace("d9999.", &format!("d9999-{round}."));
+            web.try_load(Kind::Sites, &again).good();
+        }
+        web.try_load(Kind::Sites, &text).good();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        visitor.join().expect("a visitor who is always answered")
+    });
+    assert!(asked > 100, "{asked}");
+    for host in ["d0000.h.example.org", "d9999.h.example.org"] {
+        web.visit(&[&format!("http://{host}/")]).is(200, host);
+    }
+    web.visit(&["http://d10000.h.example.org/"]).is(404, "No such site");
+}
