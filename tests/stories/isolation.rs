@@ -47,7 +47,7 @@ fn holes_are_found(world: &World) {
     // Everything open: the gateway filters nothing, the machine filters nothing, and sources are not looked at.
     let plane = plane(&platform);
     let open = "for t in filter raw mangle; do iptables -t $t -F; done; \
-                for c in INPUT FORWARD OUTPUT; do iptables -P $c ACCEPT; done; \
+                for c in INPUT FORWARD OUTPUT; do iptables -P $c ACCEPT; ip6tables -P $c ACCEPT; done; \
                 for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done";
     in_network_of(plane, open).good();
     lab.host().shell("for c in INPUT FORWARD DOCKER-USER; do iptables -I $c -j ACCEPT; done").good();

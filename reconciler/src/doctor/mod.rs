@@ -17,8 +17,10 @@ mod witness;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use berth_link::{Namespace, Plane};
 use berth_plan::Desired;
@@ -145,7 +147,7 @@ async fn examine(
     let tokens = Arc::new(Tokens::new(random()));
     let witnesses = witnesses(&scene, &tokens, &attacker, &neighbour)?;
     scene.ports = witnesses.iter().map(|(place, witness)| (*place, witness.port)).collect();
-    everybody_notices(&witnesses, &tokens)?;
+    everybody_notices(&witnesses, &tokens).await?;
     let mut attempts = attempts::all(&scene, &tokens);
     attempts.retain(|attempt| scope.only.as_deref().is_none_or(|words| attempt.is_about(words)));
     let stage = Stage { scene: &scene, tokens: &tokens, attacker: &attacker, witnesses };
@@ -208,14 +210,16 @@ fn witnesses(
 }
 
 /// A witness that notices nothing would make every attack look refused: each is shown a packet on its own loopback.
-fn everybody_notices(witnesses: &BTreeMap<Place, Witness>, tokens: &Tokens) -> Result<(), DoctorError> {
-    use std::net::{Ipv4Addr, SocketAddr};
+async fn everybody_notices(witnesses: &BTreeMap<Place, Witness>, tokens: &Tokens) -> Result<(), DoctorError> {
     for (place, witness) in witnesses {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, witness.port));
         let asked = tokio::task::block_in_place(|| witness.asks(to, &tokens.of(0)));
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        if !asked.is_ok_and(|answered| answered) || !witness.saw(0) || !witness.heard(0) {
-            return Err(DoctorError::Blind { place: *place });
+        let until = Instant::now() + Duration::from_secs(2);
+        while !witness.saw(0) || !witness.heard(0) || !matches!(asked, Ok(true)) {
+            if Instant::now() > until {
+                return Err(DoctorError::Blind { place: *place });
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
     Ok(())
