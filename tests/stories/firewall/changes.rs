@@ -100,13 +100,29 @@ pub(super) fn changes_without_a_gap(_: &World) {
 }
 
 pub(super) fn withdraws_an_exception(_: &World) {
-    let lab = Lab::with(&state("", EXCEPTION));
+    let lab = Lab::with(&state("", &format!("{EXCEPTION}, \"10.1.2.3/32:7000/udp\"")));
+    let (here, there) = (lab.server(2).datagrams(Ipv4Addr::UNSPECIFIED, 0), lab.internet.datagrams(DATABASE, 7000));
+    here.send_to(b"there", (DATABASE, 7000)).expect("send");
+    let (_, from) = there.recv_from(&mut [0; 8]).expect("a datagram");
+    there.send_to(b"back", from).expect("send");
+    here.recv(&mut [0; 8]).expect("its answer");
     let mut stream = lab.server(2).stream(DATABASE, 5432).expect("a connection");
     stream.read_exact(&mut [0; 4]).expect("its greeting");
     stream.write_all(b"one").expect("write");
     stream.read_exact(&mut [0; 3]).expect("its echo");
     lab.load(Kind::Firewall, &rendered(Kind::Firewall, &state("", ""))).good();
-    // The connection that was open is over too.
+    // The flows that were open are over too, each direction by itself.
+    let _ = here.send_to(b"there", (DATABASE, 7000));
+    there.recv_from(&mut [0; 8]).expect_err("nothing comes");
+    let _ = there.send_to(b"back", from);
+    // The first error is the firewall's refusal of what was sent.
+    while let Err(error) = here.recv(&mut [0; 8]) {
+        if error.kind() == std::io::ErrorKind::WouldBlock {
+            break;
+        }
+    }
+    there.send_to(b"back", from).expect("send");
+    here.recv(&mut [0; 8]).expect_err("nothing comes");
     let _ = stream.write_all(b"two");
     assert!(stream.read_exact(&mut [0; 3]).is_err());
     assert_eq!(lab.server(2).connect(DATABASE, 5432), Answer::Refused);
