@@ -31,7 +31,9 @@ cat <<TEXT
 
   look    berth status; berth plan
   push    git clone $BERTH_STATE my-state, change a file, git push: the push shows its plan and what came of it
-  shell   docker exec -it <prefix>-users-dind-<id> bash   (SSH comes when servers have a network)
+  web     curl -H 'Host: shop.hosting.example.org' http://127.0.0.1/   (with DNS that leads here: a browser)
+  shell   docker exec -it <prefix>-users-dind-<id> bash   (SSH comes with the router)
+  trust   berth doctor --isolation: what a hostile server reaches
   log     $BERTH_DATA/berth.log
   stop    make down   (servers keep running)
 TEXT

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -41,7 +42,12 @@ pub struct Platform {
     /// A checkout of its state repo.
     pub state: Folder,
     home: TempDir,
+    /// Held to the end: a platform in the lab has the machine's ports 80 and 443 for itself.
+    turn: Option<MutexGuard<'static, ()>>,
 }
+
+/// The lab's ports.
+static LAB: Mutex<()> = Mutex::new(());
 
 impl Platform {
     /// A platform whose first commit holds what `begin` writes, beside settings and the user `ann`. Nothing is applied
@@ -80,7 +86,8 @@ impl Platform {
 
     /// A platform in the closed world, of the real images. `begin` may change the settings.
     pub fn in_lab(lab: &Lab, begin: impl FnOnce(&Folder)) -> Self {
-        Self::new(lab.engine(), |first| {
+        let turn = LAB.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut platform = Self::new(lab.engine(), |first| {
             let settings = first.read("platform.toml");
             let settings =
                 settings.replace(image::TINY, image::SERVER).replace(image::HOLDER, image::SERVER_HOLDER);
@@ -90,7 +97,9 @@ impl Platform {
             let cache = format!("\n[cache]\nupstream = \"http://{}:5000\"\n", lab::REGISTRY);
             first.write("platform.toml", &format!("{settings}{cache}"));
             begin(first);
-        })
+        });
+        platform.turn = Some(turn);
+        platform
     }
 
     fn from_folder(engine: &Engine, home: TempDir, prefix: String, first: &Folder) -> Self {
@@ -98,7 +107,8 @@ impl Platform {
         let host = docker.host();
         let namespace = engine.namespace().cloned();
         let checkout = home.path().join("checkout");
-        let platform = Self { docker, host, namespace, prefix, state: Folder::at(&checkout), home };
+        let platform =
+            Self { docker, host, namespace, prefix, state: Folder::at(&checkout), home, turn: None };
         let repo = platform.repo();
         platform.berth(&["init", &repo.to_string_lossy(), "--from", &first.path().to_string_lossy()]).good();
         run(git().args(["clone", "--quiet"]).arg(&repo).arg(&checkout), PATIENCE).good();

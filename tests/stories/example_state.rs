@@ -29,6 +29,7 @@ fn example_state_runs(world: &World) {
 
     // The same command once more makes nothing and touches nothing.
     let before = platform.containers();
+    image::bring_platform(engine);
     let built = image::build(engine);
     assert!(!built.contains("  built "), "{built}");
     platform.apply().says("Nothing to do");

@@ -34,6 +34,7 @@ tell! {
     example_state,
     hostile_root,
     links,
+    edge,
     web,
     cache,
     crash,

@@ -49,7 +49,7 @@ fn a_web_socket_lives_through_another_domain(_: &World) {
 }
 
 /// A WebSocket inside TLS, through `openssl`.
-#[allow(clippy::zombie_processes, reason = "it ends with the namespace")]
+#[expect(clippy::zombie_processes, reason = "it ends when its pipes close, and the run's end collects it")]
 fn secure_web_socket(web: &Web, host: &str) -> WebSocket<std::process::ChildStdout, std::process::ChildStdin> {
     let address = "127.0.0.1:443";
     let mut command = web.namespace().command();

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Exit, show_findings};
 use crate::docker::connect;
-use crate::doctor::{Answer, Attempt, Outside, Verdict, isolation};
+use crate::doctor::{Answer, Attempt, Outside, Scope, Verdict, isolation};
 use crate::draw::{print, say};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// code 0: nothing got through, 2: something did, 1: something could not be tried
     #[arg(long, required = true)]
     isolation: bool,
+    /// Only attempts in whose group or name these words are
+    #[arg(long, value_name = "WORDS")]
+    only: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -42,8 +45,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     }
     let desired = Desired::from_state(&settled.state);
     let bar = Bar::new();
+    let scope = Scope { outside, only: args.only.clone() };
     let report =
-        isolation(&docker, &desired, outside, &|attempt, verdict, of| bar.show(attempt, verdict, of)).await;
+        isolation(&docker, &desired, scope, &|attempt, verdict, of| bar.show(attempt, verdict, of)).await;
     bar.bar.finish_and_clear();
     let report = report?;
     if args.json {

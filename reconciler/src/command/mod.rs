@@ -97,6 +97,8 @@ pub fn main() -> ExitCode {
         }
     };
     let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
+    // The kernel may tell more of a link than that crate knows, and it warns of each.
+    let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

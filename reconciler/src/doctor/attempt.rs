@@ -145,6 +145,13 @@ pub(crate) enum Proof {
     NotServed { place: Place, to: (Ipv4Addr, u16) },
 }
 
+impl Attempt {
+    /// Whether these words are in its group's name or its own.
+    pub(crate) fn is_about(&self, words: &str) -> bool {
+        format!("{}: {}", self.group, self.name).to_lowercase().contains(&words.to_lowercase())
+    }
+}
+
 impl Trial {
     /// Something that the plane must see leave the attacker.
     pub(crate) fn of(acts: Vec<Act>, proofs: Vec<Proof>) -> Self {

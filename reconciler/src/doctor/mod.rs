@@ -17,8 +17,10 @@ mod witness;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use berth_link::{Namespace, Plane};
 use berth_plan::Desired;
@@ -89,6 +91,15 @@ pub enum DoctorError {
     },
 }
 
+/// How much is tried.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// A lab's own internet.
+    pub outside: Option<Outside>,
+    /// Only attempts in whose group or name these words are.
+    pub only: Option<String>,
+}
+
 /// Who is told how it goes on: the row that is being tried, and what came of it.
 pub type Progress<'a> = &'a (dyn Fn(&Attempt, Option<&Verdict>, usize) + Send + Sync);
 
@@ -96,14 +107,14 @@ pub type Progress<'a> = &'a (dyn Fn(&Attempt, Option<&Verdict>, usize) + Send + 
 pub async fn isolation(
     docker: &Docker,
     desired: &Desired,
-    outside: Option<Outside>,
+    scope: Scope,
     progress: Progress<'_>,
 ) -> Result<Report, DoctorError> {
     let platform = desired.prefix().to_string();
     // What a doctor that was killed has left.
     canary::remove_all(docker, &platform).await?;
     let report = tokio::select! {
-        report = examine(docker, desired, outside, progress) => report,
+        report = examine(docker, desired, scope, progress) => report,
         // Whoever interrupts wants it to end, not to leave its canaries.
         _ = interrupted() => Err(DoctorError::Machine { why: "interrupted".to_owned() }),
     };
@@ -126,18 +137,19 @@ async fn interrupted() {
 async fn examine(
     docker: &Docker,
     desired: &Desired,
-    outside: Option<Outside>,
+    scope: Scope,
     progress: Progress<'_>,
 ) -> Result<Report, DoctorError> {
-    let mut scene = Scene::look(docker, &desired.platform, outside).await?;
+    let mut scene = Scene::look(docker, &desired.platform, scope.outside).await?;
     let attacker = Canary::start(docker, desired, &scene.attacker).await?;
     let neighbour = Canary::start(docker, desired, &scene.neighbour).await?;
     linked(&scene)?;
     let tokens = Arc::new(Tokens::new(random()));
     let witnesses = witnesses(&scene, &tokens, &attacker, &neighbour)?;
     scene.ports = witnesses.iter().map(|(place, witness)| (*place, witness.port)).collect();
-    everybody_notices(&witnesses, &tokens)?;
-    let attempts = attempts::all(&scene, &tokens);
+    everybody_notices(&witnesses, &tokens).await?;
+    let mut attempts = attempts::all(&scene, &tokens);
+    attempts.retain(|attempt| scope.only.as_deref().is_none_or(|words| attempt.is_about(words)));
     let stage = Stage { scene: &scene, tokens: &tokens, attacker: &attacker, witnesses };
     let mut rows = Vec::with_capacity(attempts.len());
     for attempt in &attempts {
@@ -198,14 +210,16 @@ fn witnesses(
 }
 
 /// A witness that notices nothing would make every attack look refused: each is shown a packet on its own loopback.
-fn everybody_notices(witnesses: &BTreeMap<Place, Witness>, tokens: &Tokens) -> Result<(), DoctorError> {
-    use std::net::{Ipv4Addr, SocketAddr};
+async fn everybody_notices(witnesses: &BTreeMap<Place, Witness>, tokens: &Tokens) -> Result<(), DoctorError> {
     for (place, witness) in witnesses {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, witness.port));
         let asked = tokio::task::block_in_place(|| witness.asks(to, &tokens.of(0)));
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        if !asked.is_ok_and(|answered| answered) || !witness.saw(0) || !witness.heard(0) {
-            return Err(DoctorError::Blind { place: *place });
+        let until = Instant::now() + Duration::from_secs(2);
+        while !witness.saw(0) || !witness.heard(0) || !matches!(asked, Ok(true)) {
+            if Instant::now() > until {
+                return Err(DoctorError::Blind { place: *place });
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
     Ok(())

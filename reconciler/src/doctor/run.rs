@@ -1,8 +1,10 @@
 //! Trying: does what an attempt says, asks the witnesses, and judges.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
 
 use berth_link::{Inside, Link, Namespace, Plane};
 
@@ -28,14 +30,28 @@ pub(crate) struct Stage<'a> {
     pub(crate) witnesses: BTreeMap<Place, Witness>,
 }
 
-/// What was there before, and what the attacker said.
+/// What whoever tried something told of it.
 #[derive(Default)]
-struct Course {
+struct Told {
     said: String,
     connected: bool,
     answered: bool,
+}
+
+/// What was there before, and what was told.
+#[derive(Default)]
+struct Course {
+    told: Told,
     tables: BTreeMap<Place, Table>,
     tracked: BTreeMap<Place, u64>,
+}
+
+impl Course {
+    fn add(&mut self, told: Told) {
+        self.told.said.push_str(&told.said);
+        self.told.connected |= told.connected;
+        self.told.answered |= told.answered;
+    }
 }
 
 impl Stage<'_> {
@@ -50,13 +66,7 @@ impl Stage<'_> {
         if let Some(script) = &trial.before {
             self.attacker.shell(script).await?;
         }
-        let mut tried = Ok(());
-        for act in &trial.acts {
-            tried = self.act(act, attempt.number, &mut course).await;
-            if tried.is_err() {
-                break;
-            }
-        }
+        let tried = self.acts(&trial.acts, attempt.number, &mut course).await;
         // Asked before the attacker mends its own system: it is judged as it attacks.
         let verdict = match tried {
             Ok(()) => self.judge(attempt, trial, &course).await,
@@ -89,9 +99,21 @@ impl Stage<'_> {
         Kernel(self.witnesses.get(&place).map(Witness::namespace))
     }
 
-    async fn act(&self, act: &Act, number: u16, course: &mut Course) -> Result<(), DoctorError> {
+    /// Connections and datagrams that stand side by side are tried at once: most of them end in silence.
+    async fn acts(&self, acts: &[Act], number: u16, course: &mut Course) -> Result<(), DoctorError> {
+        let waits = |act: &Act| matches!(act, Act::Tcp { .. } | Act::Udp { .. });
+        for together in acts.chunk_by(|one, next| waits(one) && waits(next)) {
+            for act in join_all(together.iter().map(|act| self.act(act, number))).await {
+                course.add(act?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn act(&self, act: &Act, number: u16) -> Result<Told, DoctorError> {
+        let mut told = Told::default();
         let token = self.tokens.of(number);
-        let said = match act {
+        told.said = match act {
             Act::Tcp { to, port, from } => {
                 let (port, from) = (port.to_string(), from.map(|from| from.to_string()));
                 let arguments: Vec<&str> =
@@ -107,8 +129,8 @@ impl Stage<'_> {
             Act::From { place, to } => {
                 if let Some(witness) = self.witnesses.get(place) {
                     let answer = blocking(|| witness.asks(SocketAddr::from(*to), &token));
-                    course.connected |= answer.is_ok();
-                    course.answered |= answer.is_ok_and(|answered| answered);
+                    told.connected = answer.is_ok();
+                    told.answered = answer.is_ok_and(|answered| answered);
                 }
                 String::new()
             }
@@ -117,10 +139,9 @@ impl Stage<'_> {
                 String::new()
             }
         };
-        course.connected |= said.lines().any(|line| line == "connected");
-        course.answered |= said.lines().any(|line| line.starts_with("answered"));
-        course.said.push_str(&said);
-        Ok(())
+        told.connected |= told.said.lines().any(|line| line == "connected");
+        told.answered |= told.said.lines().any(|line| line.starts_with("answered"));
+        Ok(told)
     }
 
     /// Takes the attacker's link away, or makes it.
@@ -151,7 +172,7 @@ impl Stage<'_> {
             return Ok(Verdict::Through(through.join("; ")));
         }
         if trial.leaves && !self.left(attempt.number, trial) {
-            let said = course.said.trim().lines().next().unwrap_or("nothing").to_owned();
+            let said = course.told.said.trim().lines().next().unwrap_or("nothing").to_owned();
             return Ok(Verdict::CouldNot(format!("it did not leave the attacker, who said: {said}")));
         }
         Ok(match attempt.expected {
@@ -175,9 +196,13 @@ impl Stage<'_> {
     /// Whether the plane saw something of the attempt come from the attacker.
     fn left(&self, number: u16, trial: &Trial) -> bool {
         let Some(plane) = self.witnesses.get(&Place::Plane) else { return false };
-        let own = self.scene.attacker.address;
-        let asks = trial.acts.iter().any(|act| matches!(act, Act::Ask { .. }));
-        plane.saw(number) || plane.saw_opening_from(own) || asks
+        let sent = |act: &Act| match act {
+            Act::Tcp { to, port, .. } => to.parse().is_ok_and(|to| plane.saw_opening((to, *port))),
+            // Questions have no room for a token.
+            Act::Ask { .. } => true,
+            _ => false,
+        };
+        plane.saw(number) || trial.acts.iter().any(sent)
     }
 
     /// What a proof found, in words.
@@ -195,13 +220,14 @@ impl Stage<'_> {
                 format!("its connection in the name of {from} arrived at {place}"),
             ),
             Proof::Heard(place) => found(at(place)?.heard(number), format!("a listener at {place} was told")),
-            Proof::Connected => found(course.connected, "it had a connection".to_owned()),
-            Proof::Answered => found(course.answered, "it had an answer".to_owned()),
+            Proof::Connected => found(course.told.connected, "it had a connection".to_owned()),
+            Proof::Answered => found(course.told.answered, "it had an answer".to_owned()),
             Proof::Says(words) => {
-                found(course.said.contains(words.as_str()), format!("it learned `{}`", words.trim()))
+                found(course.told.said.contains(words.as_str()), format!("it learned `{}`", words.trim()))
             }
             Proof::AnswersAbove(most) => {
                 let answers: u32 = course
+                    .told
                     .said
                     .lines()
                     .filter_map(|line| line.strip_prefix("answers ")?.parse::<u32>().ok())
@@ -227,16 +253,25 @@ impl Stage<'_> {
         }
     }
 
-    /// Has a service connect to the neighbour, which must get it, and nobody else.
-    fn not_served(&self, place: Place, to: (std::net::Ipv4Addr, u16), number: u16) -> Option<String> {
+    /// Has a service connect to the neighbour, which must get it, and nobody else. Twice when it fails, since a machine
+    /// may be too busy once.
+    fn not_served(&self, place: Place, to: (Ipv4Addr, u16), number: u16) -> Option<String> {
         // A number that no attempt has.
         let stolen = number | 0x8000;
         let (client, server) = (self.witnesses.get(&place)?, self.witnesses.get(&Place::Neighbour)?);
-        let answered = client.asks(SocketAddr::from(to), &self.tokens.of(stolen)).unwrap_or(false);
-        if self.witnesses.get(&Place::Attacker).is_some_and(|attacker| attacker.saw(stolen)) {
-            return Some(format!("it got what {place} sent to the neighbour"));
+        let mut missing = String::new();
+        for _ in 0..2 {
+            let answered = client.asks(SocketAddr::from(to), &self.tokens.of(stolen));
+            if self.witnesses.get(&Place::Attacker).is_some_and(|attacker| attacker.saw(stolen)) {
+                return Some(format!("it got what {place} sent to the neighbour"));
+            }
+            missing = match answered {
+                Ok(true) if server.heard(stolen) => return None,
+                Ok(_) => "somebody else answered".to_owned(),
+                Err(error) => error.to_string(),
+            };
         }
-        (!answered || !server.heard(stolen)).then(|| format!("{place} doesn't reach the neighbour any more"))
+        Some(format!("{place} doesn't reach the neighbour any more ({missing})"))
     }
 }
 
@@ -256,7 +291,7 @@ fn packed(frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn told_missing(proof: &Proof, course: &Course) -> String {
-    let said = course.said.trim().replace('\n', ", ");
+    let said = course.told.said.trim().replace('\n', ", ");
     let what = match proof {
         Proof::Heard(place) | Proof::Seen(place) => format!("nothing arrived at {place}"),
         Proof::Connected => "there was no connection".to_owned(),

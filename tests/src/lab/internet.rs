@@ -81,6 +81,8 @@ impl Internet {
         for address in DENIED.iter().chain(&NAME_SERVERS).chain(&[WEBSITE, MAIL, REGISTRY]) {
             namespace.ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
         }
+        // Who listens at all addresses answers datagrams as the website.
+        namespace.ip(&["route", "replace", "51.0.0.0/24", "dev", "down0", "src", &WEBSITE.to_string()]);
         let visits = Arc::default();
         for (port, answer) in [(80, answer_http as Answer), (25, answer_smtp), (22, answer_nothing)] {
             let listener =

@@ -25,7 +25,7 @@ const CONTACTS_OTHERS: &str = "would contact somebody outside the platform";
 /// Every attempt, in the order in which they are tried.
 pub(crate) fn all(scene: &Scene, tokens: &Tokens) -> Vec<Attempt> {
     let mut suite = Suite { scene, tokens, group: Group::Allowed, attempts: Vec::new() };
-    let groups: [(Group, fn(&mut Suite<'_>)); 10] = [
+    let groups: [(Group, List); 10] = [
         (Group::Allowed, allowed::list),
         (Group::Internet, internet::list),
         (Group::Machine, machine::list),
@@ -44,6 +44,9 @@ pub(crate) fn all(scene: &Scene, tokens: &Tokens) -> Vec<Attempt> {
     }
     suite.attempts
 }
+
+/// Writes the attempts of a group.
+type List = fn(&mut Suite<'_>);
 
 /// A list that is being written.
 struct Suite<'a> {

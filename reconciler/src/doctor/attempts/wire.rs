@@ -3,10 +3,13 @@
 use super::super::frame::{self, ARP, BROADCAST, EXPERIMENT, IPV4, Mac, PROVIDER_VLAN, VLAN};
 use super::{Act, Mark, Place, Proof, Suite, Trial, not_served, seen_elsewhere};
 
+/// Makes a frame: to whom, from whom, and what it carries.
+type Shape = fn(Mac, Mac, &[u8]) -> Vec<u8>;
+
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let (own, other) = (&scene.attacker, &scene.neighbour);
-    let shapes: [(&str, fn(Mac, Mac, &[u8]) -> Vec<u8>); 5] = [
+    let shapes: [(&str, Shape); 5] = [
         ("frames of an unknown protocol (0x88b5)", |to, from, mark| {
             frame::ethernet(to, from, EXPERIMENT, mark)
         }),
