@@ -50,9 +50,9 @@ fn holes_are_found(world: &World) {
                 for c in INPUT FORWARD OUTPUT; do iptables -P $c ACCEPT; ip6tables -P $c ACCEPT; done; \
                 for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done";
     in_network_of(plane, open).good();
-    lab.host().shell("for c in INPUT FORWARD DOCKER-USER; do iptables -I $c -j ACCEPT; done").good();
+    let machine = OpenMachine::new(lab);
     let ran = examined(lab, &platform, &[]);
-    lab.host().shell("for c in INPUT FORWARD DOCKER-USER; do iptables -D $c -j ACCEPT; done").good();
+    drop(machine);
     let rows = Rows::of(&ran);
     for expected in [
         "internet: 10/8",
@@ -98,6 +98,28 @@ fn holes_are_found(world: &World) {
         assert_eq!(rows.result(expected), "through", "{expected}: {ran}");
     }
     ran.coded(2);
+}
+
+/// The machine while it filters nothing. The lab is shared: it is closed again whatever happens.
+struct OpenMachine<'a>(&'a Lab);
+
+impl<'a> OpenMachine<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        let open = Self(lab);
+        open.each("-I");
+        open
+    }
+
+    fn each(&self, act: &str) {
+        let rules = format!("for c in INPUT FORWARD DOCKER-USER; do iptables {act} $c -j ACCEPT; done");
+        self.0.host().shell(&rules);
+    }
+}
+
+impl Drop for OpenMachine<'_> {
+    fn drop(&mut self) {
+        self.each("-D");
+    }
 }
 
 /// The rows of the doctor's report.
