@@ -7,11 +7,11 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use berth_tests::lab::{DENIED, MAIL, NAME, NAME_OF_PRIVATE, WEBSITE};
+use berth_tests::lab::{DENIED, MAIL, NAME, NAME_OF_PRIVATE, REGISTRY, WEBSITE};
 use berth_tests::{Lab, Platform, Ran, World, run};
 use serde_json::{Value, json};
 
-crate::stories! { nothing_gets_out_of_a_server, holes_are_found }
+crate::stories! { nothing_gets_out_of_a_server, contacts_nobody_outside, holes_are_found }
 
 /// Two minutes when nobody else needs the machine.
 const EXAMINATION: Duration = Duration::from_secs(600);
@@ -37,6 +37,23 @@ fn nothing_gets_out_of_a_server(world: &World) {
     // The canaries are gone, and the platform is what it was.
     assert!(platform.containers().keys().all(|name| !name.contains("canary")));
     platform.settled();
+}
+
+fn contacts_nobody_outside(world: &World) {
+    let lab = world.lab();
+    let platform = Platform::in_lab(lab, |_| {});
+    platform.apply();
+    let internet = lab.internet().namespace();
+    // Whatever comes up the line, but for what the image cache has with its registry.
+    internet.shell(&format!("iptables -t raw -A PREROUTING -i down0 ! -d {REGISTRY}")).good();
+    let ran = run(&mut platform.berth_command(&["doctor", "--isolation"]), EXAMINATION);
+    let counted = internet.shell("iptables -t raw -nvxL PREROUTING; iptables -t raw -F PREROUTING").good().stdout;
+    eprintln!("{ran}");
+    let packets = counted.lines().nth(2).and_then(|line| line.split_whitespace().next());
+    assert_eq!(packets, Some("0"), "{counted}");
+    // What it could not try is told and counted.
+    let ran = ran.coded(0).says("would contact somebody outside the platform").says(" not tried here");
+    assert!(!ran.words().contains("GOT THROUGH"));
 }
 
 fn holes_are_found(world: &World) {
