@@ -83,7 +83,7 @@ pub async fn watch(docker: Docker, control: Control, stop: CancellationToken) {
         if turn.is_multiple_of(RATE_LIMIT_EVERY) {
             match ask::<RateLimit>(&docker, &container, RATE_LIMIT).await {
                 Ok(limit) => {
-                    figures.rate_limit = limit.map(|limit| RateLimit { at: Timestamp::now(), ..limit })
+                    figures.rate_limit = limit.map(|limit| RateLimit { at: Timestamp::now(), ..limit });
                 }
                 Err(why) => figures.trouble = Some(why),
             }

@@ -49,12 +49,12 @@ fn a_web_socket_lives_through_another_domain(_: &World) {
 }
 
 /// A WebSocket inside TLS, through `openssl`.
+#[expect(clippy::zombie_processes, reason = "it ends when its pipes close, and the run's end collects it")]
 fn secure_web_socket(web: &Web, host: &str) -> WebSocket<std::process::ChildStdout, std::process::ChildStdin> {
     let address = "127.0.0.1:443";
     let mut command = web.namespace().command();
     command.args(["openssl", "s_client", "-quiet", "-verify_quiet", "-connect", address, "-servername", host]);
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    // It ends with the namespace.
     let mut child = child.expect("start openssl");
     WebSocket::open(child.stdout.take().expect("out"), child.stdin.take().expect("in"), host)
 }

@@ -154,7 +154,7 @@ impl<'a> Inventory<'a> {
                 self.system.insert(&container.name, System { container, spec });
             }
             other => {
-                self.note_misfit("container", &container.name, other.as_ref(), |tag| *tag == Tag::Canary)
+                self.note_misfit("container", &container.name, other.as_ref(), |tag| *tag == Tag::Canary);
             }
         }
     }

@@ -116,7 +116,7 @@ fn caddy(platform: &Platform) -> ContainerSpec {
         ],
         mounts: vec![mount(format!("{name}-config"), CONFIGURATION), mount(format!("{name}-data"), "/data")],
         limits: Some(Limits { nano_cpus: 0, memory: 2 << 30, pids: 1024 }),
-        confinement: service_confinement(&["NET_BIND_SERVICE"]),
+        confinement: service_confinement(platform, &["NET_BIND_SERVICE"]),
         ..service(platform, name, "caddy")
     }
 }
@@ -131,7 +131,7 @@ fn cache(platform: &Platform) -> ContainerSpec {
             mount(name.clone(), "/var/lib/registry"),
         ],
         limits: Some(Limits { nano_cpus: 0, memory: 512 << 20, pids: 256 }),
-        confinement: service_confinement(&[]),
+        confinement: service_confinement(platform, &[]),
         ..service(platform, name, "dockerhub-cache")
     }
 }
@@ -146,8 +146,10 @@ fn service(platform: &Platform, name: String, hostname: &str) -> ContainerSpec {
     }
 }
 
-fn service_confinement(capabilities: &[&str]) -> Confinement {
+fn service_confinement(platform: &Platform, capabilities: &[&str]) -> Confinement {
     Confinement {
+        // The host's own resolver may be a private one, which its rules keep the uplink from.
+        dns: platform.firewall.dns.iter().map(ToString::to_string).collect(),
         runtime: Some(RUNTIME.to_owned()),
         tmpfs: scratch(),
         // With two legs it would be a router: the way around the firewall.

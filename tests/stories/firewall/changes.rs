@@ -22,6 +22,15 @@ struct Traffic {
     lost: u32,
 }
 
+/// Ends the traffic, also when the story fails meanwhile.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Does something while a server's traffic goes on, and tells what became of the traffic.
 fn under_traffic(lab: &Lab, act: impl FnOnce()) -> Traffic {
     let server = lab.server(1);
@@ -45,8 +54,10 @@ fn under_traffic(lab: &Lab, act: impl FnOnce()) -> Traffic {
             }
             traffic
         });
-        act();
-        ended.store(true, Ordering::Relaxed);
+        {
+            let _ended = Ended(&ended);
+            act();
+        }
         traffic.join().expect("the traffic")
     })
 }
@@ -89,13 +100,29 @@ pub(super) fn changes_without_a_gap(_: &World) {
 }
 
 pub(super) fn withdraws_an_exception(_: &World) {
-    let lab = Lab::with(&state("", EXCEPTION));
+    let lab = Lab::with(&state("", &format!("{EXCEPTION}, \"10.1.2.3/32:7000/udp\"")));
+    let (here, there) = (lab.server(2).datagrams(Ipv4Addr::UNSPECIFIED, 0), lab.internet.datagrams(DATABASE, 7000));
+    here.send_to(b"there", (DATABASE, 7000)).expect("send");
+    let (_, from) = there.recv_from(&mut [0; 8]).expect("a datagram");
+    there.send_to(b"back", from).expect("send");
+    here.recv(&mut [0; 8]).expect("its answer");
     let mut stream = lab.server(2).stream(DATABASE, 5432).expect("a connection");
     stream.read_exact(&mut [0; 4]).expect("its greeting");
     stream.write_all(b"one").expect("write");
     stream.read_exact(&mut [0; 3]).expect("its echo");
     lab.load(Kind::Firewall, &rendered(Kind::Firewall, &state("", ""))).good();
-    // The connection that was open is over too.
+    // The flows that were open are over too, each direction by itself.
+    let _ = here.send_to(b"there", (DATABASE, 7000));
+    there.recv_from(&mut [0; 8]).expect_err("nothing comes");
+    let _ = there.send_to(b"back", from);
+    // The first error is the firewall's refusal of what was sent.
+    while let Err(error) = here.recv(&mut [0; 8]) {
+        if error.kind() == std::io::ErrorKind::WouldBlock {
+            break;
+        }
+    }
+    there.send_to(b"back", from).expect("send");
+    here.recv(&mut [0; 8]).expect_err("nothing comes");
     let _ = stream.write_all(b"two");
     assert!(stream.read_exact(&mut [0; 3]).is_err());
     assert_eq!(lab.server(2).connect(DATABASE, 5432), Answer::Refused);
@@ -166,10 +193,10 @@ pub(super) fn begins_closed(_: &World) {
                 thread::sleep(Duration::from_micros(200));
             }
         });
+        let _ended = Ended(&ended);
         lab.start();
         berth_tests::eventually("it forwards", || lab.forwards().then_some(()));
         thread::sleep(Duration::from_millis(50));
-        ended.store(true, Ordering::Relaxed);
     });
     let arrived = lab.arrived();
     assert!(!arrived.is_empty());
@@ -192,7 +219,8 @@ pub(super) fn the_host_keeps_its_part(_: &World) {
     plane.shell("ip address add 172.19.1.2/24 dev eth0; ip link set eth0 up; ip route add default via 172.19.1.1");
     internet.shell("ip address add 192.0.2.2/24 dev eth0; ip link set eth0 up; ip route add 172.19.1.0/24 via 192.0.2.1");
     internet.shell("ip route add local 51.0.0.0/24 dev lo; ip route add local 10.0.0.0/8 dev lo");
-    for port in [22, 80, 2222] {
+    let published = host::published(&state);
+    for port in [&[22], &published[..]].concat() {
         machine.listen(port);
     }
     for port in [443, 5432] {
@@ -200,7 +228,7 @@ pub(super) fn the_host_keeps_its_part(_: &World) {
     }
     let reach = || {
         let machine = Ipv4Addr::new(172, 19, 1, 1);
-        [(machine, 22), (machine, 80), (machine, 2222), (WEBSITE, 443), (DATABASE, 443), (DATABASE, 5432)]
+        [(machine, 22), (machine, published[0]), (machine, published[2]), (WEBSITE, 443), (DATABASE, 443), (DATABASE, 5432)]
             .map(|(address, port)| matches!(plane.connect(address, port), Answer::Open(_)))
     };
     assert_eq!(reach(), [true; 6]);
