@@ -7,11 +7,11 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use berth_tests::lab::{DENIED, MAIL, NAME, NAME_OF_PRIVATE, WEBSITE};
+use berth_tests::lab::{DENIED, MAIL, NAME, NAME_OF_PRIVATE, REGISTRY, WEBSITE};
 use berth_tests::{Lab, Platform, Ran, World, run};
 use serde_json::{Value, json};
 
-crate::stories! { nothing_gets_out_of_a_server, holes_are_found }
+crate::stories! { nothing_gets_out_of_a_server, contacts_nobody_outside, holes_are_found }
 
 /// Two minutes when nobody else needs the machine.
 const EXAMINATION: Duration = Duration::from_secs(600);
@@ -39,6 +39,23 @@ fn nothing_gets_out_of_a_server(world: &World) {
     platform.settled();
 }
 
+fn contacts_nobody_outside(world: &World) {
+    let lab = world.lab();
+    let platform = Platform::in_lab(lab, |_| {});
+    platform.apply();
+    let internet = lab.internet().namespace();
+    // Whatever comes up the line, but for what the image cache has with its registry.
+    internet.shell(&format!("iptables -t raw -A PREROUTING -i down0 ! -d {REGISTRY}")).good();
+    let ran = run(&mut platform.berth_command(&["doctor", "--isolation"]), EXAMINATION);
+    let counted = internet.shell("iptables -t raw -nvxL PREROUTING; iptables -t raw -F PREROUTING").good().stdout;
+    eprintln!("{ran}");
+    let packets = counted.lines().nth(2).and_then(|line| line.split_whitespace().next());
+    assert_eq!(packets, Some("0"), "{counted}");
+    // What it could not try is told and counted.
+    let ran = ran.coded(0).says("would contact somebody outside the platform").says(" not tried here");
+    assert!(!ran.words().contains("GOT THROUGH"));
+}
+
 fn holes_are_found(world: &World) {
     let lab = world.lab();
     let platform = Platform::in_lab(lab, |_| {});
@@ -50,9 +67,9 @@ fn holes_are_found(world: &World) {
                 for c in INPUT FORWARD OUTPUT; do iptables -P $c ACCEPT; ip6tables -P $c ACCEPT; done; \
                 for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done";
     in_network_of(plane, open).good();
-    lab.host().shell("for c in INPUT FORWARD DOCKER-USER; do iptables -I $c -j ACCEPT; done").good();
+    let machine = OpenMachine::new(lab);
     let ran = examined(lab, &platform, &[]);
-    lab.host().shell("for c in INPUT FORWARD DOCKER-USER; do iptables -D $c -j ACCEPT; done").good();
+    drop(machine);
     let rows = Rows::of(&ran);
     for expected in [
         "internet: 10/8",
@@ -98,6 +115,28 @@ fn holes_are_found(world: &World) {
         assert_eq!(rows.result(expected), "through", "{expected}: {ran}");
     }
     ran.coded(2);
+}
+
+/// The machine while it filters nothing. The lab is shared: it is closed again whatever happens.
+struct OpenMachine<'a>(&'a Lab);
+
+impl<'a> OpenMachine<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        let open = Self(lab);
+        open.each("-I");
+        open
+    }
+
+    fn each(&self, act: &str) {
+        let rules = format!("for c in INPUT FORWARD DOCKER-USER; do iptables {act} $c -j ACCEPT; done");
+        self.0.host().shell(&rules);
+    }
+}
+
+impl Drop for OpenMachine<'_> {
+    fn drop(&mut self) {
+        self.each("-D");
+    }
 }
 
 /// The rows of the doctor's report.

@@ -51,6 +51,7 @@ tell! {
     cli,
     lab,
     isolation,
+    recovery,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.

@@ -200,10 +200,18 @@ fn take_connections(listener: &TcpListener, notes: &Notes, tokens: &Tokens) {
 fn answer(stream: &mut TcpStream, notes: &Notes, tokens: &Tokens) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
-    let mut question = [0; 1024];
-    let length = stream.read(&mut question)?;
-    if notes.hear(&question[..length], tokens) {
-        stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+    let mut question = Vec::new();
+    let mut part = [0; 1024];
+    // It may come in pieces.
+    while question.len() < 8192 {
+        let length = stream.read(&mut part)?;
+        question.extend(&part[..length]);
+        if notes.hear(&question, tokens) {
+            return stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+        if length == 0 {
+            break;
+        }
     }
     Ok(())
 }
@@ -226,6 +234,7 @@ fn ask(to: SocketAddr, token: &str) -> io::Result<bool> {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
-    write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\nX-Berth: {token}\r\n\r\n")?;
+    let question = format!("GET / HTTP/1.0\r\nHost: {host}\r\nX-Berth: {token}\r\n\r\n");
+    stream.write_all(question.as_bytes())?;
     Ok(stream.read(&mut [0; 64])? > 0)
 }
