@@ -28,7 +28,7 @@ engine() { # docker-ce is as good as Debian's package
 case "${1:-}" in
 run)   engine; need mmdebstrap build-essential pkg-config ;;
 test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync ;;
-bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose ;;
+bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose caddy iproute2 wrk ;;
 check)
     need build-essential pkg-config
     rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
