@@ -20,11 +20,6 @@ impl Times {
         self.0.push(time);
     }
 
-    /// The one that was measured last.
-    pub(crate) fn last(&self) -> Duration {
-        self.0.last().copied().unwrap_or_default()
-    }
-
     /// The middle one; with an even number of rounds the slower of the two.
     pub(crate) fn median(&self) -> Duration {
         let mut sorted = self.0.clone();
