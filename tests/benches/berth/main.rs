@@ -4,12 +4,17 @@
 //! run, in turns, and told as median and range; docs/benchmarks.md holds a run and explains each part.
 
 mod api;
+mod caddy;
 mod compose;
 mod create;
+mod domains;
 mod fleet;
 mod keys;
+mod links;
 mod organisation;
 mod plan;
+mod requests;
+mod rules;
 mod servers;
 mod table;
 mod times;
@@ -19,15 +24,22 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
+/// Runs a part and prints its table.
+type Part = fn() -> anyhow::Result<()>;
+
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 7] = [
+const PARTS: [(char, &str); 11] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
     ('d', "a killed server runs again"),
     ('e', "read, parse and plan without an engine"),
     ('f', "memory of the daemon"),
-    ('g', "the web server: requests, reloads, memory"),
+    ('g', "the web server's configuration, against a site block for each domain"),
+    ('h', "one more domain, from the commit to the first answer"),
+    ('i', "requests through the web server"),
+    ('j', "the firewall's rules, against a call for each rule"),
+    ('k', "links, against commands"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -41,9 +53,6 @@ fn main() -> anyhow::Result<()> {
     if wanted('c') {
         create::run()?;
     }
-    if wanted('g') {
-        web::run()?;
-    }
     let parts = fleet::Parts {
         against_compose: wanted('a') || wanted('b'),
         repair: wanted('d'),
@@ -51,6 +60,18 @@ fn main() -> anyhow::Result<()> {
     };
     if parts.against_compose || parts.repair || parts.memory {
         fleet::run(parts)?;
+    }
+    let of_the_user_plane: [(char, Part); 5] = [
+        ('g', web::configurations),
+        ('h', web::one_more),
+        ('i', requests::run),
+        ('j', rules::run),
+        ('k', links::run),
+    ];
+    for (letter, run) in of_the_user_plane {
+        if wanted(letter) {
+            run()?;
+        }
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

@@ -4,28 +4,37 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
+use berth_schema::{Parsed, State};
 
 /// Servers of one member.
 const SERVERS_EACH: usize = 10;
 
 /// Makes a bare state repo at `path` with `servers` servers, ten to a member, as a push leaves it: packed.
 pub(crate) fn make(path: &Path, servers: usize, platform: &str) -> anyhow::Result<()> {
+    import(path, &files(servers, platform))
+}
+
+/// The files of `servers` servers and of their owners, by path.
+pub(crate) fn files(servers: usize, platform: &str) -> Vec<(String, String)> {
+    let room = "\n[quota]\nservers = 10\ncpus = 10\nmemory = \"64 GiB\"\ndisk = \"1 TiB\"\ndomains = 1000\ncustom_domains = true\n";
+    let mut files = vec![("platform.toml".to_owned(), format!("domain = \"example.org\"\n{platform}{room}"))];
+    for member in 0..servers.div_ceil(SERVERS_EACH) {
+        let text = format!("role = \"user\"\nemail = \"m{member}@example.org\"\n");
+        files.push((format!("users/m{member}.toml"), text));
+    }
+    files.extend((1..=servers).map(|id| (format!("servers/{}.toml", name(id)), server(id, "0.5"))));
+    files
+}
+
+/// Makes a bare state repo at `path` with these files, packed.
+pub(crate) fn import(path: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
     berth_repo::StateRepo::init(path)?;
     let mut stream = String::from(
         "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 5\nmany\n\n",
     );
-    let mut file = |path: &str, text: &str| {
+    for (path, text) in files {
         stream += &format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
-    };
-    let room = "\n[quota]\nservers = 10\ncpus = 10\nmemory = \"64 GiB\"\ndisk = \"1 TiB\"\n";
-    file("platform.toml", &format!("domain = \"example.org\"\n{platform}{room}"));
-    for member in 0..servers.div_ceil(SERVERS_EACH) {
-        let text = format!("role = \"user\"\nemail = \"m{member}@example.org\"\n");
-        file(&format!("users/m{member}.toml"), &text);
-    }
-    for id in 1..=servers {
-        file(&format!("servers/{}.toml", name(id)), &server(id, "0.5"));
     }
     let mut git = Command::new("git")
         .arg("-C")
@@ -37,6 +46,11 @@ pub(crate) fn make(path: &Path, servers: usize, platform: &str) -> anyhow::Resul
     git.stdin.take().context("git's input")?.write_all(stream.as_bytes())?;
     ensure!(git.wait()?.success(), "git fast-import failed");
     Ok(())
+}
+
+/// The state that files say.
+pub(crate) fn state<'a>(files: impl IntoIterator<Item = &'a Parsed>) -> anyhow::Result<State> {
+    State::assemble(files).map_err(|findings| anyhow!("the organisation has mistakes: {findings:?}"))
 }
 
 /// What a server is called.

@@ -1,164 +1,217 @@
-//! (g) The web server: an app alone, one Caddy with a site block for each domain, and the edge with its table. All of it
-//! in one namespace, over plain HTTP, asked for the last of the domains, which is the slowest to find.
+//! (g), (h) The web server's configuration of many domains, as Berth's table and as a site block for each; and how soon one
+//! more domain is served.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
+use berth::source::{Found, Source};
 use berth_plan::render::Kind;
-use berth_tests::Web;
-use berth_tests::process::{self, PATIENCE, send, wait, within};
-use rustix::process::Signal;
+use berth_repo::{Edit, Signature, StateRepo};
+use berth_schema::State;
 
+use crate::caddy::{EDGE_PORT, Ground, Pair, SINGLE_PORT, Single, good};
+use crate::domains::{self, Domains, Tls};
 use crate::table;
 use crate::times::Times;
 
-const SIZES: [usize; 3] = [100, 1_000, 10_000];
-const ROUNDS: usize = 5;
-const APP_PORT: u16 = 8081;
-const SINGLE_PORT: u16 = 8085;
+/// Domains, and rounds.
+const SIZES: [(usize, usize); 3] = [(100, 7), (1_000, 7), (10_000, 5)];
+const MANY: usize = 10_000;
+const ADDITIONS: usize = 7;
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let (mut speed, mut changes) = (Vec::new(), Vec::new());
-    let web = Web::start();
-    let folder = tempfile::tempdir()?;
-    let app = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8081 {\n\trespond \"hello\"\n}\n";
-    let _app = Caddy::start(&web, folder.path(), "app", app)?;
-    let single = Caddy::start(&web, folder.path(), "single", &blocks(folder.path(), 1))?;
-    for size in SIZES {
-        for number in 0..size {
-            let text = format!("server = \"one\"\nport = {APP_PORT}\ntls = \"off\"\n");
-            web.state().write(&format!("domains/{}.toml", host(number)), &text);
-        }
-        web.load();
-        single.reload(&web, folder.path(), &blocks(folder.path(), size))?;
-        let last = host(size - 1);
+/// Times of one way to write the configuration.
+#[derive(Default)]
+struct Stages {
+    render: Times,
+    check: Times,
+    reload: Times,
+    all: Times,
+    memory: Vec<String>,
+}
 
-        let mut rates = [Vec::new(), Vec::new(), Vec::new()];
-        for _ in 0..ROUNDS {
-            for (rates, port) in rates.iter_mut().zip([APP_PORT, SINGLE_PORT, 80]) {
-                rates.push(requests_a_second(&web, port, &last)?);
-            }
-        }
-        let rates = rates.map(median);
-        speed.push(
-            std::iter::once(size.to_string())
-                .chain(rates.map(|rate| format!("{rate:.0}")))
-                .collect::<Vec<_>>(),
-        );
+impl Stages {
+    fn row(&self, domains: usize, what: &str, against: Option<&Self>) -> Vec<String> {
+        let memory = self.memory.iter().map(String::as_str);
+        [domains.to_string(), what.to_owned()]
+            .into_iter()
+            .chain([&self.render, &self.check, &self.reload, &self.all].map(ToString::to_string))
+            .chain([against
+                .map(|other| format!("{:.1} ×", self.all.ratio_to(&other.all)))
+                .unwrap_or_default()])
+            .chain(memory.map(str::to_owned))
+            .chain([self.all.rounds().to_string()])
+            .collect()
+    }
+}
 
-        // One domain more, and one less again.
-        let (mut one, mut two) = (Times::default(), Times::default());
-        let now = web.render(Kind::Sites);
-        let more = now.replacen(&last, &format!("more-{last}"), 1);
-        let texts = [(blocks(folder.path(), size + 1), more), (blocks(folder.path(), size), now)];
-        for (blocks, sites) in texts.iter().cycle().take(2 * ROUNDS) {
-            one.measure(|| single.reload(&web, folder.path(), blocks))?;
-            two.measure(|| web.try_load(Kind::Sites, sites)).good();
+pub(crate) fn configurations() -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    let mut with_lines = Vec::new();
+    for (count, rounds) in SIZES {
+        eprintln!("the web server's configuration of {count} domains …");
+        let ground = Ground::new()?;
+        let mut domains = Domains::new(count);
+        let state = domains.state()?;
+        let options = Single::options(&ground);
+        let (compact, blocks) = (ground.path("table.next"), ground.path("blocks.next"));
+        fs::write(&blocks, domains::blocks(&state, &options, Tls::Off)?)?;
+        let pair = Pair::start(&ground, &state)?;
+        let single = Single::start(&ground, &blocks)?;
+        let is_served = |state: &State, number| -> anyhow::Result<()> {
+            let (host, answer) = (domains::name(number), domains::answer(state, number)?);
+            ground.answered(EDGE_PORT, &host, &answer)?;
+            ground.answered(SINGLE_PORT, &host, &answer)
+        };
+        for number in [1, count] {
+            is_served(&state, number)?;
         }
-        changes.push(vec![
-            size.to_string(),
-            one.to_string(),
-            two.to_string(),
-            format!("{:.0} MiB", memory(single.process.id())?),
-            format!("{:.0} + {:.0} MiB", memory(web.process("edge"))?, memory(web.process("table"))?),
-        ]);
+        for port in [EDGE_PORT, SINGLE_PORT] {
+            let (_, body) = ground.ask(port, "nobody.example.org")?;
+            ensure!(!body.starts_with("10."), "the app answers for a domain that isn't there: {body}");
+        }
+        let (mut berth, mut seed) = (Stages::default(), Stages::default());
+        let remember = |berth: &mut Stages, seed: &mut Stages| -> anyhow::Result<()> {
+            let (edge, table) = pair.memory()?;
+            berth.memory.push(format!("{} + {} MiB", edge >> 10, table >> 10));
+            seed.memory.push(format!("{} MiB", single.memory()? >> 10));
+            Ok(())
+        };
+        remember(&mut berth, &mut seed)?;
+        for _ in 0..rounds {
+            let number = domains.add();
+            let state = domains.state()?;
+            let Stages { render, check, reload, all, .. } = &mut berth;
+            all.measure(|| -> anyhow::Result<()> {
+                let text = render.measure(|| domains::table(&state))?;
+                fs::write(&compact, text)?;
+                check.measure(|| ground.check(&compact))?;
+                reload.measure(|| ground.reload("table", &compact))
+            })?;
+            let Stages { render, check, reload, all, .. } = &mut seed;
+            all.measure(|| -> anyhow::Result<()> {
+                let text = render.measure(|| domains::blocks(&state, &options, Tls::Off))?;
+                fs::write(&blocks, text)?;
+                check.measure(|| ground.check(&blocks))?;
+                reload.measure(|| ground.reload("single", &blocks))
+            })?;
+            is_served(&state, number)?;
+        }
+        remember(&mut berth, &mut seed)?;
+        rows.push(berth.row(count, "Berth: edge and table", None));
+        rows.push(seed.row(count, "a site block each", Some(&berth)));
+
+        let mut check = Times::default();
+        fs::write(&blocks, domains::blocks(&domains.state()?, &options, Tls::Lines)?)?;
+        for _ in 0..3 {
+            check.measure(|| ground.check(&blocks))?;
+        }
+        with_lines.push(format!("{count}: {check}"));
     }
     table::print(
-        "(g) Requests a second",
-        &["domains", "the app alone", "a block each", "edge and table"],
-        &speed,
-    );
-    table::print(
-        "(g) One domain more or less, and memory",
+        "(g) The web server's configuration",
         &[
             "domains",
-            "a block each: reload",
-            "edge and table: check and load",
-            "a block each",
-            "edge + table",
+            "how",
+            "render",
+            "check",
+            "reload",
+            "together",
+            "longer",
+            "memory",
+            "after reloads",
+            "rounds",
         ],
-        &changes,
+        &rows,
+    );
+    println!("\nThe check of site blocks with a `tls` line in each: {}.", with_lines.join(", "));
+    Ok(())
+}
+
+/// What lies between the commit and the first answer.
+#[derive(Default)]
+struct Way {
+    find: Times,
+    render: Times,
+    check: Times,
+    load: Times,
+    all: Times,
+}
+
+impl Way {
+    fn row(&self, what: &str) -> Vec<String> {
+        let times = [&self.all, &self.find, &self.render, &self.check, &self.load].map(ToString::to_string);
+        [what.to_owned()].into_iter().chain(times).chain([self.all.rounds().to_string()]).collect()
+    }
+}
+
+pub(crate) fn one_more() -> anyhow::Result<()> {
+    eprintln!("one more domain among {MANY} …");
+    let ground = Ground::new()?;
+    let path = ground.path("state.git");
+    crate::organisation::import(&path, &domains::files(MANY))?;
+    let mut source = Source::open(&path)?;
+    let state = settled(source.find(None)?)?;
+    let blocks = ground.path("blocks.next");
+    let options = Single::options(&ground);
+    fs::write(&blocks, domains::blocks(&state, &options, Tls::Off)?)?;
+    let pair = Pair::start(&ground, &state)?;
+    let _single = Single::start(&ground, &blocks)?;
+    for port in [EDGE_PORT, SINGLE_PORT] {
+        ground.answered(port, &domains::name(1), &domains::answer(&state, 1)?)?;
+    }
+    let writer = StateRepo::open(&path)?;
+    let (mut berth, mut seed) = (Way::default(), Way::default());
+    for number in MANY + 1..=MANY + ADDITIONS {
+        let (host, expected) = (domains::name(number), domains::answer(&state, number)?);
+        let (path, text) = domains::file(number);
+        let Way { find, render, check, load, all } = &mut berth;
+        all.measure(|| -> anyhow::Result<()> {
+            commit(&writer, Edit::write(path.clone(), text.clone()))?;
+            let state = find.measure(|| settled(source.find(None)?))?;
+            let text = render.measure(|| domains::table(&state))?;
+            let mut since = std::time::Instant::now();
+            pair.put(&text, |act| {
+                if act == "check" { &mut *check } else { &mut *load }.push(since.elapsed());
+                since = std::time::Instant::now();
+            })?;
+            ground.answered(EDGE_PORT, &host, &expected)
+        })?;
+        // The same again for the other, which doesn't know it yet.
+        commit(&writer, Edit::remove(path.clone()))?;
+        source.find(None)?;
+        let Way { find, render, check, load, all } = &mut seed;
+        all.measure(|| -> anyhow::Result<()> {
+            commit(&writer, Edit::write(path.clone(), text.clone()))?;
+            let state = find.measure(|| settled(source.find(None)?))?;
+            let text = render.measure(|| domains::blocks(&state, &options, Tls::Off))?;
+            fs::write(&blocks, text)?;
+            check.measure(|| ground.check(&blocks))?;
+            load.measure(|| ground.reload("single", &blocks))?;
+            ground.answered(SINGLE_PORT, &host, &expected)
+        })?;
+    }
+    // What was confirmed is what a restart would begin with.
+    good(ground.command("test").arg("-s").arg(ground.path("config").join(Kind::Sites.file())))?;
+    table::print(
+        &format!("(h) One more domain among {MANY}: from the commit to the first answer"),
+        &["how", "all", "read, parse, resolve", "render", "check", "load", "rounds"],
+        &[
+            berth.row("Berth: the image's `check` and `load`"),
+            seed.row("a site block each: `caddy validate` and `caddy reload`"),
+        ],
     );
     Ok(())
 }
 
-fn host(number: usize) -> String {
-    format!("d{number:05}.h.example.org")
+fn settled(found: Found) -> anyhow::Result<std::sync::Arc<State>> {
+    let settled = found.state.map_err(|findings| anyhow::anyhow!("the state has mistakes: {findings:?}"))?;
+    Ok(settled.state)
 }
 
-/// A Caddyfile with a site block for each domain.
-fn blocks(folder: &Path, size: usize) -> String {
-    let admin = folder.join("single.sock");
-    let mut text = format!("{{\n\tadmin unix/{}\n\tauto_https off\n}}\n", admin.display());
-    for number in 0..size {
-        let host = host(number);
-        let _ = write!(text, "http://{host}:{SINGLE_PORT} {{\n\treverse_proxy 172.19.2.16:{APP_PORT}\n}}\n");
-    }
-    text
-}
-
-/// A Caddy in the web server's namespace.
-struct Caddy {
-    process: Child,
-}
-
-impl Caddy {
-    fn start(web: &Web, folder: &Path, name: &str, text: &str) -> anyhow::Result<Self> {
-        let file = folder.join(name);
-        fs::write(&file, text)?;
-        let mut command = web.command();
-        command.args(["caddy", "run", "--adapter", "caddyfile", "--config"]).arg(&file);
-        command.env("XDG_CONFIG_HOME", folder.join("autosave").join(name));
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let socket = folder.join("single.sock");
-        if name == "single" {
-            within(PATIENCE, "it can be told", || socket.exists().then_some(()));
-        }
-        Ok(Self { process })
-    }
-
-    fn reload(&self, web: &Web, folder: &Path, text: &str) -> anyhow::Result<()> {
-        let file = folder.join("single");
-        fs::write(&file, text)?;
-        let socket = format!("unix/{}", folder.join("single.sock").display());
-        let mut command = web.command();
-        command
-            .args(["caddy", "reload", "--adapter", "caddyfile", "--address", &socket, "--config"])
-            .arg(file);
-        ensure!(process::run(&mut command, PATIENCE).is_good(), "a reload failed");
-        Ok(())
-    }
-}
-
-impl Drop for Caddy {
-    fn drop(&mut self) {
-        send(self.process.id(), Signal::TERM);
-        wait(&mut self.process, Duration::from_secs(5));
-    }
-}
-
-fn requests_a_second(web: &Web, port: u16, host: &str) -> anyhow::Result<f64> {
-    let mut command = web.namespace().command();
-    command.args(["wrk", "-t1", "-c16", "-d3s", "-H", &format!("Host: {host}")]);
-    command.arg(format!("http://127.0.0.1:{port}/"));
-    let said = process::run(&mut command, PATIENCE).good().stdout;
-    ensure!(!said.contains("Non-2xx"), "not everything was answered: {said}");
-    let rate = said.lines().find_map(|line| line.strip_prefix("Requests/sec:")).context("no rate")?;
-    Ok(rate.trim().parse()?)
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
-}
-
-/// The resident memory of a process, in MiB.
-fn memory(pid: u32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+/// Commits a change of a domain's file.
+fn commit(repo: &StateRepo, edit: Edit) -> anyhow::Result<()> {
+    let tip = repo.head()?;
+    let ada = Signature::now("Ada", "ada@example.org");
+    repo.commit(tip.as_ref(), &[edit], &ada, &ada, "domain")?;
+    Ok(())
 }
