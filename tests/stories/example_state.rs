@@ -25,8 +25,11 @@ fn example_state_runs(world: &World) {
         the_layout_is_there(docker, server);
     }
 
+    docker_pulls_through_the_cache(docker, &shop);
+
     // The same command once more makes nothing and touches nothing.
     let before = platform.containers();
+    image::bring_platform(engine);
     let built = image::build(engine);
     assert!(!built.contains("  built "), "{built}");
     platform.apply().says("Nothing to do");
@@ -70,6 +73,28 @@ fn docker_works_inside(docker: &Docker, server: &str) {
     let script = "tar -C / -c bin/busybox | docker import - inner >/dev/null && \
                   docker run --rm --network none inner /bin/busybox echo it works";
     assert_eq!(docker.run(&["exec", server, "sh", "-c", script]), "it works");
+}
+
+/// Docker in a server is told of the cache when it starts, as long as its member has no mirrors of their own.
+fn docker_pulls_through_the_cache(docker: &Docker, server: &str) {
+    let inside = |script: &str| docker.run(&["exec", server, "sh", "-c", script]);
+    let mirrors = "systemctl restart docker && docker info --format '{{.RegistryConfig.Mirrors}}'";
+    let in_init = inside("tr '\\0' '\\n' < /proc/1/environ | sed -n 's/^BERTH_CACHE=//p'");
+    let expected = if in_init.is_empty() { "[]".to_owned() } else { format!("[http://{in_init}:5000/]") };
+    assert_eq!(inside(mirrors), expected);
+
+    let drop_in = "/run/systemd/system/docker.service.d/story.conf";
+    inside(&format!(
+        "mkdir -p $(dirname {drop_in}) && printf '[Service]\\nEnvironment=BERTH_CACHE=192.0.2.4\\n' > {drop_in} && \
+         systemctl daemon-reload"
+    ));
+    assert_eq!(inside(mirrors), "[http://192.0.2.4:5000/]");
+    inside("sed -i.bak '0,/{/s//{ \"registry-mirrors\": [\"http:\\/\\/192.0.2.9\"],/' /etc/docker/daemon.json");
+    assert_eq!(inside(mirrors), "[http://192.0.2.9/]");
+    inside(&format!(
+        "mv /etc/docker/daemon.json.bak /etc/docker/daemon.json && rm {drop_in} && systemctl daemon-reload && \
+         systemctl restart docker"
+    ));
 }
 
 fn the_layout_is_there(docker: &Docker, server: &str) {

@@ -20,8 +20,6 @@ struct Authority {
     directory: String,
     email: Option<String>,
     ca: Option<Root>,
-    /// How many certificates may be asked for.
-    orders: Option<Orders>,
 }
 
 /// The root certificate of a private CA. Caddy reads it from a file, whose name changes with its content.
@@ -30,16 +28,6 @@ struct Root {
     digest: String,
     lines: Vec<String>,
 }
-
-#[derive(Debug, Serialize)]
-struct Orders {
-    count: u32,
-    interval: &'static str,
-}
-
-/// Let's Encrypt takes 300 new orders of an account in three hours; after that it takes none, from nobody on the
-/// platform. Renewals need room too.
-const LETS_ENCRYPT: Orders = Orders { count: 250, interval: "3h" };
 
 pub(super) fn context(state: &State) -> Context {
     let platform = &state.platform;
@@ -50,13 +38,11 @@ pub(super) fn context(state: &State) -> Context {
 }
 
 fn authority(acme: &Acme) -> Authority {
-    let lets_encrypt = acme.directory.split('/').nth(2).is_some_and(|host| host.ends_with("letsencrypt.org"));
     Authority {
         directory: in_quotes(&acme.directory),
         // A brace is allowed in an address and not in a Caddyfile's text; such a contact is left out.
         email: acme.email.clone().filter(|email| in_quotes(email) == *email),
         ca: acme.ca.as_ref().map(root),
-        orders: lets_encrypt.then_some(LETS_ENCRYPT),
     }
 }
 
