@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use berth_tests::lab::{DENIED, MAIL, NAME, NAME_OF_PRIVATE, REGISTRY, WEBSITE};
-use berth_tests::{Lab, Platform, Ran, World, run};
+use berth_tests::{Lab, Platform, Ran, World, eventually, run};
 use serde_json::{Value, json};
 
-crate::stories! { nothing_gets_out_of_a_server, contacts_nobody_outside, holes_are_found }
+crate::stories! { nothing_gets_out_of_a_server, contacts_nobody_outside, leaves_no_canary, holes_are_found }
 
 /// Two minutes when nobody else needs the machine.
 const EXAMINATION: Duration = Duration::from_secs(600);
@@ -54,6 +54,36 @@ fn contacts_nobody_outside(world: &World) {
     // What it could not try is told and counted.
     let ran = ran.coded(0).says("would contact somebody outside the platform").says(" not tried here");
     assert!(!ran.words().contains("GOT THROUGH"));
+}
+
+fn leaves_no_canary(world: &World) {
+    let lab = world.lab();
+    let platform = Platform::in_lab(lab, |_| {});
+    platform.apply();
+    let canaries = || {
+        let all = platform.containers();
+        all.into_iter().filter(|(name, _)| name.contains("-canary-")).collect::<BTreeMap<_, _>>()
+    };
+    let begun = || {
+        let doctor = platform.stays(&mut platform.berth_command(&["doctor", "--isolation"]));
+        let both = eventually("there are two canaries", || Some(canaries()).filter(|found| found.len() == 2));
+        (doctor, both)
+    };
+    // Whoever interrupts it gets an answer, and a tidy platform.
+    let (mut doctor, _) = begun();
+    doctor.ask_to_end();
+    assert_eq!(doctor.ended().code(), Some(1), "{}", doctor.log());
+    doctor.says("interrupted");
+    assert_eq!(canaries(), BTreeMap::new());
+
+    // One that was killed leaves them; a pass leaves them alone, and the next doctor removes them.
+    let (doctor, left) = begun();
+    doctor.kill();
+    platform.settled();
+    assert_eq!(canaries().len(), left.len());
+    platform.berth(&["doctor", "--isolation", "--only", "names:"]).coded(0).says("3 attempts: 2 refused, 1 not tried here");
+    assert_eq!(canaries(), BTreeMap::new());
+    platform.settled();
 }
 
 fn holes_are_found(world: &World) {

@@ -57,6 +57,9 @@ pub enum DoctorError {
         /// The port.
         port: String,
     },
+    /// Whoever started it wants it to end.
+    #[error("interrupted, so nothing is known")]
+    Interrupted,
     /// The machine's addresses can't be read.
     #[error("learn the machine's addresses: {why}")]
     Machine {
@@ -116,7 +119,7 @@ pub async fn isolation(
     let report = tokio::select! {
         report = examine(docker, desired, scope, progress) => report,
         // Whoever interrupts wants it to end, not to leave its canaries.
-        _ = interrupted() => Err(DoctorError::Machine { why: "interrupted".to_owned() }),
+        _ = interrupted() => Err(DoctorError::Interrupted),
     };
     canary::remove_all(docker, &platform).await?;
     report
