@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::{Control, ControlError};
+use crate::docker::connect;
 use crate::figures;
 use crate::outcome::chain;
 use crate::pass::{PassError, Reconciler};
@@ -55,7 +56,7 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         wakeups.clone(),
         stop.clone(),
     ));
-    let engine = reconciler.reader().engine().clone();
+    let (engine, _) = connect(&settings.docker).await.map_err(PassError::from)?;
     tokio::spawn(figures::watch(engine, control.clone(), stop.clone()));
     tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
     wakeups.events_missed(Reason::Start);

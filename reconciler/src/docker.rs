@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as Bollard;
+use bollard::query_parameters::InspectContainerOptions;
 
 use crate::engine::facts::Facts;
 
@@ -155,6 +156,19 @@ pub async fn connect(address: &str) -> Result<(Docker, Facts), EngineError> {
         })?;
     let facts = facts(&docker).await?;
     Ok((docker, facts))
+}
+
+/// The first process of a container; `None` when it doesn't run. Good for a moment only: ids of processes return.
+pub async fn first_process(docker: &Docker, id: &str, name: &str) -> Result<Option<u32>, EngineError> {
+    let call = docker.inspect_container(id, None::<InspectContainerOptions>);
+    match bounded(&format!("inspect container {name}"), READ_DEADLINE, call).await {
+        Ok(answer) => {
+            let pid = answer.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok());
+            Ok(pid.filter(|pid| *pid > 0))
+        }
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Runs a call under a deadline and names it in its error.

@@ -3,11 +3,10 @@
 use berth_link::{Inside, Link, Plane};
 use berth_plan::spec::LinkSpec;
 use berth_plan::step::Connection;
-use bollard::query_parameters::InspectContainerOptions;
 use futures_util::{StreamExt as _, stream};
 
 use super::{Made, StepError, Writer};
-use crate::docker::{EngineError, READ_DEADLINE, bounded};
+use crate::docker::{EngineError, first_process};
 use crate::outcome::chain;
 
 /// Inspections at a time.
@@ -52,7 +51,8 @@ impl Writer {
         let found: Vec<Result<Option<(Link, u32)>, EngineError>> = stream::iter(links)
             .map(|one| async move {
                 let target = made.id(&one.container)?;
-                Ok(self.process(target.id, target.name).await?.map(|pid| (link(&one.link), pid)))
+                let pid = first_process(&self.docker, target.id, target.name).await?;
+                Ok(pid.map(|pid| (link(&one.link), pid)))
             })
             .buffered(WIDTH)
             .collect()
@@ -74,19 +74,6 @@ impl Writer {
         let failed = failures.len();
         failures.truncate(TOLD);
         Err(LinkError::Some { failed, all: links.len(), first: failures }.into())
-    }
-
-    /// The first process of a container; `None` when it doesn't run.
-    async fn process(&self, id: &str, name: &str) -> Result<Option<u32>, EngineError> {
-        let call = self.docker.inspect_container(id, None::<InspectContainerOptions>);
-        match bounded(&format!("inspect container {name}"), READ_DEADLINE, call).await {
-            Ok(answer) => {
-                let pid = answer.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok());
-                Ok(pid.filter(|pid| *pid > 0))
-            }
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 }
 

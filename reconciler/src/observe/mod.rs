@@ -64,11 +64,6 @@ impl Reader {
         Ok(observed)
     }
 
-    /// The engine itself, for whoever runs a program that only reads.
-    pub(crate) fn engine(&self) -> &Docker {
-        &self.docker
-    }
-
     /// Who the engine is now.
     pub async fn facts(&self) -> Result<Facts, EngineError> {
         facts(&self.docker).await

@@ -5,10 +5,9 @@ use berth_plan::label::Tag;
 use berth_plan::observed::{ObservedContainer, ObservedPlane, RunState};
 use berth_plan::plane::holder;
 use berth_schema::name::Prefix;
-use bollard::query_parameters::InspectContainerOptions;
 
 use super::Reader;
-use crate::docker::{EngineError, READ_DEADLINE, bounded};
+use crate::docker::{EngineError, first_process};
 
 impl Reader {
     /// The plane of a platform; `None` while its holder doesn't run, or nobody knows where it is.
@@ -28,7 +27,7 @@ impl Reader {
         // Asked for at every look: a process id that was remembered may be another process's by now.
         let mut processes = Vec::new();
         for container in ours.iter().filter(|container| container.name != holder) {
-            if let Some(pid) = self.process(&container.id).await? {
+            if let Some(pid) = first_process(&self.docker, &container.id, &container.name).await? {
                 processes.push((container.id.clone(), pid));
             }
         }
@@ -39,19 +38,6 @@ impl Reader {
         match looked {
             Ok(found) => found.map_err(failed),
             Err(error) => Err(failed(berth_link::Error::new("look at it", std::io::Error::other(error)))),
-        }
-    }
-
-    /// The first process of a container; `None` when it doesn't run.
-    async fn process(&self, id: &str) -> Result<Option<u32>, EngineError> {
-        let call = self.docker.inspect_container(id, None::<InspectContainerOptions>);
-        match bounded(&format!("inspect container {id}"), READ_DEADLINE, call).await {
-            Ok(answer) => {
-                let pid = answer.state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok());
-                Ok(pid.filter(|pid| *pid > 0))
-            }
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }
