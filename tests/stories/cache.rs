@@ -168,9 +168,15 @@ fn it_waits_for_its_upstream_and_takes_nothing_bad(_: &World) {
     assert_eq!(cache.status(&format!("http://{OWN}/v2/")), "000", "closed before the first configuration");
     run(&mut cache.command("figures"), PATIENCE).coded(1).says("isn't configured");
     let good = cache.configuration(&format!("http://{UPSTREAM}"));
-    cache.load(&good).good().says("the upstream doesn't answer");
+    // Without its upstream it serves what it has, which is nothing yet, and still nobody can put anything into it.
+    cache.load(&good).good();
+    let manifest = format!("http://{OWN}/v2/library/tiny/manifests/latest");
+    assert_eq!(cache.status(&manifest), "404");
+    let uploads = format!("http://{OWN}/v2/library/tiny/blobs/uploads/");
+    assert_eq!(cache.curl(&["-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", &uploads]).stdout, "405");
     cache.start_upstream();
-    eventually("it is tried again", || cache.status(&format!("http://{OWN}/v2/")).eq("200").then_some(()));
+    cache.push("library/tiny");
+    eventually("the upstream is taken", || cache.status(&manifest).eq("200").then_some(()));
 
     for (bad, words) in [
         (good.replace("proxy:", "proxy"), "line"),
