@@ -24,9 +24,6 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-/// Runs a part and prints its table.
-type Part = fn() -> anyhow::Result<()>;
-
 /// The parts, by letter, with what each is about.
 const PARTS: [(char, &str); 11] = [
     ('a', "a pass that finds nothing to do, against Compose"),
@@ -61,17 +58,20 @@ fn main() -> anyhow::Result<()> {
     if parts.against_compose || parts.repair || parts.memory {
         fleet::run(parts)?;
     }
-    let of_the_user_plane: [(char, Part); 5] = [
-        ('g', web::configurations),
-        ('h', web::one_more),
-        ('i', requests::run),
-        ('j', rules::run),
-        ('k', links::run),
-    ];
-    for (letter, run) in of_the_user_plane {
-        if wanted(letter) {
-            run()?;
-        }
+    if wanted('g') {
+        web::configurations()?;
+    }
+    if wanted('h') {
+        web::one_more()?;
+    }
+    if wanted('i') {
+        requests::run()?;
+    }
+    if wanted('j') {
+        rules::run()?;
+    }
+    if wanted('k') {
+        links::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
