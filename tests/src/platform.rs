@@ -266,6 +266,11 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
+        // What its holder's runtime has written down of it.
+        for end in ["", ".lock"] {
+            let _ =
+                fs::remove_file(Path::new(berth_link::REGISTRATIONS).join(format!("{}{end}", self.prefix)));
+        }
         // An engine that a story has killed takes its containers with it when it is stopped.
         if !self.docker.socket().exists() || !self.docker.answers() {
             return;

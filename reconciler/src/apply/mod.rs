@@ -58,9 +58,8 @@ impl StepError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Engine(error) => error.retry(),
-            Self::Link(_) | Self::Configure(ConfigureError::NotConfirmed { .. }) => {
-                Retry::After(Duration::from_secs(1))
-            }
+            Self::Link(_) => Retry::After(Duration::from_secs(1)),
+            // Each try of one that doesn't pass is felt by somebody for a moment.
             Self::Configure(_) => Retry::WaitForChange,
         }
     }
