@@ -1,9 +1,11 @@
 //! Desired: what a state says should exist on the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_schema::State;
-use berth_schema::name::{ImageRef, Prefix, ServerId};
+use berth_schema::domain::Domain;
+use berth_schema::name::{Fqdn, ImageRef, Prefix, ServerId};
 use berth_schema::platform::{Platform, RemovalBudget};
 use berth_schema::server::{Limits, Server};
 
@@ -25,6 +27,8 @@ pub struct Desired {
     pub system: Vec<ContainerSpec>,
     /// Their links to the user plane, by the container's name.
     pub links: Vec<(String, LinkSpec)>,
+    /// The domains, which the web server is told of in one piece: what changed is said name by name.
+    pub domains: BTreeMap<Fqdn, Arc<Domain>>,
     /// Their configurations, in the order in which they are put in force.
     pub configurations: Vec<Configuration>,
     /// The servers, by id.
@@ -54,6 +58,7 @@ impl Desired {
             networks: networks(&platform),
             system: system::containers(&platform),
             links: system::links(&platform),
+            domains: state.domains.clone(),
             configurations: configurations(state, templates),
             servers: state.servers.values().map(Arc::clone).collect(),
             confinement,

@@ -51,7 +51,7 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
     let networks = networks::plan(desired, &inventory, &mut draft);
     let plane = system::plan(desired, &inventory, &networks, observed.plane.as_ref(), &mut draft);
     servers::plan(desired, &inventory, context, &mut draft);
-    configurations::plan(desired, &inventory, observed.host_rules.as_deref(), &mut draft);
+    configurations::plan(desired, &inventory, observed.host_rules.as_deref(), context, &mut draft);
     configurations::withdraw(desired, observed.host_rules.as_deref(), &mut draft);
     let removals = removals::plan(desired, &inventory, context, &mut draft);
     links::plan(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);

@@ -1,14 +1,26 @@
 //! Configurations: put in force when their text isn't the one that was confirmed last.
 
+use berth_schema::State;
+use berth_schema::domain::Domain;
+
 use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
-use crate::diff::{Draft, Obstacle};
+use crate::diff::{Context, Draft, Obstacle};
 use crate::inventory::Inventory;
 use crate::observed::RunState;
 use crate::render::Kind;
 use crate::step::{Action, Change, Step, Subject};
 
-pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, host: Option<&str>, draft: &mut Draft) {
+/// As many domains are named in a reason.
+const NAMED: usize = 10;
+
+pub(super) fn plan(
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+    host: Option<&str>,
+    context: &Context<'_>,
+    draft: &mut Draft,
+) {
     for configuration in &desired.configurations {
         let subject = Subject::Configuration(configuration.kind);
         let spec = match &configuration.text {
@@ -35,19 +47,47 @@ pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, host: Option<&s
             draft.block(subject, Action::Update, obstacle);
             continue;
         }
-        let (action, reason) = match before {
-            None => (Action::Create, "none was ever confirmed".to_owned()),
-            Some(_) => (Action::Update, "its text differs from the one in force".to_owned()),
+        let (action, mut reasons) = match before {
+            None => (Action::Create, vec!["none was ever confirmed".to_owned()]),
+            Some(_) => (Action::Update, Vec::new()),
         };
+        if let (Kind::Sites, Action::Update, Some(previous)) = (configuration.kind, action, context.previous)
+        {
+            reasons.extend(domain_reasons(previous, desired));
+        }
+        if reasons.is_empty() {
+            reasons.push("its text differs from the one in force".to_owned());
+        }
         let change = Change {
             subject,
             action,
-            reasons: vec![reason],
+            reasons,
             losses: Vec::new(),
             steps: vec![Step::Configure(Box::new(spec.clone()))],
         };
         draft.configurations.push(change);
     }
+}
+
+/// The domains that are not what they were when a state was last applied.
+fn domain_reasons(previous: &State, desired: &Desired) -> Vec<String> {
+    let target = |domain: &Domain| format!("{}, port {}", domain.server, domain.port);
+    let now = desired.domains.iter().filter_map(|(name, domain)| match previous.domains.get(name) {
+        None => Some(format!("{name} → {}", target(domain))),
+        Some(before) if before != domain => Some(match (target(before), target(domain)) {
+            (from, to) if from != to => format!("{name}: {from} → {to}"),
+            _ => format!("{name} changes"),
+        }),
+        Some(_) => None,
+    });
+    let gone = previous.domains.keys().filter(|name| !desired.domains.contains_key(*name));
+    let mut reasons: Vec<String> = now.chain(gone.map(|name| format!("{name} goes"))).collect();
+    if reasons.len() > NAMED {
+        let more = reasons.len() - NAMED;
+        reasons.truncate(NAMED);
+        reasons.push(format!("and {more} more domains"));
+    }
+    reasons
 }
 
 /// Chains on the host that nobody wants any more.
