@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::engine::{Cgroup, Data, Engine, Mapping};
@@ -48,6 +49,9 @@ pub fn bring_platform(engine: &Engine) {
 /// The build needs the network of the host, which an engine that maps users doesn't lend; so it runs on an engine of its
 /// own that maps none, and the images are carried over. They stay in both engines' data for the next run.
 fn bring(engine: &Engine, wanted: &[&str]) {
+    // There is one builder, and its folder is its own.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let builder = Engine::start("builder", Mapping::Plain, Cgroup::Host, Data::KeepImages);
     build(&builder);
     let ids = |engine: &Engine| {

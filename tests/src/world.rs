@@ -1,7 +1,7 @@
 //! What all stories of a run share: one engine, and the real server image on it, each made when the first story asks.
 
 use std::fs::{self, File};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
@@ -17,8 +17,6 @@ pub struct World {
     engine: OnceLock<Engine>,
     server_image: OnceLock<()>,
     lab: OnceLock<Lab>,
-    /// Held while something is made that only one may make.
-    making: Mutex<()>,
 }
 
 /// Why a story can't be told on this machine.
@@ -87,16 +85,12 @@ impl World {
 
     /// Brings the real server image to another engine.
     pub fn bring_server(&self, engine: &Engine) {
-        let _turn = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         image::bring_server(engine);
     }
 
     /// The closed world, with every image of the platform.
     pub fn lab(&self) -> &Lab {
-        self.lab.get_or_init(|| {
-            let _turn = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-            Lab::start()
-        })
+        self.lab.get_or_init(Lab::start)
     }
 
     /// An engine of the story's own, for those that kill it.

