@@ -99,7 +99,16 @@ impl Writer {
             return Err(ConfigureError::Refused { said: check.said }.into());
         }
         let worked = probe::working(platform, &spec.probes).await;
-        let loaded = self.run(container, &[LOAD, spec.kind.as_str(), &next]).await?;
+        let loaded = match self.run(container, &[LOAD, spec.kind.as_str(), &next]).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                // Nobody knows how far it came; what is in force must be what was confirmed.
+                if let After::NotRestored(why) = self.restore(spec.kind, container, file).await {
+                    tracing::warn!(kind = %spec.kind, why, "the last configuration could not be loaded again");
+                }
+                return Err(error.into());
+            }
+        };
         if loaded.code != 0 {
             let after = self.restore(spec.kind, container, file).await;
             return Err(ConfigureError::NotLoaded { said: loaded.said, after }.into());
