@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::{After, ConfigureError, StepError, probe};
 use crate::docker::EngineError;
-use crate::observe::MARK;
+use crate::observe::{MARK, saved_rules};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -72,15 +72,7 @@ fn marked(text: &str, platform: &Prefix, digest: &str) -> String {
 
 /// The chains as they are, as a text that would make them again; `None` when there are none.
 async fn saved(platform: &Prefix) -> Result<Option<String>, EngineError> {
-    let mut command = Command::new("iptables-save");
-    command.args(["-t", "filter"]).kill_on_drop(true);
-    let act = || "read the host's rules (`iptables-save`)".to_owned();
-    let failed = |source| EngineError::Host { act: act(), source };
-    let output = tokio::time::timeout(DEADLINE, command.output())
-        .await
-        .map_err(|_| EngineError::Deadline { act: act(), after: DEADLINE })?
-        .map_err(failed)?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = saved_rules().await?;
     let names = chains(platform);
     let is_ours = |line: &&str| {
         names

@@ -13,20 +13,25 @@ pub const MARK: &str = "berth:";
 impl Reader {
     /// The digest of what the platform's chains were made from; `None` when there are none, or nothing leads into them.
     pub(super) async fn host_rules(&self, platform: &Prefix) -> Result<Option<String>, EngineError> {
-        let act = "read the host's rules (`iptables-save`)".to_owned();
-        let failed = |source| EngineError::Host { act: act.clone(), source };
-        let mut command = Command::new("iptables-save");
-        command.args(["-t", "filter"]).kill_on_drop(true);
-        let output = match tokio::time::timeout(READ_DEADLINE, command.output()).await {
-            Ok(output) => output.map_err(failed)?,
-            Err(_) => return Err(EngineError::Deadline { act, after: READ_DEADLINE }),
-        };
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(failed(std::io::Error::other(said)));
-        }
-        Ok(read(&String::from_utf8_lossy(&output.stdout), platform))
+        Ok(read(&saved_rules().await?, platform))
     }
+}
+
+/// The host's rules as `iptables-save` writes them.
+pub async fn saved_rules() -> Result<String, EngineError> {
+    let act = "read the host's rules (`iptables-save`)".to_owned();
+    let failed = |source| EngineError::Host { act: act.clone(), source };
+    let mut command = Command::new("iptables-save");
+    command.args(["-t", "filter"]).kill_on_drop(true);
+    let output = match tokio::time::timeout(READ_DEADLINE, command.output()).await {
+        Ok(output) => output.map_err(failed)?,
+        Err(_) => return Err(EngineError::Deadline { act, after: READ_DEADLINE }),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(failed(std::io::Error::other(said)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn read(saved: &str, platform: &Prefix) -> Option<String> {

@@ -27,7 +27,7 @@ use crate::docker::{EngineError, READ_DEADLINE, bounded, facts};
 use crate::engine::facts::Facts;
 use crate::volume_file::VolumeFile;
 
-pub use host_rules::MARK;
+pub use host_rules::{MARK, saved_rules};
 pub use inspections::Inspections;
 
 /// The engine, to be read.
