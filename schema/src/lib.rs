@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod certificate;
 pub mod domain;
+pub mod door;
 pub mod edit;
 mod fields;
 pub mod finding;

@@ -176,6 +176,8 @@ impl Place {
         mut reply: impl FnMut(SocketAddrV4, &[u8]) -> Vec<u8> + Send + 'static,
     ) {
         let socket = self.datagrams(at.0, at.1);
+        // The kernel's default holds not even three hundred small datagrams while this thread doesn't run.
+        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 8 << 20).expect("a larger buffer");
         socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
         let mut heard = [0; 65_536];
         self.servants.push(Servant::new(move || {

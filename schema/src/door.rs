@@ -1,0 +1,245 @@
+//! The git door: what the SSH router says to the control plane for the login `git`, and in which form.
+//!
+//! A connection carries one command. It begins with a [`Request`] as one line of JSON; from then on both sides send
+//! frames: a kind (one byte), a length (four bytes, big-endian) and as many bytes ([`FRAME_MAX`] at most). The caller
+//! sends [`INPUT`], and [`INPUT_END`] once; the door sends [`OUTPUT`] and [`ERROR`], and [`EXIT`] as its last word, whose
+//! bytes are the exit code (four bytes, big-endian).
+//!
+//! The router vouches for the user, whom it knows by a key; the door asks the state whether there is such a user.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::Invalid;
+
+/// Kind of a frame: bytes for the command's standard input.
+pub const INPUT: u8 = 0;
+/// Kind of a frame: the command's standard input ends. Without bytes.
+pub const INPUT_END: u8 = 1;
+/// Kind of a frame: bytes of the command's standard output.
+pub const OUTPUT: u8 = 2;
+/// Kind of a frame: bytes of the command's standard error.
+pub const ERROR: u8 = 3;
+/// Kind of a frame: the command has ended. Its exit code, four bytes, big-endian.
+pub const EXIT: u8 = 4;
+
+/// The longest frame, in bytes without kind and length.
+pub const FRAME_MAX: usize = 64 << 10;
+
+/// The longest request, in bytes with the line's end.
+pub const REQUEST_MAX: usize = 1 << 10;
+
+/// The longest command, in bytes.
+const COMMAND_MAX: usize = 256;
+
+/// The longest topic of a proposal, in characters.
+pub const TOPIC_MAX: usize = 60;
+
+/// What somebody wants of the door.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The member's name. A text here, because the other side checks it anyway.
+    pub user: String,
+    /// What is to run.
+    pub command: Command,
+    /// What the client said in `GIT_PROTOCOL` (git's `protocol.txt`), if that is one of the versions that there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Where the person's connection comes from.
+    pub from: IpAddr,
+}
+
+/// The commands that the login `git` may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// `git push`.
+    ReceivePack,
+    /// `git fetch` and `git clone`.
+    UploadPack,
+    /// The proposals that wait.
+    ReviewList,
+    /// One proposal: its change, its plan and its verdict.
+    ReviewShow(Topic),
+    /// Merges a proposal.
+    ReviewApprove(Topic),
+    /// Closes a proposal without merging it.
+    ReviewReject(Topic),
+}
+
+/// The topic of a proposal: `review/<topic>` is its branch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Topic(String);
+
+impl Topic {
+    /// The topic as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Topic {
+    type Err = Invalid;
+    fn from_str(value: &str) -> Result<Self, Invalid> {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let edge = |c: Option<char>| c.is_some_and(|c| c != '-');
+        let good = value.len() <= TOPIC_MAX
+            && value.chars().all(inner)
+            && edge(value.chars().next())
+            && edge(value.chars().next_back());
+        match good {
+            true => Ok(Self(value.to_owned())),
+            false => Err(Invalid::new(
+                format!("`{}` is not a topic", crate::finding::shown(value)),
+                format!(
+                    "use 1 to {TOPIC_MAX} lower-case letters, digits and hyphens, such as `review/more-memory`"
+                ),
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = Invalid;
+    fn try_from(value: String) -> Result<Self, Invalid> {
+        value.parse()
+    }
+}
+
+impl From<Topic> for String {
+    fn from(topic: Topic) -> Self {
+        topic.0
+    }
+}
+
+impl Command {
+    /// Reads the command line of an SSH `exec` request. There is no shell: these spellings and no other are commands.
+    pub fn parse(line: &[u8]) -> Result<Self, Invalid> {
+        let unknown = || {
+            Invalid::new(
+                "that is no command of this login",
+                "use git with ssh://git@<host>:<port>/state, or `review list`, `review show|approve|reject <topic>`",
+            )
+        };
+        if line.len() > COMMAND_MAX {
+            return Err(unknown());
+        }
+        let line = std::str::from_utf8(line).map_err(|_| unknown())?;
+        if let Some(words) = line.strip_prefix("review ") {
+            let (verb, topic) =
+                words.split_once(' ').map_or((words, None), |(verb, topic)| (verb, Some(topic)));
+            return match (verb, topic) {
+                ("list", None) => Ok(Self::ReviewList),
+                ("show", Some(topic)) => topic.parse().map(Self::ReviewShow),
+                ("approve", Some(topic)) => topic.parse().map(Self::ReviewApprove),
+                ("reject", Some(topic)) => topic.parse().map(Self::ReviewReject),
+                _ => Err(unknown()),
+            };
+        }
+        let rest = line.strip_prefix("git-").or_else(|| line.strip_prefix("git ")).ok_or_else(unknown)?;
+        let (service, path) = rest.split_once(' ').ok_or_else(unknown)?;
+        let command = match service {
+            "receive-pack" => Self::ReceivePack,
+            "upload-pack" => Self::UploadPack,
+            _ => return Err(unknown()),
+        };
+        let path = path.strip_prefix('\'').and_then(|path| path.strip_suffix('\'')).unwrap_or(path);
+        match path.strip_prefix('/').unwrap_or(path) {
+            "state" | "state.git" => Ok(command),
+            _ => Err(Invalid::new(
+                "there is no such repository",
+                "the only one is ssh://git@<host>:<port>/state",
+            )),
+        }
+    }
+
+    /// The value of `GIT_PROTOCOL`, when it is one that git has a meaning for.
+    pub fn protocol(value: &[u8]) -> Option<String> {
+        let known = ["version=0", "version=1", "version=2"];
+        let value = std::str::from_utf8(value).ok()?;
+        known.contains(&value).then(|| value.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_s_own_spellings_are_commands_and_nothing_else_is() {
+        for path in ["'/state'", "/state", "state", "'state.git'", "/state.git"] {
+            assert_eq!(
+                Command::parse(format!("git-receive-pack {path}").as_bytes()).unwrap(),
+                Command::ReceivePack
+            );
+            assert_eq!(
+                Command::parse(format!("git upload-pack {path}").as_bytes()).unwrap(),
+                Command::UploadPack
+            );
+        }
+        let long = format!("git-upload-pack {}", "a".repeat(300));
+        let refused = [
+            "",
+            "sh",
+            "git-upload-archive '/state'",
+            "git-receive-pack '/etc'",
+            "git-receive-pack ''/state''",
+            "git-receive-pack '/state",
+            "git-receive-pack '/state'; id",
+            "git-receive-pack  '/state'",
+            "git-receive-pack --help '/state'",
+            "git-receive-pack //state",
+            "git-receive-pack /state/../etc",
+            "git-receive-pack\n'/state'",
+            "GIT-RECEIVE-PACK '/state'",
+            "review",
+            "review list all",
+            "review show",
+            "review show ../x",
+            "review approve -x",
+            "review merge x",
+            &long,
+        ];
+        for line in refused {
+            assert!(Command::parse(line.as_bytes()).is_err(), "{line}");
+        }
+        assert!(Command::parse(b"git-receive-pack '/stat\xff'").is_err());
+    }
+
+    #[test]
+    fn a_review_names_its_topic() {
+        let topic: Topic = "more-memory".parse().unwrap();
+        assert_eq!(Command::parse(b"review list").unwrap(), Command::ReviewList);
+        assert_eq!(Command::parse(b"review show more-memory").unwrap(), Command::ReviewShow(topic.clone()));
+        assert_eq!(
+            Command::parse(b"review approve more-memory").unwrap(),
+            Command::ReviewApprove(topic.clone())
+        );
+        assert_eq!(Command::parse(b"review reject more-memory").unwrap(), Command::ReviewReject(topic));
+    }
+
+    #[test]
+    fn a_request_is_one_line_that_can_be_read_again() {
+        let request = Request {
+            user: "ann".to_owned(),
+            command: Command::ReviewShow("x".parse().unwrap()),
+            protocol: Command::protocol(b"version=2"),
+            from: "192.0.2.1".parse().unwrap(),
+        };
+        let line = serde_json::to_string(&request).unwrap();
+        assert!(!line.contains('\n') && line.len() < REQUEST_MAX);
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        let forged = line.replace("\"x\"", "\"../x\"");
+        assert!(serde_json::from_str::<Request>(&forged).is_err());
+        assert_eq!(Command::protocol(b"version=2:evil"), None);
+    }
+}
