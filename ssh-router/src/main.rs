@@ -8,6 +8,7 @@ mod decide;
 mod handler;
 mod link;
 mod listen;
+mod loaded;
 mod password;
 mod pump;
 mod queue;
@@ -20,25 +21,33 @@ mod stream;
 mod upstream;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::Parser as _;
+use berth_schema::Finding;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::loaded::Loaded;
 use crate::router::Router;
-use crate::settings::Settings;
+use crate::routes::{RoutesError, Table};
+use crate::settings::{Invocation, Settings, Task};
 
 fn main() -> ExitCode {
-    let settings = Settings::parse();
+    let invocation = Invocation::parse();
     // The library's warnings are about peers, who could write the log full.
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=off"));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
-    match start(settings) {
+    let done = match invocation {
+        Invocation::Serve(settings) => start(*settings),
+        Invocation::Task(Task::Check { file }) => return check(&file),
+        Invocation::Task(Task::Digest { file }) => digest(&file),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A failed write to stderr leaves nothing better to tell the caller than the exit code.
@@ -46,6 +55,29 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads a routes file as the router would, the key that it names too.
+fn check(file: &Path) -> ExitCode {
+    let said = match Table::load(file) {
+        Ok(_) => return ExitCode::SUCCESS,
+        Err(RoutesError::Broken(findings)) => findings.iter().map(in_full).collect(),
+        Err(error) => format!("error: {:#}\n", anyhow::Error::from(error)),
+    };
+    // The exit code says the main thing.
+    let _ = std::io::stderr().write_all(said.as_bytes());
+    ExitCode::FAILURE
+}
+
+fn in_full(finding: &Finding) -> String {
+    let hint = finding.hint.iter().map(|hint| format!("  hint: {hint}\n"));
+    format!("{finding}\n{}", hint.collect::<String>())
+}
+
+fn digest(file: &Path) -> anyhow::Result<()> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    writeln!(std::io::stdout(), "{}", blake3::hash(&bytes))?;
+    Ok(())
 }
 
 fn start(settings: Settings) -> anyhow::Result<()> {
@@ -65,7 +97,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         format!("the host key can't be read (`ssh-keygen -t ed25519 -N '' -f {path}` makes one)")
     })?;
     allow_descriptors();
-    let table = routes::follow(settings.routes.clone())?;
+    let loaded = Arc::new(Loaded::new(settings.loaded.clone()));
+    let table = routes::follow(settings.routes.clone(), Arc::clone(&loaded))?;
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (mut term_again, mut interrupt_again) =
@@ -74,6 +107,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, "listening");
     let stop = async {
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        loaded.retire();
     };
     let abort = async {
         // The first one is the one that stopped.

@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use berth_schema::Finding;
 use berth_schema::route::{RouteServer, Routes};
+use blake3::Hash;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use russh::keys::PrivateKey;
 use tokio::sync::{mpsc, watch};
 
 use crate::decide::Grant;
+use crate::loaded::Loaded;
 
 /// The routes and the key that they name.
 pub(crate) struct Table {
     pub(crate) routes: Routes,
     pub(crate) key: Arc<PrivateKey>,
+    /// Of the file's bytes.
+    pub(crate) digest: Hash,
 }
 
 /// Why there are no routes, or no new ones.
@@ -50,7 +54,7 @@ const SIZE_MAX: u64 = 64 << 20;
 
 impl Table {
     /// Reads the file and the key.
-    pub(crate) fn load(path: &Path) -> Result<(Self, String), RoutesError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, RoutesError> {
         let unread = |source| RoutesError::Read { path: path.to_owned(), source };
         let size = std::fs::metadata(path).map_err(unread)?.len();
         if size > SIZE_MAX {
@@ -60,7 +64,11 @@ impl Table {
         let routes = Routes::parse(&path.to_string_lossy(), &text).map_err(RoutesError::Broken)?;
         let key = russh::keys::load_secret_key(routes.upstream_key(), None)
             .map_err(|source| RoutesError::Key { path: routes.upstream_key().to_owned(), source })?;
-        Ok((Self { routes, key: Arc::new(key) }, text))
+        Ok(Self { routes, key: Arc::new(key), digest: blake3::hash(text.as_bytes()) })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.key.public_key() == other.key.public_key()
     }
 
     /// Where a grant leads.
@@ -71,14 +79,15 @@ impl Table {
 }
 
 /// Loads the routes, and follows them for as long as the receiver lives.
-pub(crate) fn follow(path: PathBuf) -> Result<watch::Receiver<Arc<Table>>, RoutesError> {
+pub(crate) fn follow(path: PathBuf, loaded: Arc<Loaded>) -> Result<watch::Receiver<Arc<Table>>, RoutesError> {
     let (woken, wakes) = mpsc::channel(1);
     // Watched before it is read, so that no change falls between.
     let watcher = watch_folder(&path, woken)?;
-    let (table, text) = Table::load(&path)?;
+    let table = Table::load(&path)?;
     tracing::info!(servers = table.routes.servers().len(), "routes loaded");
+    loaded.tell(table.digest);
     let (sender, receiver) = watch::channel(Arc::new(table));
-    tokio::spawn(keep_current(path, text, sender, wakes, watcher));
+    tokio::spawn(keep_current(path, loaded, sender, wakes, watcher));
     Ok(receiver)
 }
 
@@ -97,7 +106,7 @@ fn watch_folder(path: &Path, woken: mpsc::Sender<()>) -> Result<RecommendedWatch
 
 async fn keep_current(
     path: PathBuf,
-    mut current: String,
+    loaded: Arc<Loaded>,
     sender: watch::Sender<Arc<Table>>,
     mut wakes: mpsc::Receiver<()>,
     _watcher: RecommendedWatcher,
@@ -111,15 +120,15 @@ async fn keep_current(
         }
         tokio::time::sleep(SETTLE).await;
         let from = path.clone();
-        let Ok(loaded) = tokio::task::spawn_blocking(move || Table::load(&from)).await else { continue };
-        match loaded {
-            Ok((table, text)) => {
+        let Ok(read) = tokio::task::spawn_blocking(move || Table::load(&from)).await else { continue };
+        match read {
+            Ok(table) => {
                 complained = None;
-                let same_key = sender.borrow().key.public_key() == table.key.public_key();
-                if text != current || !same_key {
+                let (digest, same) = (table.digest, sender.borrow().is_same(&table));
+                if !same {
                     tracing::info!(servers = table.routes.servers().len(), "routes changed");
-                    current = text;
                     sender.send_replace(Arc::new(table));
+                    loaded.tell(digest);
                 }
             }
             Err(error) => {

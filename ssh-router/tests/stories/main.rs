@@ -15,3 +15,4 @@ mod forwarding;
 mod harness;
 mod login;
 mod sessions;
+mod tasks;
