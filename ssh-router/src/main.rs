@@ -18,6 +18,7 @@ mod session;
 mod settings;
 mod spill;
 mod stream;
+mod supervise;
 mod upstream;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -27,14 +28,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use berth_schema::Finding;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::loaded::Loaded;
 use crate::router::Router;
 use crate::routes::{RoutesError, Table};
-use crate::settings::{Invocation, Settings, Task};
+use crate::settings::{Invocation, Settings, Supervise, Task};
 
 fn main() -> ExitCode {
     let invocation = Invocation::parse();
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Invocation::Serve(settings) => start(*settings),
         Invocation::Task(Task::Check { file }) => return check(&file),
         Invocation::Task(Task::Digest { file }) => digest(&file),
+        Invocation::Task(Task::Supervise(rules)) => supervise(rules),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,6 +93,14 @@ fn start(settings: Settings) -> anyhow::Result<()> {
         .block_on(run(settings))
 }
 
+/// On one thread: a router that is started by it ends with it.
+fn supervise(rules: Supervise) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("this program's file can't be found")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the runtime can't be started")?.block_on(supervise::run(rules, program))?;
+    Ok(())
+}
+
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let host_key = russh::keys::load_secret_key(&settings.host_key, None).with_context(|| {
         let path = settings.host_key.display();
@@ -105,6 +115,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = listen::open(settings.listen).context("the port can't be listened on")?;
     tracing::info!(address = %listener.local_addr()?, "listening");
+    if settings.ready {
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // Nobody who listens is gone already, or doesn't care.
+        let _ = std::io::stdout().write_all(b"ready\n");
+    }
     let stop = async {
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
         loaded.retire();

@@ -1,5 +1,6 @@
 //! What the operator says, by flags or environment, or by a task's name.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub(crate) struct Settings {
     /// The routes file.
     #[arg(long, env = "BERTH_SSH_ROUTES", value_name = "FILE")]
     pub(crate) routes: PathBuf,
+    /// Says `ready` on standard output once it listens, and finishes like after SIGTERM when its parent is gone.
+    #[arg(long)]
+    pub(crate) ready: bool,
     /// Where to write which routes are in use: the digest of the file, after it was taken.
     #[arg(long, env = "BERTH_SSH_LOADED", value_name = "FILE")]
     pub(crate) loaded: Option<PathBuf>,
@@ -95,6 +99,26 @@ pub(crate) enum Task {
         /// The routes file.
         file: PathBuf,
     },
+    /// Keeps the port, and a router on it, in such a way that a new one takes over without a refused connection.
+    ///
+    /// SIGHUP starts a new router, of the program as it is now, on the same socket. Once that one listens, the old one
+    /// gets SIGTERM and lets its sessions finish. If it doesn't come to that, the old one goes on. A router that dies is
+    /// started again. SIGTERM stops everything as it stops a router. Fit to be the first process of a container.
+    Supervise(Supervise),
+}
+
+/// How routers are kept.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Supervise {
+    /// Where to listen.
+    #[arg(long, env = "BERTH_SSH_LISTEN", default_value = "0.0.0.0:2222")]
+    pub(crate) listen: SocketAddr,
+    /// A file with more flags for the router, one a line, `--name=value`. It is read anew for each router.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flags_file: Option<PathBuf>,
+    /// Flags for the router.
+    #[arg(last = true, value_name = "FLAG")]
+    pub(crate) flags: Vec<OsString>,
 }
 
 /// The command line: flags alone carry sessions, a task's name does something else.

@@ -11,7 +11,7 @@ use berth_schema::route::{RouteUser, Routes};
 use crate::harness::{Place, Running, await_end, await_that, router_command, start_router, text};
 
 /// Whether a session still carries what is said.
-fn is_alive(session: &mut Running) -> bool {
+pub(crate) fn is_alive(session: &mut Running) -> bool {
     let said = session.0.stdin.as_mut().unwrap().write_all(b"said\n").is_ok();
     let mut back = [0; 5];
     said && session.0.stdout.as_mut().unwrap().read_exact(&mut back).is_ok() && &back == b"said\n"
@@ -140,7 +140,7 @@ fn a_server_that_dies_ends_its_sessions_with_what_they_had_said() {
     await_that("the session's end", || place.log().contains("ending=Server"));
 }
 
-fn signal(process: &Running, name: &str) {
+pub(crate) fn signal(process: &Running, name: &str) {
     let id = process.0.id().to_string();
     assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
 }

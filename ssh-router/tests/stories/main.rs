@@ -15,4 +15,5 @@ mod forwarding;
 mod harness;
 mod login;
 mod sessions;
+mod takeover;
 mod tasks;
