@@ -5,6 +5,8 @@
 mod admission;
 mod algorithms;
 mod decide;
+mod frame;
+mod git;
 mod handler;
 mod link;
 mod listen;

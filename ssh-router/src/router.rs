@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admission, Offence, Ticket};
 use crate::decide;
+use crate::git::Door;
 use crate::handler::Person;
 use crate::link::Side;
 use crate::password::Verifier;
@@ -28,6 +29,8 @@ use crate::{algorithms, listen};
 pub(crate) struct Router {
     pub(crate) settings: Settings,
     pub(crate) verifier: Verifier,
+    /// `None` without a git door.
+    pub(crate) git: Option<Arc<Door>>,
     config: Arc<server::Config>,
     table: watch::Receiver<Arc<Table>>,
     admission: Arc<Admission>,
@@ -84,6 +87,7 @@ impl Router {
         let (each, total) = (settings.overflow.as_u64(), settings.overflow_total.as_u64());
         Self {
             verifier: Verifier::new(settings.password_checks),
+            git: Door::new(&settings).map(Arc::new),
             config: Arc::new(config),
             table,
             admission: Arc::new(Admission::new(settings.admission())),
@@ -161,14 +165,14 @@ impl Router {
             return;
         }
         let stream = Cuttable::new(stream, Arc::clone(&traffic), shared.cut.clone());
-        let ending = self.attend(stream, &shared, &mut ticket).await;
+        let ending = self.attend(stream, peer, &shared, &mut ticket).await;
         shared.cut.cancel();
         let received = traffic.received.load(Ordering::Relaxed);
         let sent = traffic.sent.load(Ordering::Relaxed);
         let seconds = start.elapsed().as_secs();
         match shared.grant() {
             Some(grant) => tracing::info!(
-                %peer, user = %grant.user, server = %grant.server, by = grant.credential.kind(),
+                %peer, user = %grant.user, server = %grant.target, by = grant.credential.kind(),
                 received, sent, seconds, ?ending, "session ended"
             ),
             None => {
@@ -187,12 +191,18 @@ impl Router {
     }
 
     /// Looks after a connection until it ends, and says how it did.
-    async fn attend(self: &Arc<Self>, stream: Cuttable, shared: &Arc<Shared>, ticket: &mut Ticket) -> Ending {
+    async fn attend(
+        self: &Arc<Self>,
+        stream: Cuttable,
+        peer: SocketAddr,
+        shared: &Arc<Shared>,
+        ticket: &mut Ticket,
+    ) -> Ending {
         // Before anybody is asked: a change that comes during the login is not missed.
         let mut table = self.table.clone();
         let deadline = tokio::time::sleep(self.settings.login_time);
         tokio::pin!(deadline);
-        let person = Person { router: Arc::clone(self), shared: Arc::clone(shared), passwords: 0 };
+        let person = Person::new(Arc::clone(self), Arc::clone(shared), peer);
         let started = tokio::select! {
             started = server::run_stream(Arc::clone(&self.config), stream, person) => started,
             () = &mut deadline => return Ending::TooSlow,

@@ -13,7 +13,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use russh::keys::PrivateKey;
 use tokio::sync::{mpsc, watch};
 
-use crate::decide::Grant;
+use crate::decide::{Grant, Target};
 use crate::loaded::Loaded;
 
 /// The routes and the key that they name.
@@ -73,8 +73,8 @@ impl Table {
 
     /// Where a grant leads.
     pub(crate) fn server(&self, grant: &Grant) -> Option<&RouteServer> {
-        let mut servers = self.routes.servers();
-        servers.find(|(_, server)| server.id == grant.id).map(|(_, server)| server)
+        let Target::Server(_, id) = &grant.target else { return None };
+        self.routes.servers().map(|(_, server)| server).find(|server| server.id == *id)
     }
 }
 

@@ -72,6 +72,12 @@ pub(crate) struct Settings {
     /// Channels of one connection: shells, transfers and forwarded connections.
     #[arg(long, env = "BERTH_SSH_CHANNELS", default_value_t = 200)]
     pub(crate) channels: usize,
+    /// Commands of the login `git` that run at once.
+    #[arg(long, env = "BERTH_SSH_GIT_COMMANDS", default_value_t = 64)]
+    pub(crate) git_commands: usize,
+    /// And of them, one member's.
+    #[arg(long, env = "BERTH_SSH_GIT_COMMANDS_EACH", default_value_t = 8)]
+    pub(crate) git_commands_each: usize,
     /// Where data goes that one end sends faster than the other takes it.
     #[arg(long, env = "BERTH_SSH_OVERFLOW_DIR", value_name = "FOLDER", default_value = "/var/tmp")]
     pub(crate) overflow_dir: PathBuf,

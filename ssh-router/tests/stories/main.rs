@@ -12,6 +12,7 @@ mod attacks;
 mod changes;
 mod flow;
 mod forwarding;
+mod git;
 mod harness;
 mod login;
 mod sessions;
