@@ -11,6 +11,7 @@ mod handler;
 mod link;
 mod listen;
 mod loaded;
+mod offer;
 mod password;
 mod pump;
 mod queue;
@@ -132,7 +133,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
             tokio::select! { _ = term_again.recv() => {}, _ = interrupt_again.recv() => {} }
         }
     };
-    Arc::new(Router::new(settings, host_key, table)).run(listener, stop, abort).await;
+    Arc::new(Router::new(settings, &host_key, table)).run(listener, stop, abort).await;
     Ok(())
 }
 

@@ -17,12 +17,13 @@ use crate::decide;
 use crate::git::Door;
 use crate::handler::Person;
 use crate::link::Side;
+use crate::offer::Offer;
 use crate::password::Verifier;
 use crate::routes::Table;
 use crate::session::Shared;
 use crate::settings::Settings;
 use crate::spill::Overflow;
-use crate::stream::{Cuttable, Traffic};
+use crate::stream::{Begun, Cuttable, Traffic};
 use crate::{algorithms, listen};
 
 /// What every connection shares.
@@ -31,7 +32,8 @@ pub(crate) struct Router {
     pub(crate) verifier: Verifier,
     /// `None` without a git door.
     pub(crate) git: Option<Arc<Door>>,
-    config: Arc<server::Config>,
+    /// For clients that know AES-GCM, and for the others.
+    configs: [Arc<server::Config>; 2],
     table: watch::Receiver<Arc<Table>>,
     admission: Arc<Admission>,
     overflow: Arc<Overflow>,
@@ -67,28 +69,30 @@ const KEYS_MAX: usize = 10;
 impl Router {
     pub(crate) fn new(
         settings: Settings,
-        host_key: russh::keys::PrivateKey,
+        host_key: &russh::keys::PrivateKey,
         table: watch::Receiver<Arc<Table>>,
     ) -> Self {
-        let config = server::Config {
-            server_id: algorithms::ident(),
-            methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
-            // Refused passwords are delayed where they are checked; keys needn't be.
-            auth_rejection_time: Duration::ZERO,
-            max_auth_attempts: KEYS_MAX,
-            keys: vec![host_key],
-            preferred: algorithms::client(),
-            inactivity_timeout: None,
-            keepalive_interval: Some(algorithms::KEEPALIVE),
-            keepalive_max: algorithms::KEEPALIVE_MAX,
-            nodelay: true,
-            ..server::Config::default()
+        let config = |offered| {
+            Arc::new(server::Config {
+                server_id: algorithms::ident(),
+                methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
+                // Refused passwords are delayed where they are checked; keys needn't be.
+                auth_rejection_time: Duration::ZERO,
+                max_auth_attempts: KEYS_MAX,
+                keys: vec![host_key.clone()],
+                preferred: algorithms::client(offered),
+                inactivity_timeout: None,
+                keepalive_interval: Some(algorithms::KEEPALIVE),
+                keepalive_max: algorithms::KEEPALIVE_MAX,
+                nodelay: true,
+                ..server::Config::default()
+            })
         };
         let (each, total) = (settings.overflow.as_u64(), settings.overflow_total.as_u64());
         Self {
             verifier: Verifier::new(settings.password_checks),
             git: Door::new(&settings).map(Arc::new),
-            config: Arc::new(config),
+            configs: [config(Offer::Gcm), config(Offer::Other)],
             table,
             admission: Arc::new(Admission::new(settings.admission())),
             overflow: Arc::new(Overflow::new(settings.overflow_dir.clone(), each, total)),
@@ -203,8 +207,14 @@ impl Router {
         let deadline = tokio::time::sleep(self.settings.login_time);
         tokio::pin!(deadline);
         let person = Person::new(Arc::clone(self), Arc::clone(shared), peer);
+        let begin = async {
+            let (stream, offer) = Begun::greet(stream, algorithms::NAME).await?;
+            let [gcm, any] = &self.configs;
+            let config = if offer == Offer::Gcm { gcm } else { any };
+            server::run_stream(Arc::clone(config), stream, person).await
+        };
         let started = tokio::select! {
-            started = server::run_stream(Arc::clone(&self.config), stream, person) => started,
+            started = begin => started,
             () = &mut deadline => return Ending::TooSlow,
             () = self.over.cancelled() => return Ending::Stopped,
         };
