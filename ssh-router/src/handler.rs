@@ -134,8 +134,14 @@ impl Person {
                     shared.links.join(kind, (half, handle), to_server);
                     reply.accept().await;
                 }
-                Err(russh::Error::ChannelOpenFailure(reason)) => reply.reject(reason).await,
-                Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+                Err(error) => {
+                    shared.unopened.fetch_add(1, Ordering::Relaxed);
+                    let reason = match error {
+                        russh::Error::ChannelOpenFailure(reason) => reason,
+                        _ => ChannelOpenFailure::ConnectFailed,
+                    };
+                    reply.reject(reason).await;
+                }
             }
         });
     }
@@ -228,6 +234,10 @@ impl server::Handler for Person {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
+        if let Some(grant) = self.shared.grant() {
+            let (user, server, by) = (&grant.user, &grant.target, grant.credential.kind());
+            tracing::info!(peer = %self.peer, %user, %server, by, "session began");
+        }
         self.shared.set_client(session.handle());
         self.shared.granted.notify_one();
         if self.is_git() {
@@ -240,7 +250,10 @@ impl server::Handler for Person {
             let table = router.table();
             let server = shared.grant().and_then(|grant| table.server(grant));
             let outcome = match server {
-                Some(server) => upstream::connect(Arc::clone(&shared), server, Arc::clone(&table.key)).await,
+                Some(server) => {
+                    let (key, keepalive) = (Arc::clone(&table.key), router.settings.keepalive);
+                    upstream::connect(Arc::clone(&shared), server, key, keepalive).await
+                }
                 None => Err(UpstreamError::Gone),
             };
             let outcome = outcome.map_err(|error| {

@@ -82,7 +82,7 @@ impl Router {
                 keys: vec![host_key.clone()],
                 preferred: algorithms::client(offered),
                 inactivity_timeout: None,
-                keepalive_interval: Some(algorithms::KEEPALIVE),
+                keepalive_interval: Some(settings.keepalive),
                 keepalive_max: algorithms::KEEPALIVE_MAX,
                 nodelay: true,
                 ..server::Config::default()
@@ -177,7 +177,8 @@ impl Router {
         match shared.grant() {
             Some(grant) => tracing::info!(
                 %peer, user = %grant.user, server = %grant.target, by = grant.credential.kind(),
-                received, sent, seconds, ?ending, "session ended"
+                received, sent, unopened = shared.unopened.load(Ordering::Relaxed), seconds, ?ending,
+                "session ended"
             ),
             None => {
                 let refused = shared.refused.load(Ordering::Relaxed);

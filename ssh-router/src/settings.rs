@@ -44,6 +44,9 @@ pub(crate) struct Settings {
     /// The time to log in.
     #[arg(long, env = "BERTH_SSH_LOGIN_TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) login_time: Duration,
+    /// A peer that is silent for so long is asked whether it is there, and given up after four questions.
+    #[arg(long, env = "BERTH_SSH_KEEPALIVE", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) keepalive: Duration,
     /// Connections at once.
     #[arg(long, env = "BERTH_SSH_CONNECTIONS", default_value_t = 2000)]
     connections: usize,

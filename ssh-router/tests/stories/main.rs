@@ -13,6 +13,7 @@ mod changes;
 mod flow;
 mod forwarding;
 mod git;
+mod hardening;
 mod harness;
 mod login;
 mod sessions;
