@@ -10,6 +10,7 @@
 
 mod attacks;
 mod changes;
+mod equal;
 mod flow;
 mod forwarding;
 mod harness;
