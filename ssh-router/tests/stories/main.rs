@@ -10,6 +10,7 @@
 
 mod attacks;
 mod changes;
+mod clients;
 mod equal;
 mod flow;
 mod forwarding;
