@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, Running, await_end, await_that, noise};
+use crate::harness::{Place, Running, await_end, await_that, noise, text};
 
 #[test]
 fn a_large_transfer_is_equal_both_ways() {
@@ -85,30 +88,49 @@ fn a_stalled_channel_holds_up_no_other() {
     assert_eq!(rest.len() + 1, 200_000_000);
 }
 
+/// The reader takes nothing, then a part, then nothing, then all: the sender is held back to what it takes, and what is
+/// on the way stays in little memory and little disk, however much there is to send.
 #[test]
-fn an_upload_to_a_reader_that_pauses_waits_for_it_in_little_memory_and_little_disk() {
-    let place = Place::new();
-    let mut child = place
-        .ssh("ann", "shop", &[])
-        .arg("sleep 3; wc -c")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+fn a_large_upload_to_a_reader_that_pauses_waits_for_it_in_little_memory_and_little_disk() {
+    const MIB: u64 = 1 << 20;
+    /// Of it, the first pause comes at nothing and the second at a half.
+    const SIZE: u64 = 1024 * MIB;
+    /// What is on the way: the queue, two windows, and what the programs and the sockets hold.
+    const ON_THE_WAY: u64 = 64 * MIB;
+    let place = Place::with(&["--overflow", "32MiB"]);
+    let await_file = |name| format!("while [ ! -e {} ]; do sleep 0.1; done", place.path(name).display());
+    let remote =
+        format!("{}; head -c {} > /dev/null; {}; wc -c", await_file("go1"), SIZE / 2, await_file("go2"));
+    let mut upload = place.ssh("ann", "shop", &["-caes256-gcm@openssh.com"]);
+    let mut child = upload.arg(remote).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
+    let sent = Arc::new(AtomicU64::new(0));
+    let sending = Arc::clone(&sent);
     let writer = std::thread::spawn(move || {
-        let block = vec![7; 1 << 20];
-        for _ in 0..128 {
+        let block = vec![7; 256 << 10];
+        for _ in 0..SIZE / block.len() as u64 {
             stdin.write_all(&block).unwrap();
+            sending.fetch_add(block.len() as u64, Ordering::Relaxed);
         }
     });
-    std::thread::sleep(Duration::from_millis(2500));
-    assert!(!writer.is_finished(), "the writer is held back");
-    let memory = memory_of(&place);
-    assert!(memory < 80 << 20, "{} MiB", memory >> 20);
+    for (go, taken) in [("go1", 0), ("go2", SIZE / 2)] {
+        await_that("the part that is read", || sent.load(Ordering::Relaxed) >= taken);
+        await_that("the sender to be held back", || {
+            let before = sent.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(700));
+            before > taken && sent.load(Ordering::Relaxed) - before < 2 * MIB
+        });
+        let ahead = sent.load(Ordering::Relaxed) - taken;
+        assert!(ahead < ON_THE_WAY, "{} MiB are on the way", ahead / MIB);
+        assert!(on_disk(&place) <= 32 * MIB, "{} MiB on disk", on_disk(&place) / MIB);
+        fs::write(place.path(go), "").unwrap();
+    }
     writer.join().unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.stdout, b"134217728\n");
+    assert_eq!(text(&output.stdout), format!("{}\n", SIZE / 2));
+    let most = of_router(&place, "VmHWM:");
+    assert!(most < 64 * MIB, "{} MiB of memory", most / MIB);
+    assert_eq!(on_disk(&place), 0);
 }
 
 #[test]
@@ -132,9 +154,20 @@ fn a_channel_that_overflows_its_limit_ends_and_the_connection_does_not() {
     assert!(await_end(&mut other.0, Duration::from_secs(5)).success());
 }
 
-/// Resident bytes of the router.
-fn memory_of(place: &Place) -> u64 {
+/// Bytes of the router's memory, by their name in its status.
+fn of_router(place: &Place, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", place.router.0.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
+}
+
+/// Bytes of the router's files that have no name.
+fn on_disk(place: &Place) -> u64 {
+    let folder = format!("/proc/{}/fd", place.router.0.id());
+    let files = fs::read_dir(folder).unwrap().flatten().filter(|file| {
+        let target = fs::read_link(file.path()).unwrap_or_default();
+        target.starts_with(place.folder.path()) && target.to_string_lossy().ends_with(" (deleted)")
+    });
+    // One may be closed meanwhile.
+    files.filter_map(|file| fs::metadata(file.path()).ok()).map(|file| file.blocks() * 512).sum()
 }
