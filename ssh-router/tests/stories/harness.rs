@@ -16,7 +16,7 @@ pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const BCRYPT: &str = "$2b$10$/6bNTysPXL5XOzRuAs79De5fBU3jhuQAYGnEiRogvmXSwUhhcSVEa";
 
 /// What a story waits for at most.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A process that ends with its owner.
 pub(crate) struct Running(pub(crate) Child);
@@ -289,4 +289,20 @@ pub(crate) fn noise(path: &Path, bytes: usize) {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Resident bytes of the router.
+pub(crate) fn memory_of(place: &Place) -> u64 {
+    bytes_of(place, "VmRSS:")
+}
+
+/// The most that it ever had.
+pub(crate) fn most_memory_of(place: &Place) -> u64 {
+    bytes_of(place, "VmHWM:")
+}
+
+fn bytes_of(place: &Place, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", place.router.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }

@@ -111,3 +111,29 @@ fn only_modern_algorithms_are_offered_and_the_post_quantum_ones_come_first() {
         assert!(!offer.contains(weak), "{weak}: {offer}");
     }
 }
+
+#[test]
+fn a_client_that_knows_aes_gcm_gets_it_and_every_other_gets_its_own() {
+    let place = Place::new();
+    let cipher = |flags: &[&str]| {
+        let output = place.ssh("ann", "shop", &[flags, &["-v"]].concat()).arg("echo in").output().unwrap();
+        assert_eq!(output.stdout, b"in\n", "{flags:?}: {}", text(&output.stderr));
+        let said = text(&output.stderr);
+        let line = said.lines().find(|line| line.contains("kex: client->server cipher: ")).unwrap();
+        line.split("cipher: ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    // Its own order begins with ChaCha20. A client that is kept from answering at once, by a busy machine, gets that.
+    await_that("AES-GCM", || cipher(&[]).ends_with("gcm@openssh.com"));
+    for own in ["chacha20-poly1305@openssh.com", "aes256-ctr", "aes256-gcm@openssh.com"] {
+        assert_eq!(cipher(&[&format!("-oCiphers={own}")]), own);
+    }
+    // New keys in the middle are chosen from the same offer.
+    let big = place.path("big");
+    crate::harness::noise(&big, 6 << 20);
+    let output = place
+        .ssh("ann", "shop", &["-oRekeyLimit=1M"])
+        .arg(format!("cat {}", big.display()))
+        .output()
+        .unwrap();
+    assert!(output.stdout == std::fs::read(&big).unwrap());
+}
