@@ -109,7 +109,8 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn stop_on_signals() -> Result<CancellationToken, DaemonError> {
+/// A token that SIGTERM and SIGINT cancel.
+pub(crate) fn stop_on_signals() -> Result<CancellationToken, DaemonError> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;

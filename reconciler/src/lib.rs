@@ -11,6 +11,7 @@ pub mod control;
 pub mod daemon;
 pub mod docker;
 pub mod doctor;
+pub mod door;
 pub mod draw;
 pub mod engine;
 pub mod event;

@@ -137,5 +137,10 @@ fn set(git_dir: &Path, name: &'static str, value: &str) -> Result<(), InstallErr
 fn config(git_dir: &Path) -> Command {
     let mut git = Command::new("git");
     git.arg("--git-dir").arg(git_dir).arg("config").stdin(Stdio::null());
+    // It is about the repository, whatever the caller's git is told in passing.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_CONFIG"))
+    {
+        git.env_remove(name);
+    }
     git
 }
