@@ -6,6 +6,8 @@
 
 mod history;
 mod install;
+mod seen;
+pub mod view;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use jiff::Timestamp;
 
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};
+pub use seen::Seen;
 
 /// One ref that a push moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +79,8 @@ struct Push<'a> {
     sources: HashMap<String, String>,
     /// What is said besides findings.
     talk: String,
+    /// How whoever pushes sees what is judged.
+    seen: Option<&'a Seen>,
 }
 
 impl Update {
@@ -102,9 +107,21 @@ pub fn judge(
     user: Option<&str>,
     look: Look,
 ) -> Result<Judgement, HookError> {
-    let history = History::of(repo.git_dir());
+    judge_seen(repo, updates, user, look, None)
+}
+
+/// The same for a push whose commits were made again: what is told is told as whoever pushes sees it.
+pub fn judge_seen(
+    repo: &mut StateRepo,
+    updates: &[Update],
+    user: Option<&str>,
+    look: Look,
+    seen: Option<&Seen>,
+) -> Result<Judgement, HookError> {
+    let git_dir = repo.git_dir();
+    let history = seen.map_or_else(|| History::of(git_dir), |seen| History::beside(git_dir, &seen.objects));
     let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push = Push { repo, history, user, look, findings, sources, talk };
+    let mut push = Push { repo, history, user, look, findings, sources, talk, seen };
     for update in updates {
         match update.reference.as_str() {
             MAIN => push.main(update)?,
@@ -313,6 +330,9 @@ impl Push<'_> {
     }
 
     fn end(mut self) -> Judgement {
+        if let Some(seen) = self.seen {
+            seen.place(&mut self.findings, &mut self.sources);
+        }
         self.findings.sort();
         self.findings.dedup();
         let accepted = !self.is_refused();
@@ -322,6 +342,7 @@ impl Push<'_> {
         } else {
             text.push_str("Refused; nothing was changed.\n");
         }
+        let text = self.seen.map_or_else(|| text.clone(), |seen| seen.say(&text));
         Judgement { accepted, text }
     }
 }

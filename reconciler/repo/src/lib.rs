@@ -17,6 +17,7 @@ mod revision;
 mod source;
 mod state_repo;
 mod tree_edit;
+pub mod view;
 
 pub use cas::Edit;
 pub use commit_info::{CommitInfo, Signature};

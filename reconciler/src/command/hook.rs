@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use berth_repo::{MAIN, StateRepo};
+use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
 
@@ -14,7 +15,7 @@ use super::apply::{short, tell};
 use crate::client::Daemon;
 use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
-use crate::hook::{Installed, Update, install, judge};
+use crate::hook::{Installed, Update, install, judge, view};
 use crate::outcome::chain;
 use crate::settings::Settings;
 
@@ -32,12 +33,18 @@ enum Hook {
         /// Who pushes, as the door knows them; without it, whoever has the repository's files, who may do everything
         #[arg(long, env = "BERTH_USER", value_name = "USER")]
         user: Option<String>,
+        /// Judge a push into this member's view
+        #[arg(long, value_name = "USER", conflicts_with = "user")]
+        view: Option<UserName>,
     },
     /// Run by git: show how an accepted push is applied
     PostReceive {
         /// How long to wait, in seconds. `git push -o no-wait` doesn't wait at all
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
+        /// Of a push into this member's view
+        #[arg(long, value_name = "USER")]
+        view: Option<UserName>,
     },
     /// Let a state repo judge what is pushed to it
     Install {
@@ -48,8 +55,15 @@ enum Hook {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
-        Hook::PreReceive { user } => pre_receive(user.as_deref()),
-        Hook::PostReceive { wait } => post_receive(Duration::from_secs(*wait), settings).await,
+        Hook::PreReceive { view: Some(viewer), .. } => pre_receive_in_view(viewer, settings),
+        Hook::PreReceive { user, view: None } => pre_receive(user.as_deref()),
+        Hook::PostReceive { wait, view } => {
+            let updates = match view {
+                Some(viewer) => view::real(settings, viewer, &updates()?)?,
+                None => updates()?,
+            };
+            post_receive(&updates, Duration::from_secs(*wait), settings).await
+        }
         Hook::Install { repo } => install_into(repo.as_ref().unwrap_or(&settings.state), settings),
     }
 }
@@ -62,9 +76,17 @@ fn pre_receive(user: Option<&str>) -> anyhow::Result<Exit> {
     Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
 }
 
+fn pre_receive_in_view(viewer: &UserName, settings: &Settings) -> anyhow::Result<Exit> {
+    let updates = updates()?;
+    let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);
+    let judgement = view::judge(settings, viewer, &updates, quarantine.as_deref(), look())?;
+    tell_pusher(&judgement.text);
+    Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
+}
+
 /// The push is accepted, whatever happens here: nothing that follows is an error of the push.
-async fn post_receive(wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
-    let Some(update) = updates()?.into_iter().find(|update| update.reference == MAIN) else {
+async fn post_receive(updates: &[Update], wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
+    let Some(update) = updates.iter().find(|update| update.reference == MAIN) else {
         return Ok(Exit::Ok);
     };
     let revision = update.new.map(|revision| revision.to_string()).unwrap_or_default();
