@@ -4,8 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use berth_repo::{MAIN, StateRepo};
+use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
 
@@ -16,6 +17,7 @@ use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
 use crate::hook::{Installed, Update, install, judge};
 use crate::outcome::chain;
+use crate::review::{AfterPush, BRANCHES, after_push};
 use crate::settings::Settings;
 
 /// Which hook.
@@ -33,8 +35,11 @@ enum Hook {
         #[arg(long, env = "BERTH_USER", value_name = "USER")]
         user: Option<String>,
     },
-    /// Run by git: show how an accepted push is applied
+    /// Run by git: keep proposals, merge those that need nobody's consent, show how an accepted push is applied
     PostReceive {
+        /// Who pushed, as the door knows them; without it, whoever has the repository's files
+        #[arg(long, env = "BERTH_USER", value_name = "USER")]
+        user: Option<String>,
         /// How long to wait, in seconds. `git push -o no-wait` doesn't wait at all
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
@@ -49,7 +54,9 @@ enum Hook {
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
         Hook::PreReceive { user } => pre_receive(user.as_deref()),
-        Hook::PostReceive { wait } => post_receive(Duration::from_secs(*wait), settings).await,
+        Hook::PostReceive { user, wait } => {
+            post_receive(user.as_deref(), Duration::from_secs(*wait), settings).await
+        }
         Hook::Install { repo } => install_into(repo.as_ref().unwrap_or(&settings.state), settings),
     }
 }
@@ -63,41 +70,59 @@ fn pre_receive(user: Option<&str>) -> anyhow::Result<Exit> {
 }
 
 /// The push is accepted, whatever happens here: nothing that follows is an error of the push.
-async fn post_receive(wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
-    let Some(update) = updates()?.into_iter().find(|update| update.reference == MAIN) else {
-        return Ok(Exit::Ok);
+async fn post_receive(user: Option<&str>, wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
+    let updates = updates()?;
+    let merged = match proposals(&updates, user) {
+        Ok(after) => {
+            tell_pusher(&after.text);
+            after.merged
+        }
+        Err(error) => {
+            say(&format!("The push is accepted; what follows from it failed: {}", chain(&*error)));
+            None
+        }
     };
-    let revision = update.new.map(|revision| revision.to_string()).unwrap_or_default();
+    let pushed = updates.iter().find(|update| update.reference == MAIN).and_then(|update| update.new);
+    let Some(revision) = merged.or(pushed) else { return Ok(Exit::Ok) };
+    let revision = revision.to_string();
     if push_options().iter().any(|option| option == "no-wait") {
         say(&format!("{} is accepted; `berth status` shows how it is applied.", short(&revision)));
         return Ok(Exit::Ok);
     }
+    follow(&revision, wait, settings).await;
+    Ok(Exit::Ok)
+}
+
+/// What follows for the proposals that a push moved.
+fn proposals(updates: &[Update], user: Option<&str>) -> anyhow::Result<AfterPush> {
+    if !updates.iter().any(|update| update.reference.starts_with(BRANCHES)) {
+        return Ok(AfterPush::default());
+    }
+    // The hook before has refused every name that is none.
+    let user = user.map(str::parse::<UserName>).transpose().map_err(|invalid| anyhow!("{invalid}"))?;
+    Ok(after_push(&StateRepo::open_from_env()?, updates, user.as_ref())?)
+}
+
+/// Shows how the new tip of `main` is applied, for at most `wait`.
+pub(super) async fn follow(revision: &str, wait: Duration, settings: &Settings) {
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
         daemon.sync(&Pusher).await.map(Some)
     };
+    let revision = short(revision);
     match tokio::time::timeout(wait, applied).await {
         Ok(Ok(Some(record))) => tell(&record),
         Ok(Ok(None)) => {
-            say(&format!(
-                "{} is accepted, and no reconciler runs: it is applied when one does.",
-                short(&revision)
-            ));
+            say(&format!("{revision} is accepted, and no reconciler runs: it is applied when one does."));
         }
         Ok(Err(error)) => {
-            say(&format!(
-                "{} is accepted; how it is applied can't be shown: {}",
-                short(&revision),
-                chain(&error)
-            ));
+            say(&format!("{revision} is accepted; how it is applied can't be shown: {}", chain(&error)));
         }
         Err(_) => say(&format!(
-            "{} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
-            short(&revision),
+            "{revision} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
             wait.as_secs()
         )),
     }
-    Ok(Exit::Ok)
 }
 
 fn install_into(path: &std::path::Path, settings: &Settings) -> anyhow::Result<Exit> {
