@@ -6,6 +6,7 @@
 
 mod history;
 mod install;
+mod proposal;
 mod seen;
 pub mod view;
 
@@ -20,6 +21,8 @@ use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
 use jiff::Timestamp;
+
+use crate::review::BRANCHES;
 
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};
@@ -57,7 +60,13 @@ pub enum HookError {
     /// Git's own programs can't say what is new.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// A proposal can't be looked at.
+    #[error(transparent)]
+    Review(#[from] crate::review::ReviewError),
 }
+
+/// Refs that only Berth writes: what it remembers, and what it noted.
+const KEPT: [&str; 2] = ["refs/berth/", "refs/notes/berth"];
 
 /// What became of a push, as it is told to whoever pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +90,8 @@ struct Push<'a> {
     talk: String,
     /// How whoever pushes sees what is judged.
     seen: Option<&'a Seen>,
+    /// What to do instead, where it is refused.
+    advice: &'static str,
 }
 
 impl Update {
@@ -121,10 +132,11 @@ pub fn judge_seen(
     let git_dir = repo.git_dir();
     let history = seen.map_or_else(|| History::of(git_dir), |seen| History::beside(git_dir, &seen.objects));
     let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push = Push { repo, history, user, look, findings, sources, talk, seen };
+    let mut push = Push { repo, history, user, look, findings, sources, talk, seen, advice: "" };
     for update in updates {
         match update.reference.as_str() {
             MAIN => push.main(update)?,
+            name if name.starts_with(BRANCHES) => push.proposal(update)?,
             _ => push.another(update)?,
         }
     }
@@ -175,9 +187,30 @@ impl Push<'_> {
 
     /// Any other ref: nobody works towards it, but it is history all the same.
     fn another(&mut self, update: &Update) -> Result<(), HookError> {
+        let name = update.reference.as_str();
         if !self.may_move_any_ref()? {
-            let message = format!("only main takes pushes, and this goes to `{}`", update.reference);
-            self.refuse_ref(&update.reference, &message, "`git push origin HEAD:main`");
+            let message = format!("only main and review/<topic> take pushes, and this goes to `{name}`");
+            self.refuse_ref(
+                name,
+                &message,
+                "`git push origin HEAD:main`, or `git push origin HEAD:review/<topic>`",
+            );
+            return Ok(());
+        }
+        if self.user.is_some() && KEPT.iter().any(|kept| name.starts_with(kept)) {
+            let message = format!("`{name}` is kept by Berth itself");
+            self.refuse_ref(name, &message, "push branches and tags");
+            return Ok(());
+        }
+        // Git's own refusals would hold for proposals too, which may be pushed anew and deleted.
+        let grows = match (&update.old, &update.new) {
+            (Some(old), Some(new)) => self.history.is_ancestor(old, new)?,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        if !grows {
+            let message = format!("`{name}` can't be deleted or rewritten: history only grows");
+            self.refuse_ref(name, &message, "push under another name");
             return Ok(());
         }
         match &update.new {
@@ -188,12 +221,15 @@ impl Push<'_> {
 
     fn may_move_any_ref(&mut self) -> Result<bool, HookError> {
         let Some(user) = self.user else { return Ok(true) };
-        let path = self.repo.git_dir().to_owned();
-        let head = self.repo.head().map_err(|source| HookError::Read { path, source })?;
-        let Some(head) = head else { return Ok(false) };
+        let Some(head) = self.head()? else { return Ok(false) };
         let loaded = self.load(&head)?;
         let (Ok(state), Ok(name)) = (&loaded.state, user.parse::<UserName>()) else { return Ok(false) };
         Ok(Actor::Member(&name).is_admin(state))
+    }
+
+    fn head(&self) -> Result<Option<Revision>, HookError> {
+        let path = self.repo.git_dir().to_owned();
+        self.repo.head().map_err(|source| HookError::Read { path, source })
     }
 
     fn load(&mut self, revision: &Revision) -> Result<Loaded, HookError> {
@@ -284,7 +320,8 @@ impl Push<'_> {
             Verdict::Allow => {}
             Verdict::Deny(mut findings) => self.findings.append(&mut findings),
             Verdict::NeedsReview { findings, .. } => {
-                // There is no place yet where a proposal could wait: what needs review isn't accepted.
+                self.advice =
+                    "Somebody else has to agree to this. Propose it: `git push origin HEAD:review/<topic>`\n";
                 let refused = |finding| Finding { severity: Severity::Error, ..finding };
                 self.findings.extend(findings.into_iter().map(refused));
             }
@@ -341,6 +378,7 @@ impl Push<'_> {
             text.push_str(&self.talk);
         } else {
             text.push_str("Refused; nothing was changed.\n");
+            text.push_str(self.advice);
         }
         let text = self.seen.map_or_else(|| text.clone(), |seen| seen.say(&text));
         Judgement { accepted, text }
@@ -368,7 +406,7 @@ pub fn former(
 }
 
 /// The plan from one state to another, against the engine as it would be with everything of the first in place.
-fn between(
+pub(crate) fn between(
     before: Option<&State>,
     after: &State,
     revision: &Revision,

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod observe;
 pub mod outcome;
 pub mod pass;
+pub mod review;
 pub mod settings;
 pub mod source;
 pub mod status;

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use berth_repo::{MAIN, StateRepo};
 use berth_schema::name::UserName;
 use berth_schema::report::Look;
@@ -17,6 +17,7 @@ use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
 use crate::hook::{Installed, Update, install, judge, view};
 use crate::outcome::chain;
+use crate::review::{AfterPush, BRANCHES, after_push};
 use crate::settings::Settings;
 
 /// Which hook.
@@ -37,8 +38,11 @@ enum Hook {
         #[arg(long, value_name = "USER", conflicts_with = "user")]
         view: Option<UserName>,
     },
-    /// Run by git: show how an accepted push is applied
+    /// Run by git: keep proposals, merge those that need nobody's consent, show how an accepted push is applied
     PostReceive {
+        /// Who pushed, as the door knows them; without it, whoever has the repository's files
+        #[arg(long, env = "BERTH_USER", value_name = "USER")]
+        user: Option<String>,
         /// How long to wait, in seconds. `git push -o no-wait` doesn't wait at all
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
@@ -57,12 +61,19 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     match &args.hook {
         Hook::PreReceive { view: Some(viewer), .. } => pre_receive_in_view(viewer, settings),
         Hook::PreReceive { user, view: None } => pre_receive(user.as_deref()),
-        Hook::PostReceive { wait, view } => {
-            let updates = match view {
-                Some(viewer) => view::real(settings, viewer, &updates()?)?,
-                None => updates()?,
-            };
-            post_receive(&updates, Duration::from_secs(*wait), settings).await
+        Hook::PostReceive { user, wait, view } => {
+            let wait = Duration::from_secs(*wait);
+            match view {
+                Some(viewer) => {
+                    let updates = view::real(settings, viewer, &updates()?)?;
+                    let state = || StateRepo::open(&settings.state);
+                    post_receive(state, &updates, Some(viewer.as_str()), wait, settings).await
+                }
+                None => {
+                    let state = StateRepo::open_from_env;
+                    post_receive(state, &updates()?, user.as_deref(), wait, settings).await
+                }
+            }
         }
         Hook::Install { repo } => install_into(repo.as_ref().unwrap_or(&settings.state), settings),
     }
@@ -85,41 +96,68 @@ fn pre_receive_in_view(viewer: &UserName, settings: &Settings) -> anyhow::Result
 }
 
 /// The push is accepted, whatever happens here: nothing that follows is an error of the push.
-async fn post_receive(updates: &[Update], wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
-    let Some(update) = updates.iter().find(|update| update.reference == MAIN) else {
-        return Ok(Exit::Ok);
+async fn post_receive(
+    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    updates: &[Update],
+    user: Option<&str>,
+    wait: Duration,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
+    let merged = match proposals(repo, updates, user) {
+        Ok(after) => {
+            tell_pusher(&after.text);
+            after.merged
+        }
+        Err(error) => {
+            say(&format!("The push is accepted; what follows from it failed: {}", chain(&*error)));
+            None
+        }
     };
-    let revision = update.new.map(|revision| revision.to_string()).unwrap_or_default();
+    let pushed = updates.iter().find(|update| update.reference == MAIN).and_then(|update| update.new);
+    let Some(revision) = merged.or(pushed) else { return Ok(Exit::Ok) };
+    let revision = revision.to_string();
     if push_options().iter().any(|option| option == "no-wait") {
         say(&format!("{} is accepted; `berth status` shows how it is applied.", short(&revision)));
         return Ok(Exit::Ok);
     }
+    follow(&revision, wait, settings).await;
+    Ok(Exit::Ok)
+}
+
+/// What follows for the proposals that a push moved.
+fn proposals(
+    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    updates: &[Update],
+    user: Option<&str>,
+) -> anyhow::Result<AfterPush> {
+    if !updates.iter().any(|update| update.reference.starts_with(BRANCHES)) {
+        return Ok(AfterPush::default());
+    }
+    // The hook before has refused every name that is none.
+    let user = user.map(str::parse::<UserName>).transpose().map_err(|invalid| anyhow!("{invalid}"))?;
+    Ok(after_push(&repo()?, updates, user.as_ref())?)
+}
+
+/// Shows how the new tip of `main` is applied, for at most `wait`.
+pub(super) async fn follow(revision: &str, wait: Duration, settings: &Settings) {
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
         daemon.sync(&Pusher).await.map(Some)
     };
+    let revision = short(revision);
     match tokio::time::timeout(wait, applied).await {
         Ok(Ok(Some(record))) => tell(&record),
         Ok(Ok(None)) => {
-            say(&format!(
-                "{} is accepted, and no reconciler runs: it is applied when one does.",
-                short(&revision)
-            ));
+            say(&format!("{revision} is accepted, and no reconciler runs: it is applied when one does."));
         }
         Ok(Err(error)) => {
-            say(&format!(
-                "{} is accepted; how it is applied can't be shown: {}",
-                short(&revision),
-                chain(&error)
-            ));
+            say(&format!("{revision} is accepted; how it is applied can't be shown: {}", chain(&error)));
         }
         Err(_) => say(&format!(
-            "{} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
-            short(&revision),
+            "{revision} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
             wait.as_secs()
         )),
     }
-    Ok(Exit::Ok)
 }
 
 fn install_into(path: &std::path::Path, settings: &Settings) -> anyhow::Result<Exit> {

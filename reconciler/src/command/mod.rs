@@ -12,6 +12,7 @@ mod init;
 mod plan;
 mod reconcile;
 mod render;
+mod review;
 mod schema;
 mod status;
 mod up;
@@ -67,6 +68,8 @@ enum Command {
     Hook(hook::Args),
     /// Explain what a member may change, and why
     Why(why::Args),
+    /// Proposals: changes that wait for somebody's consent
+    Review(review::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
     /// Serve git to people who come through the SSH router, until SIGTERM
@@ -150,6 +153,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
+        Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,

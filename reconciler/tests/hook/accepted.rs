@@ -99,8 +99,8 @@ fn admins_may_keep_other_branches() {
     bench.commit(&[NEW]);
     bench.push(Some("ann"), &["origin", "HEAD:refs/heads/try"]).accepted(&[]);
     bench.push(Some("bob"), &["origin", "HEAD:refs/heads/try2"]).refused(&[
-        "error: only main takes pushes, and this goes to `refs/heads/try2`",
-        "help: `git push origin HEAD:main`",
+        "error: only main and review/<topic> take pushes, and this goes to `refs/heads/try2`",
+        "help: `git push origin HEAD:main`, or `git push origin HEAD:review/<topic>`",
     ]);
 }
 
