@@ -16,14 +16,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_repo::StateRepo;
-use berth_schema::door::{Command, Request};
+use berth_schema::door::{Command, Request, Topic};
 use berth_schema::name::{Prefix, UserName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::listen::Listening;
 use self::members::{Members, Standing};
+use crate::hook::view::{self, ViewHookError};
 use crate::hook::{InstallError, install};
+use crate::settings::Settings;
 
 pub use self::listen::ListenError;
 
@@ -47,10 +49,10 @@ pub struct Limits {
 
 /// The door, before it is opened.
 pub struct Door {
+    settings: Settings,
     repo: PathBuf,
-    /// Our own program and data folder, for the hooks.
+    /// Our own program, for the hooks and for reviews.
     program: PathBuf,
-    data: PathBuf,
     members: Members,
     limits: Limits,
     places: Arc<Semaphore>,
@@ -69,9 +71,9 @@ pub enum DoorError {
         #[source]
         source: berth_repo::Error,
     },
-    /// Our own program isn't known.
-    #[error("find the program `berth`")]
-    Program(#[source] std::io::Error),
+    /// Our own program or our folders can't be found.
+    #[error("find the program `berth` and its folders")]
+    Path(#[source] std::io::Error),
     /// There is no good state, and it says what the platform's prefix is.
     #[error("the state repo {path} holds no good state, which says where the door is")]
     NoPrefix {
@@ -102,10 +104,8 @@ enum Refusal {
     Yours { running: usize },
     #[error("too many commands are running; try again in a moment")]
     Busy,
-    #[error("members can't read the state here yet; ask an admin for the files that are yours")]
-    NotForMembers,
-    #[error("there are no proposals here yet")]
-    NoReviews,
+    #[error("what you may see can't be made ready; whoever runs the platform finds the reason in its log")]
+    View(#[from] ViewHookError),
     #[error("the command can't be run; whoever runs the platform finds the reason in its log")]
     Start {
         #[source]
@@ -141,16 +141,18 @@ impl Drop for Places {
 }
 
 impl Door {
-    /// A door to the state repo at `repo`, whose hooks find the reconciler by the folder `data`.
-    pub fn new(repo: &Path, data: &Path, limits: Limits) -> Result<Self, DoorError> {
-        let failed = |source| DoorError::Read { path: repo.to_owned(), source };
-        let git_dir = StateRepo::open(repo).map_err(failed)?.git_dir().to_owned();
-        let absolute = |path: &Path| std::path::absolute(path).map_err(DoorError::Program);
+    /// A door to the state repo that `settings` names, whose hooks find the reconciler by the data folder.
+    pub fn new(settings: &Settings, limits: Limits) -> Result<Self, DoorError> {
+        let failed = |source| DoorError::Read { path: settings.state.clone(), source };
+        let absolute = |path: &Path| std::path::absolute(path).map_err(DoorError::Path);
+        // Hooks and reviews run elsewhere than we do.
+        let state = absolute(&settings.state)?;
+        let settings = Settings { data: absolute(&settings.data)?, state, ..settings.clone() };
         Ok(Self {
-            members: Members::open(repo).map_err(failed)?,
-            repo: absolute(&git_dir)?,
-            program: std::env::current_exe().map_err(DoorError::Program)?,
-            data: absolute(data)?,
+            repo: StateRepo::open(&settings.state).map_err(failed)?.git_dir().to_owned(),
+            members: Members::open(&settings.state).map_err(failed)?,
+            settings,
+            program: std::env::current_exe().map_err(DoorError::Path)?,
             places: Arc::new(Semaphore::new(limits.commands)),
             by_user: Arc::default(),
             limits,
@@ -201,17 +203,12 @@ impl Door {
         let (user, standing) = self.members.standing(&request.user)?;
         let places = self.take_place(&user)?;
         let mut command = match &request.command {
-            Command::ReceivePack => {
-                let repository = self.repository(standing)?;
-                // They judge what is pushed; without them nothing is let in.
-                install(&repository, &self.program, &self.data)?;
-                child::git("receive-pack", &repository)
-            }
-            Command::UploadPack => child::git("upload-pack", &self.repository(standing)?),
-            Command::ReviewList
-            | Command::ReviewShow(_)
-            | Command::ReviewApprove(_)
-            | Command::ReviewReject(_) => return Err(Refusal::NoReviews),
+            Command::ReceivePack => child::git("receive-pack", &self.repository(&user, standing)?),
+            Command::UploadPack => child::git("upload-pack", &self.repository(&user, standing)?),
+            Command::ReviewList => self.review(&user, "list", None),
+            Command::ReviewShow(topic) => self.review(&user, "show", Some(topic)),
+            Command::ReviewApprove(topic) => self.review(&user, "approve", Some(topic)),
+            Command::ReviewReject(topic) => self.review(&user, "reject", Some(topic)),
         };
         if let Some(protocol) = &request.protocol
             && Command::protocol(protocol.as_bytes()).is_some()
@@ -232,12 +229,23 @@ impl Door {
         Ok(Places { user: user.clone(), by_user: Arc::clone(&self.by_user), _place: place })
     }
 
-    /// The repository that somebody works on.
-    fn repository(&self, standing: Standing) -> Result<PathBuf, Refusal> {
+    /// The repository that somebody works on. Its hooks judge what is pushed; without them nothing is let in.
+    fn repository(&self, user: &UserName, standing: Standing) -> Result<PathBuf, Refusal> {
         match standing {
-            Standing::Admin => Ok(self.repo.clone()),
+            Standing::Admin => {
+                install(&self.repo, &self.program, &self.settings.data)?;
+                Ok(self.repo.clone())
+            }
             // The state repo itself holds what isn't theirs to read.
-            Standing::Member => Err(Refusal::NotForMembers),
+            Standing::Member => Ok(view::prepare(&self.settings, &self.program, user)?),
         }
+    }
+
+    /// `berth review`, in somebody's name.
+    fn review(&self, user: &UserName, verb: &str, topic: Option<&Topic>) -> tokio::process::Command {
+        let mut command = child::clean(&self.program);
+        command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
+        command.args(["review", "--as", user.as_str(), verb]).args(topic.map(Topic::as_str));
+        command
     }
 }

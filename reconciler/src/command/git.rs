@@ -64,7 +64,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         idle: Duration::from_secs(args.git_idle),
         whole: Duration::from_secs(args.git_longest),
     };
-    let door = Door::new(&settings.state, &settings.data, limits)?;
+    let door = Door::new(settings, limits)?;
     let folder = match &args.socket_dir {
         Some(folder) => std::path::absolute(folder)?,
         None => Path::new(DOORS).join(door.prefix()?.as_str()),

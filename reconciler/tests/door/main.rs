@@ -208,6 +208,31 @@ fn an_admin_is_served_by_git_itself() {
 }
 
 #[test]
+fn a_member_is_served_a_repository_of_their_own() {
+    let bench = Bench::new(&[]);
+    let tip = fs::read_to_string(bench.repo().join("refs/heads/main")).unwrap();
+    for command in [Command::UploadPack, Command::ReceivePack] {
+        let mut line = bench.ask("bob", command);
+        let said = line.advertisement();
+        assert!(said.contains("refs/heads/main") && !said.contains(tip.trim()), "{said}");
+        line.send(INPUT, b"0000").unwrap();
+        assert_eq!(line.rest().code, Some(0));
+    }
+    bench.end();
+}
+
+#[test]
+fn reviews_are_answered_in_somebody_s_name() {
+    let bench = Bench::new(&[]);
+    let said = bench.ask("bob", Command::ReviewList).rest();
+    assert_eq!((said.code, said.error.as_str()), (Some(0), ""));
+    let said = bench.ask("bob", Command::ReviewShow("more-memory".parse().unwrap())).rest();
+    assert_eq!(said.code, Some(1));
+    assert!(said.error.contains("more-memory"), "{said:?}");
+    bench.end();
+}
+
+#[test]
 fn whom_the_state_does_not_know_is_refused() {
     let bench = Bench::new(&[]);
     for user in ["eve", "", "../ann", "Ann", "--upload-pack=x"] {
