@@ -20,6 +20,7 @@ pub mod figures;
 pub mod hook;
 pub mod image;
 pub mod journal;
+pub mod look;
 pub mod metrics;
 pub mod observe;
 pub mod outcome;

@@ -9,16 +9,21 @@ use berth_repo::{MAIN, StateRepo};
 use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
+use tokio::runtime::Handle;
 
 use super::Exit;
 use super::apply::{short, tell};
 use crate::client::Daemon;
 use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
-use crate::hook::{Installed, Update, install, judge, view};
+use crate::hook::{Asker, Engine, Installed, Update, install, judge, view};
+use crate::look::Sight;
 use crate::outcome::chain;
 use crate::review::{AfterPush, BRANCHES, after_push};
 use crate::settings::Settings;
+
+/// How long an engine may take to show itself. A stuck one must not hold up every push.
+const LOOK_TIME: Duration = Duration::from_secs(15);
 
 /// Which hook.
 #[derive(Debug, clap::Args)]
@@ -59,8 +64,7 @@ enum Hook {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
-        Hook::PreReceive { view: Some(viewer), .. } => pre_receive_in_view(viewer, settings),
-        Hook::PreReceive { user, view: None } => pre_receive(user.as_deref()),
+        Hook::PreReceive { user, view } => pre_receive(user.as_deref(), view.as_ref(), settings),
         Hook::PostReceive { user, wait, view } => {
             let wait = Duration::from_secs(*wait);
             match view {
@@ -79,20 +83,39 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     }
 }
 
-fn pre_receive(user: Option<&str>) -> anyhow::Result<Exit> {
+fn pre_receive(user: Option<&str>, viewer: Option<&UserName>, settings: &Settings) -> anyhow::Result<Exit> {
     let updates = updates()?;
-    let mut repo = StateRepo::open_from_env()?;
-    let judgement = judge(&mut repo, &updates, user, look())?;
+    let asker = Asker { user, look: look(), engine: &Reconciler(settings) };
+    let judgement = match viewer {
+        Some(viewer) => {
+            let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);
+            view::judge(settings, viewer, &updates, quarantine.as_deref(), asker)?
+        }
+        None => judge(&mut StateRepo::open_from_env()?, &updates, asker)?,
+    };
     tell_pusher(&judgement.text);
     Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
 }
 
-fn pre_receive_in_view(viewer: &UserName, settings: &Settings) -> anyhow::Result<Exit> {
-    let updates = updates()?;
-    let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);
-    let judgement = view::judge(settings, viewer, &updates, quarantine.as_deref(), look())?;
-    tell_pusher(&judgement.text);
-    Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
+/// The reconciler, which sees the engine.
+struct Reconciler<'a>(&'a Settings);
+
+impl Engine for Reconciler<'_> {
+    fn look(&self, firewall: bool) -> Result<Sight, String> {
+        let asked = async {
+            match Daemon::find(&self.0.socket()).await? {
+                Some(mut daemon) => daemon.observed(firewall).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let bounded = async { tokio::time::timeout(LOOK_TIME, asked).await };
+        match tokio::task::block_in_place(|| Handle::current().block_on(bounded)) {
+            Ok(Ok(Some(sight))) => Ok(sight),
+            Ok(Ok(None)) => Err("no reconciler runs, so nobody sees the engine".to_owned()),
+            Ok(Err(error)) => Err(format!("the engine can't be seen ({})", chain(&error))),
+            Err(_) => Err(format!("the reconciler didn't show the engine within {} s", LOOK_TIME.as_secs())),
+        }
+    }
 }
 
 /// The push is accepted, whatever happens here: nothing that follows is an error of the push.
@@ -142,10 +165,11 @@ fn proposals(
 pub(super) async fn follow(revision: &str, wait: Duration, settings: &Settings) {
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
-        daemon.sync(&Pusher).await.map(Some)
+        daemon.follow(revision, &Pusher).await.map(Some)
     };
+    let ended = tokio::time::timeout(wait, applied).await;
     let revision = short(revision);
-    match tokio::time::timeout(wait, applied).await {
+    match ended {
         Ok(Ok(Some(record))) => tell(&record),
         Ok(Ok(None)) => {
             say(&format!("{revision} is accepted, and no reconciler runs: it is applied when one does."));
@@ -213,8 +237,9 @@ struct Pusher;
 impl Listener for Pusher {
     fn hear(&self, event: Event) {
         let line = match event {
-            Event::Planned { revision, changes, .. } if changes > 0 => {
-                format!("Applying {}: {}.", short(&revision), super::counted(changes, "change"))
+            Event::Planned { revision, changes, digest, .. } if changes > 0 => {
+                let changes = super::counted(changes, "change");
+                format!("Applying {}: {changes} (plan {digest}).", short(&revision))
             }
             Event::Ended(outcome) => outcome_line(&outcome),
             _ => return,
