@@ -81,6 +81,11 @@ impl Settings {
         self.data.join("journal")
     }
 
+    /// What members see of the state repo.
+    pub fn views(&self) -> PathBuf {
+        self.data.join("views")
+    }
+
     /// Where a background process writes what it would say on a terminal.
     pub fn log(&self) -> PathBuf {
         self.data.join("berth.log")

@@ -30,6 +30,7 @@ mod suggest;
 mod usage;
 pub mod user;
 mod value;
+pub mod view;
 pub mod web;
 
 pub use finding::{Finding, Position, Severity};
