@@ -100,7 +100,13 @@ pub struct UnixUser(Arc<str>);
 impl Routes {
     /// Routes without users and servers.
     pub fn new(upstream_key: PathBuf) -> Self {
-        Self { version: VERSION, upstream_key, users: BTreeMap::new(), servers: BTreeMap::new(), by_id: BTreeMap::new() }
+        Self {
+            version: VERSION,
+            upstream_key,
+            users: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+        }
     }
 
     /// Adds a member, in place of one of that name.

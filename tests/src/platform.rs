@@ -305,6 +305,7 @@ holder = "{holder}"
 firewall = false
 cache = false
 web = false
+router = false
 
 [defaults]
 cpus = 0.5
