@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, Running, await_end, await_that, noise};
+use crate::harness::{Place, Running, await_end, await_that, memory_of, noise};
 
 #[test]
 fn a_large_transfer_is_equal_both_ways() {
@@ -130,11 +130,4 @@ fn a_channel_that_overflows_its_limit_ends_and_the_connection_does_not() {
     assert_eq!(output.stdout, b"live\n");
     drop(other.0.stdin.take());
     assert!(await_end(&mut other.0, Duration::from_secs(5)).success());
-}
-
-/// Resident bytes of the router.
-fn memory_of(place: &Place) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", place.router.0.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }

@@ -275,3 +275,10 @@ pub(crate) fn noise(path: &Path, bytes: usize) {
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// Resident bytes of the router.
+pub(crate) fn memory_of(place: &Place) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", place.router.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
+}
