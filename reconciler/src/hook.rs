@@ -344,12 +344,14 @@ impl Push<'_> {
         let allowance = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));
         let allowance = allowance.map(|(_, hash)| hash);
         let planned = Planned { revision: new, allowance: allowance.as_deref(), state: after };
-        match self.asker.engine.look(after.platform.services.firewall) {
-            Ok(sight) if sight.platform != after.platform.prefix.as_str() => {
+        let engine = self.asker.engine;
+        let seen = engine.look(after.platform.services.firewall);
+        match seen.and_then(|sight| Ok((sight, engine.identities(after)?))) {
+            Ok((sight, _)) if sight.platform != after.platform.prefix.as_str() => {
                 self.talk.push_str(&format!("Not planned: {PREFIX_CHANGES}.\n"))
             }
-            Ok(sight) => {
-                let plan = against(&sight, planned, self.repo);
+            Ok((sight, identities)) => {
+                let plan = against(&sight, identities, planned, self.repo);
                 let digest = show::digest(&plan).unwrap_or_default();
                 self.talk.push_str(&format!("Planned against the engine as it is now (plan {digest}).\n"));
                 self.tell_plan(&plan);

@@ -18,6 +18,7 @@ pub mod event;
 pub mod exec;
 pub mod figures;
 pub mod hook;
+pub mod identity;
 pub mod image;
 pub mod journal;
 pub mod look;

@@ -24,6 +24,7 @@ pub mod report;
 mod resolve;
 pub mod route;
 pub mod server;
+pub mod ssh;
 mod ssh_key;
 pub mod state;
 mod suggest;
