@@ -4,6 +4,7 @@
 //! stays free of secrets, whether the policy allows it, and what it would change. Refuses to change anything itself: git
 //! moves the refs, the daemon does the rest.
 
+mod fetched;
 mod history;
 mod install;
 
@@ -19,6 +20,7 @@ use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
 use jiff::Timestamp;
 
+pub use fetched::judge_fetched;
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};
 
@@ -140,6 +142,7 @@ impl Push<'_> {
             return Ok(());
         }
         let before = update.old.map(|old| self.load(&old)).transpose()?;
+        self.refuse_unless_hosted_here(before.as_ref());
         let after = self.load(&new)?;
         for finding in after.findings() {
             if let Some(source) = after.source(&finding.path) {
@@ -154,6 +157,15 @@ impl Push<'_> {
             self.show_plan(&new, before.as_ref(), after)?;
         }
         Ok(())
+    }
+
+    /// Where a forge hosts the state repo, `main` follows its branch, and a push here would only part the two.
+    fn refuse_unless_hosted_here(&mut self, before: Option<&Loaded>) {
+        let Some(Ok(state)) = before.map(|before| &before.state) else { return };
+        let Some(remote) = state.platform.remote.as_ref() else { return };
+        let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
+        let hint = format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch);
+        self.refuse_ref(MAIN, &message, &hint);
     }
 
     /// Any other ref: nobody works towards it, but it is history all the same.

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod observe;
 pub mod outcome;
 pub mod pass;
+pub mod remote;
 pub mod settings;
 pub mod source;
 pub mod status;

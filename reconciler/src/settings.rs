@@ -81,6 +81,11 @@ impl Settings {
         self.data.join("journal")
     }
 
+    /// What is known of the forge, and the secrets that it wants.
+    pub fn remote(&self) -> PathBuf {
+        self.data.join("remote")
+    }
+
     /// Where a background process writes what it would say on a terminal.
     pub fn log(&self) -> PathBuf {
         self.data.join("berth.log")

@@ -10,11 +10,14 @@ mod image;
 mod init;
 mod plan;
 mod reconcile;
+mod remote;
 mod render;
 mod schema;
 mod status;
 mod up;
 mod why;
+
+pub(crate) use apply::short;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -68,6 +71,8 @@ enum Command {
     Why(why::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
+    /// Follow the forge that hosts the state repo, until SIGTERM
+    Remote,
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -96,7 +101,11 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
+    let quiet = if matches!(cli.command, Command::Reconcile | Command::Remote | Command::Up(_)) {
+        "info"
+    } else {
+        "warn"
+    };
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -144,6 +153,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
         Command::Reconcile => reconcile::run(&settings).await,
+        Command::Remote => remote::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

@@ -1,6 +1,9 @@
 //! `berth up`: starts the platform's processes and keeps them running, for a single machine.
 //!
-//! Today that is one process, the reconciler. It runs as a child, so that a crash is a restart and not an outage.
+//! That is the reconciler, and `berth remote` where a forge hosts the state repo. They run as children, so that a crash is a
+//! restart and not an outage.
+
+mod remote;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,8 +13,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use super::apply::tell;
@@ -44,6 +48,15 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 }
 
 async fn supervise(settings: &Settings) -> anyhow::Result<Exit> {
+    let stop = CancellationToken::new();
+    let forge = tokio::spawn(remote::keep(settings.clone(), stop.clone()));
+    let ended = supervise_reconciler(settings).await;
+    stop.cancel();
+    forge.await.context("end `berth remote`")?;
+    ended
+}
+
+async fn supervise_reconciler(settings: &Settings) -> anyhow::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate()).context("listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen to SIGINT")?;
     let program = std::env::current_exe().context("find our own program")?;
@@ -85,13 +98,18 @@ async fn supervise(settings: &Settings) -> anyhow::Result<Exit> {
 }
 
 /// Asks the child to end and waits until it has finished its step.
-async fn end(mut child: tokio::process::Child) -> anyhow::Result<Exit> {
+async fn end(mut child: Child) -> anyhow::Result<Exit> {
+    terminate(&child);
+    child.wait().await.context("wait for the reconciler")?;
+    Ok(Exit::Ok)
+}
+
+/// Sends SIGTERM.
+fn terminate(child: &Child) {
     if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())) {
         // It may have ended in this very moment, which is what is wanted.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    child.wait().await.context("wait for the reconciler")?;
-    Ok(Exit::Ok)
 }
 
 async fn detach(settings: &Settings) -> anyhow::Result<Exit> {

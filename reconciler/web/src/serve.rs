@@ -1,6 +1,5 @@
 //! The listener: one endpoint, a limit on everything that a stranger could use up, and a bell.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -111,29 +111,29 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
     }
 }
 
-async fn receive(
-    State(webhook): State<Arc<Webhook>>,
-    headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Result<Response, Infallible> {
-    Ok(webhook.answer(&headers, body).into_response())
+/// What axum made of the body: it may be too large, or break off.
+type Body = Result<Bytes, BytesRejection>;
+
+async fn receive(State(webhook): State<Arc<Webhook>>, headers: HeaderMap, body: Body) -> Response {
+    webhook.answer(&headers, body)
 }
 
 impl Webhook {
-    fn answer(
-        &self,
-        headers: &HeaderMap,
-        body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-    ) -> Result<(StatusCode, &'static str), Response> {
+    fn answer(&self, headers: &HeaderMap, body: Body) -> Response {
         if !self.limit.take(Instant::now()) {
             tracing::warn!("too many requests to the webhook; the poll goes on");
-            return Ok((StatusCode::TOO_MANY_REQUESTS, "too many requests; the forge is looked at anyway\n"));
+            let words = "too many requests; the forge is looked at anyway\n";
+            return (StatusCode::TOO_MANY_REQUESTS, words).into_response();
         }
-        let body = body.map_err(IntoResponse::into_response)?;
+        let body = match body {
+            Ok(body) => body,
+            Err(rejection) => return rejection.into_response(),
+        };
         if let Err(why) = self.secret.check(self.forge, headers, &body) {
             // Neither the body nor what the header says instead: either may hold a secret.
             tracing::warn!(%why, bytes = body.len(), "a request to the webhook was refused");
-            return Ok((StatusCode::UNAUTHORIZED, "this is not signed with the webhook's secret\n"));
+            let words = "this is not signed with the webhook's secret\n";
+            return (StatusCode::UNAUTHORIZED, words).into_response();
         }
         let words = match Meaning::of(self.forge, headers, &body, &self.reference) {
             Meaning::Pushed => {
@@ -144,10 +144,12 @@ impl Webhook {
             Meaning::AnotherEvent => "well signed, and no push: nothing to do\n",
             Meaning::AnotherRef => "a push to another branch: nothing to do\n",
             Meaning::Unreadable => {
-                tracing::warn!("a webhook's body isn't JSON: choose application/json in the forge's settings");
+                tracing::warn!(
+                    "a webhook's body isn't JSON: choose application/json in the forge's settings"
+                );
                 "this isn't JSON: choose application/json in the forge's settings\n"
             }
         };
-        Ok((StatusCode::ACCEPTED, words))
+        (StatusCode::ACCEPTED, words).into_response()
     }
 }

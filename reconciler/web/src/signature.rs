@@ -55,7 +55,8 @@ impl Secret {
         body: &[u8],
     ) -> Result<(), Unproved> {
         let given = one(headers, header)?;
-        let digest = given.strip_prefix(prefix.as_bytes()).and_then(from_hex).ok_or(Unproved::Wrong(header))?;
+        let digest =
+            given.strip_prefix(prefix.as_bytes()).and_then(from_hex).ok_or(Unproved::Wrong(header))?;
         hmac::verify(&self.key(), body, &digest).map_err(|_| Unproved::Wrong(header))
     }
 
