@@ -179,6 +179,7 @@ impl Session {
         };
         match followed {
             Ok(followed) => {
+                tracing::debug!(tip = followed.tip(), "looked at the forge");
                 if self.failures > 0 {
                     tracing::info!("the forge answers again");
                 }
