@@ -75,7 +75,8 @@ fn a_forge_that_is_down_is_waited_for() {
 fn a_new_forge_is_followed_from_the_commit_that_names_it() {
     let bench = Bench::new(OFTEN);
     let second = bench.folder.path().join("second.git");
-    let made = git(bench.folder.path()).args(["clone", "--quiet", "--bare", "forge.git", "second.git"]).output();
+    let made =
+        git(bench.folder.path()).args(["clone", "--quiet", "--bare", "forge.git", "second.git"]).output();
     assert!(made.unwrap().status.success());
     let _follower = bench.follow();
     let moves = bench.push(&[("platform.toml", &platform(&second, OFTEN))]);

@@ -45,8 +45,12 @@ impl Bench {
     fn new(remote: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let root = folder.path().to_owned();
-        let bench =
-            Self { folder, forge: root.join("forge.git"), work: root.join("work"), state: root.join("state.git") };
+        let bench = Self {
+            folder,
+            forge: root.join("forge.git"),
+            work: root.join("work"),
+            state: root.join("state.git"),
+        };
         git(&root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).status().unwrap();
         git(&root).args(["clone", "--quiet", "forge.git", "work"]).output().unwrap();
         bench.git(&["checkout", "--quiet", "-B", "main"]);
@@ -55,7 +59,8 @@ impl Bench {
             ("users/ann.toml", "role = \"admin\"\n"),
             ("servers/shop.toml", "id = 1\nowner = \"ann\"\n"),
         ]);
-        let cloned = git(&root).args(["clone", "--quiet", "--bare", "forge.git", "state.git"]).output().unwrap();
+        let cloned =
+            git(&root).args(["clone", "--quiet", "--bare", "forge.git", "state.git"]).output().unwrap();
         assert!(cloned.status.success(), "{cloned:?}");
         bench
     }
@@ -84,7 +89,8 @@ impl Bench {
     }
 
     fn follow(&self) -> Follower {
-        let log = self.folder.path().join(format!("log-{}", fs::read_dir(self.folder.path()).unwrap().count()));
+        let log =
+            self.folder.path().join(format!("log-{}", fs::read_dir(self.folder.path()).unwrap().count()));
         let child = self
             .berth()
             .arg("remote")

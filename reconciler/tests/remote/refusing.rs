@@ -9,7 +9,7 @@ fn a_broken_tip_is_refused_until_it_is_mended() {
     let bench = Bench::new(OFTEN);
     let good = bench.main();
     let follower = bench.follow();
-    let broken = bench.push(&[("servers/shop.toml", "id = 1\nowner = \"nobody\"\nmemry = \"1 GiB\"\n")]);
+    let broken = bench.push(&[("servers/shop.toml", "id = 1\nowner = \"ann\"\nmemry = \"1 GiB\"\n")]);
     let standing = bench.until(|standing| standing.refused.is_some());
     let refusal = standing.refused.unwrap();
     assert_eq!((&refusal.revision, &refusal.main), (&broken, &good));

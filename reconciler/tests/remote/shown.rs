@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Bench, said};
 
 /// A reconciler that has nothing to say, for `berth status` to ask.
-fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, CancellationToken) {
+pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, CancellationToken) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let control = Control::new(Wakeups::default(), EngineHealth::default());
     let status: Status = serde_json::from_value(json!({
@@ -50,7 +50,9 @@ fn status_shows_the_forge() {
     bench.until(|standing| standing.refused.is_some());
     let refused = status();
     assert_eq!(refused.status.code(), Some(1));
-    for part in ["main doesn't follow ", "platform.toml:1:10: `x` is not a domain name", "hint: write it in full"] {
+    for part in
+        ["main doesn't follow ", "platform.toml:1:10: `x` is not a domain name", "hint: write it in full"]
+    {
         assert!(said(&refused).contains(part), "{}", said(&refused));
     }
     let json = bench.berth().args(["status", "--json"]).output().unwrap();

@@ -21,11 +21,11 @@ const TOKEN: &str = "t0p-s3cret";
 
 /// A request as the forge saw it.
 #[derive(Debug, Clone)]
-struct Seen {
+pub(crate) struct Seen {
     method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Value,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 /// A forge's API: remembers every request, and answers as it is told.
@@ -37,17 +37,18 @@ struct Api {
 }
 
 /// A forge's API and a reconciler that does what it is told, on a runtime of their own.
-struct World {
+pub(crate) struct World {
     runtime: Option<tokio::runtime::Runtime>,
     stop: CancellationToken,
     api: Api,
-    url: String,
+    pub(crate) url: String,
     control: Control,
 }
 
 impl World {
-    fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    pub(crate) fn new() -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let api = Api::default();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -77,7 +78,7 @@ impl World {
         );
     }
 
-    fn seen(&self, wanted: usize) -> Vec<Seen> {
+    pub(crate) fn seen(&self, wanted: usize) -> Vec<Seen> {
         until(
             || self.api.seen.lock().unwrap().len() >= wanted,
             || format!("{wanted} requests: {:#?}", self.api.seen.lock().unwrap()),
@@ -119,8 +120,7 @@ fn record(tip: &str, problems: &[&str]) -> PassRecord {
 }
 
 fn bench(world: &World, forge: &str, base: &str) -> Bench {
-    let bench =
-        Bench::new(&format!("poll = \"1s\"\nforge = \"{forge}\"\napi = \"{}{base}\"\n", world.url));
+    let bench = Bench::new(&format!("poll = \"1s\"\nforge = \"{forge}\"\napi = \"{}{base}\"\n", world.url));
     bench.secret("token", &format!("{TOKEN}\n"));
     bench
 }

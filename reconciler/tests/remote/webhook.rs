@@ -93,7 +93,7 @@ fn each_forge_wakes_the_fetch_and_a_stranger_doesnt() {
 
         let log = follower.end();
         assert!(log.contains("a request to the webhook was refused"), "{log}");
-        assert!(!log.contains(SECRET) && !log.contains("another secret") && !log.contains("refs/heads/main\\"), "{log}");
+        assert!(!log.contains(SECRET) && !log.contains("another secret"), "{log}");
     }
 }
 
@@ -106,7 +106,8 @@ fn what_is_no_webhook_is_turned_away() {
     assert_eq!(post(address, "/metrics", &[], "").0, 404);
     let large = "x".repeat((1 << 20) + 1);
     let mut stream = TcpStream::connect(address).unwrap();
-    let head = format!("POST /hooks/remote HTTP/1.1\r\nHost: berth\r\nContent-Length: {}\r\n\r\n", large.len());
+    let head =
+        format!("POST /hooks/remote HTTP/1.1\r\nHost: berth\r\nContent-Length: {}\r\n\r\n", large.len());
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use berth_schema::remote::{Branch, Forge};
+use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -59,10 +60,7 @@ impl Webhook {
 
     /// Answers on `listener` until `stop`.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router = Router::new()
-            .route(PATH, post(receive))
-            .layer(DefaultBodyLimit::max(LARGEST_BODY))
-            .with_state(Arc::new(self));
+        let router = Router::new().route(PATH, post(receive)).with_state(Arc::new(self));
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let accepted = tokio::select! {
@@ -111,31 +109,29 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
     }
 }
 
-/// What axum made of the body: it may be too large, or break off.
-type Body = Result<Bytes, BytesRejection>;
-
-async fn receive(State(webhook): State<Arc<Webhook>>, headers: HeaderMap, body: Body) -> Response {
-    webhook.answer(&headers, body)
+async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    webhook.answer(request).await.into_response()
 }
 
 impl Webhook {
-    fn answer(&self, headers: &HeaderMap, body: Body) -> Response {
+    async fn answer(&self, request: Request) -> (StatusCode, &'static str) {
         if !self.limit.take(Instant::now()) {
             tracing::warn!("too many requests to the webhook; the poll goes on");
-            let words = "too many requests; the forge is looked at anyway\n";
-            return (StatusCode::TOO_MANY_REQUESTS, words).into_response();
+            return (StatusCode::TOO_MANY_REQUESTS, "too many requests; the forge is looked at anyway\n");
         }
-        let body = match body {
-            Ok(body) => body,
-            Err(rejection) => return rejection.into_response(),
-        };
-        if let Err(why) = self.secret.check(self.forge, headers, &body) {
+        let (Parts { headers, .. }, body) = request.into_parts();
+        let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "too large; the forge is looked at anyway\n");
+        // What says that it is too large isn't waited for.
+        if body.size_hint().lower() > LARGEST_BODY as u64 {
+            return too_large;
+        }
+        let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return too_large };
+        if let Err(why) = self.secret.check(self.forge, &headers, &body) {
             // Neither the body nor what the header says instead: either may hold a secret.
             tracing::warn!(%why, bytes = body.len(), "a request to the webhook was refused");
-            let words = "this is not signed with the webhook's secret\n";
-            return (StatusCode::UNAUTHORIZED, words).into_response();
+            return (StatusCode::UNAUTHORIZED, "this is not signed with the webhook's secret\n");
         }
-        let words = match Meaning::of(self.forge, headers, &body, &self.reference) {
+        let words = match Meaning::of(self.forge, &headers, &body, &self.reference) {
             Meaning::Pushed => {
                 // However often it rings until somebody looks, it is looked once: a request that is sent again does no harm.
                 self.bell.notify_one();
@@ -150,6 +146,6 @@ impl Webhook {
                 "this isn't JSON: choose application/json in the forge's settings\n"
             }
         };
-        (StatusCode::ACCEPTED, words).into_response()
+        (StatusCode::ACCEPTED, words)
     }
 }
