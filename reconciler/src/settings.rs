@@ -19,7 +19,7 @@ pub struct Settings {
     )]
     pub state: PathBuf,
 
-    /// Berth's own data on this host: journal and control socket. Everything in it can be lost.
+    /// Berth's own data on this host: journal, control socket, and the secrets that you put there. All else in it can be lost.
     #[arg(
         long,
         env = "BERTH_DATA",
