@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod observe;
 pub mod outcome;
 pub mod pass;
+pub mod remote;
 pub mod review;
 pub mod settings;
 pub mod source;

@@ -19,8 +19,8 @@ pub struct Settings {
     )]
     pub state: PathBuf,
 
-    /// Berth's own data on this host. All of it can be lost but the file `identity`, from which the platform's SSH keys
-    /// follow: keep a copy of that one.
+    /// Berth's own data on this host: keys, journal, control socket, and the secrets that you put there. All else in it can be
+    /// lost but the file `identity`, from which the platform's SSH keys follow: keep a copy of that one.
     #[arg(
         long,
         env = "BERTH_DATA",
@@ -86,6 +86,11 @@ impl Settings {
     /// What members see of the state repo.
     pub fn views(&self) -> PathBuf {
         self.data.join("views")
+    }
+
+    /// What is known of the forge, and the secrets that it wants.
+    pub fn remote(&self) -> PathBuf {
+        self.data.join("remote")
     }
 
     /// Where a background process writes what it would say on a terminal.

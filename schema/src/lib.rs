@@ -20,6 +20,7 @@ mod password;
 pub mod platform;
 pub mod policy;
 pub mod quantity;
+pub mod remote;
 pub mod report;
 mod resolve;
 pub mod route;

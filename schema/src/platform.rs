@@ -18,6 +18,7 @@ use crate::json_schema::Network;
 use crate::name::{Fqdn, ImageRef, Invalid, Label, Prefix};
 pub use crate::network::Networks;
 use crate::quantity::{Bytes, Cpus, Span};
+use crate::remote::Remote;
 use crate::server::Pids;
 use crate::ssh::Ssh;
 use crate::user::{Quota, QuotaOverride, check_email};
@@ -76,6 +77,9 @@ pub struct Platform {
     /// How much one revision may remove.
     #[schemars(default)]
     pub removal_budget: RemovalBudget,
+    /// The forge that hosts the state repo. Without it, the state repo is hosted here.
+    #[schemars(default)]
+    pub remote: Option<Remote>,
 }
 
 /// How a server is kept from the host (docs/isolation.md).
@@ -294,6 +298,7 @@ impl Platform {
             web,
             cache: fields.table("cache", "`[cache]`", Cache::read),
             removal_budget: fields.table("removal_budget", "`[removal_budget]`", RemovalBudget::read),
+            remote: fields.table("remote", "`[remote]`", Remote::read),
             domain: domain?.value,
         })
     }
