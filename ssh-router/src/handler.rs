@@ -307,6 +307,10 @@ impl server::Handler for Person {
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), Self::Error> {
+        // There is no command that it could be for, and none comes later: a client waits for the answer.
+        if self.git.contains_key(&id) {
+            return Ok(());
+        }
         let event = Event::Data(Bytes::copy_from_slice(data));
         self.shared.links.arrived(Side::Client, id, event).await;
         Ok(())
@@ -319,6 +323,9 @@ impl server::Handler for Person {
         data: &[u8],
         _: &mut Session,
     ) -> Result<(), Self::Error> {
+        if self.is_git() {
+            return Ok(());
+        }
         let event = Event::Extended(kind, Bytes::copy_from_slice(data));
         self.shared.links.arrived(Side::Client, id, event).await;
         Ok(())

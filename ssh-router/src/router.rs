@@ -89,13 +89,14 @@ impl Router {
             })
         };
         let (each, total) = (settings.overflow.as_u64(), settings.overflow_total.as_u64());
+        let memory = usize::try_from(settings.memory.as_u64()).unwrap_or(usize::MAX);
         Self {
             verifier: Verifier::new(settings.password_checks),
             git: Door::new(&settings).map(Arc::new),
             configs: [config(Offer::Gcm), config(Offer::Other)],
             table,
             admission: Arc::new(Admission::new(settings.admission())),
-            overflow: Arc::new(Overflow::new(settings.overflow_dir.clone(), each, total)),
+            overflow: Arc::new(Overflow::new(settings.overflow_dir.clone(), each, total, memory)),
             secret: RandomState::new(),
             over: CancellationToken::new(),
             settings,

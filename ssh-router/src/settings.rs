@@ -81,6 +81,9 @@ pub(crate) struct Settings {
     /// And of them, one member's.
     #[arg(long, env = "BERTH_SSH_GIT_COMMANDS_EACH", default_value_t = 8)]
     pub(crate) git_commands_each: usize,
+    /// How much data may wait in memory, of all channels together. More goes where overflow goes.
+    #[arg(long, env = "BERTH_SSH_MEMORY", default_value = "256MiB")]
+    pub(crate) memory: ByteSize,
     /// Where data goes that one end sends faster than the other takes it.
     #[arg(long, env = "BERTH_SSH_OVERFLOW_DIR", value_name = "FOLDER", default_value = "/var/tmp")]
     pub(crate) overflow_dir: PathBuf,

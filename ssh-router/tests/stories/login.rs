@@ -68,6 +68,13 @@ fn a_server_that_does_not_answer_or_shows_another_key_says_so_to_those_who_may_k
     assert!(text(&output.stderr).contains("it shows another host key than it should"), "{output:?}");
     assert_eq!(output.status.code(), Some(255));
     place.await_log("server not reached server=\"wiki\" error=it shows another host key");
+    // The server closes as soon as it has refused; it is said all the same.
+    std::fs::write(place.path("authorized_keys"), "").unwrap();
+    for _ in 0..5 {
+        let output = place.run("true");
+        assert_eq!(text(&output.stderr), "berth: shop can't be reached: it doesn't let the router in\r\n");
+        assert_eq!(output.status.code(), Some(255));
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn an_exit_code_comes_through_after_the_output_has_ended() {
     let start = Instant::now();
     let output = place.run("echo out; exec >&- 2>&-; sleep 2; exit 7");
     assert_eq!((text(&output.stdout), output.status.code()), ("out\n".into(), Some(7)));
-    assert!(start.elapsed() < Duration::from_secs(4));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn an_interrupt_typed_into_a_terminal_arrives_while_output_floods() {
     });
     let start = Instant::now();
     child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
-    assert_eq!(await_end(&mut child, Duration::from_secs(8)).code(), Some(5));
+    assert_eq!(await_end(&mut child, Duration::from_secs(60)).code(), Some(5));
     assert!(reader.join().unwrap(), "after {:?}", start.elapsed());
 }
 
