@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::{Place, Running, await_end, await_that, noise, text};
 
@@ -24,10 +24,8 @@ fn exit_codes_signals_and_both_outputs_come_through() {
 #[test]
 fn an_exit_code_comes_through_after_the_output_has_ended() {
     let place = Place::new();
-    let start = Instant::now();
     let output = place.run("echo out; exec >&- 2>&-; sleep 2; exit 7");
     assert_eq!((text(&output.stdout), output.status.code()), ("out\n".into(), Some(7)));
-    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -54,13 +52,16 @@ fn the_environment_and_standard_input_come_through() {
 fn a_terminal_has_its_size_its_name_and_its_interrupt() {
     let place = Place::new();
     let inner = place.ssh("ann", "shop", &["-tt"]);
-    // `script` gives ssh a terminal of its own, whose size the story changes.
+    // `script` gives ssh a terminal of its own, whose size the story changes when the program listens.
     let mut command = vec!["ssh".to_owned()];
     command.extend(inner.get_args().map(|arg| arg.to_string_lossy().into_owned()));
+    let ready = place.path("ready");
     let script = format!(
-        "stty rows 33 cols 101; (sleep 1.5; stty rows 44 cols 122) < /dev/tty & {} '{}'",
+        "stty rows 33 cols 101; (while [ ! -e {0} ]; do sleep 0.1; done; stty rows 44 cols 122) < /dev/tty & {1} '{2}; \
+         touch {0}; for i in $(seq 600); do sleep 0.1; done'",
+        ready.display(),
         command.join(" "),
-        "stty size; echo $TERM; trap \"stty size; exit 7\" WINCH; for i in $(seq 80); do sleep 0.1; done"
+        "stty size; echo $TERM; trap \"stty size; exit 7\" WINCH"
     );
     let output = Command::new("script")
         .args(["-qec", &script, "/dev/null"])
@@ -92,10 +93,9 @@ fn an_interrupt_typed_into_a_terminal_arrives_while_output_floods() {
         stdout.read_to_end(&mut rest).unwrap();
         text(&rest).contains("stopped")
     });
-    let start = Instant::now();
     child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
     assert_eq!(await_end(&mut child, Duration::from_secs(60)).code(), Some(5));
-    assert!(reader.join().unwrap(), "after {:?}", start.elapsed());
+    assert!(reader.join().unwrap(), "the program was told to stop");
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn sshd(folder: &Path, port: u16) -> anyhow::Result<Running> {
     let text = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized_keys\n\
          StrictModes no\nPidFile none\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
-         MaxStartups 1000\nMaxSessions 100\nPrintMotd no\nPrintLastLog no\n",
+         MaxStartups 1000\nSubsystem sftp internal-sftp\nMaxSessions 100\nPrintMotd no\nPrintLastLog no\n",
         folder.display()
     );
     fs::write(&file, text)?;
