@@ -59,7 +59,8 @@ pub enum InstallError {
 /// written into them, since git gives a hook neither a search path nor settings to rely on.
 pub fn install(git_dir: &Path, program: &Path, data: &Path) -> Result<Installed, InstallError> {
     let folder = hooks_folder(git_dir)?;
-    let to_write = to_write(&folder, |hook| script(program, &format!("--data {} hook {hook}", quoted(data))))?;
+    let to_write =
+        to_write(&folder, |hook| script(program, &format!("--data {} hook {hook}", quoted(data))))?;
     configure(git_dir)?;
     write_all(&folder, &to_write)
 }
@@ -80,10 +81,7 @@ pub(super) fn install_into_view(
 }
 
 /// The hooks that aren't as they should be. Both are looked at before either is written.
-fn to_write(
-    folder: &Path,
-    script: impl Fn(&str) -> String,
-) -> Result<Vec<(PathBuf, String)>, InstallError> {
+fn to_write(folder: &Path, script: impl Fn(&str) -> String) -> Result<Vec<(PathBuf, String)>, InstallError> {
     let mut to_write = Vec::new();
     for hook in HOOKS {
         let path = folder.join(hook);

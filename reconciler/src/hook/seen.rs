@@ -21,11 +21,7 @@ pub struct Seen {
 impl Seen {
     /// The eyes of whoever pushed this.
     pub fn of(received: &Received) -> Self {
-        Self {
-            objects: received.objects(),
-            own: received.own.clone(),
-            commits: received.commits.clone(),
-        }
+        Self { objects: received.objects(), own: received.own.clone(), commits: received.commits.clone() }
     }
 
     /// Moves findings to where the member sees what they are about, and takes away the lines that aren't theirs to see.
@@ -50,7 +46,9 @@ impl Seen {
     pub(super) fn say(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (judged, pushed) in self.commits.iter().filter(|(judged, pushed)| judged != pushed) {
-            text = text.replace(&judged.to_string(), &pushed.to_string()).replace(&judged.short(), &pushed.short());
+            text = text
+                .replace(&judged.to_string(), &pushed.to_string())
+                .replace(&judged.short(), &pushed.short());
         }
         text
     }

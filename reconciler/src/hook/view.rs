@@ -107,7 +107,8 @@ fn not_a_branch(update: &Update) -> Option<Finding> {
     if update.reference == MAIN || update.reference.starts_with(REVIEW) {
         return None;
     }
-    let message = format!("only main and review/<topic> take pushes, and this goes to `{}`", update.reference);
+    let message =
+        format!("only main and review/<topic> take pushes, and this goes to `{}`", update.reference);
     let invalid = Invalid::new(message, "`git push origin HEAD:main`");
     Some(Finding::new(Severity::Error, update.reference.as_str(), None, invalid))
 }
@@ -118,11 +119,7 @@ fn refused(findings: &[Finding], look: Look) -> Judgement {
 }
 
 fn moves(updates: &[Update]) -> Vec<Move> {
-    let of = |update: &Update| Move {
-        reference: update.reference.clone(),
-        old: update.old,
-        new: update.new,
-    };
+    let of = |update: &Update| Move { reference: update.reference.clone(), old: update.old, new: update.new };
     updates.iter().map(of).collect()
 }
 
