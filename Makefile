@@ -36,5 +36,5 @@ check:
 
 bench:
 	scripts/install.sh bench
-	cargo build --release --locked -p berth -p berth-runtime
+	cargo build --release --locked -p berth -p berth-runtime -p berth-ssh-router
 	cargo bench --locked -p berth-tests --bench berth

@@ -15,6 +15,7 @@ use crate::docker::{EngineError, connect};
 use crate::engine::facts::{Facts, Unfit};
 use crate::event::{Event, Listener};
 use crate::journal::{Journal, JournalError, PassRecord};
+use crate::look::Lookout;
 use crate::observe::{Inspections, Reader};
 use crate::outcome::chain;
 use crate::settings::{Settings, TemplateError};
@@ -40,6 +41,8 @@ pub struct Reconciler {
     /// What should exist, as it was worked out last, and what that followed from: configurations of thousands of domains
     /// aren't written anew for a pass that changes nothing.
     desired: Option<(Settled, Templates, Arc<Desired>)>,
+    /// For those who look between passes.
+    lookout: Lookout,
     /// What should exist and what did, when a pass last looked.
     seen: Option<(Arc<Desired>, Observed)>,
 }
@@ -84,11 +87,14 @@ impl Reconciler {
         let journal = Journal::open(&settings.journal())?;
         let (docker, engine) = connect(&settings.docker).await?;
         let applied = source.applied();
+        let reader = Reader::new(docker.clone());
+        let known = applied.as_ref().map(|applied| applied.revision.clone());
         Ok(Self {
             settings: settings.clone(),
             source,
             journal,
-            reader: Reader::new(docker.clone()),
+            lookout: Lookout::new(settings, reader.clone(), known),
+            reader,
             writer: Writer::new(docker, &engine),
             engine,
             inspections: Inspections::default(),
@@ -145,6 +151,7 @@ impl Reconciler {
 
         let desired = self.desired(&settled)?;
         let observed = self.reader.observe(&desired, &mut self.inspections).await?;
+        self.tell_lookout(&desired);
         let mut plan = plan(&desired, &observed, &self.context(&settled));
         let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
         record.problems.extend(plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)));
@@ -159,11 +166,17 @@ impl Reconciler {
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
         self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
         self.inspections.forget_touched(&plan);
-        self.seen = Some((desired, observed));
         if record.is_clean() {
             self.applied = Some(settled);
         }
+        self.tell_lookout(&desired);
+        self.seen = Some((desired, observed));
         Ok(())
+    }
+
+    fn tell_lookout(&self, desired: &Desired) {
+        let applied = self.applied.as_ref().map(|applied| applied.revision.as_str());
+        self.lookout.learn(desired.prefix(), &self.inspections, applied);
     }
 
     /// The state to work towards: the tip's, or the last good one when the tip is broken.
@@ -248,6 +261,11 @@ impl Reconciler {
         &self.reader
     }
 
+    /// Where looks between passes are taken from.
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
+    }
+
     /// What is remembered of containers, to be forgotten when something happened to them.
     pub fn inspections(&mut self) -> &mut Inspections {
         &mut self.inspections
@@ -270,5 +288,7 @@ fn planned(revision: &str, plan: &Plan) -> Event {
         0 => String::new(),
         _ => show::text(plan, &show::Style::default()),
     };
-    Event::Planned { revision: revision.to_owned(), changes, text }
+    // What can't be written as JSON has no digest, and then nobody compares it.
+    let digest = show::digest(plan).unwrap_or_default();
+    Event::Planned { revision: revision.to_owned(), changes, text, digest }
 }

@@ -125,6 +125,11 @@ impl Platform {
         self.home.path().join("data")
     }
 
+    /// The folder of the git door's socket.
+    pub fn door(&self) -> PathBuf {
+        self.home.path().join("door")
+    }
+
     /// A folder for whatever the story needs, removed with the platform.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -157,6 +162,7 @@ impl Platform {
             .env("BERTH_STATE", self.repo())
             .env("BERTH_DATA", self.data())
             .env("DOCKER_HOST", &self.host)
+            .env("BERTH_GIT_SOCKET_DIR", self.door())
             .env("NO_COLOR", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env(MARK, build_folder())

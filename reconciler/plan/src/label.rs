@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use berth_schema::name::{Prefix, ServerId};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Which platform an object belongs to; the value is the platform's prefix.
 pub const PLATFORM: &str = "berth.platform";
@@ -41,7 +42,8 @@ pub const KIND_VOLUME: &str = "volume";
 pub const KIND_CANARY: &str = "canary";
 
 /// What an object of ours says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Tag {
     /// A virtual server's container.
     Server {
@@ -82,7 +84,7 @@ pub enum Tag {
 }
 
 /// The mark of a removed server: who it was, and since when it is gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     /// The server's number, not to be reused while this stands.
     pub id: ServerId,

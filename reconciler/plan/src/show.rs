@@ -1,10 +1,12 @@
 //! How a plan is shown: to a person, to a pull request, to a program. Says what the plan says, decides nothing.
 
+mod digest;
 mod escape;
 mod json;
 mod markdown;
 mod text;
 
+pub use digest::digest;
 pub use json::json;
 pub use markdown::markdown;
 pub use text::{Colour, Steps, Style, summary, text};

@@ -80,7 +80,12 @@ impl StateRepo {
         Ok(Revision(id))
     }
 
-    fn move_main(&self, base: Option<&Revision>, to: Revision, message: &str) -> Result<(), Error> {
+    pub(crate) fn move_main(
+        &self,
+        base: Option<&Revision>,
+        to: Revision,
+        message: &str,
+    ) -> Result<(), Error> {
         // git keeps the same first words in its own log of a ref.
         let summary = message.lines().next().unwrap_or_default();
         let (expected, log) = match base {

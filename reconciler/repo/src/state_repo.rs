@@ -17,7 +17,7 @@ pub const MAIN: &str = "refs/heads/main";
 /// one thread at a time; another thread opens its own.
 pub struct StateRepo {
     pub(crate) repository: Repository,
-    opening: Opening,
+    pub(crate) opening: Opening,
     /// The revision loaded last. Its good files are kept even when the revision as a whole was refused.
     before: Option<Arc<Folder>>,
 }
@@ -46,7 +46,7 @@ impl StateRepo {
         Self::open_as(Opening { git_dir: git_dir.to_owned(), quarantine: Some(objects.to_owned()) })
     }
 
-    fn open_as(opening: Opening) -> Result<Self, Error> {
+    pub(crate) fn open_as(opening: Opening) -> Result<Self, Error> {
         Ok(Self { repository: opening.open()?, opening, before: None })
     }
 

@@ -5,12 +5,14 @@ mod check;
 mod doctor;
 mod down;
 mod engine;
+mod git;
 mod hook;
 mod image;
 mod init;
 mod plan;
 mod reconcile;
 mod render;
+mod review;
 mod schema;
 mod status;
 mod up;
@@ -66,8 +68,12 @@ enum Command {
     Hook(hook::Args),
     /// Explain what a member may change, and why
     Why(why::Args),
+    /// Proposals: changes that wait for somebody's consent
+    Review(review::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
+    /// Serve git to people who come through the SSH router, until SIGTERM
+    Git(git::Args),
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -96,7 +102,11 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
+    let quiet = if matches!(cli.command, Command::Reconcile | Command::Git(_) | Command::Up(_)) {
+        "info"
+    } else {
+        "warn"
+    };
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -143,7 +153,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
+        Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
+        Command::Git(args) => git::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

@@ -55,7 +55,8 @@ pub enum InstallError {
     },
 }
 
-/// Writes both hooks into the repository with this git folder, and lets pushes carry options. `program` and `data` are
+/// Writes both hooks into the repository with this git folder, lets pushes carry options, and leaves it to the hooks which refs
+/// may be rewritten. `program` and `data` are
 /// written into them, since git gives a hook neither a search path nor settings to rely on.
 pub fn install(git_dir: &Path, program: &Path, data: &Path) -> Result<Installed, InstallError> {
     let folder = hooks_folder(git_dir)?;
@@ -135,6 +136,9 @@ fn hooks_folder(git_dir: &Path) -> Result<PathBuf, InstallError> {
 
 fn configure(git_dir: &Path) -> Result<(), InstallError> {
     set(git_dir, "receive.advertisePushOptions", "true")?;
+    // A proposal may be pushed anew and taken back. The hook itself keeps every other ref from both.
+    set(git_dir, "receive.denyDeletes", "false")?;
+    set(git_dir, "receive.denyNonFastForwards", "false")?;
     let size = setting(git_dir, "receive.maxInputSize", &[])?;
     // Another size is somebody's choice.
     match size.as_deref() {
@@ -163,5 +167,10 @@ fn set(git_dir: &Path, name: &'static str, value: &str) -> Result<(), InstallErr
 fn config(git_dir: &Path) -> Command {
     let mut git = Command::new("git");
     git.arg("--git-dir").arg(git_dir).arg("config").stdin(Stdio::null());
+    // It is about the repository, whatever the caller's git is told in passing.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_CONFIG"))
+    {
+        git.env_remove(name);
+    }
     git
 }

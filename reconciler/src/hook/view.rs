@@ -14,7 +14,7 @@ use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity};
 
 use super::install::install_into_view;
-use super::{HookError, InstallError, Judgement, Seen, Update, judge_seen};
+use super::{Asker, HookError, InstallError, Judgement, Seen, Update, judge_seen};
 use crate::settings::Settings;
 
 /// The branches that take pushes besides main.
@@ -61,8 +61,9 @@ pub fn judge(
     user: &UserName,
     updates: &[Update],
     quarantine: Option<&Path>,
-    look: Look,
+    asker: Asker<'_>,
 ) -> Result<Judgement, ViewHookError> {
+    let (look, asker) = (asker.look, Asker { user: Some(user.as_str()), ..asker });
     let others: Vec<Finding> = updates.iter().filter_map(not_a_branch).collect();
     if !others.is_empty() {
         return Ok(refused(&others, look));
@@ -81,7 +82,7 @@ pub fn judge(
     let seen = Seen::of(&received);
     let real: Vec<Update> = received.moves.iter().map(update).collect();
     let mut repo = received.state_repo()?;
-    let judgement = judge_seen(&mut repo, &real, Some(user.as_str()), look, Some(&seen))?;
+    let judgement = judge_seen(&mut repo, &real, asker, Some(&seen))?;
     if !judgement.accepted {
         return Ok(judgement);
     }

@@ -51,14 +51,23 @@ impl Reader {
         desired: &Desired,
         inspections: &mut Inspections,
     ) -> Result<Observed, EngineError> {
-        let platform = desired.prefix();
+        self.look(desired.prefix(), desired.platform.services.firewall, inspections).await
+    }
+
+    /// The same for a platform of this prefix, with the host's rules where it has a firewall.
+    pub async fn look(
+        &self,
+        platform: &Prefix,
+        firewall: bool,
+        inspections: &mut Inspections,
+    ) -> Result<Observed, EngineError> {
         let (containers, volumes, networks) =
             tokio::try_join!(self.containers(platform), self.volumes(platform), self.networks(platform))?;
         let mut observed = Observed { networks, volumes, containers, plane: None, host_rules: None };
         inspections.fill(self, &mut observed.containers).await?;
         observed.plane = self.plane(platform, &observed.containers).await?;
         // Without a firewall the host's rules are none of the platform's business, and need no program here.
-        if desired.platform.services.firewall {
+        if firewall {
             observed.host_rules = self.host_rules(platform).await?;
         }
         Ok(observed)
