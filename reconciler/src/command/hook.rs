@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use berth_plan::Identities;
 use berth_repo::{MAIN, StateRepo};
+use berth_schema::State;
 use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
@@ -17,6 +19,7 @@ use crate::client::Daemon;
 use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
 use crate::hook::{Asker, Engine, Installed, Update, install, judge, view};
+use crate::identity::Identity;
 use crate::look::Sight;
 use crate::outcome::chain;
 use crate::review::{AfterPush, BRANCHES, after_push};
@@ -118,6 +121,11 @@ impl Engine for Reconciler<'_> {
             Err(_) => Err(format!("the reconciler didn't show the engine within {} s", LOOK_TIME.as_secs())),
         }
     }
+
+    fn identities(&self, state: &State) -> Result<Identities, String> {
+        Identity::shown(&self.0.data, state.servers.keys().copied())
+            .map_err(|error| format!("the platform's keys can't be read ({})", chain(&error)))
+    }
 }
 
 /// The push is accepted, whatever happens here: nothing that follows is an error of the push.
@@ -175,9 +183,8 @@ pub(super) async fn follow(revision: &str, names: &Names, wait: Duration, settin
     let revision = short(names.of_pushed(revision));
     match ended {
         Ok(Ok(Some(mut record))) => {
-            let named = |revision: &str| names.of_pushed(revision).to_owned();
-            record.attempted = named(&record.attempted);
-            record.revision = record.revision.as_deref().map(named);
+            record.attempted = names.of_pushed(&record.attempted).to_owned();
+            record.revision = record.revision.map(|revision| names.of_pushed(&revision).to_owned());
             tell(&record);
         }
         Ok(Ok(None)) => {
