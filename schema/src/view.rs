@@ -3,6 +3,8 @@
 //! Owns how one file is shown to one member, and how a password hash that was hidden comes back into a file that the
 //! member changed. Pure. What it can't tell for certain isn't shown.
 
+use std::ops::Range;
+
 use toml::de::{DeTable, DeValue};
 
 use crate::edit::new_user;
@@ -31,6 +33,8 @@ pub struct Hidden {
     /// The whole line, without its end.
     line: String,
     hash: String,
+    /// How many lines above it look like the mark that stands for it.
+    marks_above: usize,
 }
 
 /// A file with its hidden line again.
@@ -127,16 +131,14 @@ pub fn restore(text: &str, hidden: &Hidden) -> Option<Restored> {
         return None;
     }
     let says_it = |text: &str| hash_in(text).as_deref() == Some(&*hidden.hash);
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let bare = line.trim_end_matches(['\n', '\r']);
-        if bare.trim() == MARK {
-            let restored = [&text[..at], &hidden.line, &text[at + bare.len()..]].concat();
-            if says_it(&restored) {
-                return Some(Restored { text: restored, inserted: None });
-            }
-        }
-        at += line.len();
+    let mut marks = marks(text);
+    if hidden.marks_above < marks.len() {
+        marks.swap(0, hidden.marks_above);
+    }
+    let mut restored =
+        marks.into_iter().map(|mark| [&text[..mark.start], &hidden.line, &text[mark.end..]].concat());
+    if let Some(text) = restored.find(|restored| says_it(restored)) {
+        return Some(Restored { text, inserted: None });
     }
     // Above everything but the lines for editors: there it is nobody's table's.
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
@@ -151,6 +153,20 @@ pub fn restore(text: &str, hidden: &Hidden) -> Option<Restored> {
     let break_first = if above.len() > start && !above.ends_with('\n') { end } else { "" };
     let restored = [above, break_first, &hidden.line, end, below].concat();
     Some(Restored { text: restored, inserted: Some(number) })
+}
+
+/// Where a text has the mark for a line of its own.
+fn marks(text: &str) -> Vec<Range<usize>> {
+    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut found = Vec::new();
+    for line in text[at..].split_inclusive('\n') {
+        let bare = line.trim_end_matches(['\n', '\r']);
+        if bare == MARK {
+            found.push(at..at + bare.len());
+        }
+        at += line.len();
+    }
+    found
 }
 
 /// Whether a user's file makes its user an admin. A file with mistakes makes nobody one.
@@ -182,7 +198,8 @@ fn without_hash(text: &str) -> Option<(String, Hidden)> {
     if to > start + line.len() {
         return None;
     }
-    let hidden = Hidden { line: line.to_owned(), hash: hash.to_string() };
+    let marks_above = marks(&text[..start]).len();
+    let hidden = Hidden { line: line.to_owned(), hash: hash.to_string(), marks_above };
     let own = [&text[..start], MARK, &text[start + line.len()..]].concat();
     Some((own, hidden))
 }

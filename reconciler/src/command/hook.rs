@@ -42,8 +42,8 @@ enum Hook {
         /// Who pushes, as the door knows them; without it, whoever has the repository's files, who may do everything
         #[arg(long, env = "BERTH_USER", value_name = "USER")]
         user: Option<String>,
-        /// Judge a push into this member's view
-        #[arg(long, value_name = "USER", conflicts_with = "user")]
+        /// Judge a push into this member's view, whoever --user is
+        #[arg(long, value_name = "USER")]
         view: Option<UserName>,
     },
     /// Run by git: keep proposals, merge those that need nobody's consent, show how an accepted push is applied
@@ -72,13 +72,15 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             let wait = Duration::from_secs(*wait);
             match view {
                 Some(viewer) => {
-                    let updates = view::real(settings, viewer, &updates()?)?;
+                    let pushed = updates()?;
+                    let updates = view::real(settings, viewer, &pushed)?;
                     let state = || StateRepo::open(&settings.state);
-                    post_receive(state, &updates, Some(viewer.as_str()), wait, settings).await
+                    let names = Names::of(&updates, &pushed);
+                    post_receive(state, &updates, Some(viewer.as_str()), &names, wait, settings).await
                 }
                 None => {
-                    let state = StateRepo::open_from_env;
-                    post_receive(state, &updates()?, user.as_deref(), wait, settings).await
+                    let (state, names) = (StateRepo::open_from_env, Names::default());
+                    post_receive(state, &updates()?, user.as_deref(), &names, wait, settings).await
                 }
             }
         }
@@ -131,6 +133,7 @@ async fn post_receive(
     repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
     updates: &[Update],
     user: Option<&str>,
+    names: &Names,
     wait: Duration,
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
@@ -148,10 +151,11 @@ async fn post_receive(
     let Some(revision) = merged.or(pushed) else { return Ok(Exit::Ok) };
     let revision = revision.to_string();
     if push_options().iter().any(|option| option == "no-wait") {
-        say(&format!("{} is accepted; `berth status` shows how it is applied.", short(&revision)));
+        let revision = names.of_pushed(&revision);
+        say(&format!("{} is accepted; `berth status` shows how it is applied.", short(revision)));
         return Ok(Exit::Ok);
     }
-    follow(&revision, wait, settings).await;
+    follow(&revision, names, wait, settings).await;
     Ok(Exit::Ok)
 }
 
@@ -170,15 +174,19 @@ fn proposals(
 }
 
 /// Shows how the new tip of `main` is applied, for at most `wait`.
-pub(super) async fn follow(revision: &str, wait: Duration, settings: &Settings) {
+pub(super) async fn follow(revision: &str, names: &Names, wait: Duration, settings: &Settings) {
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
-        daemon.follow(revision, &Pusher).await.map(Some)
+        daemon.follow(revision, &Pusher(names)).await.map(Some)
     };
     let ended = tokio::time::timeout(wait, applied).await;
-    let revision = short(revision);
+    let revision = short(names.of_pushed(revision));
     match ended {
-        Ok(Ok(Some(record))) => tell(&record),
+        Ok(Ok(Some(mut record))) => {
+            record.attempted = names.of_pushed(&record.attempted).to_owned();
+            record.revision = record.revision.map(|revision| names.of_pushed(&revision).to_owned());
+            tell(&record);
+        }
         Ok(Ok(None)) => {
             say(&format!("{revision} is accepted, and no reconciler runs: it is applied when one does."));
         }
@@ -239,15 +247,35 @@ fn tell_pusher(text: &str) {
     let _ = stderr.flush();
 }
 
-/// Tells a pass to whoever pushed, line by line.
-struct Pusher;
+/// What whoever pushed calls the commits that were accepted: in a view they have other ids.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(String, String)>);
 
-impl Listener for Pusher {
+impl Names {
+    /// The names that were pushed, of what was accepted in their place.
+    fn of(accepted: &[Update], pushed: &[Update]) -> Self {
+        let pairs = accepted.iter().zip(pushed);
+        let names =
+            pairs.filter_map(|(accepted, pushed)| Some((accepted.new?.to_string(), pushed.new?.to_string())));
+        Self(names.collect())
+    }
+
+    fn of_pushed<'a>(&'a self, revision: &'a str) -> &'a str {
+        let known = self.0.iter().find(|(accepted, _)| accepted == revision);
+        known.map_or(revision, |(_, pushed)| pushed)
+    }
+}
+
+/// Tells a pass to whoever pushed, line by line.
+struct Pusher<'a>(&'a Names);
+
+impl Listener for Pusher<'_> {
     fn hear(&self, event: Event) {
         let line = match event {
             Event::Planned { revision, changes, digest, .. } if changes > 0 => {
                 let changes = super::counted(changes, "change");
-                format!("Applying {}: {changes} (plan {digest}).", short(&revision))
+                let revision = short(self.0.of_pushed(&revision));
+                format!("Applying {revision}: {changes} (plan {digest}).")
             }
             Event::Ended(outcome) => outcome_line(&outcome),
             _ => return,

@@ -10,7 +10,7 @@ use berth_schema::report::Look;
 use clap::{Subcommand, ValueEnum};
 
 use super::Exit;
-use super::hook::follow;
+use super::hook::{Names, follow};
 use crate::draw::{print, say};
 use crate::review::{Ask, Format, answer};
 use crate::settings::Settings;
@@ -101,7 +101,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     }
     print(&answered.text);
     if let Some(merged) = answered.merged.filter(|_| wait > 0) {
-        follow(&merged.to_string(), Duration::from_secs(wait), settings).await;
+        follow(&merged.to_string(), &Names::default(), Duration::from_secs(wait), settings).await;
     }
     Ok(Exit::Ok)
 }

@@ -45,7 +45,7 @@ impl Received {
             }
         }
         // Before the branches move: a commit that main has keeps the name under which its author knows it.
-        self.view.pairs.save()?;
+        self.view.pairs.save_for_good()?;
         let pending = self.view.repository.path().join(Pending::FILE);
         let moves = self.shown.iter().map(|moved| (moved.reference.clone(), moved.new.map(|new| new.0)));
         Pending { process, moves: moves.collect() }.save(&pending)?;

@@ -76,19 +76,23 @@ impl Pairs {
         self.unsaved.extend_from_slice(view.as_bytes());
     }
 
-    /// Writes what was inserted since, and forces it down.
+    /// Writes what was inserted since.
     pub(super) fn save(&mut self) -> Result<(), ViewError> {
-        if self.unsaved.is_empty() {
-            return Ok(());
+        if !self.unsaved.is_empty() {
+            self.append().map_err(file("write", &self.path))?;
+            self.unsaved.clear();
         }
-        let append = |bytes: &[u8]| {
-            let mut file = File::options().append(true).open(&self.path)?;
-            file.write_all(bytes)?;
-            file.sync_all()
-        };
-        append(&self.unsaved).map_err(file("write", &self.path))?;
-        self.unsaved.clear();
         Ok(())
+    }
+
+    /// The same, and forces it down: what a member's commits are called can't be found out again.
+    pub(super) fn save_for_good(&mut self) -> Result<(), ViewError> {
+        self.save()?;
+        File::open(&self.path).and_then(|file| file.sync_all()).map_err(file("force down", &self.path))
+    }
+
+    fn append(&self) -> io::Result<()> {
+        File::options().append(true).open(&self.path)?.write_all(&self.unsaved)
     }
 }
 

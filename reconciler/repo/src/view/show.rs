@@ -23,7 +23,7 @@ const FEW: usize = 32;
 /// As many commits go into one pack: their objects are held in memory until it is written.
 const BATCH: usize = 100;
 /// How long a push that was accepted may take to move its branch. Git has nothing left to do but that.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl View {
     /// Waits until git has moved the branches of a push that was accepted a moment ago. If it can't any more, the branches
