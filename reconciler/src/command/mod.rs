@@ -8,9 +8,11 @@ mod engine;
 mod hook;
 mod image;
 mod init;
+mod log;
 mod plan;
 mod reconcile;
 mod render;
+mod revert;
 mod review;
 mod schema;
 mod status;
@@ -67,6 +69,10 @@ enum Command {
     Hook(hook::Args),
     /// Explain what a member may change, and why
     Why(why::Args),
+    /// Show who changed what, why, and whether it worked
+    Log(log::Args),
+    /// Take back what a revision changed, by a commit like any other
+    Revert(revert::Args),
     /// Proposals: changes that wait for somebody's consent
     Review(review::Args),
     /// Run the reconciler until SIGTERM
@@ -146,6 +152,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
+        Command::Log(args) => log::run(&args, &settings),
+        Command::Revert(args) => revert::run(&args, &settings).await,
         Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,

@@ -108,6 +108,12 @@ impl<'r> Assessor<'r> {
         self.before.state.as_deref().ok()
     }
 
+    /// Tries to take back what a revision changed. Only [`Assessor::assess`] can look at what comes of it.
+    pub(crate) fn revert(&self, revision: &Revision, words: &Words<'_>) -> Result<Combined, ReviewError> {
+        let tried = self.scratch.repo.revert(revision, &self.main, words);
+        tried.map_err(|source| failed(self.repo, source))
+    }
+
     /// What the proposal that ends at `tip` comes to.
     pub fn assess(&mut self, tip: &Revision, author: Option<&UserName>) -> Result<Assessment, ReviewError> {
         let (repo, main) = (self.repo, self.main);

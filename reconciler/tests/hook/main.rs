@@ -9,6 +9,7 @@
 
 mod accepted;
 mod installed;
+mod log;
 mod proposals;
 mod refused;
 mod why;
