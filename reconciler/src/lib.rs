@@ -15,6 +15,7 @@ pub mod draw;
 pub mod engine;
 pub mod event;
 pub mod exec;
+pub mod export;
 pub mod figures;
 pub mod hook;
 pub mod image;

@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod down;
 mod engine;
+mod export;
 mod hook;
 mod image;
 mod init;
@@ -73,6 +74,8 @@ enum Command {
     Log(log::Args),
     /// Take back what a revision changed, by a commit like any other
     Revert(revert::Args),
+    /// Write a state repo from what runs, or propose what somebody changed by hand
+    Export(export::Args),
     /// Proposals: changes that wait for somebody's consent
     Review(review::Args),
     /// Run the reconciler until SIGTERM
@@ -152,6 +155,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
+        Command::Export(args) => export::run(&args, &settings).await,
         Command::Log(args) => log::run(&args, &settings),
         Command::Revert(args) => revert::run(&args, &settings).await,
         Command::Review(args) => review::run(&args, &settings).await,
