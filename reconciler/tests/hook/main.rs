@@ -10,6 +10,7 @@
 mod accepted;
 mod installed;
 mod log;
+mod page;
 mod proposals;
 mod refused;
 mod why;
