@@ -136,6 +136,17 @@ fn a_revision_is_taken_back_by_a_commit_like_any_other() {
     let said = bench.berth(&["revert", &dan]);
     assert!(!said.good);
     said.has(&["there is no user `dan`, who is named as the owner", "Refused; nothing was changed."]);
+    // What was pushed past the hooks, with a mistake, can be taken back by whoever has the files.
+    bench.git(&["fetch", "--quiet", "origin"]);
+    bench.git(&["reset", "--quiet", "--hard", "origin/main"]);
+    std::fs::rename(bench.hook("pre-receive"), bench.folder.path().join("away")).unwrap();
+    assert!(bench.push_change(None, &[("users/cyn.toml", Some("rol = 1\n"))]).good);
+    std::fs::rename(bench.folder.path().join("away"), bench.hook("pre-receive")).unwrap();
+    let said = bench.berth(&["revert", "main", "--as", "ann"]);
+    assert!(!said.good);
+    said.has(&["main holds no good state, so nobody can tell what is whose"]);
+    let said = bench.berth(&["revert", "main", "--wait", "0"]);
+    said.accepted(&["Not planned: what was there before has mistakes.", "it takes back "]);
     for (what, why) in
         [(first.as_str(), "the first commit of all"), ("nowhere", "no commit is called 'nowhere'")]
     {
