@@ -17,6 +17,7 @@ use crate::event::{Event, Listener};
 use crate::identity::{Identity, IdentityError};
 use crate::journal::{Journal, JournalError, PassRecord};
 use crate::look::Lookout;
+use crate::note::{Findings, Note};
 use crate::observe::{Inspections, Reader};
 use crate::outcome::chain;
 use crate::settings::{Settings, TemplateError};
@@ -130,7 +131,8 @@ impl Reconciler {
             outcomes: Vec::new(),
             problems: Vec::new(),
         };
-        match self.try_pass(&mut record, listener, stop).await {
+        let mut findings = Findings::default();
+        match self.try_pass(&mut record, &mut findings, listener, stop).await {
             Ok(()) => self.backoff.pass_ran(),
             Err(error) => {
                 tracing::error!(error = %chain(&error), "the pass could not run");
@@ -140,6 +142,12 @@ impl Reconciler {
         }
         record.at = Timestamp::now();
         let applied = record.is_clean();
+        if let Err(error) = self.note(&record, &findings) {
+            tracing::warn!(error = %chain(&error), "what became of the revision could not be noted");
+            record
+                .problems
+                .push(format!("what became of the revision could not be noted: {}", chain(&error)));
+        }
         if let Err(error) = self.remember(&record, applied) {
             tracing::error!(error = %chain(&error), "the pass could not be written down");
         }
@@ -150,10 +158,11 @@ impl Reconciler {
     async fn try_pass(
         &mut self,
         record: &mut PassRecord,
+        findings: &mut Findings,
         listener: &dyn Listener,
         stop: &CancellationToken,
     ) -> Result<(), PassError> {
-        let settled = self.settle(record)?;
+        let settled = self.settle(record, findings)?;
         record.revision = Some(settled.revision.clone());
 
         let desired = self.desired(&settled)?;
@@ -161,7 +170,9 @@ impl Reconciler {
         self.tell_lookout(&desired);
         let mut plan = plan(&desired, &observed, &self.context(&settled));
         let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
-        record.problems.extend(plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)));
+        findings.held_back =
+            plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)).collect();
+        record.problems.extend_from_slice(&findings.held_back);
         record.problems.extend(deferred.iter().map(Deferred::to_string));
         listener.hear(planned(&settled.revision, &plan));
 
@@ -187,7 +198,7 @@ impl Reconciler {
     }
 
     /// The state to work towards: the tip's, or the last good one when the tip is broken.
-    fn settle(&mut self, record: &mut PassRecord) -> Result<Settled, PassError> {
+    fn settle(&mut self, record: &mut PassRecord, told: &mut Findings) -> Result<Settled, PassError> {
         let tip = self.source.tip()?;
         record.attempted.clone_from(&tip);
         if let Some(good) = self.good.as_ref().filter(|good| good.revision == tip && tip != FOLDER_REVISION) {
@@ -209,7 +220,8 @@ impl Reconciler {
                     let first = findings.first().map(ToString::to_string);
                     tracing::warn!(revision = tip, findings = findings.len(), first, "the tip has mistakes");
                 }
-                record.problems.extend(findings.iter().map(ToString::to_string));
+                told.mistakes = findings.iter().map(ToString::to_string).collect();
+                record.problems.extend_from_slice(&told.mistakes);
                 self.good.clone().ok_or(PassError::NoGoodState)
             }
         }
@@ -246,6 +258,22 @@ impl Reconciler {
             self.source.mark_applied(revision)?;
         }
         Ok(self.journal.record(record, applied)?)
+    }
+
+    /// Notes in the state repo what became of the revisions that a pass was about, where that is news.
+    fn note(&self, record: &PassRecord, findings: &Findings) -> Result<(), PassError> {
+        if !findings.mistakes.is_empty() {
+            let before = self.source.noted(&record.attempted)?;
+            if let Some(note) = Note::refused(before.as_ref(), &findings.mistakes, record.at) {
+                self.source.note(&record.attempted, &note)?;
+            }
+        }
+        let Some(revision) = &record.revision else { return Ok(()) };
+        let before = self.source.noted(revision)?;
+        if let Some(note) = Note::after(before.as_ref(), record, &findings.held_back) {
+            self.source.note(revision, &note)?;
+        }
+        Ok(())
     }
 
     /// How things are, as of the last look; `None` when there was none yet.

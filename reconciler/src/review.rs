@@ -21,9 +21,10 @@ use crate::hook::HistoryError;
 
 pub use answer::{Answer, Format, answer};
 pub use assess::{Assessment, Assessor, Fit, Standing};
-pub use proposals::{BRANCHES, CLOSED, OPEN, Proposal, all, find, topic_of};
+pub use proposals::{BRANCHES, CLOSED, OPEN, Proposal, all, find, propose, topic_of};
 pub use push::{AfterPush, after_push};
 
+pub(crate) use decide::signature;
 pub(crate) use tell::proposed;
 
 /// What is asked about proposals.

@@ -52,6 +52,7 @@ tell! {
     lab,
     isolation,
     recovery,
+    truth,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.

@@ -5,14 +5,17 @@ mod check;
 mod doctor;
 mod down;
 mod engine;
+mod export;
 mod git;
 mod hook;
 mod image;
 mod init;
+mod log;
 mod plan;
 mod reconcile;
 mod remote;
 mod render;
+mod revert;
 mod review;
 mod schema;
 mod status;
@@ -71,6 +74,12 @@ enum Command {
     Hook(hook::Args),
     /// Explain what a member may change, and why
     Why(why::Args),
+    /// Show who changed what, why, and whether it worked
+    Log(log::Args),
+    /// Take back what a revision changed, by a commit like any other
+    Revert(revert::Args),
+    /// Write a state repo from what runs, or propose what somebody changed by hand
+    Export(export::Args),
     /// Proposals: changes that wait for somebody's consent
     Review(review::Args),
     /// Run the reconciler until SIGTERM
@@ -159,6 +168,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
+        Command::Export(args) => export::run(&args, &settings).await,
+        Command::Log(args) => log::run(&args, &settings),
+        Command::Revert(args) => revert::run(&args, &settings).await,
         Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,

@@ -5,6 +5,7 @@ mod containers;
 mod host_rules;
 mod inspections;
 mod plane;
+mod sighting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

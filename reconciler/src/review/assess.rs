@@ -108,6 +108,12 @@ impl<'r> Assessor<'r> {
         self.before.state.as_deref().ok()
     }
 
+    /// Tries to take back what a revision changed. Only [`Assessor::assess`] can look at what comes of it.
+    pub(crate) fn revert(&self, revision: &Revision, words: &Words<'_>) -> Result<Combined, ReviewError> {
+        let tried = self.scratch.repo.revert(revision, &self.main, words);
+        tried.map_err(|source| failed(self.repo, source))
+    }
+
     /// What the proposal that ends at `tip` comes to.
     pub fn assess(&mut self, tip: &Revision, author: Option<&UserName>) -> Result<Assessment, ReviewError> {
         let (repo, main) = (self.repo, self.main);
@@ -131,14 +137,16 @@ impl<'r> Assessor<'r> {
                 .refuse(message, "begin from main: `git fetch origin && git switch -c <topic> origin/main`");
             return Ok(assessment);
         };
-        let Ok(before) = self.before.state.clone() else {
+        let before = self.before.state.clone().ok();
+        // Whoever has the repository's files may mend it, and has to.
+        if before.is_none() && author.is_some() {
             let message = "main holds no good state, so nobody can tell what is whose";
             assessment.refuse(
                 message,
                 "whoever runs the platform has to mend it first, from the machine that it is on",
             );
             return Ok(assessment);
-        };
+        }
         if base == *tip {
             assessment.fit = Fit::Landed;
         }
@@ -150,7 +158,7 @@ impl<'r> Assessor<'r> {
                 // What it would be if `main` had not moved: enough to read, not enough to merge.
                 assessment.fit = Fit::Conflicts { files };
                 let then = scratch.load(&base).map_err(error)?.state;
-                (base, *tip, then.unwrap_or(before))
+                (base, *tip, then.ok().or(before))
             }
         };
         let after = scratch.load(&new).map_err(error)?;
@@ -162,6 +170,11 @@ impl<'r> Assessor<'r> {
         }
         assessment.findings.extend_from_slice(after.findings());
         let Ok(after) = &after.state else { return Ok(assessment) };
+        let Some(before) = before else {
+            assessment.standing = Standing::NeedsReview { approvers: Vec::new() };
+            assessment.plan = Err("what was there before has mistakes".to_owned());
+            return Ok(assessment);
+        };
         assessment.judge(scratch, &History::of(repo.git_dir()), &main, &new, (&before, after), author)?;
         let info = scratch.commit_info(tip).map_err(error)?;
         let trailer = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));

@@ -214,7 +214,7 @@ fn merge(
         Err(source) => return Err(error(source)),
     }
     // A proposal that got further commits meanwhile stays open with those.
-    proposals::drop_merged(repo, proposal)?;
+    proposals::remove(repo, &proposal.topic, &proposal.tip)?;
     Ok(Some(merged))
 }
 

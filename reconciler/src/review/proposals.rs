@@ -64,14 +64,11 @@ pub(super) fn open(
     repo.set_mark(&format!("{OPEN}{topic}"), &mark).map_err(|source| failed(repo, source))
 }
 
-/// Takes a proposal away whose commits `main` has by now. Says whether it was still as it is given here.
-pub(super) fn drop_merged(repo: &StateRepo, proposal: &Proposal) -> Result<bool, ReviewError> {
-    let branch = format!("{BRANCHES}{}", proposal.topic);
-    let gone = repo.remove_reference(&branch, &proposal.tip).map_err(|source| failed(repo, source))?;
-    if gone {
-        forget(repo, &proposal.topic)?;
-    }
-    Ok(gone)
+/// Opens a proposal that isn't pushed but made here.
+pub fn propose(repo: &StateRepo, topic: &Topic, tip: Revision, author: Signature) -> Result<(), ReviewError> {
+    let made = repo.create_branch(&format!("review/{topic}"), &tip, "berth: proposed");
+    made.map_err(|source| failed(repo, source))?;
+    open(repo, topic, tip, author)
 }
 
 /// Keeps the tip of a proposal that ends without being merged, and says under which name.

@@ -9,6 +9,8 @@
 
 mod accepted;
 mod installed;
+mod log;
+mod page;
 mod proposals;
 mod refused;
 mod views;
