@@ -36,6 +36,7 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
     let wakeups = Wakeups::default();
     let health = EngineHealth::default();
     let control = Control::new(wakeups.clone(), health.clone());
+    control.look_from(reconciler.lookout().clone());
     let socket = settings.socket();
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
@@ -70,12 +71,8 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
             }
             () = stop.cancelled() => break,
         };
-        if pending.forget_all {
-            reconciler.inspections().forget_all();
-        }
-        for id in &pending.forget {
-            reconciler.inspections().forget(id);
-        }
+        reconciler.inspections().forget_these(&pending.forget, pending.forget_all);
+        reconciler.lookout().forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = reconciler.pass(&words.join(", "), &control, &stop).await;
         publish(&reconciler, &control);
@@ -109,7 +106,7 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Cancelled by SIGTERM or SIGINT.
+/// A token that SIGTERM and SIGINT cancel.
 pub(crate) fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;

@@ -25,12 +25,14 @@ pub mod report;
 mod resolve;
 pub mod route;
 pub mod server;
+pub mod ssh;
 mod ssh_key;
 pub mod state;
 mod suggest;
 mod usage;
 pub mod user;
 mod value;
+pub mod view;
 pub mod web;
 
 pub use finding::{Finding, Position, Severity};

@@ -83,23 +83,7 @@ impl StateRepo {
         Ok(Revision(id))
     }
 
-    /// Moves `main` forward from `base` to `to`, which is in the repository already and built on it, unless `main` is
-    /// elsewhere by now: then nothing changes and the error says where it is. `why` goes to git's own log of the ref. Whoever
-    /// put `to` there answers for its being on disk.
-    pub fn advance(&self, base: &Revision, to: &Revision, why: &str) -> Result<(), Error> {
-        let unreadable = |source| Error::ReadCommit { revision: *to, source };
-        self.repository.find_commit(to.0).map_err(unreadable)?;
-        if !self.repository.graph_descendant_of(to.0, base.0).map_err(unreadable)? {
-            let source = git2::Error::from_str("it isn't built on the tip of main");
-            return Err(Error::MoveMain { revision: *to, source });
-        }
-        self.move_main(Some(base), *to, why)?;
-        durable::reference(self.repository.commondir(), MAIN)?;
-        tracing::info!(revision = %to, "main moved");
-        Ok(())
-    }
-
-    fn move_main(&self, base: Option<&Revision>, to: Revision, log: &str) -> Result<(), Error> {
+    pub(crate) fn move_main(&self, base: Option<&Revision>, to: Revision, log: &str) -> Result<(), Error> {
         // libgit2 takes the zero id for "must not exist", and compares while it holds the lock.
         let expected = base.map_or(Oid::ZERO_SHA1, |base| base.0);
         let start = Instant::now();

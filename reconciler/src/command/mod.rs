@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod down;
 mod engine;
+mod git;
 mod hook;
 mod image;
 mod init;
@@ -12,6 +13,7 @@ mod plan;
 mod reconcile;
 mod remote;
 mod render;
+mod review;
 mod schema;
 mod status;
 mod up;
@@ -69,8 +71,12 @@ enum Command {
     Hook(hook::Args),
     /// Explain what a member may change, and why
     Why(why::Args),
+    /// Proposals: changes that wait for somebody's consent
+    Review(review::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
+    /// Serve git to people who come through the SSH router, until SIGTERM
+    Git(git::Args),
     /// Follow the forge that hosts the state repo, until SIGTERM
     Remote,
     /// Start the platform's processes and keep them running
@@ -101,11 +107,12 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet = if matches!(cli.command, Command::Reconcile | Command::Remote | Command::Up(_)) {
-        "info"
-    } else {
-        "warn"
-    };
+    let quiet =
+        if matches!(cli.command, Command::Reconcile | Command::Git(_) | Command::Remote | Command::Up(_)) {
+            "info"
+        } else {
+            "warn"
+        };
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -152,7 +159,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
+        Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
+        Command::Git(args) => git::run(&args, &settings).await,
         Command::Remote => remote::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,

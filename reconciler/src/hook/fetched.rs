@@ -7,7 +7,7 @@ use berth_repo::{Revision, StateRepo};
 use berth_schema::report::Look;
 use berth_schema::{Finding, Severity};
 
-use super::{History, HookError, Push, Range};
+use super::{Asker, History, HookError, Push, Range, Unseen};
 
 /// Every reason to refuse `tip`, which is built on `main`, sorted by place; none when it is good. `repo` knows both.
 pub fn judge_fetched(
@@ -16,8 +16,9 @@ pub fn judge_fetched(
     tip: &Revision,
 ) -> Result<Vec<Finding>, HookError> {
     let history = History::of(repo.git_dir());
+    let asker = Asker { user: None, look: Look::Plain, engine: &Unseen };
     let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push = Push { repo, history, user: None, look: Look::Plain, findings, sources, talk };
+    let mut push = Push { repo, history, asker, findings, sources, talk, seen: None, advice: "" };
     let loaded = push.load(tip)?;
     push.findings.extend_from_slice(loaded.findings());
     push.search_history(tip, &Range::After(*main))?;

@@ -9,6 +9,7 @@
 
 mod accepted;
 mod installed;
+mod proposals;
 mod refused;
 mod why;
 
