@@ -139,6 +139,12 @@ impl<'r> Assessor<'r> {
             );
             return Ok(assessment);
         };
+        if let Some(remote) = &before.platform.remote {
+            let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
+            assessment.refuse(&message, "propose it there: nothing is merged here");
+            assessment.plan = Err("main follows a forge".to_owned());
+            return Ok(assessment);
+        }
         if base == *tip {
             assessment.fit = Fit::Landed;
         }

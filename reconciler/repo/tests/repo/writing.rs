@@ -201,10 +201,9 @@ fn main_doesnt_advance_sideways_or_back() {
     let nowhere: Revision = "1234567890123456789012345678901234567890".parse().unwrap();
     for to in [first, beside] {
         let refused = repo.advance(&second, &to, "story: force").unwrap_err();
-        assert!(matches!(refused, Error::MoveMain { revision, .. } if revision == to), "{refused}");
+        assert!(matches!(refused, Error::NotBuiltOn { revision, .. } if revision == to), "{refused}");
     }
-    let refused = repo.advance(&second, &nowhere, "story: nowhere").unwrap_err();
-    assert!(matches!(refused, Error::ReadCommit { .. }), "{refused}");
+    assert!(repo.advance(&second, &nowhere, "story: nowhere").is_err());
     assert_eq!(repo.head().unwrap(), Some(second));
     state.check();
 }
