@@ -131,7 +131,8 @@ impl FromStr for RemoteUrl {
         };
         let repository = |path: &str| !path.trim_matches('/').is_empty() && !path.starts_with('-');
         if text.is_empty() || !text.chars().all(plain) {
-            return refused("this is not the URL of a repository: a space, a quote or another character is in it that no such URL needs".to_owned());
+            let message = "this is not the URL of a repository: it has a character that no such URL needs";
+            return refused(message.to_owned());
         }
         let good = if let Some(rest) = text.strip_prefix("https://") {
             let Some((authority, path)) = rest.split_once('/') else {

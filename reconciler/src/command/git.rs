@@ -17,6 +17,7 @@ const DOORS: &str = "/run/berth/doors";
 
 /// Where to listen, and what commands may take.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "git-door")]
 pub(super) struct Args {
     /// The folder of the socket `git.sock`, which the router's container sees too. Default: /run/berth/doors/<prefix>
     #[arg(long, env = "BERTH_GIT_SOCKET_DIR", value_name = "FOLDER")]

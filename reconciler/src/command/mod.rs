@@ -87,7 +87,7 @@ enum Command {
     /// Serve git to people who come through the SSH router, until SIGTERM
     Git(git::Args),
     /// Follow the forge that hosts the state repo, until SIGTERM
-    Remote,
+    Remote(remote::Args),
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -116,12 +116,14 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet =
-        if matches!(cli.command, Command::Reconcile | Command::Git(_) | Command::Remote | Command::Up(_)) {
-            "info"
-        } else {
-            "warn"
-        };
+    let quiet = if matches!(
+        cli.command,
+        Command::Reconcile | Command::Git(_) | Command::Remote(_) | Command::Up(_)
+    ) {
+        "info"
+    } else {
+        "warn"
+    };
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -174,7 +176,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
-        Command::Remote => remote::run(&settings).await,
+        Command::Remote(args) => remote::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

@@ -1,5 +1,5 @@
-//! Git's own programs, kept on a short leash: no prompt, nobody's configuration, no hook, a deadline, and no secret on a command
-//! line.
+//! Git's own programs, kept on a short leash: no prompt, nobody's configuration, no hook, a deadline, and no secret on a
+//! command line.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -270,9 +270,14 @@ async fn read(from: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What git adds to whatever ssh said, and what stands in the way of it on one line.
+const BOILERPLATE: [&str; 2] =
+    ["Please make sure you have the correct access rights", "and the repository exists."];
+
 /// What git said last, on one line, without what a forge could put into it to fool a terminal.
 fn last_words(words: &str) -> String {
-    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let tells = |line: &&str| !line.is_empty() && !BOILERPLATE.contains(line);
+    let lines: Vec<&str> = words.lines().map(str::trim).filter(tells).collect();
     let last = lines.iter().skip(lines.len().saturating_sub(3)).copied().collect::<Vec<_>>().join("; ");
     last.chars().filter(|c| !c.is_control()).take(500).collect()
 }

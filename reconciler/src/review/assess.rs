@@ -147,6 +147,12 @@ impl<'r> Assessor<'r> {
             );
             return Ok(assessment);
         }
+        if let Some(remote) = before.as_ref().and_then(|state| state.platform.remote.as_ref()) {
+            let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
+            assessment.refuse(&message, "propose it there: nothing is merged here");
+            assessment.plan = Err("main follows a forge".to_owned());
+            return Ok(assessment);
+        }
         if base == *tip {
             assessment.fit = Fit::Landed;
         }

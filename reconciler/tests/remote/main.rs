@@ -9,6 +9,8 @@
 
 mod following;
 mod forge_page;
+mod over_ssh;
+mod over_tls;
 mod refusing;
 mod shown;
 mod telling;
@@ -65,6 +67,14 @@ impl Bench {
         bench
     }
 
+    /// Lets the state repo follow its forge at another URL, with these lines besides.
+    fn move_to(&self, url: &str, remote: &str) {
+        let forge = self.forge.to_str().unwrap();
+        self.push(&[("platform.toml", &platform(Path::new(url), remote))]);
+        let fetched = git(&self.state).args(["fetch", "--quiet", forge, "main:main"]).output().unwrap();
+        assert!(fetched.status.success(), "{fetched:?}");
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -89,12 +99,17 @@ impl Bench {
     }
 
     fn follow(&self) -> Follower {
+        self.follow_with(&[])
+    }
+
+    fn follow_with(&self, environment: &[(&str, &Path)]) -> Follower {
         let log =
             self.folder.path().join(format!("log-{}", fs::read_dir(self.folder.path()).unwrap().count()));
         let child = self
             .berth()
             .arg("remote")
             .env("BERTH_LOG", "debug")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).unwrap())

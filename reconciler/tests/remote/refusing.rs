@@ -112,5 +112,13 @@ fn pushes_go_to_the_forge() {
         assert!(words.contains(&format!("main follows {}", bench.forge.display())), "{words}");
         assert!(words.contains(&format!("git push {} HEAD:main", bench.forge.display())), "{words}");
     }
+    // Nor are proposals taken here, which would be merged into `main`.
+    let mut push = git(&bench.work);
+    let to = ["push", bench.state.to_str().unwrap(), "HEAD:refs/heads/review/page"];
+    let proposed = push.env("BERTH_USER", "ann").args(to).output().unwrap();
+    assert!(!proposed.status.success(), "{}", said(&proposed));
+    for part in ["main follows", "propose it there"] {
+        assert!(said(&proposed).contains(part), "{}", said(&proposed));
+    }
     assert_eq!(bench.main(), before);
 }

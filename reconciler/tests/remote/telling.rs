@@ -192,7 +192,7 @@ fn a_failure_is_told_and_taken_back_when_it_is_over() {
 fn a_forge_that_doesnt_take_it_is_told_again_and_delays_nothing() {
     let world = World::new();
     let busy = (StatusCode::SERVICE_UNAVAILABLE, "come back later");
-    *world.api.answers.lock().unwrap() = vec![busy; 2];
+    *world.api.answers.lock().unwrap() = vec![busy; 3];
     let bench = bench(&world, "github", "/repos/org/state");
     let _follower = bench.follow();
     world.seen(1);
@@ -202,7 +202,7 @@ fn a_forge_that_doesnt_take_it_is_told_again_and_delays_nothing() {
     bench.until_main_is(&tip);
     let standing = bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision == tip));
     assert_eq!(standing.telling_trouble, None);
-    assert!(world.seen(4).iter().all(|seen| seen.body["state"] == "pending"));
+    assert!(world.seen(5).iter().all(|seen| seen.body["state"] == "pending"));
 }
 
 #[test]

@@ -118,6 +118,23 @@ fn what_is_no_webhook_is_turned_away() {
 }
 
 #[test]
+fn clients_that_say_nothing_dont_keep_the_forge_out() {
+    let bench = bench("forgejo");
+    let _follower = bench.follow();
+    let address = listening(&bench);
+    // More than there is room for. Each has its time, and then its place is free.
+    let mut idle: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for (number, stream) in idle.iter_mut().enumerate() {
+        let begun = b"POST /hooks/remote HTTP/1.1\r\nHost: be";
+        stream.write_all(&begun[..number % begun.len()]).unwrap();
+    }
+    let tip = bench.push(&[("docs/a.md", "a\n")]);
+    assert_eq!(send(address, &headers("forgejo", SECRET, PUSH), PUSH).0, 202);
+    bench.until_main_is(&tip);
+    drop(idle);
+}
+
+#[test]
 fn without_a_secret_it_doesnt_listen_and_says_so() {
     let bench = bench("gitlab");
     bench.secret("webhook-secret", "too short");

@@ -1,6 +1,7 @@
 //! How a forge shows that a request is its own.
 //!
-//! GitHub, Forgejo and Gitea sign the body with HMAC-SHA256; GitLab sends the secret itself. Both are compared in constant time.
+//! GitHub, Forgejo and Gitea sign the body with HMAC-SHA256; GitLab sends the secret itself. Both are compared in constant
+//! time.
 
 use std::fmt;
 

@@ -68,6 +68,11 @@ pub(super) async fn keep(settings: Settings, stop: CancellationToken) {
 
 fn start(settings: &Settings) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("remote").args(arguments(settings)).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    command
+        .args(["remote", "--with-parent"])
+        .args(arguments(settings))
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
     Ok(command.spawn()?)
 }
