@@ -39,8 +39,8 @@ enum Hook {
         /// Who pushes, as the door knows them; without it, whoever has the repository's files, who may do everything
         #[arg(long, env = "BERTH_USER", value_name = "USER")]
         user: Option<String>,
-        /// Judge a push into this member's view
-        #[arg(long, value_name = "USER", conflicts_with = "user")]
+        /// Judge a push into this member's view, whoever --user is
+        #[arg(long, value_name = "USER")]
         view: Option<UserName>,
     },
     /// Run by git: keep proposals, merge those that need nobody's consent, show how an accepted push is applied
