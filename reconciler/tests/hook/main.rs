@@ -9,6 +9,7 @@
 
 mod accepted;
 mod installed;
+mod proof;
 mod proposals;
 mod refused;
 mod why;
