@@ -9,7 +9,7 @@ export BERTH_DATA  = $(DATA)
 
 up:
 	scripts/install.sh run
-	cargo build --release --locked -p berth -p berth-runtime
+	cargo build --release --locked -p berth -p berth-runtime -p berth-ssh-router
 	scripts/up.sh
 
 down:

@@ -130,6 +130,21 @@ impl Daemon {
         Err(ClientError::Ended)
     }
 
+    /// Tells `listener` every event from now on, until the daemon ends.
+    pub async fn listen(&mut self, listener: &dyn Listener) -> Result<(), ClientError> {
+        let mut body = self.send(Method::GET, "/events").await?.into_body();
+        let mut buffer = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            buffer.extend_from_slice(&data);
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                listener.hear(serde_json::from_slice(&line)?);
+            }
+        }
+        Ok(())
+    }
+
     async fn send(&mut self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = method;

@@ -31,7 +31,7 @@ pub enum DaemonError {
 
 /// Runs until SIGTERM or SIGINT; the step in hand is finished.
 pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals().map_err(DaemonError::Signals)?;
     let mut reconciler = Reconciler::open(settings).await?;
     let wakeups = Wakeups::default();
     let health = EngineHealth::default();
@@ -107,10 +107,10 @@ async fn until(due: Option<Instant>) {
 }
 
 /// A token that SIGTERM and SIGINT cancel.
-pub(crate) fn stop_on_signals() -> Result<CancellationToken, DaemonError> {
+pub(crate) fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let token = stop.clone();
     tokio::spawn(async move {
         tokio::select! {

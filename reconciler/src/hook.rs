@@ -5,6 +5,7 @@
 //! moves the refs, the daemon does the rest.
 
 mod engine;
+mod fetched;
 mod history;
 mod install;
 mod names;
@@ -29,6 +30,7 @@ use crate::review::BRANCHES;
 
 pub(crate) use engine::between;
 pub use engine::{Engine, Unseen};
+pub use fetched::judge_fetched;
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};
 pub use names::{Proven, Resolvers};
@@ -186,6 +188,7 @@ impl Push<'_> {
             return Ok(());
         }
         let before = update.old.map(|old| self.load(&old)).transpose()?;
+        self.refuse_unless_hosted_here(before.as_ref());
         let after = self.load(&new)?;
         for finding in after.findings() {
             if let Some(source) = after.source(&finding.path) {
@@ -200,6 +203,15 @@ impl Push<'_> {
             self.show_plan(&new, before.as_ref(), after)?;
         }
         Ok(())
+    }
+
+    /// Where a forge hosts the state repo, `main` follows its branch, and a push here would only part the two.
+    fn refuse_unless_hosted_here(&mut self, before: Option<&Loaded>) {
+        let Some(Ok(state)) = before.map(|before| &before.state) else { return };
+        let Some(remote) = state.platform.remote.as_ref() else { return };
+        let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
+        let hint = format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch);
+        self.refuse_ref(MAIN, &message, &hint);
     }
 
     /// Any other ref: nobody works towards it, but it is history all the same.
@@ -354,12 +366,14 @@ impl Push<'_> {
         let allowance = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));
         let allowance = allowance.map(|(_, hash)| hash);
         let planned = Planned { revision: new, allowance: allowance.as_deref(), state: after };
-        match self.asker.engine.look(after.platform.services.firewall) {
-            Ok(sight) if sight.platform != after.platform.prefix.as_str() => {
+        let engine = self.asker.engine;
+        let seen = engine.look(after.platform.services.firewall);
+        match seen.and_then(|sight| Ok((sight, engine.identities(after)?))) {
+            Ok((sight, _)) if sight.platform != after.platform.prefix.as_str() => {
                 self.talk.push_str(&format!("Not planned: {PREFIX_CHANGES}.\n"))
             }
-            Ok(sight) => {
-                let plan = against(&sight, planned, self.repo);
+            Ok((sight, identities)) => {
+                let plan = against(&sight, identities, planned, self.repo);
                 let digest = show::digest(&plan).unwrap_or_default();
                 self.talk.push_str(&format!("Planned against the engine as it is now (plan {digest}).\n"));
                 self.tell_plan(&plan);

@@ -14,6 +14,7 @@ use crate::backoff::{Backoff, Deferred};
 use crate::docker::{EngineError, connect};
 use crate::engine::facts::{Facts, Unfit};
 use crate::event::{Event, Listener};
+use crate::identity::{Identity, IdentityError};
 use crate::journal::{Journal, JournalError, PassRecord};
 use crate::look::Lookout;
 use crate::observe::{Inspections, Reader};
@@ -29,6 +30,7 @@ pub struct Reconciler {
     journal: Journal,
     reader: Reader,
     writer: Writer,
+    identity: Identity,
     engine: Facts,
     inspections: Inspections,
     backoff: Backoff,
@@ -62,6 +64,9 @@ pub enum PassError {
     /// Servers would not be isolated as the state repo says.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// The platform's SSH identity can't be had.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The journal can't be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -86,6 +91,7 @@ impl Reconciler {
         let mut source = Source::open(&settings.state)?;
         let journal = Journal::open(&settings.journal())?;
         let (docker, engine) = connect(&settings.docker).await?;
+        let identity = Identity::open(&settings.data)?;
         let applied = source.applied();
         let reader = Reader::new(docker.clone());
         let known = applied.as_ref().map(|applied| applied.revision.clone());
@@ -95,7 +101,8 @@ impl Reconciler {
             journal,
             lookout: Lookout::new(settings, reader.clone(), known),
             reader,
-            writer: Writer::new(docker, &engine),
+            writer: Writer::new(docker, &engine, identity.clone()),
+            identity,
             engine,
             inspections: Inspections::default(),
             backoff: Backoff::default(),
@@ -217,7 +224,8 @@ impl Reconciler {
         {
             return Ok(Arc::clone(desired));
         }
-        let desired = Arc::new(Desired::with_templates(&settled.state, &templates));
+        let identities = Arc::new(self.identity.identities(settled.state.servers.keys().copied()));
+        let desired = Arc::new(Desired::new(&settled.state, &templates, &identities));
         self.desired = Some((settled.clone(), templates, Arc::clone(&desired)));
         Ok(desired)
     }

@@ -21,6 +21,7 @@ use crate::link::{Kind, Side};
 use crate::queue::Event;
 use crate::router::Router;
 use crate::session::Shared;
+use crate::terminal;
 use crate::upstream::{self, Upstream, UpstreamError};
 
 /// Takes what a person says.
@@ -346,9 +347,7 @@ impl server::Handler for Person {
         modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // Unknown modes come out of the decoder as the end of the list, which would cut off what follows.
-        let modes: Vec<(Pty, u32)> =
-            modes.iter().copied().filter(|(mode, _)| *mode != Pty::TTY_OP_END).collect();
+        let modes = terminal::known_modes(modes);
         let term = term.to_owned();
         self.pass(id, session, |half| async move {
             half.request_pty(true, &term, columns, rows, width, height, &modes).await

@@ -32,6 +32,8 @@ pub const KIND_SERVER: &str = "server";
 pub const KIND_SYSTEM: &str = "system";
 /// A server's data.
 pub const KIND_DATA: &str = "data";
+/// A server's SSH keys, which only Berth writes.
+pub const KIND_SSH: &str = "ssh";
 /// An empty volume that says: this server is removed, its data is kept.
 pub const KIND_TOMBSTONE: &str = "tombstone";
 /// A network of the platform.
@@ -66,6 +68,15 @@ pub enum Tag {
     /// A server's data volume.
     Data {
         /// Whose data it is.
+        id: ServerId,
+        /// The server's name when it was made.
+        name: String,
+        /// The server's owner when it was made.
+        owner: String,
+    },
+    /// The volume of a server's SSH keys. It holds nothing that couldn't be made again.
+    Ssh {
+        /// Whose keys they are.
         id: ServerId,
         /// The server's name when it was made.
         name: String,
@@ -126,6 +137,7 @@ impl Tag {
             KIND_CANARY => Ok(Self::Canary),
             KIND_SYSTEM | KIND_NETWORK | KIND_VOLUME => Ok(Self::System { spec: get(SPEC)? }),
             KIND_DATA => Ok(Self::Data { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
+            KIND_SSH => Ok(Self::Ssh { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
             KIND_TOMBSTONE => {
                 let text = get(REMOVED_AT)?;
                 let removed_at = text
@@ -164,6 +176,12 @@ impl Tag {
             }
             Self::Data { id, name, owner } => {
                 put(KIND, KIND_DATA);
+                put(SERVER, &id.to_string());
+                put(NAME, name);
+                put(OWNER, owner);
+            }
+            Self::Ssh { id, name, owner } => {
+                put(KIND, KIND_SSH);
                 put(SERVER, &id.to_string());
                 put(NAME, name);
                 put(OWNER, owner);

@@ -51,7 +51,8 @@ pub struct ObservedVolume {
     pub name: String,
     /// What it says about itself; `None` when it isn't ours.
     pub tag: Option<Tag>,
-    /// The configurations in it, by file, with the digest of each. Only volumes of the platform itself are looked into.
+    /// The configurations in it, by file, with the digest of each, and that of what tells of SSH keys. Only volumes of the
+    /// platform itself and those of servers' keys are looked into.
     pub files: BTreeMap<String, String>,
 }
 

@@ -47,6 +47,7 @@ pub fn step(step: &Step) -> String {
         Step::CreateNetwork(spec) => format!("create network {} ({})", spec.name, spec.subnet),
         Step::RemoveNetwork { name, .. } => format!("remove network {name}"),
         Step::CreateVolume(spec) => format!("create volume {}", spec.name),
+        Step::PlaceIdentity(spec) => format!("place SSH keys in volume {}", spec.volume),
         Step::RemoveVolume { name } => format!("remove volume {name}"),
         Step::RequireImage { image } => format!("look for image {image}"),
         Step::CreateContainer(spec) => format!("create container {} from {}", spec.name, spec.image),

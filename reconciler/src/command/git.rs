@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Exit;
@@ -53,7 +54,7 @@ impl Args {
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals().context("listen to signals")?;
     if args.with_parent {
         // A supervisor that was killed can't say so, and the next one's door would find this one in its place.
         set_parent_process_death_signal(Some(Signal::TERM))?;

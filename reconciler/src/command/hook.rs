@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use berth_plan::Identities;
 use berth_repo::{MAIN, StateRepo};
+use berth_schema::State;
 use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
@@ -17,6 +19,7 @@ use crate::client::Daemon;
 use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
 use crate::hook::{Asker, Engine, Installed, Update, install, judge, view};
+use crate::identity::Identity;
 use crate::look::Sight;
 use crate::outcome::chain;
 use crate::review::{AfterPush, BRANCHES, after_push};
@@ -115,6 +118,11 @@ impl Engine for Reconciler<'_> {
             Ok(Err(error)) => Err(format!("the engine can't be seen ({})", chain(&error))),
             Err(_) => Err(format!("the reconciler didn't show the engine within {} s", LOOK_TIME.as_secs())),
         }
+    }
+
+    fn identities(&self, state: &State) -> Result<Identities, String> {
+        Identity::shown(&self.0.data, state.servers.keys().copied())
+            .map_err(|error| format!("the platform's keys can't be read ({})", chain(&error)))
     }
 }
 

@@ -11,12 +11,15 @@ mod image;
 mod init;
 mod plan;
 mod reconcile;
+mod remote;
 mod render;
 mod review;
 mod schema;
 mod status;
 mod up;
 mod why;
+
+pub(crate) use apply::short;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -74,6 +77,8 @@ enum Command {
     Reconcile,
     /// Serve git to people who come through the SSH router, until SIGTERM
     Git(git::Args),
+    /// Follow the forge that hosts the state repo, until SIGTERM
+    Remote,
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -102,11 +107,12 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet = if matches!(cli.command, Command::Reconcile | Command::Git(_) | Command::Up(_)) {
-        "info"
-    } else {
-        "warn"
-    };
+    let quiet =
+        if matches!(cli.command, Command::Reconcile | Command::Git(_) | Command::Remote | Command::Up(_)) {
+            "info"
+        } else {
+            "warn"
+        };
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -156,6 +162,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
+        Command::Remote => remote::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

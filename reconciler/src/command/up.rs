@@ -1,7 +1,9 @@
 //! `berth up`: starts the platform's processes and keeps them running, for a single machine.
 //!
 //! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
-//! repository, the git door.
+//! repository, the git door and, where a forge hosts it, `berth remote`.
+
+mod remote;
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +14,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
@@ -57,7 +59,7 @@ struct Kept {
 }
 
 async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals().context("listen to signals")?;
     let words = |command: &str| [vec![command.into()], arguments(settings)].concat();
     let reconciler = Kept { what: "the reconciler", arguments: words("reconcile"), needed: true };
     let door = has_history(settings).then(|| {
@@ -77,7 +79,8 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
         closing.cancel();
         ended
     };
-    let (reconciler, door) = tokio::join!(reconciler, door);
+    let forge = remote::keep(settings.clone(), closing.clone());
+    let (reconciler, door, ()) = tokio::join!(reconciler, door, forge);
     reconciler.and(door).map(|()| Exit::Ok)
 }
 
@@ -125,13 +128,18 @@ async fn keep(kept: &Kept, stop: &CancellationToken) -> anyhow::Result<()> {
 }
 
 /// Asks the child to end and waits until it has finished its step.
-async fn end(mut child: tokio::process::Child, kept: &Kept) -> anyhow::Result<()> {
+async fn end(mut child: Child, kept: &Kept) -> anyhow::Result<()> {
+    terminate(&child);
+    child.wait().await.with_context(|| format!("wait for {}", kept.what))?;
+    Ok(())
+}
+
+/// Sends SIGTERM.
+fn terminate(child: &Child) {
     if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())) {
         // It may have ended in this very moment, which is what is wanted.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    child.wait().await.with_context(|| format!("wait for {}", kept.what))?;
-    Ok(())
 }
 
 async fn detach(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {

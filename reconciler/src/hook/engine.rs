@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
-use berth_plan::{Desired, Observed, Plan, simulate};
+use berth_plan::{Desired, Identities, Observed, Plan, simulate};
 use berth_repo::{Revision, StateRepo};
 use berth_schema::State;
 use jiff::Timestamp;
@@ -16,6 +16,9 @@ use crate::look::Sight;
 pub trait Engine {
     /// What there is now, with the host's rules if there is to be a firewall; or why nobody can tell, as a clause.
     fn look(&self, firewall: bool) -> Result<Sight, String>;
+
+    /// The platform's keys, as far as the servers of `state` show them; or why nobody can tell, as a clause.
+    fn identities(&self, state: &State) -> Result<Identities, String>;
 }
 
 /// Nobody looks.
@@ -25,6 +28,10 @@ pub struct Unseen;
 impl Engine for Unseen {
     fn look(&self, _: bool) -> Result<Sight, String> {
         Err("the engine wasn't asked".to_owned())
+    }
+
+    fn identities(&self, state: &State) -> Result<Identities, String> {
+        Ok(Identities::example(state.servers.keys().copied()))
     }
 }
 
@@ -38,8 +45,13 @@ pub(super) struct Planned<'a> {
 }
 
 /// The plan that a pass would make now.
-pub(super) fn against(sight: &Sight, planned: Planned<'_>, repo: &mut StateRepo) -> Plan {
-    let desired = Desired::with_templates(planned.state, &sight.templates);
+pub(super) fn against(
+    sight: &Sight,
+    identities: Identities,
+    planned: Planned<'_>,
+    repo: &mut StateRepo,
+) -> Plan {
+    let desired = Desired::new(planned.state, &sight.templates, &Arc::new(identities));
     // One that can't be read any more isn't known to the reconciler either.
     let applied = sight.applied.as_ref().and_then(|applied| {
         let revision: Revision = applied.parse().ok()?;

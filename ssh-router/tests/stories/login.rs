@@ -67,6 +67,7 @@ fn a_server_that_does_not_answer_or_shows_another_key_says_so_to_those_who_may_k
     let output = place.ssh("eve", "wiki", &[]).arg("true").output().unwrap();
     assert!(text(&output.stderr).contains("it shows another host key than it should"), "{output:?}");
     assert_eq!(output.status.code(), Some(255));
+    place.await_log("server not reached server=\"wiki\" error=it shows another host key");
 }
 
 #[test]

@@ -10,6 +10,8 @@
 
 mod attacks;
 mod changes;
+mod clients;
+mod equal;
 mod flow;
 mod forwarding;
 mod git;
