@@ -203,7 +203,9 @@ impl Door {
         let (user, standing) = self.members.standing(&request.user)?;
         let places = self.take_place(&user)?;
         let mut command = match &request.command {
-            Command::ReceivePack => child::git("receive-pack", &self.repository(&user, standing)?),
+            Command::ReceivePack => {
+                self.with_resolver(child::git("receive-pack", &self.repository(&user, standing)?))
+            }
             Command::UploadPack => child::git("upload-pack", &self.repository(&user, standing)?),
             Command::ReviewList => self.review(&user, "list", None),
             Command::ReviewShow(topic) => self.review(&user, "show", Some(topic)),
@@ -239,6 +241,14 @@ impl Door {
             // The state repo itself holds what isn't theirs to read.
             Standing::Member => Ok(view::prepare(&self.settings, &self.program, user)?),
         }
+    }
+
+    /// The resolver that the hooks ask, where that is said for this host.
+    fn with_resolver(&self, mut command: tokio::process::Command) -> tokio::process::Command {
+        if let Some(resolver) = self.settings.resolver {
+            command.env("BERTH_RESOLVER", resolver.to_string());
+        }
+        command
     }
 
     /// `berth review`, in somebody's name.

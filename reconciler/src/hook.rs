@@ -8,11 +8,13 @@ mod engine;
 mod fetched;
 mod history;
 mod install;
+mod names;
 mod proposal;
 mod seen;
 pub mod view;
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use berth_plan::diff::ALLOW_REMOVALS;
@@ -31,6 +33,7 @@ pub use engine::{Engine, Unseen};
 pub use fetched::judge_fetched;
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};
+pub use names::{Proven, Resolvers};
 pub use seen::Seen;
 
 /// One ref that a push moves.
@@ -92,6 +95,8 @@ pub struct Asker<'a> {
     pub look: Look,
     /// Who sees the engine.
     pub engine: &'a dyn Engine,
+    /// The resolver that is asked for proofs, in place of the platform's.
+    pub resolver: Option<SocketAddr>,
 }
 
 /// Why a plan can't be made.
@@ -104,8 +109,10 @@ struct Push<'a> {
     asker: Asker<'a>,
     findings: Vec<Finding>,
     sources: HashMap<String, String>,
-    /// What is said besides findings.
+    /// What is said besides findings where the push is accepted.
     talk: String,
+    /// What is said besides findings in any case.
+    notes: String,
     /// How whoever pushes sees what is judged.
     seen: Option<&'a Seen>,
     /// What to do instead, where it is refused.
@@ -143,7 +150,8 @@ pub fn judge_seen(
     let git_dir = repo.git_dir();
     let history = seen.map_or_else(|| History::of(git_dir), |seen| History::beside(git_dir, &seen.objects));
     let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push = Push { repo, history, asker, findings, sources, talk, seen, advice: "" };
+    let mut push =
+        Push { repo, history, asker, findings, sources, talk, notes: String::new(), seen, advice: "" };
     for update in updates {
         match update.reference.as_str() {
             MAIN => push.main(update)?,
@@ -330,12 +338,14 @@ impl Push<'_> {
         }
         let former = former(&self.history, old, before, after)?;
         let actor = Actor::Member(&name);
+        let proven = Resolvers::of(self.asker.resolver, before).prove(&name, before, after);
+        self.notes.push_str(&proven.note);
         match policy::judge(&Proposal {
             actor,
             before,
             after,
             changes: &changes,
-            proven: &[],
+            proven: &proven.names,
             former: &former,
         }) {
             Verdict::Allow => {}
@@ -419,6 +429,7 @@ impl Push<'_> {
         let accepted = !self.is_refused();
         let mut text =
             report(&self.findings, |path| self.sources.get(path).map(String::as_str), self.asker.look);
+        text.push_str(&self.notes);
         if accepted {
             text.push_str(&self.talk);
         } else {

@@ -1,5 +1,6 @@
 //! Where this host keeps things: the settings that can't live in the state repo, because they say where it is.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use berth_plan::render::{Kind, Templates};
@@ -43,6 +44,10 @@ pub struct Settings {
     /// A folder whose image recipes and configuration templates replace the embedded ones.
     #[arg(long, env = "BERTH_TEMPLATES", global = true, value_name = "FOLDER")]
     pub templates: Option<PathBuf>,
+
+    /// The resolver that is asked whose a domain is. Default: those of `firewall.dns` in platform.toml.
+    #[arg(long, env = "BERTH_RESOLVER", global = true, value_name = "ADDRESS:PORT")]
+    pub resolver: Option<SocketAddr>,
 }
 
 /// A template that can't be read.

@@ -6,6 +6,7 @@
 
 mod explain;
 mod place;
+mod proof;
 mod rules;
 mod secret;
 
@@ -18,6 +19,7 @@ use crate::state::State;
 use crate::user::Role;
 
 pub use explain::{Answer, May, explain};
+pub use proof::{Proof, proof, proofs, to_prove};
 pub use secret::secrets;
 
 /// Who asks for a change.

@@ -48,6 +48,7 @@ tell! {
     broken_commit,
     bad_input,
     plan,
+    git_door,
     cli,
     lab,
     isolation,

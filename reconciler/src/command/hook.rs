@@ -90,7 +90,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 
 fn pre_receive(user: Option<&str>, viewer: Option<&UserName>, settings: &Settings) -> anyhow::Result<Exit> {
     let updates = updates()?;
-    let asker = Asker { user, look: look(), engine: &Reconciler(settings) };
+    let asker = Asker { user, look: look(), engine: &Reconciler(settings), resolver: settings.resolver };
     let judgement = match viewer {
         Some(viewer) => {
             let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);

@@ -228,6 +228,9 @@ fn arguments(settings: &Settings) -> Vec<OsString> {
         "--docker".into(),
         settings.docker.clone().into(),
     ];
+    if let Some(resolver) = settings.resolver {
+        arguments.extend(["--resolver".into(), resolver.to_string().into()]);
+    }
     if let Some(templates) = &settings.templates {
         arguments.extend(["--templates".into(), templates.into()]);
     }

@@ -16,9 +16,10 @@ pub fn judge_fetched(
     tip: &Revision,
 ) -> Result<Vec<Finding>, HookError> {
     let history = History::of(repo.git_dir());
-    let asker = Asker { user: None, look: Look::Plain, engine: &Unseen };
+    let asker = Asker { user: None, look: Look::Plain, engine: &Unseen, resolver: None };
     let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push = Push { repo, history, asker, findings, sources, talk, seen: None, advice: "" };
+    let mut push =
+        Push { repo, history, asker, findings, sources, talk, notes: String::new(), seen: None, advice: "" };
     let loaded = push.load(tip)?;
     push.findings.extend_from_slice(loaded.findings());
     push.search_history(tip, &Range::After(*main))?;

@@ -11,6 +11,7 @@ mod accepted;
 mod installed;
 mod log;
 mod page;
+mod proof;
 mod proposals;
 mod refused;
 mod views;
