@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{Event, Listener};
 use crate::figures::CacheFigures;
 use crate::metrics;
+use crate::sshrouter::SshRouter;
 use crate::status::Status;
 use crate::wakeup::Wakeups;
 use crate::watch::EngineHealth;
@@ -93,7 +94,12 @@ impl Control {
     }
 
     /// Serves the socket at `path` until `stop`.
-    pub async fn serve(self, path: &Path, stop: CancellationToken) -> Result<(), ControlError> {
+    pub async fn serve(
+        self,
+        path: &Path,
+        ssh_router: SshRouter,
+        stop: CancellationToken,
+    ) -> Result<(), ControlError> {
         let failed = |source| ControlError { path: path.to_owned(), source };
         let listener = listen(path).map_err(failed)?;
         let router = Router::new()
@@ -101,7 +107,8 @@ impl Control {
             .route("/events", get(events))
             .route("/sync", post(sync))
             .route("/metrics", get(metrics_text))
-            .with_state(self);
+            .with_state(self)
+            .merge(ssh_router.router());
         let served = axum::serve(listener, router).into_future();
         // Not a graceful shutdown: an event stream never ends by itself, and nothing here is half done.
         tokio::select! {

@@ -12,6 +12,7 @@ use crate::figures;
 use crate::outcome::chain;
 use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
+use crate::sshrouter::SshRouter;
 use crate::wakeup::{Reason, Wakeups};
 use crate::watch::{self, EngineHealth};
 
@@ -39,9 +40,11 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
     let socket = settings.socket();
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
+    let identity = reconciler.identity().clone();
+    let ssh_router = SshRouter::open(&settings.data, identity).map_err(PassError::from)?;
     let server = tokio::spawn({
-        let (control, closing) = (control.clone(), closing.clone());
-        async move { control.serve(&socket, closing).await }
+        let (control, ssh_router, closing) = (control.clone(), ssh_router.clone(), closing.clone());
+        async move { control.serve(&socket, ssh_router, closing).await }
     });
     let _refs = reconciler.source().git_dir().map(|git_dir| {
         watch::refs(git_dir, wakeups.clone()).inspect_err(|error| {
@@ -79,6 +82,7 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = reconciler.pass(&words.join(", "), &control, &stop).await;
         publish(&reconciler, &control);
+        ssh_router.publish(reconciler.state());
         for request in pending.requests {
             // Whoever asked may have gone.
             let _ = request.send(record.clone());
