@@ -51,6 +51,7 @@ tell! {
     cli,
     lab,
     isolation,
+    ssh,
     recovery,
 }
 
