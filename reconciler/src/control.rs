@@ -38,6 +38,7 @@ pub struct Control {
     status: Arc<Mutex<Option<Status>>>,
     cache: Arc<Mutex<Option<CacheFigures>>>,
     health: EngineHealth,
+    ssh_router: Option<SshRouter>,
 }
 
 impl Listener for Control {
@@ -65,7 +66,13 @@ impl Control {
             status: Arc::default(),
             cache: Arc::default(),
             health,
+            ssh_router: None,
         }
+    }
+
+    /// The same, which answers other SSH routers too.
+    pub fn with_ssh_router(self, ssh_router: SshRouter) -> Self {
+        Self { ssh_router: Some(ssh_router), ..self }
     }
 
     /// The status as it was published, with the engine's health of this moment.
@@ -94,21 +101,17 @@ impl Control {
     }
 
     /// Serves the socket at `path` until `stop`.
-    pub async fn serve(
-        self,
-        path: &Path,
-        ssh_router: SshRouter,
-        stop: CancellationToken,
-    ) -> Result<(), ControlError> {
+    pub async fn serve(self, path: &Path, stop: CancellationToken) -> Result<(), ControlError> {
         let failed = |source| ControlError { path: path.to_owned(), source };
         let listener = listen(path).map_err(failed)?;
+        let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let router = Router::new()
             .route("/status", get(status))
             .route("/events", get(events))
             .route("/sync", post(sync))
             .route("/metrics", get(metrics_text))
             .with_state(self)
-            .merge(ssh_router.router());
+            .merge(others);
         let served = axum::serve(listener, router).into_future();
         // Not a graceful shutdown: an event stream never ends by itself, and nothing here is half done.
         tokio::select! {

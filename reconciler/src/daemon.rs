@@ -36,15 +36,15 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
     let mut reconciler = Reconciler::open(settings).await?;
     let wakeups = Wakeups::default();
     let health = EngineHealth::default();
-    let control = Control::new(wakeups.clone(), health.clone());
+    let ssh_router =
+        SshRouter::open(&settings.data, reconciler.identity().clone()).map_err(PassError::from)?;
+    let control = Control::new(wakeups.clone(), health.clone()).with_ssh_router(ssh_router.clone());
     let socket = settings.socket();
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
-    let identity = reconciler.identity().clone();
-    let ssh_router = SshRouter::open(&settings.data, identity).map_err(PassError::from)?;
     let server = tokio::spawn({
-        let (control, ssh_router, closing) = (control.clone(), ssh_router.clone(), closing.clone());
-        async move { control.serve(&socket, ssh_router, closing).await }
+        let (control, closing) = (control.clone(), closing.clone());
+        async move { control.serve(&socket, closing).await }
     });
     let _refs = reconciler.source().git_dir().map(|git_dir| {
         watch::refs(git_dir, wakeups.clone()).inspect_err(|error| {
