@@ -26,6 +26,7 @@ use crate::event::{Event, Listener};
 use crate::figures::CacheFigures;
 use crate::look::Lookout;
 use crate::metrics;
+use crate::sshrouter::SshRouter;
 use crate::status::Status;
 use crate::wakeup::Wakeups;
 use crate::watch::EngineHealth;
@@ -44,6 +45,7 @@ pub struct Control {
     lookout: Arc<OnceLock<Lookout>>,
     /// The events of the pass that runs, or ran last.
     recent: Arc<Mutex<Vec<Arc<Event>>>>,
+    ssh_router: Option<SshRouter>,
 }
 
 impl Listener for Control {
@@ -80,6 +82,7 @@ impl Control {
             health,
             lookout: Arc::default(),
             recent: Arc::default(),
+            ssh_router: None,
         }
     }
 
@@ -99,6 +102,11 @@ impl Control {
         };
         let told = if is_it { recent.clone() } else { Vec::new() };
         (told, self.events.subscribe())
+    }
+
+    /// The same, which answers other SSH routers too.
+    pub fn with_ssh_router(self, ssh_router: SshRouter) -> Self {
+        Self { ssh_router: Some(ssh_router), ..self }
     }
 
     /// The status as it was published, with the engine's health of this moment.
@@ -130,13 +138,15 @@ impl Control {
     pub async fn serve(self, path: &Path, stop: CancellationToken) -> Result<(), ControlError> {
         let failed = |source| ControlError { path: path.to_owned(), source };
         let listener = listen(path).map_err(failed)?;
+        let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let router = Router::new()
             .route("/status", get(status))
             .route("/events", get(events))
             .route("/sync", post(sync))
             .route("/observed", get(observed::observed))
             .route("/metrics", get(metrics_text))
-            .with_state(self);
+            .with_state(self)
+            .merge(others);
         let served = axum::serve(listener, router).into_future();
         // Not a graceful shutdown: an event stream never ends by itself, and nothing here is half done.
         tokio::select! {

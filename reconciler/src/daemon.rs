@@ -12,6 +12,7 @@ use crate::figures;
 use crate::outcome::chain;
 use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
+use crate::sshrouter::SshRouter;
 use crate::wakeup::{Reason, Wakeups};
 use crate::watch::{self, EngineHealth};
 
@@ -35,7 +36,9 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
     let mut reconciler = Reconciler::open(settings).await?;
     let wakeups = Wakeups::default();
     let health = EngineHealth::default();
-    let control = Control::new(wakeups.clone(), health.clone());
+    let ssh_router =
+        SshRouter::open(&settings.data, reconciler.identity().clone()).map_err(PassError::from)?;
+    let control = Control::new(wakeups.clone(), health.clone()).with_ssh_router(ssh_router.clone());
     control.look_from(reconciler.lookout().clone());
     let socket = settings.socket();
     // The socket outlives the request to end: whoever waits for our end sees it go.
@@ -76,6 +79,7 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = reconciler.pass(&words.join(", "), &control, &stop).await;
         publish(&reconciler, &control);
+        ssh_router.publish(reconciler.state());
         for request in pending.requests {
             // Whoever asked may have gone.
             let _ = request.send(record.clone());

@@ -6,6 +6,7 @@ use std::time::Instant;
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::{Desired, Observed, Plan, show};
+use berth_schema::State;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -14,12 +15,13 @@ use crate::backoff::{Backoff, Deferred};
 use crate::docker::{EngineError, connect};
 use crate::engine::facts::{Facts, Unfit};
 use crate::event::{Event, Listener};
-use crate::identity::{Identity, IdentityError};
+use crate::identity::Identity;
 use crate::journal::{Journal, JournalError, PassRecord};
 use crate::look::Lookout;
 use crate::note::{Findings, Note};
 use crate::observe::{Inspections, Reader};
 use crate::outcome::chain;
+use crate::secret::SecretError;
 use crate::settings::{Settings, TemplateError};
 use crate::source::{FOLDER_REVISION, Settled, Source, SourceError};
 use crate::status::Status;
@@ -65,9 +67,9 @@ pub enum PassError {
     /// Servers would not be isolated as the state repo says.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// The platform's SSH identity can't be had.
+    /// A secret of this host can't be had.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Secret(#[from] SecretError),
     /// The journal can't be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -285,6 +287,16 @@ impl Reconciler {
             last_pass: self.journal.last_pass().ok().flatten(),
             ..Status::of(desired, observed)
         })
+    }
+
+    /// The state that is worked towards; `None` while there is no good one.
+    pub fn state(&self) -> Option<Arc<State>> {
+        self.good.as_ref().map(|good| Arc::clone(&good.state))
+    }
+
+    /// The platform's SSH identity.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The engine that is worked on.

@@ -86,7 +86,6 @@ pub fn build(engine: &Engine) -> String {
         .env("BERTH_STATE", engine.folder().join("no-state"))
         .env("BERTH_DATA", engine.folder().join("no-data"))
         .env("DOCKER_HOST", engine.docker().host())
-        .env("BERTH_SSH_ROUTER", built("berth-ssh-router"))
         .env("NO_COLOR", "1");
     run(&mut command, Duration::from_secs(900)).good().words()
 }

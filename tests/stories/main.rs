@@ -52,6 +52,7 @@ tell! {
     cli,
     lab,
     isolation,
+    ssh,
     recovery,
     truth,
 }

@@ -54,8 +54,13 @@ impl Bench {
 
     /// Makes somebody's view ready, as the door does before each command.
     fn prepare(&self, name: &str) -> Result<PathBuf, view::ViewHookError> {
-        let settings =
-            Settings { state: self.bare.clone(), data: self.data(), docker: String::new(), templates: None };
+        let settings = Settings {
+            state: self.bare.clone(),
+            data: self.data(),
+            docker: String::new(),
+            templates: None,
+            resolver: None,
+        };
         view::prepare(&settings, Path::new(env!("CARGO_BIN_EXE_berth")), &name.parse().unwrap())
     }
 
