@@ -281,24 +281,24 @@ fn a_hash_that_isnt_shown_stays_until_another_is_written() {
     let bob = bench.member("bob");
     let shown = bob.read("users/bob.toml");
     let changed = shown.replace("bob@mail", "b@mail");
-    bob.push_change(&[("users/bob.toml", Some(&changed))]).accepted(&["No changes"]);
+    bob.push_change(&[("users/bob.toml", Some(&changed))]).accepted(&["is accepted"]);
     assert_eq!(bench.real("users/bob.toml"), files()[2].1.replace("bob@mail", "b@mail"));
     // Written anew, without the mark; and gone and back within one push.
     bob.commit(&[("users/bob.toml", None)]);
     let anew =
         format!("#:schema x\nemail = \"c@mail.example.org\"\nssh_keys = [\"ssh-ed25519 {BOB_KEY}\"]\n");
-    bob.push_change(&[("users/bob.toml", Some(&anew))]).accepted(&["No changes"]);
+    bob.push_change(&[("users/bob.toml", Some(&anew))]).accepted(&["is accepted"]);
     let line = format!("password_hash = \"{BOB_HASH}\" # from the form\n");
     assert_eq!(bench.real("users/bob.toml"), anew.replacen('\n', &format!("\n{line}"), 1));
     // Another hash is taken, and taking it out again takes it out.
     let with_hash = format!("{anew}password_hash = \"{NEW_HASH}\"\n");
-    bob.push_change(&[("users/bob.toml", Some(&with_hash))]).accepted(&["No changes"]);
+    bob.push_change(&[("users/bob.toml", Some(&with_hash))]).accepted(&["is accepted"]);
     assert_eq!(bench.real("users/bob.toml"), with_hash);
     let pushed = bob.git(&["rev-parse", "HEAD"]);
     bob.fetch();
     assert_eq!(bob.git(&["rev-parse", "origin/main"]), pushed);
     has_nothing_of(&bench.member("cyn").everything(), &["$2b$", BOB_KEY, "mail.example.org\"\nssh"]);
-    bob.push_change(&[("users/bob.toml", Some(&anew))]).accepted(&["No changes"]);
+    bob.push_change(&[("users/bob.toml", Some(&anew))]).accepted(&["is accepted"]);
     assert_eq!(bench.real("users/bob.toml"), anew);
 }
 
@@ -405,7 +405,7 @@ fn links_modes_and_renames_arrive_as_they_are() {
     let bench = Bench::with_members();
     let bob = bench.member("bob");
     bob.git(&["mv", "servers/bobs.toml", "servers/renamed.toml"]);
-    bob.push_change(&[]).accepted(&["No changes"]);
+    bob.push_change(&[]).accepted(&["is accepted"]);
     assert_eq!(bench.real("servers/renamed.toml"), files()[4].1);
     // Pages need review, which somebody who runs the platform can give by pushing.
     let work = &bench.work;
