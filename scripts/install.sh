@@ -28,8 +28,8 @@ engine() { # docker-ce is as good as Debian's package
 case "${1:-}" in
 run)   engine; need mmdebstrap build-essential pkg-config ;;
 test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
-       caddy docker-registry pebble curl openssl ;;
-bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk ;;
+       caddy docker-registry pebble curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 ;;
+bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
 check)
     need build-essential pkg-config
     rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt

@@ -31,11 +31,12 @@ pub enum DaemonError {
 
 /// Runs until SIGTERM or SIGINT; the step in hand is finished.
 pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals().map_err(DaemonError::Signals)?;
     let mut reconciler = Reconciler::open(settings).await?;
     let wakeups = Wakeups::default();
     let health = EngineHealth::default();
     let control = Control::new(wakeups.clone(), health.clone());
+    control.look_from(reconciler.lookout().clone());
     let socket = settings.socket();
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
@@ -70,12 +71,8 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
             }
             () = stop.cancelled() => break,
         };
-        if pending.forget_all {
-            reconciler.inspections().forget_all();
-        }
-        for id in &pending.forget {
-            reconciler.inspections().forget(id);
-        }
+        reconciler.inspections().forget_these(&pending.forget, pending.forget_all);
+        reconciler.lookout().forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = reconciler.pass(&words.join(", "), &control, &stop).await;
         publish(&reconciler, &control);
@@ -109,10 +106,11 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn stop_on_signals() -> Result<CancellationToken, DaemonError> {
+/// A token that SIGTERM and SIGINT cancel.
+pub(crate) fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let token = stop.clone();
     tokio::spawn(async move {
         tokio::select! {

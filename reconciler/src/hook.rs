@@ -4,26 +4,34 @@
 //! stays free of secrets, whether the policy allows it, and what it would change. Refuses to change anything itself: git
 //! moves the refs, the daemon does the rest.
 
+mod engine;
+mod fetched;
 mod history;
 mod install;
 mod proposal;
+mod seen;
+pub mod view;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use berth_plan::diff::{ALLOW_REMOVALS, Context, plan};
-use berth_plan::{Desired, Observed, Plan, show, simulate};
+use berth_plan::diff::ALLOW_REMOVALS;
+use berth_plan::{Plan, show};
 use berth_repo::{LARGEST_FILE, Loaded, MAIN, Revision, StateRepo};
 use berth_schema::name::{Invalid, ServerId, UserName};
 use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
-use jiff::Timestamp;
 
+use self::engine::{Planned, against};
 use crate::review::BRANCHES;
 
+pub(crate) use engine::between;
+pub use engine::{Engine, Unseen};
+pub use fetched::judge_fetched;
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};
+pub use seen::Seen;
 
 /// One ref that a push moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,17 +82,32 @@ pub struct Judgement {
     pub text: String,
 }
 
+/// Who pushes, and whom the judge may ask besides.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// The name that the door gives to whoever pushes. `None` is somebody who has the repository's files, and could change
+    /// them without asking.
+    pub user: Option<&'a str>,
+    /// How they are told.
+    pub look: Look,
+    /// Who sees the engine.
+    pub engine: &'a dyn Engine,
+}
+
+/// Why a plan can't be made.
+const PREFIX_CHANGES: &str = "the prefix changes, and a platform that has made anything keeps its prefix";
+
 /// A push while it is judged.
 struct Push<'a> {
     repo: &'a mut StateRepo,
     history: History,
-    /// The name that the door gives to whoever pushes; `None` for whoever has the repository's files.
-    user: Option<&'a str>,
-    look: Look,
+    asker: Asker<'a>,
     findings: Vec<Finding>,
     sources: HashMap<String, String>,
     /// What is said besides findings.
     talk: String,
+    /// How whoever pushes sees what is judged.
+    seen: Option<&'a Seen>,
     /// What to do instead, where it is refused.
     advice: &'static str,
 }
@@ -105,17 +128,22 @@ impl Update {
     }
 }
 
-/// Judges a push, all of its refs together: git accepts or refuses them as one. `user` is the name that the door gives
-/// to whoever pushes; without one it is somebody who has the repository's files, and could change them without asking.
-pub fn judge(
+/// Judges a push, all of its refs together: git accepts or refuses them as one.
+pub fn judge(repo: &mut StateRepo, updates: &[Update], asker: Asker<'_>) -> Result<Judgement, HookError> {
+    judge_seen(repo, updates, asker, None)
+}
+
+/// The same for a push whose commits were made again: what is told is told as whoever pushes sees it.
+pub fn judge_seen(
     repo: &mut StateRepo,
     updates: &[Update],
-    user: Option<&str>,
-    look: Look,
+    asker: Asker<'_>,
+    seen: Option<&Seen>,
 ) -> Result<Judgement, HookError> {
-    let history = History::of(repo.git_dir());
+    let git_dir = repo.git_dir();
+    let history = seen.map_or_else(|| History::of(git_dir), |seen| History::beside(git_dir, &seen.objects));
     let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push = Push { repo, history, user, look, findings, sources, talk, advice: "" };
+    let mut push = Push { repo, history, asker, findings, sources, talk, seen, advice: "" };
     for update in updates {
         match update.reference.as_str() {
             MAIN => push.main(update)?,
@@ -152,6 +180,7 @@ impl Push<'_> {
             return Ok(());
         }
         let before = update.old.map(|old| self.load(&old)).transpose()?;
+        self.refuse_unless_hosted_here(before.as_ref());
         let after = self.load(&new)?;
         for finding in after.findings() {
             if let Some(source) = after.source(&finding.path) {
@@ -168,6 +197,15 @@ impl Push<'_> {
         Ok(())
     }
 
+    /// Where a forge hosts the state repo, `main` follows its branch, and a push here would only part the two.
+    fn refuse_unless_hosted_here(&mut self, before: Option<&Loaded>) {
+        let Some(Ok(state)) = before.map(|before| &before.state) else { return };
+        let Some(remote) = state.platform.remote.as_ref() else { return };
+        let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
+        let hint = format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch);
+        self.refuse_ref(MAIN, &message, &hint);
+    }
+
     /// Any other ref: nobody works towards it, but it is history all the same.
     fn another(&mut self, update: &Update) -> Result<(), HookError> {
         let name = update.reference.as_str();
@@ -180,7 +218,7 @@ impl Push<'_> {
             );
             return Ok(());
         }
-        if self.user.is_some() && KEPT.iter().any(|kept| name.starts_with(kept)) {
+        if self.asker.user.is_some() && KEPT.iter().any(|kept| name.starts_with(kept)) {
             let message = format!("`{name}` is kept by Berth itself");
             self.refuse_ref(name, &message, "push branches and tags");
             return Ok(());
@@ -203,7 +241,7 @@ impl Push<'_> {
     }
 
     fn may_move_any_ref(&mut self) -> Result<bool, HookError> {
-        let Some(user) = self.user else { return Ok(true) };
+        let Some(user) = self.asker.user else { return Ok(true) };
         let Some(head) = self.head()? else { return Ok(false) };
         let loaded = self.load(&head)?;
         let (Ok(state), Ok(name)) = (&loaded.state, user.parse::<UserName>()) else { return Ok(false) };
@@ -258,7 +296,7 @@ impl Push<'_> {
         before: Option<&Loaded>,
         after: &Loaded,
     ) -> Result<(), HookError> {
-        let Some(user) = self.user else { return Ok(()) };
+        let Some(user) = self.asker.user else { return Ok(()) };
         let Ok(name) = user.parse::<UserName>() else {
             self.refuse_ref(
                 MAIN,
@@ -317,28 +355,51 @@ impl Push<'_> {
         let info = self.repo.commit_info(new).map_err(|source| HookError::Read { path, source })?;
         let allowance = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));
         let allowance = allowance.map(|(_, hash)| hash);
+        let planned = Planned { revision: new, allowance: allowance.as_deref(), state: after };
+        let engine = self.asker.engine;
+        let seen = engine.look(after.platform.services.firewall);
+        match seen.and_then(|sight| Ok((sight, engine.identities(after)?))) {
+            Ok((sight, _)) if sight.platform != after.platform.prefix.as_str() => {
+                self.talk.push_str(&format!("Not planned: {PREFIX_CHANGES}.\n"))
+            }
+            Ok((sight, identities)) => {
+                let plan = against(&sight, identities, planned, self.repo);
+                let digest = show::digest(&plan).unwrap_or_default();
+                self.talk.push_str(&format!("Planned against the engine as it is now (plan {digest}).\n"));
+                self.tell_plan(&plan);
+            }
+            Err(why) => self.plan_between(&why, planned, before),
+        }
+        Ok(())
+    }
+
+    /// The plan where nobody sees the engine.
+    fn plan_between(&mut self, why: &str, to: Planned<'_>, before: Option<&Loaded>) {
+        let Planned { revision, allowance, state: after } = to;
         let before = before.map(|before| before.state.as_ref());
         let planned = match before {
             Some(Err(_)) => Err("what was there before has mistakes".to_owned()),
             Some(Ok(before)) if before.platform.prefix != after.platform.prefix => {
-                Err("the prefix changes, and a platform that has made anything keeps its prefix".to_owned())
+                Err(PREFIX_CHANGES.to_owned())
             }
-            Some(Ok(before)) => between(Some(before), after, new, allowance.as_deref()),
-            None => between(None, after, new, allowance.as_deref()),
+            Some(Ok(before)) => between(Some(before), after, revision, allowance),
+            None => between(None, after, revision, allowance),
         };
         match planned {
             Ok(plan) => {
-                let colour = match self.look {
-                    Look::Plain => show::Colour::Never,
-                    Look::Coloured => show::Colour::Always,
-                };
-                let text = show::text(&plan, &show::Style { colour, ..show::Style::default() });
-                self.talk.push_str("Planned from state to state; the engine wasn't asked.\n");
-                self.talk.push_str(&text);
+                self.talk.push_str(&format!("Planned from state to state; {why}.\n"));
+                self.tell_plan(&plan);
             }
             Err(why) => self.talk.push_str(&format!("Not planned: {why}.\n")),
         }
-        Ok(())
+    }
+
+    fn tell_plan(&mut self, plan: &Plan) {
+        let colour = match self.asker.look {
+            Look::Plain => show::Colour::Never,
+            Look::Coloured => show::Colour::Always,
+        };
+        self.talk.push_str(&show::text(plan, &show::Style { colour, ..show::Style::default() }));
     }
 
     fn refuse_ref(&mut self, reference: &str, message: &str, hint: &str) {
@@ -350,16 +411,21 @@ impl Push<'_> {
     }
 
     fn end(mut self) -> Judgement {
+        if let Some(seen) = self.seen {
+            seen.place(&mut self.findings, &mut self.sources);
+        }
         self.findings.sort();
         self.findings.dedup();
         let accepted = !self.is_refused();
-        let mut text = report(&self.findings, |path| self.sources.get(path).map(String::as_str), self.look);
+        let mut text =
+            report(&self.findings, |path| self.sources.get(path).map(String::as_str), self.asker.look);
         if accepted {
             text.push_str(&self.talk);
         } else {
             text.push_str("Refused; nothing was changed.\n");
             text.push_str(self.advice);
         }
+        let text = self.seen.map_or_else(|| text.clone(), |seen| seen.say(&text));
         Judgement { accepted, text }
     }
 }
@@ -382,26 +448,6 @@ pub fn former(
     found.sort();
     found.dedup();
     Ok(found)
-}
-
-/// The plan from one state to another, against the engine as it would be with everything of the first in place.
-pub(crate) fn between(
-    before: Option<&State>,
-    after: &State,
-    revision: &Revision,
-    allowance: Option<&str>,
-) -> Result<Plan, String> {
-    let desired = Desired::from_state(after);
-    let observed = match before {
-        Some(before) => {
-            let before = Desired::from_state(before);
-            simulate::settled(&before).map_err(|error| error.to_string())?.observed(before.prefix())
-        }
-        None => Observed::default(),
-    };
-    let revision = revision.to_string();
-    let context = Context { now: Timestamp::now(), revision: &revision, allowance, previous: before };
-    Ok(plan(&desired, &observed, &context))
 }
 
 #[cfg(test)]

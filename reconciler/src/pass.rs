@@ -14,7 +14,9 @@ use crate::backoff::{Backoff, Deferred};
 use crate::docker::{EngineError, connect};
 use crate::engine::facts::{Facts, Unfit};
 use crate::event::{Event, Listener};
+use crate::identity::{Identity, IdentityError};
 use crate::journal::{Journal, JournalError, PassRecord};
+use crate::look::Lookout;
 use crate::note::{Findings, Note};
 use crate::observe::{Inspections, Reader};
 use crate::outcome::chain;
@@ -29,6 +31,7 @@ pub struct Reconciler {
     journal: Journal,
     reader: Reader,
     writer: Writer,
+    identity: Identity,
     engine: Facts,
     inspections: Inspections,
     backoff: Backoff,
@@ -41,6 +44,8 @@ pub struct Reconciler {
     /// What should exist, as it was worked out last, and what that followed from: configurations of thousands of domains
     /// aren't written anew for a pass that changes nothing.
     desired: Option<(Settled, Templates, Arc<Desired>)>,
+    /// For those who look between passes.
+    lookout: Lookout,
     /// What should exist and what did, when a pass last looked.
     seen: Option<(Arc<Desired>, Observed)>,
 }
@@ -60,6 +65,9 @@ pub enum PassError {
     /// Servers would not be isolated as the state repo says.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// The platform's SSH identity can't be had.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The journal can't be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -84,13 +92,18 @@ impl Reconciler {
         let mut source = Source::open(&settings.state)?;
         let journal = Journal::open(&settings.journal())?;
         let (docker, engine) = connect(&settings.docker).await?;
+        let identity = Identity::open(&settings.data)?;
         let applied = source.applied();
+        let reader = Reader::new(docker.clone());
+        let known = applied.as_ref().map(|applied| applied.revision.clone());
         Ok(Self {
             settings: settings.clone(),
             source,
             journal,
-            reader: Reader::new(docker.clone()),
-            writer: Writer::new(docker, &engine),
+            lookout: Lookout::new(settings, reader.clone(), known),
+            reader,
+            writer: Writer::new(docker, &engine, identity.clone()),
+            identity,
             engine,
             inspections: Inspections::default(),
             backoff: Backoff::default(),
@@ -154,6 +167,7 @@ impl Reconciler {
 
         let desired = self.desired(&settled)?;
         let observed = self.reader.observe(&desired, &mut self.inspections).await?;
+        self.tell_lookout(&desired);
         let mut plan = plan(&desired, &observed, &self.context(&settled));
         let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
         findings.held_back =
@@ -170,11 +184,17 @@ impl Reconciler {
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
         self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
         self.inspections.forget_touched(&plan);
-        self.seen = Some((desired, observed));
         if record.is_clean() {
             self.applied = Some(settled);
         }
+        self.tell_lookout(&desired);
+        self.seen = Some((desired, observed));
         Ok(())
+    }
+
+    fn tell_lookout(&self, desired: &Desired) {
+        let applied = self.applied.as_ref().map(|applied| applied.revision.as_str());
+        self.lookout.learn(desired.prefix(), &self.inspections, applied);
     }
 
     /// The state to work towards: the tip's, or the last good one when the tip is broken.
@@ -216,7 +236,8 @@ impl Reconciler {
         {
             return Ok(Arc::clone(desired));
         }
-        let desired = Arc::new(Desired::with_templates(&settled.state, &templates));
+        let identities = Arc::new(self.identity.identities(settled.state.servers.keys().copied()));
+        let desired = Arc::new(Desired::new(&settled.state, &templates, &identities));
         self.desired = Some((settled.clone(), templates, Arc::clone(&desired)));
         Ok(desired)
     }
@@ -276,6 +297,11 @@ impl Reconciler {
         &self.reader
     }
 
+    /// Where looks between passes are taken from.
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
+    }
+
     /// What is remembered of containers, to be forgotten when something happened to them.
     pub fn inspections(&mut self) -> &mut Inspections {
         &mut self.inspections
@@ -298,5 +324,7 @@ fn planned(revision: &str, plan: &Plan) -> Event {
         0 => String::new(),
         _ => show::text(plan, &show::Style::default()),
     };
-    Event::Planned { revision: revision.to_owned(), changes, text }
+    // What can't be written as JSON has no digest, and then nobody compares it.
+    let digest = show::digest(plan).unwrap_or_default();
+    Event::Planned { revision: revision.to_owned(), changes, text, digest }
 }

@@ -19,7 +19,8 @@ pub struct Settings {
     )]
     pub state: PathBuf,
 
-    /// Berth's own data on this host: journal and control socket. Everything in it can be lost.
+    /// Berth's own data on this host: keys, journal, control socket, and the secrets that you put there. All else in it can be
+    /// lost but the file `identity`, from which the platform's SSH keys follow: keep a copy of that one.
     #[arg(
         long,
         env = "BERTH_DATA",
@@ -61,9 +62,10 @@ impl Settings {
         let mut templates = Templates::default();
         let Some(folder) = &self.templates else { return Ok(templates) };
         for kind in Kind::ALL {
-            let path = folder.join(kind.template());
+            let Some(template) = kind.template() else { continue };
+            let path = folder.join(template);
             match std::fs::read_to_string(&path) {
-                Ok(text) => templates.replace(kind.template(), text),
+                Ok(text) => templates.replace(template, text),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(source) => return Err(TemplateError { path, source }),
             }
@@ -79,6 +81,16 @@ impl Settings {
     /// The journal's folder.
     pub fn journal(&self) -> PathBuf {
         self.data.join("journal")
+    }
+
+    /// What members see of the state repo.
+    pub fn views(&self) -> PathBuf {
+        self.data.join("views")
+    }
+
+    /// What is known of the forge, and the secrets that it wants.
+    pub fn remote(&self) -> PathBuf {
+        self.data.join("remote")
     }
 
     /// Where a background process writes what it would say on a terminal.

@@ -1,14 +1,13 @@
 //! What the router offers on the wire: modern algorithms only, post-quantum key exchange first.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Preferred, SshId, cipher, compression, kex, mac};
 
-/// A silent peer is asked after this long.
-pub(crate) const KEEPALIVE: Duration = Duration::from_secs(30);
-/// And given up after as many questions without an answer.
+use crate::offer::Offer;
+
+/// A silent peer is given up after as many questions without an answer.
 pub(crate) const KEEPALIVE_MAX: usize = 4;
 
 /// RSA with SHA-2.
@@ -26,6 +25,10 @@ const KEX: &[kex::Name] = &[
 ];
 const CIPHERS: &[cipher::Name] =
     &[cipher::AES_256_GCM, cipher::AES_128_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR];
+/// For those who know them; see [`crate::offer`].
+const GCM: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::AES_128_GCM];
+/// The router's name says no version: a scanner need not know it.
+pub(crate) const NAME: &str = "SSH-2.0-berth";
 const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
 const KEYS: &[Algorithm] = &[
     Algorithm::Ed25519,
@@ -38,27 +41,30 @@ const KEYS: &[Algorithm] = &[
     Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
 ];
 
-/// Says no version: a scanner need not know it.
 pub(crate) fn ident() -> SshId {
-    SshId::Standard(Cow::Borrowed("SSH-2.0-berth"))
+    SshId::Standard(Cow::Borrowed(NAME))
 }
 
 /// Towards people.
-pub(crate) fn client() -> Preferred {
-    offer(Cow::Borrowed(KEYS))
+pub(crate) fn client(offered: Offer) -> Preferred {
+    let ciphers = match offered {
+        Offer::Gcm => GCM,
+        Offer::Other | Offer::Unfinished => CIPHERS,
+    };
+    offer(Cow::Borrowed(KEYS), ciphers)
 }
 
 /// Towards a server, whose key is known.
 pub(crate) fn upstream(host_key: Cow<'static, [Algorithm]>) -> Preferred {
-    offer(host_key)
+    offer(host_key, CIPHERS)
 }
 
-fn offer(key: Cow<'static, [Algorithm]>) -> Preferred {
+fn offer(key: Cow<'static, [Algorithm]>, ciphers: &'static [cipher::Name]) -> Preferred {
     Preferred {
         kex: Cow::Borrowed(KEX),
         key,
         host_key_certificates: Cow::Borrowed(&[]),
-        cipher: Cow::Borrowed(CIPHERS),
+        cipher: Cow::Borrowed(ciphers),
         mac: Cow::Borrowed(MACS),
         compression: Cow::Borrowed(&[compression::NONE]),
     }

@@ -1,18 +1,38 @@
 //! Who may log in where. Pure: routes and a credential in, a grant or nothing out.
 //!
 //! A login names a server (`server7`, or its name), never a person: the credential says who it is. A login that no
-//! server has is judged as a stand-in server and refused whatever comes out, so that it costs what a real one costs.
+//! server has is judged as a stand-in server and refused whatever comes out, so that it costs what a real one costs. The
+//! login `git` names the state repo; there, only a key that a single member has says who it is.
 
 use berth_schema::name::{ServerId, ServerName, UserName};
 use berth_schema::route::{RouteServer, RouteUser, Routes};
 
-/// That somebody may enter a server, and by what.
+/// That somebody may enter, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) user: UserName,
-    pub(crate) server: ServerName,
-    pub(crate) id: ServerId,
+    pub(crate) target: Target,
     pub(crate) credential: Credential,
+}
+
+/// What a login names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Server(ServerName, ServerId),
+    /// The state repo. No server may have its name.
+    Git,
+}
+
+/// The login of the state repo.
+pub(crate) const GIT: &str = "git";
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Server(name, _) => name.as_str(),
+            Self::Git => GIT,
+        })
+    }
 }
 
 /// What opened, so that its revocation can close.
@@ -55,7 +75,14 @@ pub(crate) fn by_key(routes: &Routes, login: &str, key: &str) -> Option<Grant> {
     let (user, _) =
         entitled(routes, server).find(|(_, user)| user.keys.iter().any(|k| k.key_data() == key))?;
     let credential = Credential::Key(key.to_owned());
-    Some(Grant { user: user.clone(), server: name.clone(), id: server.id, credential })
+    Some(Grant { user: user.clone(), target: Target::Server(name.clone(), server.id), credential })
+}
+
+/// The grant that a verified key gives for the state repo. A key that two members have says nothing.
+pub(crate) fn git_by_key(routes: &Routes, key: &str) -> Option<Grant> {
+    let mut holders = routes.users().filter(|(_, user)| user.keys.iter().any(|k| k.key_data() == key));
+    let (user, None) = (holders.next()?.0.clone(), holders.next()) else { return None };
+    Some(Grant { user, target: Target::Git, credential: Credential::Key(key.to_owned()) })
 }
 
 /// What a password must be tried against. `stand_in` picks a server where the login has none: it should depend on the
@@ -82,13 +109,19 @@ impl Trial {
         let (server, id) = self.server?;
         let matched = matched.filter(|at| *at < self.candidates.len())?;
         let (user, hash) = self.candidates.swap_remove(matched);
-        Some(Grant { user, server, id, credential: Credential::Password(hash) })
+        let target = Target::Server(server, id);
+        Some(Grant { user, target, credential: Credential::Password(hash) })
     }
 }
 
 /// Whether what was granted still would be.
 pub(crate) fn still_stands(routes: &Routes, grant: &Grant) -> bool {
-    let server = routes.servers().find(|(name, server)| **name == grant.server && server.id == grant.id);
+    let (name, id) = match (&grant.target, &grant.credential) {
+        (Target::Git, Credential::Key(key)) => return git_by_key(routes, key).as_ref() == Some(grant),
+        (Target::Git, Credential::Password(_)) => return false,
+        (Target::Server(name, id), _) => (name, *id),
+    };
+    let server = routes.servers().find(|(there, server)| *there == name && server.id == id);
     let user = server
         .and_then(|(_, server)| entitled(routes, server).find(|(name, _)| **name == grant.user))
         .map(|(_, user)| user);
@@ -158,7 +191,7 @@ mod tests {
     fn a_key_opens_its_owners_server_by_number_and_by_name() {
         for login in ["server1", "shop"] {
             let grant = by_key(&routes(), login, KEYS[0]).unwrap();
-            assert_eq!((grant.user.as_str(), grant.server.as_str()), ("ann", "shop"));
+            assert_eq!((grant.user.as_str(), grant.target.to_string()), ("ann", "shop".to_owned()));
         }
     }
 
@@ -169,6 +202,23 @@ mod tests {
         for login in ["server3", "server01", "server", "ann", "", "SHOP", "server1 "] {
             assert_eq!(by_key(&routes(), login, KEYS[2]), None, "{login}");
         }
+    }
+
+    #[test]
+    fn a_key_opens_the_state_repo_for_the_only_member_who_has_it() {
+        let grant = git_by_key(&routes(), KEYS[1]).unwrap();
+        assert_eq!((grant.user.as_str(), &grant.target), ("bob", &Target::Git));
+        assert!(still_stands(&routes(), &grant));
+        let shared = routes().with_user("eve".parse().unwrap(), user(false, 1));
+        assert_eq!(git_by_key(&shared, KEYS[1]), None);
+        assert!(!still_stands(&shared, &grant), "whose it is can't be told any more");
+        let twice =
+            RouteUser { keys: [KEYS[1], KEYS[1]].map(|k| k.parse().unwrap()).into(), ..user(false, 1) };
+        let twice = routes().with_user("bob".parse().unwrap(), twice);
+        assert!(still_stands(&twice, &grant), "a key that is there twice is still one member's");
+        assert_eq!(git_by_key(&Routes::new("/key".into()), KEYS[1]), None);
+        assert_eq!(by_key(&routes(), GIT, KEYS[2]), None);
+        assert!(trial(&routes(), GIT, 0).outcome(Some(0)).is_none(), "no password opens it");
     }
 
     #[test]

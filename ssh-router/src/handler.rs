@@ -3,6 +3,8 @@
 //! A request is answered inside its callback, since the library forgets who wanted an answer; opening a channel may
 //! take long and happens beside it.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,19 +15,24 @@ use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Session, Verif
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig, client, server};
 use tokio::time::Instant;
 
-use crate::decide::{self, Grant};
+use crate::decide::{self, Grant, Target};
+use crate::git::{self, Ready};
 use crate::link::{Kind, Side};
 use crate::queue::Event;
 use crate::router::Router;
 use crate::session::Shared;
+use crate::terminal;
 use crate::upstream::{self, Upstream, UpstreamError};
 
 /// Takes what a person says.
 pub(crate) struct Person {
-    pub(crate) router: Arc<Router>,
-    pub(crate) shared: Arc<Shared>,
+    router: Arc<Router>,
+    shared: Arc<Shared>,
+    peer: SocketAddr,
     /// Passwords tried so far.
-    pub(crate) passwords: u32,
+    passwords: u32,
+    /// Channels of the login `git` that run no command yet.
+    git: HashMap<ChannelId, Ready>,
 }
 
 /// A channel that the person opens.
@@ -36,6 +43,10 @@ enum ToServer {
 }
 
 impl Person {
+    pub(crate) fn new(router: Arc<Router>, shared: Arc<Shared>, peer: SocketAddr) -> Self {
+        Self { router, shared, peer, passwords: 0, git: HashMap::new() }
+    }
+
     fn refuse(&self) -> Auth {
         let mut methods = MethodSet::empty();
         methods.push(MethodKind::PublicKey);
@@ -52,7 +63,48 @@ impl Person {
         }
         let line = key.to_openssh().ok()?;
         let data = line.match_indices(' ').nth(1).map_or(line.as_str(), |(end, _)| &line[..end]);
-        decide::by_key(&self.router.table().routes, login, data)
+        let table = self.router.table();
+        match login == decide::GIT && self.router.git.is_some() {
+            true => decide::git_by_key(&table.routes, data),
+            false => decide::by_key(&table.routes, login, data),
+        }
+    }
+
+    /// Whether this is the login `git`.
+    fn is_git(&self) -> bool {
+        self.shared.grant().is_some_and(|grant| grant.target == Target::Git)
+    }
+
+    /// Opens a channel of the login `git`.
+    fn open_git(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+        if self.git.len() >= self.router.settings.channels {
+            tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
+            return;
+        }
+        let (_, half) = channel.split();
+        self.git.insert(half.id(), Ready::new(&self.shared.links, half));
+        tokio::spawn(reply.accept());
+    }
+
+    /// Runs what a channel of the login `git` asks for, once.
+    fn run_git(
+        &mut self,
+        id: ChannelId,
+        line: Option<&[u8]>,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let (Some(ready), Some(door), Some(grant)) =
+            (self.git.remove(&id), self.router.git.clone(), self.shared.grant())
+        else {
+            return session.channel_failure(id);
+        };
+        session.channel_success(id)?;
+        let (links, user) = (&self.shared.links, grant.user.clone());
+        match line {
+            Some(line) => git::run(door, links, ready, git::Caller { user, peer: self.peer }, line),
+            None => git::greet(links, ready, &user),
+        }
+        Ok(())
     }
 
     /// Opens a channel on the server's connection and joins it to the person's.
@@ -83,8 +135,14 @@ impl Person {
                     shared.links.join(kind, (half, handle), to_server);
                     reply.accept().await;
                 }
-                Err(russh::Error::ChannelOpenFailure(reason)) => reply.reject(reason).await,
-                Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+                Err(error) => {
+                    shared.unopened.fetch_add(1, Ordering::Relaxed);
+                    let reason = match error {
+                        russh::Error::ChannelOpenFailure(reason) => reason,
+                        _ => ChannelOpenFailure::ConnectFailed,
+                    };
+                    reply.reject(reason).await;
+                }
             }
         });
     }
@@ -110,7 +168,7 @@ impl Person {
     /// Where there is no server, says why instead of running anything.
     fn apologise(&self, id: ChannelId, session: &mut Session) -> Result<bool, russh::Error> {
         let Some(why) = self.shared.apology(id) else { return Ok(false) };
-        let name = self.shared.grant().map_or("the server", |grant| grant.server.as_str());
+        let name = self.shared.grant().map_or("the server".to_owned(), |grant| grant.target.to_string());
         session.channel_success(id)?;
         session.extended_data(id, 1, format!("berth: {name} can't be reached: {why}\r\n").into_bytes())?;
         session.exit_status_request(id, 255)?;
@@ -177,18 +235,30 @@ impl server::Handler for Person {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
+        if let Some(grant) = self.shared.grant() {
+            let (user, server, by) = (&grant.user, &grant.target, grant.credential.kind());
+            tracing::info!(peer = %self.peer, %user, %server, by, "session began");
+        }
         self.shared.set_client(session.handle());
         self.shared.granted.notify_one();
+        if self.is_git() {
+            // Whatever else is asked for finds that there is no server.
+            self.shared.set_upstream(Err("this login has no server".into()));
+            return Ok(());
+        }
         let (router, shared) = (Arc::clone(&self.router), Arc::clone(&self.shared));
         tokio::spawn(async move {
             let table = router.table();
             let server = shared.grant().and_then(|grant| table.server(grant));
             let outcome = match server {
-                Some(server) => upstream::connect(Arc::clone(&shared), server, Arc::clone(&table.key)).await,
+                Some(server) => {
+                    let (key, keepalive) = (Arc::clone(&table.key), router.settings.keepalive);
+                    upstream::connect(Arc::clone(&shared), server, key, keepalive).await
+                }
                 None => Err(UpstreamError::Gone),
             };
             let outcome = outcome.map_err(|error| {
-                let server = shared.grant().map(|grant| grant.server.as_str());
+                let server = shared.grant().map(|grant| grant.target.to_string());
                 tracing::error!(server, error = &error as &dyn std::error::Error, "server not reached");
                 Arc::from(error.to_string())
             });
@@ -203,7 +273,10 @@ impl server::Handler for Person {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.open(channel, reply, session, ToServer::Session);
+        match self.is_git() {
+            true => self.open_git(channel, reply),
+            false => self.open(channel, reply, session, ToServer::Session),
+        }
         Ok(())
     }
 
@@ -258,6 +331,7 @@ impl server::Handler for Person {
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
         self.shared.apology(id);
+        self.git.remove(&id);
         self.shared.links.closed(Side::Client, id).await;
         Ok(())
     }
@@ -273,9 +347,7 @@ impl server::Handler for Person {
         modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // Unknown modes come out of the decoder as the end of the list, which would cut off what follows.
-        let modes: Vec<(Pty, u32)> =
-            modes.iter().copied().filter(|(mode, _)| *mode != Pty::TTY_OP_END).collect();
+        let modes = terminal::known_modes(modes);
         let term = term.to_owned();
         self.pass(id, session, |half| async move {
             half.request_pty(true, &term, columns, rows, width, height, &modes).await
@@ -302,11 +374,20 @@ impl server::Handler for Person {
         value: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        if let Some(ready) = self.git.get_mut(&id) {
+            return match ready.set_env(name, value) {
+                true => session.channel_success(id),
+                false => session.channel_failure(id),
+            };
+        }
         let (name, value) = (name.to_owned(), value.to_owned());
         self.pass(id, session, |half| async move { half.set_env(true, name, value).await }).await
     }
 
     async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        if self.is_git() {
+            return self.run_git(id, None, session);
+        }
         if self.apologise(id, session)? {
             return Ok(());
         }
@@ -319,6 +400,9 @@ impl server::Handler for Person {
         command: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        if self.is_git() {
+            return self.run_git(id, Some(command), session);
+        }
         if self.apologise(id, session)? {
             return Ok(());
         }

@@ -167,7 +167,13 @@ impl Links {
         });
     }
 
-    fn forget(&self, side: Side, id: ChannelId) {
+    /// Runs something that carries a channel and isn't a pump.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.pumps.spawn(task);
+    }
+
+    /// Forgets an end that nothing is read from any more.
+    pub(crate) fn forget(&self, side: Side, id: ChannelId) {
         let mut ends = self.lock();
         ends.open.remove(&(side, id));
         ends.retired.push_back((side, id));

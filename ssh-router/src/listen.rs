@@ -1,31 +1,44 @@
 //! The listening socket: opened so that a second router can share it, or handed over as standard input.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::algorithms::KEEPALIVE;
 use crate::settings::Listen;
 
+/// The kernel asks a silent peer too, for a connection on which nothing has been agreed on yet.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
 pub(crate) fn open(listen: Listen) -> io::Result<TcpListener> {
     let socket = match listen {
-        Listen::Address(address) => {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_reuse_address(true)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            socket
-        }
-        Listen::Stdin => Socket::from(std::io::stdin().as_fd().try_clone_to_owned()?),
+        Listen::Address(address) => bind(address)?,
+        Listen::Stdin => take_stdin()?,
     };
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
+}
+
+/// A socket that listens, whether or not anybody accepts yet.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// Nothing of it stays behind: a socket that somebody holds open takes connections that nobody will accept.
+fn take_stdin() -> io::Result<Socket> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    Ok(Socket::from(socket))
 }
 
 /// Keystrokes go out at once, and a peer that vanished is noticed.

@@ -5,9 +5,13 @@
 mod admission;
 mod algorithms;
 mod decide;
+mod frame;
+mod git;
 mod handler;
 mod link;
 mod listen;
+mod loaded;
+mod offer;
 mod password;
 mod pump;
 mod queue;
@@ -17,28 +21,39 @@ mod session;
 mod settings;
 mod spill;
 mod stream;
+mod supervise;
+mod terminal;
 mod upstream;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::Parser as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use berth_schema::Finding;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::loaded::Loaded;
 use crate::router::Router;
-use crate::settings::Settings;
+use crate::routes::{RoutesError, Table};
+use crate::settings::{Invocation, Settings, Supervise, Task};
 
 fn main() -> ExitCode {
-    let settings = Settings::parse();
+    let invocation = Invocation::parse();
     // The library's warnings are about peers, who could write the log full.
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=off"));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
-    match start(settings) {
+    let done = match invocation {
+        Invocation::Serve(settings) => start(*settings),
+        Invocation::Task(Task::Check { file }) => return check(&file),
+        Invocation::Task(Task::Digest { file }) => digest(&file),
+        Invocation::Task(Task::Supervise(rules)) => supervise(rules),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A failed write to stderr leaves nothing better to tell the caller than the exit code.
@@ -46,6 +61,29 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads a routes file as the router would, the key that it names too.
+fn check(file: &Path) -> ExitCode {
+    let said = match Table::load(file) {
+        Ok(_) => return ExitCode::SUCCESS,
+        Err(RoutesError::Broken(findings)) => findings.iter().map(in_full).collect(),
+        Err(error) => format!("error: {:#}\n", anyhow::Error::from(error)),
+    };
+    // The exit code says the main thing.
+    let _ = std::io::stderr().write_all(said.as_bytes());
+    ExitCode::FAILURE
+}
+
+fn in_full(finding: &Finding) -> String {
+    let hint = finding.hint.iter().map(|hint| format!("  hint: {hint}\n"));
+    format!("{finding}\n{}", hint.collect::<String>())
+}
+
+fn digest(file: &Path) -> anyhow::Result<()> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    writeln!(std::io::stdout(), "{}", blake3::hash(&bytes))?;
+    Ok(())
 }
 
 fn start(settings: Settings) -> anyhow::Result<()> {
@@ -59,21 +97,36 @@ fn start(settings: Settings) -> anyhow::Result<()> {
         .block_on(run(settings))
 }
 
+/// On one thread: a router that is started by it ends with it.
+fn supervise(rules: Supervise) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("this program's file can't be found")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the runtime can't be started")?.block_on(supervise::run(rules, program))?;
+    Ok(())
+}
+
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let host_key = russh::keys::load_secret_key(&settings.host_key, None).with_context(|| {
         let path = settings.host_key.display();
         format!("the host key can't be read (`ssh-keygen -t ed25519 -N '' -f {path}` makes one)")
     })?;
     allow_descriptors();
-    let table = routes::follow(settings.routes.clone())?;
+    let loaded = Arc::new(Loaded::new(settings.loaded.clone()));
+    let table = routes::follow(settings.routes.clone(), Arc::clone(&loaded))?;
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (mut term_again, mut interrupt_again) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = listen::open(settings.listen).context("the port can't be listened on")?;
     tracing::info!(address = %listener.local_addr()?, "listening");
+    if settings.ready {
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // Nobody who listens is gone already, or doesn't care.
+        let _ = std::io::stdout().write_all(b"ready\n");
+    }
     let stop = async {
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        loaded.retire();
     };
     let abort = async {
         // The first one is the one that stopped.
@@ -81,7 +134,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
             tokio::select! { _ = term_again.recv() => {}, _ = interrupt_again.recv() => {} }
         }
     };
-    Arc::new(Router::new(settings, host_key, table)).run(listener, stop, abort).await;
+    Arc::new(Router::new(settings, &host_key, table)).run(listener, stop, abort).await;
     Ok(())
 }
 

@@ -14,21 +14,26 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admission, Offence, Ticket};
 use crate::decide;
+use crate::git::Door;
 use crate::handler::Person;
 use crate::link::Side;
+use crate::offer::Offer;
 use crate::password::Verifier;
 use crate::routes::Table;
 use crate::session::Shared;
 use crate::settings::Settings;
 use crate::spill::Overflow;
-use crate::stream::{Cuttable, Traffic};
+use crate::stream::{Begun, Cuttable, Traffic};
 use crate::{algorithms, listen};
 
 /// What every connection shares.
 pub(crate) struct Router {
     pub(crate) settings: Settings,
     pub(crate) verifier: Verifier,
-    config: Arc<server::Config>,
+    /// `None` without a git door.
+    pub(crate) git: Option<Arc<Door>>,
+    /// For clients that know AES-GCM, and for the others.
+    configs: [Arc<server::Config>; 2],
     table: watch::Receiver<Arc<Table>>,
     admission: Arc<Admission>,
     overflow: Arc<Overflow>,
@@ -64,27 +69,30 @@ const KEYS_MAX: usize = 10;
 impl Router {
     pub(crate) fn new(
         settings: Settings,
-        host_key: russh::keys::PrivateKey,
+        host_key: &russh::keys::PrivateKey,
         table: watch::Receiver<Arc<Table>>,
     ) -> Self {
-        let config = server::Config {
-            server_id: algorithms::ident(),
-            methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
-            // Refused passwords are delayed where they are checked; keys needn't be.
-            auth_rejection_time: Duration::ZERO,
-            max_auth_attempts: KEYS_MAX,
-            keys: vec![host_key],
-            preferred: algorithms::client(),
-            inactivity_timeout: None,
-            keepalive_interval: Some(algorithms::KEEPALIVE),
-            keepalive_max: algorithms::KEEPALIVE_MAX,
-            nodelay: true,
-            ..server::Config::default()
+        let config = |offered| {
+            Arc::new(server::Config {
+                server_id: algorithms::ident(),
+                methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
+                // Refused passwords are delayed where they are checked; keys needn't be.
+                auth_rejection_time: Duration::ZERO,
+                max_auth_attempts: KEYS_MAX,
+                keys: vec![host_key.clone()],
+                preferred: algorithms::client(offered),
+                inactivity_timeout: None,
+                keepalive_interval: Some(settings.keepalive),
+                keepalive_max: algorithms::KEEPALIVE_MAX,
+                nodelay: true,
+                ..server::Config::default()
+            })
         };
         let (each, total) = (settings.overflow.as_u64(), settings.overflow_total.as_u64());
         Self {
             verifier: Verifier::new(settings.password_checks),
-            config: Arc::new(config),
+            git: Door::new(&settings).map(Arc::new),
+            configs: [config(Offer::Gcm), config(Offer::Other)],
             table,
             admission: Arc::new(Admission::new(settings.admission())),
             overflow: Arc::new(Overflow::new(settings.overflow_dir.clone(), each, total)),
@@ -161,15 +169,16 @@ impl Router {
             return;
         }
         let stream = Cuttable::new(stream, Arc::clone(&traffic), shared.cut.clone());
-        let ending = self.attend(stream, &shared, &mut ticket).await;
+        let ending = self.attend(stream, peer, &shared, &mut ticket).await;
         shared.cut.cancel();
         let received = traffic.received.load(Ordering::Relaxed);
         let sent = traffic.sent.load(Ordering::Relaxed);
         let seconds = start.elapsed().as_secs();
         match shared.grant() {
             Some(grant) => tracing::info!(
-                %peer, user = %grant.user, server = %grant.server, by = grant.credential.kind(),
-                received, sent, seconds, ?ending, "session ended"
+                %peer, user = %grant.user, server = %grant.target, by = grant.credential.kind(),
+                received, sent, unopened = shared.unopened.load(Ordering::Relaxed), seconds, ?ending,
+                "session ended"
             ),
             None => {
                 let refused = shared.refused.load(Ordering::Relaxed);
@@ -187,14 +196,26 @@ impl Router {
     }
 
     /// Looks after a connection until it ends, and says how it did.
-    async fn attend(self: &Arc<Self>, stream: Cuttable, shared: &Arc<Shared>, ticket: &mut Ticket) -> Ending {
+    async fn attend(
+        self: &Arc<Self>,
+        stream: Cuttable,
+        peer: SocketAddr,
+        shared: &Arc<Shared>,
+        ticket: &mut Ticket,
+    ) -> Ending {
         // Before anybody is asked: a change that comes during the login is not missed.
         let mut table = self.table.clone();
         let deadline = tokio::time::sleep(self.settings.login_time);
         tokio::pin!(deadline);
-        let person = Person { router: Arc::clone(self), shared: Arc::clone(shared), passwords: 0 };
+        let person = Person::new(Arc::clone(self), Arc::clone(shared), peer);
+        let begin = async {
+            let (stream, offer) = Begun::greet(stream, algorithms::NAME).await?;
+            let [gcm, any] = &self.configs;
+            let config = if offer == Offer::Gcm { gcm } else { any };
+            server::run_stream(Arc::clone(config), stream, person).await
+        };
         let started = tokio::select! {
-            started = server::run_stream(Arc::clone(&self.config), stream, person) => started,
+            started = begin => started,
             () = &mut deadline => return Ending::TooSlow,
             () = self.over.cancelled() => return Ending::Stopped,
         };

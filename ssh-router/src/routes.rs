@@ -2,23 +2,34 @@
 //!
 //! The folder is watched, not the file: a watch on a file ends when another is renamed over it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_schema::Finding;
 use berth_schema::route::{RouteServer, Routes};
+use blake3::Hash;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use russh::keys::PrivateKey;
 use tokio::sync::{mpsc, watch};
 
-use crate::decide::Grant;
+use crate::decide::{Grant, Target};
+use crate::loaded::Loaded;
 
 /// The routes and the key that they name.
 pub(crate) struct Table {
     pub(crate) routes: Routes,
     pub(crate) key: Arc<PrivateKey>,
+    /// Of the file's bytes.
+    pub(crate) digest: Hash,
+    /// Of the file and of the key's file, from before they were read.
+    stamps: [Option<Stamp>; 2],
 }
+
+/// By what a file's change shows without reading it: device, number, size, and time of the last change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp(u64, u64, u64, i64, i64);
 
 /// Why there are no routes, or no new ones.
 #[derive(Debug, thiserror::Error)]
@@ -43,42 +54,54 @@ pub(crate) enum RoutesError {
 
 /// A burst of writes is one change.
 const SETTLE: Duration = Duration::from_millis(20);
-/// For file systems that tell nothing.
-const LOOK_ANYWAY: Duration = Duration::from_secs(10);
+/// For file systems that tell nothing, and for what was told while nobody listened. What is revoked ends in a second.
+const LOOK_ANYWAY: Duration = Duration::from_millis(400);
 /// More than a hundred thousand keys.
 const SIZE_MAX: u64 = 64 << 20;
 
 impl Table {
     /// Reads the file and the key.
-    pub(crate) fn load(path: &Path) -> Result<(Self, String), RoutesError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, RoutesError> {
         let unread = |source| RoutesError::Read { path: path.to_owned(), source };
+        let stamp = stamp(path);
         let size = std::fs::metadata(path).map_err(unread)?.len();
         if size > SIZE_MAX {
             return Err(unread(std::io::ErrorKind::FileTooLarge.into()));
         }
         let text = std::fs::read_to_string(path).map_err(unread)?;
         let routes = Routes::parse(&path.to_string_lossy(), &text).map_err(RoutesError::Broken)?;
+        let stamps = [stamp, self::stamp(routes.upstream_key())];
         let key = russh::keys::load_secret_key(routes.upstream_key(), None)
             .map_err(|source| RoutesError::Key { path: routes.upstream_key().to_owned(), source })?;
-        Ok((Self { routes, key: Arc::new(key) }, text))
+        Ok(Self { routes, key: Arc::new(key), digest: blake3::hash(text.as_bytes()), stamps })
+    }
+
+    /// Whether neither of the files has been touched since.
+    fn is_current(&self, path: &Path) -> bool {
+        self.stamps == [stamp(path), stamp(self.routes.upstream_key())]
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.key.public_key() == other.key.public_key()
     }
 
     /// Where a grant leads.
     pub(crate) fn server(&self, grant: &Grant) -> Option<&RouteServer> {
-        let mut servers = self.routes.servers();
-        servers.find(|(_, server)| server.id == grant.id).map(|(_, server)| server)
+        let Target::Server(_, id) = &grant.target else { return None };
+        self.routes.servers().map(|(_, server)| server).find(|server| server.id == *id)
     }
 }
 
 /// Loads the routes, and follows them for as long as the receiver lives.
-pub(crate) fn follow(path: PathBuf) -> Result<watch::Receiver<Arc<Table>>, RoutesError> {
+pub(crate) fn follow(path: PathBuf, loaded: Arc<Loaded>) -> Result<watch::Receiver<Arc<Table>>, RoutesError> {
     let (woken, wakes) = mpsc::channel(1);
     // Watched before it is read, so that no change falls between.
     let watcher = watch_folder(&path, woken)?;
-    let (table, text) = Table::load(&path)?;
+    let table = Table::load(&path)?;
     tracing::info!(servers = table.routes.servers().len(), "routes loaded");
+    loaded.tell(table.digest);
     let (sender, receiver) = watch::channel(Arc::new(table));
-    tokio::spawn(keep_current(path, text, sender, wakes, watcher));
+    tokio::spawn(keep_current(path, loaded, sender, wakes, watcher));
     Ok(receiver)
 }
 
@@ -97,32 +120,46 @@ fn watch_folder(path: &Path, woken: mpsc::Sender<()>) -> Result<RecommendedWatch
 
 async fn keep_current(
     path: PathBuf,
-    mut current: String,
+    loaded: Arc<Loaded>,
     sender: watch::Sender<Arc<Table>>,
     mut wakes: mpsc::Receiver<()>,
     _watcher: RecommendedWatcher,
 ) {
     let mut complained: Option<String> = None;
     loop {
-        tokio::select! {
-            woken = wakes.recv() => if woken.is_none() { return },
-            () = tokio::time::sleep(LOOK_ANYWAY) => {}
+        let told = tokio::select! {
+            woken = wakes.recv() => match woken {
+                Some(()) => true,
+                None => return,
+            },
+            () = tokio::time::sleep(LOOK_ANYWAY) => false,
             () = sender.closed() => return,
+        };
+        if told {
+            tokio::time::sleep(SETTLE).await;
         }
-        tokio::time::sleep(SETTLE).await;
-        let from = path.clone();
-        let Ok(loaded) = tokio::task::spawn_blocking(move || Table::load(&from)).await else { continue };
-        match loaded {
-            Ok((table, text)) => {
+        let (from, before) = (path.clone(), Arc::clone(&sender.borrow()));
+        let read = move || (told || !before.is_current(&from)).then(|| Table::load(&from));
+        match tokio::task::spawn_blocking(read).await {
+            // As it was, or the thread was lost; there is a next time.
+            Ok(None) | Err(_) => {}
+            Ok(Some(Ok(table))) => {
                 complained = None;
-                let same_key = sender.borrow().key.public_key() == table.key.public_key();
-                if text != current || !same_key {
-                    tracing::info!(servers = table.routes.servers().len(), "routes changed");
-                    current = text;
+                let (digest, same) = (table.digest, sender.borrow().is_same(&table));
+                let servers = table.routes.servers().len();
+                if same {
+                    // Only for its stamps: nobody needs to know.
+                    sender.send_if_modified(|there| {
+                        *there = Arc::new(table);
+                        false
+                    });
+                } else {
+                    tracing::info!(servers, "routes changed");
                     sender.send_replace(Arc::new(table));
+                    loaded.tell(digest);
                 }
             }
-            Err(error) => {
+            Ok(Some(Err(error))) => {
                 let message = error.to_string();
                 if complained.as_ref() != Some(&message) {
                     let error: &dyn std::error::Error = &error;
@@ -132,6 +169,11 @@ async fn keep_current(
             }
         }
     }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let file = std::fs::metadata(path).ok()?;
+    Some(Stamp(file.dev(), file.ino(), file.size(), file.ctime(), file.ctime_nsec()))
 }
 
 fn shown(findings: &[Finding]) -> String {

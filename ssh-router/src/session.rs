@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) granted: Notify,
     /// Credentials that were refused.
     pub(crate) refused: AtomicU32,
+    /// Channels that the server, or the way to it, refused.
+    pub(crate) unopened: AtomicU32,
     grant: OnceLock<Grant>,
     client: OnceLock<server::Handle>,
     upstream: watch::Sender<State>,
@@ -58,6 +60,7 @@ impl Shared {
             wants: Wants::default(),
             granted: Notify::new(),
             refused: AtomicU32::new(0),
+            unopened: AtomicU32::new(0),
             grant: OnceLock::new(),
             client: OnceLock::new(),
             upstream: watch::Sender::new(State::Connecting),

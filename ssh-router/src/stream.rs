@@ -1,14 +1,18 @@
-//! A connection's stream that can be cut from outside and counts what passes.
+//! A connection's stream that can be cut from outside and counts what passes, and its beginning, which is read ahead.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::offer::{self, Offer};
 
 /// Bytes on the wire.
 #[derive(Debug, Default)]
@@ -82,6 +86,78 @@ impl AsyncWrite for Cuttable {
         if let Err(error) = self.check_write(context) {
             return Poll::Ready(Err(error));
         }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A stream whose beginning has been said and read already; the library says and reads it again.
+pub(crate) struct Begun {
+    stream: Cuttable,
+    read: Bytes,
+    /// Bytes of what was said that the library has still to say.
+    said: usize,
+}
+
+/// A client that is near has said by then what it offers. One that is farther away gets the whole offer, and is not kept
+/// waiting: its line is slower than any cipher.
+const LOOK_MAX: Duration = Duration::from_millis(25);
+
+impl Begun {
+    /// Says the router's name and looks at what the client offers. An error is a client that is gone.
+    pub(crate) async fn greet(mut stream: Cuttable, name: &str) -> io::Result<(Self, Offer)> {
+        let name = format!("{name}\r\n");
+        stream.write_all(name.as_bytes()).await?;
+        let mut read = BytesMut::new();
+        let look = async {
+            let mut offer = Offer::Unfinished;
+            while offer == Offer::Unfinished && stream.read_buf(&mut read).await? > 0 {
+                offer = offer::read(&read);
+            }
+            Ok::<_, io::Error>(offer)
+        };
+        let offer = tokio::time::timeout(LOOK_MAX, look).await.unwrap_or(Ok(Offer::Unfinished))?;
+        Ok((Self { stream, read: read.freeze(), said: name.len() }, offer))
+    }
+}
+
+impl AsyncRead for Begun {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let part = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read[..part]);
+        self.read.advance(part);
+        if self.read.is_empty() {
+            self.read = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Begun {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.said == 0 {
+            return Pin::new(&mut self.stream).poll_write(context, data);
+        }
+        let part = self.said.min(data.len());
+        self.said -= part;
+        Poll::Ready(Ok(part))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

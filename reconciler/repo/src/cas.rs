@@ -50,7 +50,10 @@ impl StateRepo {
         if Some(&revision) == base {
             return Ok(revision);
         }
-        self.move_main(base, revision, message)?;
+        // git keeps the same first words in its own log of a ref.
+        let kind = if base.is_some() { "commit" } else { "commit (initial)" };
+        let log = format!("{kind}: {}", message.lines().next().unwrap_or_default());
+        self.move_main(base, revision, &log)?;
         durable::reference(self.repository.commondir(), MAIN)?;
         tracing::info!(%revision, author = author.name, "committed to main");
         Ok(revision)
@@ -97,23 +100,13 @@ impl StateRepo {
         Ok(Revision(id))
     }
 
-    pub(crate) fn move_main(
-        &self,
-        base: Option<&Revision>,
-        to: Revision,
-        message: &str,
-    ) -> Result<(), Error> {
-        // git keeps the same first words in its own log of a ref.
-        let summary = message.lines().next().unwrap_or_default();
-        let (expected, log) = match base {
-            Some(base) => (base.0, format!("commit: {summary}")),
-            // libgit2 takes the zero id for "must not exist", and compares while it holds the lock.
-            None => (Oid::ZERO_SHA1, format!("commit (initial): {summary}")),
-        };
+    pub(crate) fn move_main(&self, base: Option<&Revision>, to: Revision, log: &str) -> Result<(), Error> {
+        // libgit2 takes the zero id for "must not exist", and compares while it holds the lock.
+        let expected = base.map_or(Oid::ZERO_SHA1, |base| base.0);
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            match self.repository.reference_matching(MAIN, to.0, true, expected, &log) {
+            match self.repository.reference_matching(MAIN, to.0, true, expected, log) {
                 Ok(_) => return Ok(()),
                 Err(source) if source.code() == ErrorCode::Locked => {
                     if start.elapsed() > PATIENCE {

@@ -116,8 +116,8 @@ impl StateRepo {
     }
 
     /// Moves `main` from `base` to `to`, which is built on it, unless `main` is elsewhere by now: then nothing changes and
-    /// the error says where it is.
-    pub fn advance(&self, base: &Revision, to: &Revision) -> Result<(), Error> {
+    /// the error says where it is. `why` goes to git's own log of the ref.
+    pub fn advance(&self, base: &Revision, to: &Revision, why: &str) -> Result<(), Error> {
         if !self.is_ancestor(base, to)? {
             return Err(Error::NotBuiltOn { base: *base, revision: *to });
         }
@@ -127,8 +127,7 @@ impl StateRepo {
         let (old, new) = (before.tree().map_err(unreadable)?, after.tree().map_err(unreadable)?);
         self.differing(Some(&old), &new, &mut written).map_err(unreadable)?;
         durable::objects(self.repository.commondir(), &written)?;
-        let message = String::from_utf8_lossy(after.message_bytes()).into_owned();
-        self.move_main(Some(base), *to, &message)?;
+        self.move_main(Some(base), *to, why)?;
         durable::reference(self.repository.commondir(), crate::MAIN)?;
         tracing::info!(revision = %to, "main advances");
         Ok(())

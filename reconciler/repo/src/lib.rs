@@ -20,6 +20,7 @@ mod revision;
 mod source;
 mod state_repo;
 mod tree_edit;
+pub mod view;
 
 pub use cas::Edit;
 pub use changes::FileChange;

@@ -41,6 +41,11 @@ impl StateRepo {
         Self::open_as(Opening { git_dir, quarantine })
     }
 
+    /// Opens the bare repository at `git_dir`, with the objects in another folder besides.
+    pub fn open_beside(git_dir: &Path, objects: &Path) -> Result<Self, Error> {
+        Self::open_as(Opening { git_dir: git_dir.to_owned(), quarantine: Some(objects.to_owned()) })
+    }
+
     pub(crate) fn open_as(opening: Opening) -> Result<Self, Error> {
         Ok(Self { repository: opening.open()?, opening, before: None })
     }

@@ -5,20 +5,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use berth_plan::Identities;
 use berth_repo::{MAIN, StateRepo};
+use berth_schema::State;
 use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
+use tokio::runtime::Handle;
 
 use super::Exit;
 use super::apply::{short, tell};
 use crate::client::Daemon;
 use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
-use crate::hook::{Installed, Update, install, judge};
+use crate::hook::{Asker, Engine, Installed, Update, install, judge, view};
+use crate::identity::Identity;
+use crate::look::Sight;
 use crate::outcome::chain;
 use crate::review::{AfterPush, BRANCHES, after_push};
 use crate::settings::Settings;
+
+/// How long an engine may take to show itself. A stuck one must not hold up every push.
+const LOOK_TIME: Duration = Duration::from_secs(15);
 
 /// Which hook.
 #[derive(Debug, clap::Args)]
@@ -34,6 +42,9 @@ enum Hook {
         /// Who pushes, as the door knows them; without it, whoever has the repository's files, who may do everything
         #[arg(long, env = "BERTH_USER", value_name = "USER")]
         user: Option<String>,
+        /// Judge a push into this member's view
+        #[arg(long, value_name = "USER", conflicts_with = "user")]
+        view: Option<UserName>,
     },
     /// Run by git: keep proposals, merge those that need nobody's consent, show how an accepted push is applied
     PostReceive {
@@ -43,6 +54,9 @@ enum Hook {
         /// How long to wait, in seconds. `git push -o no-wait` doesn't wait at all
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
+        /// Of a push into this member's view
+        #[arg(long, value_name = "USER")]
+        view: Option<UserName>,
     },
     /// Let a state repo judge what is pushed to it
     Install {
@@ -53,26 +67,74 @@ enum Hook {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
-        Hook::PreReceive { user } => pre_receive(user.as_deref()),
-        Hook::PostReceive { user, wait } => {
-            post_receive(user.as_deref(), Duration::from_secs(*wait), settings).await
+        Hook::PreReceive { user, view } => pre_receive(user.as_deref(), view.as_ref(), settings),
+        Hook::PostReceive { user, wait, view } => {
+            let wait = Duration::from_secs(*wait);
+            match view {
+                Some(viewer) => {
+                    let updates = view::real(settings, viewer, &updates()?)?;
+                    let state = || StateRepo::open(&settings.state);
+                    post_receive(state, &updates, Some(viewer.as_str()), wait, settings).await
+                }
+                None => {
+                    let state = StateRepo::open_from_env;
+                    post_receive(state, &updates()?, user.as_deref(), wait, settings).await
+                }
+            }
         }
         Hook::Install { repo } => install_into(repo.as_ref().unwrap_or(&settings.state), settings),
     }
 }
 
-fn pre_receive(user: Option<&str>) -> anyhow::Result<Exit> {
+fn pre_receive(user: Option<&str>, viewer: Option<&UserName>, settings: &Settings) -> anyhow::Result<Exit> {
     let updates = updates()?;
-    let mut repo = StateRepo::open_from_env()?;
-    let judgement = judge(&mut repo, &updates, user, look())?;
+    let asker = Asker { user, look: look(), engine: &Reconciler(settings) };
+    let judgement = match viewer {
+        Some(viewer) => {
+            let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);
+            view::judge(settings, viewer, &updates, quarantine.as_deref(), asker)?
+        }
+        None => judge(&mut StateRepo::open_from_env()?, &updates, asker)?,
+    };
     tell_pusher(&judgement.text);
     Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
 }
 
+/// The reconciler, which sees the engine.
+struct Reconciler<'a>(&'a Settings);
+
+impl Engine for Reconciler<'_> {
+    fn look(&self, firewall: bool) -> Result<Sight, String> {
+        let asked = async {
+            match Daemon::find(&self.0.socket()).await? {
+                Some(mut daemon) => daemon.observed(firewall).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let bounded = async { tokio::time::timeout(LOOK_TIME, asked).await };
+        match tokio::task::block_in_place(|| Handle::current().block_on(bounded)) {
+            Ok(Ok(Some(sight))) => Ok(sight),
+            Ok(Ok(None)) => Err("no reconciler runs, so nobody sees the engine".to_owned()),
+            Ok(Err(error)) => Err(format!("the engine can't be seen ({})", chain(&error))),
+            Err(_) => Err(format!("the reconciler didn't show the engine within {} s", LOOK_TIME.as_secs())),
+        }
+    }
+
+    fn identities(&self, state: &State) -> Result<Identities, String> {
+        Identity::shown(&self.0.data, state.servers.keys().copied())
+            .map_err(|error| format!("the platform's keys can't be read ({})", chain(&error)))
+    }
+}
+
 /// The push is accepted, whatever happens here: nothing that follows is an error of the push.
-async fn post_receive(user: Option<&str>, wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
-    let updates = updates()?;
-    let merged = match proposals(&updates, user) {
+async fn post_receive(
+    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    updates: &[Update],
+    user: Option<&str>,
+    wait: Duration,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
+    let merged = match proposals(repo, updates, user) {
         Ok(after) => {
             tell_pusher(&after.text);
             after.merged
@@ -94,23 +156,28 @@ async fn post_receive(user: Option<&str>, wait: Duration, settings: &Settings) -
 }
 
 /// What follows for the proposals that a push moved.
-fn proposals(updates: &[Update], user: Option<&str>) -> anyhow::Result<AfterPush> {
+fn proposals(
+    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    updates: &[Update],
+    user: Option<&str>,
+) -> anyhow::Result<AfterPush> {
     if !updates.iter().any(|update| update.reference.starts_with(BRANCHES)) {
         return Ok(AfterPush::default());
     }
     // The hook before has refused every name that is none.
     let user = user.map(str::parse::<UserName>).transpose().map_err(|invalid| anyhow!("{invalid}"))?;
-    Ok(after_push(&StateRepo::open_from_env()?, updates, user.as_ref())?)
+    Ok(after_push(&repo()?, updates, user.as_ref())?)
 }
 
 /// Shows how the new tip of `main` is applied, for at most `wait`.
 pub(super) async fn follow(revision: &str, wait: Duration, settings: &Settings) {
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
-        daemon.sync(&Pusher).await.map(Some)
+        daemon.follow(revision, &Pusher).await.map(Some)
     };
+    let ended = tokio::time::timeout(wait, applied).await;
     let revision = short(revision);
-    match tokio::time::timeout(wait, applied).await {
+    match ended {
         Ok(Ok(Some(record))) => tell(&record),
         Ok(Ok(None)) => {
             say(&format!("{revision} is accepted, and no reconciler runs: it is applied when one does."));
@@ -178,8 +245,9 @@ struct Pusher;
 impl Listener for Pusher {
     fn hear(&self, event: Event) {
         let line = match event {
-            Event::Planned { revision, changes, .. } if changes > 0 => {
-                format!("Applying {}: {}.", short(&revision), super::counted(changes, "change"))
+            Event::Planned { revision, changes, digest, .. } if changes > 0 => {
+                let changes = super::counted(changes, "change");
+                format!("Applying {}: {changes} (plan {digest}).", short(&revision))
             }
             Event::Ended(outcome) => outcome_line(&outcome),
             _ => return,

@@ -6,12 +6,14 @@ mod doctor;
 mod down;
 mod engine;
 mod export;
+mod git;
 mod hook;
 mod image;
 mod init;
 mod log;
 mod plan;
 mod reconcile;
+mod remote;
 mod render;
 mod revert;
 mod review;
@@ -19,6 +21,8 @@ mod schema;
 mod status;
 mod up;
 mod why;
+
+pub(crate) use apply::short;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -80,6 +84,10 @@ enum Command {
     Review(review::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
+    /// Serve git to people who come through the SSH router, until SIGTERM
+    Git(git::Args),
+    /// Follow the forge that hosts the state repo, until SIGTERM
+    Remote,
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -108,7 +116,12 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
+    let quiet =
+        if matches!(cli.command, Command::Reconcile | Command::Git(_) | Command::Remote | Command::Up(_)) {
+            "info"
+        } else {
+            "warn"
+        };
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -160,6 +173,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Revert(args) => revert::run(&args, &settings).await,
         Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
+        Command::Git(args) => git::run(&args, &settings).await,
+        Command::Remote => remote::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

@@ -109,7 +109,7 @@ fn revert(args: &Args, repo: &StateRepo) -> anyhow::Result<Option<Revision>> {
     }
     // The same again, where it counts.
     let Combined::Clean(reverted) = repo.revert(&undone, &main, &words)? else { return Ok(None) };
-    match repo.advance(&main, &reverted) {
+    match repo.advance(&main, &reverted, "revert") {
         Ok(()) => {}
         Err(error @ Error::Moved { .. }) => {
             return Err(anyhow::Error::new(error).context("somebody pushed meanwhile; try again"));

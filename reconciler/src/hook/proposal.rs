@@ -21,7 +21,7 @@ impl Push<'_> {
                 return Ok(());
             }
         };
-        let user = match self.user.map(str::parse::<UserName>).transpose() {
+        let user = match self.asker.user.map(str::parse::<UserName>).transpose() {
             Ok(user) => user,
             Err(_) => {
                 let hint = "`BERTH_USER` must be a member's name";
@@ -53,7 +53,7 @@ impl Push<'_> {
         for (path, text) in &assessment.sources {
             self.sources.entry(path.clone()).or_insert_with(|| text.clone());
         }
-        let text = proposed(&topic, author.as_ref(), &assessment, self.look);
+        let text = proposed(&topic, author.as_ref(), &assessment, self.asker.look);
         self.talk.push_str(&text);
         Ok(())
     }

@@ -208,7 +208,7 @@ fn merge(
             Combined::Conflicts(_) => return Ok(None),
         }
     };
-    match repo.advance(main, &merged) {
+    match repo.advance(main, &merged, &format!("berth review: {}", proposal.topic)) {
         Ok(()) => {}
         Err(Error::Moved { .. }) => return Ok(None),
         Err(source) => return Err(error(source)),

@@ -16,7 +16,7 @@ pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const BCRYPT: &str = "$2b$10$/6bNTysPXL5XOzRuAs79De5fBU3jhuQAYGnEiRogvmXSwUhhcSVEa";
 
 /// What a story waits for at most.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A process that ends with its owner.
 pub(crate) struct Running(pub(crate) Child);
@@ -46,17 +46,24 @@ impl Place {
 
     /// A place whose router has more flags.
     pub(crate) fn with(flags: &[&str]) -> Self {
+        Self::with_sshd(flags, "")
+    }
+
+    /// A place whose router has more flags, and whose sshd has more lines in its configuration.
+    pub(crate) fn with_sshd(flags: &[&str], lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for key in ["ann", "bob", "carol", "eve", "router", "host", "upstream", "other"] {
             keygen(&folder.path().join(key));
         }
         let sshd_port = free_port();
-        let sshd = start_sshd(folder.path(), sshd_port);
+        let sshd = start_sshd(folder.path(), sshd_port, lines);
         let routes = routes(folder.path(), sshd_port);
         fs::write(folder.path().join("routes.toml"), routes.render().unwrap()).unwrap();
         let port = free_port();
         let router = start_router(folder.path(), port, flags);
-        let known = format!("[127.0.0.1]:{port} {}", public(folder.path(), "router"));
+        let known = [(port, "router"), (sshd_port, "host")]
+            .map(|(port, key)| format!("[127.0.0.1]:{port} {}\n", public(folder.path(), key)))
+            .concat();
         fs::write(folder.path().join("known_hosts"), known).unwrap();
         Self { folder, port, sshd_port, router, _sshd: sshd }
     }
@@ -116,6 +123,14 @@ impl Place {
     /// What a command says as ann on `shop`.
     pub(crate) fn run(&self, remote: &str) -> Output {
         self.ssh("ann", "shop", &[]).arg(remote).output().unwrap()
+    }
+
+    /// `ssh` straight to the server's sshd, as the router logs in there.
+    pub(crate) fn ssh_direct(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new("ssh");
+        command.args(self.options("upstream")).args(["-o", "BatchMode=yes", "-p"]);
+        command.arg(self.sshd_port.to_string()).args(flags).arg("root@127.0.0.1").stdin(Stdio::null());
+        command
     }
 
     /// `ssh` with a password.
@@ -188,7 +203,7 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn start_sshd(folder: &Path, port: u16) -> Running {
+fn start_sshd(folder: &Path, port: u16, lines: &str) -> Running {
     // Compiled into sshd, which refuses to start without.
     fs::create_dir_all("/run/sshd").unwrap();
     fs::copy(folder.join("upstream.pub"), folder.join("authorized_keys")).unwrap();
@@ -196,7 +211,7 @@ fn start_sshd(folder: &Path, port: u16) -> Running {
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized_keys\n\
          StrictModes no\nPidFile none\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
          Subsystem sftp internal-sftp\nAcceptEnv BERTH_*\nMaxStartups 200\nMaxSessions 100\n\
-         PermitTTY yes\nPrintMotd no\nPrintLastLog no\nX11Forwarding no\n",
+         PermitTTY yes\nPrintMotd no\nPrintLastLog no\nX11Forwarding no\n{lines}",
         folder.display()
     );
     fs::write(folder.join("sshd_config"), config).unwrap();
@@ -274,4 +289,20 @@ pub(crate) fn noise(path: &Path, bytes: usize) {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Resident bytes of the router.
+pub(crate) fn memory_of(place: &Place) -> u64 {
+    bytes_of(place, "VmRSS:")
+}
+
+/// The most that it ever had.
+pub(crate) fn most_memory_of(place: &Place) -> u64 {
+    bytes_of(place, "VmHWM:")
+}
+
+fn bytes_of(place: &Place, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", place.router.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }

@@ -67,6 +67,7 @@ fn a_server_that_does_not_answer_or_shows_another_key_says_so_to_those_who_may_k
     let output = place.ssh("eve", "wiki", &[]).arg("true").output().unwrap();
     assert!(text(&output.stderr).contains("it shows another host key than it should"), "{output:?}");
     assert_eq!(output.status.code(), Some(255));
+    place.await_log("server not reached server=\"wiki\" error=it shows another host key");
 }
 
 #[test]
@@ -98,16 +99,66 @@ fn only_modern_algorithms_are_offered_and_the_post_quantum_ones_come_first() {
         let output = place.ssh("ann", "shop", &weak).arg("true").output().unwrap();
         assert_eq!(output.status.code(), Some(255), "{weak:?}");
     }
-    // What it offers stands in the clear after its name.
-    let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+    let lists = offered_lists(place.port);
+    let expected = [
+        "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ext-info-s,kex-strict-s-v00@openssh.com",
+        "ssh-ed25519",
+        "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr",
+        "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr",
+        "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com",
+        "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com",
+        "none",
+        "none",
+    ];
+    assert_eq!(lists, expected);
+}
+
+/// What a router offers stands in the clear after its name: eight lists (RFC 4253, section 7.1).
+fn offered_lists(port: u16) -> Vec<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"SSH-2.0-story\r\n").unwrap();
-    let mut offer = vec![0; 500];
-    stream.read_exact(&mut offer).unwrap();
-    let offer = text(&offer);
-    assert!(offer.starts_with("SSH-2.0-berth\r\n"), "{offer}");
-    assert!(offer.contains("mlkem768x25519-sha256,curve25519-sha256,"), "{offer}");
-    assert!(offer.contains("kex-strict-s-v00@openssh.com"), "{offer}");
-    for weak in ["sha1", "cbc", "ssh-rsa", "zlib", "diffie"] {
-        assert!(!offer.contains(weak), "{weak}: {offer}");
+    let mut name = [0; 15];
+    stream.read_exact(&mut name).unwrap();
+    assert_eq!(&name, b"SSH-2.0-berth\r\n");
+    let number = |stream: &mut TcpStream| {
+        let mut number = [0; 4];
+        stream.read_exact(&mut number).unwrap();
+        usize::try_from(u32::from_be_bytes(number)).unwrap()
+    };
+    number(&mut stream);
+    let mut before = [0; 18];
+    stream.read_exact(&mut before).unwrap();
+    assert_eq!(before[1], 20, "SSH_MSG_KEXINIT");
+    let list = |_| {
+        let mut list = vec![0; number(&mut stream)];
+        stream.read_exact(&mut list).unwrap();
+        text(&list)
+    };
+    (0..8).map(list).collect()
+}
+
+#[test]
+fn a_client_that_knows_aes_gcm_gets_it_and_every_other_gets_its_own() {
+    let place = Place::new();
+    let cipher = |flags: &[&str]| {
+        let output = place.ssh("ann", "shop", &[flags, &["-v"]].concat()).arg("echo in").output().unwrap();
+        assert_eq!(output.stdout, b"in\n", "{flags:?}: {}", text(&output.stderr));
+        let said = text(&output.stderr);
+        let line = said.lines().find(|line| line.contains("kex: client->server cipher: ")).unwrap();
+        line.split("cipher: ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    // Its own order begins with ChaCha20. A client that is kept from answering at once, by a busy machine, gets that.
+    await_that("AES-GCM", || cipher(&[]).ends_with("gcm@openssh.com"));
+    for own in ["chacha20-poly1305@openssh.com", "aes256-ctr", "aes256-gcm@openssh.com"] {
+        assert_eq!(cipher(&[&format!("-oCiphers={own}")]), own);
     }
+    // New keys in the middle are chosen from the same offer.
+    let big = place.path("big");
+    crate::harness::noise(&big, 6 << 20);
+    let output = place
+        .ssh("ann", "shop", &["-oRekeyLimit=1M"])
+        .arg(format!("cat {}", big.display()))
+        .output()
+        .unwrap();
+    assert!(output.stdout == std::fs::read(&big).unwrap());
 }

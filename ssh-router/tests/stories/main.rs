@@ -10,8 +10,14 @@
 
 mod attacks;
 mod changes;
+mod clients;
+mod equal;
 mod flow;
 mod forwarding;
+mod git;
+mod hardening;
 mod harness;
 mod login;
 mod sessions;
+mod takeover;
+mod tasks;

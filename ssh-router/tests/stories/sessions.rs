@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Place, Running, await_end, noise, text};
+use crate::harness::{Place, Running, await_end, await_that, noise, text};
 
 #[test]
 fn exit_codes_signals_and_both_outputs_come_through() {
@@ -169,7 +169,7 @@ fn one_connection_carries_many_sessions() {
     let place = Place::new();
     let control = format!("-oControlPath={}", place.path("control").display());
     let _master = Running(place.ssh("ann", "shop", &["-M", "-N", &control]).spawn().unwrap());
-    crate::harness::await_that("the master", || place.path("control").exists());
+    await_that("the master", || place.path("control").exists());
     let children: Vec<_> = (0..8)
         .map(|n| {
             let mut command = place.ssh("ann", "shop", &[&control, "-oControlMaster=no"]);
@@ -182,4 +182,61 @@ fn one_connection_carries_many_sessions() {
         assert_eq!(output.status.code(), i32::try_from(n).ok());
     }
     assert_eq!(place.log().matches("session ended").count(), 0, "all on one connection");
+}
+
+/// Both ask whether the other is still there, and both hear that it is.
+#[test]
+fn keepalives_of_the_client_and_of_the_server_are_answered() {
+    let place = Place::with_sshd(&[], "ClientAliveInterval 1\nClientAliveCountMax 100\nLogLevel DEBUG3\n");
+    let client = place.path("client.log");
+    let flags = ["-oServerAliveInterval=1", "-oServerAliveCountMax=100", "-oLogLevel=DEBUG3", "-E"];
+    let mut ssh = Command::new("ssh");
+    ssh.args(flags).arg(&client);
+    ssh.args(place.ssh("ann", "shop", &[]).get_args()).arg("cat");
+    let mut ssh = Running(ssh.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
+    // The answer to a request of the whole connection, and to one of a channel.
+    let answers = |log: &str, numbers: [u8; 2]| {
+        let log = fs::read_to_string(place.path(log)).unwrap_or_default();
+        let received = |number| format!("receive packet: type {number}\n");
+        numbers.map(|number| log.replace('\r', "").matches(&received(number)).count()).iter().sum::<usize>()
+    };
+    await_that("the client's answers", || answers("client.log", [81, 82]) >= 2);
+    await_that("the server's answers", || answers("sshd.log", [99, 100]) >= 2);
+    drop(ssh.0.stdin.take());
+    assert!(await_end(&mut ssh.0, Duration::from_secs(20)).success());
+}
+
+#[test]
+fn git_clones_and_pushes() {
+    let place = Place::new();
+    let (bare, clone) = (place.path("project.git"), place.path("clone"));
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command.args([
+            "-c",
+            "user.name=Ann",
+            "-c",
+            "user.email=ann@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ]);
+        command.args(args).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+        command.env("GIT_SSH_COMMAND", format!("ssh {}", place.options("ann").join(" ")));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let (bare, inside) = (bare.display().to_string(), clone.display().to_string());
+    git(&["init", "-q", "--bare", "-b", "main", &bare]);
+    let url = format!("ssh://shop@127.0.0.1:{}{bare}", place.port);
+    for round in 0..2 {
+        let _ = fs::remove_dir_all(&clone);
+        git(&["clone", "-q", &url, &inside]);
+        noise(&clone.join(format!("file{round}")), 3 << 20);
+        git(&["-C", &inside, "add", "."]);
+        git(&["-C", &inside, "commit", "-qm", "a file"]);
+        git(&["-C", &inside, "push", "-q", "origin", "HEAD:main"]);
+        assert_eq!(git(&["-C", &bare, "rev-parse", "main"]), git(&["-C", &inside, "rev-parse", "HEAD"]));
+    }
+    git(&["-C", &bare, "fsck", "--strict"]);
 }

@@ -16,6 +16,8 @@ mod plan;
 mod requests;
 mod rules;
 mod servers;
+mod ssh;
+mod ssh_ground;
 mod table;
 mod times;
 mod web;
@@ -25,7 +27,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 11] = [
+const PARTS: [(char, &str); 12] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
@@ -37,6 +39,7 @@ const PARTS: [(char, &str); 11] = [
     ('i', "requests through the web server"),
     ('j', "the firewall's rules, against a call for each rule"),
     ('k', "links, against commands"),
+    ('l', "SSH through the router, against a direct connection and `ssh -J`"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -72,6 +75,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('k') {
         links::run()?;
+    }
+    if wanted('l') {
+        ssh::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

@@ -1,0 +1,295 @@
+//! The login `git`: carries commands to the control plane's git door, in frames.
+//!
+//! Nothing runs here, and there is no shell, terminal or forwarding. What the person sends waits in the end's queue as for
+//! a server; what the door says is read when the person has taken what came before. So neither fills memory.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use berth_schema::door::{Command, FRAME_MAX, INPUT, INPUT_END, Request};
+use berth_schema::name::UserName;
+use bytes::Bytes;
+use russh::ChannelWriteHalf;
+use russh::server::Msg;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::frame::{self, FrameError, HEAD, Said};
+use crate::link::{End, Links, Side};
+use crate::queue::Event;
+use crate::settings::Settings;
+
+/// The control plane's git door, and who is in it.
+#[derive(Debug)]
+pub(crate) struct Door {
+    socket: PathBuf,
+    most: usize,
+    most_each: usize,
+    /// Commands that run, of each member that has any.
+    running: Mutex<HashMap<UserName, usize>>,
+}
+
+/// One command's place; gives it back when dropped.
+struct Place {
+    door: Arc<Door>,
+    user: UserName,
+}
+
+/// A channel that runs nothing yet.
+pub(crate) struct Ready {
+    /// Made with the channel, so that its close is never missed.
+    end: Arc<End>,
+    half: ChannelWriteHalf<Msg>,
+    protocol: Option<String>,
+}
+
+/// Who asks, and where they are.
+pub(crate) struct Caller {
+    pub(crate) user: UserName,
+    pub(crate) peer: SocketAddr,
+}
+
+/// Why a command had no end of its own.
+#[derive(Debug, thiserror::Error)]
+enum GitError {
+    #[error(
+        "the git door isn't open: the control plane doesn't run, or is just starting; try again in a moment"
+    )]
+    Closed(#[source] io::Error),
+    #[error("too many git commands run at once; try again in a moment")]
+    Busy,
+    #[error("the control plane broke off; what was pushed may have been accepted, `git fetch` shows it")]
+    BrokenOff(#[source] io::Error),
+    #[error(
+        "the control plane said something that the router doesn't understand; they must be of one release"
+    )]
+    Frame(#[from] FrameError),
+    #[error("the control plane takes nothing, and the overflow limit is reached")]
+    Overflow,
+    /// There is nobody left to tell.
+    #[error("the person left")]
+    Left,
+}
+
+/// A door answers at once, or not at all.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// The exit code of a command that the router refuses.
+const REFUSED: u32 = 1;
+
+impl Door {
+    /// `None` where the operator has none.
+    pub(crate) fn new(settings: &Settings) -> Option<Self> {
+        Some(Self {
+            socket: settings.git_socket.clone()?,
+            most: settings.git_commands,
+            most_each: settings.git_commands_each,
+            running: Mutex::default(),
+        })
+    }
+
+    fn place(self: &Arc<Self>, user: &UserName) -> Result<Place, GitError> {
+        let mut running = self.lock();
+        let all: usize = running.values().sum();
+        let own = running.get(user).copied().unwrap_or_default();
+        if all >= self.most || own >= self.most_each {
+            return Err(GitError::Busy);
+        }
+        running.insert(user.clone(), own + 1);
+        Ok(Place { door: Arc::clone(self), user: user.clone() })
+    }
+
+    async fn open(&self, request: &Request) -> Result<UnixStream, GitError> {
+        let open = async {
+            let mut stream = UnixStream::connect(&self.socket).await?;
+            let mut line = serde_json::to_vec(request)?;
+            line.push(b'\n');
+            stream.write_all(&line).await?;
+            Ok(stream)
+        };
+        let opened = tokio::time::timeout(CONNECT_MAX, open).await;
+        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(GitError::Closed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserName, usize>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut running = self.door.lock();
+        if let Some(own) = running.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                running.remove(&self.user);
+            }
+        }
+    }
+}
+
+impl Ready {
+    pub(crate) fn new(links: &Links, half: ChannelWriteHalf<Msg>) -> Self {
+        Self { end: links.end(Side::Client, half.id()), half, protocol: None }
+    }
+
+    /// Whether the variable is one that the login takes.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) -> bool {
+        if name != "GIT_PROTOCOL" {
+            return false;
+        }
+        self.protocol = Command::protocol(value.as_bytes());
+        self.protocol.is_some()
+    }
+}
+
+/// Runs a command line, beside the callback that brought it.
+pub(crate) fn run(door: Arc<Door>, links: &Arc<Links>, ready: Ready, caller: Caller, line: &[u8]) {
+    let parsed = Command::parse(line);
+    let links_then = Arc::clone(links);
+    links.spawn(async move {
+        let (words, code) = match parsed {
+            Ok(command) => match attempt(&door, &ready, &caller, command).await {
+                Ok(code) => (None, code),
+                Err(error) => (Some(format!("berth: {error}\n")), REFUSED),
+            },
+            Err(refusal) => {
+                tracing::info!(peer = %caller.peer, user = %caller.user, "git command refused");
+                (Some(format!("berth: {}\n  hint: {}\n", refusal.message, refusal.hint)), REFUSED)
+            }
+        };
+        finish(&ready.half, words, code).await;
+        ready.end.inbox.abandon();
+        links_then.forget(Side::Client, ready.half.id());
+    });
+}
+
+/// One command, with its line in the log.
+async fn attempt(
+    door: &Arc<Door>,
+    ready: &Ready,
+    caller: &Caller,
+    command: Command,
+) -> Result<u32, GitError> {
+    let Caller { user, peer } = caller;
+    let from = peer.ip().to_canonical();
+    let request = Request { user: user.to_string(), command, protocol: ready.protocol.clone(), from };
+    let start = Instant::now();
+    let outcome = carry(door, user, &request, ready).await;
+    let (command, seconds) = (&request.command, start.elapsed().as_secs());
+    match &outcome {
+        Ok(code) => tracing::info!(%peer, %user, ?command, seconds, code, "git command ended"),
+        Err(GitError::Left) => tracing::info!(%peer, %user, ?command, seconds, "git command left"),
+        Err(error) => {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(%peer, %user, ?command, seconds, error, "git command broke off");
+        }
+    }
+    outcome
+}
+
+/// Says who somebody is, and what this login is for.
+pub(crate) fn greet(links: &Arc<Links>, ready: Ready, user: &UserName) {
+    let words = format!(
+        "Hello {user}. This login is for git, and has no shell.\n\
+         git clone ssh://git@<host>:<port>/state gets the state repo, with the host and the port that you used now.\n\
+         Into a server: ssh <server>@<host> -p <port>\n"
+    );
+    let links_then = Arc::clone(links);
+    links.spawn(async move {
+        finish(&ready.half, Some(words), 0).await;
+        links_then.forget(Side::Client, ready.half.id());
+    });
+}
+
+/// Ends a channel. Nothing can be done where that fails: the person is gone.
+async fn finish(half: &ChannelWriteHalf<Msg>, words: Option<String>, code: u32) {
+    let ended = async {
+        if let Some(words) = words {
+            half.extended_data_bytes(1, Bytes::from(words)).await?;
+        }
+        half.exit_status(code).await?;
+        half.eof().await?;
+        half.close().await
+    };
+    // A person who takes nothing keeps no place.
+    let _ = tokio::time::timeout(CONNECT_MAX, ended).await;
+}
+
+/// Carries a command until it ends or cannot go on.
+async fn carry(
+    door: &Arc<Door>,
+    user: &UserName,
+    request: &Request,
+    Ready { end, half, .. }: &Ready,
+) -> Result<u32, GitError> {
+    let _place = door.place(user)?;
+    let carried = async {
+        let (from, to) = door.open(request).await?.into_split();
+        let up = upload(end, to);
+        let down = download(BufReader::with_capacity(FRAME_MAX, from), half);
+        tokio::pin!(up, down);
+        tokio::select! {
+            code = &mut down => code,
+            // What the door says last comes after that.
+            () = &mut up => down.await,
+        }
+    };
+    tokio::select! {
+        outcome = carried => outcome,
+        () = end.closed.cancelled() => Err(GitError::Left),
+        () = end.inbox.broken() => Err(GitError::Overflow),
+    }
+}
+
+/// Writes what the person sends, until that ends or the door takes no more.
+async fn upload(end: &End, mut door: OwnedWriteHalf) {
+    loop {
+        let sent = match end.inbox.next().await {
+            Ok(Event::Data(data)) => send(&mut door, &data).await,
+            Ok(Event::Eof) => door.write_all(&frame::head(INPUT_END, 0)).await,
+            // The channel's own token says that it is closed; a client sends nothing else.
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if sent.is_err() {
+            end.inbox.abandon();
+            return;
+        }
+    }
+}
+
+async fn send(door: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
+    let mut frame = Vec::with_capacity(HEAD + data.len().min(FRAME_MAX));
+    for piece in data.chunks(FRAME_MAX) {
+        frame.clear();
+        frame.extend_from_slice(&frame::head(INPUT, piece.len()));
+        frame.extend_from_slice(piece);
+        door.write_all(&frame).await?;
+    }
+    Ok(())
+}
+
+/// Reads what the door says, each piece when the person has taken the one before, up to the exit code.
+async fn download(mut door: BufReader<OwnedReadHalf>, half: &ChannelWriteHalf<Msg>) -> Result<u32, GitError> {
+    loop {
+        let mut head = [0; HEAD];
+        door.read_exact(&mut head).await.map_err(GitError::BrokenOff)?;
+        let (length, is_error) = match frame::read_head(head)? {
+            Said::Output(length) => (length, false),
+            Said::Error(length) => (length, true),
+            Said::Exit => return door.read_u32().await.map_err(GitError::BrokenOff),
+        };
+        let mut data = vec![0; length];
+        door.read_exact(&mut data).await.map_err(GitError::BrokenOff)?;
+        let taken = match is_error {
+            false => half.data_bytes(data).await,
+            true => half.extended_data_bytes(1, data).await,
+        };
+        taken.map_err(|_| GitError::Left)?;
+    }
+}

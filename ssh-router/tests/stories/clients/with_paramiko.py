@@ -1,0 +1,51 @@
+"""A client made of paramiko: runs a command like `ssh` does, or a shell in a terminal where no command is given.
+
+    with_paramiko.py PORT LOGIN HOST_KEY key|password FILE|WORD [COMMAND]
+"""
+
+import base64
+import sys
+import threading
+
+import paramiko
+
+port, login, host_key, how, secret = sys.argv[1:6]
+command = sys.argv[6] if len(sys.argv) > 6 else None
+
+client = paramiko.SSHClient()
+known = paramiko.Ed25519Key(data=base64.b64decode(host_key.split()[1]))
+client.get_host_keys().add(f"[127.0.0.1]:{port}", known.get_name(), known)
+credential = {"key_filename": secret} if how == "key" else {"password": secret}
+client.connect("127.0.0.1", int(port), login, allow_agent=False, look_for_keys=False, **credential)
+channel = client.get_transport().open_session()
+if command is None:
+    channel.get_pty("vt220", 97, 31)
+    channel.invoke_shell()
+else:
+    channel.exec_command(command)
+
+
+def send():
+    while block := sys.stdin.buffer.read1(1 << 16):
+        channel.sendall(block)
+    channel.shutdown_write()
+
+
+def take(read, write):
+    while block := read(1 << 16):
+        write(block)
+
+
+threads = [
+    threading.Thread(target=send, daemon=True),
+    threading.Thread(target=take, args=(channel.recv, sys.stdout.buffer.write)),
+    threading.Thread(target=take, args=(channel.recv_stderr, sys.stderr.buffer.write)),
+]
+for thread in threads:
+    thread.start()
+for thread in threads[1:]:
+    thread.join()
+sys.stdout.flush()
+status = channel.recv_exit_status()
+client.close()
+sys.exit(status)

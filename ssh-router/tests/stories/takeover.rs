@@ -1,0 +1,252 @@
+//! A router that keeps its port while it is replaced: no connection is refused or lost, no session ends.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::changes::{is_alive, signal};
+use crate::harness::{Place, Running, await_end, await_that, public};
+
+/// Longer than a start takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A place whose router is kept by a supervisor, and the program that it starts.
+struct Kept {
+    place: Place,
+    program: PathBuf,
+}
+
+impl Kept {
+    fn new() -> Self {
+        Self::under(&[])
+    }
+
+    /// The supervisor is started by another command.
+    fn under(prefix: &[&str]) -> Self {
+        let mut place = Place::new();
+        let program = place.path("router-program");
+        copy_program(Path::new(env!("CARGO_BIN_EXE_berth-ssh-router")), &program);
+        fs::write(place.path("flags"), "# none yet\n").unwrap();
+        let mut words: Vec<&str> = prefix.to_vec();
+        words.push(program.to_str().unwrap());
+        let port = crate::harness::free_port();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args([
+            "supervise",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--flags-file",
+        ]);
+        command.arg(place.path("flags")).arg("--");
+        let router = crate::harness::router_command(place.folder.path(), &[]);
+        command.args(router.get_args());
+        for (name, value) in router.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        let log = fs::File::create(place.path("router.log")).unwrap();
+        // The router that every place has ends here.
+        place.router = Running(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
+        place.port = port;
+        let known = format!("[127.0.0.1]:{port} {}", public(place.folder.path(), "router"));
+        fs::write(place.path("known_hosts"), known).unwrap();
+        let kept = Self { place, program };
+        kept.await_takeovers(1);
+        kept
+    }
+
+    fn takeovers(&self) -> usize {
+        self.place.log().matches("router took over").count()
+    }
+
+    fn await_takeovers(&self, count: usize) {
+        await_that("the takeover", || self.takeovers() >= count);
+    }
+
+    fn hang_up(&self) {
+        signal(&self.place.router, "HUP");
+    }
+
+    /// The routers that there are.
+    fn routers(&self) -> Vec<u32> {
+        children_of(self.place.router.0.id())
+    }
+
+    fn replace_program(&self, with: &Path) {
+        let new = self.place.path("router-program.new");
+        copy_program(with, &new);
+        fs::rename(new, &self.program).unwrap();
+    }
+}
+
+/// By another process: a file that this one has open for writing, if only in a child that another story is about to start,
+/// can't be run.
+fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
+fn children_of(process: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    list.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+#[test]
+fn takeovers_refuse_and_lose_no_connection_and_end_no_session() {
+    let kept = Kept::new();
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    let (over, greeted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (stop, count, port) = (Arc::clone(&over), Arc::clone(&greeted), kept.place.port);
+    // One after the other without a pause: each must be greeted.
+    let visitor = std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut name = [0; 15];
+            stream.read_exact(&mut name).map_err(|error| format!("not greeted: {error}"))?;
+            if &name != b"SSH-2.0-berth\r\n" {
+                return Err(format!("greeted with {name:?}"));
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    for takeover in 2..=6 {
+        let before = greeted.load(Ordering::Relaxed);
+        kept.hang_up();
+        kept.await_takeovers(takeover);
+        assert!(kept.place.run("true").status.success());
+        await_that("visitors of this router", || {
+            visitor.is_finished() || greeted.load(Ordering::Relaxed) > before + 20
+        });
+        assert!(is_alive(&mut session));
+    }
+    over.store(true, Ordering::Relaxed);
+    assert_eq!(visitor.join().unwrap(), Ok(()));
+    // The first router is there for the session, the last one for everybody else; those between have gone.
+    await_that("the ends of the routers between", || kept.routers().len() == 2);
+    drop(session.0.stdin.take());
+    assert!(await_end(&mut session.0, PATIENCE).success());
+    await_that("the end of the first router", || kept.routers().len() == 1);
+}
+
+#[test]
+fn a_program_or_a_setting_that_does_not_work_leaves_the_router_that_is_there() {
+    let kept = Kept::new();
+    let before = kept.routers();
+    let script = kept.place.path("script");
+    fs::write(&script, "#!/bin/false\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    kept.replace_program(&script);
+    kept.hang_up();
+    kept.place.await_log("the new router ended before it listened");
+    fs::remove_file(&kept.program).unwrap();
+    kept.hang_up();
+    kept.place.await_log("no new router can be started");
+    kept.replace_program(Path::new(env!("CARGO_BIN_EXE_berth-ssh-router")));
+    fs::write(kept.place.path("flags"), "--no-such-flag\n").unwrap();
+    kept.hang_up();
+    await_that("the second refusal", || kept.place.log().matches("ended before it listened").count() == 2);
+    assert_eq!(kept.routers(), before);
+    assert!(kept.place.run("true").status.success());
+
+    fs::write(kept.place.path("flags"), "# More patience.\n--login-time=7s\n").unwrap();
+    kept.hang_up();
+    kept.await_takeovers(2);
+    await_that("the old router's end", || kept.routers().len() == 1 && kept.routers() != before);
+    let line = fs::read(format!("/proc/{}/cmdline", kept.routers()[0])).unwrap();
+    assert!(String::from_utf8_lossy(&line).contains("--login-time=7s"));
+    assert!(kept.place.run("true").status.success());
+}
+
+#[test]
+fn a_router_that_dies_is_started_again_and_who_comes_meanwhile_waits() {
+    let kept = Kept::new();
+    for starts in 2..=3 {
+        let router = kept.routers()[0];
+        assert!(Command::new("kill").args(["-KILL", &router.to_string()]).status().unwrap().success());
+        assert!(kept.place.run("true").status.success());
+        kept.await_takeovers(starts);
+    }
+    assert_eq!(kept.place.log().matches("router died").count(), 2);
+}
+
+#[test]
+fn sigterm_lets_sessions_finish_and_the_port_is_closed_meanwhile() {
+    let mut kept = Kept::new();
+    let mut old = kept.place.long_session("ann", "shop", &[]);
+    kept.hang_up();
+    kept.await_takeovers(2);
+    let mut new = kept.place.long_session("ann", "shop", &[]);
+    signal(&kept.place.router, "TERM");
+    await_that("the end of accepting", || kept.place.log().matches("no longer accepting").count() == 2);
+    await_that("the closed port", || TcpStream::connect(("127.0.0.1", kept.place.port)).is_err());
+    assert!(is_alive(&mut old) && is_alive(&mut new));
+    drop((old.0.stdin.take(), new.0.stdin.take()));
+    assert!(await_end(&mut old.0, PATIENCE).success() && await_end(&mut new.0, PATIENCE).success());
+    assert!(await_end(&mut kept.place.router.0, PATIENCE).success());
+}
+
+#[test]
+fn a_second_sigterm_ends_what_is_left() {
+    let mut kept = Kept::new();
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    signal(&kept.place.router, "TERM");
+    kept.place.await_log("no longer accepting");
+    assert!(is_alive(&mut session));
+    signal(&kept.place.router, "TERM");
+    assert!(!await_end(&mut session.0, PATIENCE).success());
+    assert!(await_end(&mut kept.place.router.0, PATIENCE).success());
+}
+
+#[test]
+fn a_first_router_that_does_not_start_ends_the_supervisor() {
+    let kept = Kept::new();
+    fs::write(kept.place.path("flags"), "--no-such-flag\n").unwrap();
+    let output = Command::new(&kept.program)
+        .args(["supervise", "--listen", "127.0.0.1:0", "--flags-file"])
+        .arg(kept.place.path("flags"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(crate::harness::text(&output.stderr).contains("ended before it listened"), "{output:?}");
+}
+
+#[test]
+fn as_the_first_process_it_takes_leave_of_everybodys_children() {
+    let kept = Kept::under(&["unshare", "--pid", "--fork", "--kill-child=KILL"]);
+    let first = kept.routers()[0];
+    let router = children_of(first);
+    assert_eq!(router.len(), 1);
+    let enter = |script: &str| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &first.to_string(), "-p", "sh", "-c", script]);
+        assert!(command.status().unwrap().success());
+    };
+    enter("sleep 600 > /dev/null 2>&1 &");
+    await_that("the orphan", || children_of(first).len() == 2);
+    let orphan = *children_of(first).iter().find(|id| !router.contains(id)).unwrap();
+    assert!(Command::new("kill").arg(orphan.to_string()).status().unwrap().success());
+    await_that("the orphan's end", || children_of(first).len() == 1);
+    assert!(kept.place.run("true").status.success());
+    // As a container's engine does it; the first process of a namespace has no default for it.
+    assert!(Command::new("kill").args(["-TERM", &first.to_string()]).status().unwrap().success());
+    await_that("its end", || !Path::new(&format!("/proc/{first}")).exists());
+}
+
+/// Where there is no container whose end would be everybody's.
+#[test]
+fn without_its_supervisor_a_router_finishes_its_sessions() {
+    let mut kept = Kept::new();
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    kept.place.router.0.kill().unwrap();
+    kept.place.await_log("no longer accepting");
+    session.0.stdin.as_mut().unwrap().write_all(b"said\n").unwrap();
+    let mut back = [0; 5];
+    session.0.stdout.as_mut().unwrap().read_exact(&mut back).unwrap();
+    drop(session.0.stdin.take());
+    assert!(await_end(&mut session.0, PATIENCE).success());
+}
