@@ -38,6 +38,8 @@ pub struct Sighting {
     pub dns: Vec<Ipv4Addr>,
     /// The machine's ports of the web server: HTTP and HTTPS.
     pub ports: Option<(u16, u16)>,
+    /// The machine's port of the SSH router.
+    pub ssh: Option<u16>,
     /// Containers that are called like a server's and aren't Berth's.
     pub foreign: Vec<Foreign>,
 }
@@ -254,16 +256,13 @@ fn platform(prefix: &Prefix, seen: &Sighting, inventory: &Inventory<'_>, out: &m
         ("firewall", format!("{prefix}-users-firewall")),
         ("cache", format!("{prefix}-users-dockerhub-cache")),
         ("web", format!("{prefix}-users-caddy")),
+        ("router", format!("{prefix}-users-ssh-router")),
     ];
     let mut images = String::new();
     let holder = ("holder", berth_plan::plane::holder(prefix));
-    let named = [
-        holder,
-        ("firewall", services[0].1.clone()),
-        ("cache", services[1].1.clone()),
-        ("caddy", services[2].1.clone()),
-    ];
-    for (field, container) in &named {
+    let images_of = ["firewall", "cache", "caddy", "router"].into_iter().zip(&services);
+    let named = std::iter::once(holder).chain(images_of.map(|(field, (_, name))| (field, name.clone())));
+    for (field, container) in named {
         if let Some(found) = inventory.system.get(container.as_str())
             && let Ok(image) = found.container.image.parse::<ImageRef>()
         {
@@ -283,6 +282,9 @@ fn platform(prefix: &Prefix, seen: &Sighting, inventory: &Inventory<'_>, out: &m
     }
     if let Some((http, https)) = seen.ports {
         let _ = write!(text, "\n[web]\nhttp_port = {http}\nhttps_port = {https}\n");
+    }
+    if let Some(port) = seen.ssh {
+        let _ = write!(text, "\n[ssh]\nport = {port}\n");
     }
     if let Some(isolation) = isolation(&text, inventory) {
         text.insert_str(isolation_at, &format!("isolation = \"{isolation}\"\n"));

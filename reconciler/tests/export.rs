@@ -25,7 +25,7 @@ const FILES: [(&str, &str); 7] = [
          [networks]\nusers = \"10.77.1.0/24\"\nexternal = \"10.77.2.0/24\"\n[images]\nholder = \"holder:2\"\n\
          [services]\nweb = false\n[quota]\nservers = 9\ncpus = 20\nmemory = \"64 GiB\"\n",
     ),
-    ("users/ann.toml", "role = \"admin\"\n"),
+    ("users/ann.toml", ""),
     ("users/bob.toml", ""),
     ("servers/blog.toml", "id = 3\nowner = \"ann\"\nstate = \"stopped\"\nimage = \"other:1\"\n"),
     ("servers/shop.toml", "# bob's\nid = 1\nowner = \"bob\"\ncpus = 0.5 # enough\nmemory = \"512 MiB\"\n"),

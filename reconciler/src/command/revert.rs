@@ -73,7 +73,7 @@ fn revert(args: &Args, repo: &StateRepo) -> anyhow::Result<Option<Revision>> {
         }
     };
     let assessment = assessor.assess(&tried, args.user.as_ref())?;
-    if assessment.files.is_empty() {
+    if assessment.files.is_empty() && assessment.standing != Standing::Refused {
         say(&format!("main has nothing of {} any more; nothing to take back.", undone.short()));
         return Ok(None);
     }

@@ -15,6 +15,9 @@ use super::{Inspections, Reader};
 use crate::docker::{EngineError, READ_DEADLINE, bounded};
 use crate::export::{Foreign, Sighting};
 
+/// The platform's own containers whose making says something of its settings.
+const SYSTEM: [&str; 4] = ["filtered-users", "users-caddy", "users-dockerhub-cache", "users-ssh-router"];
+
 impl Reader {
     /// Everything of the platform `prefix` that an export is made of.
     pub async fn sight(&self, prefix: &Prefix) -> Result<Sighting, EngineError> {
@@ -29,8 +32,7 @@ impl Reader {
             let number = container.name.strip_prefix(&named).and_then(|end| end.parse().ok());
             let id = number.filter(|_| !is_ours).map(ServerId);
             let ends = |end| container.name == format!("{prefix}-{end}");
-            let is_system =
-                is_ours && (ends("filtered-users") || ends("users-caddy") || ends("users-dockerhub-cache"));
+            let is_system = is_ours && SYSTEM.into_iter().any(ends);
             if id.is_none() && !is_system {
                 continue;
             }
@@ -82,6 +84,7 @@ fn read_system(found: ContainerInspectResponse, seen: &mut Sighting) {
     }
     let bindings = host.port_bindings.unwrap_or_default();
     let port = |name: &str| bindings.get(name)?.as_ref()?.first()?.host_port.as_ref()?.parse().ok();
+    seen.ssh = seen.ssh.or_else(|| port("2222/tcp"));
     seen.ports = seen.ports.or_else(|| Some((port("80/tcp")?, port("443/tcp")?)));
 }
 
