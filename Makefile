@@ -9,7 +9,7 @@ export BERTH_DATA  = $(DATA)
 
 up:
 	scripts/install.sh run
-	cargo build --release --locked -p berth -p berth-runtime
+	cargo build --release --locked -p berth -p berth-runtime -p berth-ssh-router
 	scripts/up.sh
 
 down:
@@ -24,7 +24,7 @@ unit:
 # Real processes: a private engine, real servers. Needs root, like the platform itself.
 stories:
 	scripts/install.sh test
-	cargo build --locked -p berth -p berth-runtime
+	cargo build --locked -p berth -p berth-runtime -p berth-ssh-router
 	cargo test --locked -p berth-tests
 
 check:

@@ -28,7 +28,7 @@ engine() { # docker-ce is as good as Debian's package
 case "${1:-}" in
 run)   engine; need mmdebstrap build-essential pkg-config ;;
 test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
-       caddy docker-registry pebble curl openssl putty-tools dropbear-bin python3-paramiko libssh-4 ;;
+       caddy docker-registry pebble curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
 check)
     need build-essential pkg-config

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for program in berth berth-runtime; do
+for program in berth berth-runtime berth-ssh-router; do
     # Replaced by a rename, since the old one may be running; untouched when it is the same.
     built="${CARGO_TARGET_DIR:-target}/release/$program"
     cmp -s "$built" "/usr/local/bin/$program" || {
@@ -32,7 +32,7 @@ cat <<TEXT
   look    berth status; berth plan
   push    git clone $BERTH_STATE my-state, change a file, git push: the push shows its plan and what came of it
   web     curl -H 'Host: shop.hosting.example.org' http://127.0.0.1/   (with DNS that leads here: a browser)
-  shell   docker exec -it <prefix>-users-dind-<id> bash   (SSH comes with the router)
+  shell   ssh server1@127.0.0.1 -p 10022   (with a key in the member's file in users/; from elsewhere: this machine's name)
   trust   berth doctor --isolation: what a hostile server reaches
   log     $BERTH_DATA/berth.log
   stop    make down   (servers keep running)

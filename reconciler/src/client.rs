@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 
 use crate::event::{Event, Listener};
 use crate::journal::PassRecord;
+use crate::look::Sight;
 use crate::status::Status;
 
 /// A talk with the daemon that failed.
@@ -86,7 +87,31 @@ impl Daemon {
 
     /// Asks for a pass, tells `listener` what happens, and returns what the pass came to.
     pub async fn sync(&mut self, listener: &dyn Listener) -> Result<PassRecord, ClientError> {
-        let mut body = self.send(Method::POST, "/sync").await?.into_body();
+        self.stream("/sync", None, listener).await
+    }
+
+    /// The same for the pass that works towards `revision`, even if it has begun already, or has ended.
+    pub async fn follow(
+        &mut self,
+        revision: &str,
+        listener: &dyn Listener,
+    ) -> Result<PassRecord, ClientError> {
+        self.stream(&format!("/sync?revision={revision}"), Some(revision), listener).await
+    }
+
+    /// What a pass on this revision would plan against now.
+    pub async fn observed(&mut self, firewall: bool) -> Result<Sight, ClientError> {
+        let answer = self.send(Method::GET, &format!("/observed?firewall={firewall}")).await?;
+        Ok(serde_json::from_slice(&answer.collect().await?.to_bytes())?)
+    }
+
+    async fn stream(
+        &mut self,
+        path: &str,
+        revision: Option<&str>,
+        listener: &dyn Listener,
+    ) -> Result<PassRecord, ClientError> {
+        let mut body = self.send(Method::POST, path).await?.into_body();
         let mut buffer = Vec::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
@@ -95,6 +120,9 @@ impl Daemon {
                 let line: Vec<u8> = buffer.drain(..=end).collect();
                 match serde_json::from_slice(&line)? {
                     Event::Answer { record } => return record.ok_or(ClientError::Ended),
+                    Event::PassEnded(record) if revision == Some(record.attempted.as_str()) => {
+                        return Ok(record);
+                    }
                     event => listener.hear(event),
                 }
             }
@@ -102,10 +130,25 @@ impl Daemon {
         Err(ClientError::Ended)
     }
 
+    /// Tells `listener` every event from now on, until the daemon ends.
+    pub async fn listen(&mut self, listener: &dyn Listener) -> Result<(), ClientError> {
+        let mut body = self.send(Method::GET, "/events").await?.into_body();
+        let mut buffer = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            buffer.extend_from_slice(&data);
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                listener.hear(serde_json::from_slice(&line)?);
+            }
+        }
+        Ok(())
+    }
+
     async fn send(&mut self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = method;
-        // A constant path of ours; were it not a URI, the daemon would answer 404.
+        // A path of ours; were it not a URI, the daemon would answer 404.
         *request.uri_mut() = path.parse().unwrap_or_default();
         let answer = self.sender.send_request(request).await?;
         if answer.status().is_success() {

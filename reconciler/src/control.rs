@@ -1,27 +1,32 @@
 //! The control socket: HTTP over a unix socket that only the daemon's own user may open. Reads and requests; nothing
 //! here can change what should exist.
 
+mod observed;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::{StreamExt as _, stream};
+use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Listener};
 use crate::figures::CacheFigures;
+use crate::look::Lookout;
 use crate::metrics;
+use crate::sshrouter::SshRouter;
 use crate::status::Status;
 use crate::wakeup::Wakeups;
 use crate::watch::EngineHealth;
@@ -37,12 +42,23 @@ pub struct Control {
     status: Arc<Mutex<Option<Status>>>,
     cache: Arc<Mutex<Option<CacheFigures>>>,
     health: EngineHealth,
+    lookout: Arc<OnceLock<Lookout>>,
+    /// The events of the pass that runs, or ran last.
+    recent: Arc<Mutex<Vec<Arc<Event>>>>,
+    ssh_router: Option<SshRouter>,
 }
 
 impl Listener for Control {
     fn hear(&self, event: Event) {
-        // Nobody listening is the usual case, not a failure.
-        let _ = self.events.send(Arc::new(event));
+        let event = Arc::new(event);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(recent.last().map(|last| &**last), Some(Event::PassEnded(_))) {
+            recent.clear();
+        }
+        recent.push(Arc::clone(&event));
+        // Nobody listening is the usual case, not a failure. Sent under the lock, so that whoever begins to listen misses
+        // nothing and hears nothing twice.
+        let _ = self.events.send(event);
     }
 }
 
@@ -64,7 +80,33 @@ impl Control {
             status: Arc::default(),
             cache: Arc::default(),
             health,
+            lookout: Arc::default(),
+            recent: Arc::default(),
+            ssh_router: None,
         }
+    }
+
+    /// Answers looks at the engine from there.
+    pub fn look_from(&self, lookout: Lookout) {
+        // A second one would be the same.
+        let _ = self.lookout.set(lookout);
+    }
+
+    /// What was told of the pass for this revision, if it runs or was the last, and what will be told from now on.
+    fn listen(&self, revision: Option<&str>) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = match recent.first().map(|event| &**event) {
+            Some(Event::Planned { revision: of, .. }) => revision == Some(of.as_str()),
+            Some(Event::PassEnded(record)) => revision == Some(record.attempted.as_str()),
+            _ => false,
+        };
+        let told = if is_it { recent.clone() } else { Vec::new() };
+        (told, self.events.subscribe())
+    }
+
+    /// The same, which answers other SSH routers too.
+    pub fn with_ssh_router(self, ssh_router: SshRouter) -> Self {
+        Self { ssh_router: Some(ssh_router), ..self }
     }
 
     /// The status as it was published, with the engine's health of this moment.
@@ -96,12 +138,15 @@ impl Control {
     pub async fn serve(self, path: &Path, stop: CancellationToken) -> Result<(), ControlError> {
         let failed = |source| ControlError { path: path.to_owned(), source };
         let listener = listen(path).map_err(failed)?;
+        let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let router = Router::new()
             .route("/status", get(status))
             .route("/events", get(events))
             .route("/sync", post(sync))
+            .route("/observed", get(observed::observed))
             .route("/metrics", get(metrics_text))
-            .with_state(self);
+            .with_state(self)
+            .merge(others);
         let served = axum::serve(listener, router).into_future();
         // Not a graceful shutdown: an event stream never ends by itself, and nothing here is half done.
         tokio::select! {
@@ -135,14 +180,29 @@ async fn status(State(control): State<Control>) -> Response {
 
 /// Every event from now on, one JSON object a line.
 async fn events(State(control): State<Control>) -> Response {
-    lines(control.events.subscribe(), None)
+    lines(Vec::new(), control.events.subscribe(), None)
 }
 
-/// Asks for a pass and streams its events; the last line is `pass-ended`.
-async fn sync(State(control): State<Control>) -> Response {
-    let events = control.events.subscribe();
-    let ended = control.wakeups.request();
-    lines(events, Some(ended))
+#[derive(Deserialize)]
+struct Sync {
+    /// Whose pass is of interest, even if it has begun already, or has ended.
+    revision: Option<String>,
+}
+
+/// Asks for a pass and streams its events; the last line is the answer. With a revision, what was told of that revision's
+/// pass so far comes first, and is the whole answer if that has ended.
+async fn sync(State(control): State<Control>, Query(asked): Query<Sync>) -> Response {
+    let (mut told, events) = control.listen(asked.revision.as_deref());
+    let ended = match told.last().map(|event| &**event) {
+        Some(Event::PassEnded(record)) => {
+            let answer = Event::Answer { record: Some(record.clone()) };
+            told.push(Arc::new(answer));
+            let bytes: Vec<u8> = told.iter().flat_map(|event| line(event)).collect();
+            return bytes.into_response();
+        }
+        _ => control.wakeups.request(),
+    };
+    lines(told, events, Some(ended))
 }
 
 async fn metrics_text(State(control): State<Control>) -> Response {
@@ -151,8 +211,9 @@ async fn metrics_text(State(control): State<Control>) -> Response {
 
 type Ended = tokio::sync::oneshot::Receiver<crate::journal::PassRecord>;
 
-/// Events as JSON lines: without `ended` for ever, else until that pass has ended.
-fn lines(events: broadcast::Receiver<Arc<Event>>, ended: Option<Ended>) -> Response {
+/// Events as JSON lines, those that were told already first: without `ended` for ever, else until that pass has ended.
+fn lines(told: Vec<Arc<Event>>, events: broadcast::Receiver<Arc<Event>>, ended: Option<Ended>) -> Response {
+    let told = stream::iter(told).map(|event| line(&event));
     let stream = stream::unfold((events, ended, false), |(mut events, mut ended, over)| async move {
         if over {
             return None;
@@ -177,7 +238,7 @@ fn lines(events: broadcast::Receiver<Arc<Event>>, ended: Option<Ended>) -> Respo
             }
         }
     });
-    Body::from_stream(stream.map(Ok::<_, std::convert::Infallible>)).into_response()
+    Body::from_stream(told.chain(stream).map(Ok::<_, std::convert::Infallible>)).into_response()
 }
 
 fn line(event: &Event) -> Bytes {

@@ -12,6 +12,7 @@ use crate::figures;
 use crate::outcome::chain;
 use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
+use crate::sshrouter::SshRouter;
 use crate::wakeup::{Reason, Wakeups};
 use crate::watch::{self, EngineHealth};
 
@@ -31,11 +32,14 @@ pub enum DaemonError {
 
 /// Runs until SIGTERM or SIGINT; the step in hand is finished.
 pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals().map_err(DaemonError::Signals)?;
     let mut reconciler = Reconciler::open(settings).await?;
     let wakeups = Wakeups::default();
     let health = EngineHealth::default();
-    let control = Control::new(wakeups.clone(), health.clone());
+    let ssh_router =
+        SshRouter::open(&settings.data, reconciler.identity().clone()).map_err(PassError::from)?;
+    let control = Control::new(wakeups.clone(), health.clone()).with_ssh_router(ssh_router.clone());
+    control.look_from(reconciler.lookout().clone());
     let socket = settings.socket();
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
@@ -70,15 +74,12 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
             }
             () = stop.cancelled() => break,
         };
-        if pending.forget_all {
-            reconciler.inspections().forget_all();
-        }
-        for id in &pending.forget {
-            reconciler.inspections().forget(id);
-        }
+        reconciler.inspections().forget_these(&pending.forget, pending.forget_all);
+        reconciler.lookout().forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = reconciler.pass(&words.join(", "), &control, &stop).await;
         publish(&reconciler, &control);
+        ssh_router.publish(reconciler.state());
         for request in pending.requests {
             // Whoever asked may have gone.
             let _ = request.send(record.clone());
@@ -109,10 +110,11 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn stop_on_signals() -> Result<CancellationToken, DaemonError> {
+/// A token that SIGTERM and SIGINT cancel.
+pub(crate) fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let token = stop.clone();
     tokio::spawn(async move {
         tokio::select! {

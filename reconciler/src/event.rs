@@ -17,6 +17,9 @@ pub enum Event {
         changes: usize,
         /// The plan as people read it; empty when there is nothing to do.
         text: String,
+        /// The plan's digest, which whoever pushed has seen before (`berth_plan::show::digest`).
+        #[serde(default)]
+        digest: String,
     },
     /// A change begins.
     Begun {
@@ -68,7 +71,12 @@ mod tests {
             problems: vec!["p".to_owned()],
         };
         for event in [
-            Event::Planned { revision: "a".to_owned(), changes: 1, text: "+ x".to_owned() },
+            Event::Planned {
+                revision: "a".to_owned(),
+                changes: 1,
+                text: "+ x".to_owned(),
+                digest: "0".to_owned(),
+            },
             Event::Begun { subject: "x".to_owned(), action: "start".to_owned() },
             Event::Ended(outcome),
             Event::PassEnded(record.clone()),

@@ -4,23 +4,37 @@
 //! stays free of secrets, whether the policy allows it, and what it would change. Refuses to change anything itself: git
 //! moves the refs, the daemon does the rest.
 
+mod engine;
+mod fetched;
 mod history;
 mod install;
+mod names;
+mod proposal;
+mod seen;
+pub mod view;
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use berth_plan::diff::{ALLOW_REMOVALS, Context, plan};
-use berth_plan::{Desired, Observed, Plan, show, simulate};
+use berth_plan::diff::ALLOW_REMOVALS;
+use berth_plan::{Plan, show};
 use berth_repo::{LARGEST_FILE, Loaded, MAIN, Revision, StateRepo};
 use berth_schema::name::{Invalid, ServerId, UserName};
 use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
-use jiff::Timestamp;
 
+use self::engine::{Planned, against};
+use crate::review::BRANCHES;
+
+pub(crate) use engine::between;
+pub use engine::{Engine, Unseen};
+pub use fetched::judge_fetched;
 pub use history::{History, HistoryError, Range};
 pub use install::{InstallError, Installed, install};
+pub use names::{Proven, Resolvers};
+pub use seen::Seen;
 
 /// One ref that a push moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +68,13 @@ pub enum HookError {
     /// Git's own programs can't say what is new.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// A proposal can't be looked at.
+    #[error(transparent)]
+    Review(#[from] crate::review::ReviewError),
 }
+
+/// Refs that only Berth writes: what it remembers, and what it noted.
+const KEPT: [&str; 2] = ["refs/berth/", "refs/notes/berth"];
 
 /// What became of a push, as it is told to whoever pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,17 +85,38 @@ pub struct Judgement {
     pub text: String,
 }
 
+/// Who pushes, and whom the judge may ask besides.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// The name that the door gives to whoever pushes. `None` is somebody who has the repository's files, and could change
+    /// them without asking.
+    pub user: Option<&'a str>,
+    /// How they are told.
+    pub look: Look,
+    /// Who sees the engine.
+    pub engine: &'a dyn Engine,
+    /// The resolver that is asked for proofs, in place of the platform's.
+    pub resolver: Option<SocketAddr>,
+}
+
+/// Why a plan can't be made.
+const PREFIX_CHANGES: &str = "the prefix changes, and a platform that has made anything keeps its prefix";
+
 /// A push while it is judged.
 struct Push<'a> {
     repo: &'a mut StateRepo,
     history: History,
-    /// The name that the door gives to whoever pushes; `None` for whoever has the repository's files.
-    user: Option<&'a str>,
-    look: Look,
+    asker: Asker<'a>,
     findings: Vec<Finding>,
     sources: HashMap<String, String>,
-    /// What is said besides findings.
+    /// What is said besides findings where the push is accepted.
     talk: String,
+    /// What is said besides findings in any case.
+    notes: String,
+    /// How whoever pushes sees what is judged.
+    seen: Option<&'a Seen>,
+    /// What to do instead, where it is refused.
+    advice: &'static str,
 }
 
 impl Update {
@@ -94,20 +135,27 @@ impl Update {
     }
 }
 
-/// Judges a push, all of its refs together: git accepts or refuses them as one. `user` is the name that the door gives
-/// to whoever pushes; without one it is somebody who has the repository's files, and could change them without asking.
-pub fn judge(
+/// Judges a push, all of its refs together: git accepts or refuses them as one.
+pub fn judge(repo: &mut StateRepo, updates: &[Update], asker: Asker<'_>) -> Result<Judgement, HookError> {
+    judge_seen(repo, updates, asker, None)
+}
+
+/// The same for a push whose commits were made again: what is told is told as whoever pushes sees it.
+pub fn judge_seen(
     repo: &mut StateRepo,
     updates: &[Update],
-    user: Option<&str>,
-    look: Look,
+    asker: Asker<'_>,
+    seen: Option<&Seen>,
 ) -> Result<Judgement, HookError> {
-    let history = History::of(repo.git_dir());
+    let git_dir = repo.git_dir();
+    let history = seen.map_or_else(|| History::of(git_dir), |seen| History::beside(git_dir, &seen.objects));
     let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push = Push { repo, history, user, look, findings, sources, talk };
+    let mut push =
+        Push { repo, history, asker, findings, sources, talk, notes: String::new(), seen, advice: "" };
     for update in updates {
         match update.reference.as_str() {
             MAIN => push.main(update)?,
+            name if name.starts_with(BRANCHES) => push.proposal(update)?,
             _ => push.another(update)?,
         }
     }
@@ -140,6 +188,7 @@ impl Push<'_> {
             return Ok(());
         }
         let before = update.old.map(|old| self.load(&old)).transpose()?;
+        self.refuse_unless_hosted_here(before.as_ref());
         let after = self.load(&new)?;
         for finding in after.findings() {
             if let Some(source) = after.source(&finding.path) {
@@ -156,11 +205,41 @@ impl Push<'_> {
         Ok(())
     }
 
+    /// Where a forge hosts the state repo, `main` follows its branch, and a push here would only part the two.
+    fn refuse_unless_hosted_here(&mut self, before: Option<&Loaded>) {
+        let Some(Ok(state)) = before.map(|before| &before.state) else { return };
+        let Some(remote) = state.platform.remote.as_ref() else { return };
+        let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
+        let hint = format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch);
+        self.refuse_ref(MAIN, &message, &hint);
+    }
+
     /// Any other ref: nobody works towards it, but it is history all the same.
     fn another(&mut self, update: &Update) -> Result<(), HookError> {
+        let name = update.reference.as_str();
         if !self.may_move_any_ref()? {
-            let message = format!("only main takes pushes, and this goes to `{}`", update.reference);
-            self.refuse_ref(&update.reference, &message, "`git push origin HEAD:main`");
+            let message = format!("only main and review/<topic> take pushes, and this goes to `{name}`");
+            self.refuse_ref(
+                name,
+                &message,
+                "`git push origin HEAD:main`, or `git push origin HEAD:review/<topic>`",
+            );
+            return Ok(());
+        }
+        if self.asker.user.is_some() && KEPT.iter().any(|kept| name.starts_with(kept)) {
+            let message = format!("`{name}` is kept by Berth itself");
+            self.refuse_ref(name, &message, "push branches and tags");
+            return Ok(());
+        }
+        // Git's own refusals would hold for proposals too, which may be pushed anew and deleted.
+        let grows = match (&update.old, &update.new) {
+            (Some(old), Some(new)) => self.history.is_ancestor(old, new)?,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        if !grows {
+            let message = format!("`{name}` can't be deleted or rewritten: history only grows");
+            self.refuse_ref(name, &message, "push under another name");
             return Ok(());
         }
         match &update.new {
@@ -170,13 +249,16 @@ impl Push<'_> {
     }
 
     fn may_move_any_ref(&mut self) -> Result<bool, HookError> {
-        let Some(user) = self.user else { return Ok(true) };
-        let path = self.repo.git_dir().to_owned();
-        let head = self.repo.head().map_err(|source| HookError::Read { path, source })?;
-        let Some(head) = head else { return Ok(false) };
+        let Some(user) = self.asker.user else { return Ok(true) };
+        let Some(head) = self.head()? else { return Ok(false) };
         let loaded = self.load(&head)?;
         let (Ok(state), Ok(name)) = (&loaded.state, user.parse::<UserName>()) else { return Ok(false) };
         Ok(Actor::Member(&name).is_admin(state))
+    }
+
+    fn head(&self) -> Result<Option<Revision>, HookError> {
+        let path = self.repo.git_dir().to_owned();
+        self.repo.head().map_err(|source| HookError::Read { path, source })
     }
 
     fn load(&mut self, revision: &Revision) -> Result<Loaded, HookError> {
@@ -222,7 +304,7 @@ impl Push<'_> {
         before: Option<&Loaded>,
         after: &Loaded,
     ) -> Result<(), HookError> {
-        let Some(user) = self.user else { return Ok(()) };
+        let Some(user) = self.asker.user else { return Ok(()) };
         let Ok(name) = user.parse::<UserName>() else {
             self.refuse_ref(
                 MAIN,
@@ -256,18 +338,21 @@ impl Push<'_> {
         }
         let former = former(&self.history, old, before, after)?;
         let actor = Actor::Member(&name);
+        let proven = Resolvers::of(self.asker.resolver, before).prove(&name, before, after);
+        self.notes.push_str(&proven.note);
         match policy::judge(&Proposal {
             actor,
             before,
             after,
             changes: &changes,
-            proven: &[],
+            proven: &proven.names,
             former: &former,
         }) {
             Verdict::Allow => {}
             Verdict::Deny(mut findings) => self.findings.append(&mut findings),
             Verdict::NeedsReview { findings, .. } => {
-                // There is no place yet where a proposal could wait: what needs review isn't accepted.
+                self.advice =
+                    "Somebody else has to agree to this. Propose it: `git push origin HEAD:review/<topic>`\n";
                 let refused = |finding| Finding { severity: Severity::Error, ..finding };
                 self.findings.extend(findings.into_iter().map(refused));
             }
@@ -280,28 +365,51 @@ impl Push<'_> {
         let info = self.repo.commit_info(new).map_err(|source| HookError::Read { path, source })?;
         let allowance = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));
         let allowance = allowance.map(|(_, hash)| hash);
+        let planned = Planned { revision: new, allowance: allowance.as_deref(), state: after };
+        let engine = self.asker.engine;
+        let seen = engine.look(after.platform.services.firewall);
+        match seen.and_then(|sight| Ok((sight, engine.identities(after)?))) {
+            Ok((sight, _)) if sight.platform != after.platform.prefix.as_str() => {
+                self.talk.push_str(&format!("Not planned: {PREFIX_CHANGES}.\n"));
+            }
+            Ok((sight, identities)) => {
+                let plan = against(&sight, identities, planned, self.repo);
+                let digest = show::digest(&plan).unwrap_or_default();
+                self.talk.push_str(&format!("Planned against the engine as it is now (plan {digest}).\n"));
+                self.tell_plan(&plan);
+            }
+            Err(why) => self.plan_between(&why, planned, before),
+        }
+        Ok(())
+    }
+
+    /// The plan where nobody sees the engine.
+    fn plan_between(&mut self, why: &str, to: Planned<'_>, before: Option<&Loaded>) {
+        let Planned { revision, allowance, state: after } = to;
         let before = before.map(|before| before.state.as_ref());
         let planned = match before {
             Some(Err(_)) => Err("what was there before has mistakes".to_owned()),
             Some(Ok(before)) if before.platform.prefix != after.platform.prefix => {
-                Err("the prefix changes, and a platform that has made anything keeps its prefix".to_owned())
+                Err(PREFIX_CHANGES.to_owned())
             }
-            Some(Ok(before)) => between(Some(before), after, new, allowance.as_deref()),
-            None => between(None, after, new, allowance.as_deref()),
+            Some(Ok(before)) => between(Some(before), after, revision, allowance),
+            None => between(None, after, revision, allowance),
         };
         match planned {
             Ok(plan) => {
-                let colour = match self.look {
-                    Look::Plain => show::Colour::Never,
-                    Look::Coloured => show::Colour::Always,
-                };
-                let text = show::text(&plan, &show::Style { colour, ..show::Style::default() });
-                self.talk.push_str("Planned from state to state; the engine wasn't asked.\n");
-                self.talk.push_str(&text);
+                self.talk.push_str(&format!("Planned from state to state; {why}.\n"));
+                self.tell_plan(&plan);
             }
             Err(why) => self.talk.push_str(&format!("Not planned: {why}.\n")),
         }
-        Ok(())
+    }
+
+    fn tell_plan(&mut self, plan: &Plan) {
+        let colour = match self.asker.look {
+            Look::Plain => show::Colour::Never,
+            Look::Coloured => show::Colour::Always,
+        };
+        self.talk.push_str(&show::text(plan, &show::Style { colour, ..show::Style::default() }));
     }
 
     fn refuse_ref(&mut self, reference: &str, message: &str, hint: &str) {
@@ -313,15 +421,22 @@ impl Push<'_> {
     }
 
     fn end(mut self) -> Judgement {
+        if let Some(seen) = self.seen {
+            seen.place(&mut self.findings, &mut self.sources);
+        }
         self.findings.sort();
         self.findings.dedup();
         let accepted = !self.is_refused();
-        let mut text = report(&self.findings, |path| self.sources.get(path).map(String::as_str), self.look);
+        let mut text =
+            report(&self.findings, |path| self.sources.get(path).map(String::as_str), self.asker.look);
+        text.push_str(&self.notes);
         if accepted {
             text.push_str(&self.talk);
         } else {
             text.push_str("Refused; nothing was changed.\n");
+            text.push_str(self.advice);
         }
+        let text = self.seen.map_or_else(|| text.clone(), |seen| seen.say(&text));
         Judgement { accepted, text }
     }
 }
@@ -344,26 +459,6 @@ pub fn former(
     found.sort();
     found.dedup();
     Ok(found)
-}
-
-/// The plan from one state to another, against the engine as it would be with everything of the first in place.
-fn between(
-    before: Option<&State>,
-    after: &State,
-    revision: &Revision,
-    allowance: Option<&str>,
-) -> Result<Plan, String> {
-    let desired = Desired::from_state(after);
-    let observed = match before {
-        Some(before) => {
-            let before = Desired::from_state(before);
-            simulate::settled(&before).map_err(|error| error.to_string())?.observed(before.prefix())
-        }
-        None => Observed::default(),
-    };
-    let revision = revision.to_string();
-    let context = Context { now: Timestamp::now(), revision: &revision, allowance, previous: before };
-    Ok(plan(&desired, &observed, &context))
 }
 
 #[cfg(test)]

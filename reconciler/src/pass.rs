@@ -6,6 +6,7 @@ use std::time::Instant;
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::{Desired, Observed, Plan, show};
+use berth_schema::State;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +15,13 @@ use crate::backoff::{Backoff, Deferred};
 use crate::docker::{EngineError, connect};
 use crate::engine::facts::{Facts, Unfit};
 use crate::event::{Event, Listener};
+use crate::identity::Identity;
 use crate::journal::{Journal, JournalError, PassRecord};
+use crate::look::Lookout;
+use crate::note::{Findings, Note};
 use crate::observe::{Inspections, Reader};
 use crate::outcome::chain;
+use crate::secret::SecretError;
 use crate::settings::{Settings, TemplateError};
 use crate::source::{FOLDER_REVISION, Settled, Source, SourceError};
 use crate::status::Status;
@@ -28,6 +33,7 @@ pub struct Reconciler {
     journal: Journal,
     reader: Reader,
     writer: Writer,
+    identity: Identity,
     engine: Facts,
     inspections: Inspections,
     backoff: Backoff,
@@ -40,6 +46,8 @@ pub struct Reconciler {
     /// What should exist, as it was worked out last, and what that followed from: configurations of thousands of domains
     /// aren't written anew for a pass that changes nothing.
     desired: Option<(Settled, Templates, Arc<Desired>)>,
+    /// For those who look between passes.
+    lookout: Lookout,
     /// What should exist and what did, when a pass last looked.
     seen: Option<(Arc<Desired>, Observed)>,
 }
@@ -59,6 +67,9 @@ pub enum PassError {
     /// Servers would not be isolated as the state repo says.
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    /// A secret of this host can't be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The journal can't be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -83,13 +94,18 @@ impl Reconciler {
         let mut source = Source::open(&settings.state)?;
         let journal = Journal::open(&settings.journal())?;
         let (docker, engine) = connect(&settings.docker).await?;
+        let identity = Identity::open(&settings.data)?;
         let applied = source.applied();
+        let reader = Reader::new(docker.clone());
+        let known = applied.as_ref().map(|applied| applied.revision.clone());
         Ok(Self {
             settings: settings.clone(),
             source,
             journal,
-            reader: Reader::new(docker.clone()),
-            writer: Writer::new(docker, &engine),
+            lookout: Lookout::new(settings, reader.clone(), known),
+            reader,
+            writer: Writer::new(docker, &engine, identity.clone()),
+            identity,
             engine,
             inspections: Inspections::default(),
             backoff: Backoff::default(),
@@ -117,7 +133,8 @@ impl Reconciler {
             outcomes: Vec::new(),
             problems: Vec::new(),
         };
-        match self.try_pass(&mut record, listener, stop).await {
+        let mut findings = Findings::default();
+        match self.try_pass(&mut record, &mut findings, listener, stop).await {
             Ok(()) => self.backoff.pass_ran(),
             Err(error) => {
                 tracing::error!(error = %chain(&error), "the pass could not run");
@@ -127,6 +144,12 @@ impl Reconciler {
         }
         record.at = Timestamp::now();
         let applied = record.is_clean();
+        if let Err(error) = self.note(&record, &findings) {
+            tracing::warn!(error = %chain(&error), "what became of the revision could not be noted");
+            record
+                .problems
+                .push(format!("what became of the revision could not be noted: {}", chain(&error)));
+        }
         if let Err(error) = self.remember(&record, applied) {
             tracing::error!(error = %chain(&error), "the pass could not be written down");
         }
@@ -137,17 +160,21 @@ impl Reconciler {
     async fn try_pass(
         &mut self,
         record: &mut PassRecord,
+        findings: &mut Findings,
         listener: &dyn Listener,
         stop: &CancellationToken,
     ) -> Result<(), PassError> {
-        let settled = self.settle(record)?;
+        let settled = self.settle(record, findings)?;
         record.revision = Some(settled.revision.clone());
 
         let desired = self.desired(&settled)?;
         let observed = self.reader.observe(&desired, &mut self.inspections).await?;
+        self.tell_lookout(&desired);
         let mut plan = plan(&desired, &observed, &self.context(&settled));
         let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
-        record.problems.extend(plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)));
+        findings.held_back =
+            plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)).collect();
+        record.problems.extend_from_slice(&findings.held_back);
         record.problems.extend(deferred.iter().map(Deferred::to_string));
         listener.hear(planned(&settled.revision, &plan));
 
@@ -159,15 +186,21 @@ impl Reconciler {
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
         self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
         self.inspections.forget_touched(&plan);
-        self.seen = Some((desired, observed));
         if record.is_clean() {
             self.applied = Some(settled);
         }
+        self.tell_lookout(&desired);
+        self.seen = Some((desired, observed));
         Ok(())
     }
 
+    fn tell_lookout(&self, desired: &Desired) {
+        let applied = self.applied.as_ref().map(|applied| applied.revision.as_str());
+        self.lookout.learn(desired.prefix(), &self.inspections, applied);
+    }
+
     /// The state to work towards: the tip's, or the last good one when the tip is broken.
-    fn settle(&mut self, record: &mut PassRecord) -> Result<Settled, PassError> {
+    fn settle(&mut self, record: &mut PassRecord, told: &mut Findings) -> Result<Settled, PassError> {
         let tip = self.source.tip()?;
         record.attempted.clone_from(&tip);
         if let Some(good) = self.good.as_ref().filter(|good| good.revision == tip && tip != FOLDER_REVISION) {
@@ -189,7 +222,8 @@ impl Reconciler {
                     let first = findings.first().map(ToString::to_string);
                     tracing::warn!(revision = tip, findings = findings.len(), first, "the tip has mistakes");
                 }
-                record.problems.extend(findings.iter().map(ToString::to_string));
+                told.mistakes = findings.iter().map(ToString::to_string).collect();
+                record.problems.extend_from_slice(&told.mistakes);
                 self.good.clone().ok_or(PassError::NoGoodState)
             }
         }
@@ -204,7 +238,8 @@ impl Reconciler {
         {
             return Ok(Arc::clone(desired));
         }
-        let desired = Arc::new(Desired::with_templates(&settled.state, &templates));
+        let identities = Arc::new(self.identity.identities(settled.state.servers.keys().copied()));
+        let desired = Arc::new(Desired::new(&settled.state, &templates, &identities));
         self.desired = Some((settled.clone(), templates, Arc::clone(&desired)));
         Ok(desired)
     }
@@ -227,6 +262,22 @@ impl Reconciler {
         Ok(self.journal.record(record, applied)?)
     }
 
+    /// Notes in the state repo what became of the revisions that a pass was about, where that is news.
+    fn note(&self, record: &PassRecord, findings: &Findings) -> Result<(), PassError> {
+        if !findings.mistakes.is_empty() {
+            let before = self.source.noted(&record.attempted)?;
+            if let Some(note) = Note::refused(before.as_ref(), &findings.mistakes, record.at) {
+                self.source.note(&record.attempted, &note)?;
+            }
+        }
+        let Some(revision) = &record.revision else { return Ok(()) };
+        let before = self.source.noted(revision)?;
+        if let Some(note) = Note::after(before.as_ref(), record, &findings.held_back) {
+            self.source.note(revision, &note)?;
+        }
+        Ok(())
+    }
+
     /// How things are, as of the last look; `None` when there was none yet.
     pub fn status(&self) -> Option<Status> {
         let (desired, observed) = self.seen.as_ref()?;
@@ -238,6 +289,16 @@ impl Reconciler {
         })
     }
 
+    /// The state that is worked towards; `None` while there is no good one.
+    pub fn state(&self) -> Option<Arc<State>> {
+        self.good.as_ref().map(|good| Arc::clone(&good.state))
+    }
+
+    /// The platform's SSH identity.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The engine that is worked on.
     pub fn engine(&self) -> &Facts {
         &self.engine
@@ -246,6 +307,11 @@ impl Reconciler {
     /// The reader, for those who listen to events.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Where looks between passes are taken from.
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
     }
 
     /// What is remembered of containers, to be forgotten when something happened to them.
@@ -270,5 +336,7 @@ fn planned(revision: &str, plan: &Plan) -> Event {
         0 => String::new(),
         _ => show::text(plan, &show::Style::default()),
     };
-    Event::Planned { revision: revision.to_owned(), changes, text }
+    // What can't be written as JSON has no digest, and then nobody compares it.
+    let digest = show::digest(plan).unwrap_or_default();
+    Event::Planned { revision: revision.to_owned(), changes, text, digest }
 }

@@ -1,5 +1,6 @@
 //! Where this host keeps things: the settings that can't live in the state repo, because they say where it is.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use berth_plan::render::{Kind, Templates};
@@ -19,7 +20,8 @@ pub struct Settings {
     )]
     pub state: PathBuf,
 
-    /// Berth's own data on this host: journal and control socket. Everything in it can be lost.
+    /// Berth's own data on this host: keys, journal, control socket, and the secrets that you put there. All else in it can be
+    /// lost but the file `identity`, from which the platform's SSH keys follow: keep a copy of that one.
     #[arg(
         long,
         env = "BERTH_DATA",
@@ -42,6 +44,10 @@ pub struct Settings {
     /// A folder whose image recipes and configuration templates replace the embedded ones.
     #[arg(long, env = "BERTH_TEMPLATES", global = true, value_name = "FOLDER")]
     pub templates: Option<PathBuf>,
+
+    /// The resolver that is asked whose a domain is. Default: those of `firewall.dns` in platform.toml.
+    #[arg(long, env = "BERTH_RESOLVER", global = true, value_name = "ADDRESS:PORT")]
+    pub resolver: Option<SocketAddr>,
 }
 
 /// A template that can't be read.
@@ -61,9 +67,10 @@ impl Settings {
         let mut templates = Templates::default();
         let Some(folder) = &self.templates else { return Ok(templates) };
         for kind in Kind::ALL {
-            let path = folder.join(kind.template());
+            let Some(template) = kind.template() else { continue };
+            let path = folder.join(template);
             match std::fs::read_to_string(&path) {
-                Ok(text) => templates.replace(kind.template(), text),
+                Ok(text) => templates.replace(template, text),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(source) => return Err(TemplateError { path, source }),
             }
@@ -79,6 +86,16 @@ impl Settings {
     /// The journal's folder.
     pub fn journal(&self) -> PathBuf {
         self.data.join("journal")
+    }
+
+    /// What members see of the state repo.
+    pub fn views(&self) -> PathBuf {
+        self.data.join("views")
+    }
+
+    /// What is known of the forge, and the secrets that it wants.
+    pub fn remote(&self) -> PathBuf {
+        self.data.join("remote")
     }
 
     /// Where a background process writes what it would say on a terminal.

@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use berth_plan::diff::ALLOW_REMOVALS;
-use berth_repo::{Loaded, Revision, StateRepo, load_directory};
+use berth_repo::{Loaded, Revision, Signature, StateRepo, load_directory};
 use berth_schema::{Finding, State};
+
+use crate::note::Note;
 
 /// The ref that remembers the last revision of which every change succeeded. It travels with the repository, so a new
 /// host knows it too.
 pub const APPLIED: &str = "refs/berth/applied";
+
+/// How often a note is tried to be written.
+const NOTE_ATTEMPTS: usize = 3;
 
 /// What a plain folder calls its revision.
 pub const FOLDER_REVISION: &str = "folder";
@@ -149,6 +154,32 @@ impl Source {
         let failed = |source| SourceError::Read { path: self.path(), source };
         let revision = repo.resolve(revision).map_err(failed)?;
         repo.mark(APPLIED, &revision).map_err(failed)
+    }
+
+    /// What was noted of a revision. A plain folder has no notes.
+    pub fn noted(&self, revision: &str) -> Result<Option<Note>, SourceError> {
+        let Self::Repository(repo) = self else { return Ok(None) };
+        let failed = |source| SourceError::Read { path: self.path(), source };
+        let revision = repo.resolve(revision).map_err(failed)?;
+        let text = repo.note(&revision).map_err(failed)?;
+        Ok(text.and_then(|text| Note::parse(&text)))
+    }
+
+    /// Notes what became of a revision.
+    pub fn note(&self, revision: &str, note: &Note) -> Result<(), SourceError> {
+        let Self::Repository(repo) = self else { return Ok(()) };
+        let failed = |source| SourceError::Read { path: self.path(), source };
+        let revision = repo.resolve(revision).map_err(failed)?;
+        let by = Signature::now("Berth", "berth@localhost");
+        let mut written = repo.write_note(&revision, &by, &note.text());
+        // Somebody else who notes something at the same moment, such as a person with `git notes`, gets ahead.
+        for _ in 1..NOTE_ATTEMPTS {
+            if written.is_ok() {
+                break;
+            }
+            written = repo.write_note(&revision, &by, &note.text());
+        }
+        written.map_err(failed)
     }
 
     fn path(&self) -> PathBuf {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::CacheFigures;
 use crate::journal::PassRecord;
+use crate::remote::Standing;
 
 /// How things are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,19 @@ pub struct Status {
     /// The image cache's figures, as the daemon last read them.
     #[serde(default)]
     pub cache: Option<CacheFigures>,
+    /// What is known of the forge that hosts the state repo, where one does. Not the reconciler's to know: whoever asks looks
+    /// it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteRow>,
+}
+
+/// The forge that hosts the state repo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteRow {
+    /// Whether a `berth remote` runs.
+    pub runs: bool,
+    /// What it has found.
+    pub standing: Standing,
 }
 
 /// A server, as it should be and as it is.
@@ -152,6 +166,7 @@ impl Status {
             tombstones,
             system,
             cache: None,
+            remote: None,
         }
     }
 }

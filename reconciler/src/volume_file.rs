@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -15,6 +15,17 @@ const LENGTH_MAX: u64 = 64 << 20;
 
 /// What a new version of a file is called until it is confirmed.
 pub const NEXT: &str = ".next";
+
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Ours: the container may read it, and so may everybody.
+    Host,
+    /// The container's root: everybody may read it.
+    Container,
+    /// The container's root, and nobody else may read it.
+    ContainerAlone,
+}
 
 /// A file in a volume.
 #[derive(Debug, Clone)]
@@ -35,6 +46,11 @@ impl VolumeFile {
 
     /// Its content; `None` when there is none, or none that a configuration could be.
     pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        self.read_at_most(LENGTH_MAX)
+    }
+
+    /// Its content; `None` when there is none, or one of more than `max` bytes.
+    pub fn read_at_most(&self, max: u64) -> io::Result<Option<Vec<u8>>> {
         let no_follow = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let opened = File::options().read(true).custom_flags(no_follow.bits().cast_signed()).open(&self.path);
         let file = match opened {
@@ -47,20 +63,26 @@ impl VolumeFile {
             Err(error) => return Err(error),
         };
         let meta = file.metadata()?;
-        if !meta.is_file() || meta.len() > LENGTH_MAX {
+        if !meta.is_file() || meta.len() > max {
             return Ok(None);
         }
         let mut content = Vec::new();
-        file.take(LENGTH_MAX).read_to_end(&mut content)?;
+        file.take(max).read_to_end(&mut content)?;
         Ok(Some(content))
     }
 
     /// Writes a new version beside it.
-    pub fn write_next(&self, content: &[u8]) -> io::Result<()> {
+    pub fn write_next(&self, content: &[u8], owner: Owner) -> io::Result<()> {
         let next = self.next();
         remove(&next)?;
+        let mode = if owner == Owner::ContainerAlone { 0o600 } else { 0o644 };
         // Made anew, so that nothing is written through a link that was put there.
-        let mut file = File::options().write(true).create_new(true).mode(0o644).open(&next)?;
+        let mut file = File::options().write(true).create_new(true).mode(mode).open(&next)?;
+        if owner != Owner::Host {
+            // The engine gave the volume's folder to the container's root.
+            let folder = fs::symlink_metadata(self.path.parent().unwrap_or(&self.path))?;
+            fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
+        }
         file.write_all(content)?;
         file.sync_all()
     }
@@ -98,10 +120,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = VolumeFile::new(folder.path(), "rules.v4");
         assert_eq!(file.read().unwrap(), None);
-        file.write_next(b"one").unwrap();
+        file.write_next(b"one", Owner::Host).unwrap();
         assert_eq!(file.read().unwrap(), None);
         file.keep_next().unwrap();
-        file.write_next(b"two").unwrap();
+        file.write_next(b"two", Owner::Host).unwrap();
         file.drop_next().unwrap();
         file.drop_next().unwrap();
         assert_eq!(file.read().unwrap().as_deref(), Some(b"one".as_slice()));
@@ -119,9 +141,27 @@ mod tests {
         }
         let file = VolumeFile::new(&volume, "rules.v4");
         assert_eq!(file.read().unwrap(), None);
-        file.write_next(b"mine").unwrap();
+        file.write_next(b"mine", Owner::Host).unwrap();
         file.keep_next().unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(file.read().unwrap().as_deref(), Some(b"mine".as_slice()));
+    }
+
+    #[test]
+    fn a_secret_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = VolumeFile::new(folder.path(), "host_key");
+        for (owner, mode) in [(Owner::Host, 0o644), (Owner::Container, 0o644), (Owner::ContainerAlone, 0o600)]
+        {
+            file.write_next(b"secret", owner).unwrap();
+            file.keep_next().unwrap();
+            let meta = fs::metadata(file.path()).unwrap();
+            assert_eq!(
+                (meta.mode() & 0o7777, meta.uid()),
+                (mode, fs::metadata(folder.path()).unwrap().uid())
+            );
+        }
+        assert_eq!(file.read_at_most(6).unwrap().as_deref(), Some(b"secret".as_slice()));
+        assert_eq!(file.read_at_most(5).unwrap(), None);
     }
 }

@@ -83,6 +83,12 @@ impl Wakeups {
         receiver
     }
 
+    /// What happened to containers since the last pass began: their ids, and whether anything may have been missed.
+    pub fn unheard(&self) -> (BTreeSet<String>, bool) {
+        let pending = self.lock();
+        (pending.forget.clone(), pending.forget_all)
+    }
+
     /// Waits until somebody rings, then takes all that has piled up.
     pub async fn next(&self) -> Pending {
         loop {

@@ -61,9 +61,11 @@ pub fn refs(git_dir: &Path, wakeups: Wakeups) -> notify::Result<notify::Recommen
     Ok(watcher)
 }
 
-/// Our own ref, whose change is the end of a pass and no reason for another.
+/// Our own refs, whose change is the end of a pass and no reason for another: marks and notes, with the files that lock
+/// them.
 fn is_ours(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "berth")
+    let mut parts = path.components().map(|part| part.as_os_str()).skip_while(|part| *part != "refs").skip(1);
+    parts.next().is_some_and(|part| part == "berth" || part == "notes")
 }
 
 /// Listens to the engine until `stop`; after a break it listens again and says that events may have been missed.

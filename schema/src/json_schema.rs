@@ -16,6 +16,7 @@ use crate::kind::Kind;
 use crate::name::{Fqdn, ImageRef, Label, Prefix, ServerName, UserName};
 use crate::platform::Platform;
 use crate::quantity::{Bytes, Cpus, Span};
+use crate::remote::{Branch, RemoteUrl};
 use crate::server::Server;
 use crate::ssh_key::SshKey;
 use crate::user::User;
@@ -115,6 +116,9 @@ pub(crate) struct Address;
 /// The schema of a network of either address family.
 pub(crate) struct Network;
 
+/// The schema of an address with a port.
+pub(crate) struct ListenAddress;
+
 written_as! {
     UserName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
     ServerName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
@@ -139,4 +143,15 @@ written_as! {
         "examples": ["10.1.2.3/32:5432/tcp", "192.168.7.0/24"],
     },
     Network: { "type": "string", "pattern": "^[0-9a-fA-F.:]+/[0-9]{1,3}$" },
+    ListenAddress: {
+        "type": "string",
+        "pattern": "^([0-9.]+|\\[[0-9a-fA-F:]+\\]):[0-9]{1,5}$",
+        "examples": ["127.0.0.1:10080"],
+    },
+    RemoteUrl: {
+        "type": "string",
+        "pattern": "^(https://|ssh://|/|[A-Za-z0-9_.-]+(@[A-Za-z0-9.-]+)?:)",
+        "examples": ["https://git.example.org/org/state.git", "ssh://git@git.example.org/org/state.git"],
+    },
+    Branch: { "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_./-]*$", "maxLength": 200 },
 }

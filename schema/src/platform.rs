@@ -18,7 +18,9 @@ use crate::json_schema::Network;
 use crate::name::{Fqdn, ImageRef, Invalid, Label, Prefix};
 pub use crate::network::Networks;
 use crate::quantity::{Bytes, Cpus, Span};
+use crate::remote::Remote;
 use crate::server::Pids;
+use crate::ssh::Ssh;
 use crate::user::{Quota, QuotaOverride, check_email};
 use crate::value::{Value, choice_values};
 use crate::web::Web;
@@ -66,12 +68,18 @@ pub struct Platform {
     /// The web server before all domains.
     #[schemars(default)]
     pub web: Web,
+    /// The SSH router before all servers.
+    #[schemars(default)]
+    pub ssh: Ssh,
     /// The cache of images, from which servers pull.
     #[schemars(default)]
     pub cache: Cache,
     /// How much one revision may remove.
     #[schemars(default)]
     pub removal_budget: RemovalBudget,
+    /// The forge that hosts the state repo. Without it, the state repo is hosted here.
+    #[schemars(default)]
+    pub remote: Option<Remote>,
 }
 
 /// How a server is kept from the host (docs/isolation.md).
@@ -116,6 +124,8 @@ pub struct Images {
     pub caddy: ImageRef,
     /// The cache of images.
     pub cache: ImageRef,
+    /// The SSH router.
+    pub router: ImageRef,
 }
 
 /// Which of the platform's own services run here. All of them, unless said.
@@ -128,6 +138,8 @@ pub struct Services {
     pub cache: bool,
     /// The web server, without which no domain is answered.
     pub web: bool,
+    /// The SSH router, without which nobody can log in to a server.
+    pub router: bool,
 }
 
 /// Who may reach what.
@@ -200,13 +212,14 @@ impl Default for Images {
             firewall: ImageRef::known("berth-firewall:latest"),
             caddy: ImageRef::known("berth-caddy:latest"),
             cache: ImageRef::known("berth-dockerhub-cache:latest"),
+            router: ImageRef::known("berth-ssh-router:latest"),
         }
     }
 }
 
 impl Default for Services {
     fn default() -> Self {
-        Self { firewall: true, cache: true, web: true }
+        Self { firewall: true, cache: true, web: true, router: true }
     }
 }
 
@@ -268,6 +281,7 @@ impl Platform {
             fields.found().error(Some(domain.at), Invalid::new(message, hint));
         }
         let networks = fields.table("networks", "`[networks]`", Networks::read);
+        let web = fields.table("web", "`[web]`", Web::read);
         Some(Self {
             prefix: fields.value("prefix").unwrap_or_default(),
             isolation: fields.value("isolation").unwrap_or_default(),
@@ -280,9 +294,11 @@ impl Platform {
             defaults: fields.table("defaults", "`[defaults]`", Defaults::read),
             quota: fields.table("quota", "`[quota]`", QuotaOverride::read).over(&Quota::default()),
             retention: fields.table("retention", "`[retention]`", Retention::read),
-            web: fields.table("web", "`[web]`", Web::read),
+            ssh: fields.table("ssh", "`[ssh]`", |fields| Ssh::read(fields, &web)),
+            web,
             cache: fields.table("cache", "`[cache]`", Cache::read),
             removal_budget: fields.table("removal_budget", "`[removal_budget]`", RemovalBudget::read),
+            remote: fields.table("remote", "`[remote]`", Remote::read),
             domain: domain?.value,
         })
     }
@@ -320,6 +336,7 @@ impl Images {
             firewall: fields.value("firewall").unwrap_or(default.firewall),
             caddy: fields.value("caddy").unwrap_or(default.caddy),
             cache: fields.value("cache").unwrap_or(default.cache),
+            router: fields.value("router").unwrap_or(default.router),
         }
     }
 }
@@ -331,6 +348,7 @@ impl Services {
             firewall: fields.value("firewall").unwrap_or(default.firewall),
             cache: fields.value("cache").unwrap_or(default.cache),
             web: fields.value("web").unwrap_or(default.web),
+            router: fields.value("router").unwrap_or(default.router),
         }
     }
 }

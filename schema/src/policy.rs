@@ -6,6 +6,7 @@
 
 mod explain;
 mod place;
+mod proof;
 mod rules;
 mod secret;
 
@@ -18,6 +19,7 @@ use crate::state::State;
 use crate::user::Role;
 
 pub use explain::{Answer, May, explain};
+pub use proof::{Proof, proof, proofs, to_prove};
 pub use secret::secrets;
 
 /// Who asks for a change.
@@ -99,11 +101,24 @@ pub fn admins(state: &State) -> Vec<UserName> {
 
 /// Judges a proposal. The order of its files doesn't matter.
 pub fn judge(proposal: &Proposal<'_>) -> Verdict {
-    let name = match proposal.actor {
-        actor if actor.is_admin(proposal.before) => return Verdict::Allow,
-        Actor::Operator => return Verdict::Allow,
-        Actor::Member(name) => name,
-    };
+    match proposal.actor {
+        actor if actor.is_admin(proposal.before) => Verdict::Allow,
+        Actor::Operator => Verdict::Allow,
+        Actor::Member(name) => judge_member(name, proposal),
+    }
+}
+
+/// Whether a proposal touches only what is the actor's own, and needs nobody's consent: what an admin may do to the things
+/// of others doesn't count. Whoever has no name owns nothing.
+pub fn is_own(proposal: &Proposal<'_>) -> bool {
+    match proposal.actor {
+        Actor::Operator => false,
+        Actor::Member(name) => judge_member(name, proposal) == Verdict::Allow,
+    }
+}
+
+/// Judges by the rules for members, whatever their role is.
+fn judge_member(name: &UserName, proposal: &Proposal<'_>) -> Verdict {
     let paths = touched(proposal);
     let mut rulings = rules::Rulings::default();
     match proposal.before.users.get(name) {

@@ -51,6 +51,9 @@ pub struct Routes {
     upstream_key: PathBuf,
     users: BTreeMap<UserName, RouteUser>,
     servers: BTreeMap<ServerName, RouteServer>,
+    /// Whose login each `server<id>` is.
+    #[serde(skip)]
+    by_id: BTreeMap<ServerId, ServerName>,
 }
 
 /// A member, as far as a login needs one.
@@ -97,7 +100,13 @@ pub struct UnixUser(Arc<str>);
 impl Routes {
     /// Routes without users and servers.
     pub fn new(upstream_key: PathBuf) -> Self {
-        Self { version: VERSION, upstream_key, users: BTreeMap::new(), servers: BTreeMap::new() }
+        Self {
+            version: VERSION,
+            upstream_key,
+            users: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+        }
     }
 
     /// Adds a member, in place of one of that name.
@@ -108,16 +117,30 @@ impl Routes {
 
     /// Adds a server; refused when its id or name is taken, or when somebody it names isn't there.
     pub fn with_server(mut self, name: ServerName, server: RouteServer) -> Result<Self, Invalid> {
+        self.add(name, server)?;
+        Ok(self)
+    }
+
+    fn add(&mut self, name: ServerName, server: RouteServer) -> Result<(), Invalid> {
         self.check(&name, &server)?;
         match self.servers.entry(name) {
             Entry::Vacant(vacant) => {
+                self.by_id.insert(server.id, vacant.key().clone());
                 vacant.insert(server);
-                Ok(self)
+                Ok(())
             }
             Entry::Occupied(taken) => {
                 Err(Invalid::new(format!("`{}` is there twice", taken.key()), "keep one of the two"))
             }
         }
+    }
+
+    /// The same routes with `hidden` in place of every password hash: for eyes, not for a router.
+    pub fn without_hashes(mut self, hidden: &str) -> Self {
+        for user in self.users.values_mut() {
+            user.password_hash = user.password_hash.take().map(|_| hidden.to_owned());
+        }
+        self
     }
 
     /// The private key that the router logs in to servers with.
@@ -168,13 +191,15 @@ impl Routes {
         if name.as_str() == "git" {
             return Err(Invalid::new("`git` is the login for the state repo", "rename the server"));
         }
-        for (other, there) in &self.servers {
-            if there.id == server.id
-                || other.as_str() == login_of(server.id)
-                || name.as_str() == login_of(there.id)
-            {
-                return Err(taken(other.as_str()));
-            }
+        // The login `server<id>` of another, taken as a name; this one's number; its login, taken as another's name.
+        let named = name.as_str().strip_prefix("server").and_then(|number| number.parse().ok()).map(ServerId);
+        let named = named.filter(|id| *id != server.id && login_of(*id) == name.as_str());
+        let login = login_of(server.id).parse::<ServerName>().ok().filter(|login| login != name);
+        let holder = named.and_then(|id| self.by_id.get(&id));
+        let holder = holder.or_else(|| self.by_id.get(&server.id));
+        let holder = holder.or_else(|| self.servers.get_key_value(login.as_ref()?).map(|(other, _)| other));
+        if let Some(other) = holder {
+            return Err(taken(other.as_str()));
         }
         let unknown = std::iter::once(&server.owner).chain(&server.members);
         match unknown.filter(|user| !self.users.contains_key(user)).min() {
@@ -221,9 +246,8 @@ fn read<'a>(table: &'a DeTable<'a>, found: &mut Collector<'a>) -> Option<Routes>
     }
     for (name, server, start) in entries::<ServerName>(table, "servers", found) {
         let Some(server) = Fields::read(Some(server), "a server", found, read_server) else { continue };
-        match routes.check(&name, &server) {
-            Ok(()) => drop(routes.servers.insert(name, server)),
-            Err(invalid) => found.error(Some(start), invalid),
+        if let Err(invalid) = routes.add(name, server) {
+            found.error(Some(start), invalid);
         }
     }
     Some(routes)

@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use ssh_key::public::Ed25519PublicKey;
 use ssh_key::{Algorithm, PublicKey};
 
 use crate::finding::shown;
@@ -15,8 +16,8 @@ use crate::name::Invalid;
 use crate::value::text_values;
 
 /// An OpenSSH public key (RFC 4253, section 6.6, in the one-line form of `authorized_keys`).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct SshKey(Arc<str>);
 
 /// The fewest bits of an RSA key (NIST SP 800-131A).
@@ -28,6 +29,11 @@ impl SshKey {
     /// The key in its one-line form.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// An Ed25519 key by its 32 bytes (RFC 8032), without a comment.
+    pub fn ed25519(bytes: &[u8; 32]) -> Self {
+        Self(PublicKey::from(Ed25519PublicKey(*bytes)).to_string().into())
     }
 
     /// Algorithm and key without the comment: equal for equal keys.
@@ -55,6 +61,20 @@ impl FromStr for SshKey {
         check_strength(&key)?;
         let line = key.to_openssh().map_err(|_| not_a_key(value))?;
         Ok(Self(line.into()))
+    }
+}
+
+impl TryFrom<String> for SshKey {
+    type Error = Invalid;
+
+    fn try_from(value: String) -> Result<Self, Invalid> {
+        value.parse()
+    }
+}
+
+impl From<SshKey> for String {
+    fn from(key: SshKey) -> Self {
+        key.as_str().to_owned()
     }
 }
 

@@ -1,16 +1,13 @@
 //! What the router offers on the wire: modern algorithms only, post-quantum key exchange first.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Preferred, SshId, cipher, compression, kex, mac};
 
 use crate::offer::Offer;
 
-/// A silent peer is asked after this long.
-pub(crate) const KEEPALIVE: Duration = Duration::from_secs(30);
-/// And given up after as many questions without an answer.
+/// A silent peer is given up after as many questions without an answer.
 pub(crate) const KEEPALIVE_MAX: usize = 4;
 
 /// RSA with SHA-2.

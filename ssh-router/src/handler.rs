@@ -21,6 +21,7 @@ use crate::link::{Kind, Side};
 use crate::queue::Event;
 use crate::router::Router;
 use crate::session::Shared;
+use crate::terminal;
 use crate::upstream::{self, Upstream, UpstreamError};
 
 /// Takes what a person says.
@@ -134,8 +135,14 @@ impl Person {
                     shared.links.join(kind, (half, handle), to_server);
                     reply.accept().await;
                 }
-                Err(russh::Error::ChannelOpenFailure(reason)) => reply.reject(reason).await,
-                Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+                Err(error) => {
+                    shared.unopened.fetch_add(1, Ordering::Relaxed);
+                    let reason = match error {
+                        russh::Error::ChannelOpenFailure(reason) => reason,
+                        _ => ChannelOpenFailure::ConnectFailed,
+                    };
+                    reply.reject(reason).await;
+                }
             }
         });
     }
@@ -228,6 +235,10 @@ impl server::Handler for Person {
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
+        if let Some(grant) = self.shared.grant() {
+            let (user, server, by) = (&grant.user, &grant.target, grant.credential.kind());
+            tracing::info!(peer = %self.peer, %user, %server, by, "session began");
+        }
         self.shared.set_client(session.handle());
         self.shared.granted.notify_one();
         if self.is_git() {
@@ -240,7 +251,10 @@ impl server::Handler for Person {
             let table = router.table();
             let server = shared.grant().and_then(|grant| table.server(grant));
             let outcome = match server {
-                Some(server) => upstream::connect(Arc::clone(&shared), server, Arc::clone(&table.key)).await,
+                Some(server) => {
+                    let (key, keepalive) = (Arc::clone(&table.key), router.settings.keepalive);
+                    upstream::connect(Arc::clone(&shared), server, key, keepalive).await
+                }
                 None => Err(UpstreamError::Gone),
             };
             let outcome = outcome.map_err(|error| {
@@ -293,6 +307,10 @@ impl server::Handler for Person {
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), Self::Error> {
+        // There is no command that it could be for, and none comes later: a client waits for the answer.
+        if self.git.contains_key(&id) {
+            return Ok(());
+        }
         let event = Event::Data(Bytes::copy_from_slice(data));
         self.shared.links.arrived(Side::Client, id, event).await;
         Ok(())
@@ -305,6 +323,9 @@ impl server::Handler for Person {
         data: &[u8],
         _: &mut Session,
     ) -> Result<(), Self::Error> {
+        if self.is_git() {
+            return Ok(());
+        }
         let event = Event::Extended(kind, Bytes::copy_from_slice(data));
         self.shared.links.arrived(Side::Client, id, event).await;
         Ok(())
@@ -333,9 +354,7 @@ impl server::Handler for Person {
         modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        // Unknown modes come out of the decoder as the end of the list, which would cut off what follows.
-        let modes: Vec<(Pty, u32)> =
-            modes.iter().copied().filter(|(mode, _)| *mode != Pty::TTY_OP_END).collect();
+        let modes = terminal::known_modes(modes);
         let term = term.to_owned();
         self.pass(id, session, |half| async move {
             half.request_pty(true, &term, columns, rows, width, height, &modes).await

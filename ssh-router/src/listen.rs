@@ -3,13 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::algorithms::KEEPALIVE;
 use crate::settings::Listen;
 
+/// The kernel asks a silent peer too, for a connection on which nothing has been agreed on yet.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 

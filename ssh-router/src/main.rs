@@ -22,6 +22,7 @@ mod settings;
 mod spill;
 mod stream;
 mod supervise;
+mod terminal;
 mod upstream;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -117,7 +117,8 @@ impl Queue {
                     return Ok(());
                 }
                 let on_disk = state.spill.as_ref().map_or(0, Spill::waiting);
-                if on_disk == 0 && state.memory + size + EVENT_COST <= MEMORY_MAX {
+                let cost = size + EVENT_COST;
+                if on_disk == 0 && state.memory + cost <= MEMORY_MAX && self.overflow.has_memory(cost) {
                     drop(state);
                     self.put(event);
                     return Ok(());
@@ -151,7 +152,7 @@ impl Queue {
     pub(crate) fn push_front(&self, event: Event) {
         let mut state = self.lock();
         if !state.abandoned {
-            state.memory += cost(&event);
+            self.remember(&mut state, &event);
             state.items.push_front(Item::Here(event));
         }
         drop(state);
@@ -167,6 +168,7 @@ impl Queue {
     /// Forgets everything and takes nothing more: nobody wants it.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
+        self.overflow.forget(state.memory);
         *state = State { abandoned: true, ..State::default() };
         drop(state);
         self.drained.notify_waiters();
@@ -180,11 +182,16 @@ impl Queue {
     fn put(&self, event: Event) {
         let mut state = self.lock();
         if !state.abandoned {
-            state.memory += cost(&event);
+            self.remember(&mut state, &event);
             state.items.push_back(Item::Here(event));
         }
         drop(state);
         self.filled.notify_one();
+    }
+
+    fn remember(&self, state: &mut State, event: &Event) {
+        state.memory += cost(event);
+        self.overflow.remember(cost(event));
     }
 
     fn put_on_disk(&self, event: &Event) -> Result<(), SpillError> {
@@ -223,6 +230,7 @@ impl Queue {
             None => return Ok(None),
             Some(Item::Here(event)) => {
                 state.memory -= cost(&event);
+                self.overflow.forget(cost(&event));
                 event
             }
             Some(Item::OnDisk { kind, length }) => {
@@ -254,6 +262,12 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.overflow.forget(self.lock().memory);
+    }
+}
+
 fn cost(event: &Event) -> usize {
     EVENT_COST
         + match event {
@@ -267,7 +281,7 @@ mod tests {
     use super::*;
 
     fn queue(each: u64) -> Queue {
-        Queue::new(Arc::new(Overflow::new(std::env::temp_dir(), each, 1 << 30)))
+        Queue::new(Arc::new(Overflow::new(std::env::temp_dir(), each, 1 << 30, 1 << 30)))
     }
 
     fn block(n: u8) -> Event {
@@ -314,6 +328,36 @@ mod tests {
         let start = Instant::now();
         queue.push(block(4), Patience::None).await.unwrap();
         assert!(start.elapsed() < TURN, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_all_have_in_memory_is_bounded_and_given_back() {
+        let overflow = Arc::new(Overflow::new(std::env::temp_dir(), 1 << 30, 1 << 30, 3 << 20));
+        let (first, second) = (Queue::new(Arc::clone(&overflow)), Queue::new(Arc::clone(&overflow)));
+        for n in 0..2 {
+            first.push(block(n), Patience::None).await.unwrap();
+        }
+        assert!(overflow.has_memory(1 << 19) && !overflow.has_memory(1 << 20));
+        for n in 0..2 {
+            second.push(block(n), Patience::None).await.unwrap();
+        }
+        assert!(second.lock().spill.is_some(), "what all have together doesn't fit");
+        for n in 0..2 {
+            for queue in [&first, &second] {
+                let mut back = Vec::new();
+                while back.len() < 1 << 20 {
+                    let Event::Data(data) = queue.next().await.unwrap() else { panic!() };
+                    back.extend_from_slice(&data);
+                }
+                assert!(back == vec![n; 1 << 20]);
+            }
+        }
+        assert!(overflow.has_memory(3 << 20), "nothing is counted that isn't there");
+        first.push(block(0), Patience::None).await.unwrap();
+        second.push(Event::Eof, Patience::None).await.unwrap();
+        first.abandon();
+        drop((first, second));
+        assert!(overflow.has_memory(3 << 20));
     }
 
     #[tokio::test(flavor = "multi_thread")]

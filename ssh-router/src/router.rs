@@ -82,20 +82,21 @@ impl Router {
                 keys: vec![host_key.clone()],
                 preferred: algorithms::client(offered),
                 inactivity_timeout: None,
-                keepalive_interval: Some(algorithms::KEEPALIVE),
+                keepalive_interval: Some(settings.keepalive),
                 keepalive_max: algorithms::KEEPALIVE_MAX,
                 nodelay: true,
                 ..server::Config::default()
             })
         };
         let (each, total) = (settings.overflow.as_u64(), settings.overflow_total.as_u64());
+        let memory = usize::try_from(settings.memory.as_u64()).unwrap_or(usize::MAX);
         Self {
             verifier: Verifier::new(settings.password_checks),
             git: Door::new(&settings).map(Arc::new),
             configs: [config(Offer::Gcm), config(Offer::Other)],
             table,
             admission: Arc::new(Admission::new(settings.admission())),
-            overflow: Arc::new(Overflow::new(settings.overflow_dir.clone(), each, total)),
+            overflow: Arc::new(Overflow::new(settings.overflow_dir.clone(), each, total, memory)),
             secret: RandomState::new(),
             over: CancellationToken::new(),
             settings,
@@ -177,7 +178,8 @@ impl Router {
         match shared.grant() {
             Some(grant) => tracing::info!(
                 %peer, user = %grant.user, server = %grant.target, by = grant.credential.kind(),
-                received, sent, seconds, ?ending, "session ended"
+                received, sent, unopened = shared.unopened.load(Ordering::Relaxed), seconds, ?ending,
+                "session ended"
             ),
             None => {
                 let refused = shared.refused.load(Ordering::Relaxed);

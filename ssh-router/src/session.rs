@@ -19,13 +19,17 @@ pub(crate) struct Shared {
     pub(crate) links: Arc<Links>,
     /// Cancelled to end both connections at once.
     pub(crate) cut: CancellationToken,
-    /// Cancelled when the server's connection has ended.
+    /// Cancelled when the server's connection, on which the router had been let in, has ended.
     pub(crate) upstream_ended: CancellationToken,
+    /// Whether the server's connection has ended, however far it had come.
+    upstream_gone: AtomicBool,
     pub(crate) wants: Wants,
     /// Rung when somebody has logged in.
     pub(crate) granted: Notify,
     /// Credentials that were refused.
     pub(crate) refused: AtomicU32,
+    /// Channels that the server, or the way to it, refused.
+    pub(crate) unopened: AtomicU32,
     grant: OnceLock<Grant>,
     client: OnceLock<server::Handle>,
     upstream: watch::Sender<State>,
@@ -55,9 +59,11 @@ impl Shared {
             links: Arc::new(Links::new(overflow, cut.clone())),
             cut,
             upstream_ended: CancellationToken::new(),
+            upstream_gone: AtomicBool::new(false),
             wants: Wants::default(),
             granted: Notify::new(),
             refused: AtomicU32::new(0),
+            unopened: AtomicU32::new(0),
             grant: OnceLock::new(),
             client: OnceLock::new(),
             upstream: watch::Sender::new(State::Connecting),
@@ -102,12 +108,22 @@ impl Shared {
     pub(crate) fn set_upstream(&self, outcome: Result<Handle<Upstream>, Arc<str>>) {
         let state = outcome.map_or_else(State::Down, |handle| State::Up(Arc::new(handle)));
         self.upstream.send_replace(state);
+        self.end_without_upstream();
     }
 
-    /// The server's connection has ended: what it had said still goes out, then the session ends.
+    /// The server's connection has ended: what it had said still goes out, then the session ends. One that ended before
+    /// the router was let in ends nothing: the person is told why there is no server.
     pub(crate) async fn upstream_is_gone(&self) {
         self.links.side_is_gone(Side::Server).await;
-        self.upstream_ended.cancel();
+        self.upstream_gone.store(true, Ordering::SeqCst);
+        self.end_without_upstream();
+    }
+
+    /// Called after each of the two that it looks at, so that the last one sees both.
+    fn end_without_upstream(&self) {
+        if matches!(*self.upstream.borrow(), State::Up(_)) && self.upstream_gone.load(Ordering::SeqCst) {
+            self.upstream_ended.cancel();
+        }
     }
 
     /// Reserves a channel while it is being opened. `None` at the limit.

@@ -44,6 +44,9 @@ pub(crate) struct Settings {
     /// The time to log in.
     #[arg(long, env = "BERTH_SSH_LOGIN_TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) login_time: Duration,
+    /// A peer that is silent for so long is asked whether it is there, and given up after four questions.
+    #[arg(long, env = "BERTH_SSH_KEEPALIVE", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) keepalive: Duration,
     /// Connections at once.
     #[arg(long, env = "BERTH_SSH_CONNECTIONS", default_value_t = 2000)]
     connections: usize,
@@ -78,6 +81,9 @@ pub(crate) struct Settings {
     /// And of them, one member's.
     #[arg(long, env = "BERTH_SSH_GIT_COMMANDS_EACH", default_value_t = 8)]
     pub(crate) git_commands_each: usize,
+    /// How much data may wait in memory, of all channels together. More goes where overflow goes.
+    #[arg(long, env = "BERTH_SSH_MEMORY", default_value = "256MiB")]
+    pub(crate) memory: ByteSize,
     /// Where data goes that one end sends faster than the other takes it.
     #[arg(long, env = "BERTH_SSH_OVERFLOW_DIR", value_name = "FOLDER", default_value = "/var/tmp")]
     pub(crate) overflow_dir: PathBuf,

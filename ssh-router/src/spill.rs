@@ -1,11 +1,12 @@
-//! A queue's overflow: an unlinked temporary file, first in first out, with a ceiling of its own and one for all.
+//! A queue's overflow: an unlinked temporary file, first in first out, with a ceiling of its own and one for all. Counts
+//! what all queues together have in memory, too: what doesn't fit there overflows.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -17,15 +18,33 @@ pub(crate) struct Overflow {
     pub(crate) each: u64,
     /// Bytes of all queues together.
     pub(crate) total: u64,
+    /// Bytes that all queues together may have in memory.
+    pub(crate) memory: usize,
     used: AtomicU64,
+    in_memory: AtomicUsize,
 }
 
 /// Freed in steps of this size, so that not every read costs a system call.
 const PUNCH: u64 = 4 << 20;
 
 impl Overflow {
-    pub(crate) fn new(folder: PathBuf, each: u64, total: u64) -> Self {
-        Self { folder, each, total, used: AtomicU64::new(0) }
+    pub(crate) fn new(folder: PathBuf, each: u64, total: u64, memory: usize) -> Self {
+        Self { folder, each, total, memory, used: AtomicU64::new(0), in_memory: AtomicUsize::new(0) }
+    }
+
+    /// Whether so many bytes more may be in memory.
+    pub(crate) fn has_memory(&self, bytes: usize) -> bool {
+        self.in_memory.load(Ordering::Relaxed) + bytes <= self.memory
+    }
+
+    /// Bytes came into memory.
+    pub(crate) fn remember(&self, bytes: usize) {
+        self.in_memory.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes left memory.
+    pub(crate) fn forget(&self, bytes: usize) {
+        self.in_memory.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -113,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out_and_is_accounted_for() {
-        let overflow = Arc::new(Overflow::new(std::env::temp_dir(), 32 << 20, 40 << 20));
+        let overflow = Arc::new(Overflow::new(std::env::temp_dir(), 32 << 20, 40 << 20, 0));
         let mut spill = Spill::create(&overflow).unwrap();
         let block: Vec<u8> = (0..1 << 20).map(|n: u32| (n % 251) as u8).collect();
         for _ in 0..32 {

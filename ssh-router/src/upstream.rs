@@ -41,13 +41,14 @@ pub(crate) enum UpstreamError {
 /// Waits for the whole of connecting, key exchange and login.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// Connects and logs in.
+/// Connects and logs in. A server that is silent for `keepalive` is asked whether it is there.
 pub(crate) async fn connect(
     shared: Arc<Shared>,
     server: &RouteServer,
     key: Arc<PrivateKey>,
+    keepalive: Duration,
 ) -> Result<Handle<Upstream>, UpstreamError> {
-    tokio::time::timeout(CONNECT_MAX, log_in(shared, server, key))
+    tokio::time::timeout(CONNECT_MAX, log_in(shared, server, key, keepalive))
         .await
         .unwrap_or(Err(UpstreamError::Timeout))
 }
@@ -56,6 +57,7 @@ async fn log_in(
     shared: Arc<Shared>,
     server: &RouteServer,
     key: Arc<PrivateKey>,
+    keepalive: Duration,
 ) -> Result<Handle<Upstream>, UpstreamError> {
     // The schema has parsed the key; another parser may still differ.
     let pinned = PublicKey::from_openssh(server.host_key.as_str()).map_err(|_| UpstreamError::HostKey)?;
@@ -63,7 +65,7 @@ async fn log_in(
         client_id: algorithms::ident(),
         preferred: algorithms::upstream(host_key_algorithms(&pinned)),
         inactivity_timeout: None,
-        keepalive_interval: Some(algorithms::KEEPALIVE),
+        keepalive_interval: Some(keepalive),
         keepalive_max: algorithms::KEEPALIVE_MAX,
         nodelay: true,
         ..client::Config::default()

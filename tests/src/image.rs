@@ -20,8 +20,12 @@ pub const SERVER: &str = "berth-server:latest";
 pub const SERVER_HOLDER: &str = "berth-holder:latest";
 
 /// The images of the user plane's services.
-pub const SERVICES: [&str; 3] =
-    ["berth-firewall:latest", "berth-caddy:latest", "berth-dockerhub-cache:latest"];
+pub const SERVICES: [&str; 4] = [
+    "berth-firewall:latest",
+    "berth-caddy:latest",
+    "berth-dockerhub-cache:latest",
+    "berth-ssh-router:latest",
+];
 
 /// Makes the tiny images on an engine, from this machine's static busybox.
 pub fn make_tiny(engine: &Engine) {

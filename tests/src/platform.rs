@@ -77,7 +77,7 @@ impl Platform {
             .zip(subnets())
             .fold(settings, |text, (part, subnet)| text.replace(&format!("172.19.{part}.0/24"), &subnet));
         // Their images, and ports of this machine, are for the stories of the network.
-        let settings = ["firewall", "cache", "web"].iter().fold(settings, |text, service| {
+        let settings = ["firewall", "cache", "web", "router"].iter().fold(settings, |text, service| {
             text.replace(&format!("\n{service} = true"), &format!("\n{service} = false"))
         });
         first.write("platform.toml", &settings);
@@ -91,7 +91,7 @@ impl Platform {
             let settings = first.read("platform.toml");
             let settings =
                 settings.replace(image::TINY, image::SERVER).replace(image::HOLDER, image::SERVER_HOLDER);
-            let settings = ["firewall", "cache", "web"].iter().fold(settings, |text, service| {
+            let settings = ["firewall", "cache", "web", "router"].iter().fold(settings, |text, service| {
                 text.replace(&format!("\n{service} = false"), &format!("\n{service} = true"))
             });
             let cache = format!("\n[cache]\nupstream = \"http://{}:5000\"\n", lab::REGISTRY);
@@ -123,6 +123,11 @@ impl Platform {
     /// Berth's own folder.
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// The folder of the git door's socket.
+    pub fn door(&self) -> PathBuf {
+        self.home.path().join("door")
     }
 
     /// A folder for whatever the story needs, removed with the platform.
@@ -157,6 +162,7 @@ impl Platform {
             .env("BERTH_STATE", self.repo())
             .env("BERTH_DATA", self.data())
             .env("DOCKER_HOST", &self.host)
+            .env("BERTH_GIT_SOCKET_DIR", self.door())
             .env("NO_COLOR", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env(MARK, build_folder())
@@ -271,6 +277,8 @@ impl Drop for Platform {
             let _ =
                 fs::remove_file(Path::new(berth_link::REGISTRATIONS).join(format!("{}{end}", self.prefix)));
         }
+        // Where its git door is.
+        let _ = fs::remove_dir_all(berth_plan::system::door(&self.prefix.parse().expect("a prefix")));
         // An engine that a story has killed takes its containers with it when it is stopped.
         if !self.docker.socket().exists() || !self.docker.answers() {
             return;
@@ -305,6 +313,7 @@ holder = "{holder}"
 firewall = false
 cache = false
 web = false
+router = false
 
 [defaults]
 cpus = 0.5

@@ -155,7 +155,7 @@ pub fn ending(status: ExitStatus) -> String {
 /// A program that `cargo build` puts beside this test's own.
 pub fn built(program: &str) -> PathBuf {
     let path = build_folder().join(program);
-    let build = "build it first: cargo build -p berth -p berth-runtime";
+    let build = "build it first: cargo build -p berth -p berth-runtime -p berth-ssh-router";
     assert!(path.is_file(), "{} is missing; {build}", path.display());
     path
 }

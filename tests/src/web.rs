@@ -7,11 +7,12 @@ use std::fs;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use berth_plan::Identities;
 use berth_plan::render::{self, Kind, Templates};
 use berth_schema::{Parsed, State};
 use rustix::process::Signal;
@@ -153,7 +154,7 @@ impl Web {
 
     /// Where a configuration lies once it is confirmed.
     pub fn confirmed(&self, kind: Kind) -> PathBuf {
-        let name = Path::new(kind.template()).file_name().expect("a name");
+        let name = kind.file();
         self.folder.path().join("config").join(name)
     }
 
@@ -173,7 +174,8 @@ impl Web {
             }
         }
         let state = State::assemble(&parsed).unwrap_or_else(|found| panic!("{found:?}"));
-        render::render(kind, &state, &Templates::default()).expect("a configuration")
+        render::render(kind, &state, &Templates::default(), &Identities::example([]))
+            .expect("a configuration")
     }
 
     /// Loads what has changed, as the reconciler does, and says what that was.

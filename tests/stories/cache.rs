@@ -69,7 +69,7 @@ impl Cache {
         let platform = format!("domain = \"h.example.org\"\n[cache]\nupstream = \"{upstream}\"\n");
         let parsed = berth_schema::Parsed::parse("platform.toml", &platform);
         let state = berth_schema::State::assemble([&parsed]).expect("a state");
-        let text = berth_plan::render::render(berth_plan::render::Kind::Cache, &state, &Default::default());
+        let text = berth_plan::render::render(berth_plan::render::Kind::Cache, &state, &Default::default(), &berth_plan::Identities::example([]));
         let text = text.expect("a configuration");
         let storage = self.path("storage").display().to_string();
         text.replace("172.19.2.4:5000", OWN).replace("/var/lib/registry", &storage)

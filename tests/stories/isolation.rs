@@ -7,9 +7,8 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use berth_tests::image::SERVER_HOLDER;
 use berth_tests::lab::{DENIED, MAIL, NAME, NAME_OF_PRIVATE, REGISTRY, WEBSITE};
-use berth_tests::{Docker, Lab, Platform, Ran, World, eventually, run};
+use berth_tests::{Lab, Platform, Ran, World, eventually, run};
 use serde_json::{Value, json};
 
 crate::stories! { nothing_gets_out_of_a_server, contacts_nobody_outside, leaves_no_canary, holes_are_found }
@@ -22,7 +21,6 @@ fn nothing_gets_out_of_a_server(world: &World) {
     let platform = Platform::in_lab(lab, |_| {});
     platform.apply();
     platform.settled();
-    let _router = Router::stand_in(&platform);
 
     let ran = examined(lab, &platform, &[]);
     let rows = Rows::of(&ran);
@@ -37,46 +35,6 @@ fn nothing_gets_out_of_a_server(world: &World) {
     // The canaries are gone, and the platform is what it was.
     assert!(platform.containers().keys().all(|name| !name.contains("canary")));
     platform.settled();
-}
-
-/// A container in the SSH router's place, with the router's link and a leg in a control network.
-struct Router<'a> {
-    docker: &'a Docker,
-    name: String,
-}
-
-impl<'a> Router<'a> {
-    fn stand_in(platform: &'a Platform) -> Self {
-        let settings = platform.state.read("platform.toml");
-        let users = settings.lines().find_map(|line| line.strip_prefix("users = \"")?.strip_suffix("\"")).expect("users");
-        let begin = users.strip_suffix("0/24").expect("a /24");
-        let prefix = &platform.prefix;
-        let router = Self { docker: platform.docker(), name: format!("{prefix}-users-ssh-router") };
-        let environment = [
-            format!("BERTH_PLANE={prefix}"),
-            "BERTH_PLANE_ROLE=service".to_owned(),
-            "BERTH_PLANE_PORT=router".to_owned(),
-            format!("BERTH_ADDRESS={begin}3"),
-            format!("BERTH_GATEWAY={begin}1"),
-            format!("BERTH_SUBNET={users}"),
-        ];
-        let network = format!("{prefix}-external");
-        let mut arguments = vec!["run", "--detach", "--runtime", "berth", "--name", &router.name, "--network", &network];
-        arguments.extend(["--sysctl", "net.ipv4.ip_forward=0"]);
-        for line in &environment {
-            arguments.extend(["--env", line]);
-        }
-        arguments.push(SERVER_HOLDER);
-        router.docker.run(&arguments);
-        router.docker.run(&["network", "connect", &format!("{prefix}-isolated-control-panel"), &router.name]);
-        router
-    }
-}
-
-impl Drop for Router<'_> {
-    fn drop(&mut self) {
-        let _ = self.docker.attempt(&["rm", "--force", &self.name]);
-    }
 }
 
 fn contacts_nobody_outside(world: &World) {

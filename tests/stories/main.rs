@@ -48,10 +48,13 @@ tell! {
     broken_commit,
     bad_input,
     plan,
+    git_door,
     cli,
     lab,
     isolation,
+    ssh,
     recovery,
+    truth,
 }
 
 /// A story that can always be told returns nothing; one that can't says why.

@@ -12,6 +12,7 @@ use berth_schema::name::Prefix;
 use berth_schema::platform::Platform;
 use serde::Serialize;
 
+use crate::identity::Identities;
 use crate::plane;
 use crate::render::{Kind, RenderError, Templates, render};
 use crate::spec::LinkSpec;
@@ -109,6 +110,11 @@ pub enum Probe {
         /// Where to.
         to: SocketAddrV4,
     },
+    /// Somebody connects with SSH, and is greeted (RFC 4253, section 4.2).
+    Greets {
+        /// The published port on this host.
+        port: u16,
+    },
     /// A visitor asks for a domain.
     Answers {
         /// The published port on this host.
@@ -129,23 +135,33 @@ pub fn digest(text: &[u8]) -> String {
 }
 
 /// The configurations that should be in force.
-pub(crate) fn configurations(state: &State, templates: &Templates) -> Vec<Configuration> {
+pub(crate) fn configurations(
+    state: &State,
+    templates: &Templates,
+    identities: &Identities,
+) -> Vec<Configuration> {
     let services = state.platform.services;
     let wanted = |kind: Kind| match kind {
         Kind::Firewall | Kind::Dns => services.firewall,
         Kind::Host => services.firewall && state.platform.firewall.host_rules,
         Kind::Cache => services.cache,
         Kind::Caddy | Kind::Sites => services.web,
+        Kind::Routes => services.router,
     };
     Kind::ALL
         .into_iter()
         .filter(|kind| wanted(*kind))
-        .map(|kind| Configuration { kind, text: spec(kind, state, templates) })
+        .map(|kind| Configuration { kind, text: spec(kind, state, templates, identities) })
         .collect()
 }
 
-fn spec(kind: Kind, state: &State, templates: &Templates) -> Result<ConfigurationSpec, RenderError> {
-    let text: Arc<str> = render(kind, state, templates)?.into();
+fn spec(
+    kind: Kind,
+    state: &State,
+    templates: &Templates,
+    identities: &Identities,
+) -> Result<ConfigurationSpec, RenderError> {
+    let text: Arc<str> = render(kind, state, templates, identities)?.into();
     Ok(ConfigurationSpec {
         kind,
         place: place(kind, &state.platform),
@@ -160,6 +176,7 @@ fn place(kind: Kind, platform: &Platform) -> Place {
         Kind::Firewall | Kind::Dns => ("firewall", ""),
         Kind::Cache => ("dockerhub-cache", "-config"),
         Kind::Caddy | Kind::Sites => ("caddy", "-config"),
+        Kind::Routes => (system::ROUTER, ""),
         Kind::Host => return Place::Host { platform: platform.prefix.clone() },
     };
     let container = system::container(platform, service);
@@ -179,6 +196,11 @@ fn probes(kind: Kind, state: &State) -> Vec<Expectation> {
         Kind::Caddy => visits(state, Holds::AsBefore),
         Kind::Sites => visits(state, Holds::Always),
         Kind::Host => in_plane(platform),
+        // Until the first routes are loaded, nobody is greeted.
+        Kind::Routes => vec![Expectation {
+            probe: Probe::Greets { port: platform.ssh.port.get() },
+            holds: Holds::AsBefore,
+        }],
     }
 }
 

@@ -1,6 +1,6 @@
 //! Desired: what a state says should exist on the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use berth_schema::State;
@@ -10,6 +10,7 @@ use berth_schema::platform::{Platform, RemovalBudget};
 use berth_schema::server::{Limits, Server};
 
 use crate::configuration::{Configuration, configurations};
+use crate::identity::{Identities, IdentitySpec, Whose};
 use crate::label::{self, Tag};
 use crate::render::Templates;
 use crate::spec::{Confinement, ContainerSpec, LinkSpec, Mount, NetworkSpec, VolumeSpec, fingerprint};
@@ -31,6 +32,10 @@ pub struct Desired {
     pub domains: BTreeMap<Fqdn, Arc<Domain>>,
     /// Their configurations, in the order in which they are put in force.
     pub configurations: Vec<Configuration>,
+    /// The public halves of the platform's SSH keys.
+    pub identities: Arc<Identities>,
+    /// What tells that a server's keys are in place, by id: a digest.
+    placed: HashMap<ServerId, String>,
     /// The servers, by id.
     pub servers: Vec<Arc<Server>>,
     /// How every server is confined.
@@ -43,14 +48,22 @@ pub struct Desired {
 pub const DATA_VOLUMES: [(&str, &str); 3] =
     [("apps", "/apps"), ("home", "/home"), ("docker", "/var/lib/docker")];
 
+/// The end of the name of the volume with a server's SSH keys, and where it appears in the server.
+pub const SSH_VOLUME: (&str, &str) = ("ssh", "/etc/ssh/berth");
+
 impl Desired {
-    /// What `state` says should exist, with the built-in templates.
+    /// What `state` says should exist, with the built-in templates and nobody's keys.
     pub fn from_state(state: &State) -> Self {
         Self::with_templates(state, &Templates::default())
     }
 
-    /// What `state` says should exist.
+    /// What `state` says should exist, with nobody's keys: to be compared with what another state says.
     pub fn with_templates(state: &State, templates: &Templates) -> Self {
+        Self::new(state, templates, &Arc::new(Identities::example(state.servers.keys().copied())))
+    }
+
+    /// What `state` says should exist on a platform with these keys, which know every server of it.
+    pub fn new(state: &State, templates: &Templates, identities: &Arc<Identities>) -> Self {
         let platform = Arc::clone(&state.platform);
         let confinement = recipe::confinement(&platform);
         let confinement_spec = fingerprint(&confinement);
@@ -59,7 +72,13 @@ impl Desired {
             system: system::containers(&platform),
             links: system::links(&platform),
             domains: state.domains.clone(),
-            configurations: configurations(state, templates),
+            configurations: configurations(state, templates, identities),
+            placed: state
+                .servers
+                .keys()
+                .filter_map(|id| Some((*id, identity(&platform, identities, *id)?.digest())))
+                .collect(),
+            identities: Arc::clone(identities),
             servers: state.servers.values().map(Arc::clone).collect(),
             confinement,
             confinement_spec,
@@ -105,9 +124,12 @@ impl Desired {
             env: self.server_environment(server),
             mounts: DATA_VOLUMES
                 .iter()
-                .map(|(end, target)| Mount {
+                .map(|data| (data, false))
+                .chain([(&SSH_VOLUME, true)])
+                .map(|((end, target), read_only)| Mount {
                     volume: data_volume(self.prefix(), server.id, end),
                     target: (*target).to_owned(),
+                    read_only,
                 })
                 .collect(),
             limits: Some(self.limits(server)),
@@ -138,6 +160,37 @@ impl Desired {
         system::volume(&self.platform, name)
     }
 
+    /// The volume of a server's SSH keys.
+    pub fn ssh_volume(&self, server: &Server) -> VolumeSpec {
+        let tag = Tag::Ssh { id: server.id, name: server.name.to_string(), owner: server.owner.to_string() };
+        VolumeSpec {
+            name: data_volume(self.prefix(), server.id, SSH_VOLUME.0),
+            labels: tag.write(self.prefix()),
+        }
+    }
+
+    /// What tells that a server's SSH keys are in place: a digest.
+    pub fn placed(&self, id: ServerId) -> Option<&str> {
+        self.placed.get(&id).map(String::as_str)
+    }
+
+    /// A server's SSH keys.
+    pub fn server_identity(&self, id: ServerId) -> Option<IdentitySpec> {
+        identity(&self.platform, &self.identities, id)
+    }
+
+    /// The router's SSH keys, for the container that should have them.
+    pub fn router_identity(&self, container: &str) -> Option<IdentitySpec> {
+        let router = system::container(&self.platform, system::ROUTER);
+        (container == router).then(|| IdentitySpec {
+            volume: router,
+            whose: Whose::Router,
+            host_key: self.identities.router.clone(),
+            client_key: self.identities.client.clone(),
+            from: self.platform.networks.router(),
+        })
+    }
+
     /// The data volumes of a server.
     pub fn data_volumes(&self, server: &Server) -> Vec<VolumeSpec> {
         let tag = Tag::Data { id: server.id, name: server.name.to_string(), owner: server.owner.to_string() };
@@ -151,12 +204,23 @@ impl Desired {
     }
 }
 
+/// The keys of a server; `None` where they aren't known.
+fn identity(platform: &Platform, identities: &Identities, id: ServerId) -> Option<IdentitySpec> {
+    Some(IdentitySpec {
+        volume: data_volume(&platform.prefix, id, SSH_VOLUME.0),
+        whose: Whose::Server(id),
+        host_key: identities.servers.get(&id)?.clone(),
+        client_key: identities.client.clone(),
+        from: platform.networks.router(),
+    })
+}
+
 /// The name of a server's container (seed, section 3.5).
 pub fn server_container(prefix: &Prefix, id: ServerId) -> String {
     format!("{prefix}-users-dind-{id}")
 }
 
-/// The name of a server's data volume.
+/// The name of a server's volume.
 pub fn data_volume(prefix: &Prefix, id: ServerId, end: &str) -> String {
     format!("{prefix}-users-dind-{id}-{end}")
 }

@@ -69,6 +69,8 @@ struct Draft {
     system: Vec<Change>,
     links: Vec<Change>,
     servers: Vec<Change>,
+    /// Who may log in. It goes before whatever may take long: who was shut out should be out.
+    routes: Vec<Change>,
     /// One after the other: a later one is tried over what an earlier one opens.
     configurations: Vec<Change>,
     /// Removals of containers and of servers.
@@ -99,6 +101,7 @@ impl Draft {
             // The links before anything that takes longer: without them servers are cut off.
             (StageKind::Links, self.links),
             (StageKind::System, self.system),
+            (StageKind::Configurations, self.routes),
             (StageKind::Servers, self.servers),
         ];
         let configurations =

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use berth_schema::name::ServerId;
 use jiff::Timestamp;
 
+use crate::identity::PLACED;
 use crate::label::{Tag, Tombstone};
 use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume};
 
@@ -38,6 +39,8 @@ pub struct Holding<'a> {
     pub rivals: Vec<ServerContainer<'a>>,
     /// Its data volumes.
     pub data: Vec<DataVolume<'a>>,
+    /// The volumes of its SSH keys. One, unless somebody made more by hand.
+    pub ssh: Vec<SshVolume<'a>>,
     /// The marks that it was removed. One, unless somebody made more by hand.
     pub tombstones: Vec<TombstoneVolume<'a>>,
 }
@@ -66,6 +69,19 @@ pub struct DataVolume<'a> {
     pub name: &'a str,
     /// The server's owner when it was made.
     pub owner: &'a str,
+}
+
+/// The volume of a server's SSH keys, and what its labels say.
+#[derive(Debug, Clone, Copy)]
+pub struct SshVolume<'a> {
+    /// The volume's name.
+    pub volume: &'a str,
+    /// The server's name when it was made.
+    pub name: &'a str,
+    /// The server's owner when it was made.
+    pub owner: &'a str,
+    /// The digest of what tells of the keys in it; `None` when there are none.
+    pub placed: Option<&'a str>,
 }
 
 /// A tombstone and the volume that carries it.
@@ -165,6 +181,11 @@ impl<'a> Inventory<'a> {
                 let holding = self.servers.entry(*id).or_default();
                 holding.data.push(DataVolume { volume: &volume.name, name, owner });
             }
+            Some(Tag::Ssh { id, name, owner }) => {
+                let placed = volume.files.get(PLACED).map(String::as_str);
+                let holding = self.servers.entry(*id).or_default();
+                holding.ssh.push(SshVolume { volume: &volume.name, name, owner, placed });
+            }
             Some(Tag::Tombstone(stone)) => {
                 let holding = self.servers.entry(stone.id).or_default();
                 holding.tombstones.push(TombstoneVolume { volume: &volume.name, stone });
@@ -191,6 +212,7 @@ impl<'a> Holding<'a> {
     /// Puts the lists in an order that doesn't depend on the engine's.
     fn settle(&mut self) {
         self.data.sort_unstable_by_key(|data| data.volume);
+        self.ssh.sort_unstable_by_key(|ssh| ssh.volume);
         self.tombstones.sort_unstable_by_key(|tombstone| tombstone.volume);
         self.rivals.sort_unstable_by_key(|owned| &owned.container.name);
     }
@@ -203,7 +225,9 @@ impl<'a> Holding<'a> {
     /// The name and the owner that the labels give, the container's before the volumes'.
     pub fn identity(&self) -> Option<(&'a str, &'a str)> {
         let container = self.container.map(|owned| (owned.name, owned.owner));
-        container.or_else(|| self.data.first().map(|data| (data.name, data.owner)))
+        container
+            .or_else(|| self.data.first().map(|data| (data.name, data.owner)))
+            .or_else(|| self.ssh.first().map(|ssh| (ssh.name, ssh.owner)))
     }
 
     /// The names of all containers that claim to be this server, sorted.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use berth_schema::name::{Prefix, ServerId};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Which platform an object belongs to; the value is the platform's prefix.
 pub const PLATFORM: &str = "berth.platform";
@@ -31,6 +32,8 @@ pub const KIND_SERVER: &str = "server";
 pub const KIND_SYSTEM: &str = "system";
 /// A server's data.
 pub const KIND_DATA: &str = "data";
+/// A server's SSH keys, which only Berth writes.
+pub const KIND_SSH: &str = "ssh";
 /// An empty volume that says: this server is removed, its data is kept.
 pub const KIND_TOMBSTONE: &str = "tombstone";
 /// A network of the platform.
@@ -41,7 +44,8 @@ pub const KIND_VOLUME: &str = "volume";
 pub const KIND_CANARY: &str = "canary";
 
 /// What an object of ours says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Tag {
     /// A virtual server's container.
     Server {
@@ -70,6 +74,15 @@ pub enum Tag {
         /// The server's owner when it was made.
         owner: String,
     },
+    /// The volume of a server's SSH keys. It holds nothing that couldn't be made again.
+    Ssh {
+        /// Whose keys they are.
+        id: ServerId,
+        /// The server's name when it was made.
+        name: String,
+        /// The server's owner when it was made.
+        owner: String,
+    },
     /// The mark of a removed server.
     Tombstone(Tombstone),
     /// A container that tries the isolation from inside. Whoever made it takes it away.
@@ -82,7 +95,7 @@ pub enum Tag {
 }
 
 /// The mark of a removed server: who it was, and since when it is gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     /// The server's number, not to be reused while this stands.
     pub id: ServerId,
@@ -124,6 +137,7 @@ impl Tag {
             KIND_CANARY => Ok(Self::Canary),
             KIND_SYSTEM | KIND_NETWORK | KIND_VOLUME => Ok(Self::System { spec: get(SPEC)? }),
             KIND_DATA => Ok(Self::Data { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
+            KIND_SSH => Ok(Self::Ssh { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
             KIND_TOMBSTONE => {
                 let text = get(REMOVED_AT)?;
                 let removed_at = text
@@ -162,6 +176,12 @@ impl Tag {
             }
             Self::Data { id, name, owner } => {
                 put(KIND, KIND_DATA);
+                put(SERVER, &id.to_string());
+                put(NAME, name);
+                put(OWNER, owner);
+            }
+            Self::Ssh { id, name, owner } => {
+                put(KIND, KIND_SSH);
                 put(SERVER, &id.to_string());
                 put(NAME, name);
                 put(OWNER, owner);

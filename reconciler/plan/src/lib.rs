@@ -6,6 +6,7 @@
 pub mod configuration;
 pub mod desired;
 pub mod diff;
+pub mod identity;
 pub mod inventory;
 pub mod label;
 pub mod observed;
@@ -20,6 +21,7 @@ pub mod system;
 
 pub use desired::Desired;
 pub use diff::{Context, plan};
+pub use identity::Identities;
 pub use inventory::Inventory;
 pub use observed::Observed;
 pub use step::{Action, Change, Plan, Step, Subject};

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use berth_schema::server::Limits;
+use serde::{Deserialize, Serialize};
 
 use crate::label::Tag;
 
 /// What exists. The order of the lists means nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// Networks.
     pub networks: Vec<ObservedNetwork>,
@@ -24,7 +25,7 @@ pub struct Observed {
 }
 
 /// The user plane.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedPlane {
     /// The ports that are up, and the address behind each.
     pub ports: BTreeMap<String, Ipv4Addr>,
@@ -33,7 +34,7 @@ pub struct ObservedPlane {
 }
 
 /// A network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedNetwork {
     /// The engine's id.
     pub id: String,
@@ -44,18 +45,19 @@ pub struct ObservedNetwork {
 }
 
 /// A volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedVolume {
     /// Its name.
     pub name: String,
     /// What it says about itself; `None` when it isn't ours.
     pub tag: Option<Tag>,
-    /// The configurations in it, by file, with the digest of each. Only volumes of the platform itself are looked into.
+    /// The configurations in it, by file, with the digest of each, and that of what tells of SSH keys. Only volumes of the
+    /// platform itself and those of servers' keys are looked into.
     pub files: BTreeMap<String, String>,
 }
 
 /// A container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedContainer {
     /// The engine's id.
     pub id: String,
@@ -73,7 +75,8 @@ pub struct ObservedContainer {
 }
 
 /// What a container is doing, in the engine's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RunState {
     /// Made and never started.
     Created,

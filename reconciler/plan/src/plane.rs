@@ -16,6 +16,8 @@ use crate::spec::LinkSpec;
 pub const CADDY: &str = "caddy";
 /// The port of the image cache.
 pub const CACHE: &str = "cache";
+/// The port of the SSH router.
+pub const ROUTER: &str = "router";
 /// The port from which Berth itself tries what a server may reach. It begins like a server's, and is treated as one.
 pub const PROBE: &str = "sp13";
 

@@ -8,6 +8,7 @@ mod caddy;
 mod dns;
 mod firewall;
 pub mod host;
+pub mod routes;
 mod sites;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,9 @@ use berth_schema::State;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Identities;
 
 /// A kind of configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -34,24 +37,36 @@ pub enum Kind {
     Caddy,
     /// The platform's own chains on the host, for `iptables-restore --noflush`.
     Host,
+    /// Who may log in to which server, for the SSH router. It has no template: it is no text for people.
+    Routes,
     /// The table: which domain is what, a Caddyfile for the web server that the edge asks.
     Sites,
 }
 
-/// Why a configuration can't be made: the template that replaces the built-in one has an error.
+/// Why a configuration can't be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the template `{template}` can't be used{}: {reason}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
-pub struct RenderError {
-    /// The template's path below `templates/`.
-    pub template: &'static str,
-    /// The line in it, from 1 on.
-    pub line: Option<usize>,
-    /// What the template engine says.
-    pub reason: String,
+pub enum RenderError {
+    /// The template that replaces the built-in one has an error.
+    #[error("the template `{template}` can't be used{}: {reason}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
+    Template {
+        /// The template's path below `templates/`.
+        template: &'static str,
+        /// The line in it, from 1 on.
+        line: Option<usize>,
+        /// What the template engine says.
+        reason: String,
+    },
+    /// The routes contradict themselves.
+    #[error("the SSH router's routes can't be written: {reason}")]
+    Routes {
+        /// What is wrong with them.
+        reason: String,
+    },
 }
 
 /// The templates that replace built-in ones, by their path below `templates/`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Templates(BTreeMap<String, String>);
 
 impl Templates {
@@ -63,7 +78,8 @@ impl Templates {
 
 impl Kind {
     /// All kinds, in the order in which they are loaded.
-    pub const ALL: [Self; 6] = [Self::Firewall, Self::Dns, Self::Host, Self::Cache, Self::Caddy, Self::Sites];
+    pub const ALL: [Self; 7] =
+        [Self::Routes, Self::Firewall, Self::Dns, Self::Host, Self::Cache, Self::Caddy, Self::Sites];
 
     /// The kind's name in lower case.
     pub fn as_str(self) -> &'static str {
@@ -74,35 +90,41 @@ impl Kind {
             Self::Caddy => "caddy",
             Self::Host => "host",
             Self::Sites => "sites",
+            Self::Routes => "routes",
         }
     }
 
-    /// The path of the kind's template below `templates/`.
-    pub fn template(self) -> &'static str {
-        match self {
-            Self::Firewall => "firewall/rules.v4",
-            Self::Dns => "firewall/dnsmasq.conf",
-            Self::Cache => "dockerhub-cache/registry.yml",
-            Self::Caddy => "caddy/Caddyfile",
-            Self::Host => "host/host.v4",
-            Self::Sites => "caddy/sites.Caddyfile",
-        }
+    /// The path of the kind's template below `templates/`, and the built-in one; `None` where there is none.
+    fn built_in(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Firewall => ("firewall/rules.v4", include_str!("../../../templates/firewall/rules.v4")),
+            Self::Dns => ("firewall/dnsmasq.conf", include_str!("../../../templates/firewall/dnsmasq.conf")),
+            Self::Cache => (
+                "dockerhub-cache/registry.yml",
+                include_str!("../../../templates/dockerhub-cache/registry.yml"),
+            ),
+            Self::Caddy => ("caddy/Caddyfile", include_str!("../../../templates/caddy/Caddyfile")),
+            Self::Host => ("host/host.v4", include_str!("../../../templates/host/host.v4")),
+            Self::Sites => {
+                ("caddy/sites.Caddyfile", include_str!("../../../templates/caddy/sites.Caddyfile"))
+            }
+            Self::Routes => return None,
+        })
+    }
+
+    /// The path of the kind's template below `templates/`; `None` when it has none.
+    pub fn template(self) -> Option<&'static str> {
+        self.built_in().map(|(path, _)| path)
     }
 
     /// The name of its file, in the volume of the container that reads it.
     pub fn file(self) -> &'static str {
-        self.template().rsplit('/').next().unwrap_or_default()
+        self.template().map_or("routes.toml", |path| path.rsplit('/').next().unwrap_or_default())
     }
 
-    fn built_in(self) -> &'static str {
-        match self {
-            Self::Firewall => include_str!("../../../templates/firewall/rules.v4"),
-            Self::Dns => include_str!("../../../templates/firewall/dnsmasq.conf"),
-            Self::Cache => include_str!("../../../templates/dockerhub-cache/registry.yml"),
-            Self::Caddy => include_str!("../../../templates/caddy/Caddyfile"),
-            Self::Host => include_str!("../../../templates/host/host.v4"),
-            Self::Sites => include_str!("../../../templates/caddy/sites.Caddyfile"),
-        }
+    /// Whether it holds what nobody else on the host may read, such as password hashes.
+    pub fn is_secret(self) -> bool {
+        self == Self::Routes
     }
 }
 
@@ -122,9 +144,15 @@ impl FromStr for Kind {
     }
 }
 
-/// The text of a configuration.
-pub fn render(kind: Kind, state: &State, templates: &Templates) -> Result<String, RenderError> {
+/// The text of a configuration, on a platform with these keys.
+pub fn render(
+    kind: Kind,
+    state: &State,
+    templates: &Templates,
+    identities: &Identities,
+) -> Result<String, RenderError> {
     match kind {
+        Kind::Routes => routes::text(&routes::routes(state, identities)?),
         Kind::Firewall => fill(kind, templates, firewall::context(state)),
         Kind::Dns => fill(kind, templates, dns::context(state)),
         Kind::Cache => fill(kind, templates, cache::context(state)),
@@ -135,9 +163,9 @@ pub fn render(kind: Kind, state: &State, templates: &Templates) -> Result<String
 }
 
 fn fill(kind: Kind, templates: &Templates, context: impl Serialize) -> Result<String, RenderError> {
-    let path = kind.template();
-    let text = templates.0.get(path).map_or_else(|| kind.built_in(), String::as_str);
-    write_out(path, text, context).map_err(|error| RenderError {
+    let (path, built_in) = kind.built_in().unwrap_or_default();
+    let text = templates.0.get(path).map_or(built_in, String::as_str);
+    write_out(path, text, context).map_err(|error| RenderError::Template {
         template: path,
         line: error.line(),
         reason: reason(&error),

@@ -1,10 +1,12 @@
 //! How a plan is shown: to a person, to a pull request, to a program. Says what the plan says, decides nothing.
 
+mod digest;
 mod escape;
 mod json;
 mod markdown;
 mod text;
 
+pub use digest::digest;
 pub use json::json;
 pub use markdown::markdown;
 pub use text::{Colour, Steps, Style, summary, text};
@@ -45,6 +47,7 @@ pub fn step(step: &Step) -> String {
         Step::CreateNetwork(spec) => format!("create network {} ({})", spec.name, spec.subnet),
         Step::RemoveNetwork { name, .. } => format!("remove network {name}"),
         Step::CreateVolume(spec) => format!("create volume {}", spec.name),
+        Step::PlaceIdentity(spec) => format!("place SSH keys in volume {}", spec.volume),
         Step::RemoveVolume { name } => format!("remove volume {name}"),
         Step::RequireImage { image } => format!("look for image {image}"),
         Step::CreateContainer(spec) => format!("create container {} from {}", spec.name, spec.image),

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
 use crate::diff::{Context, plan};
+use crate::identity::PLACED;
 use crate::label::{self, Tag};
 use crate::observed::{
     Observed, ObservedContainer, ObservedNetwork, ObservedPlane, ObservedVolume, RunState,
@@ -221,6 +222,12 @@ impl World {
             Step::RemoveNetwork { name, id } => self.remove_network(name, id),
             Step::CreateVolume(spec) => {
                 self.create_volume(&spec.name, &spec.labels);
+                Ok(())
+            }
+            Step::PlaceIdentity(spec) => {
+                let volume = self.volumes.get_mut(&spec.volume);
+                let missing = || SimulatedError::NoSuch { what: "volume", name: spec.volume.clone() };
+                volume.ok_or_else(missing)?.files.insert(PLACED.to_owned(), spec.digest());
                 Ok(())
             }
             Step::RemoveVolume { name } => self.remove_volume(name),

@@ -52,6 +52,9 @@ pub struct ContainerSpec {
     pub publishes: Vec<Published>,
     /// Volumes and where they appear.
     pub mounts: Vec<Mount>,
+    /// Folders of the host and where they appear. Made when they are missing, for nobody but the container's root.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub binds: Vec<Bind>,
     /// What the kernel lets it use. `None`: the image decides nothing, no limit.
     pub limits: Option<Limits>,
     /// How it is confined.
@@ -85,6 +88,18 @@ pub struct LinkSpec {
 pub struct Mount {
     /// The volume's name.
     pub volume: String,
+    /// The path in the container.
+    pub target: String,
+    /// Whether the container may only read it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+}
+
+/// A folder of the host in a container. State names none: there are those that are written in this crate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bind {
+    /// The folder on the host.
+    pub source: String,
     /// The path in the container.
     pub target: String,
 }

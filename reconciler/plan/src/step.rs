@@ -7,6 +7,7 @@ use berth_schema::server::Limits;
 use serde::Serialize;
 
 use crate::configuration::ConfigurationSpec;
+use crate::identity::IdentitySpec;
 use crate::render::Kind;
 use crate::spec::{ContainerSpec, LinkSpec, NetworkSpec, VolumeSpec};
 
@@ -129,6 +130,8 @@ pub enum Step {
     },
     /// Make a volume.
     CreateVolume(VolumeSpec),
+    /// Put SSH keys in a volume, in place of others.
+    PlaceIdentity(Box<IdentitySpec>),
     /// Remove a volume and what is in it.
     RemoveVolume {
         /// Its name.

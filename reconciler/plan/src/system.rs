@@ -1,12 +1,13 @@
 //! The platform's own containers: how each is made and confined. Which of them run is for the platform's settings.
 
+use berth_schema::name::Prefix;
 use berth_schema::platform::Platform;
 use berth_schema::server::Limits;
 
 use crate::label::{self, Tag};
 use crate::plane;
 use crate::recipe::RUNTIME;
-use crate::spec::{Confinement, ContainerSpec, LinkSpec, Mount, Published, VolumeSpec, fingerprint};
+use crate::spec::{Bind, Confinement, ContainerSpec, LinkSpec, Mount, Published, VolumeSpec, fingerprint};
 
 /// Where a container finds its configurations.
 pub const CONFIGURATION: &str = "/etc/berth";
@@ -16,6 +17,14 @@ pub(crate) const HTTP: u16 = 80;
 const HTTPS: u16 = 443;
 /// The port of the image cache.
 pub(crate) const CACHE_PORT: u16 = 5000;
+/// The port that the SSH router answers on, inside its container.
+const SSH: u16 = 2222;
+/// The SSH router among the platform's own containers.
+pub(crate) const ROUTER: &str = "ssh-router";
+/// Where the control plane listens for what the router passes on: a folder for each platform.
+const DOORS: &str = "/run/berth/doors";
+/// Where that is in the router's container.
+const DOOR: &str = "/run/berth/door";
 
 /// The name of one of the platform's own containers that serve the users.
 pub fn container(platform: &Platform, service: &str) -> String {
@@ -35,6 +44,9 @@ pub(crate) fn containers(platform: &Platform) -> Vec<ContainerSpec> {
     if services.web {
         all.push(caddy(platform));
     }
+    if services.router {
+        all.push(router(platform));
+    }
     all.into_iter().map(|spec| tagged(spec, platform)).collect()
 }
 
@@ -46,6 +58,9 @@ pub(crate) fn links(platform: &Platform) -> Vec<(String, LinkSpec)> {
     }
     if platform.services.web {
         all.push((container(platform, "caddy"), caddy_link(platform)));
+    }
+    if platform.services.router {
+        all.push((container(platform, ROUTER), router_link(platform)));
     }
     all
 }
@@ -136,6 +151,34 @@ fn cache(platform: &Platform) -> ContainerSpec {
     }
 }
 
+fn router(platform: &Platform) -> ContainerSpec {
+    let name = container(platform, ROUTER);
+    let mut env = plane::service_environment(platform, &router_link(platform));
+    if !platform.ssh.exempt.is_empty() {
+        let exempt: Vec<String> = platform.ssh.exempt.iter().map(ToString::to_string).collect();
+        env.push(format!("BERTH_SSH_EXEMPT={}", exempt.join(",")));
+    }
+    ContainerSpec {
+        image: platform.images.router.to_string(),
+        env,
+        publishes: vec![Published { host: platform.ssh.port.get(), container: SSH }],
+        mounts: vec![
+            // Its keys and who may log in: it has no business writing there.
+            Mount { read_only: true, ..mount(name.clone(), CONFIGURATION) },
+            mount(format!("{name}-overflow"), "/var/tmp"),
+        ],
+        binds: vec![Bind { source: door(&platform.prefix), target: DOOR.to_owned() }],
+        limits: Some(Limits { nano_cpus: 0, memory: 2 << 30, pids: 1024 }),
+        confinement: service_confinement(platform, &[]),
+        ..service(platform, name, ROUTER)
+    }
+}
+
+/// The folder on the host in which the control plane listens for what the router passes on.
+pub fn door(prefix: &Prefix) -> String {
+    format!("{DOORS}/{prefix}")
+}
+
 /// What containers with one leg in the plane and one at the uplink have in common.
 fn service(platform: &Platform, name: String, hostname: &str) -> ContainerSpec {
     ContainerSpec {
@@ -175,7 +218,7 @@ fn scratch() -> std::collections::BTreeMap<String, String> {
 }
 
 fn mount(volume: String, target: &str) -> Mount {
-    Mount { volume, target: target.to_owned() }
+    Mount { volume, target: target.to_owned(), read_only: false }
 }
 
 fn external(platform: &Platform) -> String {
@@ -184,6 +227,10 @@ fn external(platform: &Platform) -> String {
 
 fn caddy_link(platform: &Platform) -> LinkSpec {
     plane::service_link(platform, plane::CADDY, platform.networks.caddy())
+}
+
+fn router_link(platform: &Platform) -> LinkSpec {
+    plane::service_link(platform, plane::ROUTER, platform.networks.router())
 }
 
 fn cache_link(platform: &Platform) -> LinkSpec {

@@ -238,6 +238,7 @@ fn named(step: &Step) -> Vec<Name> {
         Step::CreateNetwork(spec) => ("network", spec.name.clone()),
         Step::RemoveNetwork { name, .. } => ("network", name.clone()),
         Step::CreateVolume(spec) => ("volume", spec.name.clone()),
+        Step::PlaceIdentity(spec) => ("volume", spec.volume.clone()),
         Step::RemoveVolume { name } => ("volume", name.clone()),
         Step::RequireImage { image } => ("image", image.clone()),
         Step::CreateContainer(spec) => ("container", spec.name.clone()),

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use berth_plan::Identities;
 use berth_plan::render::{Kind, Templates, render};
 use berth_schema::{Parsed, State};
 
@@ -55,7 +56,10 @@ fn state(files: &str) -> State {
 
 /// The lines that only one of the two has, in their order.
 fn differences(kind: Kind, state: &State) -> String {
-    let text = |state: &State| render(kind, state, &Templates::default()).expect("a configuration");
+    let text = |state: &State| {
+        let identities = Identities::example(state.servers.keys().copied());
+        render(kind, state, &Templates::default(), &identities).expect("a configuration")
+    };
     let (before, after) = (text(&self::state("")), text(state));
     let only = |one: &str, other: &str, sign: char| -> String {
         let others: Vec<&str> = other.lines().collect();

@@ -44,10 +44,33 @@ impl StateRepo {
         committer: &Signature,
         message: &str,
     ) -> Result<Revision, Error> {
-        let (author, committer) = (author.to_git()?, committer.to_git()?);
-        let changes = Changes::of(edits)?;
         // Most lost races end here, before anything is written. The one that counts is in `move_main`.
         self.expect(base)?;
+        let revision = self.write(base, edits, author, committer, message)?;
+        if Some(&revision) == base {
+            return Ok(revision);
+        }
+        // git keeps the same first words in its own log of a ref.
+        let kind = if base.is_some() { "commit" } else { "commit (initial)" };
+        let log = format!("{kind}: {}", message.lines().next().unwrap_or_default());
+        self.move_main(base, revision, &log)?;
+        durable::reference(self.repository.commondir(), MAIN)?;
+        tracing::info!(%revision, author = author.name, "committed to main");
+        Ok(revision)
+    }
+
+    /// Commits `edits` on top of `base` without moving any ref there. Edits that change nothing make no commit and return
+    /// `base`.
+    pub fn write(
+        &self,
+        base: Option<&Revision>,
+        edits: &[Edit],
+        author: &Signature,
+        committer: &Signature,
+        message: &str,
+    ) -> Result<Revision, Error> {
+        let (author, committer) = (author.to_git()?, committer.to_git()?);
+        let changes = Changes::of(edits)?;
         let parent = match base {
             Some(base) => {
                 let read =
@@ -74,24 +97,16 @@ impl StateRepo {
             self.repository.commit(None, &author, &committer, message, &tree, &parents).map_err(failed)?;
         written.extend([new, id]);
         durable::objects(self.repository.commondir(), &written)?;
-        self.move_main(base, Revision(id), message)?;
-        durable::reference(self.repository.commondir(), MAIN)?;
-        tracing::info!(revision = %id, author = %author, "committed to main");
         Ok(Revision(id))
     }
 
-    fn move_main(&self, base: Option<&Revision>, to: Revision, message: &str) -> Result<(), Error> {
-        // git keeps the same first words in its own log of a ref.
-        let summary = message.lines().next().unwrap_or_default();
-        let (expected, log) = match base {
-            Some(base) => (base.0, format!("commit: {summary}")),
-            // libgit2 takes the zero id for "must not exist", and compares while it holds the lock.
-            None => (Oid::ZERO_SHA1, format!("commit (initial): {summary}")),
-        };
+    pub(crate) fn move_main(&self, base: Option<&Revision>, to: Revision, log: &str) -> Result<(), Error> {
+        // libgit2 takes the zero id for "must not exist", and compares while it holds the lock.
+        let expected = base.map_or(Oid::ZERO_SHA1, |base| base.0);
         let start = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            match self.repository.reference_matching(MAIN, to.0, true, expected, &log) {
+            match self.repository.reference_matching(MAIN, to.0, true, expected, log) {
                 Ok(_) => return Ok(()),
                 Err(source) if source.code() == ErrorCode::Locked => {
                     if start.elapsed() > PATIENCE {

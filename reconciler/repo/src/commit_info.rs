@@ -62,7 +62,7 @@ impl Signature {
         git2::Signature::new(&self.name, &self.email, &time).map_err(|source| refuse(Some(source)))
     }
 
-    fn from_git(signature: &git2::Signature<'_>) -> Self {
+    pub(crate) fn from_git(signature: &git2::Signature<'_>) -> Self {
         Self {
             name: String::from_utf8_lossy(signature.name_bytes()).into_owned(),
             email: String::from_utf8_lossy(signature.email_bytes()).into_owned(),

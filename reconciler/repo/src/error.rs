@@ -77,6 +77,48 @@ pub enum Error {
         /// Why.
         source: git2::Error,
     },
+    /// A place to try things out could not be made.
+    #[error("cannot prepare the scratch repository {}", path.display())]
+    Scratch {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Two changes could not be put together, and not because they conflict.
+    #[error("cannot {act} {revision}")]
+    Combine {
+        /// What was being done.
+        act: &'static str,
+        /// The commit.
+        revision: Revision,
+        /// Why.
+        source: git2::Error,
+    },
+    /// `main` only grows.
+    #[error("{} is not built on {}", revision.short(), base.short())]
+    NotBuiltOn {
+        /// Where `main` is.
+        base: Revision,
+        /// Where it was to go.
+        revision: Revision,
+    },
+    /// Refs could not be read.
+    #[error("cannot read the refs of {prefix}")]
+    Refs {
+        /// Their name, or how it begins.
+        prefix: String,
+        /// Why.
+        source: git2::Error,
+    },
+    /// A note could not be read or written.
+    #[error("cannot note what became of {}", revision.short())]
+    Note {
+        /// The commit.
+        revision: Revision,
+        /// Why.
+        source: git2::Error,
+    },
     /// The tip of `main` could not be read.
     #[error("cannot read the tip of main")]
     ReadHead {

@@ -17,7 +17,7 @@ pub const MAIN: &str = "refs/heads/main";
 /// one thread at a time; another thread opens its own.
 pub struct StateRepo {
     pub(crate) repository: Repository,
-    opening: Opening,
+    pub(crate) opening: Opening,
     /// The revision loaded last. Its good files are kept even when the revision as a whole was refused.
     before: Option<Arc<Folder>>,
 }
@@ -41,7 +41,12 @@ impl StateRepo {
         Self::open_as(Opening { git_dir, quarantine })
     }
 
-    fn open_as(opening: Opening) -> Result<Self, Error> {
+    /// Opens the bare repository at `git_dir`, with the objects in another folder besides.
+    pub fn open_beside(git_dir: &Path, objects: &Path) -> Result<Self, Error> {
+        Self::open_as(Opening { git_dir: git_dir.to_owned(), quarantine: Some(objects.to_owned()) })
+    }
+
+    pub(crate) fn open_as(opening: Opening) -> Result<Self, Error> {
         Ok(Self { repository: opening.open()?, opening, before: None })
     }
 

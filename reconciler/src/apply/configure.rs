@@ -12,7 +12,7 @@ use berth_plan::system::CONFIGURATION;
 use super::{StepError, Writer, host_rules, probe};
 use crate::docker::{EngineError, READ_DEADLINE, bounded};
 use crate::outcome::chain;
-use crate::volume_file::{NEXT, VolumeFile};
+use crate::volume_file::{NEXT, Owner, VolumeFile};
 
 /// The programs that every container with a configuration has (templates/*/).
 const CHECK: &str = "/usr/lib/berth/check";
@@ -77,7 +77,8 @@ impl Writer {
         let container = self.own(container, &platform).await?;
         let host =
             |act: &str, source| EngineError::Host { act: format!("{act} {}", file.path().display()), source };
-        file.write_next(spec.text.as_bytes()).map_err(|source| host("write", source))?;
+        let owner = if spec.kind.is_secret() { Owner::ContainerAlone } else { Owner::Host };
+        file.write_next(spec.text.as_bytes(), owner).map_err(|source| host("write", source))?;
         let outcome = self.put_in_force(spec, &container, &platform, (&file, name)).await;
         match &outcome {
             Ok(()) => file.keep_next().map_err(|source| host("keep", source))?,
@@ -136,8 +137,8 @@ impl Writer {
         }
     }
 
-    /// Where the engine keeps a volume of the platform's own, and the platform that its label names.
-    async fn system_volume(&self, name: &str) -> Result<(String, String), EngineError> {
+    /// Where the engine keeps a volume of the platform's, and the platform that its label names.
+    pub(super) async fn system_volume(&self, name: &str) -> Result<(String, String), EngineError> {
         let act = format!("find volume {name}");
         let mut volume = bounded(&act, READ_DEADLINE, self.docker.inspect_volume(name)).await?;
         match volume.labels.remove(PLATFORM) {

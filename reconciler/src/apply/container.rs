@@ -1,6 +1,8 @@
 //! Steps on containers.
 
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::time::Duration;
 
 use berth_plan::spec::{Confinement, ContainerSpec, Published};
@@ -46,8 +48,28 @@ impl Writer {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
         let act = format!("create container {}", spec.name);
+        for bind in &spec.binds {
+            self.make_folder(&bind.source, spec).await?;
+        }
         let call = self.docker.create_container(Some(options), create_body(spec));
         Ok(bounded(&act, WRITE_DEADLINE, call).await?.id)
+    }
+
+    /// Makes a folder of the host for a container's root alone: for whom its first volume is, too.
+    async fn make_folder(&self, path: &str, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let owner = match spec.mounts.first() {
+            Some(mount) => Some(self.system_volume(&mount.volume).await?.0),
+            None => None,
+        };
+        let made = || {
+            fs::create_dir_all(path)?;
+            if let Some(volume) = owner {
+                let meta = fs::metadata(volume)?;
+                chown(path, Some(meta.uid()), Some(meta.gid()))?;
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        };
+        made().map_err(|source| EngineError::Host { act: format!("make the folder {path}"), source })
     }
 
     pub(super) async fn start(&self, target: Target<'_>) -> Result<(), EngineError> {
@@ -165,6 +187,9 @@ fn host_config(spec: &ContainerSpec, confinement: &Confinement) -> HostConfig {
                 ("max-file".to_owned(), "2".to_owned()),
             ])),
         }),
+        // The engine makes the folder of one that is missing, such as after the host's restart; of a mount it doesn't.
+        binds: (!spec.binds.is_empty())
+            .then(|| spec.binds.iter().map(|bind| format!("{}:{}", bind.source, bind.target)).collect()),
         mounts: Some(
             spec.mounts
                 .iter()
@@ -172,6 +197,7 @@ fn host_config(spec: &ContainerSpec, confinement: &Confinement) -> HostConfig {
                     typ: Some(MountType::VOLUME),
                     source: Some(mount.volume.clone()),
                     target: Some(mount.target.clone()),
+                    read_only: mount.read_only.then_some(true),
                     ..Mount::default()
                 })
                 .collect(),

@@ -3,6 +3,7 @@
 mod configure;
 mod container;
 mod host_rules;
+mod identity;
 mod link;
 mod network;
 mod own;
@@ -19,9 +20,11 @@ use tokio::sync::Mutex;
 
 use crate::docker::{EngineError, Retry};
 use crate::engine::facts::Facts;
+use crate::identity::Identity;
 
 pub use configure::{After, ConfigureError};
 pub use container::create_body;
+pub use identity::PlaceError;
 pub use link::LinkError;
 pub use schedule::apply;
 
@@ -29,6 +32,7 @@ pub use schedule::apply;
 #[derive(Debug, Clone)]
 pub struct Writer {
     docker: Docker,
+    identity: Identity,
     /// Held over every stop and removal on an engine that may not do two at once.
     one_at_a_time: Option<Arc<Mutex<()>>>,
 }
@@ -45,6 +49,9 @@ pub enum StepError {
     /// The engine refused, or could not be reached.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// SSH keys are not in place.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// Links could not be made.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -57,7 +64,10 @@ impl StepError {
     /// What to do about it.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Engine(error) => error.retry(),
+            Self::Engine(error) | Self::Place(PlaceError::Engine(error)) => error.retry(),
+            // A plan that is made anew is made for the keys that there are.
+            Self::Place(PlaceError::Other { .. }) => Retry::After(Duration::from_secs(1)),
+            Self::Place(PlaceError::Key { .. }) => Retry::WaitForChange,
             Self::Link(_) => Retry::After(Duration::from_secs(1)),
             // Each try of one that doesn't pass is felt by somebody for a moment.
             Self::Configure(_) => Retry::WaitForChange,
@@ -66,10 +76,10 @@ impl StepError {
 }
 
 impl Writer {
-    /// A writer to the engine behind `docker`.
-    pub fn new(docker: Docker, facts: &Facts) -> Self {
+    /// A writer to the engine behind `docker`, which has the keys of `identity` to place.
+    pub fn new(docker: Docker, facts: &Facts, identity: Identity) -> Self {
         let one_at_a_time = facts.removes_one_at_a_time().then(|| Arc::new(Mutex::new(())));
-        Self { docker, one_at_a_time }
+        Self { docker, identity, one_at_a_time }
     }
 
     /// Does one step. A step that finds its effect already there succeeds.
@@ -77,6 +87,7 @@ impl Writer {
         match step {
             Step::Connect { plane, links } => return self.connect(plane, links, made).await,
             Step::Configure(spec) => return self.configure(spec).await,
+            Step::PlaceIdentity(spec) => return Ok(self.place_identity(spec).await?),
             Step::WithdrawHostRules { platform } => return host_rules::withdraw(platform).await,
             Step::CreateNetwork(spec) => self.create_network(spec).await,
             Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,

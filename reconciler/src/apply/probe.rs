@@ -14,6 +14,7 @@ use berth_link::{Namespace, Plane};
 use berth_plan::configuration::{Expectation, Holds, Probe};
 use berth_plan::spec::LinkSpec;
 use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, TYPE, rdata::RData};
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use super::link::link;
@@ -57,6 +58,7 @@ async fn try_all(
         let Some(Expectation { probe, .. }) = probes.get(*index) else { continue };
         let outcome = match (probe, link_of(probe)) {
             (Probe::Answers { port, host, status }, _) => answers(*port, host, *status, patience).await,
+            (Probe::Greets { port }, _) => greets(*port, patience).await,
             (_, Some(link)) => {
                 let vantage = match &vantage {
                     Some(vantage) => vantage,
@@ -77,7 +79,7 @@ async fn try_all(
 fn link_of(probe: &Probe) -> Option<&LinkSpec> {
     match probe {
         Probe::Resolves { link, .. } | Probe::Opens { link, .. } | Probe::Refused { link, .. } => Some(link),
-        Probe::Answers { .. } => None,
+        Probe::Answers { .. } | Probe::Greets { .. } => None,
     }
 }
 
@@ -90,6 +92,7 @@ impl fmt::Display for Told<'_> {
             Probe::Resolves { name, .. } => write!(f, "a server asks for the name {name}"),
             Probe::Opens { to, .. } => write!(f, "a server connects to {to}"),
             Probe::Refused { to, .. } => write!(f, "a server is kept from connecting to {to}"),
+            Probe::Greets { port } => write!(f, "somebody connects with SSH to port {port}"),
             Probe::Answers { host, .. } => write!(f, "a visitor opens http://{host}"),
         }
     }
@@ -168,7 +171,7 @@ fn attempt(probe: &Probe, patience: Duration) -> Result<(), String> {
                 Ok(()) => return Err("it got through".to_owned()),
                 Err(_) => return Ok(()),
             },
-            Probe::Answers { .. } => return Ok(()),
+            Probe::Answers { .. } | Probe::Greets { .. } => return Ok(()),
         };
         match failure {
             Ok(()) => return Ok(()),
@@ -225,6 +228,30 @@ async fn answers(port: u16, host: &str, expected: u16, patience: Duration) -> Re
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether an SSH server says who it is at the port that people connect to (RFC 4253, section 4.2).
+async fn greets(port: u16, patience: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let failure = match tokio::time::timeout(PATIENCE, greeting(port)).await {
+            Ok(Ok(first)) if first == *b"SSH-2.0-" => return Ok(()),
+            Ok(Ok(_)) => "what answers is not an SSH server".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no greeting within {} s", PATIENCE.as_secs()),
+        };
+        if Instant::now() >= deadline {
+            return Err(failure);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn greeting(port: u16) -> io::Result<[u8; 8]> {
+    let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let mut first = [0; 8];
+    stream.read_exact(&mut first).await?;
+    Ok(first)
 }
 
 async fn status(port: u16, host: &str) -> Result<u16, String> {

@@ -94,6 +94,6 @@ pub(super) fn tell(record: &PassRecord) {
 }
 
 /// The beginning of a revision, as people write it.
-pub(super) fn short(revision: &str) -> &str {
+pub(crate) fn short(revision: &str) -> &str {
     revision.get(..10).unwrap_or(revision)
 }

@@ -4,19 +4,29 @@ use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use berth_plan::Identities;
 use berth_repo::{MAIN, StateRepo};
+use berth_schema::State;
+use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
+use tokio::runtime::Handle;
 
 use super::Exit;
 use super::apply::{short, tell};
 use crate::client::Daemon;
 use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
-use crate::hook::{Installed, Update, install, judge};
+use crate::hook::{Asker, Engine, Installed, Update, install, judge, view};
+use crate::identity::Identity;
+use crate::look::Sight;
 use crate::outcome::chain;
+use crate::review::{AfterPush, BRANCHES, after_push};
 use crate::settings::Settings;
+
+/// How long an engine may take to show itself. A stuck one must not hold up every push.
+const LOOK_TIME: Duration = Duration::from_secs(15);
 
 /// Which hook.
 #[derive(Debug, clap::Args)]
@@ -32,12 +42,21 @@ enum Hook {
         /// Who pushes, as the door knows them; without it, whoever has the repository's files, who may do everything
         #[arg(long, env = "BERTH_USER", value_name = "USER")]
         user: Option<String>,
+        /// Judge a push into this member's view, whoever --user is
+        #[arg(long, value_name = "USER")]
+        view: Option<UserName>,
     },
-    /// Run by git: show how an accepted push is applied
+    /// Run by git: keep proposals, merge those that need nobody's consent, show how an accepted push is applied
     PostReceive {
+        /// Who pushed, as the door knows them; without it, whoever has the repository's files
+        #[arg(long, env = "BERTH_USER", value_name = "USER")]
+        user: Option<String>,
         /// How long to wait, in seconds. `git push -o no-wait` doesn't wait at all
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
+        /// Of a push into this member's view
+        #[arg(long, value_name = "USER")]
+        view: Option<UserName>,
     },
     /// Let a state repo judge what is pushed to it
     Install {
@@ -48,56 +67,137 @@ enum Hook {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
-        Hook::PreReceive { user } => pre_receive(user.as_deref()),
-        Hook::PostReceive { wait } => post_receive(Duration::from_secs(*wait), settings).await,
+        Hook::PreReceive { user, view } => pre_receive(user.as_deref(), view.as_ref(), settings),
+        Hook::PostReceive { user, wait, view } => {
+            let wait = Duration::from_secs(*wait);
+            match view {
+                Some(viewer) => {
+                    let pushed = updates()?;
+                    let updates = view::real(settings, viewer, &pushed)?;
+                    let state = || StateRepo::open(&settings.state);
+                    let names = Names::of(&updates, &pushed);
+                    post_receive(state, &updates, Some(viewer.as_str()), &names, wait, settings).await
+                }
+                None => {
+                    let (state, names) = (StateRepo::open_from_env, Names::default());
+                    post_receive(state, &updates()?, user.as_deref(), &names, wait, settings).await
+                }
+            }
+        }
         Hook::Install { repo } => install_into(repo.as_ref().unwrap_or(&settings.state), settings),
     }
 }
 
-fn pre_receive(user: Option<&str>) -> anyhow::Result<Exit> {
+fn pre_receive(user: Option<&str>, viewer: Option<&UserName>, settings: &Settings) -> anyhow::Result<Exit> {
     let updates = updates()?;
-    let mut repo = StateRepo::open_from_env()?;
-    let judgement = judge(&mut repo, &updates, user, look())?;
+    let asker = Asker { user, look: look(), engine: &Reconciler(settings), resolver: settings.resolver };
+    let judgement = match viewer {
+        Some(viewer) => {
+            let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);
+            view::judge(settings, viewer, &updates, quarantine.as_deref(), asker)?
+        }
+        None => judge(&mut StateRepo::open_from_env()?, &updates, asker)?,
+    };
     tell_pusher(&judgement.text);
     Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
 }
 
+/// The reconciler, which sees the engine.
+struct Reconciler<'a>(&'a Settings);
+
+impl Engine for Reconciler<'_> {
+    fn look(&self, firewall: bool) -> Result<Sight, String> {
+        let asked = async {
+            match Daemon::find(&self.0.socket()).await? {
+                Some(mut daemon) => daemon.observed(firewall).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let bounded = async { tokio::time::timeout(LOOK_TIME, asked).await };
+        match tokio::task::block_in_place(|| Handle::current().block_on(bounded)) {
+            Ok(Ok(Some(sight))) => Ok(sight),
+            Ok(Ok(None)) => Err("no reconciler runs, so nobody sees the engine".to_owned()),
+            Ok(Err(error)) => Err(format!("the engine can't be seen ({})", chain(&error))),
+            Err(_) => Err(format!("the reconciler didn't show the engine within {} s", LOOK_TIME.as_secs())),
+        }
+    }
+
+    fn identities(&self, state: &State) -> Result<Identities, String> {
+        Identity::shown(&self.0.data, state.servers.keys().copied())
+            .map_err(|error| format!("the platform's keys can't be read ({})", chain(&error)))
+    }
+}
+
 /// The push is accepted, whatever happens here: nothing that follows is an error of the push.
-async fn post_receive(wait: Duration, settings: &Settings) -> anyhow::Result<Exit> {
-    let Some(update) = updates()?.into_iter().find(|update| update.reference == MAIN) else {
-        return Ok(Exit::Ok);
+async fn post_receive(
+    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    updates: &[Update],
+    user: Option<&str>,
+    names: &Names,
+    wait: Duration,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
+    let merged = match proposals(repo, updates, user) {
+        Ok(after) => {
+            tell_pusher(&after.text);
+            after.merged
+        }
+        Err(error) => {
+            say(&format!("The push is accepted; what follows from it failed: {}", chain(&*error)));
+            None
+        }
     };
-    let revision = update.new.map(|revision| revision.to_string()).unwrap_or_default();
+    let pushed = updates.iter().find(|update| update.reference == MAIN).and_then(|update| update.new);
+    let Some(revision) = merged.or(pushed) else { return Ok(Exit::Ok) };
+    let revision = revision.to_string();
     if push_options().iter().any(|option| option == "no-wait") {
-        say(&format!("{} is accepted; `berth status` shows how it is applied.", short(&revision)));
+        let revision = names.of_pushed(&revision);
+        say(&format!("{} is accepted; `berth status` shows how it is applied.", short(revision)));
         return Ok(Exit::Ok);
     }
+    follow(&revision, names, wait, settings).await;
+    Ok(Exit::Ok)
+}
+
+/// What follows for the proposals that a push moved.
+fn proposals(
+    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    updates: &[Update],
+    user: Option<&str>,
+) -> anyhow::Result<AfterPush> {
+    if !updates.iter().any(|update| update.reference.starts_with(BRANCHES)) {
+        return Ok(AfterPush::default());
+    }
+    // The hook before has refused every name that is none.
+    let user = user.map(str::parse::<UserName>).transpose().map_err(|invalid| anyhow!("{invalid}"))?;
+    Ok(after_push(&repo()?, updates, user.as_ref())?)
+}
+
+/// Shows how the new tip of `main` is applied, for at most `wait`.
+pub(super) async fn follow(revision: &str, names: &Names, wait: Duration, settings: &Settings) {
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
-        daemon.sync(&Pusher).await.map(Some)
+        daemon.follow(revision, &Pusher(names)).await.map(Some)
     };
-    match tokio::time::timeout(wait, applied).await {
-        Ok(Ok(Some(record))) => tell(&record),
+    let ended = tokio::time::timeout(wait, applied).await;
+    let revision = short(names.of_pushed(revision));
+    match ended {
+        Ok(Ok(Some(mut record))) => {
+            record.attempted = names.of_pushed(&record.attempted).to_owned();
+            record.revision = record.revision.map(|revision| names.of_pushed(&revision).to_owned());
+            tell(&record);
+        }
         Ok(Ok(None)) => {
-            say(&format!(
-                "{} is accepted, and no reconciler runs: it is applied when one does.",
-                short(&revision)
-            ));
+            say(&format!("{revision} is accepted, and no reconciler runs: it is applied when one does."));
         }
         Ok(Err(error)) => {
-            say(&format!(
-                "{} is accepted; how it is applied can't be shown: {}",
-                short(&revision),
-                chain(&error)
-            ));
+            say(&format!("{revision} is accepted; how it is applied can't be shown: {}", chain(&error)));
         }
         Err(_) => say(&format!(
-            "{} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
-            short(&revision),
+            "{revision} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
             wait.as_secs()
         )),
     }
-    Ok(Exit::Ok)
 }
 
 fn install_into(path: &std::path::Path, settings: &Settings) -> anyhow::Result<Exit> {
@@ -147,14 +247,35 @@ fn tell_pusher(text: &str) {
     let _ = stderr.flush();
 }
 
-/// Tells a pass to whoever pushed, line by line.
-struct Pusher;
+/// What whoever pushed calls the commits that were accepted: in a view they have other ids.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(String, String)>);
 
-impl Listener for Pusher {
+impl Names {
+    /// The names that were pushed, of what was accepted in their place.
+    fn of(accepted: &[Update], pushed: &[Update]) -> Self {
+        let pairs = accepted.iter().zip(pushed);
+        let names =
+            pairs.filter_map(|(accepted, pushed)| Some((accepted.new?.to_string(), pushed.new?.to_string())));
+        Self(names.collect())
+    }
+
+    fn of_pushed<'a>(&'a self, revision: &'a str) -> &'a str {
+        let known = self.0.iter().find(|(accepted, _)| accepted == revision);
+        known.map_or(revision, |(_, pushed)| pushed)
+    }
+}
+
+/// Tells a pass to whoever pushed, line by line.
+struct Pusher<'a>(&'a Names);
+
+impl Listener for Pusher<'_> {
     fn hear(&self, event: Event) {
         let line = match event {
-            Event::Planned { revision, changes, .. } if changes > 0 => {
-                format!("Applying {}: {}.", short(&revision), super::counted(changes, "change"))
+            Event::Planned { revision, changes, digest, .. } if changes > 0 => {
+                let changes = super::counted(changes, "change");
+                let revision = short(self.0.of_pushed(&revision));
+                format!("Applying {revision}: {changes} (plan {digest}).")
             }
             Event::Ended(outcome) => outcome_line(&outcome),
             _ => return,

@@ -1,8 +1,10 @@
 //! `berth image build`: makes the images that the platform needs.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use berth_repo::Source as Kind;
 use berth_schema::platform::Images;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -43,7 +45,7 @@ struct Build {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let Command::Build(args) = &args.command;
-    let [server, holder, firewall, caddy, cache] = names(settings)?;
+    let [server, holder, firewall, caddy, cache, router] = names(settings)?;
     let (docker, _) = connect(&settings.docker).await?;
     let recipe = |name| recipes(name, settings.templates.as_deref());
 
@@ -58,9 +60,13 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         ("firewall", firewall, args_of("BASE", &base)),
         ("caddy", caddy, args_of("BASE", &base)),
         ("dockerhub-cache", cache, args_of("BASE", &base)),
+        (SSH_ROUTER, router, args_of("BASE", &base)),
     ];
     for (name, tag, build_args) in steps {
-        let recipe = recipe(name)?;
+        let recipe = match name {
+            SSH_ROUTER => recipe(name)?.with_program(ROUTER_PROGRAM, &router_program()?)?,
+            _ => recipe(name)?,
+        };
         match bar.during(&tag, build(&docker, &recipe, &tag, &build_args, &args.network, &line)).await? {
             Built::Unchanged => say(&format!("  unchanged  {tag}")),
             Built::Made => say(&format!("  built      {tag}")),
@@ -69,15 +75,29 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     Ok(Exit::Ok)
 }
 
+/// The recipe that a program of this host goes into, and the program.
+const SSH_ROUTER: &str = "ssh-router";
+const ROUTER_PROGRAM: &str = "berth-ssh-router";
+
+/// Where that program is: beside this one, unless said.
+fn router_program() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("BERTH_SSH_ROUTER") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe().context("find our own program")?;
+    Ok(own.with_file_name(ROUTER_PROGRAM))
+}
+
 /// The images that the state repo names, or the platform's defaults when there is no state repo yet.
-fn names(settings: &Settings) -> anyhow::Result<[String; 5]> {
+fn names(settings: &Settings) -> anyhow::Result<[String; 6]> {
     let mut images = Images::default();
     if Kind::of(&settings.state).is_ok()
         && let Ok(settled) = Source::open(&settings.state)?.find(None)?.state
     {
         images = settled.state.platform.images.clone();
     }
-    let names = [images.server, images.holder, images.firewall, images.caddy, images.cache];
+    let Images { server, holder, firewall, caddy, cache, router } = images;
+    let names = [server, holder, firewall, caddy, cache, router];
     Ok(names.map(|image| image.to_string()))
 }
 

@@ -5,16 +5,24 @@ mod check;
 mod doctor;
 mod down;
 mod engine;
+mod export;
+mod git;
 mod hook;
 mod image;
 mod init;
+mod log;
 mod plan;
 mod reconcile;
+mod remote;
 mod render;
+mod revert;
+mod review;
 mod schema;
 mod status;
 mod up;
 mod why;
+
+pub(crate) use apply::short;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -66,8 +74,20 @@ enum Command {
     Hook(hook::Args),
     /// Explain what a member may change, and why
     Why(why::Args),
+    /// Show who changed what, why, and whether it worked
+    Log(log::Args),
+    /// Take back what a revision changed, by a commit like any other
+    Revert(revert::Args),
+    /// Write a state repo from what runs, or propose what somebody changed by hand
+    Export(export::Args),
+    /// Proposals: changes that wait for somebody's consent
+    Review(review::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
+    /// Serve git to people who come through the SSH router, until SIGTERM
+    Git(git::Args),
+    /// Follow the forge that hosts the state repo, until SIGTERM
+    Remote(remote::Args),
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -96,7 +116,14 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet = if matches!(cli.command, Command::Reconcile | Command::Up(_)) { "info" } else { "warn" };
+    let quiet = if matches!(
+        cli.command,
+        Command::Reconcile | Command::Git(_) | Command::Remote(_) | Command::Up(_)
+    ) {
+        "info"
+    } else {
+        "warn"
+    };
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
@@ -143,7 +170,13 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&args, &settings).await,
         Command::Hook(args) => hook::run(&args, &settings).await,
         Command::Why(args) => why::run(&args, &settings),
+        Command::Export(args) => export::run(&args, &settings).await,
+        Command::Log(args) => log::run(&args, &settings),
+        Command::Revert(args) => revert::run(&args, &settings).await,
+        Command::Review(args) => review::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
+        Command::Git(args) => git::run(&args, &settings).await,
+        Command::Remote(args) => remote::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

@@ -1,5 +1,7 @@
 //! `berth plan`: what would change, without changing it.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
@@ -9,6 +11,7 @@ use jiff::Timestamp;
 use super::{Exit, show_findings};
 use crate::docker::connect;
 use crate::draw::print;
+use crate::identity::Identity;
 use crate::observe::{Inspections, Reader};
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
@@ -71,7 +74,9 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
 /// Against the engine as it is.
 async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> anyhow::Result<Plan> {
     let (docker, _) = connect(&settings.docker).await?;
-    let desired = Desired::with_templates(&settled.state, &settings.configuration_templates()?);
+    let identities = Identity::shown(&settings.data, settled.state.servers.keys().copied())?;
+    let templates = settings.configuration_templates()?;
+    let desired = Desired::new(&settled.state, &templates, &Arc::new(identities));
     let observed = Reader::new(docker).observe(&desired, &mut Inspections::default()).await?;
     let applied = source.applied();
     Ok(plan(&desired, &observed, &context(settled, applied.as_ref())))

@@ -1,9 +1,10 @@
 //! `berth render`: a configuration as it would be written, without writing it.
 
-use berth_plan::render::{Kind, render};
+use berth_plan::render::{Kind, render, routes};
 
 use super::{Exit, show_findings};
 use crate::draw::print;
+use crate::identity::Identity;
 use crate::settings::Settings;
 use crate::source::Source;
 
@@ -16,7 +17,13 @@ pub(super) struct Args {
     /// Of this revision instead of the tip of main
     #[arg(long, value_name = "REVISION")]
     at: Option<String>,
+    /// Show password hashes too, which `routes` has: whoever reads one may guess the password
+    #[arg(long)]
+    secrets: bool,
 }
+
+/// What stands in place of a password hash. It is no hash, so that no router takes it for one.
+const HIDDEN: &str = "hidden; `--secrets` shows it";
 
 pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let kind: Kind = args.kind.parse().map_err(anyhow::Error::msg)?;
@@ -24,6 +31,12 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let found = source.find(args.at.as_deref())?;
     show_findings(&found.loaded);
     let Ok(settled) = found.state else { return Ok(Exit::Failed) };
-    print(&render(kind, &settled.state, &settings.configuration_templates()?)?);
+    let identities = Identity::shown(&settings.data, settled.state.servers.keys().copied())?;
+    print(&match kind {
+        Kind::Routes if !args.secrets => {
+            routes::text(&routes::routes(&settled.state, &identities)?.without_hashes(HIDDEN))?
+        }
+        _ => render(kind, &settled.state, &settings.configuration_templates()?, &identities)?,
+    });
     Ok(Exit::Ok)
 }

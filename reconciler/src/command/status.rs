@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use berth_plan::Desired;
+use berth_repo::StateRepo;
 use berth_schema::quantity::{Bytes, Cpus};
 use comfy_table::{Table, presets};
 
@@ -12,9 +13,10 @@ use crate::docker::connect;
 use crate::draw::{print, say};
 use crate::figures::CacheFigures;
 use crate::observe::{Inspections, Reader};
+use crate::remote::{Standing, configured};
 use crate::settings::Settings;
 use crate::source::Source;
-use crate::status::Status;
+use crate::status::{RemoteRow, Status};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -38,14 +40,27 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             None => return Ok(Exit::Failed),
         },
     };
+    let status = Status { remote: remote(settings), ..status };
     if args.json {
         print(&serde_json::to_string_pretty(&status).context("write the status")?);
     } else {
         show(&status);
     }
     let as_wanted = status.servers.iter().all(|row| row.wanted == row.actual);
-    let fine = as_wanted && status.engine_answers;
+    let follows = status.remote.as_ref().is_none_or(|remote| remote.runs && remote.standing.is_fine());
+    let fine = as_wanted && status.engine_answers && follows;
     Ok(if fine && status.last_pass.is_none_or(|pass| pass.is_clean()) { Exit::Ok } else { Exit::Failed })
+}
+
+/// What is known of the forge, where `main` names one.
+fn remote(settings: &Settings) -> Option<RemoteRow> {
+    let repo = StateRepo::open(&settings.state).ok()?;
+    let remote = configured(&repo).ok()??;
+    let folder = settings.remote();
+    let known = Standing::read(&folder).filter(|known| known.url == remote.url.as_str());
+    let nothing =
+        || Standing { url: remote.url.to_string(), branch: remote.branch.to_string(), ..Standing::default() };
+    Some(RemoteRow { runs: Standing::is_kept(&folder), standing: known.unwrap_or_else(nothing) })
 }
 
 /// Without a daemon: look for ourselves.
@@ -101,6 +116,9 @@ fn show(status: &Status) {
     if let Some(cache) = &status.cache {
         print(&cache_line(cache));
     }
+    if let Some(remote) = &status.remote {
+        remote_lines(remote).iter().for_each(|line| print(line));
+    }
     if let Some(pass) = status.last_pass.as_ref().filter(|pass| !pass.is_clean()) {
         say("The last pass left something to look at:");
         for outcome in pass.outcomes.iter().filter(|outcome| !outcome.is_done()) {
@@ -108,6 +126,38 @@ fn show(status: &Status) {
         }
         tell(pass);
     }
+}
+
+/// The forge in a few lines.
+fn remote_lines(remote: &RemoteRow) -> Vec<String> {
+    let standing = &remote.standing;
+    let looked = match &standing.looked_at {
+        Some(at) => format!("last looked at {} UTC", at.strftime("%Y-%m-%d %H:%M:%S")),
+        None => "not looked at yet".to_owned(),
+    };
+    let tip = standing.tip.as_deref().map_or(String::new(), |tip| format!(", its tip was {}", short(tip)));
+    let mut lines = vec![format!("forge {}, branch {}: {looked}{tip}", standing.url, standing.branch)];
+    if !remote.runs {
+        lines.push("  nothing follows it (start it with `berth up` or `berth remote`)".to_owned());
+    }
+    if let Some(address) = standing.listening.filter(|_| remote.runs) {
+        lines.push(format!("  its webhook may call http://{address}{}", berth_web::PATH));
+    }
+    if let Some(trouble) = &standing.trouble {
+        lines.push(format!("  it can't be followed: {trouble}"));
+    }
+    if let Some(refusal) = &standing.refused {
+        lines.push(format!("  main doesn't follow {}:", short(&refusal.revision)));
+        lines.extend(refusal.why.iter().map(|why| format!("    {why}")));
+        lines.push(format!("    hint: {}", refusal.hint));
+    }
+    if let Some(trouble) = &standing.webhook_trouble {
+        lines.push(format!("  its webhook can't call: {trouble}"));
+    }
+    if let Some(trouble) = &standing.telling_trouble {
+        lines.push(format!("  it can't be told what became of its commits: {trouble}"));
+    }
+    lines
 }
 
 /// The image cache in a line.

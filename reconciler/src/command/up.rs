@@ -1,7 +1,11 @@
 //! `berth up`: starts the platform's processes and keeps them running, for a single machine.
 //!
-//! Today that is one process, the reconciler. It runs as a child, so that a crash is a restart and not an outage.
+//! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
+//! repository, the git door and, where a forge hosts it, `berth remote`.
 
+mod remote;
+
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -10,12 +14,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use super::apply::tell;
 use crate::client::Daemon;
+use crate::daemon::stop_on_signals;
 use crate::draw::{Draw, say};
 use crate::settings::Settings;
 
@@ -25,6 +30,8 @@ pub(super) struct Args {
     /// Start in the background, and return when the state repo is applied
     #[arg(long)]
     detach: bool,
+    #[command(flatten)]
+    door: super::git::Args,
 }
 
 /// A child that ended sooner than this, without any before it having come up, can't begin at all.
@@ -38,63 +45,104 @@ const COME_UP: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match args.detach {
-        true => detach(settings).await,
-        false => supervise(settings).await,
+        true => detach(args, settings).await,
+        false => supervise(args, settings).await,
     }
 }
 
-async fn supervise(settings: &Settings) -> anyhow::Result<Exit> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen to SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen to SIGINT")?;
+/// A child process that is kept running.
+struct Kept {
+    what: &'static str,
+    arguments: Vec<OsString>,
+    /// Whether the platform is pointless where it can't begin.
+    needed: bool,
+}
+
+async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    let stop = stop_on_signals().context("listen to signals")?;
+    let words = |command: &str| [vec![command.into()], arguments(settings)].concat();
+    let reconciler = Kept { what: "the reconciler", arguments: words("reconcile"), needed: true };
+    let door = has_history(settings).then(|| {
+        let arguments = [words("git"), args.door.arguments(), vec!["--with-parent".into()]].concat();
+        Kept { what: "the git door", arguments, needed: false }
+    });
+    let closing = stop.child_token();
+    let door = async {
+        match &door {
+            Some(door) => keep(door, &closing).await,
+            None => Ok(()),
+        }
+    };
+    let reconciler = async {
+        let ended = keep(&reconciler, &stop).await;
+        // Without it there is nothing to keep the door open for.
+        closing.cancel();
+        ended
+    };
+    let forge = remote::keep(settings.clone(), closing.clone());
+    let (reconciler, door, ()) = tokio::join!(reconciler, door, forge);
+    reconciler.and(door).map(|()| Exit::Ok)
+}
+
+/// Whether there is a repository that could be pushed to.
+fn has_history(settings: &Settings) -> bool {
+    !matches!(berth_repo::Source::of(&settings.state), Ok(berth_repo::Source::Directory) | Err(_))
+}
+
+/// Starts a child again whenever it ends by itself, until `stop` or until it ends as asked.
+async fn keep(kept: &Kept, stop: &CancellationToken) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("find our own program")?;
     let mut wait = FIRST_WAIT;
-    let mut came_up = false;
-    loop {
+    let mut came_up = !kept.needed;
+    while !stop.is_cancelled() {
         let started = Instant::now();
         let mut child = Command::new(&program)
-            .arg("reconcile")
-            .args(arguments(settings))
+            .args(&kept.arguments)
             .stdin(Stdio::null())
             // Its own process group: a Ctrl-C in the terminal reaches it through us, once.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .context("start the reconciler")?;
+            .with_context(|| format!("start {}", kept.what))?;
         let ended = tokio::select! {
-            ended = child.wait() => ended.context("wait for the reconciler")?,
-            _ = terminate.recv() => return end(child).await,
-            _ = interrupt.recv() => return end(child).await,
+            ended = child.wait() => ended.with_context(|| format!("wait for {}", kept.what))?,
+            () = stop.cancelled() => return end(child, kept).await,
         };
         if ended.success() {
             // Somebody asked it to end.
-            return Ok(Exit::Ok);
+            return Ok(());
         }
         // What can't begin says why and ends by itself; what a signal ends may have run well until then.
         came_up |= started.elapsed() > COMING_UP || ended.code().is_none();
         if !came_up {
-            bail!("the reconciler could not begin; what it said is above");
+            bail!("{} could not begin; what it said is above", kept.what);
         }
         wait = if started.elapsed() > SETTLED { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
-        tracing::error!(%ended, wait_ms = wait.as_millis(), "the reconciler ended by itself; it is started again");
+        tracing::error!(%ended, wait_ms = wait.as_millis(), "{} ended by itself; it is started again", kept.what);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            _ = terminate.recv() => return Ok(Exit::Ok),
-            _ = interrupt.recv() => return Ok(Exit::Ok),
+            () = stop.cancelled() => {}
         }
     }
+    Ok(())
 }
 
 /// Asks the child to end and waits until it has finished its step.
-async fn end(mut child: tokio::process::Child) -> anyhow::Result<Exit> {
+async fn end(mut child: Child, kept: &Kept) -> anyhow::Result<()> {
+    terminate(&child);
+    child.wait().await.with_context(|| format!("wait for {}", kept.what))?;
+    Ok(())
+}
+
+/// Sends SIGTERM.
+fn terminate(child: &Child) {
     if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())) {
         // It may have ended in this very moment, which is what is wanted.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    child.wait().await.context("wait for the reconciler")?;
-    Ok(Exit::Ok)
 }
 
-async fn detach(settings: &Settings) -> anyhow::Result<Exit> {
+async fn detach(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let mut daemon = match Daemon::find(&settings.socket()).await? {
         Some(daemon) if is_current(&daemon) => {
             say("The platform is running already; asking for a pass.");
@@ -103,9 +151,9 @@ async fn detach(settings: &Settings) -> anyhow::Result<Exit> {
         Some(_) => {
             say("The platform runs another version of this program; it is restarted. Servers keep running.");
             super::down::run(settings).await?;
-            start(settings).await?
+            start(args, settings).await?
         }
-        None => start(settings).await?,
+        None => start(args, settings).await?,
     };
     let record = daemon.sync(&Draw::new(true)).await?;
     tell(&record);
@@ -123,7 +171,7 @@ fn is_current(daemon: &Daemon) -> bool {
     }
 }
 
-async fn start(settings: &Settings) -> anyhow::Result<Daemon> {
+async fn start(args: &Args, settings: &Settings) -> anyhow::Result<Daemon> {
     fs::create_dir_all(&settings.data).with_context(|| format!("make {}", settings.data.display()))?;
     let path = settings.log();
     let log = fs::File::options().create(true).append(true).open(&path);
@@ -132,6 +180,7 @@ async fn start(settings: &Settings) -> anyhow::Result<Daemon> {
     command
         .arg("up")
         .args(arguments(settings))
+        .args(args.door.arguments())
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("share the log")?)
         .stderr(log)
@@ -170,7 +219,7 @@ fn last_lines(log: &Path) -> String {
         .join("\n")
 }
 
-fn arguments(settings: &Settings) -> Vec<std::ffi::OsString> {
+fn arguments(settings: &Settings) -> Vec<OsString> {
     let mut arguments = vec![
         "--state".into(),
         settings.state.clone().into(),
@@ -179,6 +228,9 @@ fn arguments(settings: &Settings) -> Vec<std::ffi::OsString> {
         "--docker".into(),
         settings.docker.clone().into(),
     ];
+    if let Some(resolver) = settings.resolver {
+        arguments.extend(["--resolver".into(), resolver.to_string().into()]);
+    }
     if let Some(templates) = &settings.templates {
         arguments.extend(["--templates".into(), templates.into()]);
     }

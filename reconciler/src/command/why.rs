@@ -1,13 +1,15 @@
 //! `berth why`: what somebody may do with a path, and why.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context as _, anyhow, bail};
 use berth_schema::name::UserName;
 use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
 use berth_schema::report::{Look, report};
 
 use super::{Exit, show_findings};
-use crate::draw::print;
-use crate::hook::{History, former};
+use crate::draw::{print, say};
+use crate::hook::{History, Resolvers, former};
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
 
@@ -34,7 +36,7 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
         (_, Some(from), Some(to)) => {
             let Some(from) = settle(&mut source, Some(from))? else { return Ok(Exit::Failed) };
             let Some(to) = settle(&mut source, Some(to))? else { return Ok(Exit::Failed) };
-            judge(&source, &name, &from, &to)
+            judge(&source, &name, &from, &to, settings.resolver)
         }
         (Some(path), ..) => {
             let Some(tip) = settle(&mut source, None)? else { return Ok(Exit::Failed) };
@@ -55,7 +57,13 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
     Ok(found.state.ok())
 }
 
-fn judge(source: &Source, name: &UserName, from: &Settled, to: &Settled) -> anyhow::Result<Exit> {
+fn judge(
+    source: &Source,
+    name: &UserName,
+    from: &Settled,
+    to: &Settled,
+    resolver: Option<SocketAddr>,
+) -> anyhow::Result<Exit> {
     let Source::Repository(repo) = source else { bail!("a plain folder has no revisions") };
     let (old, new) = (repo.resolve(&from.revision)?, repo.resolve(&to.revision)?);
     let history = History::of(repo.git_dir());
@@ -68,12 +76,16 @@ fn judge(source: &Source, name: &UserName, from: &Settled, to: &Settled) -> anyh
     }
     let changes: Vec<Change<'_>> =
         paths.iter().zip(&texts).map(|(path, text)| Change { path, text: text.as_deref() }).collect();
+    let proven = Resolvers::of(resolver, &from.state).prove(name, &from.state, &to.state);
+    if !proven.note.is_empty() {
+        say(proven.note.trim_end());
+    }
     let proposal = Proposal {
         actor: Actor::Member(name),
         before: &from.state,
         after: &to.state,
         changes: &changes,
-        proven: &[],
+        proven: &proven.names,
         former: &former,
     };
     let verdict = policy::judge(&proposal);

@@ -15,6 +15,8 @@ use berth_repo::Revision;
 #[derive(Debug, Clone)]
 pub struct History {
     git_dir: PathBuf,
+    /// Where more objects are.
+    beside: Option<PathBuf>,
 }
 
 /// What counts as new.
@@ -77,7 +79,12 @@ struct Version {
 impl History {
     /// The history of the repository with this git folder.
     pub fn of(git_dir: &Path) -> Self {
-        Self { git_dir: git_dir.to_owned() }
+        Self { git_dir: git_dir.to_owned(), beside: None }
+    }
+
+    /// The same with the objects in another folder, whatever the environment says.
+    pub fn beside(git_dir: &Path, objects: &Path) -> Self {
+        Self { beside: Some(objects.to_owned()), ..Self::of(git_dir) }
     }
 
     /// Whether `new` is built on `old`.
@@ -175,6 +182,12 @@ impl History {
         let mut git = Command::new("git");
         // A replacement would show us other objects than those that are going to count.
         git.arg("--no-replace-objects").arg("--git-dir").arg(&self.git_dir).arg(command).stdin(Stdio::null());
+        if let Some(objects) = &self.beside {
+            for name in ["GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH", "GIT_DIR"] {
+                git.env_remove(name);
+            }
+            git.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects);
+        }
         git
     }
 

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use berth_schema::name::UserName;
+
 /// The second line of a hook that is ours to write again.
 const MARK: &str = "# Written by `berth hook install`, which writes it anew; changes here are lost.";
 
@@ -53,15 +55,38 @@ pub enum InstallError {
     },
 }
 
-/// Writes both hooks into the repository with this git folder, and lets pushes carry options. `program` and `data` are
+/// Writes both hooks into the repository with this git folder, lets pushes carry options, and leaves it to the hooks which refs
+/// may be rewritten. `program` and `data` are
 /// written into them, since git gives a hook neither a search path nor settings to rely on.
 pub fn install(git_dir: &Path, program: &Path, data: &Path) -> Result<Installed, InstallError> {
     let folder = hooks_folder(git_dir)?;
+    let to_write =
+        to_write(&folder, |hook| script(program, &format!("--data {} hook {hook}", quoted(data))))?;
+    configure(git_dir)?;
+    write_all(&folder, &to_write)
+}
+
+/// Writes both hooks into a member's view.
+pub(super) fn install_into_view(
+    git_dir: &Path,
+    program: &Path,
+    state: &Path,
+    data: &Path,
+    user: &UserName,
+) -> Result<Installed, InstallError> {
+    let folder = git_dir.join("hooks");
+    let settings = format!("--state {} --data {}", quoted(state), quoted(data));
+    let to_write =
+        to_write(&folder, |hook| script(program, &format!("{settings} hook {hook} --view {user}")))?;
+    write_all(&folder, &to_write)
+}
+
+/// The hooks that aren't as they should be. Both are looked at before either is written.
+fn to_write(folder: &Path, script: impl Fn(&str) -> String) -> Result<Vec<(PathBuf, String)>, InstallError> {
     let mut to_write = Vec::new();
-    // Both are looked at before either is written.
     for hook in HOOKS {
         let path = folder.join(hook);
-        let script = script(program, data, hook);
+        let script = script(hook);
         match fs::read_to_string(&path) {
             Ok(found) if found == script => {}
             Ok(found) if found.lines().nth(1) == Some(MARK) => to_write.push((path, script)),
@@ -73,16 +98,18 @@ pub fn install(git_dir: &Path, program: &Path, data: &Path) -> Result<Installed,
             Err(source) => return Err(InstallError::Write { path, source }),
         }
     }
-    configure(git_dir)?;
-    for (path, script) in &to_write {
-        write(&folder, path, script).map_err(|source| InstallError::Write { path: path.clone(), source })?;
+    Ok(to_write)
+}
+
+fn write_all(folder: &Path, to_write: &[(PathBuf, String)]) -> Result<Installed, InstallError> {
+    for (path, script) in to_write {
+        write(folder, path, script).map_err(|source| InstallError::Write { path: path.clone(), source })?;
     }
     Ok(if to_write.is_empty() { Installed::Unchanged } else { Installed::Written })
 }
 
-fn script(program: &Path, data: &Path, hook: &str) -> String {
-    let (program, data) = (quoted(program), quoted(data));
-    format!("#!/bin/sh\n{MARK}\nexec {program} --data {data} hook {hook}\n")
+fn script(program: &Path, arguments: &str) -> String {
+    format!("#!/bin/sh\n{MARK}\nexec {} {arguments}\n", quoted(program))
 }
 
 /// As one word of a shell.
@@ -109,6 +136,9 @@ fn hooks_folder(git_dir: &Path) -> Result<PathBuf, InstallError> {
 
 fn configure(git_dir: &Path) -> Result<(), InstallError> {
     set(git_dir, "receive.advertisePushOptions", "true")?;
+    // A proposal may be pushed anew and taken back. The hook itself keeps every other ref from both.
+    set(git_dir, "receive.denyDeletes", "false")?;
+    set(git_dir, "receive.denyNonFastForwards", "false")?;
     let size = setting(git_dir, "receive.maxInputSize", &[])?;
     // Another size is somebody's choice.
     match size.as_deref() {
@@ -137,5 +167,10 @@ fn set(git_dir: &Path, name: &'static str, value: &str) -> Result<(), InstallErr
 fn config(git_dir: &Path) -> Command {
     let mut git = Command::new("git");
     git.arg("--git-dir").arg(git_dir).arg("config").stdin(Stdio::null());
+    // It is about the repository, whatever the caller's git is told in passing.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_CONFIG"))
+    {
+        git.env_remove(name);
+    }
     git
 }

@@ -21,6 +21,20 @@ pub enum RecipeError {
         #[source]
         source: io::Error,
     },
+    /// A program that belongs in it.
+    #[error(
+        "read the program {name} at {}: it comes with `berth` and belongs beside it, or where BERTH_SSH_ROUTER says",
+        path.display()
+    )]
+    Program {
+        /// Its name.
+        name: String,
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it can't be read.
+        #[source]
+        source: io::Error,
+    },
     /// There is none of that name.
     #[error("there is no recipe {name}")]
     Missing {
@@ -45,6 +59,8 @@ pub struct Recipe {
     pub name: String,
     /// Path in the folder and content.
     files: BTreeMap<String, Vec<u8>>,
+    /// Programs beside them, by name, with the digest of each.
+    programs: BTreeMap<String, (String, Vec<u8>)>,
 }
 
 /// The recipe called `name`: from the folder `overrides` when that has one, else the embedded one.
@@ -60,7 +76,7 @@ pub fn recipes(name: &str, overrides: Option<&Path>) -> Result<Recipe, RecipeErr
     }
     match files.is_empty() {
         true => Err(RecipeError::Missing { name: name.to_owned() }),
-        false => Ok(Recipe { name: name.to_owned(), files }),
+        false => Ok(Recipe { name: name.to_owned(), files, programs: BTreeMap::new() }),
     }
 }
 
@@ -98,21 +114,36 @@ impl Recipe {
         self.files.get(path).map(Vec::as_slice)
     }
 
-    /// Changes when a file of the recipe or an argument does.
+    /// Puts a program of this host beside the files.
+    pub fn with_program(mut self, name: &str, path: &Path) -> Result<Self, RecipeError> {
+        let failed = |source| RecipeError::Program { name: name.to_owned(), path: path.to_owned(), source };
+        let content = fs::read(path).map_err(failed)?;
+        let digest = blake3::hash(&content).to_hex().to_string();
+        self.programs.insert(name.to_owned(), (digest, content));
+        Ok(self)
+    }
+
+    /// Changes when a file of the recipe, a program or an argument does.
     pub fn fingerprint(&self, args: &HashMap<String, String>) -> String {
         let args: BTreeMap<_, _> = args.iter().collect();
-        berth_plan::spec::fingerprint(&(&self.files, args))
+        let programs: Vec<_> = self.programs.iter().map(|(name, (digest, _))| (name, digest)).collect();
+        match programs.is_empty() {
+            true => berth_plan::spec::fingerprint(&(&self.files, args)),
+            false => berth_plan::spec::fingerprint(&(&self.files, args, programs)),
+        }
     }
 
     /// The build context, as a tar archive that is the same for the same files.
     pub fn context(&self) -> Result<Vec<u8>, RecipeError> {
         let failed = |source| RecipeError::Pack { name: self.name.clone(), source };
         let mut archive = tar::Builder::new(Vec::new());
-        for (path, content) in &self.files {
+        let programs = self.programs.iter().map(|(name, (_, content))| (name, content));
+        for (path, content) in self.files.iter().chain(programs) {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             // A script says so in its first line; the embedded files carry no mode of their own.
-            header.set_mode(if content.starts_with(b"#!") { 0o755 } else { 0o644 });
+            let runs = content.starts_with(b"#!") || self.programs.contains_key(path);
+            header.set_mode(if runs { 0o755 } else { 0o644 });
             header.set_mtime(0);
             header.set_cksum();
             archive.append_data(&mut header, path, content.as_slice()).map_err(failed)?;
@@ -127,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_embedded_recipes_are_whole() {
-        for name in ["server", "holder", "firewall", "caddy", "dockerhub-cache"] {
+        for name in ["server", "holder", "firewall", "caddy", "dockerhub-cache", "ssh-router"] {
             let recipe = recipes(name, None).unwrap();
             assert!(recipe.file("Dockerfile").is_some(), "{name} has no Dockerfile");
             assert!(!recipe.context().unwrap().is_empty());
@@ -144,6 +175,31 @@ mod tests {
         let mut changed = recipe;
         changed.files.insert("extra".to_owned(), Vec::new());
         assert_ne!(before, changed.fingerprint(&HashMap::new()));
+    }
+
+    #[test]
+    fn a_program_is_part_of_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        let with = |content: &str| {
+            fs::write(&path, content).unwrap();
+            recipes("ssh-router", None).unwrap().with_program("program", &path).unwrap()
+        };
+        let (one, other) = (with("one"), with("other"));
+        assert_ne!(one.fingerprint(&HashMap::new()), other.fingerprint(&HashMap::new()));
+        let context = one.context().unwrap();
+        let mut archive = tar::Archive::new(context.as_slice());
+        let modes: BTreeMap<String, u32> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
+            })
+            .collect();
+        assert_eq!((modes["program"], modes["Dockerfile"]), (0o755, 0o644));
+        let missing = recipes("ssh-router", None).unwrap().with_program("x", &folder.path().join("x"));
+        assert!(missing.unwrap_err().to_string().contains("belongs beside it"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::docker::{EngineError, READ_DEADLINE, bounded};
 const WIDTH: usize = 8;
 
 /// What inspections have told, by the engine's id.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Inspections {
     known: HashMap<String, Limits>,
 }
@@ -36,6 +36,16 @@ impl Inspections {
     /// Forgets everything, since events were missed.
     pub fn forget_all(&mut self) {
         self.known.clear();
+    }
+
+    /// Forgets these containers, or all.
+    pub fn forget_these<'a>(&mut self, ids: impl IntoIterator<Item = &'a String>, all: bool) {
+        if all {
+            self.forget_all();
+        }
+        for id in ids {
+            self.forget(id);
+        }
     }
 
     /// Forgets the containers whose limits a plan changes.

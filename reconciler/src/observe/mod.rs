@@ -5,12 +5,14 @@ mod containers;
 mod host_rules;
 mod inspections;
 mod plane;
+mod sighting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use berth_plan::Desired;
 use berth_plan::configuration::digest;
+use berth_plan::identity::PLACED;
 use berth_plan::label::Tag;
 use berth_plan::observed::{Observed, ObservedNetwork, ObservedVolume};
 use berth_plan::render::Kind;
@@ -51,14 +53,23 @@ impl Reader {
         desired: &Desired,
         inspections: &mut Inspections,
     ) -> Result<Observed, EngineError> {
-        let platform = desired.prefix();
+        self.look(desired.prefix(), desired.platform.services.firewall, inspections).await
+    }
+
+    /// The same for a platform of this prefix, with the host's rules where it has a firewall.
+    pub async fn look(
+        &self,
+        platform: &Prefix,
+        firewall: bool,
+        inspections: &mut Inspections,
+    ) -> Result<Observed, EngineError> {
         let (containers, volumes, networks) =
             tokio::try_join!(self.containers(platform), self.volumes(platform), self.networks(platform))?;
         let mut observed = Observed { networks, volumes, containers, plane: None, host_rules: None };
         inspections.fill(self, &mut observed.containers).await?;
         observed.plane = self.plane(platform, &observed.containers).await?;
         // Without a firewall the host's rules are none of the platform's business, and need no program here.
-        if desired.platform.services.firewall {
+        if firewall {
             observed.host_rules = self.host_rules(platform).await?;
         }
         Ok(observed)
@@ -98,6 +109,7 @@ impl Reader {
             let tag = Tag::read(&volume.labels, platform);
             let files = match &tag {
                 Some(Tag::System { .. }) => configurations(&volume)?,
+                Some(Tag::Ssh { .. }) => placed(&volume)?.into_iter().collect(),
                 _ => BTreeMap::new(),
             };
             Ok(ObservedVolume { tag, files, name: volume.name })
@@ -127,7 +139,7 @@ impl Reader {
     }
 }
 
-/// The digests of the configurations in a volume.
+/// The digests of the configurations in a volume, and of what tells of SSH keys.
 fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, EngineError> {
     let mut files = BTreeMap::new();
     for kind in Kind::ALL {
@@ -137,7 +149,17 @@ fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, EngineErr
             files.insert(kind.file().to_owned(), digest(&content));
         }
     }
+    files.extend(placed(volume)?);
     Ok(files)
+}
+
+/// What tells of the SSH keys in a volume, with its digest. The volume may be a server's, which can make it anything.
+fn placed(volume: &Volume) -> Result<Option<(String, String)>, EngineError> {
+    const LENGTH_MAX: u64 = 4096;
+    let file = VolumeFile::new(Path::new(&volume.mountpoint), PLACED);
+    let content = file.read_at_most(LENGTH_MAX);
+    let failed = |source| EngineError::Host { act: format!("read {}", file.path().display()), source };
+    Ok(content.map_err(failed)?.map(|content| (PLACED.to_owned(), digest(&content))))
 }
 
 /// Something that happened to one of our objects.

@@ -18,7 +18,7 @@ fn an_accepted_push_shows_its_plan() {
     let bench = Bench::new();
     let said = bench.push_change(None, &[NEW]);
     said.accepted(&[
-        "remote: Planned from state to state; the engine wasn't asked.",
+        "remote: Planned from state to state; no reconciler runs, so nobody sees the engine.",
         "server shop (id 3)",
         "Plan: 1 to create, 0 to update, 0 to remove; ",
         "no reconciler runs: it is applied when one does.",
@@ -99,8 +99,8 @@ fn admins_may_keep_other_branches() {
     bench.commit(&[NEW]);
     bench.push(Some("ann"), &["origin", "HEAD:refs/heads/try"]).accepted(&[]);
     bench.push(Some("bob"), &["origin", "HEAD:refs/heads/try2"]).refused(&[
-        "error: only main takes pushes, and this goes to `refs/heads/try2`",
-        "help: `git push origin HEAD:main`",
+        "error: only main and review/<topic> take pushes, and this goes to `refs/heads/try2`",
+        "help: `git push origin HEAD:main`, or `git push origin HEAD:review/<topic>`",
     ]);
 }
 

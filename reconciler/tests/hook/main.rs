@@ -9,7 +9,12 @@
 
 mod accepted;
 mod installed;
+mod log;
+mod page;
+mod proof;
+mod proposals;
 mod refused;
+mod views;
 mod why;
 
 use std::fs;
@@ -51,10 +56,14 @@ impl Bench {
     }
 
     fn without_hooks() -> Self {
+        Self::holding(&FILES)
+    }
+
+    fn holding(files: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let root = folder.path();
         let first = root.join("first");
-        for (path, text) in FILES {
+        for (path, text) in files {
             put(&first, path, text);
         }
         let bench = Self { bare: root.join("state.git"), work: root.join("work"), folder };

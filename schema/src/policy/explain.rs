@@ -3,8 +3,8 @@
 use crate::finding::shown;
 use crate::kind::Subject;
 use crate::name::{Fqdn, ServerName, UserName};
-use crate::policy::Actor;
 use crate::policy::rules::{Side, admins_in_words};
+use crate::policy::{Actor, proof};
 use crate::resolve::label_below;
 use crate::state::State;
 
@@ -178,9 +178,13 @@ fn outside(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
     let admins = admins_in_words(side.state);
     match allowed {
         true => {
+            let record = proof(fqdn, me, platform);
             let why = [
                 format!("`{fqdn}` is outside `{platform}`, and nobody has proved yet that it is `{me}`'s."),
-                format!("{admins} can agree to it."),
+                format!(
+                    "The DNS record `{}. TXT \"{}\"` proves it; without it {admins} can agree.",
+                    record.record, record.text
+                ),
             ];
             Answer::new(May::WithReview, why)
         }

@@ -8,7 +8,7 @@ use crate::firewall::Exception;
 use crate::kind::Subject;
 use crate::name::{Fqdn, Invalid, ServerId, ServerName, UserName};
 use crate::policy::place::of_field;
-use crate::policy::{Proposal, Verdict, admins, domain_path};
+use crate::policy::{Proposal, Verdict, admins, domain_path, proof};
 use crate::resolve::label_below;
 use crate::server::Server;
 use crate::state::State;
@@ -303,7 +303,14 @@ impl<'a> Case<'a> {
         if label_below(fqdn, platform).is_none() && !is_proven() {
             let message =
                 format!("nobody has proved yet that `{fqdn}` is `{me}`'s: it is outside `{platform}`");
-            let hint = format!("{} can agree to it; names below `{platform}` need no proof", self.admins());
+            let record = proof(fqdn, me, platform);
+            let hint = format!(
+                "publish the DNS record `{}. TXT \"{}\"` and try again, or let {} agree to it; names below \
+                 `{platform}` need no proof",
+                record.record,
+                record.text,
+                self.admins()
+            );
             file.review(&["server"], message, hint);
         }
     }

@@ -4,16 +4,22 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::{PASSWORD, Place, await_that};
+use crate::changes::is_alive;
+use crate::harness::{PASSWORD, Place, Running, await_end, await_that, memory_of};
+
+/// For what has no time of its own.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What the router may have in memory under attack, in bytes: a build for tests starts with a fifth of it.
+const MEMORY_MAX: u64 = 160 << 20;
 
 #[test]
 fn a_flood_of_half_open_connections_is_dropped_and_passes() {
-    let place = Place::with(&["--half-open", "10:30:60", "--login-time", "2s"]);
+    let place = Place::with(&["--half-open", "10:30:60", "--login-time", "6s"]);
     let mut flood: Vec<TcpStream> =
         (0..400).map(|_| TcpStream::connect(("127.0.0.1", place.port)).unwrap()).collect();
     let mut turned_away = 0;
     for stream in &mut flood {
-        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut answer = [0; 11];
         if stream.read_exact(&mut answer).is_ok() && &answer == b"Not allowed" {
             turned_away += 1;
@@ -38,6 +44,7 @@ fn a_flood_from_one_source_keeps_no_other_out() {
     let mut answer = [0; 11];
     last.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"Not allowed");
+    assert!(memory_of(&place) < MEMORY_MAX, "{} MiB", memory_of(&place) >> 20);
 }
 
 #[test]
@@ -49,7 +56,7 @@ fn garbage_ends_its_own_connection_only() {
     for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 70_000], vec![b'a'; 300_000], long, zeros]
     {
         let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         // It may be gone before it has heard everything.
         let _ = stream.write_all(&garbage);
         let mut rest = Vec::new();
@@ -114,4 +121,168 @@ fn one_connection_opens_only_so_many_channels() {
         .output()
         .unwrap();
     assert!(!output.status.success());
+}
+
+/// Nobody is refused for it here: every guess costs the router what a guess can cost.
+#[test]
+fn guesses_at_speed_are_refused_and_logged_and_hold_up_nobody_else() {
+    let place = Place::with(&["--failure-delay", "0s", "--half-open", "200:30:300"]);
+    let mut session = place.long_session("bob", "shop", &[]);
+    let mut guesses = 0;
+    for round in 0..3 {
+        let wave: Vec<_> = (0..16)
+            .map(|n| {
+                let login = ["shop", "wiki", "server1", &format!("nobody{round}{n}")][n % 4].to_owned();
+                let port = place.port.to_string();
+                let mut command = std::process::Command::new("sshpass");
+                command.args(["-p", &format!("guess{round}{n}"), "ssh"]).args(place.options("other"));
+                command.args(["-oPubkeyAuthentication=no", "-oNumberOfPasswordPrompts=1", "-p", &port]);
+                command.args([&format!("{login}@127.0.0.1"), "true"]);
+                command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+                Running(command.spawn().unwrap())
+            })
+            .collect();
+        assert!(place.run("true").status.success() && is_alive(&mut session));
+        for mut guess in wave {
+            assert!(!await_end(&mut guess.0, PATIENCE).success());
+            guesses += 1;
+        }
+    }
+    await_that("a line for each guess", || place.log().matches("refused=1 ").count() == guesses);
+    assert!(memory_of(&place) < MEMORY_MAX, "{} MiB", memory_of(&place) >> 20);
+    assert!(is_alive(&mut session));
+    // A password that is good somewhere is good only there.
+    assert!(place.ssh_password("shop", PASSWORD, "true").status.success());
+    assert!(!place.ssh_password("wiki", PASSWORD, "true").status.success());
+}
+
+#[test]
+fn packets_that_announce_more_than_they_may_and_never_end_fill_no_memory() {
+    let place = Place::with(&["--half-open", "300:30:400"]);
+    let mut session = place.long_session("ann", "shop", &[]);
+    let started = memory_of(&place);
+    // As large as a packet may be, without its last byte; and larger.
+    let open = |length: u32, sent: usize| {
+        let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+        let head = [&b"SSH-2.0-story\r\n"[..], &length.to_be_bytes(), &[4]].concat();
+        // It may be gone before it has heard everything.
+        let _ = stream.write_all(&head).and_then(|()| stream.write_all(&vec![0; sent]));
+        stream
+    };
+    let streams: Vec<TcpStream> = (0..100)
+        .map(|n| if n % 2 == 0 { open(256 << 10, (256 << 10) - 2) } else { open(u32::MAX, 1 << 20) })
+        .collect();
+    assert!(is_alive(&mut session) && place.run("true").status.success());
+    let grown = memory_of(&place).saturating_sub(started);
+    assert!(grown < 64 << 20, "{} MiB", grown >> 20);
+    drop(streams);
+    assert!(is_alive(&mut session));
+}
+
+/// The beginning of a real client, with bytes changed, left out and repeated.
+#[test]
+fn a_beginning_that_was_tampered_with_ends_its_own_connection_only() {
+    let place = Place::with(&["--login-time", "2s", "--half-open", "300:30:400"]);
+    let mut session = place.long_session("ann", "shop", &[]);
+    let real = beginning_of_a_client();
+    let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut throw = |most: usize| {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        usize::try_from(dice % most as u64).unwrap()
+    };
+    for round in 0..150 {
+        let mut bytes = real.clone();
+        for _ in 0..=round % 5 {
+            let (at, other) = (throw(bytes.len()), throw(bytes.len()));
+            match throw(3) {
+                0 => bytes[at] ^= 1 << throw(8),
+                1 => bytes.truncate(at.max(1)),
+                _ => bytes.extend_from_within(at.min(other)..at.max(other)),
+            }
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+        // It may be gone before it has heard everything.
+        let _ = stream.write_all(&bytes);
+        if round % 10 == 0 {
+            assert!(is_alive(&mut session));
+        }
+    }
+    assert!(place.run("true").status.success());
+    await_that("their ends", || place.log().matches("nobody logged in").count() >= 150);
+    assert!(!place.log().contains("panicked"), "{}", place.log());
+}
+
+/// The name and the first packet of the real client.
+fn beginning_of_a_client() -> Vec<u8> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut command = std::process::Command::new("ssh");
+    command.args(["-F", "none", "-oBatchMode=yes", "-p", &port, "nobody@127.0.0.1"]);
+    let _ssh = Running(command.stderr(std::process::Stdio::null()).spawn().unwrap());
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.write_all(b"SSH-2.0-story\r\n").unwrap();
+    let mut said = Vec::new();
+    let mut part = [0; 4096];
+    while said.len() < 1000 {
+        let read = stream.read(&mut part).unwrap();
+        assert_ne!(read, 0, "the client left");
+        said.extend_from_slice(&part[..read]);
+    }
+    said
+}
+
+/// What is agreed on is signed, and what follows is sealed: a byte that changes on the way ends the connection.
+#[test]
+fn a_byte_that_changes_on_the_way_ends_its_own_connection_only() {
+    let place = Place::with(&["--login-time", "10s"]);
+    let mut session = place.long_session("ann", "shop", &[]);
+    let (code, all) = through_a_proxy(&place, None);
+    assert_eq!(code, Some(3));
+    // The name; then the login and the command. What a client says last it doesn't wait for.
+    for at in [30, all - 600, all - 450, all - 300] {
+        let (code, passed) = through_a_proxy(&place, Some(at));
+        assert_eq!(code, Some(255), "byte {at} of {all}, {passed} passed");
+        assert!(is_alive(&mut session));
+    }
+    assert!(!place.log().contains("panicked"), "{}", place.log());
+}
+
+/// A session of ann's over a proxy that changes one byte of what the client says: its exit code, and how much that was.
+fn through_a_proxy(place: &Place, change: Option<usize>) -> (Option<i32>, usize) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (between, to) = (listener.local_addr().unwrap().port(), place.port);
+    let proxy = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut router = TcpStream::connect(("127.0.0.1", to)).unwrap();
+        let (mut back_from, mut back_to) = (router.try_clone().unwrap(), client.try_clone().unwrap());
+        let back = std::thread::spawn(move || {
+            // Either end may be the first to leave.
+            let _ = std::io::copy(&mut back_from, &mut back_to);
+            let _ = back_to.shutdown(std::net::Shutdown::Both);
+        });
+        let (mut passed, mut part) = (0, [0; 4096]);
+        while let Ok(read @ 1..) = client.read(&mut part) {
+            if let Some(at) = change.filter(|at| (passed..passed + read).contains(at)) {
+                part[at - passed] ^= 0x40;
+            }
+            passed += read;
+            if router.write_all(&part[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = router.shutdown(std::net::Shutdown::Both);
+        back.join().unwrap();
+        passed
+    });
+    let alias = format!("-oHostKeyAlias=[127.0.0.1]:{}", place.port);
+    let mut command = std::process::Command::new("ssh");
+    command.args(place.options("ann")).args(["-oBatchMode=yes", &alias, "-p", &between.to_string()]);
+    // Where a length has changed, both would wait for ever.
+    command.args(["-oServerAliveInterval=2", "-oServerAliveCountMax=2"]);
+    command.args(["shop@127.0.0.1", "exit 3"]).stdin(std::process::Stdio::null());
+    let output = command.output().unwrap();
+    (output.status.code(), proxy.join().unwrap())
 }

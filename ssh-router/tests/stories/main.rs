@@ -15,6 +15,7 @@ mod equal;
 mod flow;
 mod forwarding;
 mod git;
+mod hardening;
 mod harness;
 mod login;
 mod sessions;

@@ -166,7 +166,8 @@ impl<'a> Pair<'a> {
     /// Starts both with what is rendered of a state.
     pub(crate) fn start(ground: &'a Ground, state: &State) -> anyhow::Result<Self> {
         for kind in [Kind::Caddy, Kind::Sites] {
-            let text = render::render(kind, state, &Templates::default())?;
+            let text =
+                render::render(kind, state, &Templates::default(), &berth_plan::Identities::example([]))?;
             fs::write(ground.path("config").join(kind.file()), text)?;
         }
         Ok(Self { ground, start: spawn(&mut ground.command(program("start")))? })

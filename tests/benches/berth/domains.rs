@@ -75,7 +75,7 @@ fn server(number: usize) -> usize {
 
 /// The table, as Berth renders it.
 pub(crate) fn table(state: &State) -> anyhow::Result<String> {
-    Ok(render::render(Kind::Sites, state, &Templates::default())?)
+    Ok(render::render(Kind::Sites, state, &Templates::default(), &berth_plan::Identities::example([]))?)
 }
 
 /// How site blocks get their certificates.

@@ -32,7 +32,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let mut text = String::new();
         let mut saved = String::new();
         for _ in 0..ROUNDS {
-            text = rendered.measure(|| render::render(Kind::Firewall, &state, &Templates::default()))?;
+            text = rendered.measure(|| {
+                render::render(
+                    Kind::Firewall,
+                    &state,
+                    &Templates::default(),
+                    &berth_plan::Identities::example([]),
+                )
+            })?;
             fs::write(&file, &text)?;
             restored.measure(|| good(ground.command("iptables-restore").arg(&file)))?;
             saved = ground.saved()?;

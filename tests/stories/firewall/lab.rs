@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use berth_link::{Inside, Link, Plane};
+use berth_plan::Identities;
 use berth_plan::render::{Kind, Templates, render};
 use berth_schema::{Parsed, State};
 use berth_tests::process::{PATIENCE, Ran, run, scratch, send, source_tree, wait};
@@ -75,7 +76,7 @@ pub(super) fn state(firewall: &str, allow: &str) -> State {
 }
 
 pub(super) fn rendered(kind: Kind, state: &State) -> String {
-    render(kind, state, &Templates::default()).expect("a configuration")
+    render(kind, state, &Templates::default(), &Identities::example([])).expect("a configuration")
 }
 
 impl Lab {

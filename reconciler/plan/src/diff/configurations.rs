@@ -65,7 +65,10 @@ pub(super) fn plan(
             losses: Vec::new(),
             steps: vec![Step::Configure(Box::new(spec.clone()))],
         };
-        draft.configurations.push(change);
+        match configuration.kind {
+            Kind::Routes => draft.routes.push(change),
+            _ => draft.configurations.push(change),
+        }
     }
 }
 

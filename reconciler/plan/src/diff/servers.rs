@@ -7,8 +7,9 @@ use std::cell::Cell;
 
 use berth_schema::server::{Limits, PowerState, Server};
 
-use crate::desired::{DATA_VOLUMES, Desired, server_container};
+use crate::desired::{DATA_VOLUMES, Desired, SSH_VOLUME, data_volume, server_container};
 use crate::diff::{Context, Draft, Obstacle, existing, made, power};
+use crate::identity::IdentitySpec;
 use crate::inventory::{Holding, Inventory, ServerContainer, expiry};
 use crate::observed::{ObservedContainer, RunState};
 use crate::step::{Action, Change, Step, Subject};
@@ -17,8 +18,14 @@ use crate::step::{Action, Change, Step, Subject};
 const CONTAINER_LOSS: &str = "everything outside /apps, /home and /var/lib/docker";
 
 pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, context: &Context<'_>, draft: &mut Draft) {
-    let planner =
-        Planner { desired, inventory, context, older_image: Cell::new(0), older_confinement: Cell::new(0) };
+    let planner = Planner {
+        desired,
+        inventory,
+        context,
+        older_image: Cell::new(0),
+        older_confinement: Cell::new(0),
+        without_keys: Cell::new(0),
+    };
     let nothing = Holding::default();
     for server in &desired.servers {
         let holding = inventory.servers.get(&server.id).unwrap_or(&nothing);
@@ -67,6 +74,8 @@ struct Planner<'a, 'o> {
     context: &'a Context<'a>,
     older_image: Cell<usize>,
     older_confinement: Cell<usize>,
+    /// Those that were made before there were keys for the router.
+    without_keys: Cell<usize>,
 }
 
 impl Planner<'_, '_> {
@@ -160,12 +169,29 @@ impl Planner<'_, '_> {
         if owned.spec != self.desired.confinement_spec {
             self.older_confinement.set(self.older_confinement.get() + 1);
         }
-        self.alter(server, owned.container)
+        let volume = data_volume(self.desired.prefix(), server.id, SSH_VOLUME.0);
+        // The volume comes with the container, and neither goes without the other.
+        let keys = holding.ssh.iter().find(|ssh| ssh.volume == volume);
+        if keys.is_none() {
+            self.without_keys.set(self.without_keys.get() + 1);
+        }
+        let misplaced = keys.is_some_and(|keys| keys.placed != self.desired.placed(server.id));
+        let identity = self.desired.server_identity(server.id).filter(|_| misplaced);
+        self.alter(server, owned.container, identity)
     }
 
     /// Changes a container in place.
-    fn alter(&self, server: &Server, container: &ObservedContainer) -> Verdict {
+    fn alter(
+        &self,
+        server: &Server,
+        container: &ObservedContainer,
+        identity: Option<IdentitySpec>,
+    ) -> Verdict {
         let mut work = Work::new(Action::Update);
+        if let Some(identity) = identity {
+            work.reasons.push("its SSH keys are not the platform's".to_owned());
+            work.steps.push(Step::PlaceIdentity(Box::new(identity)));
+        }
         let limits = self.desired.limits(server);
         if let Some(before) = container.limits
             && before != limits
@@ -230,6 +256,21 @@ impl Planner<'_, '_> {
             missing.push(end);
             work.steps.push(Step::CreateVolume(volume));
         }
+        let volume = self.desired.ssh_volume(server);
+        let placed = match holding.ssh.iter().find(|ssh| ssh.volume == volume.name) {
+            Some(there) => there.placed == self.desired.placed(server.id),
+            None => {
+                if let Some(holder) = self.inventory.volume_named(&volume.name) {
+                    let obstacle = Obstacle::taken("volume", &volume.name, holder.tag.as_ref());
+                    return Verdict::Blocked(work.action, obstacle);
+                }
+                work.steps.push(Step::CreateVolume(volume));
+                false
+            }
+        };
+        if let Some(identity) = self.desired.server_identity(server.id).filter(|_| !placed) {
+            work.steps.push(Step::PlaceIdentity(Box::new(identity)));
+        }
         if missing.is_empty() {
             work.reasons.push("its data volumes are there and are kept".to_owned());
         } else if missing.len() < DATA_VOLUMES.len() {
@@ -257,6 +298,14 @@ impl Planner<'_, '_> {
             draft.note(
                 subject,
                 "confined as when made; the new confinement takes effect when a server's image changes",
+            );
+        }
+        if let Some(subject) =
+            counted(self.without_keys.get()).filter(|_| self.desired.platform.services.router)
+        {
+            draft.note(
+                subject,
+                "made before the SSH router came, which can't log in there until its image changes",
             );
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::desired::Desired;
 use crate::diff::networks::Outcome;
 use crate::diff::{Draft, Obstacle, made, power};
+use crate::identity::PLACED;
 use crate::inventory::{Inventory, System};
 use crate::label::{self, Tag};
 use crate::observed::{ObservedContainer, ObservedPlane, RunState};
@@ -130,6 +131,7 @@ fn one(
         RunState::Dead => remake("it is half removed, and the engine can't start it"),
         _ if is_outdated(spec, system) => remake("it was made from an earlier specification"),
         _ if has_newer_image(system) => remake("its image was built anew"),
+        _ if lacks_identity(spec, desired, inventory) => remake("its SSH keys are not the platform's"),
         _ => as_it_is(Some(system)),
     }
 }
@@ -218,11 +220,24 @@ fn needs_making(spec: &ContainerSpec, system: &System<'_>, networks: &Outcome<'_
         || networks.detached.contains_key(spec.name.as_str())
 }
 
+/// Whether it should have SSH keys, and others or none are there.
+fn lacks_identity(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> bool {
+    desired.router_identity(&spec.name).is_some_and(|identity| {
+        let volume = inventory.volumes.get(identity.volume.as_str());
+        volume.and_then(|volume| volume.files.get(PLACED)) != Some(&identity.digest())
+    })
+}
+
 /// Makes the volumes that are missing, and the container.
 fn make(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> Vec<Step> {
     let missing = spec.mounts.iter().filter(|mount| !inventory.volumes.contains_key(mount.volume.as_str()));
     let mut steps: Vec<Step> =
         missing.map(|mount| Step::CreateVolume(desired.system_volume(&mount.volume))).collect();
+    if let Some(identity) = desired.router_identity(&spec.name)
+        && lacks_identity(spec, desired, inventory)
+    {
+        steps.push(Step::PlaceIdentity(Box::new(identity)));
+    }
     steps.push(Step::CreateContainer(Box::new(spec.clone())));
     steps.push(Step::StartContainer(made(&spec.name)));
     steps

@@ -56,6 +56,13 @@ impl World {
         found.map(|found| found.files.insert(file.to_owned(), digest(text.as_bytes()))).is_some()
     }
 
+    /// Makes a server one that was made before there were SSH keys. Whether there is one with keys.
+    pub fn lose_keys(&mut self, server: &str) -> bool {
+        let volume = format!("{server}-ssh");
+        let found = self.containers.get_mut(server).map(|found| found.volumes.retain(|name| *name != volume));
+        found.is_some() && self.volumes.remove(&volume).is_some()
+    }
+
     /// Makes another image under the reference that a container was made of. Whether there is one.
     pub fn rebuild_image(&mut self, container: &str) -> bool {
         self.containers.get_mut(container).map(|found| found.image = "sha256:0".to_owned()).is_some()

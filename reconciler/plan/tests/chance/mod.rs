@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use berth_plan::identity::PLACED;
 use berth_plan::label;
 use berth_plan::observed::{Observed, RunState};
 use berth_plan::simulate::World;
@@ -87,6 +88,8 @@ enum Accident {
     Orphan(String),
     CutLink(String),
     EditFile,
+    /// The SSH keys in a volume are others than Berth's.
+    OtherKeys(String),
 }
 
 /// Worlds with two states of history, a few accidents, and a third state that is wanted.
@@ -151,7 +154,7 @@ fn written(chance: &StateChance) -> State {
              holder = \"holder:1\"\n[networks]\nusers = \"10.9.2.0/24\"\nexternal = \"10.9.{external}.0/24\"\n\
              control_panel = \"10.9.3.0/24\"\ncontrol_docker = \"10.9.{control}.0/24\"\n\
              [quota]\nservers = 100\ncpus = 1000\nmemory = \"900 GiB\"\ndisk = \"9000 GiB\"\n\
-             [services]\nfirewall = {services}\ncache = {services}\nweb = {services}\n\
+             [services]\nfirewall = {services}\ncache = {services}\nweb = {services}\nrouter = {services}\n\
              [removal_budget]\nshare = 0.{share}\ncount = {count}\n"
         ),
     );
@@ -210,10 +213,11 @@ fn accidents() -> impl Strategy<Value = Accident> {
             1 => Just("demo-filtered-users".to_owned()),
             1 => Just("demo-users-firewall".to_owned()),
             1 => Just("demo-users-caddy".to_owned()),
+            1 => Just("demo-users-ssh-router".to_owned()),
         ]
     };
     let volume = || {
-        (IDS, prop::sample::select(vec!["apps", "home", "docker", "tombstone"]))
+        (IDS, prop::sample::select(vec!["apps", "home", "docker", "ssh", "tombstone"]))
             .prop_map(|(id, end)| format!("demo-users-dind-{id}-{end}"))
     };
     let network = || {
@@ -247,6 +251,11 @@ fn accidents() -> impl Strategy<Value = Accident> {
         1 => Just(Accident::Orphan("demo-orphan".to_owned())),
         2 => container().prop_map(Accident::CutLink),
         1 => Just(Accident::EditFile),
+        1 => prop_oneof![
+            IDS.prop_map(|id| format!("demo-users-dind-{id}-ssh")),
+            Just("demo-users-ssh-router".to_owned()),
+        ]
+        .prop_map(Accident::OtherKeys),
     ]
 }
 
@@ -284,6 +293,7 @@ fn happen(world: &mut World, accident: &Accident) {
         }
         Accident::CutLink(name) => drop(world.cut_link(name)),
         Accident::EditFile => drop(world.edit_file("demo-users-firewall", "rules.v4", "by hand")),
+        Accident::OtherKeys(volume) => drop(world.edit_file(volume, PLACED, "by hand")),
         Accident::Copy(id) => {
             let id = id.to_string();
             let labels = labels(&[

@@ -33,7 +33,7 @@ pub(crate) fn base() -> Files {
         [networks]\nusers = \"10.9.2.0/24\"\nexternal = \"10.9.1.0/24\"\n\
         control_panel = \"10.9.3.0/24\"\ncontrol_docker = \"10.9.4.0/24\"\n[defaults]\nmemory = \"512 MiB\"\n\
         [images]\nserver = \"server:1\"\nholder = \"holder:1\"\n\
-        [services]\nfirewall = false\ncache = false\nweb = false\n\
+        [services]\nfirewall = false\ncache = false\nweb = false\nrouter = false\n\
         [quota]\nservers = 1000\ncpus = 1000\nmemory = \"900 GiB\"\ndisk = \"90000 GiB\"\n";
     let mut files = Files::from([("platform.toml".to_owned(), platform.to_owned())]);
     for user in ["alice", "bob", "carol"] {
@@ -178,6 +178,7 @@ fn drift(world: &mut World, line: &str) -> Result<(), String> {
         ["rebuilt", name] => world.rebuild_image(name),
         ["cut", name] => world.cut_link(name),
         ["edited", volume, file] => world.edit_file(volume, file, "by hand"),
+        ["keyless", server] => world.lose_keys(server),
         ["lost", "container", name] => world.lose_container(name),
         ["lost", "volume", name] => world.lose_volume(name),
         ["lost", "network", name] => world.lose_network(name),

@@ -15,4 +15,6 @@ mod reading;
 #[cfg(test)]
 mod refusing;
 #[cfg(test)]
+mod views;
+#[cfg(test)]
 mod writing;

@@ -4,6 +4,8 @@
 use std::time::Instant;
 
 use berth_repo::Edit;
+use berth_repo::view::Views;
+use tempfile::TempDir;
 
 use crate::git::{Git, ada, door, feed, git};
 
@@ -61,5 +63,58 @@ fn loads_and_commits() {
         eprintln!(
             "{servers} servers: cold {cold:.1?}, nothing changed {same:.1?}, one changed {loads:.1?}, commit {commits:.1?}"
         );
+    }
+}
+
+#[test]
+#[ignore = "prints times, asserts nothing"]
+fn shows_a_member_their_view() {
+    const COMMITS: usize = 1_000;
+    for servers in [1_000, 10_000] {
+        let state = organisation(servers);
+        let mut stream = String::new();
+        for n in 0..COMMITS {
+            let from = if n == 0 { "from refs/heads/main^0\n" } else { "" };
+            let time = 1_700_000_001 + n;
+            stream += &format!(
+                "commit refs/heads/main\ncommitter Ada <ada@example.org> {time} +0000\ndata 3\none\n{from}"
+            );
+            let (path, text) = match n % 10 {
+                0 => {
+                    (format!("users/u{}.toml", n % (servers / 10)), format!("email = \"u{n}@example.net\"\n"))
+                }
+                _ => {
+                    let id = n % servers + 1;
+                    let owner = id % (servers / 10);
+                    (
+                        format!("servers/s{id}.toml"),
+                        format!("id = {id}\nowner = \"u{owner}\"\npids = {}\n", 100 + n),
+                    )
+                }
+            };
+            stream += &format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
+        }
+        feed(&state.bare, &["fast-import", "--quiet"], stream.as_bytes());
+        git(&state.bare, &["gc", "--quiet"]);
+        let folder = TempDir::new().unwrap();
+        let views = Views::open(&state.bare, folder.path()).unwrap();
+        let user = "u7".parse().unwrap();
+        let time = |what: &str| {
+            let start = Instant::now();
+            let path = views.prepare(&user).unwrap();
+            eprintln!("{servers} servers: {what}: {:.1?}", start.elapsed());
+            path
+        };
+        let path = time("the first look at 1,001 commits");
+        time("nothing new");
+        let repo = state.open();
+        for file in ["servers/s7.toml", "users/u9.toml"] {
+            let tip = repo.head().unwrap();
+            repo.commit(tip.as_ref(), &[Edit::write(file, "# changed\n")], &ada(), &door(), "one").unwrap();
+            time(&format!("one new commit that changes {file}"));
+        }
+        git(&path, &["fsck"]);
+        let size = |path: &std::path::Path| git(path, &["count-objects", "-v"]).replace('\n', ", ");
+        eprintln!("{servers} servers: the state repo has {}; the view {}", size(&state.bare), size(&path));
     }
 }

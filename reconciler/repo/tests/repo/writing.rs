@@ -171,3 +171,39 @@ fn a_thousand_edits_are_one_commit() {
     assert_eq!(state.open().load(&second).unwrap().files, 1009);
     state.check();
 }
+
+#[test]
+fn main_advances_to_what_is_built_on_it() {
+    let (state, first) = Git::with_state();
+    git(&state.work, &["commit", "--quiet", "--allow-empty", "-m", "new"]);
+    git(&state.work, &["push", "--quiet", "origin", "HEAD:refs/heads/topic"]);
+    let repo = state.open();
+    let topic = repo.resolve("topic").unwrap();
+    repo.advance(&first, &topic, "story: follow").unwrap();
+    assert_eq!(repo.head().unwrap(), Some(topic));
+    assert!(git(&state.bare, &["reflog", "show", "main"]).contains("story: follow"));
+    // A second time, from where main was: somebody else was faster.
+    let moved = repo.advance(&first, &topic, "story: follow").unwrap_err();
+    assert!(matches!(moved, Error::Moved { actual, .. } if actual == Some(topic)), "{moved}");
+    state.check();
+}
+
+#[test]
+fn main_doesnt_advance_sideways_or_back() {
+    let (state, first) = Git::with_state();
+    state.write("docs/a.md", "a\n");
+    let second = state.push("second");
+    git(&state.work, &["reset", "--quiet", "--hard", &first.to_string()]);
+    git(&state.work, &["commit", "--quiet", "--allow-empty", "-m", "beside it"]);
+    git(&state.work, &["push", "--quiet", "origin", "HEAD:refs/heads/topic"]);
+    let repo = state.open();
+    let beside = repo.resolve("topic").unwrap();
+    let nowhere: Revision = "1234567890123456789012345678901234567890".parse().unwrap();
+    for to in [first, beside] {
+        let refused = repo.advance(&second, &to, "story: force").unwrap_err();
+        assert!(matches!(refused, Error::NotBuiltOn { revision, .. } if revision == to), "{refused}");
+    }
+    assert!(repo.advance(&second, &nowhere, "story: nowhere").is_err());
+    assert_eq!(repo.head().unwrap(), Some(second));
+    state.check();
+}

@@ -1,0 +1,121 @@
+//! Marks: the refs that Berth keeps for itself below `refs/berth/`, branches that are proposals, and notes. None of them
+//! moves `main`.
+
+use git2::{ErrorCode, ObjectType, Oid};
+
+use crate::{Error, Revision, Signature, StateRepo};
+
+/// The ref under which what became of a revision is noted: `git log --notes=berth` shows it.
+pub const NOTES: &str = "refs/notes/berth";
+
+/// A signed mark on a commit: who set it, when, and what they said. Git knows it as an annotated tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The commit.
+    pub on: Revision,
+    /// Who, and when.
+    pub by: Signature,
+    /// What they said.
+    pub message: String,
+}
+
+impl StateRepo {
+    /// Every ref below `prefix` (which ends with `/`) that leads to a commit: the rest of its name, and the commit. Sorted.
+    pub fn references(&self, prefix: &str) -> Result<Vec<(String, Revision)>, Error> {
+        let failed = |source| Error::Refs { prefix: prefix.to_owned(), source };
+        let mut found = Vec::new();
+        for reference in self.repository.references_glob(&format!("{prefix}*")).map_err(failed)? {
+            let reference = reference.map_err(failed)?;
+            let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            let (Some(rest), Ok(commit)) = (name.strip_prefix(prefix), reference.peel_to_commit()) else {
+                continue;
+            };
+            found.push((rest.to_owned(), Revision(commit.id())));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Where a ref leads; `None` when there is none.
+    pub fn find_reference(&self, name: &str) -> Result<Option<Revision>, Error> {
+        let failed = |source| Error::Refs { prefix: name.to_owned(), source };
+        match self.repository.find_reference(name) {
+            Ok(reference) => Ok(Some(Revision(reference.peel_to_commit().map_err(failed)?.id()))),
+            Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Makes a branch that isn't there yet.
+    pub fn create_branch(&self, name: &str, revision: &Revision, why: &str) -> Result<(), Error> {
+        let made = self.repository.reference(&format!("refs/heads/{name}"), revision.0, false, why);
+        made.map(drop).map_err(|source| Error::Mark { reference: format!("refs/heads/{name}"), source })
+    }
+
+    /// Takes a ref away if it still leads to `expected`; says whether it did.
+    pub fn remove_reference(&self, name: &str, expected: &Revision) -> Result<bool, Error> {
+        let failed = |source| Error::Mark { reference: name.to_owned(), source };
+        let mut reference = match self.repository.find_reference(name) {
+            Ok(reference) => reference,
+            Err(source) if source.code() == ErrorCode::NotFound => return Ok(false),
+            Err(source) => return Err(failed(source)),
+        };
+        if reference.peel_to_commit().map_err(failed)?.id() != expected.0 {
+            return Ok(false);
+        }
+        // libgit2 compares once more while it holds the lock.
+        match reference.delete() {
+            Ok(()) => Ok(true),
+            Err(source) if source.code() == ErrorCode::Modified => Ok(false),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Sets a signed mark, in place of one that has this name.
+    pub fn set_mark(&self, name: &str, mark: &Mark) -> Result<(), Error> {
+        let failed = |source| Error::Mark { reference: name.to_owned(), source };
+        let commit = self.commit_of(&mark.on)?;
+        let short = name.rsplit('/').next().unwrap_or(name);
+        let by = mark.by.to_git()?;
+        let tag = self.repository.tag_annotation_create(short, commit.as_object(), &by, &mark.message);
+        let set = tag.and_then(|tag| self.repository.reference(name, tag, true, "berth: mark"));
+        set.map(drop).map_err(failed)
+    }
+
+    /// The signed mark of this name; `None` when there is none, or it is something else.
+    pub fn read_mark(&self, name: &str) -> Result<Option<Mark>, Error> {
+        let failed = |source| Error::Refs { prefix: name.to_owned(), source };
+        let reference = match self.repository.find_reference(name) {
+            Ok(reference) => reference,
+            Err(source) if source.code() == ErrorCode::NotFound => return Ok(None),
+            Err(source) => return Err(failed(source)),
+        };
+        let Ok(tag) = reference.peel_to_tag() else { return Ok(None) };
+        let (Some(by), ObjectType::Commit) = (tag.tagger(), tag.target_type().unwrap_or(ObjectType::Any))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Mark {
+            on: Revision(tag.target_id()),
+            by: Signature::from_git(&by),
+            message: String::from_utf8_lossy(tag.message_bytes().unwrap_or_default()).into_owned(),
+        }))
+    }
+
+    /// What is noted of a revision.
+    pub fn note(&self, revision: &Revision) -> Result<Option<String>, Error> {
+        match self.repository.find_note(Some(NOTES), revision.0) {
+            Ok(note) => Ok(Some(String::from_utf8_lossy(note.message_bytes()).into_owned())),
+            Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
+            Err(source) => Err(Error::Note { revision: *revision, source }),
+        }
+    }
+
+    /// Notes something of a revision, in place of what was noted before.
+    pub fn write_note(&self, revision: &Revision, by: &Signature, text: &str) -> Result<(), Error> {
+        let failed = |source| Error::Note { revision: *revision, source };
+        let by = by.to_git()?;
+        let id: Oid = revision.0;
+        self.repository.note(&by, &by, Some(NOTES), id, text, true).map(drop).map_err(failed)
+    }
+}

@@ -1,0 +1,160 @@
+//! A push into a view, accepted: its commits go into the state repo, and the branches there move.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use berth_schema::Finding;
+use git2::{ErrorCode, Oid, Signature};
+
+use super::Received;
+use super::error::{ViewError, file, git};
+use super::receive::moved_meanwhile;
+use crate::durable;
+
+/// A ref is locked for the time of one small file; a lock that stands this long is a dead writer's.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What became of an accepted push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// The state repo's branches are moved.
+    Moved,
+    /// Somebody else moved one of them first, and nothing was moved.
+    Late(Vec<Finding>),
+}
+
+/// A push that the state repo has, and whose branches git has yet to move in the view.
+pub(super) struct Pending {
+    /// The git that is going to.
+    pub(super) process: u32,
+    /// Where each branch goes.
+    pub(super) moves: Vec<(String, Option<Oid>)>,
+}
+
+impl Received {
+    /// Puts the commits into the state repo and moves its branches, all of them or none, unless one isn't any more where
+    /// the push saw it. `process` is the git that moves the view's branches afterwards.
+    pub fn accept(mut self, process: u32) -> Result<Accepted, ViewError> {
+        self.keep_objects()?;
+        for (real, view) in &self.commits {
+            if self.view.pairs.view_of(real.0) != Some(view.0) {
+                self.view.pairs.insert(real.0, view.0);
+            }
+        }
+        // Before the branches move: a commit that main has keeps the name under which its author knows it.
+        self.view.pairs.save_for_good()?;
+        let pending = self.view.repository.path().join(Pending::FILE);
+        let moves = self.shown.iter().map(|moved| (moved.reference.clone(), moved.new.map(|new| new.0)));
+        Pending { process, moves: moves.collect() }.save(&pending)?;
+        let late = self.move_branches()?;
+        if late.is_empty() {
+            for moved in &self.moves {
+                durable::reference(self.view.real.commondir(), &moved.reference)?;
+            }
+            tracing::info!(user = %self.view.user, "a push into a view is accepted");
+            return Ok(Accepted::Moved);
+        }
+        fs::remove_file(&pending).map_err(file("remove", &pending))?;
+        Ok(Accepted::Late(late))
+    }
+
+    /// Moves the objects of the commits made again to the state repo's.
+    fn keep_objects(&self) -> Result<(), ViewError> {
+        let git_dir = self.view.real.commondir();
+        let (from, to) = (self.objects(), git_dir.join("objects"));
+        let mut kept = Vec::new();
+        for folder in fs::read_dir(&from).map_err(file("read", &from))? {
+            let folder = folder.map_err(file("read", &from))?;
+            let name = folder.file_name();
+            let Some(start) = name.to_str().filter(|name| name.len() == 2) else { continue };
+            let (from, to) = (folder.path(), to.join(start));
+            fs::create_dir_all(&to).map_err(file("make", &to))?;
+            for object in fs::read_dir(&from).map_err(file("read", &from))? {
+                let object = object.map_err(file("read", &from))?;
+                let name = object.file_name();
+                let id = name.to_str().and_then(|rest| Oid::from_str(&format!("{start}{rest}")).ok());
+                let Some(id) = id else { continue };
+                let to = to.join(&name);
+                fs::rename(object.path(), &to).map_err(file("move an object to", to))?;
+                kept.push(id);
+            }
+        }
+        durable::objects(git_dir, &kept)?;
+        Ok(())
+    }
+
+    /// All or none; what is late is said.
+    fn move_branches(&self) -> Result<Vec<Finding>, ViewError> {
+        let start = Instant::now();
+        loop {
+            match self.try_to_move() {
+                Err(error) if error.code() == ErrorCode::Locked && start.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                moved => return moved.map_err(git("move the state repo's branches")),
+            }
+        }
+    }
+
+    fn try_to_move(&self) -> Result<Vec<Finding>, git2::Error> {
+        let real = &self.view.real;
+        let mut transaction = real.transaction()?;
+        for moved in &self.moves {
+            transaction.lock_ref(&moved.reference)?;
+        }
+        let mut late = Vec::new();
+        let user = self.view.user.as_str();
+        let signature = Signature::now(user, &format!("{user}@berth.invalid"))?;
+        for moved in &self.moves {
+            let is = match real.refname_to_id(&moved.reference) {
+                Ok(is) => Some(is),
+                Err(error) if error.code() == ErrorCode::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            if is != moved.old.map(|old| old.0) {
+                late.push(moved_meanwhile(&moved.reference));
+                continue;
+            }
+            match moved.new {
+                Some(new) => transaction.set_target(&moved.reference, new.0, Some(&signature), "push")?,
+                None => transaction.remove(&moved.reference)?,
+            }
+        }
+        if late.is_empty() {
+            transaction.commit()?;
+        }
+        Ok(late)
+    }
+}
+
+impl Pending {
+    /// The file's name in the view's folder.
+    pub(super) const FILE: &'static str = "berth-pending";
+
+    pub(super) fn load(path: &Path) -> Result<Option<Self>, ViewError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(file("read", path)(source)),
+        };
+        let mut lines = text.lines();
+        let process = lines.next().and_then(|line| line.parse().ok()).unwrap_or_default();
+        let moves = lines.filter_map(|line| {
+            let (id, reference) = line.split_once(' ')?;
+            let id = Oid::from_str(id).ok()?;
+            Some((reference.to_owned(), (!id.is_zero()).then_some(id)))
+        });
+        Ok(Some(Self { process, moves: moves.collect() }))
+    }
+
+    fn save(&self, path: &Path) -> Result<(), ViewError> {
+        let mut text = format!("{}\n", self.process);
+        for (reference, target) in &self.moves {
+            text.push_str(&format!("{} {reference}\n", target.unwrap_or(Oid::ZERO_SHA1)));
+        }
+        fs::write(path, text).map_err(file("write", path))
+    }
+}

@@ -1,0 +1,65 @@
+//! What can go wrong with a view. What is wrong with a push into one is a finding.
+
+use std::io;
+use std::path::PathBuf;
+
+use berth_schema::name::UserName;
+
+/// An act that failed, and its subject.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// Nobody is called so, so there is nothing to see.
+    #[error("there is no user `{user}` on main")]
+    Stranger {
+        /// The name.
+        user: UserName,
+    },
+    /// Admins read and write the state repo itself.
+    #[error("`{user}` is an admin, and admins work on the state repo itself")]
+    Admin {
+        /// The name.
+        user: UserName,
+    },
+    /// The state repo can't be read.
+    #[error(transparent)]
+    State(#[from] crate::Error),
+    /// Git can't do something in the state repo or in the view.
+    #[error("{act}")]
+    Git {
+        /// What.
+        act: String,
+        /// Why not.
+        #[source]
+        source: git2::Error,
+    },
+    /// A file or a folder can't be read or written.
+    #[error("{act} {path}")]
+    File {
+        /// What.
+        act: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A commit's bytes aren't those of a commit.
+    #[error("the commit {commit} can't be read")]
+    Commit {
+        /// Its id.
+        commit: String,
+    },
+}
+
+/// Names the act for an error of git's.
+pub(super) fn git(act: impl Into<String>) -> impl FnOnce(git2::Error) -> ViewError {
+    let act = act.into();
+    move |source| ViewError::Git { act, source }
+}
+
+/// Names the act and the file for an error of the system's.
+pub(super) fn file(act: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> ViewError {
+    let path = path.into();
+    move |source| ViewError::File { act, path, source }
+}

@@ -1,0 +1,176 @@
+//! Views: what a member may read of the state repo, as a repository of its own.
+//!
+//! Owns a bare repository for each member, with objects of its own: git hands out any object that is asked for by its
+//! id, so what a member may not read must not be among them. Its commits are those of the state repo, one for one, made
+//! again with the files that the member may see ([`berth_schema::view`]). What the member pushes goes the other way:
+//! each commit is made again on top of the real ones, to be judged there. Refuses to judge anything itself.
+
+mod accept;
+mod error;
+mod pairs;
+mod recast;
+mod receive;
+mod show;
+mod tree;
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use berth_schema::name::UserName;
+use berth_schema::view::is_admin;
+use git2::{ErrorCode, Repository, RepositoryInitOptions};
+
+use self::error::{file, git};
+use self::pairs::Pairs;
+use crate::{MAIN, StateRepo};
+
+pub use accept::Accepted;
+pub use error::ViewError;
+pub use receive::{Move, Own, Received};
+
+/// Branches that a view has besides main: proposals.
+const REVIEW: &str = "refs/heads/review/";
+
+/// The views of a state repo.
+#[derive(Debug, Clone)]
+pub struct Views {
+    /// The state repo's git folder.
+    state: PathBuf,
+    folder: PathBuf,
+}
+
+/// One member's view, while nobody else makes or changes it.
+struct View {
+    user: UserName,
+    real: Repository,
+    repository: Repository,
+    pairs: Pairs,
+    _lock: File,
+}
+
+/// What somebody is on main.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Stranger,
+    Member,
+    Admin,
+}
+
+impl Views {
+    /// The views of the state repo at `state_repo`, kept in `folder`. Everything in it can be lost: it is made anew from
+    /// the state repo.
+    pub fn open(state_repo: &Path, folder: &Path) -> Result<Self, ViewError> {
+        let state = StateRepo::open(state_repo)?.git_dir().to_owned();
+        let state = std::path::absolute(&state).map_err(file("find", &state))?;
+        let folder = std::path::absolute(folder).map_err(file("find", folder))?;
+        // A view holds its member's e-mail address and keys.
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(file("make", &folder))?;
+        Ok(Self { state, folder })
+    }
+
+    /// Where a member's view is, whether it is there or not.
+    pub fn path(&self, user: &UserName) -> PathBuf {
+        self.folder.join(format!("{user}.git"))
+    }
+
+    /// Makes a member's view show what the state repo holds now, and says where it is. Only what is new is made. For
+    /// somebody who is no member, or an admin, there is none, and one that was there is removed.
+    pub fn prepare(&self, user: &UserName) -> Result<PathBuf, ViewError> {
+        let mut view = self.lock(user, None)?;
+        view.settle()?;
+        view.refresh()?;
+        Ok(self.path(user))
+    }
+
+    /// Opens a member's view for one, with the objects in `quarantine` besides.
+    fn lock(&self, user: &UserName, quarantine: Option<&Path>) -> Result<View, ViewError> {
+        let path = self.folder.join(format!("{user}.lock"));
+        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = open.map_err(file("open", &path))?;
+        lock.lock().map_err(file("lock", &path))?;
+        let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
+        let path = self.path(user);
+        match standing(&real, user)? {
+            Standing::Member => {}
+            other => {
+                remove(&path)?;
+                let user = user.clone();
+                return Err(match other {
+                    Standing::Admin => ViewError::Admin { user },
+                    _ => ViewError::Stranger { user },
+                });
+            }
+        }
+        let (repository, pairs) = match Pairs::load(&path)? {
+            Some(pairs) => (Repository::open_bare(&path).map_err(git("open the view"))?, pairs),
+            None => {
+                remove(&path)?;
+                (make(&path)?, Pairs::begin(&path)?)
+            }
+        };
+        if let Some(quarantine) = quarantine {
+            let objects = repository.odb().map_err(git("open the view"))?;
+            let text = quarantine.to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"));
+            text.and_then(|text| objects.add_disk_alternate(text)).map_err(git("read the pushed objects"))?;
+        }
+        Ok(View { user: user.clone(), real, repository, pairs, _lock: lock })
+    }
+}
+
+/// What somebody is, as their file on main says.
+fn standing(real: &Repository, user: &UserName) -> Result<Standing, ViewError> {
+    let read = || {
+        let tip = match real.refname_to_id(MAIN) {
+            Ok(tip) => tip,
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(Standing::Stranger),
+            Err(error) => return Err(error),
+        };
+        let tree = real.find_commit(tip)?.tree()?;
+        match tree::entry(&tree, format!("users/{user}.toml").as_bytes())? {
+            Some(entry) if entry.is_plain() => {
+                let blob = real.find_blob(entry.id)?;
+                // Of a file that can't be read, nobody becomes an admin.
+                let admin = std::str::from_utf8(blob.content()).is_ok_and(|text| is_admin(user, text));
+                Ok(if admin { Standing::Admin } else { Standing::Member })
+            }
+            _ => Ok(Standing::Stranger),
+        }
+    };
+    read().map_err(git(format!("read what `{user}` is on main")))
+}
+
+fn remove(path: &Path) -> Result<(), ViewError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn make(path: &Path) -> Result<Repository, ViewError> {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).external_template(false).initial_head("main");
+    let made = Repository::init_opts(path, &options).and_then(|repository| {
+        let mut config = repository.config()?;
+        for (name, value) in SETTINGS {
+            config.set_str(name, value)?;
+        }
+        Ok(repository)
+    });
+    made.map_err(git(format!("make the view {}", path.display())))
+}
+
+/// The settings of a view.
+const SETTINGS: [(&str, &str); 6] = [
+    // A forged object is refused at the door.
+    ("receive.fsckObjects", "true"),
+    // State is text: a push of this size is a mistake or an attack, and git stops reading it there.
+    ("receive.maxInputSize", "16m"),
+    ("receive.advertisePushOptions", "true"),
+    // What was shown once may be shown again: a proposal that comes back keeps its commits.
+    ("gc.pruneExpire", "never"),
+    ("core.fsync", "committed,reference"),
+    // The audit trail is the state repo's.
+    ("core.logAllRefUpdates", "false"),
+];

@@ -1,0 +1,492 @@
+//! From a view to the state repo: what a member pushed, made again on top of the real commits.
+//!
+//! A change of a file that the member sees whole is taken as it is. Their own file gets its password hash back. A change
+//! of a file that they see in part can't be made again, and is kept as it was pushed, so that it is judged and refused
+//! like any other change of somebody else's file; it never becomes the real one.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use berth_schema::name::{Invalid, UserName};
+use berth_schema::view::{self, Hidden, hidden, names_hash};
+use berth_schema::{Finding, Severity};
+use git2::{Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Tree};
+use tempfile::TempDir;
+
+use super::error::{ViewError, file, git};
+use super::recast::recast;
+use super::tree::{self, Entry};
+use super::{View, Views};
+use crate::{LARGEST_FILE, Revision, StateRepo};
+
+/// One push brings no more commits than this.
+const MOST_COMMITS: usize = 1000;
+
+/// A branch that a push moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The branch's full name.
+    pub reference: String,
+    /// Where it is; `None` when it is new.
+    pub old: Option<Revision>,
+    /// Where it would be; `None` when it is deleted.
+    pub new: Option<Revision>,
+}
+
+/// How whoever pushed sees their own file, where that differs from the one that is judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// The file.
+    pub path: String,
+    /// As they see it.
+    pub text: String,
+    /// The line that the judged file has more, counted from 1.
+    pub inserted: Option<u32>,
+}
+
+/// A push into a view, made again on top of the real commits. Nobody else changes the view while this is there.
+pub struct Received {
+    pub(super) view: View,
+    /// A repository beside the state repo's objects, with the commits made again.
+    pub(super) folder: TempDir,
+    /// What the push would move in the state repo.
+    pub moves: Vec<Move>,
+    /// The same in the view.
+    pub(super) shown: Vec<Move>,
+    /// Why the push can't be made again, and so not be judged.
+    pub refused: Vec<Finding>,
+    /// Changes of files that the member sees in part. They are for the judge to refuse; should the judge allow them, they
+    /// are refused all the same.
+    pub unclear: Vec<Finding>,
+    /// The member's own file at the end of the push.
+    pub own: Option<Own>,
+    /// The commits made again, beside those that were pushed.
+    pub commits: Vec<(Revision, Revision)>,
+}
+
+/// A push while it is made again.
+struct Restoring<'v> {
+    view: &'v View,
+    /// Sees the real objects, and writes beside them.
+    to: Repository,
+    own_path: String,
+    /// The real commits of those that were pushed.
+    restored: HashMap<Oid, Oid>,
+    /// What is hidden in the member's own file at a commit of the view.
+    hidden: HashMap<Oid, Option<Hidden>>,
+    refused: Vec<Finding>,
+    unclear: BTreeSet<(String, String)>,
+}
+
+/// A parent of a pushed commit: as the member sees it, and as it is.
+struct Parent<'t> {
+    view: Oid,
+    real: Oid,
+    seen: Tree<'t>,
+    holds: Tree<'t>,
+}
+
+/// Why a commit can't be made again.
+enum Trouble {
+    Git(git2::Error),
+    Refused(Finding),
+}
+
+impl From<git2::Error> for Trouble {
+    fn from(error: git2::Error) -> Self {
+        Self::Git(error)
+    }
+}
+
+impl Views {
+    /// Makes a push into a member's view again on top of the real commits. `quarantine` holds its objects.
+    pub fn receive(
+        &self,
+        user: &UserName,
+        moves: &[Move],
+        quarantine: Option<&Path>,
+    ) -> Result<Received, ViewError> {
+        let view = self.lock(user, quarantine)?;
+        view.settle()?;
+        let objects = view.real.commondir().join("objects");
+        // Git's own housekeeping knows this name, and removes what a crash left.
+        let folder = tempfile::Builder::new().prefix("tmp_objdir-berth-").tempdir_in(&objects);
+        let folder = folder.map_err(file("make a folder in", &objects))?;
+        let to = beside(&objects, folder.path()).map_err(git("make room for the pushed commits"))?;
+        let mut restoring = Restoring {
+            view: &view,
+            to,
+            own_path: format!("users/{user}.toml"),
+            restored: HashMap::new(),
+            hidden: HashMap::new(),
+            refused: Vec::new(),
+            unclear: BTreeSet::new(),
+        };
+        let real = restoring.moves(moves).map_err(git("make the pushed commits again"))?;
+        let own = restoring.own(moves).map_err(git("read the pushed commits"))?;
+        let Restoring { restored, refused, unclear, .. } = restoring;
+        let unclear = unclear.into_iter().map(|(path, message)| {
+            let hint = "take the change out of every commit with `git rebase -i`";
+            Finding::new(Severity::Error, path, None, Invalid::new(message, hint))
+        });
+        let commits = restored.iter().map(|(view, real)| (Revision(*real), Revision(*view)));
+        let known = moves.iter().flat_map(|moved| [moved.old, moved.new]).flatten();
+        let known = known.filter_map(|view_id| Some((Revision(view.pairs.real_of(view_id.0)?), view_id)));
+        let commits = commits.chain(known).collect();
+        let unclear = unclear.collect();
+        Ok(Received { folder, moves: real, shown: moves.to_vec(), refused, unclear, own, commits, view })
+    }
+
+    /// The same moves in the state repo, of a push that is accepted.
+    pub fn real(&self, user: &UserName, moves: &[Move]) -> Result<Vec<Move>, ViewError> {
+        let Some(pairs) = super::Pairs::load(&self.path(user))? else { return Ok(Vec::new()) };
+        let real = |view: Option<Revision>| view.and_then(|view| pairs.real_of(view.0)).map(Revision);
+        let of = |moved: &Move| Move {
+            reference: moved.reference.clone(),
+            old: real(moved.old),
+            new: real(moved.new),
+        };
+        Ok(moves.iter().map(of).collect())
+    }
+}
+
+impl Received {
+    /// Where the objects of the commits made again are, until they are accepted.
+    pub fn objects(&self) -> PathBuf {
+        self.folder.path().join("objects")
+    }
+
+    /// The state repo, with those objects.
+    pub fn state_repo(&self) -> Result<StateRepo, ViewError> {
+        Ok(StateRepo::open_beside(self.view.real.path(), &self.objects())?)
+    }
+}
+
+/// A bare repository in `folder` that sees the objects in `objects` too.
+fn beside(objects: &Path, folder: &Path) -> Result<Repository, git2::Error> {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).external_template(false);
+    let repository = Repository::init_opts(folder, &options)?;
+    let text = objects.to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"))?;
+    repository.odb()?.add_disk_alternate(text)?;
+    Ok(repository)
+}
+
+fn refusal(place: impl Into<String>, message: impl Into<String>, hint: &str) -> Finding {
+    Finding::new(Severity::Error, place.into(), None, Invalid::new(message.into(), hint))
+}
+
+impl Restoring<'_> {
+    /// The moves in the state repo. With something in `refused` they are worth nothing.
+    fn moves(&mut self, moves: &[Move]) -> Result<Vec<Move>, git2::Error> {
+        let mut real = Vec::with_capacity(moves.len());
+        for Move { reference, old, new } in moves {
+            let old = match old {
+                Some(old) => self.known(old.0)?,
+                None => None,
+            };
+            let is = match self.view.real.refname_to_id(reference) {
+                Ok(is) => Some(is),
+                Err(error) if error.code() == ErrorCode::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            if old != is {
+                self.refused.push(moved_meanwhile(reference));
+                continue;
+            }
+            let new = match new {
+                Some(new) => match self.restore_up_to(new.0) {
+                    Ok(new) => Some(new),
+                    Err(Trouble::Refused(finding)) => {
+                        self.refused.push(finding);
+                        continue;
+                    }
+                    Err(Trouble::Git(error)) => return Err(error),
+                },
+                None => None,
+            };
+            let (old, new) = (old.map(Revision), new.map(Revision));
+            real.push(Move { reference: reference.clone(), old, new });
+        }
+        Ok(real)
+    }
+
+    /// The real commit of one of the view's, if it is there.
+    fn known(&self, view: Oid) -> Result<Option<Oid>, git2::Error> {
+        let real = self.restored.get(&view).copied().or_else(|| self.view.pairs.real_of(view));
+        let objects = self.to.odb()?;
+        Ok(real.filter(|real| objects.exists(*real)))
+    }
+
+    fn restore_up_to(&mut self, tip: Oid) -> Result<Oid, Trouble> {
+        let (mut order, mut seen) = (Vec::new(), HashSet::new());
+        let mut stack = vec![(tip, false)];
+        while let Some((id, parents_are_done)) = stack.pop() {
+            if parents_are_done {
+                order.push(id);
+            } else if seen.insert(id) && self.known(id)?.is_none() {
+                stack.push((id, true));
+                let commit = self.view.repository.find_commit(id)?;
+                stack.extend(commit.parent_ids().map(|parent| (parent, false)));
+            }
+            if order.len() + stack.iter().filter(|(_, done)| *done).count() > MOST_COMMITS {
+                let message = format!("more than {MOST_COMMITS} commits in one push");
+                return Err(Trouble::Refused(refusal(
+                    short(tip),
+                    message,
+                    "push them in parts, or squash them",
+                )));
+            }
+        }
+        for id in order {
+            let real = self.restore(id)?;
+            self.restored.insert(id, real);
+        }
+        self.known(tip)?.ok_or_else(|| git2::Error::from_str("a commit wasn't made again").into())
+    }
+
+    /// Makes a commit again whose parents are there.
+    fn restore(&mut self, id: Oid) -> Result<Oid, Trouble> {
+        let view = self.view;
+        let commit = view.repository.find_commit(id)?;
+        let after = commit.tree()?;
+        let ids = self.parents_of(&commit)?;
+        let repository = self.to_again()?;
+        let mut parents = Vec::with_capacity(ids.len());
+        for (seen, real) in ids {
+            let (seen_tree, holds) =
+                (view.repository.find_commit(seen)?.tree()?, repository.find_commit(real)?.tree()?);
+            parents.push(Parent { view: seen, real, seen: seen_tree, holds });
+        }
+        let Some(first) = parents.first() else {
+            return Err(git2::Error::from_str("a commit without parents").into());
+        };
+        let base = match parents.as_slice() {
+            [one, other] => match repository.merge_base(one.real, other.real) {
+                Ok(base) => Some(repository.find_commit(base)?.tree()?),
+                Err(error) if error.code() == ErrorCode::NotFound => None,
+                Err(error) => return Err(error.into()),
+            },
+            _ => None,
+        };
+        let mut paths = tree::differing(&view.repository, Some(&first.seen), &after)?;
+        for other in parents.iter().skip(1) {
+            // What isn't seen may differ where all that is seen is the same.
+            paths.extend(tree::differing(&repository, Some(&first.holds), &other.holds)?);
+        }
+        let own_path = self.own_path.clone();
+        let carried = self.hidden_at(first.view, &first.seen, &first.holds)?;
+        self.hidden.insert(id, carried);
+        let mut entries = Vec::with_capacity(paths.len());
+        for path in paths {
+            let now = tree::entry(&after, &path)?;
+            let mut found = Vec::with_capacity(parents.len());
+            for parent in &parents {
+                found.push((tree::entry(&parent.seen, &path)?, tree::entry(&parent.holds, &path)?));
+            }
+            let mut real: Vec<Option<Entry>> =
+                found.iter().filter(|(seen, _)| *seen == now).map(|(_, real)| *real).collect();
+            real.dedup();
+            let entry = match real.as_slice() {
+                [] if path == own_path.as_bytes() => self.restore_own(id, now, &parents, &base)?,
+                [] => {
+                    if found.iter().any(|(seen, real)| seen != real) {
+                        self.note_unclear(&path);
+                    }
+                    self.take(id, &path, now)?
+                }
+                [same] => *same,
+                several => {
+                    let before = base.as_ref().map(|base| tree::entry(base, &path)).transpose()?.flatten();
+                    let changed: Vec<_> = several.iter().filter(|real| **real != before).collect();
+                    match changed.as_slice() {
+                        [one] => **one,
+                        _ => return Err(Trouble::Refused(both_sides(&path))),
+                    }
+                }
+            };
+            if path == own_path.as_bytes() && !real.is_empty() {
+                let taken = found.iter().position(|(seen, real)| *seen == now && *real == entry);
+                if let Some(parent) = taken.and_then(|at| parents.get(at)) {
+                    let carried = self.hidden_at(parent.view, &parent.seen, &parent.holds)?;
+                    self.hidden.insert(id, carried);
+                }
+            }
+            entries.push((path, entry));
+        }
+        let tree = tree::changed(&repository, first.holds.id(), &entries)?;
+        let ids: Vec<Oid> = parents.iter().map(|parent| parent.real).collect();
+        let objects = view.repository.odb()?;
+        let bytes = recast(objects.read(id)?.data(), tree, &ids);
+        let bytes = bytes.ok_or_else(|| git2::Error::from_str("these are no commit's bytes"))?;
+        Ok(repository.odb()?.write(ObjectType::Commit, &bytes)?)
+    }
+
+    /// The repository that is written to. Opened anew, so that trees of it can be held while this changes.
+    fn to_again(&self) -> Result<Repository, git2::Error> {
+        let repository = Repository::open_bare(self.to.path())?;
+        repository.set_odb(&self.to.odb()?)?;
+        Ok(repository)
+    }
+
+    fn parents_of(&self, commit: &Commit<'_>) -> Result<Vec<(Oid, Oid)>, Trouble> {
+        let place = short(commit.id());
+        match commit.parent_count() {
+            0 => {
+                let hint = "begin with a clone, and commit on top of main";
+                return Err(Trouble::Refused(refusal(
+                    place,
+                    "this commit isn't built on the state repo",
+                    hint,
+                )));
+            }
+            1 | 2 => {}
+            count => {
+                let message = format!("a merge of {count} commits at once");
+                return Err(Trouble::Refused(refusal(
+                    place,
+                    message,
+                    "merge one after the other, or rebase",
+                )));
+            }
+        }
+        let missing = || git2::Error::from_str("a parent isn't known");
+        let of = |view| Ok((view, self.known(view)?.ok_or_else(missing)?));
+        commit.parent_ids().map(of).collect()
+    }
+
+    /// An entry as it was pushed.
+    fn take(&self, commit: Oid, path: &[u8], entry: Option<Entry>) -> Result<Option<Entry>, Trouble> {
+        let Some(entry) = entry.filter(|entry| entry.mode != FileMode::Commit) else { return Ok(entry) };
+        let from = self.view.repository.odb()?;
+        let size = from.read_header(entry.id)?.0;
+        if size > LARGEST_FILE {
+            let place = format!("{}:{}", short(commit), String::from_utf8_lossy(path));
+            let message = format!(
+                "{size} bytes, more than the {LARGEST_FILE} that a file may have, for ever in history"
+            );
+            let hint = "take it out of every commit (`git rebase -i`) and keep large files elsewhere";
+            return Err(Trouble::Refused(refusal(place, message, hint)));
+        }
+        self.to.odb()?.write(ObjectType::Blob, from.read(entry.id)?.data())?;
+        Ok(Some(entry))
+    }
+
+    /// The member's own file, changed: with its password hash again, unless it says another.
+    fn restore_own(
+        &mut self,
+        commit: Oid,
+        now: Option<Entry>,
+        parents: &[Parent<'_>],
+        base: &Option<Tree<'_>>,
+    ) -> Result<Option<Entry>, Trouble> {
+        let path = self.own_path.clone();
+        let mut carried: Vec<Hidden> = Vec::new();
+        for parent in parents {
+            let hidden = self.hidden_at(parent.view, &parent.seen, &parent.holds)?;
+            let (seen, real) =
+                (tree::entry(&parent.seen, path.as_bytes())?, tree::entry(&parent.holds, path.as_bytes())?);
+            if hidden.is_none() && seen != real {
+                self.note_unclear(path.as_bytes());
+            }
+            carried.extend(hidden.filter(|hidden| !carried.contains(hidden)));
+        }
+        if let ([_, _], Some(base)) = (carried.as_slice(), base) {
+            let before = self.text(&self.to, tree::entry(base, path.as_bytes())?)?;
+            let before = before.and_then(|text| hidden(&self.view.user, &text));
+            carried.retain(|hidden| Some(hidden) != before.as_ref());
+        }
+        if carried.len() > 1 {
+            return Err(Trouble::Refused(both_sides(path.as_bytes())));
+        }
+        let carried = carried.pop();
+        let taken = self.take(commit, path.as_bytes(), now)?;
+        let text = self.text(&self.view.repository, now)?;
+        let Some((text, hidden)) = text.zip(carried.clone()) else {
+            // Gone, or no text: a later commit of the push may still bring it back.
+            self.hidden.insert(commit, carried.filter(|_| now.is_none_or(|now| !now.is_plain())));
+            return Ok(taken);
+        };
+        let restored = view::restore(&text, &hidden);
+        self.hidden.insert(commit, restored.is_some().then_some(hidden));
+        match (restored, now) {
+            (Some(restored), Some(now)) => {
+                let id = self.to.odb()?.write(ObjectType::Blob, restored.text.as_bytes())?;
+                Ok(Some(Entry { id, ..now }))
+            }
+            _ => Ok(taken),
+        }
+    }
+
+    /// What is hidden in the member's own file at a commit of the view.
+    fn hidden_at(
+        &mut self,
+        commit: Oid,
+        seen: &Tree<'_>,
+        holds: &Tree<'_>,
+    ) -> Result<Option<Hidden>, git2::Error> {
+        if let Some(known) = self.hidden.get(&commit) {
+            return Ok(known.clone());
+        }
+        let path = self.own_path.as_bytes();
+        let seen = self.text(&self.view.repository, tree::entry(seen, path)?)?;
+        let real = self.text(&self.to, tree::entry(holds, path)?)?;
+        // What the member wrote there in the open isn't hidden from them.
+        let found = match seen.is_some_and(|seen| names_hash(&seen)) {
+            true => None,
+            false => real.and_then(|real| hidden(&self.view.user, &real)),
+        };
+        self.hidden.insert(commit, found.clone());
+        Ok(found)
+    }
+
+    fn text(&self, from: &Repository, entry: Option<Entry>) -> Result<Option<String>, git2::Error> {
+        let Some(entry) = entry.filter(|entry| entry.is_plain()) else { return Ok(None) };
+        let objects = from.odb()?;
+        if objects.read_header(entry.id)?.0 > LARGEST_FILE {
+            return Ok(None);
+        }
+        Ok(String::from_utf8(objects.read(entry.id)?.data().to_vec()).ok())
+    }
+
+    fn note_unclear(&mut self, path: &[u8]) {
+        let path = String::from_utf8_lossy(path).into_owned();
+        let message = "you see only a part of this file, so it can't be changed from your clone".to_owned();
+        self.unclear.insert((path, message));
+    }
+
+    /// The member's own file at the end of the push, as they see it.
+    fn own(&mut self, moves: &[Move]) -> Result<Option<Own>, git2::Error> {
+        let main = moves.iter().filter(|moved| moved.reference == crate::MAIN);
+        let Some(tip) = main.chain(moves).find_map(|moved| moved.new).filter(|_| self.refused.is_empty())
+        else {
+            return Ok(None);
+        };
+        let Some(real) = self.known(tip.0)? else { return Ok(None) };
+        let view = self.view;
+        let (seen, repository) = (view.repository.find_commit(tip.0)?.tree()?, self.to_again()?);
+        let holds = repository.find_commit(real)?.tree()?;
+        let Some(text) = self.text(&view.repository, tree::entry(&seen, self.own_path.as_bytes())?)? else {
+            return Ok(None);
+        };
+        let hidden = self.hidden_at(tip.0, &seen, &holds)?;
+        let inserted = hidden.and_then(|hidden| view::restore(&text, &hidden)?.inserted);
+        Ok(Some(Own { path: self.own_path.clone(), text, inserted }))
+    }
+}
+
+/// Somebody else was faster.
+pub(super) fn moved_meanwhile(reference: &str) -> Finding {
+    let name = reference.strip_prefix("refs/heads/").unwrap_or(reference);
+    let message = format!("`{name}` has moved since you fetched it");
+    refusal(reference, message, "`git pull --rebase`, look at what others changed, and push again")
+}
+
+fn both_sides(path: &[u8]) -> Finding {
+    let message = "both sides of a merge changed what you don't see of this file";
+    refusal(String::from_utf8_lossy(path), message, "rebase instead of merging")
+}
+
+fn short(id: Oid) -> String {
+    Revision(id).short()
+}

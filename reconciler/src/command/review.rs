@@ -1,0 +1,107 @@
+//! `berth review`: the proposals that wait, and what becomes of them.
+
+use std::time::Duration;
+
+use berth_repo::StateRepo;
+use berth_schema::door::Topic;
+use berth_schema::name::UserName;
+use berth_schema::policy::Actor;
+use berth_schema::report::Look;
+use clap::{Subcommand, ValueEnum};
+
+use super::Exit;
+use super::hook::{Names, follow};
+use crate::draw::{print, say};
+use crate::review::{Ask, Format, answer};
+use crate::settings::Settings;
+
+/// What to do, and in whose name.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// In the name of this member, as a door does; without it as whoever has the repository's files
+    #[arg(long = "as", value_name = "USER", global = true)]
+    user: Option<UserName>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Which proposals wait
+    List {
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Form::Text)]
+        format: Form,
+    },
+    /// One proposal: its commits, files, findings and plan, and who may agree to it
+    Show {
+        /// The topic of `review/<topic>`
+        topic: Topic,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Form::Text)]
+        format: Form,
+    },
+    /// Agree to a proposal: merge it into main as that is now, and show how it is applied
+    Approve {
+        /// The topic of `review/<topic>`
+        topic: Topic,
+        /// Only while this is its newest commit, so that what you looked at is what is merged
+        #[arg(long, value_name = "REVISION")]
+        at: Option<String>,
+        /// How long to watch it being applied, in seconds; 0 doesn't
+        #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
+        wait: u64,
+    },
+    /// Close a proposal without merging it; its commits are kept
+    Reject {
+        /// The topic of `review/<topic>`
+        topic: Topic,
+        /// Why, for its author
+        #[arg(short = 'm', long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people
+    Text,
+    /// For a comment on a pull request
+    Markdown,
+    /// For programs
+    Json,
+}
+
+pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    let repo = StateRepo::open(&settings.state)?;
+    let (ask, form, wait) = match &args.verb {
+        Verb::List { format } => (Ask::List, *format, 0),
+        Verb::Show { topic, format } => (Ask::Show(topic.clone()), *format, 0),
+        Verb::Approve { topic, at, wait } => {
+            let at = at.as_deref().map(|at| repo.resolve(at)).transpose()?;
+            (Ask::Approve { topic: topic.clone(), at }, Form::Text, *wait)
+        }
+        Verb::Reject { topic, reason } => {
+            (Ask::Reject { topic: topic.clone(), reason: reason.clone() }, Form::Text, 0)
+        }
+    };
+    let format = match form {
+        Form::Markdown => Format::Markdown,
+        Form::Json => Format::Json,
+        Form::Text if anstream::AutoStream::choice(&std::io::stdout()) == anstream::ColorChoice::Never => {
+            Format::Text(Look::Plain)
+        }
+        Form::Text => Format::Text(Look::Coloured),
+    };
+    let actor = args.user.as_ref().map_or(Actor::Operator, Actor::Member);
+    let answered = answer(&repo, actor, &ask, format)?;
+    if !answered.good {
+        say(answered.text.trim_end());
+        return Ok(Exit::Failed);
+    }
+    print(&answered.text);
+    if let Some(merged) = answered.merged.filter(|_| wait > 0) {
+        follow(&merged.to_string(), &Names::default(), Duration::from_secs(wait), settings).await;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,86 @@
+//! What a push is planned against: the engine as the reconciler sees it, or, where nobody sees it, as it would be with
+//! everything of the state before in place.
+
+use std::sync::Arc;
+
+use berth_plan::diff::{Context, plan};
+use berth_plan::render::Templates;
+use berth_plan::{Desired, Identities, Observed, Plan, simulate};
+use berth_repo::{Revision, StateRepo};
+use berth_schema::State;
+use jiff::Timestamp;
+
+use crate::look::Sight;
+
+/// Who looks at the engine for the hook.
+pub trait Engine {
+    /// What there is now, with the host's rules if there is to be a firewall; or why nobody can tell, as a clause.
+    fn look(&self, firewall: bool) -> Result<Sight, String>;
+
+    /// The platform's keys, as far as the servers of `state` show them; or why nobody can tell, as a clause.
+    fn identities(&self, state: &State) -> Result<Identities, String>;
+}
+
+/// Nobody looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Unseen;
+
+impl Engine for Unseen {
+    fn look(&self, _: bool) -> Result<Sight, String> {
+        Err("the engine wasn't asked".to_owned())
+    }
+
+    fn identities(&self, state: &State) -> Result<Identities, String> {
+        Ok(Identities::example(state.servers.keys().copied()))
+    }
+}
+
+/// The revision that is planned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Planned<'a> {
+    pub(super) revision: &'a Revision,
+    /// The hash in its trailer.
+    pub(super) allowance: Option<&'a str>,
+    pub(super) state: &'a State,
+}
+
+/// The plan that a pass would make now.
+pub(super) fn against(
+    sight: &Sight,
+    identities: Identities,
+    planned: Planned<'_>,
+    repo: &mut StateRepo,
+) -> Plan {
+    let desired = Desired::new(planned.state, &sight.templates, &Arc::new(identities));
+    // One that can't be read any more isn't known to the reconciler either.
+    let applied = sight.applied.as_ref().and_then(|applied| {
+        let revision: Revision = applied.parse().ok()?;
+        repo.load(&revision).ok()?.state.ok()
+    });
+    make(&desired, &sight.observed, planned, applied.as_ref().map(Arc::as_ref))
+}
+
+/// The plan from one state to another, against the engine as it would be with everything of the first in place.
+pub(crate) fn between(
+    before: Option<&State>,
+    after: &State,
+    revision: &Revision,
+    allowance: Option<&str>,
+) -> Result<Plan, String> {
+    let desired = Desired::with_templates(after, &Templates::default());
+    let observed = match before {
+        Some(before) => {
+            let before = Desired::from_state(before);
+            simulate::settled(&before).map_err(|error| error.to_string())?.observed(before.prefix())
+        }
+        None => Observed::default(),
+    };
+    Ok(make(&desired, &observed, Planned { revision, allowance, state: after }, before))
+}
+
+fn make(desired: &Desired, observed: &Observed, planned: Planned<'_>, previous: Option<&State>) -> Plan {
+    let revision = planned.revision.to_string();
+    let context =
+        Context { now: Timestamp::now(), revision: &revision, allowance: planned.allowance, previous };
+    plan(desired, observed, &context)
+}

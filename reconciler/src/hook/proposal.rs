@@ -1,0 +1,89 @@
+//! A push to `review/<topic>`: a proposal. Anybody whom the door knows may open one; it is judged as a push to `main` is,
+//! and kept where `main` would want somebody's consent.
+
+use berth_repo::Revision;
+use berth_schema::door::Topic;
+use berth_schema::name::UserName;
+use berth_schema::policy::Actor;
+
+use super::{HookError, Push, Range, Update};
+use crate::review::{Assessor, proposed};
+
+impl Push<'_> {
+    /// Judges a push to a proposal's branch.
+    pub(super) fn proposal(&mut self, update: &Update) -> Result<(), HookError> {
+        let name = update.reference.as_str();
+        let topic: Topic = match update.reference.trim_start_matches(crate::review::BRANCHES).parse() {
+            Ok(topic) => topic,
+            Err(invalid) => {
+                let invalid: berth_schema::name::Invalid = invalid;
+                self.refuse_ref(name, &invalid.message, &invalid.hint);
+                return Ok(());
+            }
+        };
+        let user = match self.asker.user.map(str::parse::<UserName>).transpose() {
+            Ok(user) => user,
+            Err(_) => {
+                let hint = "`BERTH_USER` must be a member's name";
+                self.refuse_ref(name, "the door gives no good name for whoever pushes", hint);
+                return Ok(());
+            }
+        };
+        let known = update.old.map(|_| crate::review::find(self.repo, &topic)).transpose()?.flatten();
+        let Some(main) = self.head()? else {
+            self.refuse_ref(
+                name,
+                "there is no main yet that anything could be proposed for",
+                "push main first",
+            );
+            return Ok(());
+        };
+        if !self.may_push_to(name, &main, user.as_ref(), known.as_ref())? {
+            return Ok(());
+        }
+        let Some(new) = update.new else { return Ok(()) };
+        self.search_history(&new, &Range::After(main))?;
+        // Whose it is decides what it may change, whoever pushes to it.
+        let author = match &known {
+            Some(known) => known.author.clone(),
+            None => user,
+        };
+        let assessment = Assessor::new(self.repo)?.assess(&new, author.as_ref())?;
+        self.findings.extend_from_slice(&assessment.findings);
+        for (path, text) in &assessment.sources {
+            self.sources.entry(path.clone()).or_insert_with(|| text.clone());
+        }
+        let text = proposed(&topic, author.as_ref(), &assessment, self.asker.look);
+        self.talk.push_str(&text);
+        Ok(())
+    }
+
+    /// Whether somebody may open this proposal, or push to it when there is one; says why not.
+    fn may_push_to(
+        &mut self,
+        name: &str,
+        main: &Revision,
+        user: Option<&UserName>,
+        known: Option<&crate::review::Proposal>,
+    ) -> Result<bool, HookError> {
+        let Some(user) = user else { return Ok(true) };
+        let loaded = self.load(main)?;
+        let Ok(state) = &loaded.state else {
+            let hint = "whoever runs the platform has to mend it first, from the machine that it is on";
+            self.refuse_ref(name, "main holds no good state, so nobody can tell what is whose", hint);
+            return Ok(false);
+        };
+        if !state.users.contains_key(user) {
+            let message = format!("there is no user `{user}`, so nothing may be proposed in that name");
+            self.refuse_ref(name, &message, "ask an admin to add the file");
+            return Ok(false);
+        }
+        let theirs = known.is_none_or(|known| known.author.as_ref() == Some(user));
+        if !theirs && !Actor::Member(user).is_admin(state) {
+            let message = format!("`{name}` is somebody else's proposal");
+            self.refuse_ref(name, &message, "choose another topic: `git push origin HEAD:review/<topic>`");
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}

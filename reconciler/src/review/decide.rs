@@ -1,0 +1,235 @@
+//! How a proposal ends: merged or closed. Whoever decides is told why not, where they may not or it can't be.
+
+use berth_plan::diff::ALLOW_REMOVALS;
+use berth_repo::{Combined, Error, Revision, Signature, StateRepo, Words};
+use berth_schema::State;
+use berth_schema::door::Topic;
+use berth_schema::policy::Actor;
+
+use super::ReviewError;
+use super::assess::{Assessment, Assessor, Fit, Standing};
+use super::proposals::{self, Proposal, failed};
+use super::tell::{named, refusal};
+
+/// How often a merge begins again because `main` moved meanwhile. Each time somebody else got ahead.
+const ATTEMPTS: usize = 5;
+
+/// How an attempt to end a proposal ended.
+pub(super) enum Decided {
+    /// `main` is there now.
+    Merged(Revision),
+    /// Its tip is kept under this name.
+    Closed(String),
+    /// It stays as it is, for this reason.
+    Not(String),
+}
+
+/// Who somebody is in a commit.
+pub(crate) fn signature(actor: Actor<'_>, state: Option<&State>) -> Signature {
+    match actor {
+        Actor::Operator => Signature::now("Berth", "berth@localhost"),
+        Actor::Member(name) => {
+            let email = state.and_then(|state| state.users.get(name)?.email.clone());
+            let domain = state.map_or("localhost", |state| state.platform.domain.as_str());
+            Signature::now(name.as_str(), email.unwrap_or_else(|| format!("{name}@{domain}")))
+        }
+    }
+}
+
+/// Whether somebody may read a proposal: its author, the admins, and whoever has the repository's files.
+pub(super) fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Proposal) -> bool {
+    match actor {
+        Actor::Operator => true,
+        Actor::Member(name) => {
+            proposal.author.as_ref() == Some(name) || state.is_some_and(|state| actor.is_admin(state))
+        }
+    }
+}
+
+/// Merges a proposal in the name of somebody who agrees to it.
+pub(super) fn approve(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    topic: &Topic,
+    at: Option<&Revision>,
+) -> Result<Decided, ReviewError> {
+    for _ in 0..ATTEMPTS {
+        let mut assessor = Assessor::new(repo)?;
+        let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
+            return Ok(Decided::Not(missing(topic)));
+        };
+        if let Some(at) = at.filter(|at| **at != proposal.tip) {
+            return Ok(Decided::Not(format!(
+                "review/{topic} is at {} by now, and not at {}: look at it again with `review show {topic}`",
+                proposal.tip.short(),
+                at.short()
+            )));
+        }
+        let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+        if let Some(why) = objection(actor, &proposal, &assessment) {
+            return Ok(Decided::Not(why));
+        }
+        let by = signature(actor, assessor.state());
+        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, How::Approved)? {
+            return Ok(Decided::Merged(merged));
+        }
+    }
+    Ok(Decided::Not(format!("main moves too fast to merge review/{topic} into it: try again")))
+}
+
+/// Merges a proposal of its author's own, when that is what it is. `None` when somebody has to decide.
+pub(super) fn merge_own(repo: &StateRepo, topic: &Topic) -> Result<Option<Revision>, ReviewError> {
+    for _ in 0..ATTEMPTS {
+        let mut assessor = Assessor::new(repo)?;
+        let Some(proposal) = proposals::find(repo, topic)? else { return Ok(None) };
+        let Some(author) = &proposal.author else { return Ok(None) };
+        let assessment = assessor.assess(&proposal.tip, Some(author))?;
+        if (&assessment.fit, &assessment.standing) != (&Fit::Clean, &Standing::Own) {
+            return Ok(None);
+        }
+        let by = signature(Actor::Member(author), assessor.state());
+        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, How::Own)? {
+            return Ok(Some(merged));
+        }
+    }
+    Ok(None)
+}
+
+/// Closes a proposal without merging it.
+pub(super) fn reject(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    topic: &Topic,
+    reason: Option<&str>,
+) -> Result<Decided, ReviewError> {
+    let assessor = Assessor::new(repo)?;
+    let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
+        return Ok(Decided::Not(missing(topic)));
+    };
+    let by = signature(actor, assessor.state());
+    let why = reason.map(str::trim).filter(|reason| !reason.is_empty()).unwrap_or("no reason was given");
+    let name = proposals::keep(repo, topic, proposal.tip, by, why)?;
+    match proposals::remove(repo, topic, &proposal.tip)? {
+        true => Ok(Decided::Closed(name)),
+        false => {
+            repo.remove_reference(&name, &proposal.tip).map_err(|source| failed(repo, source))?;
+            Ok(Decided::Not(format!(
+                "review/{topic} moved meanwhile: look at it again with `review show {topic}`"
+            )))
+        }
+    }
+}
+
+/// The proposal, where there is one that this somebody may see.
+pub(super) fn seen(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    assessor: &Assessor<'_>,
+    topic: &Topic,
+) -> Result<Option<Proposal>, ReviewError> {
+    let found = proposals::find(repo, topic)?;
+    Ok(found.filter(|proposal| may_see(actor, assessor.state(), proposal)))
+}
+
+pub(super) fn missing(topic: &Topic) -> String {
+    format!("there is no proposal review/{topic} that you may see: `review list` shows those that there are")
+}
+
+/// Why somebody can't merge a proposal as it is.
+fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Assessment) -> Option<String> {
+    let topic = &proposal.topic;
+    let is_author = matches!(actor, Actor::Member(name) if proposal.author.as_ref() == Some(name));
+    if let (true, Standing::Own) = (is_author, &assessment.standing) {
+        return Some(format!(
+            "review/{topic} is your own: it needs no consent, and merges itself when you push it and it merges cleanly"
+        ));
+    }
+    if is_author {
+        let others = match &assessment.standing {
+            Standing::NeedsReview { approvers } => named(approvers),
+            _ => named(&[]),
+        };
+        return Some(format!("review/{topic} is your own, and somebody else has to agree to it: {others}"));
+    }
+    match &assessment.fit {
+        Fit::Clean => {}
+        Fit::Landed => {
+            return Some(format!(
+                "main has everything of review/{topic} already: close it with `review reject {topic}`"
+            ));
+        }
+        Fit::Conflicts { files } => {
+            return Some(format!(
+                "review/{topic} doesn't merge any more: main changed {} as well. {} has to put it on top of main: \
+                 `git fetch origin && git rebase origin/main`, then `git push --force origin HEAD:review/{topic}`",
+                files.join(", "),
+                proposal
+                    .author
+                    .as_ref()
+                    .map_or_else(|| "Whoever opened it".to_owned(), |author| format!("`{author}`")),
+            ));
+        }
+    }
+    match (&assessment.standing, actor) {
+        (Standing::Refused, _) => Some(refusal(topic, assessment)),
+        (Standing::Own, _) | (Standing::NeedsReview { .. }, Actor::Operator) => None,
+        (Standing::NeedsReview { approvers }, Actor::Member(name)) => (!approvers.contains(name))
+            .then(|| format!("`{name}` can't agree to review/{topic}; {} may", named(approvers))),
+    }
+}
+
+/// Why a merge happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Somebody agreed.
+    Approved,
+    /// Nobody has to.
+    Own,
+}
+
+/// Makes the merge the tip of `main` if that is still at `main`, and takes the proposal away; `None` when it moved.
+fn merge(
+    repo: &StateRepo,
+    main: &Revision,
+    proposal: &Proposal,
+    by: &Signature,
+    how: How,
+) -> Result<Option<Revision>, ReviewError> {
+    let error = |source| failed(repo, source);
+    let forward = how == How::Own && repo.is_ancestor(main, &proposal.tip).map_err(error)?;
+    let merged = if forward {
+        proposal.tip
+    } else {
+        let message = message(repo, proposal, by, how)?;
+        let words = Words { author: by, committer: by, message: &message };
+        match repo.merge(main, &proposal.tip, &words).map_err(error)? {
+            Combined::Clean(merged) => merged,
+            // The scratch repository merged the same two commits a moment ago.
+            Combined::Conflicts(_) => return Ok(None),
+        }
+    };
+    match repo.advance(main, &merged, &format!("berth review: {}", proposal.topic)) {
+        Ok(()) => {}
+        Err(Error::Moved { .. }) => return Ok(None),
+        Err(source) => return Err(error(source)),
+    }
+    // A proposal that got further commits meanwhile stays open with those.
+    proposals::remove(repo, &proposal.topic, &proposal.tip)?;
+    Ok(Some(merged))
+}
+
+fn message(repo: &StateRepo, proposal: &Proposal, by: &Signature, how: How) -> Result<String, ReviewError> {
+    let tip = repo.commit_info(&proposal.tip).map_err(|source| failed(repo, source))?;
+    let mut message = format!("Merge review/{}: {}\n\n", proposal.topic, tip.summary);
+    // The trailer is read at the tip of main, which the merge becomes.
+    for (key, value) in tip.trailers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS)) {
+        message.push_str(&format!("{key}: {value}\n"));
+    }
+    if let Some(author) = &proposal.author {
+        message.push_str(&format!("Proposed-by: {author}\n"));
+    }
+    if how == How::Approved {
+        message.push_str(&format!("Reviewed-by: {} <{}>\n", by.name, by.email));
+    }
+    Ok(message)
+}

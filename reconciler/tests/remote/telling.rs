@@ -1,0 +1,239 @@
+//! The forge is told what became of its commits.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use berth::control::Control;
+use berth::event::{Event, Listener as _};
+use berth::journal::PassRecord;
+use berth::wakeup::Wakeups;
+use berth::watch::EngineHealth;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bench, until};
+
+const TOKEN: &str = "t0p-s3cret";
+
+/// A request as the forge saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+/// A forge's API: remembers every request, and answers as it is told.
+#[derive(Clone, Default)]
+struct Api {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    /// Answers to give, the next one last; 201 when there are none.
+    answers: Arc<Mutex<Vec<(StatusCode, &'static str)>>>,
+}
+
+/// A forge's API and a reconciler that does what it is told, on a runtime of their own.
+pub(crate) struct World {
+    runtime: Option<tokio::runtime::Runtime>,
+    stop: CancellationToken,
+    api: Api,
+    pub(crate) url: String,
+    control: Control,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let api = Api::default();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(api.clone());
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        let control = Control::new(Wakeups::default(), EngineHealth::default());
+        Self { runtime: Some(runtime), stop: CancellationToken::new(), api, url, control }
+    }
+
+    /// Lets the reconciler of this bench answer.
+    fn reconcile(&self, bench: &Bench) {
+        std::fs::create_dir_all(bench.data()).unwrap();
+        let (socket, control, stop) =
+            (bench.data().join("control.sock"), self.control.clone(), self.stop.clone());
+        self.runtime.as_ref().unwrap().spawn(async move { control.serve(&socket, stop).await });
+    }
+
+    /// Tells, again and again, what a pass came to, until the forge has seen something of it: whoever listens begins when it
+    /// likes.
+    fn passes(&self, record: &PassRecord, until_seen: impl Fn(&[Seen]) -> bool) {
+        until(
+            || {
+                self.control.hear(Event::PassEnded(record.clone()));
+                until_seen(&self.api.seen.lock().unwrap())
+            },
+            || format!("{:#?}", self.api.seen.lock().unwrap()),
+        );
+    }
+
+    pub(crate) fn seen(&self, wanted: usize) -> Vec<Seen> {
+        until(
+            || self.api.seen.lock().unwrap().len() >= wanted,
+            || format!("{wanted} requests: {:#?}", self.api.seen.lock().unwrap()),
+        );
+        self.api.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+async fn answer(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: String,
+) -> (StatusCode, &'static str) {
+    let body = serde_json::from_str(&body).unwrap_or_default();
+    api.seen.lock().unwrap().push(Seen { method, path: uri.to_string(), headers, body });
+    api.answers.lock().unwrap().pop().unwrap_or((StatusCode::CREATED, "{}"))
+}
+
+fn record(tip: &str, problems: &[&str]) -> PassRecord {
+    PassRecord {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        attempted: tip.to_owned(),
+        revision: Some(tip.to_owned()),
+        reason: "ref change".to_owned(),
+        outcomes: Vec::new(),
+        problems: problems.iter().map(|&problem| problem.to_owned()).collect(),
+    }
+}
+
+fn bench(world: &World, forge: &str, base: &str) -> Bench {
+    let bench = Bench::new(&format!("poll = \"1s\"\nforge = \"{forge}\"\napi = \"{}{base}\"\n", world.url));
+    bench.secret("token", &format!("{TOKEN}\n"));
+    bench
+}
+
+#[test]
+fn each_forge_is_told_in_its_own_words() {
+    for (forge, base, header, value) in [
+        ("github", "/repos/org/state", "authorization", format!("Bearer {TOKEN}")),
+        ("forgejo", "/api/v1/repos/org/state", "authorization", format!("token {TOKEN}")),
+        ("gitlab", "/api/v4/projects/org%2Fstate", "private-token", TOKEN.to_owned()),
+    ] {
+        let world = World::new();
+        let bench = bench(&world, forge, base);
+        world.reconcile(&bench);
+        let follower = bench.follow();
+        let first = bench.main();
+        assert_eq!(world.seen(1)[0].body["state"], "pending", "{forge}");
+        world.passes(&record(&first, &[]), |seen| seen.len() > 1);
+
+        let broken = bench.push(&[("servers/shop.toml", "id = 0\nowner = \"ann\"\n")]);
+        let seen = world.seen(3);
+        let failure = if forge == "gitlab" { "failed" } else { "failure" };
+        let states: Vec<_> = seen.iter().map(|seen| seen.body["state"].as_str().unwrap()).collect();
+        assert_eq!(states, ["pending", "success", failure], "{forge}");
+        for (seen, sha) in seen.iter().zip([&first, &first, &broken]) {
+            assert_eq!(seen.method, Method::POST);
+            assert_eq!(seen.path, format!("{base}/statuses/{sha}"));
+            assert_eq!(seen.headers[header], value.as_str(), "{forge}");
+            assert_eq!(seen.headers["content-type"], "application/json");
+            assert!(seen.headers["user-agent"].to_str().unwrap().starts_with("berth/"));
+        }
+        let name = if forge == "gitlab" { "name" } else { "context" };
+        assert_eq!(
+            seen[1].body,
+            json!({"state": "success", "description": "applied: nothing had to change", name: "berth"})
+        );
+        let described = seen[2].body["description"].as_str().unwrap();
+        assert!(described.starts_with("refused: servers/shop.toml:1:6: "), "{described}");
+        if forge == "github" {
+            assert_eq!(seen[0].headers["accept"], "application/vnd.github+json");
+            assert_eq!(seen[0].headers["x-github-api-version"], "2022-11-28");
+        }
+        let log = follower.end();
+        assert!(!log.contains(TOKEN), "{log}");
+        assert!(!format!("{:?}", bench.standing()).contains(TOKEN));
+    }
+}
+
+#[test]
+fn a_failure_is_told_and_taken_back_when_it_is_over() {
+    let world = World::new();
+    let bench = bench(&world, "forgejo", "/api/v1/repos/org/state");
+    world.reconcile(&bench);
+    let _follower = bench.follow();
+    let tip = bench.main();
+    world.seen(1);
+    let held = record(&tip, &["server shop (id 1): no image `berth-server:latest`"]);
+    world.passes(&held, |seen| seen.len() > 1);
+    world.passes(&record(&tip, &[]), |seen| seen.len() > 2);
+    let seen = world.seen(3);
+    assert_eq!(seen[1].body["state"], "failure");
+    assert_eq!(seen[1].body["description"], "server shop (id 1): no image `berth-server:latest`");
+    assert_eq!(seen[2].body["state"], "success");
+    let told = bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.state == "success"));
+    assert_eq!(told.told.unwrap().revision, tip);
+}
+
+#[test]
+fn a_forge_that_doesnt_take_it_is_told_again_and_delays_nothing() {
+    let world = World::new();
+    let busy = (StatusCode::SERVICE_UNAVAILABLE, "come back later");
+    *world.api.answers.lock().unwrap() = vec![busy; 3];
+    let bench = bench(&world, "github", "/repos/org/state");
+    let _follower = bench.follow();
+    world.seen(1);
+    let trouble = bench.until(|standing| standing.telling_trouble.is_some()).telling_trouble.unwrap();
+    assert!(trouble.contains("503") && trouble.contains("come back later"), "{trouble}");
+    let tip = bench.push(&[("docs/a.md", "a\n")]);
+    bench.until_main_is(&tip);
+    let standing = bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision == tip));
+    assert_eq!(standing.telling_trouble, None);
+    assert!(world.seen(5).iter().all(|seen| seen.body["state"] == "pending"));
+}
+
+#[test]
+fn a_token_that_may_not_is_said_once() {
+    let world = World::new();
+    *world.api.answers.lock().unwrap() = vec![(StatusCode::FORBIDDEN, "{\"message\":\"no\"}")];
+    let bench = bench(&world, "github", "/repos/org/state");
+    let follower = bench.follow();
+    let trouble = bench.until(|standing| standing.telling_trouble.is_some()).telling_trouble.unwrap();
+    assert!(trouble.contains("the token may not set a commit's status"), "{trouble}");
+    // Only what is new is tried: it takes the next commit to see a second request.
+    let tip = bench.push(&[("docs/a.md", "a\n")]);
+    assert!(world.seen(2)[1].path.ends_with(&tip), "{}", follower.log());
+}
+
+#[test]
+fn no_secret_is_on_a_command_line() {
+    let world = World::new();
+    let bench = bench(&world, "github", "/repos/org/state");
+    let follower = bench.follow();
+    // Every command line of the process and its children, for some looks.
+    until(
+        || {
+            for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+                if let Ok(line) = std::fs::read(entry.path().join("cmdline")) {
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    assert!(!line.contains(TOKEN), "{line}");
+                }
+            }
+            follower.log().matches("looked at the forge").count() >= 3
+        },
+        || follower.log(),
+    );
+}

@@ -1,0 +1,404 @@
+//! `[remote]`: the forge that hosts the state repo, where an organisation has one.
+//!
+//! Owns where to fetch from and what the forge is. Refuses every secret: token, key and webhook's secret are files on the
+//! host, because whoever can read the state repo would have them otherwise.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::Uri;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::de::DeValue;
+
+use crate::fields::Fields;
+use crate::finding::shown;
+use crate::json_schema::ListenAddress;
+use crate::name::Invalid;
+use crate::quantity::Span;
+use crate::value::{Value, choice_values, text_values};
+
+/// The forge that hosts the state repo. `berth remote` follows its branch, and nobody pushes to `main` here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Remote {
+    /// Where git fetches from: `https://`, `ssh://`, `git@host:path`, or a path on this machine. Without a password or a
+    /// token, which are files on the host.
+    pub url: RemoteUrl,
+    /// The branch that `main` follows.
+    #[schemars(default)]
+    pub branch: Branch,
+    /// How often to look whether it moved, from 1 s to a day.
+    #[schemars(default = "Remote::poll")]
+    pub poll: Span,
+    /// What kind of forge it is. Needed for `listen` and for the state of a commit on the forge.
+    #[schemars(default)]
+    pub forge: Option<Forge>,
+    /// The repository in the forge's API, where that isn't what `url` and `forge` lead to, such as
+    /// `https://git.example.org/api/v1/repos/org/state`.
+    #[schemars(default, regex(pattern = "^https?://"))]
+    pub api: Option<String>,
+    /// Address and port for the forge's webhook, over plain HTTP. Without it, `berth remote` only looks from time to time.
+    #[schemars(default, with = "Option<ListenAddress>")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// A kind of forge: how it signs a webhook, and how it is told what became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Forge {
+    /// github.com or GitHub Enterprise Server.
+    Github,
+    /// gitlab.com or a GitLab of one's own.
+    Gitlab,
+    /// Forgejo, and Gitea, whose interfaces are the same here.
+    Forgejo,
+}
+
+/// Where git fetches from. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RemoteUrl(String);
+
+/// A branch's name, without `refs/heads/`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Branch(String);
+
+/// How git gets there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// HTTP over TLS.
+    Https,
+    /// SSH.
+    Ssh,
+    /// A folder of this machine.
+    Path,
+}
+
+/// The shortest and the longest time between two looks.
+const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)];
+
+const URL_HINT: &str = "write it as `https://git.example.org/org/state.git`, `ssh://git@git.example.org/org/state.git` or an \
+     absolute path, without a password: a token is a file on the host (docs/forge.md)";
+
+impl RemoteUrl {
+    /// As git takes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How git gets there.
+    pub fn transport(&self) -> Transport {
+        match self.0.as_str() {
+            url if url.starts_with("https://") => Transport::Https,
+            url if url.starts_with('/') => Transport::Path,
+            _ => Transport::Ssh,
+        }
+    }
+
+    /// The forge's host, as in the URL but without a port that isn't HTTPS's, and the repository's path on it without `.git`.
+    /// `None` for a folder.
+    pub fn place(&self) -> Option<(&str, &str)> {
+        let (authority, path) = match self.0.split_once("://") {
+            Some((_, rest)) => rest.split_once('/')?,
+            None => self.0.split_once(':').filter(|_| !self.0.starts_with('/'))?,
+        };
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = match self.transport() {
+            Transport::Https => host,
+            // The port is sshd's.
+            _ => host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or(host, |(host, _)| host),
+        };
+        let path = path.trim_matches('/');
+        Some((host, path.strip_suffix(".git").unwrap_or(path)))
+    }
+}
+
+impl FromStr for RemoteUrl {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let refused = |message: String| Err(Invalid::new(message, URL_HINT));
+        let plain = |c: char| c.is_ascii_graphic() && !"\"'`\\$<>|;&(){}*?#".contains(c);
+        // What begins with a hyphen, a program could take for an option.
+        let user = |name: &str| {
+            let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !name.is_empty() && !name.starts_with('-') && name.chars().all(good)
+        };
+        let host = |host: &str| {
+            let good = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+            !host.is_empty() && !host.starts_with('-') && host.chars().all(good)
+        };
+        let repository = |path: &str| !path.trim_matches('/').is_empty() && !path.starts_with('-');
+        if text.is_empty() || !text.chars().all(plain) {
+            let message = "this is not the URL of a repository: it has a character that no such URL needs";
+            return refused(message.to_owned());
+        }
+        let good = if let Some(rest) = text.strip_prefix("https://") {
+            let Some((authority, path)) = rest.split_once('/') else {
+                return refused(format!("`{}` names no repository", shown(text)));
+            };
+            if authority.contains('@') {
+                return refused(
+                    "the URL holds a name or a password, and whoever reads the state repo would have it"
+                        .to_owned(),
+                );
+            }
+            host(authority) && text.parse::<Uri>().is_ok() && repository(path)
+        } else if let Some(rest) = text.strip_prefix("ssh://") {
+            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let (name, at) =
+                authority.rsplit_once('@').map_or((None, authority), |(name, at)| (Some(name), at));
+            if name.is_some_and(|name| name.contains(':')) {
+                return refused(
+                    "the URL holds a password, and whoever reads the state repo would have it".to_owned(),
+                );
+            }
+            name.is_none_or(user) && host(at) && repository(path)
+        } else if text.starts_with('/') {
+            repository(text)
+        } else if let Some((authority, path)) =
+            text.split_once(':').filter(|(_, path)| !path.starts_with("//"))
+        {
+            // git's short form. Its own rule: no slash before the colon.
+            let (name, at) = authority.rsplit_once('@').unwrap_or(("git", authority));
+            user(name) && host(at) && !at.contains(':') && repository(path) && !path.starts_with(':')
+        } else {
+            false
+        };
+        match good {
+            true => Ok(Self(text.to_owned())),
+            false => refused("this is not the URL of a repository that Berth fetches from".to_owned()),
+        }
+    }
+}
+
+impl Branch {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The whole name of the ref.
+    pub fn reference(&self) -> String {
+        format!("refs/heads/{}", self.0)
+    }
+}
+
+impl Default for Branch {
+    fn default() -> Self {
+        Self("main".to_owned())
+    }
+}
+
+impl FromStr for Branch {
+    type Err = Invalid;
+
+    /// A part of what git allows: what a refspec or a shell could read otherwise is left out.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let good = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        let part = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with(['.', '-'])
+                && !part.ends_with('.')
+                && !part.ends_with(".lock")
+        };
+        let fits =
+            text.len() <= 200 && text.chars().all(good) && !text.contains("..") && text.split('/').all(part);
+        match fits && !text.starts_with("refs/") {
+            true => Ok(Self(text.to_owned())),
+            false => Err(Invalid::new(
+                format!("`{}` is not the name of a branch that Berth takes", shown(text)),
+                "write it without `refs/heads/`, such as \"main\": letters, digits, `-`, `_`, `.` and `/`",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for RemoteUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for RemoteUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for Branch {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+text_values! {
+    RemoteUrl: "the URL of the repository in quotes, such as \"https://git.example.org/org/state.git\"" SECRET,
+    Branch: "the name of a branch in quotes, such as \"main\"",
+}
+
+impl Value for SocketAddr {
+    const WANTED: &'static str = "address and port in quotes, such as \"127.0.0.1:10080\"";
+    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
+        let text = value.as_str()?;
+        let message = || format!("`{}` is not an address with a port", shown(text));
+        Some(text.parse().map_err(|_| Invalid::new(message(), format!("write {}", Self::WANTED))))
+    }
+}
+
+choice_values! {
+    Forge, "a forge that Berth knows": "\"github\", \"gitlab\" or \"forgejo\"",
+}
+
+impl Remote {
+    fn poll() -> Span {
+        Span::new(Duration::from_secs(60))
+    }
+
+    /// `None` without the table, or where it doesn't say from where to fetch.
+    pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let url = fields.required::<RemoteUrl>("url");
+        let branch = fields.value("branch").unwrap_or_default();
+        let poll = fields.optional_if("poll", |poll: &Span| {
+            if (POLL[0]..=POLL[1]).contains(&poll.duration()) {
+                return Ok(());
+            }
+            Err(Invalid::new(
+                format!("{poll} is not how often to look at a forge"),
+                "write from \"1s\" to \"1d\"; with a webhook, seldom is enough",
+            ))
+        });
+        let forge = fields.value::<Forge>("forge");
+        let api = fields.optional_if("api", |url: &String| check_api(url));
+        if let (Some(api), None) = (&api, forge) {
+            let message = "`api` is of no use without `forge`".to_owned();
+            fields.found().error(Some(api.at), Invalid::new(message, "add `forge`: which kind of API it is"));
+        }
+        let listen = fields.optional::<SocketAddr>("listen");
+        if let Some(listen) = &listen {
+            if forge.is_none() {
+                let message =
+                    "`listen` is of no use without `forge`, which says how a webhook is signed".to_owned();
+                fields.found().error(
+                    Some(listen.at),
+                    Invalid::new(message, "add `forge`: \"github\", \"gitlab\" or \"forgejo\""),
+                );
+            }
+            if !listen.value.ip().is_loopback() {
+                let message = format!("the webhook at {} is plain HTTP, open to the network", listen.value);
+                let hint = "let a server with TLS stand before it, and listen on 127.0.0.1";
+                fields.found().warning(Some(listen.at), Invalid::new(message, hint));
+            }
+        }
+        Some(Self {
+            url: url?.value,
+            branch,
+            poll: poll.map_or_else(Self::poll, |found| found.value),
+            forge,
+            api: api.map(|found| found.value),
+            listen: listen.map(|found| found.value),
+        })
+    }
+}
+
+/// The token travels there, so only over TLS, or not over a wire at all.
+fn check_api(url: &str) -> Result<(), Invalid> {
+    let uri = url.parse::<Uri>().ok();
+    let authority = uri.as_ref().and_then(Uri::authority);
+    let good = authority.is_some_and(|authority| match uri.as_ref().and_then(Uri::scheme_str) {
+        _ if authority.as_str().contains('@') || authority.host().is_empty() => false,
+        Some("https") => true,
+        Some("http") => matches!(authority.host(), "127.0.0.1" | "[::1]" | "localhost"),
+        _ => false,
+    });
+    match good && !url.contains(['?', '#']) {
+        true => Ok(()),
+        false => Err(Invalid::new(
+            "this is not the URL of a repository in a forge's API",
+            "write it in full, such as \"https://git.example.org/api/v1/repos/org/state\"; without TLS only on this machine",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> Option<(String, String)> {
+        let url: RemoteUrl = url.parse().unwrap();
+        url.place().map(|(host, path)| (host.to_owned(), path.to_owned()))
+    }
+
+    #[test]
+    fn a_url_names_host_and_repository() {
+        let named = |host: &str, path: &str| Some((host.to_owned(), path.to_owned()));
+        assert_eq!(place("https://github.com/org/state.git"), named("github.com", "org/state"));
+        assert_eq!(
+            place("https://git.example.org:3000/org/state"),
+            named("git.example.org:3000", "org/state")
+        );
+        assert_eq!(place("ssh://git@git.example.org:2222/a/b/c.git"), named("git.example.org", "a/b/c"));
+        assert_eq!(place("git@github.com:org/state.git"), named("github.com", "org/state"));
+        assert_eq!(place("/srv/state.git"), None);
+    }
+
+    #[test]
+    fn what_could_be_an_option_a_command_or_a_secret_is_no_url() {
+        for url in [
+            "",
+            "-oProxyCommand=x",
+            "--upload-pack=x",
+            "ext::sh -c x",
+            "ext::x",
+            "fd::3",
+            "file:///srv/state.git",
+            "git://git.example.org/state.git",
+            "http://git.example.org/org/state.git",
+            "https://git.example.org",
+            "https://git.example.org/",
+            "https://ann:pass@git.example.org/org/state.git",
+            "https://token@git.example.org/org/state.git",
+            "ssh://-oProxyCommand=x/org",
+            "ssh://git:pass@git.example.org/org/state.git",
+            "-x@host:org/state",
+            "git@-oProxyCommand=x:org",
+            "host:-x",
+            "org/state",
+            "/",
+            "/srv/$(x)",
+            "/srv/a b",
+        ] {
+            assert!(url.parse::<RemoteUrl>().is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_branch_is_no_refspec() {
+        for good in ["main", "release/2026-12", "a_b.c"] {
+            assert!(good.parse::<Branch>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "+main",
+            "main:main",
+            "refs/heads/main",
+            "-d",
+            "a..b",
+            "a//b",
+            "a.lock",
+            "main^",
+            ".a",
+            "a b",
+            "@{u}",
+        ] {
+            assert!(bad.parse::<Branch>().is_err(), "{bad}");
+        }
+    }
+}

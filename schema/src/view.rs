@@ -1,0 +1,236 @@
+//! What a member may read of a state repo: password hashes are nobody's to read, and a user's file is its user's.
+//!
+//! Owns how one file is shown to one member, and how a password hash that was hidden comes back into a file that the
+//! member changed. Pure. What it can't tell for certain isn't shown.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::edit::new_user;
+use crate::kind::Subject;
+use crate::name::UserName;
+use crate::parse::{Content, Parsed};
+use crate::user::{Role, User};
+
+/// Counts up whenever a file is shown in another way than before: views that were made earlier are made anew then.
+pub const RULES: u32 = 1;
+
+/// How a member sees a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// As it is.
+    Whole,
+    /// With this text instead.
+    As(Vec<u8>),
+    /// Not at all, not even that it is there.
+    Not,
+}
+
+/// The line of somebody's own file that isn't shown to them: their password hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// The whole line, without its end.
+    line: String,
+    hash: String,
+    /// How many lines above it look like the mark that stands for it.
+    marks_above: usize,
+}
+
+/// A file with its hidden line again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The text.
+    pub text: String,
+    /// The line, counted from 1, that the file has more than its user sees; `None` where lines are where they are seen.
+    pub inserted: Option<u32>,
+}
+
+/// Stands in the place of the hidden line, so that every other line stays where it is.
+const MARK: &str =
+    "# password_hash is set, and isn't shown. A line with another one in place of this line changes it.";
+
+/// The folder of users' files, however somebody writes it.
+const USERS: &str = "users";
+
+/// Whether anything is shown at a path. A path that no good state has isn't: nobody knows whose it is.
+pub fn is_open(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    match Subject::of(path) {
+        Ok(Some(Subject::User(_))) => true,
+        Ok(_) => !first.eq_ignore_ascii_case(USERS),
+        Err(_) => false,
+    }
+}
+
+/// How `viewer`, who is no admin, sees the file at `path`.
+pub fn shown(viewer: &UserName, path: &str, content: &[u8]) -> Shown {
+    let name = match Subject::of(path) {
+        _ if !is_open(path) => return Shown::Not,
+        Ok(Some(Subject::User(name))) => name,
+        _ => {
+            let masked = without_hashes(content);
+            return masked.map_or(Shown::Whole, Shown::As);
+        }
+    };
+    let text = std::str::from_utf8(content).ok();
+    let parsed = text.map(|text| Parsed::parse(path, text));
+    let user = parsed.as_ref().and_then(|parsed| match &parsed.content {
+        Content::User(_, user) => user.as_deref(),
+        _ => None,
+    });
+    let (Some(text), Some(user)) = (text, user) else {
+        return Shown::As(b"# This file has mistakes, so nothing of it is shown.\n".to_vec());
+    };
+    if name != *viewer {
+        return Shown::As(for_others(user).into_bytes());
+    }
+    let own = match (&user.password_hash, without_hash(text)) {
+        (None, _) => text.to_owned(),
+        (Some(_), Some((own, _))) => own,
+        (Some(_), None) => return unclear(),
+    };
+    match without_hashes(own.as_bytes()) {
+        // Another hash, in a comment perhaps. It couldn't be told from what the member writes.
+        Some(_) => unclear(),
+        None if own == text => Shown::Whole,
+        None => Shown::As(own.into_bytes()),
+    }
+}
+
+fn unclear() -> Shown {
+    Shown::As(
+        b"# This file holds a password hash in more than one place, so nothing of it is shown.\n".to_vec(),
+    )
+}
+
+/// What others may know of a member: what the rules for everybody's servers and domains need.
+fn for_others(user: &User) -> String {
+    let heading = format!("# The rest of this file is for `{}` and the admins.\n", user.name);
+    let open =
+        User { email: None, password_hash: None, ssh_keys: Vec::new(), name: user.name.clone(), ..*user };
+    heading + &new_user(&open).unwrap_or_default()
+}
+
+/// What is hidden in the text of somebody's own file; `None` where nothing is, or it can't be told from the rest.
+pub fn hidden(name: &UserName, text: &str) -> Option<Hidden> {
+    let shown = shown(name, &format!("users/{name}.toml"), text.as_bytes());
+    let (own, hidden) = without_hash(text)?;
+    (shown == Shown::As(own.into_bytes())).then_some(hidden)
+}
+
+/// Whether a user's file says a password hash in the open.
+pub fn names_hash(text: &str) -> bool {
+    hash_in(text).is_some()
+}
+
+/// Puts a hidden line back into what its user made of the file, in its place if the mark is there, else at the top.
+/// `None`: the file says another hash.
+pub fn restore(text: &str, hidden: &Hidden) -> Option<Restored> {
+    if names_hash(text) {
+        return None;
+    }
+    let says_it = |text: &str| hash_in(text).as_deref() == Some(&*hidden.hash);
+    let mut marks = marks(text);
+    if hidden.marks_above < marks.len() {
+        marks.swap(0, hidden.marks_above);
+    }
+    let mut restored =
+        marks.into_iter().map(|mark| [&text[..mark.start], &hidden.line, &text[mark.end..]].concat());
+    if let Some(text) = restored.find(|restored| says_it(restored)) {
+        return Some(Restored { text, inserted: None });
+    }
+    // Above everything but the lines for editors: there it is nobody's table's.
+    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let heading = text[start..].split_inclusive('\n').take_while(|line| line.starts_with("#:"));
+    let (mut at, mut number) = (start, 1);
+    for line in heading {
+        at += line.len();
+        number += 1;
+    }
+    let (above, below) = text.split_at(at);
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let break_first = if above.len() > start && !above.ends_with('\n') { end } else { "" };
+    let restored = [above, break_first, &hidden.line, end, below].concat();
+    Some(Restored { text: restored, inserted: Some(number) })
+}
+
+/// Where a text has the mark for a line of its own.
+fn marks(text: &str) -> Vec<Range<usize>> {
+    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut found = Vec::new();
+    for line in text[at..].split_inclusive('\n') {
+        let bare = line.trim_end_matches(['\n', '\r']);
+        if bare == MARK {
+            found.push(at..at + bare.len());
+        }
+        at += line.len();
+    }
+    found
+}
+
+/// Whether a user's file makes its user an admin. A file with mistakes makes nobody one.
+pub fn is_admin(name: &UserName, text: &str) -> bool {
+    let parsed = Parsed::parse(&format!("users/{name}.toml"), text);
+    matches!(&parsed.content, Content::User(_, Some(user)) if user.role == Role::Admin)
+}
+
+/// The hash that a text says at its top level, if it is readable so far.
+fn hash_in(text: &str) -> Option<String> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    match document.get_ref().get("password_hash")?.get_ref() {
+        DeValue::String(hash) => Some(hash.to_string()),
+        // Whatever it is, it stands there.
+        _ => Some(String::new()),
+    }
+}
+
+/// A user's text with the mark in place of its hash, and what was there. `None` where the hash hasn't a line to itself.
+fn without_hash(text: &str) -> Option<(String, Hidden)> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let (key, value) = document.get_ref().get_key_value("password_hash")?;
+    let DeValue::String(hash) = value.get_ref() else { return None };
+    let (from, to) = (key.span().start, value.span().end);
+    let start = text.get(..from)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let start = if text[start..].starts_with('\u{feff}') { start + '\u{feff}'.len_utf8() } else { start };
+    let length = text[start..].find('\n').unwrap_or(text.len() - start);
+    let line = text[start..start + length].trim_end_matches('\r');
+    if to > start + line.len() {
+        return None;
+    }
+    let marks_above = marks(&text[..start]).len();
+    let hidden = Hidden { line: line.to_owned(), hash: hash.to_string(), marks_above };
+    let own = [&text[..start], MARK, &text[start + line.len()..]].concat();
+    Some((own, hidden))
+}
+
+/// The content with every password hash in it blackened; `None` where there is none.
+fn without_hashes(content: &[u8]) -> Option<Vec<u8>> {
+    let mut masked: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while let Some(dollar) = content.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'$')) {
+        let from = at + dollar;
+        let length = hash_length(&content[from..]);
+        if length > 0
+            && let Some(part) = masked.get_or_insert_with(|| content.to_vec()).get_mut(from..from + length)
+        {
+            part.fill(b'*');
+        }
+        at = from + length.max(1);
+    }
+    masked
+}
+
+/// How many bytes the hash is long that the bytes begin with; 0 where they begin with none. Shorter than a whole hash
+/// is long, a text is an example or a variable of a shell.
+fn hash_length(bytes: &[u8]) -> usize {
+    const LEAST: usize = 28;
+    let begins =
+        [&b"$2a$"[..], b"$2b$", b"$2x$", b"$2y$", b"$argon2"].iter().any(|mark| bytes.starts_with(mark));
+    if !begins {
+        return 0;
+    }
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"$./+=,-_".contains(byte);
+    let length = bytes.iter().take_while(|byte| belongs(byte)).count();
+    if length < LEAST { 0 } else { length }
+}

@@ -1,0 +1,243 @@
+//! The git door: `berth git`, the SSH router in front of it, and people with keys who clone and push through both.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use berth_schema::route::{RouteUser, Routes};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::folder::{Folder, git};
+use crate::platform::MARK;
+use crate::process::{PATIENCE, Ran, build_folder, built, eventually, run, scratch, send, wait};
+
+/// How long a push may take on a busy machine: it waits for the reconciler.
+const PUSH: Duration = Duration::from_secs(180);
+
+/// A door that is open, and who may come through it.
+#[derive(Debug)]
+pub struct GitDoor {
+    home: TempDir,
+    state: PathBuf,
+    data: PathBuf,
+    port: u16,
+    router: Child,
+    door: Child,
+}
+
+/// Somebody with a clone of what they may see.
+#[derive(Debug)]
+pub struct Person {
+    /// Their clone.
+    pub clone: Folder,
+    name: String,
+    ssh: String,
+}
+
+impl GitDoor {
+    /// A door to a new state repo of these files, without an engine. `people` have keys.
+    pub fn alone(people: &[&str], files: &[(&str, &str)]) -> Self {
+        let home = scratch();
+        let first = Folder::at(&home.path().join("first"));
+        for (path, text) in files {
+            first.write(path, text);
+        }
+        let state = home.path().join("state.git");
+        run(Command::new(built("berth")).arg("init").arg(&state).arg("--from").arg(first.path()), PATIENCE)
+            .good();
+        let data = home.path().join("data");
+        Self::open(home, &state, &data, people)
+    }
+
+    /// A door to a state repo that somebody reconciles.
+    pub fn of(state: &Path, data: &Path, people: &[&str]) -> Self {
+        Self::open(scratch(), state, data, people)
+    }
+
+    fn open(home: TempDir, state: &Path, data: &Path, people: &[&str]) -> Self {
+        let folder = home.path().join("door");
+        let door = start_door(home.path(), &folder, state, data);
+        for key in ["router", "upstream"].iter().chain(people) {
+            let mut keygen = Command::new("ssh-keygen");
+            keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "story", "-f"]).arg(home.path().join(key));
+            run(&mut keygen, PATIENCE).good();
+        }
+        let public = |key: &str| fs::read_to_string(home.path().join(format!("{key}.pub"))).expect("a key");
+        let member = |name: &str| RouteUser {
+            admin: false,
+            password_hash: None,
+            keys: vec![public(name).trim().parse().expect("a key")],
+        };
+        let routes = people.iter().fold(Routes::new(home.path().join("upstream")), |routes, name| {
+            routes.with_user(name.parse().expect("a name"), member(name))
+        });
+        fs::write(home.path().join("routes.toml"), routes.render().expect("routes")).expect("routes");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = listener.local_addr().expect("a port").port();
+        let log = fs::File::create(home.path().join("router.log")).expect("a log");
+        let router = Command::new(built("berth-ssh-router"))
+            .args(["--listen", "stdin"])
+            .arg("--routes")
+            .arg(home.path().join("routes.toml"))
+            .arg("--host-key")
+            .arg(home.path().join("router"))
+            .arg("--overflow-dir")
+            .arg(home.path())
+            .arg("--git-socket")
+            .arg(folder.join("git.sock"))
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stderr(log)
+            .spawn()
+            .expect("start the router");
+        let known = format!("[127.0.0.1]:{port} {}", public("router"));
+        fs::write(home.path().join("known_hosts"), known).expect("a file");
+        let (state, data) = (state.to_owned(), data.to_owned());
+        let opened = Self { home, state, data, port, router, door };
+        eventually("the git door opens", || folder.join("git.sock").exists().then_some(()));
+        opened
+    }
+
+    /// The state repo.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Berth's own folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What the door has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("door.log")).unwrap_or_default()
+    }
+
+    /// The tip of `main` in the state repo.
+    #[track_caller]
+    pub fn tip(&self) -> String {
+        let ran = run(git().arg("--git-dir").arg(&self.state).args(["rev-parse", "main"]), PATIENCE).good();
+        ran.stdout.trim().to_owned()
+    }
+
+    /// The command by which somebody reaches the router, up to and without the destination.
+    fn ssh(&self, name: &str) -> String {
+        let (known, key) = (self.home.path().join("known_hosts"), self.home.path().join(name));
+        format!(
+            "ssh -F none -o UserKnownHostsFile={} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
+             -o BatchMode=yes -o LogLevel=ERROR -i {}",
+            known.display(),
+            key.display()
+        )
+    }
+
+    /// Where the state is, as people name it.
+    pub fn url(&self) -> String {
+        format!("ssh://git@127.0.0.1:{}/state", self.port)
+    }
+
+    /// Clones as somebody.
+    #[track_caller]
+    pub fn clone_as(&self, name: &str) -> Person {
+        let path =
+            tempfile::Builder::new().prefix(name).tempdir_in(self.home.path()).expect("a folder").keep();
+        let ssh = self.ssh(name);
+        run(git().env("GIT_SSH_COMMAND", &ssh).args(["clone", "--quiet", &self.url()]).arg(&path), PUSH)
+            .good();
+        Person { clone: Folder::at(&path), name: name.to_owned(), ssh }
+    }
+
+    /// Runs a command of the login `git` as somebody.
+    #[track_caller]
+    pub fn ask(&self, name: &str, command: &str) -> Ran {
+        let ssh = self.ssh(name);
+        let mut words = ssh.split_whitespace();
+        let mut ssh = Command::new(words.next().expect("ssh"));
+        ssh.args(words).args(["-p", &self.port.to_string(), "git@127.0.0.1", command]);
+        run(&mut ssh, PUSH)
+    }
+}
+
+fn start_door(home: &Path, folder: &Path, state: &Path, data: &Path) -> Child {
+    let log = fs::File::create(home.join("door.log")).expect("a log");
+    Command::new(built("berth"))
+        .arg("git")
+        .arg("--state")
+        .arg(state)
+        .arg("--data")
+        .arg(data)
+        .arg("--socket-dir")
+        .arg(folder)
+        .env(MARK, build_folder())
+        .stdin(Stdio::null())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .expect("start the door")
+}
+
+impl Drop for GitDoor {
+    fn drop(&mut self) {
+        let _ = self.router.kill();
+        let _ = self.router.wait();
+        // Asked, so that it ends what it runs.
+        send(self.door.id(), Signal::TERM);
+        if wait(&mut self.door, PATIENCE).is_none() {
+            let _ = self.door.kill();
+            let _ = self.door.wait();
+        }
+    }
+}
+
+impl Person {
+    /// Their name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs git in their clone.
+    #[track_caller]
+    pub fn git(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.command(arguments), PUSH)
+    }
+
+    /// Git in their clone, to be run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = git();
+        command.env("GIT_SSH_COMMAND", &self.ssh).arg("-C").arg(self.clone.path()).args(arguments);
+        command
+    }
+
+    /// Changes files and commits them; returns the revision.
+    #[track_caller]
+    pub fn commit(&self, change: impl FnOnce(&Folder)) -> String {
+        change(&self.clone);
+        self.git(&["add", "--all"]).good();
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "change"]).good();
+        self.git(&["rev-parse", "HEAD"]).good().stdout.trim().to_owned()
+    }
+
+    /// Pushes to main, in plain text.
+    #[track_caller]
+    pub fn push(&self) -> Ran {
+        self.git(&["push", "-o", "no-color", "origin", "HEAD:main"])
+    }
+
+    /// Changes, commits and pushes.
+    #[track_caller]
+    pub fn push_change(&self, change: impl FnOnce(&Folder)) -> Ran {
+        self.commit(change);
+        self.push()
+    }
+
+    /// Takes back what wasn't accepted.
+    #[track_caller]
+    pub fn again(&self) {
+        self.git(&["fetch", "--quiet", "origin"]).good();
+        self.git(&["reset", "--quiet", "--hard", "origin/main"]).good();
+    }
+}

@@ -1,0 +1,363 @@
+//! The git door: real git, over the real SSH router, to the state repo. What is pushed is judged, planned and applied before
+//! the eyes of whoever pushes.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use berth_tests::{GitDoor, Person, Platform, Ran, World, eventually};
+use serde_json::Value;
+
+crate::stories! {
+    a_push_is_planned_applied_and_told,
+    what_the_door_refuses_it_explains,
+    members_push_what_is_theirs,
+    of_two_pushes_one_wins,
+    a_push_while_nobody_reconciles_is_kept,
+    junk_is_refused_cheaply,
+    a_proposal_goes_through_the_door,
+}
+
+/// The admin ann, bob with `bobs`, cyn with `cyns`.
+const FILES: [(&str, &str); 6] = [
+    ("platform.toml", "domain = \"hosting.example.org\"\n"),
+    ("users/ann.toml", "role = \"admin\"\n"),
+    ("users/bob.toml", "email = \"bob@example.org\"\n"),
+    ("users/cyn.toml", ""),
+    ("servers/bobs.toml", "id = 1\nowner = \"bob\"\nmemory = \"512 MiB\"\n"),
+    ("servers/cyns.toml", "id = 2\nowner = \"cyn\"\n"),
+];
+
+fn door() -> GitDoor {
+    GitDoor::alone(&["ann", "bob", "cyn", "eve"], &FILES)
+}
+
+/// The events of a reconciler, as they come.
+struct Events(Arc<Mutex<Vec<Value>>>);
+
+impl Events {
+    fn of(data: &Path) -> Self {
+        let mut stream = UnixStream::connect(data.join("control.sock")).expect("the control socket");
+        stream.write_all(b"GET /events HTTP/1.1\r\nHost: berth\r\n\r\n").expect("ask for events");
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        // The head is there: from now on nothing is missed.
+        while reader.read_line(&mut line).expect("an answer") > 2 {
+            line.clear();
+        }
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let events = Self(Arc::clone(&heard));
+        std::thread::spawn(move || {
+            let lines = reader.lines().map_while(Result::ok).filter(|line| line.starts_with('{'));
+            for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+                heard.lock().expect("events").push(event);
+            }
+        });
+        events
+    }
+
+    /// The plan of the first pass on a revision, and what became of each of its changes.
+    #[track_caller]
+    fn pass(&self, revision: &str) -> (Value, Vec<Value>) {
+        eventually("the pass has ended", || {
+            let events = self.0.lock().expect("events");
+            let is_it = |event: &&Value| event["event"] == "planned" && event["revision"] == *revision;
+            let first = events.iter().position(|event| is_it(&event))?;
+            let rest = &events[first..];
+            let end = rest.iter().position(|event| event["event"] == "pass-ended")?;
+            let ended = rest[..end].iter().filter(|event| event["event"] == "ended").cloned();
+            Some((rest[0].clone(), ended.collect()))
+        })
+    }
+}
+
+/// What the other side said of a push, line by line.
+fn remote(ran: &Ran) -> Vec<String> {
+    let lines = ran.stderr.lines().filter_map(|line| line.strip_prefix("remote: "));
+    lines.map(|line| line.replace("\u{1b}[K", "").trim_end().to_owned()).collect()
+}
+
+/// Asserts that a push was accepted, and that these words were said.
+#[track_caller]
+fn accepted(ran: Ran, words: &[&str]) -> Ran {
+    words.iter().fold(ran.good(), |ran, words| ran.says(words))
+}
+
+/// Asserts that a push was refused, with these words, and that nothing moved.
+#[track_caller]
+fn refused(door: &GitDoor, person: &Person, ran: Ran, words: &[&str]) {
+    let ran = ran.coded(1).says("Refused; nothing was changed.").says("pre-receive hook declined");
+    words.iter().fold(ran, |ran, words| ran.says(words));
+    let before = door.tip();
+    person.again();
+    assert_eq!(door.tip(), before);
+}
+
+fn a_push_is_planned_applied_and_told(world: &World) {
+    let platform = Platform::new(world.engine(), |state| {
+        state.server("shop", 1, "");
+        state.write("users/bob.toml", "");
+        state.write("servers/bobs.toml", "id = 2\nowner = \"bob\"\n");
+    });
+    platform.apply();
+    let _daemon = platform.daemon();
+    let door = GitDoor::of(&platform.repo(), &platform.data(), &["ann", "bob"]);
+    let events = Events::of(&platform.data());
+    let (ann, bob) = (door.clone_as("ann"), door.clone_as("bob"));
+
+    // The plan that is shown is what is done: compared by what it says, and by the digest of its every step.
+    let changes: [(&Person, &str, &str, &str); 3] = [
+        (&ann, "servers/blog.toml", "id = 3\nowner = \"ann\"\n", "create"),
+        (&bob, "servers/bobs.toml", "id = 2\nowner = \"bob\"\nmemory = \"96 MiB\"\n", "update"),
+        (&ann, "servers/shop.toml", "", "entomb"),
+    ];
+    for (person, path, text, action) in changes {
+        person.again();
+        person.commit(|state| {
+            match text {
+                "" => state.remove(path),
+                _ => state.write(path, text),
+            };
+        });
+        let pushed = person.push().good();
+        let revision = door.tip();
+        let (planned, ended) = events.pass(&revision);
+        let said = remote(&pushed);
+        let digest = planned["digest"].as_str().expect("a digest");
+        assert_eq!(said[0], format!("Planned against the engine as it is now (plan {digest})."), "{pushed}");
+        let text: Vec<&str> = planned["text"].as_str().expect("a plan").lines().collect();
+        assert_eq!(said[1..=text.len()], text, "{pushed}");
+        // What was done, and how it went.
+        let after = said[1 + text.len()..].join("\n");
+        assert!(after.contains(&format!("(plan {digest})")), "{pushed}");
+        assert_eq!(ended.len(), 1, "{ended:?}");
+        let subject = ended[0]["subject"].as_str().expect("a subject");
+        assert_eq!((ended[0]["action"].as_str(), &ended[0]["result"]["ended"]), (Some(action), &"done".into()), "{ended:?}");
+        assert!(after.contains(&format!("done    {action} {subject}")), "{pushed}");
+        assert!(after.contains("Applied ") && after.contains(": 1 change."), "{pushed}");
+    }
+    platform.running(3);
+    platform.settled();
+
+    // In colour, unless somebody minds.
+    ann.again();
+    ann.commit(|state| {
+        state.server("blog", 3, "memory = \"96 MiB\"\n");
+    });
+    let coloured = ann.git(&["push", "origin", "HEAD:main"]).good();
+    assert!(coloured.stderr.contains("\u{1b}[3") , "{coloured}");
+
+    // Drift that somebody made by hand is part of the plan, since it is part of what is done.
+    platform.docker().run(&["stop", "--time", "0", &platform.name(2)]);
+    platform.running(2);
+
+    // Nobody waits who doesn't want to.
+    ann.commit(|state| {
+        state.server("wiki", 4, "");
+    });
+    let quick = ann.git(&["push", "-o", "no-wait", "-o", "no-color", "origin", "HEAD:main"]).good();
+    let quick = quick.says("Planned against the engine").says("is accepted; `berth status` shows how it is applied");
+    assert!(!quick.stderr.contains("done "), "{quick}");
+    platform.running(4);
+}
+
+fn what_the_door_refuses_it_explains(_: &World) {
+    let door = door();
+    let ann = door.clone_as("ann");
+    // A mistake, with its place, its line and a hint.
+    let ran = ann.push_change(|state| {
+        state.server("shop", 3, "memroy = \"1 GiB\"\n");
+    });
+    refused(&door, &ann, ran, &["servers/shop.toml:3:1", "3 | memroy = ", "help: did you mean `memory`?"]);
+    // All of them at once.
+    let ran = ann.push_change(|state| {
+        state.server("shop", 1, "cpus = 0\n").write("domains/a.hosting.example.org.toml", "server = \"nobody\"\n");
+    });
+    refused(&door, &ann, ran, &["servers/shop.toml:1:6", "domains/a.hosting.example.org.toml:1:"]);
+    // A secret, even in a commit that another takes back.
+    ann.commit(|state| {
+        state.append("users/ann.toml", "password_hash = \"hunter2\"\n");
+    });
+    ann.commit(|state| {
+        state.write("users/ann.toml", "role = \"admin\"\n");
+    });
+    let ran = ann.push();
+    assert!(!ran.words().contains("hunter2"), "{ran}");
+    refused(&door, &ann, ran, &["users/ann.toml:2", "a later commit doesn't hide it"]);
+    // History.
+    let old = ann.git(&["rev-parse", "HEAD"]).good().stdout.trim().to_owned();
+    accepted(ann.push_change(|state| {
+        state.server("shop", 3, "");
+    }), &["server shop (id 3)"]);
+    ann.git(&["reset", "--quiet", "--hard", &old]).good();
+    ann.commit(|state| {
+        state.server("other", 4, "");
+    });
+    let ran = ann.git(&["push", "--force", "origin", "HEAD:main"]);
+    refused(&door, &ann, ran, &["history only grows", "git pull --rebase"]);
+    let ran = ann.git(&["push", "origin", ":main"]);
+    refused(&door, &ann, ran, &["main can't be deleted"]);
+    // Who isn't known, isn't let in; what is no command, isn't run.
+    door.ask("eve", "git-upload-pack '/state'").coded(1).says("the state knows no such user");
+    door.ask("ann", "git-upload-pack '/etc'").coded(1).says("there is no such repository");
+    door.ask("ann", "id").coded(1).says("that is no command of this login");
+    assert!(!door.log().contains("panicked"), "{}", door.log());
+}
+
+fn members_push_what_is_theirs(_: &World) {
+    let door = door();
+    let bob = door.clone_as("bob");
+    // Their own server, and a new one within their quota.
+    let ran = bob.push_change(|state| {
+        state.write("servers/bobs.toml", "id = 1\nowner = \"bob\"\nmemory = \"256 MiB\"\n");
+        state.write("servers/shop.toml", "id = 3\nowner = \"bob\"\n");
+    });
+    accepted(ran, &["server bobs (id 1)", "server shop (id 3)"]);
+    // Somebody else's.
+    let ran = bob.push_change(|state| {
+        state.write("servers/cyns.toml", "id = 2\nowner = \"cyn\"\nmemory = \"64 MiB\"\n");
+    });
+    refused(&door, &bob, ran, &["servers/cyns.toml", "server `cyns` is `cyn`'s", "help: ask `cyn`, or `ann`"]);
+    // Their own role.
+    let ran = bob.push_change(|state| {
+        state.append("users/bob.toml", "role = \"admin\"\n");
+    });
+    refused(&door, &bob, ran, &["users/bob.toml:2", "`bob` may not change the role of `bob`", "role = \"admin\""]);
+    // The settings of the platform.
+    let ran = bob.push_change(|state| {
+        state.append("platform.toml", "prefix = \"mine\"\n");
+    });
+    refused(&door, &bob, ran, &["the platform's settings are the admins'"]);
+    // A page is everybody's.
+    let ran = bob.push_change(|state| {
+        state.write("docs/welcome.md", "# Welcome\n");
+    });
+    refused(&door, &bob, ran, &["docs/welcome.md", "review/"]);
+    // And what was accepted is in the state repo, in bob's name.
+    let line = format!("user=\"bob\"");
+    assert!(door.log().contains(&line), "{}", door.log());
+}
+
+fn of_two_pushes_one_wins(_: &World) {
+    let door = door();
+    let people = [door.clone_as("ann"), door.clone_as("bob")];
+    for (person, id) in people.iter().zip([3, 4]) {
+        let text = format!("id = {id}\nowner = \"{}\"\n", person.name());
+        person.commit(|state| {
+            state.write(&format!("servers/new{id}.toml"), &text);
+        });
+    }
+    let before = door.tip();
+    let ran: Vec<Ran> = std::thread::scope(|scope| {
+        let pushes: Vec<_> = people.iter().map(|person| scope.spawn(|| person.push())).collect();
+        pushes.into_iter().map(|push| push.join().expect("a push")).collect()
+    });
+    let winners = ran.iter().filter(|ran| ran.is_good()).count();
+    assert_eq!(winners, 1, "{}\n{}", ran[0], ran[1]);
+    let (winner, loser) = if ran[0].is_good() { (0, 1) } else { (1, 0) };
+    assert!(ran[loser].stderr.contains("rejected"), "{}", ran[loser]);
+    assert_ne!(door.tip(), before);
+    // What git itself advises helps.
+    people[loser].git(&["pull", "--quiet", "--rebase", "origin", "main"]).good();
+    accepted(people[loser].push(), &["server new"]);
+    people[winner].git(&["pull", "--quiet", "--rebase", "origin", "main"]).good();
+    for id in [3, 4] {
+        people[winner].clone.read(&format!("servers/new{id}.toml"));
+    }
+}
+
+fn a_push_while_nobody_reconciles_is_kept(world: &World) {
+    let platform = Platform::new(world.engine(), |state| {
+        state.server("shop", 1, "");
+    });
+    platform.apply();
+    let door = GitDoor::of(&platform.repo(), &platform.data(), &["ann"]);
+    let ann = door.clone_as("ann");
+    let ran = ann.push_change(|state| {
+        state.server("blog", 2, "");
+    });
+    let words = [
+        "Planned from state to state; no reconciler runs, so nobody sees the engine.",
+        "server blog (id 2)",
+        "is accepted, and no reconciler runs: it is applied when one does.",
+    ];
+    accepted(ran, &words);
+    assert!(platform.find(2).is_none());
+    let _daemon = platform.daemon();
+    platform.running(2);
+    platform.settled();
+}
+
+fn junk_is_refused_cheaply(_: &World) {
+    let door = door();
+    let ann = door.clone_as("ann");
+    // Of what can't be compressed.
+    let mut junk = vec![0; 50 << 20];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for part in junk.chunks_exact_mut(8) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        part.copy_from_slice(&state.to_le_bytes());
+    }
+    std::fs::write(ann.clone.path().join("junk"), junk).expect("junk");
+    let before = (door.tip(), size_of(door.state()));
+    ann.commit(|_| {});
+    let ran = ann.push();
+    assert!(!ran.is_good(), "{ran}");
+    assert!(ran.stderr.contains("pack exceeds maximum allowed size"), "{ran}");
+    assert_eq!(door.tip(), before.0);
+    // What was put aside for it is gone again.
+    eventually("the repository is as large as before", || (size_of(door.state()) <= before.1 + (64 << 10)).then_some(()));
+    // A small pack that unfolds to a lot is a file too large, and not a memory too small.
+    ann.again();
+    std::fs::write(ann.clone.path().join("zeros"), vec![0; 200 << 20]).expect("zeros");
+    ann.commit(|_| {});
+    let ran = ann.push();
+    refused(&door, &ann, ran, &["bytes, more than the 1048576 that a file may have"]);
+    // And the door works as before.
+    accepted(ann.push_change(|state| {
+        state.server("shop", 3, "");
+    }), &["server shop (id 3)"]);
+}
+
+/// The bytes of all files below a folder.
+fn size_of(folder: &Path) -> u64 {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(found) = entry.metadata() else { continue };
+        sum += if found.is_dir() { size_of(&entry.path()) } else { found.len() };
+    }
+    sum
+}
+
+fn a_proposal_goes_through_the_door(_: &World) {
+    let door = door();
+    let (ann, bob) = (door.clone_as("ann"), door.clone_as("bob"));
+    bob.commit(|state| {
+        state.write("docs/welcome.md", "# Welcome\n");
+    });
+    bob.git(&["push", "-o", "no-color", "origin", "HEAD:review/welcome"]).good().says("review/welcome waits");
+    door.ask("bob", "review list").good().says("welcome");
+    door.ask("bob", "review show welcome").good().says("docs/welcome.md");
+    // Nobody agrees to what is their own.
+    door.ask("bob", "review approve welcome").coded(1);
+    door.ask("ann", "review approve welcome").good().says("is merged");
+    ann.again();
+    assert_eq!(ann.clone.read("docs/welcome.md"), "# Welcome\n");
+
+    // Another, which has gone stale: `main` says something else by now.
+    bob.again();
+    bob.commit(|state| {
+        state.append("docs/welcome.md", "Come in.\n");
+    });
+    bob.git(&["push", "origin", "HEAD:review/come-in"]).good();
+    accepted(ann.push_change(|state| {
+        state.append("docs/welcome.md", "Wipe your feet.\n");
+    }), &[]);
+    let tip = door.tip();
+    door.ask("ann", "review approve come-in").coded(1).says("docs/welcome.md");
+    assert_eq!(door.tip(), tip);
+    door.ask("ann", "review reject come-in").good().says("is closed");
+}
