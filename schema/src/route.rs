@@ -54,6 +54,9 @@ pub struct Routes {
     /// Whose login each `server<id>` is.
     #[serde(skip)]
     by_id: BTreeMap<ServerId, ServerName>,
+    /// Servers whose name is the login of this number, which isn't theirs.
+    #[serde(skip)]
+    misnamed: BTreeMap<ServerId, ServerName>,
 }
 
 /// A member, as far as a login needs one.
@@ -106,6 +109,7 @@ impl Routes {
             users: BTreeMap::new(),
             servers: BTreeMap::new(),
             by_id: BTreeMap::new(),
+            misnamed: BTreeMap::new(),
         }
     }
 
@@ -126,6 +130,9 @@ impl Routes {
         match self.servers.entry(name) {
             Entry::Vacant(vacant) => {
                 self.by_id.insert(server.id, vacant.key().clone());
+                if let Some(other) = login_taken(vacant.key(), server.id) {
+                    self.misnamed.insert(other, vacant.key().clone());
+                }
                 vacant.insert(server);
                 Ok(())
             }
@@ -191,13 +198,8 @@ impl Routes {
         if name.as_str() == "git" {
             return Err(Invalid::new("`git` is the login for the state repo", "rename the server"));
         }
-        // The login `server<id>` of another, taken as a name; this one's number; its login, taken as another's name.
-        let named = name.as_str().strip_prefix("server").and_then(|number| number.parse().ok()).map(ServerId);
-        let named = named.filter(|id| *id != server.id && login_of(*id) == name.as_str());
-        let login = login_of(server.id).parse::<ServerName>().ok().filter(|login| login != name);
-        let holder = named.and_then(|id| self.by_id.get(&id));
-        let holder = holder.or_else(|| self.by_id.get(&server.id));
-        let holder = holder.or_else(|| self.servers.get_key_value(login.as_ref()?).map(|(other, _)| other));
+        let holder = self.by_id.get(&server.id).or_else(|| self.misnamed.get(&server.id));
+        let holder = holder.or_else(|| self.by_id.get(&login_taken(name, server.id)?));
         if let Some(other) = holder {
             return Err(taken(other.as_str()));
         }
@@ -209,6 +211,13 @@ impl Routes {
             None => Ok(()),
         }
     }
+}
+
+/// Whose login by number a name is, if it is another's than `own`.
+fn login_taken(name: &ServerName, own: ServerId) -> Option<ServerId> {
+    let id = ServerId(name.as_str().strip_prefix("server")?.parse().ok()?);
+    // `server01` is nobody's.
+    (id != own && login_of(id) == name.as_str()).then_some(id)
 }
 
 /// The login by number.
@@ -349,6 +358,12 @@ macro_rules! checked_text {
 
 checked_text!(Host, is_host, "a host", "write an IP address or a host name");
 checked_text!(UnixUser, is_unix_user, "a user's name", "write a name such as `root`");
+
+impl From<std::net::Ipv4Addr> for Host {
+    fn from(address: std::net::Ipv4Addr) -> Self {
+        Self(address.to_string().into())
+    }
+}
 
 fn is_host(value: &str) -> bool {
     let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';

@@ -1,6 +1,7 @@
 //! Berth is killed after each single call of a pass, one after the other. Started again, it comes to the same end, and
 //! nobody's data is lost on the way.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -58,14 +59,14 @@ fn killed_after_every_call_of_a_first_pass(world: &World) {
         converges(&platform);
         assert!(platform.server(1).runs());
         assert_eq!(platform.docker().networks_of(&platform.prefix).len(), 3);
-        assert_eq!(platform.docker().volumes_of(&platform.prefix).len(), 3);
+        assert_eq!(platform.docker().volumes_of(&platform.prefix).len(), 4);
         if !killed {
             break;
         }
         calls += 1;
     }
-    // Three networks, the holder, three volumes, the server; the last two of each are made and started.
-    assert_eq!(calls, 10);
+    // Three networks, the holder, four volumes, the server; holder and server are made and started.
+    assert_eq!(calls, 11);
 }
 
 fn killed_after_every_call_of_a_change(world: &World) {
@@ -125,8 +126,8 @@ fn killed_after_every_call_of_a_change(world: &World) {
             break;
         }
     }
-    // One to update, four to make anew, one for power, five to make, two to entomb one, and two for the other.
-    assert_eq!(round - 1, 15);
+    // One to update, four to make anew, one for power, six to make, two to entomb one, and two for the other.
+    assert_eq!(round - 1, 16);
 }
 
 fn the_journal_is_lost(world: &World) {
@@ -143,7 +144,13 @@ fn the_journal_is_lost(world: &World) {
     let before = platform.containers();
     let volumes = platform.docker().volumes_of(&platform.prefix);
 
+    let identity = platform.data().join("identity");
+    let kept = std::fs::read(&identity).expect("the platform's SSH identity");
     std::fs::remove_dir_all(platform.data()).expect("delete Berth's own data");
+    // All of it can be lost but this.
+    std::fs::create_dir(platform.data()).expect("the data folder");
+    std::fs::write(&identity, kept).expect("put it back");
+    std::fs::set_permissions(&identity, std::fs::Permissions::from_mode(0o600)).expect("for its owner alone");
     let proxy = Proxy::before(platform.docker().socket());
     platform.through(&proxy);
     let daemon = platform.daemon();
@@ -155,4 +162,10 @@ fn the_journal_is_lost(world: &World) {
     // The tombstone is known from its label.
     platform.berth(&["status"]).good().says("tombstone");
     daemon.end();
+
+    // Without it servers get other keys where they are.
+    std::fs::remove_file(&identity).expect("lose the identity");
+    platform.apply().says("its SSH keys are not the platform's");
+    assert_eq!(platform.containers(), before);
+    platform.settled();
 }

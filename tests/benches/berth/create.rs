@@ -68,6 +68,9 @@ fn specs(platform: &Platform) -> anyhow::Result<Vec<(Vec<VolumeSpec>, ContainerS
     Ok(desired
         .servers
         .iter()
-        .map(|server| (desired.data_volumes(server), desired.server_spec(server)))
+        .map(|server| {
+            let volumes = [desired.data_volumes(server), vec![desired.ssh_volume(server)]].concat();
+            (volumes, desired.server_spec(server))
+        })
         .collect())
 }

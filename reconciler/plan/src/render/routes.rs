@@ -35,7 +35,7 @@ pub fn routes(state: &State, identities: &Identities) -> Result<Routes, RenderEr
             id: server.id,
             owner: server.owner.clone(),
             members: server.members.clone(),
-            host: address.to_string().parse().map_err(failed)?,
+            host: address.into(),
             port: PORT,
             user: Clone::clone(&user),
             host_key: key.clone(),
