@@ -370,7 +370,7 @@ impl Push<'_> {
         let seen = engine.look(after.platform.services.firewall);
         match seen.and_then(|sight| Ok((sight, engine.identities(after)?))) {
             Ok((sight, _)) if sight.platform != after.platform.prefix.as_str() => {
-                self.talk.push_str(&format!("Not planned: {PREFIX_CHANGES}.\n"))
+                self.talk.push_str(&format!("Not planned: {PREFIX_CHANGES}.\n"));
             }
             Ok((sight, identities)) => {
                 let plan = against(&sight, identities, planned, self.repo);
