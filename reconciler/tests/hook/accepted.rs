@@ -20,7 +20,7 @@ fn an_accepted_push_shows_its_plan() {
     said.accepted(&[
         "remote: Planned from state to state; no reconciler runs, so nobody sees the engine.",
         "server shop (id 3)",
-        "Plan: 1 to create, 0 to update, 0 to remove; ",
+        "Plan: 1 to create, 1 to update, 0 to remove; ",
         "no reconciler runs: it is applied when one does.",
     ]);
     assert_eq!(bench.tip(), bench.git(&["rev-parse", "HEAD"]));
