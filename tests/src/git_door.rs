@@ -125,7 +125,7 @@ impl GitDoor {
     }
 
     /// The command by which somebody reaches the router, up to and without the destination.
-    fn ssh(&self, name: &str) -> String {
+    pub fn ssh(&self, name: &str) -> String {
         let (known, key) = (self.home.path().join("known_hosts"), self.home.path().join(name));
         format!(
             "ssh -F none -o UserKnownHostsFile={} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
@@ -133,6 +133,11 @@ impl GitDoor {
             known.display(),
             key.display()
         )
+    }
+
+    /// The router's port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where the state is, as people name it.

@@ -235,8 +235,7 @@ fn members_push_what_is_theirs(_: &World) {
     });
     refused(&door, &bob, ran, &["docs/welcome.md", "review/"]);
     // And what was accepted is in the state repo, in bob's name.
-    let line = format!("user=\"bob\"");
-    assert!(door.log().contains(&line), "{}", door.log());
+    assert!(door.log().contains("user=\"bob\""), "{}", door.log());
 }
 
 fn of_two_pushes_one_wins(_: &World) {

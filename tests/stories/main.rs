@@ -49,6 +49,7 @@ tell! {
     bad_input,
     plan,
     git_door,
+    hosting_page,
     cli,
     lab,
     isolation,
