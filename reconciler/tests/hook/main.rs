@@ -8,6 +8,7 @@
 )]
 
 mod accepted;
+mod agree;
 mod installed;
 mod log;
 mod page;
