@@ -96,7 +96,7 @@ fn the_doors_agree() {
         ground.agree(PEOPLE[usize::from(sort) % 2 + 1], &[(sort, sort / 2)]).unwrap();
     }
     let some = prop::collection::vec((0..SORTS, 0..12_u8), 1..3);
-    let config = Config { cases: 40, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
+    let config = Config { cases: 16, failure_persistence: None, max_shrink_iters: 16, ..Config::default() };
     let mut runner = TestRunner::new(config);
     runner
         .run(&(prop::sample::select(&PEOPLE[..]), some), |(who, changes)| ground.agree(who, &changes))

@@ -12,6 +12,7 @@ mod agree;
 mod installed;
 mod log;
 mod page;
+mod planned;
 mod proof;
 mod proposals;
 mod refused;
