@@ -95,6 +95,10 @@ fn the_doors_agree() {
     for sort in 0..SORTS {
         ground.agree(PEOPLE[usize::from(sort) % 2 + 1], &[(sort, sort / 2)]).unwrap();
     }
+    // A name that is proved, one that isn't, somebody else's name, and an id of old.
+    for (who, sort, pick) in [("bob", 15, 3), ("bob", 15, 4), ("cyn", 15, 8), ("bob", 15, 6), ("bob", 4, 3)] {
+        ground.agree(who, &[(sort, pick)]).unwrap();
+    }
     let some = prop::collection::vec((0..SORTS, 0..12_u8), 1..3);
     let config = Config { cases: 16, failure_persistence: None, max_shrink_iters: 16, ..Config::default() };
     let mut runner = TestRunner::new(config);

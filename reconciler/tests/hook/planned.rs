@@ -84,7 +84,7 @@ impl Scene {
         bench.git(&["commit", "--quiet", "--amend", "-m", message]);
         let new = bench.git(&["rev-parse", "HEAD"]);
         // The objects have to be there; main stays where it is until the push is judged.
-        bench.git(&["push", "--quiet", bench.bare.to_str().unwrap(), "+HEAD:refs/try"]);
+        bench.git(&["push", "--quiet", bench.bare.to_str().unwrap(), "+HEAD:refs/heads/try"]);
         let update = Update {
             old: Some(old.parse().unwrap()),
             new: Some(new.parse().unwrap()),
