@@ -243,7 +243,7 @@ impl Door {
         }
     }
 
-    /// The resolver that the hooks ask, where that is said for this host.
+    /// The resolver that is asked whose a domain is, where that is said for this host.
     fn with_resolver(&self, mut command: tokio::process::Command) -> tokio::process::Command {
         if let Some(resolver) = self.settings.resolver {
             command.env("BERTH_RESOLVER", resolver.to_string());
@@ -256,6 +256,6 @@ impl Door {
         let mut command = child::clean(&self.program);
         command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
         command.args(["review", "--as", user.as_str(), verb]).args(topic.map(Topic::as_str));
-        command
+        self.with_resolver(command)
     }
 }

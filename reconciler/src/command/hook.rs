@@ -1,6 +1,7 @@
 //! `berth hook`: what git runs when somebody pushes to the state repo.
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ async fn post_receive(
     wait: Duration,
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
-    let merged = match proposals(repo, updates, user) {
+    let merged = match proposals(repo, updates, user, settings.resolver) {
         Ok(after) => {
             tell_pusher(&after.text);
             after.merged
@@ -164,13 +165,14 @@ fn proposals(
     repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
     updates: &[Update],
     user: Option<&str>,
+    resolver: Option<SocketAddr>,
 ) -> anyhow::Result<AfterPush> {
     if !updates.iter().any(|update| update.reference.starts_with(BRANCHES)) {
         return Ok(AfterPush::default());
     }
     // The hook before has refused every name that is none.
     let user = user.map(str::parse::<UserName>).transpose().map_err(|invalid| anyhow!("{invalid}"))?;
-    Ok(after_push(&repo()?, updates, user.as_ref())?)
+    Ok(after_push(&repo()?, updates, user.as_ref(), resolver)?)
 }
 
 /// Shows how the new tip of `main` is applied, for at most `wait`.

@@ -1,5 +1,6 @@
 //! `berth revert`: takes back what a revision changed, by a commit like any other.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -33,7 +34,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let repo = StateRepo::open(&settings.state)?;
-    let Some(reverted) = revert(args, &repo)? else { return Ok(Exit::Failed) };
+    let Some(reverted) = revert(args, &repo, settings.resolver)? else { return Ok(Exit::Failed) };
     if args.dry_run {
         say("Nothing was changed.");
         return Ok(Exit::Ok);
@@ -45,9 +46,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 }
 
 /// Makes the commit, or only shows it; `None` after it was told why not.
-fn revert(args: &Args, repo: &StateRepo) -> anyhow::Result<Option<Revision>> {
+fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow::Result<Option<Revision>> {
     let undone = repo.resolve(&args.revision)?;
-    let mut assessor = Assessor::new(repo)?;
+    let mut assessor = Assessor::new(repo, resolver)?;
     let main = assessor.main();
     if !repo.is_ancestor(&undone, &main)? {
         bail!("{} is not in main, so there is nothing of it to take back", undone.short());
@@ -81,6 +82,9 @@ fn revert(args: &Args, repo: &StateRepo) -> anyhow::Result<Option<Revision>> {
     let found = report(&assessment.findings, source, Look::Plain);
     if !found.is_empty() {
         say(found.trim_end());
+    }
+    if !assessment.note.is_empty() {
+        say(assessment.note.trim_end());
     }
     let is_admin = actor == Actor::Operator || assessor.state().is_some_and(|state| actor.is_admin(state));
     match &assessment.standing {

@@ -94,7 +94,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         Form::Text => Format::Text(Look::Coloured),
     };
     let actor = args.user.as_ref().map_or(Actor::Operator, Actor::Member);
-    let answered = answer(&repo, actor, &ask, format)?;
+    let answered = answer(&repo, actor, &ask, format, settings.resolver)?;
     if !answered.good {
         say(answered.text.trim_end());
         return Ok(Exit::Failed);

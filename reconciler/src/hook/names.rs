@@ -11,7 +11,7 @@ use berth_schema::policy::{self, Actor, Proof};
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
 
-/// For all the questions of a push.
+/// For all the questions of a push, or of a look at proposals.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// For one answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -19,9 +19,12 @@ const ANSWER: Duration = Duration::from_secs(2);
 const DATAGRAM: usize = 512;
 const PORT: u16 = 53;
 
-/// The resolvers that are asked.
-#[derive(Debug, Clone, Default)]
-pub struct Resolvers(Vec<SocketAddr>);
+/// The resolvers that are asked, and how long they may take in all.
+#[derive(Debug, Clone)]
+pub struct Resolvers {
+    addresses: Vec<SocketAddr>,
+    until: Instant,
+}
 
 /// What came of looking for proofs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,20 +36,21 @@ pub struct Proven {
 }
 
 impl Resolvers {
-    /// This resolver, or, without one, those that the servers' names are looked up at (`firewall.dns`).
+    /// This resolver, or, without one, those that the servers' names are looked up at (`firewall.dns`). Their time runs
+    /// from now on.
     pub fn of(set: Option<SocketAddr>, state: &State) -> Self {
         let platform = || state.platform.firewall.dns.iter().map(|address| (*address, PORT).into());
-        Self(set.map_or_else(|| platform().collect(), |set| vec![set]))
+        let addresses = set.map_or_else(|| platform().collect(), |set| vec![set]);
+        Self { addresses, until: Instant::now() + PATIENCE }
     }
 
     /// Looks for the proofs that a member's change wants.
     pub fn prove(&self, member: &UserName, before: &State, after: &State) -> Proven {
         let wanted = policy::to_prove(Actor::Member(member), before, after);
-        let until = Instant::now() + PATIENCE;
         let mut proven = Proven::default();
         for name in wanted {
             let proofs = policy::proofs(&name, member, &before.platform.domain);
-            match proofs.iter().try_fold(false, |found, proof| Ok(found || self.holds(proof, until)?)) {
+            match proofs.iter().try_fold(false, |found, proof| Ok(found || self.holds(proof)?)) {
                 Ok(true) => proven.names.push(name),
                 Ok(false) => {}
                 Err(error) => {
@@ -59,10 +63,10 @@ impl Resolvers {
     }
 
     /// Whether DNS has this record. The first resolver that answers decides.
-    fn holds(&self, proof: &Proof, until: Instant) -> io::Result<bool> {
+    fn holds(&self, proof: &Proof) -> io::Result<bool> {
         let mut failure = io::Error::other("there is no resolver");
-        for resolver in &self.0 {
-            match texts(*resolver, &proof.record, until) {
+        for resolver in &self.addresses {
+            match texts(*resolver, &proof.record, self.until) {
                 Ok(texts) => return Ok(texts.contains(&proof.text)),
                 Err(error) => {
                     failure = io::Error::new(error.kind(), format!("{}: {error}", resolver.ip()));

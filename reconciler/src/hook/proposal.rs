@@ -48,7 +48,9 @@ impl Push<'_> {
             Some(known) => known.author.clone(),
             None => user,
         };
-        let assessment = Assessor::new(self.repo)?.assess(&new, author.as_ref())?;
+        let mut assessor = Assessor::new(self.repo, self.asker.resolver)?;
+        let assessment = assessor.assess(&new, author.as_ref())?;
+        self.notes.push_str(&assessment.note);
         self.findings.extend_from_slice(&assessment.findings);
         for (path, text) in &assessment.sources {
             self.sources.entry(path.clone()).or_insert_with(|| text.clone());

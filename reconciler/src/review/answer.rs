@@ -1,5 +1,7 @@
 //! Answers a question about proposals, for the command line and the SSH door alike.
 
+use std::net::SocketAddr;
+
 use berth_repo::{Revision, StateRepo};
 use berth_schema::policy::Actor;
 use berth_schema::report::Look;
@@ -31,12 +33,19 @@ pub struct Answer {
     pub merged: Option<Revision>,
 }
 
-/// Answers `ask` for `actor`. Blocks while it reads and writes the repository.
-pub fn answer(repo: &StateRepo, actor: Actor<'_>, ask: &Ask, format: Format) -> Result<Answer, ReviewError> {
+/// Answers `ask` for `actor`. `resolver` is asked whose names are, in place of the platform's. Blocks while it does, and
+/// while it reads and writes the repository.
+pub fn answer(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    ask: &Ask,
+    format: Format,
+    resolver: Option<SocketAddr>,
+) -> Result<Answer, ReviewError> {
     match ask {
-        Ask::List => list(repo, actor, format),
+        Ask::List => list(repo, actor, format, resolver),
         Ask::Show(topic) => {
-            let mut assessor = Assessor::new(repo)?;
+            let mut assessor = Assessor::new(repo, resolver)?;
             let Some(proposal) = decide::seen(repo, actor, &assessor, topic)? else {
                 return Ok(Answer::refusal(missing(topic)));
             };
@@ -47,17 +56,23 @@ pub fn answer(repo: &StateRepo, actor: Actor<'_>, ask: &Ask, format: Format) -> 
                 Format::Json => lines(&tell::json(&proposal, &assessment)?)?,
             }))
         }
-        Ask::Approve { topic, at } => {
-            Ok(decided(decide::approve(repo, actor, topic, at.as_ref())?, &format!("review/{topic}")))
-        }
+        Ask::Approve { topic, at } => Ok(decided(
+            decide::approve(repo, actor, topic, at.as_ref(), resolver)?,
+            &format!("review/{topic}"),
+        )),
         Ask::Reject { topic, reason } => {
             Ok(decided(decide::reject(repo, actor, topic, reason.as_deref())?, &format!("review/{topic}")))
         }
     }
 }
 
-fn list(repo: &StateRepo, actor: Actor<'_>, format: Format) -> Result<Answer, ReviewError> {
-    let mut assessor = Assessor::new(repo)?;
+fn list(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    format: Format,
+    resolver: Option<SocketAddr>,
+) -> Result<Answer, ReviewError> {
+    let mut assessor = Assessor::new(repo, resolver)?;
     let mut found: Vec<(Proposal, Assessment)> = Vec::new();
     for proposal in proposals::all(repo)? {
         if may_see(actor, assessor.state(), &proposal) {

@@ -2,18 +2,19 @@
 //! change. Nothing of this is remembered: `main` moves, and with it every answer.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use berth_plan::Plan;
 use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::{Combined, CommitInfo, FileChange, Loaded, Revision, Scratch, Signature, StateRepo, Words};
-use berth_schema::name::{Invalid, UserName};
+use berth_schema::name::{Fqdn, Invalid, UserName};
 use berth_schema::policy::{self, Actor, Change, Verdict};
 use berth_schema::{Finding, Severity, State};
 use serde::Serialize;
 
 use super::ReviewError;
 use super::proposals::failed;
-use crate::hook::{History, between, former};
+use crate::hook::{History, Proven, Resolvers, between, former};
 
 /// Commits of a proposal that are shown.
 const COMMITS_SHOWN: usize = 50;
@@ -24,6 +25,10 @@ pub struct Assessor<'r> {
     scratch: Scratch,
     main: Revision,
     before: Loaded,
+    /// The resolver that is asked for proofs, in place of the platform's.
+    resolver: Option<SocketAddr>,
+    /// Those that are asked, from the first question on: they share one deadline, however many proposals there are.
+    resolvers: Option<Resolvers>,
 }
 
 /// What a proposal comes to.
@@ -44,6 +49,8 @@ pub struct Assessment {
     pub files: Vec<FileChange>,
     /// Its commits, the youngest first.
     pub commits: Vec<CommitInfo>,
+    /// Why some proofs could not be looked for, with a line break at its end, or nothing.
+    pub note: String,
 }
 
 /// Whether a proposal merges into `main`.
@@ -88,14 +95,14 @@ impl Standing {
 }
 
 impl<'r> Assessor<'r> {
-    /// Against the tip of `main` as it is now.
-    pub fn new(repo: &'r StateRepo) -> Result<Self, ReviewError> {
+    /// Against the tip of `main` as it is now. `resolver` is asked whose names are, in place of the platform's.
+    pub fn new(repo: &'r StateRepo, resolver: Option<SocketAddr>) -> Result<Self, ReviewError> {
         let error = |source| failed(repo, source);
         let main = repo.head().map_err(error)?;
         let main = main.ok_or_else(|| ReviewError::Empty { path: repo.git_dir().to_owned() })?;
         let mut scratch = repo.scratch().map_err(error)?;
         let before = scratch.repo.load(&main).map_err(error)?;
-        Ok(Self { repo, scratch, main, before })
+        Ok(Self { repo, scratch, main, before, resolver, resolvers: None })
     }
 
     /// The tip of `main` that everything is compared with.
@@ -130,6 +137,7 @@ impl<'r> Assessor<'r> {
             plan: Err("it has mistakes".to_owned()),
             files: Vec::new(),
             commits: scratch.commits(tip, Some(&main), COMMITS_SHOWN).map_err(error)?,
+            note: String::new(),
         };
         let Some(base) = base else {
             let message = "the proposal has no commit in common with main";
@@ -181,7 +189,16 @@ impl<'r> Assessor<'r> {
             assessment.plan = Err("what was there before has mistakes".to_owned());
             return Ok(assessment);
         };
-        assessment.judge(scratch, &History::of(repo.git_dir()), &main, &new, (&before, after), author)?;
+        let proven = match author {
+            Some(author) => {
+                let resolvers = self.resolvers.get_or_insert_with(|| Resolvers::of(self.resolver, &before));
+                resolvers.prove(author, &before, after)
+            }
+            None => Proven::default(),
+        };
+        assessment.note = proven.note;
+        let sides = Sides { before: &before, after, proven: &proven.names };
+        assessment.judge(scratch, &History::of(repo.git_dir()), &main, &new, sides, author)?;
         let info = scratch.commit_info(tip).map_err(error)?;
         let trailer = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));
         let allowance = trailer.map(|(_, hash)| hash);
@@ -195,6 +212,14 @@ impl<'r> Assessor<'r> {
     }
 }
 
+/// What a proposal is judged by, besides its files.
+struct Sides<'a> {
+    before: &'a State,
+    after: &'a State,
+    /// The names that are proved to be its author's.
+    proven: &'a [Fqdn],
+}
+
 impl Assessment {
     fn judge(
         &mut self,
@@ -202,7 +227,7 @@ impl Assessment {
         history: &History,
         main: &Revision,
         new: &Revision,
-        (before, after): (&State, &State),
+        Sides { before, after, proven }: Sides<'_>,
         author: Option<&UserName>,
     ) -> Result<(), ReviewError> {
         let paths: Vec<String> = self.files.iter().map(|file| file.path.clone()).collect();
@@ -216,8 +241,7 @@ impl Assessment {
         let changes: Vec<Change<'_>> = paths.iter().map(|path| Change { path, text: text(path) }).collect();
         let former = former(history, main, before, after)?;
         let actor = author.map_or(Actor::Operator, Actor::Member);
-        let asked =
-            policy::Proposal { actor, before, after, changes: &changes, proven: &[], former: &former };
+        let asked = policy::Proposal { actor, before, after, changes: &changes, proven, former: &former };
         let others = || {
             let admins = policy::admins(before).into_iter();
             admins.filter(|admin| Some(admin) != author).collect()

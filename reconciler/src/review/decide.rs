@@ -1,5 +1,7 @@
 //! How a proposal ends: merged or closed. Whoever decides is told why not, where they may not or it can't be.
 
+use std::net::SocketAddr;
+
 use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::{Combined, Error, Revision, Signature, StateRepo, Words};
 use berth_schema::State;
@@ -52,9 +54,10 @@ pub(super) fn approve(
     actor: Actor<'_>,
     topic: &Topic,
     at: Option<&Revision>,
+    resolver: Option<SocketAddr>,
 ) -> Result<Decided, ReviewError> {
     for _ in 0..ATTEMPTS {
-        let mut assessor = Assessor::new(repo)?;
+        let mut assessor = Assessor::new(repo, resolver)?;
         let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
             return Ok(Decided::Not(missing(topic)));
         };
@@ -78,9 +81,13 @@ pub(super) fn approve(
 }
 
 /// Merges a proposal of its author's own, when that is what it is. `None` when somebody has to decide.
-pub(super) fn merge_own(repo: &StateRepo, topic: &Topic) -> Result<Option<Revision>, ReviewError> {
+pub(super) fn merge_own(
+    repo: &StateRepo,
+    topic: &Topic,
+    resolver: Option<SocketAddr>,
+) -> Result<Option<Revision>, ReviewError> {
     for _ in 0..ATTEMPTS {
-        let mut assessor = Assessor::new(repo)?;
+        let mut assessor = Assessor::new(repo, resolver)?;
         let Some(proposal) = proposals::find(repo, topic)? else { return Ok(None) };
         let Some(author) = &proposal.author else { return Ok(None) };
         let assessment = assessor.assess(&proposal.tip, Some(author))?;
@@ -102,7 +109,7 @@ pub(super) fn reject(
     topic: &Topic,
     reason: Option<&str>,
 ) -> Result<Decided, ReviewError> {
-    let assessor = Assessor::new(repo)?;
+    let assessor = Assessor::new(repo, None)?;
     let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
         return Ok(Decided::Not(missing(topic)));
     };

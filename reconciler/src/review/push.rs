@@ -1,5 +1,7 @@
 //! What follows a push that was accepted: who opened a proposal is remembered, and what is its author's own is merged.
 
+use std::net::SocketAddr;
+
 use berth_repo::{Revision, StateRepo};
 use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
@@ -20,16 +22,17 @@ pub struct AfterPush {
 }
 
 /// Goes through the refs that a push moved, after they moved. `user` is the name that the door gave; without one it was
-/// whoever has the repository's files.
+/// whoever has the repository's files. `resolver` is asked whose names are, in place of the platform's.
 pub fn after_push(
     repo: &StateRepo,
     updates: &[Update],
     user: Option<&UserName>,
+    resolver: Option<SocketAddr>,
 ) -> Result<AfterPush, ReviewError> {
     let mut after = AfterPush::default();
     for update in updates {
         let Some(topic) = topic_of(&update.reference) else { continue };
-        let by = signature(user.map_or(Actor::Operator, Actor::Member), Assessor::new(repo)?.state());
+        let by = signature(user.map_or(Actor::Operator, Actor::Member), Assessor::new(repo, None)?.state());
         match (&update.old, &update.new) {
             (Some(old), None) => {
                 let name = proposals::keep(repo, &topic, *old, by, "its branch was deleted")?;
@@ -43,7 +46,7 @@ pub fn after_push(
             (None, Some(new)) => proposals::open(repo, &topic, *new, by)?,
             _ => {}
         }
-        match merge_own(repo, &topic)? {
+        match merge_own(repo, &topic, resolver)? {
             Some(merged) => {
                 after.text.push_str(&format!("review/{topic} is merged: main is at {}.\n", merged.short()));
                 after.merged = Some(merged);

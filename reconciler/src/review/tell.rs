@@ -54,6 +54,7 @@ pub(super) fn whole(proposal: &Proposal, assessment: &Assessment, look: Look) ->
     }
     text.push('\n');
     text.push_str(&findings(assessment, look));
+    text.push_str(&assessment.note);
     text.push_str(&plan(assessment, look));
     text
 }

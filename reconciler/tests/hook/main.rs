@@ -8,9 +8,11 @@
 )]
 
 mod accepted;
+mod agree;
 mod installed;
 mod log;
 mod page;
+mod planned;
 mod proof;
 mod proposals;
 mod refused;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use super::{Bench, Said};
 
 /// A DNS server that knows these texts and nothing else.
-struct Dns {
+pub(super) struct Dns {
     child: Child,
-    at: SocketAddr,
+    pub(super) at: SocketAddr,
 }
 
 impl Dns {
-    fn new(texts: &[(&str, &str)]) -> Self {
+    pub(super) fn new(texts: &[(&str, &str)]) -> Self {
         // Somebody else may take the port in between; then another is tried.
         for _ in 0..10 {
             let at = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
@@ -59,6 +59,17 @@ fn push(bench: &Bench, resolver: SocketAddr, domain: &str) -> Said {
     let mut push = bench.pusher(Some("bob"));
     push.env("BERTH_RESOLVER", resolver.to_string());
     Said::of(&push.args(["push", "origin", "HEAD:main"]).output().unwrap())
+}
+
+/// Proposes a domain for `bobs`, on top of main as it is.
+fn propose(bench: &Bench, resolver: SocketAddr, domain: &str) -> Said {
+    bench.git(&["fetch", "--quiet", "origin"]);
+    bench.git(&["checkout", "--quiet", "--detach", "origin/main"]);
+    let path = format!("domains/{domain}.toml");
+    bench.commit(&[(&path, Some("server = \"bobs\"\n"))]);
+    let mut push = bench.pusher(Some("bob"));
+    push.env("BERTH_RESOLVER", resolver.to_string());
+    Said::of(&push.args(["push", "origin", "HEAD:refs/heads/review/domain"]).output().unwrap())
 }
 
 fn bench() -> Bench {
@@ -112,4 +123,26 @@ fn a_resolver_that_is_silent_proves_nothing_and_holds_nobody_up() {
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     push(&bench, silent.local_addr().unwrap(), "bob.example")
         .refused(&["DNS could not be asked whose `bob.example` is: 127.0.0.1: ", "nobody has proved yet"]);
+}
+
+#[test]
+fn a_proposal_is_judged_with_the_same_proofs() {
+    let bench = bench();
+    let dns = Dns::new(&[("_berth.bob.example", "berth-verify=hosting.example.org/bob")]);
+    // What DNS says is theirs, is theirs, and merges itself.
+    propose(&bench, dns.at, "bob.example").accepted(&["review/domain is merged: main is at "]);
+    // What it doesn't say waits.
+    propose(&bench, dns.at, "late.example")
+        .accepted(&["nobody has proved yet that `late.example` is `bob`'s", "review/domain waits"]);
+    let show = |resolver: SocketAddr| {
+        bench.berth(&["--resolver", &resolver.to_string(), "review", "--as", "bob", "show", "domain"])
+    };
+    show(dns.at).accepted(&["needs review: `ann` may agree to it"]);
+    // A silent resolver is told of, and proves nothing.
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    show(silent.local_addr().unwrap())
+        .accepted(&["DNS could not be asked whose `late.example` is", "needs review: `ann` may agree to it"]);
+    // Published since: a later look finds it.
+    let later = Dns::new(&[("_berth.late.example", "berth-verify=hosting.example.org/bob")]);
+    show(later.at).accepted(&["bob may change all of it"]);
 }

@@ -13,9 +13,11 @@ mod keys;
 mod links;
 mod organisation;
 mod plan;
+mod push;
 mod requests;
 mod rules;
 mod servers;
+mod sham;
 mod ssh;
 mod ssh_ground;
 mod table;
@@ -27,7 +29,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 12] = [
+const PARTS: [(char, &str); 13] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
@@ -40,6 +42,7 @@ const PARTS: [(char, &str); 12] = [
     ('j', "the firewall's rules, against a call for each rule"),
     ('k', "links, against commands"),
     ('l', "SSH through the router, against a direct connection and `ssh -J`"),
+    ('m', "a push: its plan, and its outcome"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -78,6 +81,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('l') {
         ssh::run()?;
+    }
+    if wanted('m') {
+        push::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

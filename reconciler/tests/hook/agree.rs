@@ -1,0 +1,452 @@
+//! One change, judged at every door: a push to main, a proposal, a push into a member's view, `berth why`, and the same
+//! change said as typed edits and judged without git. All of them give the same answer for the same reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use berth::hook::{Asker, Judgement, Unseen, Update, judge, view};
+use berth::settings::Settings;
+use berth_repo::{MAIN, Revision, StateRepo};
+use berth_schema::domain::Domain;
+use berth_schema::edit::{self, DomainEdit, QuotaEdit, ServerEdit, UserEdit};
+use berth_schema::name::{Fqdn, ServerId, UserName};
+use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
+use berth_schema::quantity::Cpus;
+use berth_schema::report::Look;
+use berth_schema::server::{PowerState, Server};
+use berth_schema::user::Role;
+use berth_schema::{Finding, Parsed, State};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+use tempfile::TempDir;
+
+use super::proof::Dns;
+use super::{Said, git};
+
+/// The texts of a state repo, by path.
+type Files = BTreeMap<String, String>;
+/// Files that are written, or removed.
+type Changed = Vec<(String, Option<String>)>;
+
+const PEOPLE: [&str; 3] = ["ann", "bob", "cyn"];
+/// What the DNS server says is bob's.
+const PROVED: &str = "bob.example";
+/// Sorts of changes.
+const SORTS: u8 = 20;
+
+/// The admin ann; bob, who may take names from elsewhere; cyn. Servers and domains of bob's and cyn's.
+static FILES: LazyLock<Files> = LazyLock::new(|| {
+    let files = [
+        (
+            "platform.toml",
+            "domain = \"h.example\"\n\n[quota]\nservers = 3\ncpus = 8\nmemory = \"16 GiB\"\ndomains = 9\n",
+        ),
+        ("users/ann.toml", "role = \"admin\"\n"),
+        ("users/bob.toml", "email = \"bob@mail.example\"\n\n[quota]\ncustom_domains = true\n"),
+        ("users/cyn.toml", "email = \"cyn@mail.example\"\n"),
+        ("servers/one.toml", "id = 1\nowner = \"bob\"\nmembers = [\"cyn\"]\ncpus = 1\n"),
+        ("servers/two.toml", "# The shop.\nid = 2\nowner = \"bob\"\n"),
+        ("servers/cyns.toml", "id = 3\nowner = \"cyn\"\n"),
+        ("domains/one.h.example.toml", "server = \"one\"\n"),
+        ("domains/cyns.h.example.toml", "server = \"cyns\"\n"),
+        ("docs/welcome.md", "# Welcome\n"),
+    ];
+    files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
+});
+
+/// Ids that servers had, and whose they were: the last one is gone from the state, not from history.
+const FORMER: [(u32, &str); 4] = [(1, "bob"), (2, "bob"), (3, "cyn"), (4, "cyn")];
+
+/// What a door answers.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    verdict: Word,
+    /// The findings' messages.
+    reasons: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Allow,
+    Review,
+    Deny,
+}
+
+/// What the changes have in common: a state repo with a past, which is copied for each, and a DNS server.
+struct Ground {
+    dns: Dns,
+    first: TempDir,
+}
+
+/// A state repo for one change.
+struct House {
+    folder: TempDir,
+    resolver: SocketAddr,
+}
+
+#[test]
+fn the_doors_agree() {
+    let ground = Ground::new();
+    // One of each sort, so that none is missed by chance.
+    for sort in 0..SORTS {
+        ground.agree(PEOPLE[usize::from(sort) % 2 + 1], &[(sort, sort / 2)]).unwrap();
+    }
+    // A name that is proved, one that isn't, somebody else's name, and an id of old.
+    for (who, sort, pick) in [("bob", 15, 3), ("bob", 15, 4), ("cyn", 15, 8), ("bob", 15, 6), ("bob", 4, 3)] {
+        ground.agree(who, &[(sort, pick)]).unwrap();
+    }
+    let some = prop::collection::vec((0..SORTS, 0..12_u8), 1..3);
+    let config = Config { cases: 16, failure_persistence: None, max_shrink_iters: 16, ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    runner
+        .run(&(prop::sample::select(&PEOPLE[..]), some), |(who, changes)| ground.agree(who, &changes))
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+impl Ground {
+    fn new() -> Self {
+        let first = TempDir::new().unwrap();
+        let bare = first.path().join("state.git");
+        StateRepo::init(&bare).unwrap();
+        let mut files: Changed =
+            FILES.iter().map(|(path, text)| (path.clone(), Some(text.clone()))).collect();
+        files.push(("servers/gone.toml".to_owned(), Some("id = 4\nowner = \"cyn\"\n".to_owned())));
+        import(&bare, MAIN, None, &files);
+        import(&bare, MAIN, Some(MAIN), &[("servers/gone.toml".to_owned(), None)]);
+        let dns = Dns::new(&[(&format!("_berth.{PROVED}"), "berth-verify=h.example/bob")]);
+        Self { dns, first }
+    }
+
+    fn house(&self) -> House {
+        let folder = TempDir::new().unwrap();
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(self.first.path().join("state.git")).arg(folder.path());
+        assert!(copy.status().unwrap().success());
+        House { folder, resolver: self.dns.at }
+    }
+
+    fn agree(&self, who: &str, changes: &[(u8, u8)]) -> TestCaseResult {
+        let mut after = FILES.clone();
+        for (sort, pick) in changes {
+            for (path, text) in change(*sort, *pick, &after) {
+                match text {
+                    Some(text) => after.insert(path, text),
+                    None => after.remove(&path),
+                };
+            }
+        }
+        let changed = differing(&FILES, &after);
+        prop_assume!(!changed.is_empty());
+        let house = self.house();
+        let user: UserName = who.parse().unwrap();
+        let without_git = without_git(&user, &after);
+        // What is accepted and should be looked at is told at some doors, and is no part of any verdict.
+        let aside: BTreeSet<String> = state(&after)
+            .map(|good| good.warnings.into_iter().map(|finding| finding.message).collect())
+            .unwrap_or_default();
+        let answered = |mut answer: Answer| {
+            answer.reasons.retain(|reason| !aside.contains(reason));
+            answer
+        };
+        let tip = house.commit(&house.state(), &changed);
+        prop_assert_eq!(
+            &answered(house.main(&user, &tip)),
+            &without_git,
+            "a push to main by {}: {:?}",
+            who,
+            changed
+        );
+        prop_assert_eq!(
+            &answered(house.proposal(&user, &tip)),
+            &without_git,
+            "a proposal by {}: {:?}",
+            who,
+            changed
+        );
+        prop_assert_eq!(
+            &answered(house.why(who, &tip)),
+            &without_git,
+            "`berth why` about {}: {:?}",
+            who,
+            changed
+        );
+        if who == "ann" {
+            return Ok(());
+        }
+        // What isn't theirs to read isn't theirs to write either, and their view says so in its own words.
+        let hidden = changed
+            .iter()
+            .any(|(path, _)| path.starts_with("users/") && *path != format!("users/{who}.toml"));
+        let in_view = answered(house.view(&user, &changed));
+        if hidden && FILES.keys().any(|path| changed.iter().any(|(changed, _)| changed == path)) {
+            prop_assert_eq!(
+                in_view.verdict,
+                without_git.verdict,
+                "a push into {}'s view: {:?}",
+                who,
+                changed
+            );
+        } else {
+            prop_assert_eq!(&in_view, &without_git, "a push into {}'s view: {:?}", who, changed);
+        }
+        Ok(())
+    }
+}
+
+/// A change of some sort, as typed edits where it can be said so. Nothing where there is nothing left to change.
+fn change(sort: u8, pick: u8, files: &Files) -> Changed {
+    let of = |names: &[&'static str]| names[usize::from(pick) % names.len()];
+    let server = |name: &str, edit: ServerEdit| {
+        let path = format!("servers/{name}.toml");
+        let text = files.get(&path).and_then(|text| edit::server(&name.parse().unwrap(), text, &[edit]).ok());
+        text.map(|text| vec![(path, Some(text))]).unwrap_or_default()
+    };
+    let user = |name: &str, edit: UserEdit| {
+        let path = format!("users/{name}.toml");
+        let text = files.get(&path).and_then(|text| edit::user(&name.parse().unwrap(), text, &[edit]).ok());
+        text.map(|text| vec![(path, Some(text))]).unwrap_or_default()
+    };
+    let raw = |path: &str, text: &str| vec![(path.to_owned(), Some(text.to_owned()))];
+    let remove = |path: &str| files.get(path).map(|_| vec![(path.to_owned(), None)]).unwrap_or_default();
+    let any_server = of(&["one", "two", "cyns"]);
+    match sort {
+        0 => server(any_server, ServerEdit::Cpus(Some(Cpus::from_nanos(2_000_000_000)))),
+        1 => server(any_server, ServerEdit::Owner(of(&["cyn", "bob", "ann", "cyn"]).parse().unwrap())),
+        2 => server(any_server, ServerEdit::Members(vec!["ann".parse().unwrap()])),
+        3 => server(any_server, ServerEdit::Allow(vec!["10.1.2.3/32:5432/tcp".parse().unwrap()])),
+        4 => new_server(of(&["new", "new2", "one"]), [9, 2, 3, 4][usize::from(pick) % 4], "bob"),
+        5 => new_server("new", 9, of(&["cyn", "bob", "nobody"])),
+        // Over the quota, in one way and in another.
+        6 => server(any_server, ServerEdit::Cpus(Some(Cpus::from_nanos(99_000_000_000)))),
+        7 => [new_server("new", 9, "bob"), new_server("new2", 10, "bob")].concat(),
+        8 => remove(&format!("servers/{any_server}.toml")),
+        9 => match files.get("servers/two.toml") {
+            Some(text) => [remove("servers/two.toml"), raw("servers/renamed.toml", text)].concat(),
+            None => Vec::new(),
+        },
+        10 => user(of(&["bob", "cyn"]), UserEdit::Role(Some(Role::Admin))),
+        11 => user(of(&["bob", "cyn"]), UserEdit::Quota(QuotaEdit::Servers(Some(5)))),
+        12 => user(of(&["bob", "cyn", "ann"]), UserEdit::Email(Some("new@mail.example".to_owned()))),
+        13 => match of(&["remove", "add", "remove", "ann"]) {
+            "remove" => remove(of(&["users/cyn.toml", "users/bob.toml"])),
+            "ann" => user("ann", UserEdit::Role(None)),
+            _ => raw("users/eve.toml", ""),
+        },
+        14 | 15 => {
+            let names = ["free.h.example", "x.cyns.h.example", "admin.h.example", PROVED, "other.example"];
+            new_domain(of(&names), of(&["two", "cyns", "one"]))
+        }
+        16 => {
+            let name = of(&["one.h.example", "cyns.h.example"]);
+            let path = format!("domains/{name}.toml");
+            let edit = [DomainEdit::Server(of(&["cyns", "two"]).parse().unwrap())];
+            let text =
+                files.get(&path).and_then(|text| edit::domain(&name.parse().unwrap(), text, &edit).ok());
+            text.map(|text| vec![(path, Some(text))]).unwrap_or_default()
+        }
+        17 => remove(of(&["domains/one.h.example.toml", "domains/cyns.h.example.toml", "docs/welcome.md"])),
+        18 => match of(&["page", "platform", "new page"]) {
+            "page" => raw("docs/welcome.md", "# Hello\n"),
+            "new page" => raw("docs/more.md", "# More\n"),
+            _ => raw("platform.toml", &FILES["platform.toml"].replace("servers = 3", "servers = 5")),
+        },
+        _ => match of(&["syntax", "field", "name", "reference"]) {
+            "syntax" => raw("servers/one.toml", "id = 1\nowner = \n"),
+            "field" => raw("servers/one.toml", "id = 1\nowner = \"bob\"\nmemroy = \"1 GiB\"\n"),
+            "name" => raw("servers/No Name.toml", "id = 9\nowner = \"bob\"\n"),
+            _ => raw("domains/lost.h.example.toml", "server = \"nowhere\"\n"),
+        },
+    }
+}
+
+fn server_id(id: u32) -> ServerId {
+    ServerId(id.try_into().unwrap())
+}
+
+fn new_server(name: &str, id: u32, owner: &str) -> Changed {
+    let server = Server {
+        name: name.parse().unwrap(),
+        id: server_id(id),
+        owner: owner.parse().unwrap(),
+        members: Vec::new(),
+        state: PowerState::default(),
+        cpus: None,
+        memory: None,
+        pids: None,
+        disk: None,
+        image: None,
+        allow: Vec::new(),
+    };
+    vec![(format!("servers/{name}.toml"), Some(edit::new_server(&server).unwrap()))]
+}
+
+fn new_domain(name: &str, server: &str) -> Changed {
+    let domain = Domain {
+        fqdn: name.parse().unwrap(),
+        server: server.parse().unwrap(),
+        port: 80.try_into().unwrap(),
+        tls: berth_schema::domain::Tls::default(),
+        access: berth_schema::domain::DomainAccess::default(),
+        cloudflare: false,
+    };
+    vec![(format!("domains/{name}.toml"), Some(edit::new_domain(&domain).unwrap()))]
+}
+
+fn differing(before: &Files, after: &Files) -> Changed {
+    let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differing = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
+    differing.map(|path| (path.clone(), after.get(path).cloned())).collect()
+}
+
+fn state(files: &Files) -> Result<State, Vec<Finding>> {
+    let parsed: Vec<Parsed> = files.iter().map(|(path, text)| Parsed::parse(path, text)).collect();
+    State::assemble(&parsed)
+}
+
+/// The policy's own answer.
+fn without_git(user: &UserName, after: &Files) -> Answer {
+    let messages = |findings: &[Finding]| findings.iter().map(|finding| finding.message.clone()).collect();
+    let before = state(&FILES).unwrap();
+    let good = match state(after) {
+        Ok(good) => good,
+        Err(findings) => return Answer { verdict: Word::Deny, reasons: messages(&findings) },
+    };
+    let changed = differing(&FILES, after);
+    let changes: Vec<Change<'_>> =
+        changed.iter().map(|(path, text)| Change { path, text: text.as_deref() }).collect();
+    let proved: Fqdn = PROVED.parse().unwrap();
+    let proven = if user.as_str() == "bob" { vec![proved] } else { Vec::new() };
+    let former = FORMER.map(|(id, owner)| (server_id(id), owner.parse().unwrap()));
+    let proposal = Proposal {
+        actor: Actor::Member(user),
+        before: &before,
+        after: &good,
+        changes: &changes,
+        proven: &proven,
+        former: &former,
+    };
+    let verdict = policy::judge(&proposal);
+    let word = match &verdict {
+        Verdict::Allow => Word::Allow,
+        Verdict::NeedsReview { .. } => Word::Review,
+        Verdict::Deny(_) => Word::Deny,
+    };
+    Answer { verdict: word, reasons: messages(verdict.findings()) }
+}
+
+/// The findings' messages of what a door says.
+fn reasons(text: &str) -> BTreeSet<String> {
+    let reason = |line: &str| {
+        let message = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "));
+        message.map(str::to_owned)
+    };
+    text.lines().filter_map(reason).collect()
+}
+
+/// What a push to main was answered.
+fn of_main(judgement: &Judgement) -> Answer {
+    let verdict = match judgement.accepted {
+        true => Word::Allow,
+        false if judgement.text.contains("Somebody else has to agree to this.") => Word::Review,
+        false => Word::Deny,
+    };
+    Answer { verdict, reasons: reasons(&judgement.text) }
+}
+
+impl House {
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state.git")
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            state: self.state(),
+            data: self.folder.path().join("data"),
+            docker: String::new(),
+            templates: None,
+            resolver: Some(self.resolver),
+        }
+    }
+
+    fn asker<'a>(&self, user: &'a UserName) -> Asker<'a> {
+        Asker { user: Some(user.as_str()), look: Look::Plain, engine: &Unseen, resolver: Some(self.resolver) }
+    }
+
+    /// Makes a commit on top of main that no branch of people's shows.
+    fn commit(&self, repo: &Path, changed: &Changed) -> Revision {
+        import(repo, "refs/try", Some(MAIN), changed);
+        revision(repo, "refs/try")
+    }
+
+    fn main(&self, user: &UserName, tip: &Revision) -> Answer {
+        let old = Some(revision(&self.state(), MAIN));
+        let update = Update { old, new: Some(*tip), reference: MAIN.to_owned() };
+        let mut repo = StateRepo::open(&self.state()).unwrap();
+        of_main(&judge(&mut repo, &[update], self.asker(user)).unwrap())
+    }
+
+    fn proposal(&self, user: &UserName, tip: &Revision) -> Answer {
+        let update = Update { old: None, new: Some(*tip), reference: "refs/heads/review/it".to_owned() };
+        let mut repo = StateRepo::open(&self.state()).unwrap();
+        let judgement = judge(&mut repo, &[update], self.asker(user)).unwrap();
+        let reasons = reasons(&judgement.text);
+        let verdict = match judgement.accepted {
+            false => Word::Deny,
+            // An admin who proposes what they may change wants somebody to look, for no reason of the policy's.
+            true if user.as_str() == "ann" && reasons.is_empty() => Word::Allow,
+            true if judgement.text.contains("touches only what is yours") => Word::Allow,
+            true => Word::Review,
+        };
+        Answer { verdict, reasons }
+    }
+
+    fn why(&self, who: &str, tip: &Revision) -> Answer {
+        let mut berth = Command::new(env!("CARGO_BIN_EXE_berth"));
+        berth.env("NO_COLOR", "1").env_remove("BERTH_LOG");
+        berth.arg("--state").arg(self.state()).args(["--resolver", &self.resolver.to_string()]);
+        berth.args(["why", who, "--from", "main", "--to", &tip.to_string()]);
+        let said = Said::of(&berth.output().unwrap());
+        let verdict = match said.good {
+            true => Word::Allow,
+            false if said.text.contains(" agrees") => Word::Review,
+            false => Word::Deny,
+        };
+        Answer { verdict, reasons: reasons(&said.text) }
+    }
+
+    /// The last of the doors that is tried: it moves main where it accepts.
+    fn view(&self, user: &UserName, changed: &Changed) -> Answer {
+        let settings = self.settings();
+        let path = view::prepare(&settings, Path::new(env!("CARGO_BIN_EXE_berth")), user).unwrap();
+        let new = self.commit(&path, changed);
+        let update = Update { old: Some(revision(&path, MAIN)), new: Some(new), reference: MAIN.to_owned() };
+        of_main(&view::judge(&settings, user, &[update], None, self.asker(user)).unwrap())
+    }
+}
+
+/// Writes a commit into a bare repository.
+fn import(repo: &Path, reference: &str, from: Option<&str>, changed: &[(String, Option<String>)]) {
+    let mut stream =
+        format!("commit {reference}\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 6\nchange\n");
+    stream.extend(from.map(|from| format!("from {from}^0\n")));
+    for (path, text) in changed {
+        match text {
+            Some(text) => stream += &format!("M 100644 inline \"{path}\"\ndata {}\n{text}\n", text.len()),
+            None => stream += &format!("D \"{path}\"\n"),
+        }
+    }
+    let mut import = git(repo);
+    let mut import =
+        import.args(["fast-import", "--quiet", "--force"]).stdin(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
+    assert!(import.wait().unwrap().success(), "{stream}");
+}
+
+fn revision(repo: &Path, reference: &str) -> Revision {
+    let output = git(repo).args(["rev-parse", reference]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}

@@ -1,0 +1,208 @@
+//! (m) A push: until its plan is in the terminal, and until it is applied. With real git, the real hooks and the real
+//! reconciler, in front of a sham engine, so that there can be ten thousand servers.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, ensure};
+use berth::identity::Identity;
+use berth::source::Source;
+use berth_link::Plane;
+use berth_plan::render::Templates;
+use berth_plan::{Context, Desired, Observed, Plan};
+use berth_repo::StateRepo;
+use berth_tests::Place;
+use berth_tests::process::{built, within};
+use jiff::Timestamp;
+
+use crate::organisation;
+use crate::sham::Sham;
+use crate::table;
+use crate::times::Times;
+
+const SIZES: [usize; 3] = [10, 1_000, 10_000];
+const ROUNDS: usize = 9;
+/// For a first pass over everything.
+const FIRST_PASS: Duration = Duration::from_secs(300);
+/// Where the holder of the platform's network would have its gateway.
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for servers in SIZES {
+        eprintln!("pushing into a state of {servers} servers …");
+        let ground = Ground::new(servers)?;
+        ground.push(0)?;
+        let (mut planned, mut converged, mut read, mut engine) =
+            (Times::default(), Times::default(), Times::default(), Times::default());
+        for round in 1..=ROUNDS {
+            ground.sham.take_busy();
+            let pushed = ground.push((round * (servers / (ROUNDS + 1)).max(1)) % servers)?;
+            engine.push(ground.sham.take_busy());
+            planned.push(pushed.planned);
+            converged.push(pushed.converged);
+            read.measure(|| ground.read())?;
+        }
+        rows.push(vec![
+            servers.to_string(),
+            planned.to_string(),
+            converged.to_string(),
+            read.to_string(),
+            engine.to_string(),
+            planned.rounds().to_string(),
+        ]);
+    }
+    table::print(
+        "(m) A push that changes one server",
+        &[
+            "servers",
+            "push → plan",
+            "push → applied",
+            "reading both states",
+            "the engine's answers",
+            "rounds",
+        ],
+        &rows,
+    );
+    Ok(())
+}
+
+/// A platform with a sham engine, and a clone of its state.
+struct Ground {
+    daemon: Child,
+    sham: Sham,
+    repo: PathBuf,
+    clone: PathBuf,
+    prefix: String,
+    /// Holds the network that the platform's holder would hold.
+    _holder: Place,
+    _folder: tempfile::TempDir,
+}
+
+/// What a push took.
+struct Pushed {
+    planned: Duration,
+    converged: Duration,
+}
+
+impl Ground {
+    fn new(servers: usize) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        let (repo, data, clone) = (at("state.git"), at("data"), at("clone"));
+        let prefix = format!("bench{}-{servers}", std::process::id());
+        let settings = format!(
+            "prefix = \"{prefix}\"\n\n[networks]\nusers = \"10.0.0.0/8\"\n\n[services]\nfirewall = false\ncache = false\nweb = \
+             false\nrouter = false\n"
+        );
+        let mut files = organisation::files(servers, &settings);
+        // Their limits change like those of others, and nobody has to make ten thousand network links.
+        for (_, text) in &mut files {
+            *text = stopped(text);
+        }
+        organisation::import(&repo, &files)?;
+        let sham = Sham::holding(&everything(&repo, &data)?, folder.path())?;
+        let berth = |arguments: &[&str]| {
+            let mut berth = Command::new(built("berth"));
+            berth.args(arguments).arg("--state").arg(&repo).arg("--data").arg(&data);
+            berth.args(["--docker", &sham.address()]).stdin(Stdio::null());
+            berth
+        };
+        ensure!(berth(&["hook", "install"]).stderr(Stdio::null()).status()?.success(), "no hooks");
+        let holder = Place::new();
+        Plane::prepare(&prefix, holder.pid(), GATEWAY)?;
+        let log = File::create(at("log"))?;
+        let daemon =
+            berth(&["reconcile"]).stdout(log.try_clone()?).stderr(log).spawn().context("start berth")?;
+        let ground = Self { daemon, sham, repo, clone, prefix, _holder: holder, _folder: folder };
+        let applied = ground.repo.join("refs/berth/applied");
+        within(FIRST_PASS, "the first pass is over", || applied.exists().then_some(()));
+        git(Path::new("/"), &["clone", "--quiet", text(&ground.repo)?, text(&ground.clone)?])?;
+        Ok(ground)
+    }
+
+    /// Pushes other limits for a server, and reads what git prints.
+    fn push(&self, at: usize) -> anyhow::Result<Pushed> {
+        let id = at + 1;
+        let path = self.clone.join(format!("servers/{}.toml", organisation::name(id)));
+        let cpus = if fs::read_to_string(&path)?.contains("cpus = 0.5\n") { "0.25" } else { "0.5" };
+        fs::write(&path, stopped(&organisation::server(id, cpus)))?;
+        git(&self.clone, &["commit", "--quiet", "--all", "--message", "cpus"])?;
+        let began = Instant::now();
+        let mut push = command(&self.clone, &["push", "-o", "no-color", "origin", "HEAD:main"]);
+        let mut push = push.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("run git")?;
+        let (mut planned, mut all) = (None, String::new());
+        for line in BufReader::new(push.stderr.take().context("git's messages")?).lines() {
+            let line = line?;
+            if line.starts_with("remote: Planned against the engine") {
+                planned.get_or_insert(began.elapsed());
+            }
+            all += &(line + "\n");
+        }
+        let good = push.wait()?.success();
+        let converged = began.elapsed();
+        ensure!(
+            good && all.contains("remote: Applied ") && all.contains(": 1 change."),
+            "git push said\n{all}"
+        );
+        Ok(Pushed { planned: planned.ok_or_else(|| anyhow!("no plan in\n{all}"))?, converged })
+    }
+
+    /// What the hook reads, in a process that knows nothing yet: the state before and after.
+    fn read(&self) -> anyhow::Result<()> {
+        let mut repo = StateRepo::open(&self.repo)?;
+        let tip = repo.head()?.context("a tip")?;
+        let before = *repo.commit_info(&tip)?.parents.first().context("a parent")?;
+        for revision in [before, tip] {
+            ensure!(repo.load(&revision)?.state.is_ok(), "the state has mistakes");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+        // What stays behind of a benchmark harms nobody.
+        let _ = Plane::forget(&self.prefix);
+    }
+}
+
+fn stopped(text: &str) -> String {
+    text.replace("state = \"running\"", "state = \"stopped\"")
+}
+
+/// The plan that makes all of it.
+fn everything(repo: &Path, data: &Path) -> anyhow::Result<Plan> {
+    let found = Source::open(repo)?.find(None)?;
+    let settled = found.state.map_err(|findings| anyhow!("the state has mistakes: {findings:?}"))?;
+    fs::create_dir_all(data)?;
+    let identities = Identity::open(data)?.identities(settled.state.servers.keys().copied());
+    let desired = Desired::new(&settled.state, &Templates::default(), &Arc::new(identities));
+    let context =
+        Context { now: Timestamp::now(), revision: &settled.revision, allowance: None, previous: None };
+    Ok(berth_plan::plan(&desired, &Observed::default(), &context))
+}
+
+fn git(at: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let output = command(at, arguments).output().context("run git")?;
+    ensure!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+fn command(at: &Path, arguments: &[&str]) -> Command {
+    let mut git = Command::new("git");
+    git.current_dir(at).args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]).args(arguments);
+    git.stdin(Stdio::null());
+    git
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path in UTF-8")
+}
