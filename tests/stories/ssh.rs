@@ -373,7 +373,9 @@ fn takes_over(scene: &Scene<'_>) {
             });
         };
         more("visitors of the router before");
-        scene.platform.docker().run(&["kill", "--signal", "HUP", &scene.router()]);
+        // Not `docker kill`: the engine would take it for a wish to stop, and start it no more when it dies.
+        let hang_up = ["exec", &scene.router(), "sh", "-c", "kill -HUP 1"];
+        scene.platform.docker().run(&hang_up);
         within(PATIENCE, "another router took over", || (takeovers() > first).then_some(()));
         more("visitors of the next router");
         over.store(true, Ordering::Relaxed);
