@@ -439,19 +439,32 @@ fn a_member_has_so_many_commands_and_leaves_room_for_others() {
 }
 
 #[test]
-fn a_revoked_key_ends_its_git_commands_and_no_others() {
+fn a_revoked_key_ends_its_git_commands_within_a_second_and_no_others() {
     let (door, ended) = waiting_door();
     let place = door.place(&[]);
-    let (mut ann, mut bob) = (start(&place, "ann"), start(&place, "bob"));
+    let mut bob = start(&place, "bob");
     let revoked = RouteUser { admin: false, password_hash: None, keys: vec![] };
-    place.put_routes(&place.routes().with_user("ann".parse().unwrap(), revoked).render().unwrap());
-    let begin = std::time::Instant::now();
-    assert!(!await_end(&mut ann.0, PATIENCE).success());
-    let took = begin.elapsed();
+    let without = place.routes().with_user("ann".parse().unwrap(), revoked).render().unwrap();
+    // A machine under load may be late once; the router isn't each time.
+    let fastest = (1..=5).find(|tries| {
+        place.put_routes(&place.routes().render().unwrap());
+        await_that("the key to open", || {
+            place
+                .ssh("ann", "git", &[])
+                .stdin(Stdio::null())
+                .output()
+                .is_ok_and(|output| text(&output.stderr).contains("git clone"))
+        });
+        let mut ann = start(&place, "ann");
+        place.put_routes(&without);
+        let begin = std::time::Instant::now();
+        assert!(!await_end(&mut ann.0, PATIENCE).success());
+        let took = begin.elapsed();
+        await_that("the end at the door", || *ended.lock().unwrap() == *tries);
+        took < Duration::from_secs(1)
+    });
+    assert!(fastest.is_some(), "five times it took more than a second");
     place.await_log("server=git by=\"key\"");
     place.await_log("ending=Revoked");
-    await_that("the end at the door", || *ended.lock().unwrap() == 1);
     assert!(bob.0.try_wait().unwrap().is_none());
-    // A machine under load may take longer than the second that it takes at most otherwise.
-    assert!(took < Duration::from_secs(5), "{took:?}");
 }
