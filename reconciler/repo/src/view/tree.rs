@@ -150,11 +150,7 @@ impl<'r> Trees<'r> {
     }
 
     /// The trees and files of the tree `after` that the tree `before` doesn't have in the same place, with their paths.
-    pub(super) fn added(
-        &self,
-        before: Option<Oid>,
-        after: Oid,
-    ) -> Result<Vec<(Oid, Vec<u8>)>, git2::Error> {
+    pub(super) fn added(&self, before: Option<Oid>, after: Oid) -> Result<Vec<(Oid, Vec<u8>)>, git2::Error> {
         let mut added = Vec::new();
         if before != Some(after) {
             added.push((after, Vec::new()));
