@@ -238,8 +238,16 @@ impl Reconciler {
         {
             return Ok(Arc::clone(desired));
         }
-        let identities = Arc::new(self.identity.identities(settled.state.servers.keys().copied()));
-        let desired = Arc::new(Desired::new(&settled.state, &templates, &identities));
+        let before = self.desired.as_ref().map(|(_, _, desired)| desired);
+        let known = before.map(|before| &before.identities).filter(|known| {
+            // One platform has one identity, so that the same servers have the same keys.
+            known.servers.keys().eq(settled.state.servers.keys())
+        });
+        let identities = known
+            .map(Arc::clone)
+            .unwrap_or_else(|| Arc::new(self.identity.identities(settled.state.servers.keys().copied())));
+        let before = before.map(|before| &**before);
+        let desired = Arc::new(Desired::after(before, &settled.state, &templates, &identities));
         self.desired = Some((settled.clone(), templates, Arc::clone(&desired)));
         Ok(desired)
     }

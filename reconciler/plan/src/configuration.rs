@@ -134,11 +134,12 @@ pub fn digest(text: &[u8]) -> String {
     blake3::hash(text).to_hex().to_string()
 }
 
-/// The configurations that should be in force.
+/// The configurations that should be in force. `routes` are those that the same state was known to make before.
 pub(crate) fn configurations(
     state: &State,
     templates: &Templates,
     identities: &Identities,
+    routes: Option<&Configuration>,
 ) -> Vec<Configuration> {
     let services = state.platform.services;
     let wanted = |kind: Kind| match kind {
@@ -151,7 +152,10 @@ pub(crate) fn configurations(
     Kind::ALL
         .into_iter()
         .filter(|kind| wanted(*kind))
-        .map(|kind| Configuration { kind, text: spec(kind, state, templates, identities) })
+        .map(|kind| match routes.filter(|routes| routes.kind == kind) {
+            Some(routes) => routes.clone(),
+            None => Configuration { kind, text: spec(kind, state, templates, identities) },
+        })
         .collect()
 }
 

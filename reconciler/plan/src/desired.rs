@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use berth_schema::State;
 use berth_schema::domain::Domain;
-use berth_schema::name::{Fqdn, ImageRef, Prefix, ServerId};
+use berth_schema::name::{Fqdn, ImageRef, Prefix, ServerId, UserName};
 use berth_schema::platform::{Platform, RemovalBudget};
 use berth_schema::server::{Limits, Server};
+use berth_schema::user::User;
 
 use crate::configuration::{Configuration, configurations};
 use crate::identity::{Identities, IdentitySpec, Whose};
 use crate::label::{self, Tag};
-use crate::render::Templates;
+use crate::render::{Kind, Templates};
 use crate::spec::{Confinement, ContainerSpec, LinkSpec, Mount, NetworkSpec, VolumeSpec, fingerprint};
 use crate::{plane, recipe, system};
 
@@ -35,7 +36,9 @@ pub struct Desired {
     /// The public halves of the platform's SSH keys.
     pub identities: Arc<Identities>,
     /// What tells that a server's keys are in place, by id: a digest.
-    placed: HashMap<ServerId, String>,
+    placed: Arc<HashMap<ServerId, String>>,
+    /// Who may log in.
+    users: BTreeMap<UserName, Arc<User>>,
     /// The servers, by id.
     pub servers: Vec<Arc<Server>>,
     /// How every server is confined.
@@ -64,26 +67,69 @@ impl Desired {
 
     /// What `state` says should exist on a platform with these keys, which know every server of it.
     pub fn new(state: &State, templates: &Templates, identities: &Arc<Identities>) -> Self {
+        Self::after(None, state, templates, identities)
+    }
+
+    /// The same, made of what should exist `before` where that still holds: digests of ten thousand servers' keys, and
+    /// megabytes of routes, aren't worked out anew for a change that isn't about them.
+    pub fn after(
+        before: Option<&Self>,
+        state: &State,
+        templates: &Templates,
+        identities: &Arc<Identities>,
+    ) -> Self {
         let platform = Arc::clone(&state.platform);
         let confinement = recipe::confinement(&platform);
         let confinement_spec = fingerprint(&confinement);
+        let before = before.filter(|before| {
+            Arc::ptr_eq(&before.identities, identities)
+                && (Arc::ptr_eq(&before.platform, &platform) || before.platform == platform)
+        });
+        let routes = before.filter(|before| before.leads_like(state)).and_then(|before| {
+            before.configurations.iter().find(|configuration| configuration.kind == Kind::Routes)
+        });
+        let placed = |before: Option<&Self>| match before.filter(|before| before.has_servers_of(state)) {
+            Some(before) => Arc::clone(&before.placed),
+            None => Arc::new(placed(state, identities)),
+        };
         Self {
             networks: networks(&platform),
             system: system::containers(&platform),
             links: system::links(&platform),
             domains: state.domains.clone(),
-            configurations: configurations(state, templates, identities),
-            placed: state
-                .servers
-                .keys()
-                .filter_map(|id| Some((*id, identity(&platform, identities, *id)?.digest())))
-                .collect(),
+            configurations: configurations(state, templates, identities, routes),
+            placed: placed(before),
+            users: state.users.clone(),
             identities: Arc::clone(identities),
             servers: state.servers.values().map(Arc::clone).collect(),
             confinement,
             confinement_spec,
             platform,
         }
+    }
+
+    fn has_servers_of(&self, state: &State) -> bool {
+        self.servers.iter().map(|server| server.id).eq(state.servers.keys().copied())
+    }
+
+    /// Whether logins lead where they do in `state`, on the same platform with the same keys.
+    fn leads_like(&self, state: &State) -> bool {
+        let same_user = |a: &Arc<User>, b: &Arc<User>| {
+            Arc::ptr_eq(a, b)
+                || (a.role, &a.password_hash, &a.ssh_keys) == (b.role, &b.password_hash, &b.ssh_keys)
+        };
+        let same_server = |a: &Arc<Server>, b: &Arc<Server>| {
+            Arc::ptr_eq(a, b)
+                || (a.id, &a.name, &a.owner, &a.members) == (b.id, &b.name, &b.owner, &b.members)
+        };
+        self.users.len() == state.users.len()
+            && self
+                .users
+                .iter()
+                .zip(&state.users)
+                .all(|((a, one), (b, other))| a == b && same_user(one, other))
+            && self.servers.len() == state.servers.len()
+            && self.servers.iter().zip(state.servers.values()).all(|(a, b)| same_server(a, b))
     }
 
     /// The platform's prefix, which is also the value of its label.
@@ -202,6 +248,12 @@ impl Desired {
             })
             .collect()
     }
+}
+
+/// What tells of each server that its keys are in place.
+fn placed(state: &State, identities: &Identities) -> HashMap<ServerId, String> {
+    let of = |id: &ServerId| Some((*id, identity(&state.platform, identities, *id)?.digest()));
+    state.servers.keys().filter_map(of).collect()
 }
 
 /// The keys of a server; `None` where they aren't known.

@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use berth_plan::Identities;
 use berth_plan::render::{Kind, Templates, render};
+use berth_plan::{Desired, Identities};
 use berth_schema::{Parsed, State};
 
 const PLAINEST: [(&str, &str); 2] =
@@ -66,4 +66,41 @@ fn differences(kind: Kind, state: &State) -> String {
         one.lines().filter(|line| !others.contains(line)).map(|line| format!("{sign}{line}\n")).collect()
     };
     only(&before, &after, '-') + &only(&after, &before, '+')
+}
+
+/// What is taken over from before is what would have been made.
+#[test]
+fn what_is_made_of_what_was_is_the_same_as_made_anew() {
+    let templates = Templates::default();
+    let server = "--- servers/shop.toml\nid = 3\nowner = \"bob\"\n";
+    let bob = "--- users/bob.toml\n";
+    let cyn = "--- users/cyn.toml\n";
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDwPDn0itH/I616SruvtyOdmrd9kbKVg6ZBJUNPHVKph";
+    let states = [
+        format!("{bob}{cyn}"),
+        format!("{bob}{cyn}{server}"),
+        format!("{bob}{cyn}{server}cpus = 2\n"),
+        format!("{bob}{cyn}{server}members = [\"cyn\"]\n"),
+        format!("{bob}ssh_keys = [\"{key}\"]\n{cyn}{server}"),
+        format!("{bob}role = \"admin\"\n{cyn}{server}"),
+        format!("{bob}{cyn}{server}--- servers/more.toml\nid = 4\nowner = \"bob\"\n"),
+    ];
+    let states: Vec<State> = states.iter().map(|files| state(files)).collect();
+    // Of all servers, so that the keys are the same ones throughout.
+    let all = states.iter().flat_map(|state| state.servers.keys().copied());
+    let identities = std::sync::Arc::new(Identities::example(all));
+    let told = |desired: &Desired| {
+        let texts: Vec<_> =
+            desired.configurations.iter().map(|one| one.text.clone().expect("a text")).collect();
+        let placed: Vec<_> =
+            desired.servers.iter().map(|server| desired.placed(server.id).map(str::to_owned)).collect();
+        (texts, placed)
+    };
+    for before in &states {
+        let before = Desired::new(before, &templates, &identities);
+        for state in &states {
+            let anew = Desired::new(state, &templates, &identities);
+            assert_eq!(told(&Desired::after(Some(&before), state, &templates, &identities)), told(&anew));
+        }
+    }
 }

@@ -4,13 +4,19 @@
 //! reports the end before it updates what it lists from). An inspection waits for the truth. So: one inspection for
 //! each container that we don't know, then its limits are remembered; every event about a container makes us forget it.
 //! What happened while nobody listened is caught by forgetting everything.
+//!
+//! What is in the volume of a server's SSH keys is remembered too: only Berth writes there, and to read ten thousand files
+//! at each look takes longer than the rest of it. What is lost on the host is noticed when everything is forgotten.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use berth_plan::observed::{ObservedContainer, RunState};
+use berth_plan::spec::VolumeSpec;
 use berth_plan::step::ContainerRef;
 use berth_plan::{Plan, Step};
 use berth_schema::server::Limits;
+use bollard::models::Volume;
 use bollard::query_parameters::InspectContainerOptions;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -25,6 +31,9 @@ const WIDTH: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub struct Inspections {
     known: HashMap<String, Limits>,
+    /// The digest of what tells of SSH keys, by the volume's name, with when the volume was made. Those who look between
+    /// passes share it.
+    placed: Arc<HashMap<String, (Option<String>, String)>>,
 }
 
 impl Inspections {
@@ -36,6 +45,7 @@ impl Inspections {
     /// Forgets everything, since events were missed.
     pub fn forget_all(&mut self) {
         self.known.clear();
+        self.placed = Arc::default();
     }
 
     /// Forgets these containers, or all.
@@ -48,13 +58,51 @@ impl Inspections {
         }
     }
 
-    /// Forgets the containers whose limits a plan changes.
+    /// Forgets the containers whose limits a plan changes, and the volumes that it makes, removes or writes keys to.
     pub fn forget_touched(&mut self, plan: &Plan) {
         for step in plan.changes().flat_map(|change| &change.steps) {
-            if let Step::UpdateLimits { container: ContainerRef { id: Some(id), .. }, .. } = step {
-                self.known.remove(id);
+            match step {
+                Step::UpdateLimits { container: ContainerRef { id: Some(id), .. }, .. } => {
+                    self.known.remove(id);
+                }
+                Step::PlaceIdentity(identity) => {
+                    self.forget_volume(&identity.volume);
+                }
+                Step::CreateVolume(VolumeSpec { name, .. }) | Step::RemoveVolume { name } => {
+                    self.forget_volume(name);
+                }
+                _ => {}
             }
         }
+    }
+
+    fn forget_volume(&mut self, name: &str) {
+        if self.placed.contains_key(name) {
+            Arc::make_mut(&mut self.placed).remove(name);
+        }
+    }
+
+    /// Forgets the volumes that aren't there any more.
+    pub(super) fn keep_volumes(&mut self, volumes: &[Volume]) {
+        let there: HashSet<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+        if self.placed.keys().any(|name| !there.contains(name.as_str())) {
+            Arc::make_mut(&mut self.placed).retain(|name, _| there.contains(name.as_str()));
+        }
+    }
+
+    /// The digest of what tells of the SSH keys in a server's volume. That there is nothing is not remembered.
+    pub(super) fn placed(&mut self, volume: &Volume) -> Result<Option<String>, EngineError> {
+        let made = volume.created_at.as_ref().map(ToString::to_string);
+        if let Some((when, placed)) = self.placed.get(&volume.name)
+            && *when == made
+        {
+            return Ok(Some(placed.clone()));
+        }
+        let placed = super::placed(volume)?;
+        if let Some(placed) = &placed {
+            Arc::make_mut(&mut self.placed).insert(volume.name.clone(), (made, placed.clone()));
+        }
+        Ok(placed)
     }
 
     /// Fills in the limits of our containers. Those that aren't known are inspected, and their state is taken from that.
@@ -117,5 +165,41 @@ impl Reader {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use berth_plan::identity::PLACED;
+
+    use super::*;
+
+    #[test]
+    fn what_tells_of_keys_is_read_once_for_each_volume() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(PLACED);
+        let volume = Volume {
+            name: "ssh".to_owned(),
+            mountpoint: folder.path().to_str().unwrap().to_owned(),
+            ..Volume::default()
+        };
+        let mut inspections = Inspections::default();
+        assert_eq!(inspections.placed(&volume).unwrap(), None);
+        fs::write(&file, "one").unwrap();
+        let one = inspections.placed(&volume).unwrap();
+        assert!(one.is_some());
+        fs::write(&file, "two").unwrap();
+        inspections.keep_volumes(std::slice::from_ref(&volume));
+        assert_eq!(inspections.placed(&volume).unwrap(), one);
+        // One that is gone may come back as another.
+        inspections.keep_volumes(&[]);
+        let two = inspections.placed(&volume).unwrap();
+        assert_ne!(two, one);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(inspections.placed(&volume).unwrap(), two);
+        inspections.forget_all();
+        assert_eq!(inspections.placed(&volume).unwrap(), None);
     }
 }

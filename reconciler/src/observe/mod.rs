@@ -64,7 +64,8 @@ impl Reader {
         inspections: &mut Inspections,
     ) -> Result<Observed, EngineError> {
         let (containers, volumes, networks) =
-            tokio::try_join!(self.containers(platform), self.volumes(platform), self.networks(platform))?;
+            tokio::try_join!(self.containers(platform), self.list_volumes(), self.networks(platform))?;
+        let volumes = volumes_of(platform, volumes, inspections)?;
         let mut observed = Observed { networks, volumes, containers, plane: None, host_rules: None };
         inspections.fill(self, &mut observed.containers).await?;
         observed.plane = self.plane(platform, &observed.containers).await?;
@@ -102,19 +103,10 @@ impl Reader {
             .collect())
     }
 
-    async fn volumes(&self, platform: &Prefix) -> Result<Vec<ObservedVolume>, EngineError> {
+    async fn list_volumes(&self) -> Result<Vec<Volume>, EngineError> {
         let options = ListVolumesOptionsBuilder::default().build();
         let list = bounded("list volumes", READ_DEADLINE, self.docker.list_volumes(Some(options))).await?;
-        let volumes = list.volumes.unwrap_or_default().into_iter().map(|volume| {
-            let tag = Tag::read(&volume.labels, platform);
-            let files = match &tag {
-                Some(Tag::System { .. }) => configurations(&volume)?,
-                Some(Tag::Ssh { .. }) => placed(&volume)?.into_iter().collect(),
-                _ => BTreeMap::new(),
-            };
-            Ok(ObservedVolume { tag, files, name: volume.name })
-        });
-        volumes.collect()
+        Ok(list.volumes.unwrap_or_default())
     }
 
     /// The engine's events about containers that carry a platform label, those since `since` first. Ends with an error
@@ -139,6 +131,27 @@ impl Reader {
     }
 }
 
+/// What a platform's volumes are, and what is in those that are looked into.
+fn volumes_of(
+    platform: &Prefix,
+    volumes: Vec<Volume>,
+    inspections: &mut Inspections,
+) -> Result<Vec<ObservedVolume>, EngineError> {
+    inspections.keep_volumes(&volumes);
+    let observed = volumes.into_iter().map(|volume| {
+        let tag = Tag::read(&volume.labels, platform);
+        let files = match &tag {
+            Some(Tag::System { .. }) => configurations(&volume)?,
+            Some(Tag::Ssh { .. }) => {
+                inspections.placed(&volume)?.into_iter().map(|digest| (PLACED.to_owned(), digest)).collect()
+            }
+            _ => BTreeMap::new(),
+        };
+        Ok(ObservedVolume { tag, files, name: volume.name })
+    });
+    observed.collect()
+}
+
 /// The digests of the configurations in a volume, and of what tells of SSH keys.
 fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, EngineError> {
     let mut files = BTreeMap::new();
@@ -149,17 +162,17 @@ fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, EngineErr
             files.insert(kind.file().to_owned(), digest(&content));
         }
     }
-    files.extend(placed(volume)?);
+    files.extend(placed(volume)?.map(|digest| (PLACED.to_owned(), digest)));
     Ok(files)
 }
 
-/// What tells of the SSH keys in a volume, with its digest. The volume may be a server's, which can make it anything.
-fn placed(volume: &Volume) -> Result<Option<(String, String)>, EngineError> {
+/// The digest of what tells of the SSH keys in a volume. The volume may be a server's, which can make it anything.
+fn placed(volume: &Volume) -> Result<Option<String>, EngineError> {
     const LENGTH_MAX: u64 = 4096;
     let file = VolumeFile::new(Path::new(&volume.mountpoint), PLACED);
     let content = file.read_at_most(LENGTH_MAX);
     let failed = |source| EngineError::Host { act: format!("read {}", file.path().display()), source };
-    Ok(content.map_err(failed)?.map(|content| (PLACED.to_owned(), digest(&content))))
+    Ok(content.map_err(failed)?.map(|content| digest(&content)))
 }
 
 /// Something that happened to one of our objects.

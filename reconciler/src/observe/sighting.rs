@@ -11,7 +11,7 @@ use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptions, ListNetworksOptionsBuilder};
 use ipnet::Ipv4Net;
 
-use super::{Inspections, Reader};
+use super::{Inspections, Reader, volumes_of};
 use crate::docker::{EngineError, READ_DEADLINE, bounded};
 use crate::export::{Foreign, Sighting};
 
@@ -22,9 +22,11 @@ impl Reader {
     /// Everything of the platform `prefix` that an export is made of.
     pub async fn sight(&self, prefix: &Prefix) -> Result<Sighting, EngineError> {
         let (containers, volumes, networks) =
-            tokio::try_join!(self.containers(prefix), self.volumes(prefix), self.networks(prefix))?;
+            tokio::try_join!(self.containers(prefix), self.list_volumes(), self.networks(prefix))?;
+        let mut inspections = Inspections::default();
+        let volumes = volumes_of(prefix, volumes, &mut inspections)?;
         let mut observed = Observed { networks, volumes, containers, ..Observed::default() };
-        Inspections::default().fill(self, &mut observed.containers).await?;
+        inspections.fill(self, &mut observed.containers).await?;
         let mut seen = Sighting { subnets: self.subnets(prefix).await?, ..Sighting::default() };
         let named = format!("{prefix}-users-dind-");
         for container in &observed.containers {

@@ -176,7 +176,7 @@ impl Planner<'_, '_> {
             self.without_keys.set(self.without_keys.get() + 1);
         }
         let misplaced = keys.is_some_and(|keys| keys.placed != self.desired.placed(server.id));
-        let identity = self.desired.server_identity(server.id).filter(|_| misplaced);
+        let identity = misplaced.then(|| self.desired.server_identity(server.id)).flatten();
         self.alter(server, owned.container, identity)
     }
 
@@ -268,7 +268,7 @@ impl Planner<'_, '_> {
                 false
             }
         };
-        if let Some(identity) = self.desired.server_identity(server.id).filter(|_| !placed) {
+        if !placed && let Some(identity) = self.desired.server_identity(server.id) {
             work.steps.push(Step::PlaceIdentity(Box::new(identity)));
         }
         if missing.is_empty() {

@@ -6,6 +6,7 @@
 //! each commit is made again on top of the real ones, to be judged there. Refuses to judge anything itself.
 
 mod accept;
+mod copy;
 mod error;
 mod pairs;
 mod recast;

@@ -1,6 +1,6 @@
 //! From the state repo to a view: commits made again with what the member may see.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -12,9 +12,10 @@ use berth_schema::view::{Shown, is_open, shown};
 use git2::{FileMode, ObjectType, Oid, Repository, Tree};
 
 use super::accept::Pending;
+use super::copy;
 use super::error::{ViewError, file, git};
 use super::recast::recast;
-use super::tree::{self, Entry};
+use super::tree::{self, Entry, Trees};
 use super::{REVIEW, View};
 use crate::{LARGEST_FILE, MAIN};
 
@@ -49,10 +50,11 @@ impl View {
         let tips = self.tips()?;
         let new = self.unseen(&tips).map_err(git("walk the state repo's history"))?;
         if new.len() <= FEW {
-            let path = self.repository.path().to_owned();
-            let to = Repository::open_bare(path).map_err(git("open the view"))?;
+            let to = Repository::open_bare(self.repository.path()).map_err(git("open the view"))?;
+            let real = Repository::open_bare(self.real.path()).map_err(git("open the state repo"))?;
+            let trees = Trees::new(&real);
             for commit in &new {
-                self.show(&to, *commit)?;
+                self.show(Target { repository: &to, trees: &trees, reads_real: false }, *commit)?;
             }
         } else {
             self.show_many(&new)?;
@@ -97,33 +99,59 @@ impl View {
         Ok(found)
     }
 
-    /// Writes many commits: into memory first, and from there into packs.
+    /// Writes many commits: what is made for the view into memory first, and from there into packs; what is the state
+    /// repo's, byte for byte, is copied in the end, as it is packed there.
     fn show_many(&mut self, commits: &[Oid]) -> Result<(), ViewError> {
         let path = self.repository.path().to_owned();
         let memory = Repository::open_bare(&path).map_err(git("open the view"))?;
         let objects = memory.odb().map_err(git("open the view"))?;
         let kept = objects.add_new_mempack_backend(1000).map_err(git("hold objects in memory"))?;
+        // Here alone: what is copied in the end is read there until then.
+        let beside = self.real.commondir().join("objects");
+        let beside = beside.to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"));
+        beside.and_then(|beside| objects.add_disk_alternate(beside)).map_err(git("read the state repo"))?;
+        let trees = Trees::new(&memory);
+        let mut copied = Needed::default();
         for batch in commits.chunks(BATCH) {
+            let mut made = Needed::default();
             for commit in batch {
-                self.show(&memory, *commit)?;
+                self.show(Target { repository: &memory, trees: &trees, reads_real: true }, *commit)?;
+                let theirs = self.real.odb().map_err(git("open the state repo"))?;
+                let needed = self.needed(&memory, &trees, *commit).map_err(git("read what is shown"))?;
+                for (id, path) in needed {
+                    let list = if theirs.exists(id) { &mut copied } else { &mut made };
+                    list.add(id, path);
+                }
             }
-            self.pack(&memory, batch).map_err(git("write a pack of the view"))?;
+            self.pack(&memory, &made).map_err(git("write a pack of the view"))?;
             kept.reset().and_then(|()| objects.refresh()).map_err(git("write a pack of the view"))?;
         }
-        Ok(())
+        copy::copy(self.real.path(), &path, &copied.list)
     }
 
-    fn pack(&self, memory: &Repository, commits: &[Oid]) -> Result<(), git2::Error> {
-        let new: HashSet<Oid> = commits.iter().filter_map(|real| self.pairs.view_of(*real)).collect();
-        let mut walk = memory.revwalk()?;
-        for id in &new {
-            walk.push(*id)?;
-            for parent in memory.find_commit(*id)?.parent_ids().filter(|parent| !new.contains(parent)) {
-                walk.hide(parent)?;
-            }
-        }
+    /// The objects of a commit of the view that its first parent doesn't have, with their paths.
+    fn needed(
+        &self,
+        memory: &Repository,
+        trees: &Trees<'_>,
+        real: Oid,
+    ) -> Result<Vec<(Oid, Vec<u8>)>, git2::Error> {
+        let view = self.pairs.view_of(real).ok_or_else(|| git2::Error::from_str("it isn't shown"))?;
+        let commit = memory.find_commit(view)?;
+        let before = match commit.parent_ids().next() {
+            Some(parent) => Some(memory.find_commit(parent)?.tree_id()),
+            None => None,
+        };
+        let mut needed = trees.added(before, commit.tree_id())?;
+        needed.push((view, Vec::new()));
+        Ok(needed)
+    }
+
+    fn pack(&self, memory: &Repository, made: &Needed) -> Result<(), git2::Error> {
         let mut builder = memory.packbuilder()?;
-        builder.insert_walk(&mut walk)?;
+        for (id, path) in &made.list {
+            builder.insert_object(*id, std::str::from_utf8(path).ok())?;
+        }
         let objects = self.repository.odb()?;
         let mut pack = objects.packwriter()?;
         builder.foreach(|bytes| pack.write_all(bytes).is_ok())?;
@@ -132,47 +160,66 @@ impl View {
     }
 
     /// Makes one commit again, whose parents are there.
-    fn show(&mut self, to: &Repository, real: Oid) -> Result<(), ViewError> {
+    fn show(&mut self, to: Target<'_, '_>, real: Oid) -> Result<(), ViewError> {
         let made = self.make_again(to, real).map_err(git(format!("show the commit {real}")))?;
         let view = made.ok_or_else(|| ViewError::Commit { commit: real.to_string() })?;
         self.pairs.insert(real, view);
         Ok(())
     }
 
-    fn make_again(&self, to: &Repository, real: Oid) -> Result<Option<Oid>, git2::Error> {
+    fn make_again(&self, to: Target<'_, '_>, real: Oid) -> Result<Option<Oid>, git2::Error> {
         let commit = self.real.find_commit(real)?;
         let seen =
             |parent| self.pairs.view_of(parent).ok_or_else(|| git2::Error::from_str("a parent isn't shown"));
         let parents = commit.parent_ids().map(seen).collect::<Result<Vec<Oid>, _>>()?;
         let (before, shown) = match commit.parent_ids().next().zip(parents.first()) {
             Some((real, view)) => {
-                (Some(self.real.find_commit(real)?.tree()?), to.find_commit(*view)?.tree_id())
+                (Some(self.real.find_commit(real)?.tree()?), to.repository.find_commit(*view)?.tree_id())
             }
-            None => (None, tree::empty(to)?),
+            None => (None, tree::empty(to.repository)?),
         };
         let after = self.show_tree(to, before.as_ref(), shown, &commit.tree()?)?;
         let objects = self.real.odb()?;
         let Some(bytes) = recast(objects.read(real)?.data(), after, &parents) else { return Ok(None) };
-        to.odb()?.write(ObjectType::Commit, &bytes).map(Some)
+        to.repository.odb()?.write(ObjectType::Commit, &bytes).map(Some)
     }
 
     /// What the tree before is shown as, with what differs in the tree after. So what doesn't change looks unchanged.
     fn show_tree(
         &self,
-        to: &Repository,
+        to: Target<'_, '_>,
         before: Option<&Tree<'_>>,
         before_is_shown_as: Oid,
         after: &Tree<'_>,
     ) -> Result<Oid, git2::Error> {
         let mut entries = Vec::new();
-        for path in tree::differing(&self.real, before, after)? {
-            let shown = match tree::entry(after, &path)? {
-                Some(entry) => self.show_entry(to, &path, entry)?,
+        // Folders that the member sees as they are, and of which all that changes is shown as it is.
+        let mut whole: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
+        let seen = to.repository.find_tree(before_is_shown_as)?;
+        for (path, real) in to.trees.changes(before.map(Tree::id), after.id())? {
+            let shown = match real {
+                Some(entry) => self.show_entry(to.repository, &path, entry)?,
                 None => None,
             };
+            if let Some(end) = path.iter().position(|byte| *byte == b'/').filter(|_| to.reads_real) {
+                let is_whole = whole.entry(path[..end].to_vec()).or_insert_with_key(|folder| {
+                    let before = before.and_then(|before| tree::at_top(before, folder));
+                    before == tree::at_top(&seen, folder)
+                        && before.is_none_or(|(_, mode)| mode == FileMode::Tree)
+                });
+                *is_whole &= shown == real;
+            }
             entries.push((path, shown));
         }
-        tree::changed(to, before_is_shown_as, &entries)
+        // Such a folder needn't be put together again from its ten thousand files.
+        for folder in whole.into_iter().filter_map(|(folder, is_whole)| is_whole.then_some(folder)) {
+            let Some((id, mode @ FileMode::Tree)) = tree::at_top(after, &folder) else { continue };
+            entries.retain(|(path, _)| {
+                path.strip_prefix(folder.as_slice()).is_none_or(|rest| !rest.starts_with(b"/"))
+            });
+            entries.push((folder, Some(Entry { id, mode })));
+        }
+        tree::changed(to.repository, before_is_shown_as, &entries)
     }
 
     fn show_entry(&self, to: &Repository, path: &[u8], entry: Entry) -> Result<Option<Entry>, git2::Error> {
@@ -215,6 +262,31 @@ impl View {
             Ok(())
         };
         set().map_err(git("set the view's branches"))
+    }
+}
+
+/// Where commits are made again.
+#[derive(Clone, Copy)]
+struct Target<'t, 'r> {
+    repository: &'t Repository,
+    /// The state repo's.
+    trees: &'t Trees<'r>,
+    /// Whether it reads the state repo's objects too, which are copied to the view in the end.
+    reads_real: bool,
+}
+
+/// Objects that the view must have, each once.
+#[derive(Default)]
+struct Needed {
+    known: HashSet<Oid>,
+    list: Vec<(Oid, Vec<u8>)>,
+}
+
+impl Needed {
+    fn add(&mut self, id: Oid, path: Vec<u8>) {
+        if self.known.insert(id) {
+            self.list.push((id, path));
+        }
     }
 }
 

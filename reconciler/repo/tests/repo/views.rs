@@ -14,6 +14,8 @@ use git2::{FileMode, MergeOptions, ObjectType, Oid, Repository, Signature, Time}
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use crate::git::git;
+
 /// ann is the admin; the others have a server each.
 const NAMES: [&str; 3] = ["ann", "bob", "cyn"];
 
@@ -396,5 +398,46 @@ proptest! {
             }).collect();
             prop_assert_eq!(tips[0], tips[1]);
         }
+    }
+}
+
+/// Many commits are shown in another way than few: folders that a member sees whole are copied, in packs.
+#[test]
+fn many_commits_at_once_make_the_same_view() {
+    let mut world = World::new();
+    let names = NAMES.len();
+    let secret = |world: &World| {
+        let tree = world.real.find_commit(world.tip()).unwrap().tree().unwrap();
+        tree.get_path(Path::new(&path_of(2))).unwrap().id()
+    };
+    for n in 0..60_u8 {
+        let value = n % 26;
+        match n % 6 {
+            0 => world.direct(&What::Hash(usize::from(n) % names, value)),
+            1 => world.direct(&What::Email(usize::from(n) % names, value)),
+            2 if n > 30 => world.direct(&What::Page(value)),
+            3 => {
+                // A name that would be a line of its own, and ask for another's file.
+                let file = (format!("docs/{n}\n{}", secret(&world)), format!("{n}\n"));
+                let tip = world.tip();
+                let commit = world.commit_in(None, &[tip], &[file]);
+                world.real.reference(MAIN, commit, true, "direct").unwrap();
+            }
+            _ => world.direct(&What::Server(1 + usize::from(n) % (names - 1), value)),
+        }
+        // The views so far are made a commit at a time.
+        world.view(1);
+        world.view(2);
+    }
+    for who in 1..names {
+        let step_by_step = world.view(who).refname_to_id(MAIN).unwrap();
+        let views = Views::open(world.real.path(), &world.folder.path().join("again")).unwrap();
+        world.views = views;
+        let view = world.view(who);
+        assert_eq!(view.refname_to_id(MAIN).unwrap(), step_by_step);
+        world.check_secrets(who, false);
+        // It stands alone, with every object that it names.
+        git(view.path(), &["fsck", "--connectivity-only"]);
+        world.views = Views::open(world.real.path(), &world.folder.path().join("views")).unwrap();
     }
 }
