@@ -244,7 +244,8 @@ fn a_proposal_is_its_authors() {
     let bench = Bench::new();
     bench.propose(Some("bob"), "welcome", &[PAGE]).accepted(&[]);
     bench
-        .propose(Some("cyn"), "welcome", &[PAGE])
+        // Another text: the same one in the same second would be the same commit, and nothing to push.
+        .propose(Some("cyn"), "welcome", &[("docs/welcome.md", Some("# Mine\n"))])
         .refused(&["`refs/heads/review/welcome` is somebody else's proposal"]);
     bench
         .push(Some("cyn"), &["origin", ":review/welcome"])

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, ensure};
 use berth::identity::Identity;
 use berth::source::Source;
-use berth_link::Plane;
+use berth_link::{Plane, REGISTRATIONS};
 use berth_plan::render::Templates;
 use berth_plan::{Context, Desired, Observed, Plan};
 use berth_repo::StateRepo;
@@ -95,7 +95,7 @@ impl Ground {
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
         let (repo, data, clone) = (at("state.git"), at("data"), at("clone"));
-        let prefix = format!("bench{}-{servers}", std::process::id());
+        let prefix = format!("m{}-{:x}", servers.ilog10(), std::process::id());
         let settings = format!(
             "prefix = \"{prefix}\"\n\n[networks]\nusers = \"10.0.0.0/8\"\n\n[services]\nfirewall = false\ncache = false\nweb = \
              false\nrouter = false\n"
@@ -171,6 +171,7 @@ impl Drop for Ground {
         let _ = self.daemon.wait();
         // What stays behind of a benchmark harms nobody.
         let _ = Plane::forget(&self.prefix);
+        let _ = fs::remove_file(Path::new(REGISTRATIONS).join(format!("{}.lock", self.prefix)));
     }
 }
 
