@@ -92,7 +92,7 @@ impl<'r> Trees<'r> {
         &self,
         before: Option<Oid>,
         after: Option<Oid>,
-        tell: &mut dyn FnMut(&[u8], Option<&TreeEntry<'_>>, Option<&TreeEntry<'_>>),
+        mut tell: impl FnMut(&[u8], Option<&TreeEntry<'_>>),
     ) -> Result<(), git2::Error> {
         let mut folders = vec![(before, after, Vec::new())];
         while let Some((before, after, folder)) = folders.pop() {
