@@ -87,12 +87,12 @@ impl<'r> Trees<'r> {
         Ok(tree)
     }
 
-    /// Tells of each entry, folders too, in which two trees differ, with its path: as it was and as it is.
+    /// Tells of each entry, folders too, in which two trees differ, with its path, as it is in the second.
     fn walk(
         &self,
         before: Option<Oid>,
         after: Option<Oid>,
-        tell: &mut dyn FnMut(&[u8], Option<&TreeEntry<'_>>, Option<&TreeEntry<'_>>),
+        mut tell: impl FnMut(&[u8], Option<&TreeEntry<'_>>),
     ) -> Result<(), git2::Error> {
         let mut folders = vec![(before, after, Vec::new())];
         while let Some((before, after, folder)) = folders.pop() {
@@ -117,7 +117,7 @@ impl<'r> Trees<'r> {
                 }
                 let Some(entry) = new.as_ref().or(old.as_ref()) else { break };
                 let mut path = [folder.as_slice(), entry.name_bytes()].concat();
-                tell(&path, old.as_ref(), new.as_ref());
+                tell(&path, new.as_ref());
                 let inside = |entry: &Option<TreeEntry<'_>>| {
                     entry.as_ref().filter(|entry| is_folder(entry)).map(TreeEntry::id)
                 };
@@ -138,7 +138,7 @@ impl<'r> Trees<'r> {
         after: Oid,
     ) -> Result<BTreeMap<Vec<u8>, Option<Entry>>, git2::Error> {
         let mut changes = BTreeMap::new();
-        self.walk(before, Some(after), &mut |path, _, new| {
+        self.walk(before, Some(after), |path, new| {
             let stands = new.and_then(Entry::of);
             if stands.is_some() {
                 changes.insert(path.to_vec(), stands);
@@ -155,7 +155,7 @@ impl<'r> Trees<'r> {
         if before != Some(after) {
             added.push((after, Vec::new()));
         }
-        self.walk(before, Some(after), &mut |path, _, new| {
+        self.walk(before, Some(after), |path, new| {
             // A submodule's commit is another repository's.
             if let Some(new) = new.filter(|new| new.kind() != Some(ObjectType::Commit)) {
                 added.push((new.id(), path.to_vec()));
