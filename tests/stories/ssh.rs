@@ -40,7 +40,7 @@ impl<'a> Scene<'a> {
             first.write("servers/shop.toml", "id = 1\nowner = \"bob\"\nmemory = \"512 MiB\"\npids = 512\n");
             first.write("servers/wiki.toml", "id = 2\nowner = \"eve\"\nmemory = \"512 MiB\"\npids = 512\n");
             // People get it wrong here more often than anybody may.
-            first.append("platform.toml", "\n[ssh]\nexempt = [\"51.0.0.0/24\"]\n");
+            first.append("platform.toml", "\n[ssh]\nexempt = [\"51.0.0.0/24\", \"52.0.0.0/24\"]\n");
             first.write("users/bob.toml", "");
             first.write("users/eve.toml", "");
         });
@@ -360,7 +360,12 @@ fn takes_over(scene: &Scene<'_>) {
             stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
             let mut name = [0; 4];
             stream.read_exact(&mut name).map_err(|error| format!("not greeted: {error}"))?;
+            if &name != b"SSH-" {
+                return Err(format!("greeted with {name:?}"));
+            }
             greeted.fetch_add(1, Ordering::Relaxed);
+            // Faster, they could look like a flood of half-open ones to a busy router.
+            std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     };
