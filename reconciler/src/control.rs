@@ -43,19 +43,50 @@ pub struct Control {
     cache: Arc<Mutex<Option<CacheFigures>>>,
     health: EngineHealth,
     lookout: Arc<OnceLock<Lookout>>,
-    /// The events of the pass that runs, or ran last.
-    recent: Arc<Mutex<Vec<Arc<Event>>>>,
+    recent: Arc<Mutex<Recent>>,
     ssh_router: Option<SshRouter>,
+}
+
+/// The events of the pass that runs, or ran last. One that found nothing left to do by the revision of the one before
+/// doesn't take its place: the engine's own events bring about such passes, and whoever pushed wants to hear what was done.
+#[derive(Debug, Default)]
+struct Recent {
+    events: Vec<Arc<Event>>,
+    /// Whether the pass that runs is such a one.
+    idle: bool,
+}
+
+impl Recent {
+    fn keep(&mut self, event: &Arc<Event>) {
+        let ended = match self.events.last().map(|last| &**last) {
+            Some(Event::PassEnded(record)) => Some(record),
+            _ => None,
+        };
+        match (&**event, ended) {
+            (Event::Planned { revision, changes: 0, .. }, Some(ended)) => {
+                self.idle = ended.is_clean() && ended.revision.as_ref() == Some(revision);
+            }
+            (Event::PassEnded(_), _) if self.idle => {
+                self.idle = false;
+                return;
+            }
+            _ => {}
+        }
+        if self.idle {
+            return;
+        }
+        if ended.is_some() {
+            self.events.clear();
+        }
+        self.events.push(Arc::clone(event));
+    }
 }
 
 impl Listener for Control {
     fn hear(&self, event: Event) {
         let event = Arc::new(event);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(recent.last().map(|last| &**last), Some(Event::PassEnded(_))) {
-            recent.clear();
-        }
-        recent.push(Arc::clone(&event));
+        recent.keep(&event);
         // Nobody listening is the usual case, not a failure. Sent under the lock, so that whoever begins to listen misses
         // nothing and hears nothing twice.
         let _ = self.events.send(event);
@@ -95,12 +126,12 @@ impl Control {
     /// What was told of the pass for this revision, if it runs or was the last, and what will be told from now on.
     fn listen(&self, revision: Option<&str>) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = match recent.first().map(|event| &**event) {
+        let is_it = match recent.events.first().map(|event| &**event) {
             Some(Event::Planned { revision: of, .. }) => revision == Some(of.as_str()),
             Some(Event::PassEnded(record)) => revision == Some(record.attempted.as_str()),
             _ => false,
         };
-        let told = if is_it { recent.clone() } else { Vec::new() };
+        let told = if is_it { recent.events.clone() } else { Vec::new() };
         (told, self.events.subscribe())
     }
 
@@ -245,4 +276,50 @@ fn line(event: &Event) -> Bytes {
     let mut bytes = serde_json::to_vec(event).unwrap_or_default();
     bytes.push(b'\n');
     bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::journal::PassRecord;
+
+    #[test]
+    fn a_pass_with_nothing_left_to_do_takes_no_place() {
+        let planned = |revision: &str, changes| Event::Planned {
+            revision: revision.to_owned(),
+            changes,
+            text: String::new(),
+            digest: String::new(),
+        };
+        let ended = |revision: &str| {
+            Event::PassEnded(PassRecord {
+                at: Timestamp::UNIX_EPOCH,
+                attempted: revision.to_owned(),
+                revision: Some(revision.to_owned()),
+                reason: String::new(),
+                outcomes: Vec::new(),
+                problems: Vec::new(),
+            })
+        };
+        let control = Control::new(Wakeups::default(), EngineHealth::default());
+        let changes = |revision: &str| match control.listen(Some(revision)).0.first().map(|event| &**event) {
+            Some(Event::Planned { changes, .. }) => Some(*changes),
+            _ => None,
+        };
+        for event in [planned("one", 2), ended("one"), planned("one", 0)] {
+            control.hear(event);
+        }
+        assert_eq!((changes("one"), control.listen(Some("one")).0.len()), (Some(2), 2));
+        control.hear(ended("one"));
+        assert_eq!(changes("one"), Some(2));
+        for event in [planned("one", 1), ended("one"), planned("two", 0)] {
+            control.hear(event);
+        }
+        assert_eq!((changes("one"), changes("two")), (None, Some(0)));
+        control.hear(ended("two"));
+        control.hear(planned("two", 3));
+        assert_eq!((changes("two"), control.listen(Some("two")).0.len()), (Some(3), 1));
+    }
 }

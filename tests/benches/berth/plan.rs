@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, ensure};
 use berth::source::{Settled, Source};
+use berth_plan::render::Templates;
 use berth_plan::{Context, Desired, Observed, simulate};
 use berth_repo::{Edit, Signature, StateRepo};
 use jiff::Timestamp;
@@ -35,21 +36,21 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
         let mut cold = Stages::default();
         for _ in 0..rounds {
-            cold.measure(|| Source::open(&path), |source| source.find(None), &observed)?;
+            cold.measure(|| Source::open(&path), |source| source.find(None), (None, &observed))?;
         }
         let mut changed = Stages::default();
         let mut source = Source::open(&path)?;
-        source.find(None)?;
+        let before = Desired::from_state(&settled(&source.find(None)?)?.state);
         let writer = StateRepo::open(&path)?;
         for round in 0..CHANGES {
             let id = 1 + round * (servers / CHANGES);
             commit(&writer, id, "0.25")?;
-            let settled = changed.measure(
+            let changes = changed.measure(
                 || Ok::<_, anyhow::Error>(&mut source),
                 |source| source.find(None),
-                &observed,
+                (Some(&before), &observed),
             )?;
-            ensure!(settled == 1, "one change should be planned, not {settled}");
+            ensure!(changes == 1, "one change should be planned, not {changes}");
             commit(&writer, id, "0.5")?;
             source.find(None)?;
         }
@@ -74,12 +75,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 impl Stages {
-    /// Measures one way from the repository to the plan, and returns the number of planned changes.
+    /// Measures one way from the repository to the plan, and returns the number of planned changes. A daemon knows what
+    /// should exist from its last pass.
     fn measure<S, E: Into<anyhow::Error>>(
         &mut self,
         open: impl FnOnce() -> Result<S, E>,
         find: impl FnOnce(&mut S) -> Result<berth::source::Found, berth::source::SourceError>,
-        observed: &Observed,
+        (before, observed): (Option<&Desired>, &Observed),
     ) -> anyhow::Result<usize> {
         let Self { all, load, desired, plan } = self;
         let (kept, changes) = all.measure(|| -> anyhow::Result<_> {
@@ -89,7 +91,12 @@ impl Stages {
                 Ok((source, found))
             })?;
             let settled = settled(&found)?;
-            let desired = desired.measure(|| Desired::from_state(&settled.state));
+            let desired = desired.measure(|| match before {
+                Some(before) => {
+                    Desired::after(Some(before), &settled.state, &Templates::default(), &before.identities)
+                }
+                None => Desired::from_state(&settled.state),
+            });
             let context = Context {
                 now: Timestamp::now(),
                 revision: &settled.revision,
