@@ -119,6 +119,9 @@ fn tell(client: Client) {
         assert!(text(&output.stderr).ends_with("err\n"), "{}", text(&output.stderr));
         assert_eq!(output.status.code(), Some(7));
     }
+    // The end of the output comes before the status.
+    let output = said(&mut client(&place, By::Key, Some("exec >&- 2>&-; sleep 2; exit 8")));
+    assert_eq!(output.status.code(), Some(8), "{}", text(&output.stderr));
     let output = said(&mut client(&place, By::Password("wrong"), Some(command)));
     assert!(output.stdout.is_empty() && !output.status.success(), "{output:?}");
 

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use berth_schema::name::ServerId;
@@ -17,6 +18,44 @@ pub(crate) const BCRYPT: &str = "$2b$10$/6bNTysPXL5XOzRuAs79De5fBU3jhuQAYGnEiRog
 
 /// What a story waits for at most.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a story takes at most. The slowest takes half a minute on a quiet machine.
+const STORY_MAX: Duration = Duration::from_secs(600);
+
+/// Fails a story that hangs: it waits for a process, or for what one says, so this test's processes are ended.
+struct Watch(Sender<()>);
+
+impl Watch {
+    fn new() -> Self {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        let (story, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(STORY_MAX) == Err(RecvTimeoutError::Timeout) {
+                for child in children() {
+                    // It may have ended by itself.
+                    let _ = Command::new("kill").args(["-KILL", &child]).status();
+                }
+                panic!("{name} took more than {STORY_MAX:?}");
+            }
+        });
+        Self(story)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // The watch may be over.
+        let _ = self.0.send(());
+    }
+}
+
+/// The processes that this one started.
+fn children() -> Vec<String> {
+    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+    // A thread may end meanwhile.
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
 
 /// A process that ends with its owner.
 pub(crate) struct Running(pub(crate) Child);
@@ -35,6 +74,7 @@ pub(crate) struct Place {
     pub(crate) sshd_port: u16,
     pub(crate) router: Running,
     _sshd: Running,
+    _watch: Watch,
 }
 
 /// ann owns `shop` (1), bob is its member, carol an admin; eve owns `wiki` (2), whose sshd shows another host key than
@@ -51,6 +91,7 @@ impl Place {
 
     /// A place whose router has more flags, and whose sshd has more lines in its configuration.
     pub(crate) fn with_sshd(flags: &[&str], lines: &str) -> Self {
+        let watch = Watch::new();
         let folder = tempfile::tempdir().unwrap();
         for key in ["ann", "bob", "carol", "eve", "router", "host", "upstream", "other"] {
             keygen(&folder.path().join(key));
@@ -65,7 +106,7 @@ impl Place {
             .map(|(port, key)| format!("[127.0.0.1]:{port} {}\n", public(folder.path(), key)))
             .concat();
         fs::write(folder.path().join("known_hosts"), known).unwrap();
-        Self { folder, port, sshd_port, router, _sshd: sshd }
+        Self { folder, port, sshd_port, router, _sshd: sshd, _watch: watch }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
