@@ -202,9 +202,8 @@ impl client::Handler for Upstream {
         language: &str,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        let (message, language) = (message.to_owned(), language.to_owned());
-        let event = Event::ExitSignal(ExitSignal { signal, core_dumped, message, language });
-        self.shared.links.arrived(Side::Server, id, event).await;
+        let exit = ExitSignal::new(signal, core_dumped, message, language);
+        self.shared.links.arrived(Side::Server, id, Event::ExitSignal(Box::new(exit))).await;
         Ok(())
     }
 
