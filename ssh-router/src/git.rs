@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use berth_schema::door::{Command, FRAME_MAX, INPUT, INPUT_END, Request};
+use berth_schema::door::{Command, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, Request, Said};
 use berth_schema::name::UserName;
 use bytes::Bytes;
 use russh::ChannelWriteHalf;
@@ -19,7 +19,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::frame::{self, FrameError, HEAD, Said};
 use crate::link::{End, Links, Side};
 use crate::queue::Event;
 use crate::settings::Settings;
@@ -251,7 +250,7 @@ async fn upload(end: &End, mut door: OwnedWriteHalf) {
     loop {
         let sent = match end.inbox.next().await {
             Ok(Event::Data(data)) => send(&mut door, &data).await,
-            Ok(Event::Eof) => door.write_all(&frame::head(INPUT_END, 0)).await,
+            Ok(Event::Eof) => door.write_all(&Head { kind: INPUT_END, length: 0 }.bytes()).await,
             // The channel's own token says that it is closed; a client sends nothing else.
             Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -264,10 +263,10 @@ async fn upload(end: &End, mut door: OwnedWriteHalf) {
 }
 
 async fn send(door: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
-    let mut frame = Vec::with_capacity(HEAD + data.len().min(FRAME_MAX));
+    let mut frame = Vec::with_capacity(Head::BYTES + data.len().min(FRAME_MAX));
     for piece in data.chunks(FRAME_MAX) {
         frame.clear();
-        frame.extend_from_slice(&frame::head(INPUT, piece.len()));
+        frame.extend_from_slice(&Head { kind: INPUT, length: piece.len() }.bytes());
         frame.extend_from_slice(piece);
         door.write_all(&frame).await?;
     }
@@ -277,9 +276,9 @@ async fn send(door: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
 /// Reads what the door says, each piece when the person has taken the one before, up to the exit code.
 async fn download(mut door: BufReader<OwnedReadHalf>, half: &ChannelWriteHalf<Msg>) -> Result<u32, GitError> {
     loop {
-        let mut head = [0; HEAD];
+        let mut head = [0; Head::BYTES];
         door.read_exact(&mut head).await.map_err(GitError::BrokenOff)?;
-        let (length, is_error) = match frame::read_head(head)? {
+        let (length, is_error) = match Said::try_from(Head::read(head)?)? {
             Said::Output(length) => (length, false),
             Said::Error(length) => (length, true),
             Said::Exit => return door.read_u32().await.map_err(GitError::BrokenOff),

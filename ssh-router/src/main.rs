@@ -5,7 +5,6 @@
 mod admission;
 mod algorithms;
 mod decide;
-mod frame;
 mod git;
 mod handler;
 mod link;
