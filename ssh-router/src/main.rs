@@ -22,6 +22,7 @@ mod spill;
 mod stream;
 mod supervise;
 mod terminal;
+mod unjoined;
 mod upstream;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -109,6 +109,10 @@ impl Upstream {
         F: AsyncOpen + Send + 'static,
     {
         let Some(handle) = self.shared.client() else { return };
+        let Some(slot) = self.shared.links.slot() else {
+            tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
+            return;
+        };
         let shared = Arc::clone(&self.shared);
         // Never inside the callback: the person's connection may be waiting for this one.
         tokio::spawn(async move {
@@ -120,7 +124,7 @@ impl Upstream {
                 Ok(to_client) => {
                     let (_, half) = to_client.split();
                     let (_, to_server) = channel.split();
-                    shared.links.join(Kind::Stream, (half, handle), to_server);
+                    shared.links.join(Kind::Stream, (half, handle), to_server, slot);
                     reply.accept().await;
                 }
                 Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
