@@ -10,19 +10,17 @@ use berth_plan::spec::ContainerSpec;
 use berth_plan::{Desired, plane};
 use berth_schema::server::Limits;
 use bollard::Docker;
-use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
-use futures_util::StreamExt as _;
-use tokio::io::AsyncWriteExt as _;
 
+use super::DoctorError;
 use super::scene::Member;
 use crate::apply::create_body;
 use crate::docker::{EngineError, READ_DEADLINE, WRITE_DEADLINE, bounded};
+use crate::exec::{self, Program};
 
 /// What a canary does, before and after it is told to do evil.
 const WAITS: [&str; 3] = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait; done"];
@@ -71,52 +69,23 @@ impl Canary {
     }
 
     /// Has its root send something, and returns what it said of it.
-    pub(crate) async fn send(&self, arguments: &[&str], input: &[u8]) -> Result<String, EngineError> {
-        self.exec(&[&["perl", "-e", HOSTILE, "--"], arguments].concat(), input).await
+    pub(crate) async fn send(&self, arguments: &[&str], input: &[u8]) -> Result<String, DoctorError> {
+        self.run(&[&["perl", "-e", HOSTILE, "--"], arguments].concat(), input).await
     }
 
     /// Runs a script as its root, and returns what it said.
-    pub(crate) async fn shell(&self, script: &str) -> Result<String, EngineError> {
-        self.exec(&["sh", "-c", script], &[]).await
+    pub(crate) async fn shell(&self, script: &str) -> Result<String, DoctorError> {
+        self.run(&["sh", "-c", script], &[]).await
     }
 
-    async fn exec(&self, command: &[&str], input: &[u8]) -> Result<String, EngineError> {
-        let act = format!("run a program in {}", self.name);
-        match tokio::time::timeout(ACT_DEADLINE, self.exec_on(command, input, &act)).await {
-            Ok(said) => said,
-            Err(_) => Err(EngineError::Deadline { act, after: ACT_DEADLINE }),
+    /// An attack that failed by itself was none: only what ended well is returned.
+    async fn run(&self, command: &[&str], input: &[u8]) -> Result<String, DoctorError> {
+        let program = Program { command, input, deadline: ACT_DEADLINE };
+        let ran = exec::run_program(&self.docker, &self.name, &program).await?;
+        match ran.code {
+            0 => Ok(ran.said),
+            code => Err(DoctorError::Attacker { code, said: ran.said.replace('\n', ", ") }),
         }
-    }
-
-    async fn exec_on(&self, command: &[&str], input: &[u8], act: &str) -> Result<String, EngineError> {
-        let options = CreateExecOptions {
-            cmd: Some(command.to_vec()),
-            attach_stdin: Some(!input.is_empty()),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            ..CreateExecOptions::default()
-        };
-        let exec = bounded(act, READ_DEADLINE, self.docker.create_exec(&self.name, options)).await?.id;
-        let started = bounded(act, READ_DEADLINE, self.docker.start_exec(&exec, None)).await?;
-        let StartExecResults::Attached { mut output, input: mut pipe } = started else {
-            return Ok(String::new());
-        };
-        let give = async {
-            // That it has ended early is told by what it says.
-            let _ = pipe.write_all(input).await;
-            let _ = pipe.flush().await;
-        };
-        let take = async {
-            let mut said = String::new();
-            while let Some(Ok(LogOutput::StdOut { message } | LogOutput::StdErr { message })) =
-                output.next().await
-            {
-                said.push_str(&String::from_utf8_lossy(&message));
-            }
-            said
-        };
-        let (_, said) = tokio::join!(give, take);
-        Ok(said)
     }
 }
 

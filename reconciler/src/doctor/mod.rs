@@ -57,6 +57,14 @@ pub enum DoctorError {
         /// The port.
         port: String,
     },
+    /// The attacker's program failed by itself.
+    #[error("the attacker's program ended with exit code {code}: {said}")]
+    Attacker {
+        /// Its exit code.
+        code: i64,
+        /// What it said.
+        said: String,
+    },
     /// Whoever started it wants it to end.
     #[error("interrupted, so nothing is known")]
     Interrupted,
