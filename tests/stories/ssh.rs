@@ -59,8 +59,8 @@ fn the_right_people_get_in(scene: &Scene<'_>) {
     }
     // The log names who came, and not whoever translated the address: else one who fails would lock out all.
     let peer = format!(" peer={WEBSITE}:");
-    scene.logged(&["session ended", &peer, " user=bob server=shop by=key ", " ending=Left"], 3);
-    scene.logged(&["session ended", &peer, " user=bob server=shop by=password "], 1);
+    scene.logged(&["session ended", &peer, " user=bob server=shop ", "\"key\"", " ending=Left"], 3);
+    scene.logged(&["session ended", &peer, " user=bob server=shop ", "\"password\""], 1);
     scene.logged(&["nobody logged in", &peer], 6);
 }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use berth_tests::process::{wait, within};
-use berth_tests::{Lab, Platform, Ran, run};
+use berth_tests::{Lab, Platform, Ran, eventually, run};
 
 /// The machine, as it is called outside.
 pub(super) const MACHINE: &str = "51.0.0.10";
@@ -142,7 +142,7 @@ impl<'a> Scene<'a> {
     /// Waits until so many lines of the router's log hold all of these words.
     #[track_caller]
     pub(super) fn logged(&self, words: &[&str], times: usize) {
-        within(PATIENCE, &format!("{times} lines of the router's log with {words:?}"), || {
+        eventually(&format!("{times} lines of the router's log with {words:?}"), || {
             let log = self.router_log();
             let lines = log.lines().filter(|line| words.iter().all(|word| line.contains(word)));
             (lines.count() >= times).then_some(())
