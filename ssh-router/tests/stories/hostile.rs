@@ -136,7 +136,7 @@ impl client::Handler for Visitor {
 
 /// Logs in. Each of its channels lets the router say `window` bytes.
 async fn visit(place: &Place, key: &str, login: &str, window: u32) -> client::Handle<Visitor> {
-    let config = client::Config { window_size: window, ..client::Config::default() };
+    let config = client::Config { window_size: window, nodelay: true, ..client::Config::default() };
     let visitor = Visitor { asked: Vec::new() };
     let mut handle = client::connect(Arc::new(config), ("127.0.0.1", place.port), visitor).await.unwrap();
     let key = Arc::new(russh::keys::load_secret_key(place.path(key), None).unwrap());
