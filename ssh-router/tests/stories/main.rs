@@ -18,6 +18,8 @@ mod git;
 mod hardening;
 mod harness;
 mod login;
+mod postquantum;
 mod sessions;
 mod takeover;
 mod tasks;
+mod watch;
