@@ -297,6 +297,62 @@ fn a_member_proposes_from_their_view() {
 }
 
 #[test]
+fn a_proposal_is_its_authors_and_the_admins_to_read() {
+    let bench = Bench::with_members();
+    let (bob, cyn) = (bench.member("bob"), bench.member("cyn"));
+    let id = cyn.commit(&[("docs/plan.md", Some("# Not yet for everybody\n"))]);
+    cyn.push(&["origin", "HEAD:refs/heads/review/plan"]).accepted(&["review/plan waits"]);
+    cyn.fetch();
+    assert_eq!(cyn.git(&["rev-parse", "origin/review/plan"]), id);
+    let review = |user: &str, words: &[&str]| bench.berth(&[&["review", "--as", user], words].concat());
+    review("cyn", &["list"]).accepted(&["plan   cyn "]);
+    review("ann", &["show", "plan"]).accepted(&["opened by cyn", "docs/plan.md +1 -0"]);
+    // Neither by name nor as an object nor in an answer does it reach anybody else.
+    bob.fetch();
+    let again = bench.folder.path().join("bob-again");
+    bob.clone_into(&again);
+    assert_eq!(bob.git(&["ls-remote", "origin", "refs/heads/review/*"]), "");
+    let secrets = ["Not yet for everybody", "docs/plan.md", &*id];
+    for repository in [&bob.clone, &again, &bench.data().join("views/bob.git")] {
+        has_nothing_of(&everything(repository), &secrets);
+    }
+    review("bob", &["list"]).accepted(&["No proposals wait."]);
+    assert!(!review("bob", &["show", "plan"]).good);
+    // That the topic is taken is all that bob learns.
+    bob.commit(&[("docs/mine.md", Some("# Mine\n"))]);
+    let others = "error: `refs/heads/review/plan` is somebody else's proposal";
+    for force in [&[][..], &["--force"]] {
+        bob.push(&[force, &["origin", "HEAD:refs/heads/review/plan"]].concat()).refused(&[others]);
+    }
+    // Merged, it is everybody's.
+    review("ann", &["approve", "plan", "--wait", "0"]).accepted(&["is merged"]);
+    bob.fetch();
+    assert_eq!(bob.git(&["show", "origin/main:docs/plan.md"]), "# Not yet for everybody");
+    cyn.fetch();
+    assert_eq!(cyn.git(&["ls-remote", "origin", "refs/heads/review/*"]), "");
+}
+
+#[test]
+fn commits_made_in_somebodys_name_dont_say_their_address() {
+    let bench = Bench::with_members();
+    let (bob, cyn) = (bench.member("bob"), bench.member("cyn"));
+    cyn.commit(&[("docs/plan.md", Some("# Plan\n"))]);
+    cyn.push(&["origin", "HEAD:refs/heads/review/plan"]).accepted(&["review/plan waits"]);
+    bench.berth(&["review", "--as", "ann", "approve", "plan", "--wait", "0"]).accepted(&["is merged"]);
+    // What is cyn's own, and behind main by now, is merged in cyn's name; and so is what cyn takes back.
+    cyn.git(&["reset", "--quiet", "--hard", "HEAD^"]);
+    cyn.commit(&[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\ncpus = 2\n"))]);
+    cyn.push(&["origin", "HEAD:refs/heads/review/more"]).accepted(&["review/more is merged"]);
+    bench.berth(&["revert", "--as", "cyn", "main^2", "--wait", "0"]).accepted(&["main is at"]);
+    bob.fetch();
+    let people = bob.git(&["log", "--format=%an <%ae> %cn <%ce> %B", "origin/main"]);
+    for name in ["ann", "cyn"] {
+        assert!(people.contains(&format!("{name} <{name}@hosting.example.org>")), "{people}");
+    }
+    has_nothing_of(&bob.everything(), &["ann@mail", "cyn@mail"]);
+}
+
+#[test]
 fn a_hash_that_isnt_shown_stays_until_another_is_written() {
     let bench = Bench::with_members();
     let bob = bench.member("bob");
