@@ -422,8 +422,8 @@ impl House {
         let reasons = reasons(&judgement.text);
         let verdict = match judgement.accepted {
             false => Word::Deny,
-            // An admin who proposes what they may change wants somebody to look, for no reason of the policy's.
-            true if user.as_str() == "ann" && reasons.is_empty() => Word::Allow,
+            // An admin, who may change everything, wants somebody to look: for no reason of the policy's.
+            true if user.as_str() == "ann" => Word::Allow,
             true if judgement.text.contains("touches only what is yours") => Word::Allow,
             true => Word::Review,
         };
@@ -444,8 +444,8 @@ impl House {
             findings.iter().map(|finding| finding["message"].as_str().unwrap().to_owned()).collect();
         let verdict = match shown["standing"]["verdict"].as_str().unwrap() {
             "own" => Word::Allow,
-            // An admin who proposes what they may change wants somebody to look, for no reason of the policy's.
-            "needs-review" if user.as_str() == "ann" && reasons.is_empty() => Word::Allow,
+            // An admin, who may change everything, wants somebody to look: for no reason of the policy's.
+            "needs-review" if user.as_str() == "ann" => Word::Allow,
             "needs-review" => Word::Review,
             _ => Word::Deny,
         };
