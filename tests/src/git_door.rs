@@ -173,7 +173,12 @@ impl GitDoor {
     /// The tip of `main` in the state repo.
     #[track_caller]
     pub fn tip(&self) -> String {
-        let ran = run(git().arg("--git-dir").arg(&self.state).args(["rev-parse", "main"]), PATIENCE).good();
+        self.tip_of("main")
+    }
+
+    /// The newest commit of a branch in the state repo.
+    pub fn tip_of(&self, branch: &str) -> String {
+        let ran = run(git().arg("--git-dir").arg(&self.state).args(["rev-parse", branch]), PATIENCE).good();
         ran.stdout.trim().to_owned()
     }
 

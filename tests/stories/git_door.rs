@@ -568,8 +568,12 @@ fn a_proposal_goes_through_the_door(_: &World) {
     door.ask("bob", "review list").good().says("welcome");
     door.ask("bob", "review show welcome").good().says("docs/welcome.md");
     // Nobody agrees to what is their own.
-    door.ask("bob", "review approve welcome").coded(1);
-    door.ask("ann", "review approve welcome").good().says("is merged");
+    let tip = door.tip_of("review/welcome");
+    door.ask("bob", &format!("review approve welcome {tip}")).coded(1);
+    // Only what was looked at.
+    door.ask("ann", "review approve welcome").coded(1).says("say which revision of review/welcome you agree to");
+    door.ask("ann", "review show welcome").good().says(&format!("review approve welcome {tip}"));
+    door.ask("ann", &format!("review approve welcome {tip}")).good().says("is merged");
     ann.again();
     assert_eq!(ann.clone.read("docs/welcome.md"), "# Welcome\n");
 
@@ -601,7 +605,8 @@ fn a_proposal_goes_through_the_door(_: &World) {
         state.append("docs/welcome.md", "Wipe your feet.\n");
     }), &[]);
     let tip = door.tip();
-    door.ask("ann", "review approve come-in").coded(1).says("docs/welcome.md");
+    let stale = door.tip_of("review/come-in");
+    door.ask("ann", &format!("review approve come-in {stale}")).coded(1).says("docs/welcome.md");
     assert_eq!(door.tip(), tip);
     door.ask("ann", "review reject come-in").good().says("is closed");
 }
