@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use berth_plan::Identities;
+use berth_plan::observed::HostRules;
 use berth_repo::{MAIN, StateRepo};
 use berth_schema::State;
 use berth_schema::name::UserName;
@@ -148,10 +149,12 @@ impl Reconciler<'_> {
         if let Some(begun) = begun
             && let Ok(looked) = begun.await
             && let Some(mut sight) = looked?
-            && (sight.observed.host_rules.is_some() || !firewall)
+            && (sight.observed.host_rules != HostRules::Absent || !firewall)
         {
-            // As a pass would see it, which doesn't look at them without a firewall.
-            sight.observed.host_rules = sight.observed.host_rules.filter(|_| firewall);
+            if !firewall {
+                // As a pass would see it, which doesn't look at them then.
+                sight.observed.host_rules = HostRules::Absent;
+            }
             return Ok(Some(sight));
         }
         look_by(self.settings.socket(), Some(firewall)).await

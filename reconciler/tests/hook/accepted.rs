@@ -9,7 +9,7 @@ use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bench, InTime as _, eventually, git};
+use super::{Bench, InTime as _, git};
 
 const NEW: (&str, Option<&str>) = ("servers/shop.toml", Some("id = 3\nowner = \"bob\"\n"));
 

@@ -60,15 +60,6 @@ impl InTime for Command {
     }
 }
 
-/// Waits until something is so.
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !look() {
-        assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// A state repo with hooks, and a clone of it.
 struct Bench {
     folder: TempDir,

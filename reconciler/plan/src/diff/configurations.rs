@@ -17,7 +17,8 @@ use crate::step::{Action, Change, Step, Subject};
 const NAMED: usize = 10;
 
 /// Why what was confirmed is loaded again.
-const ALTERED: &str = "what is in force is not what was confirmed: it was changed by hand, or a change was cut off";
+const ALTERED: &str =
+    "what is in force is not what was confirmed: it was changed by hand, or a change was cut off";
 
 pub(super) fn plan(
     desired: &Desired,
