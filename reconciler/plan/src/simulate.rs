@@ -288,7 +288,8 @@ impl World {
             Step::Reload { kind, container } => {
                 let files = self.volumes.get(container).map(|volume| &volume.files);
                 let confirmed = files.and_then(|files| files.get(kind.file())).cloned();
-                let missing = || SimulatedError::NoSuch { what: "configuration", name: kind.file().to_owned() };
+                let missing =
+                    || SimulatedError::NoSuch { what: "configuration", name: kind.file().to_owned() };
                 self.load(*kind, container, &confirmed.ok_or_else(missing)?)
             }
             Step::WithdrawHostRules { .. } => {

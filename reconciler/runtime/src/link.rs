@@ -118,9 +118,7 @@ impl Task {
         let Self { pid, member } = self;
         match member {
             Member::Holder { plane, gateway } => {
-                if let Some(kept) =
-                    KeptRules::read(&folders.host_rules, &plane).map_err(LinkError::Kept)?
-                {
+                if let Some(kept) = KeptRules::read(&folders.host_rules, &plane).map_err(LinkError::Kept)? {
                     host::put_in_force(&kept).map_err(LinkError::Host)?;
                 }
                 Plane::prepare_in(&folders.registrations, &plane, pid, gateway)

@@ -63,7 +63,9 @@ pub fn own_chains(saved: &str, platform: &Prefix) -> Option<String> {
     let names = chains(platform);
     let of_ours = |line: &str, begin: &str| {
         let rest = line.strip_prefix(begin)?;
-        names.iter().any(|name| rest.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(' ')))
+        names
+            .iter()
+            .any(|name| rest.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(' ')))
             .then_some(())
     };
     let lines: Vec<String> = saved
