@@ -10,6 +10,7 @@ use crate::diff::{Context, Draft, Obstacle};
 use crate::inventory::Inventory;
 use crate::observed::{HostRules, ObservedPlane, RunState};
 use crate::plane::{LISTED, gateway};
+use crate::recipe::CONNECTIONS;
 use crate::render::Kind;
 use crate::step::{Action, Change, Step, Subject};
 
@@ -139,6 +140,25 @@ fn domain_reasons(previous: &State, desired: &Desired) -> Vec<String> {
         reasons.push(format!("and {more} more domains"));
     }
     reasons
+}
+
+/// Says when servers may have more connections together than the kernel's table was given room for.
+pub(super) fn measure(desired: &Desired, draft: &mut Draft) {
+    if !desired.platform.services.firewall {
+        return;
+    }
+    let (servers, each) = (desired.servers.len(), desired.platform.firewall.connections.get());
+    let together = u64::try_from(servers).unwrap_or(u64::MAX).saturating_mul(each.into());
+    if together > CONNECTIONS {
+        draft.note(
+            "the kernel's table of connections",
+            format!(
+                "{servers} servers with {each} connections each (`firewall.connections`) may have {together} together, and \
+                 `berth engine setup` makes room for {CONNECTIONS}: raise net.netfilter.nf_conntrack_max to more, or lower \
+                 the limit"
+            ),
+        );
+    }
 }
 
 /// Chains on the host that nobody wants any more.
