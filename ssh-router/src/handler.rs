@@ -57,18 +57,22 @@ impl Person {
         Auth::Reject { proceed_with_methods: Some(methods), partial_success: false }
     }
 
+    /// What a key gives. One that gives nothing is counted.
     fn by_key(&self, login: &str, key: &russh::keys::PublicKey, algorithm: &Algorithm) -> Option<Grant> {
-        // SHA-1.
-        if matches!(algorithm, Algorithm::Rsa { hash: None }) {
-            return None;
-        }
-        let line = key.to_openssh().ok()?;
+        self.shared.set_login(login);
+        let line = key.to_openssh().unwrap_or_default();
         let data = line.match_indices(' ').nth(1).map_or(line.as_str(), |(end, _)| &line[..end]);
         let table = self.router.table();
-        match login == decide::GIT && self.router.git.is_some() {
-            true => decide::git_by_key(&table.routes, data),
-            false => decide::by_key(&table.routes, login, data),
+        let grant = match algorithm {
+            // SHA-1.
+            Algorithm::Rsa { hash: None } => None,
+            _ if login == decide::GIT && self.router.git.is_some() => decide::git_by_key(&table.routes, data),
+            _ => decide::by_key(&table.routes, login, data),
+        };
+        if grant.is_none() {
+            self.shared.refuse(decide::holder(&table.routes, data));
         }
+        grant
     }
 
     /// Whether this is the login `git`.
@@ -203,7 +207,8 @@ impl ToServer {
 impl server::Handler for Person {
     type Error = russh::Error;
 
-    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+    async fn auth_none(&mut self, login: &str) -> Result<Auth, Self::Error> {
+        self.shared.set_login(login);
         Ok(self.refuse())
     }
 
@@ -228,6 +233,7 @@ impl server::Handler for Person {
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, Self::Error> {
         let start = Instant::now();
+        self.shared.set_login(login);
         if self.passwords >= self.router.settings.password_attempts {
             return Ok(self.refuse());
         }
@@ -239,7 +245,7 @@ impl server::Handler for Person {
             self.shared.set_grant(grant);
             return Ok(Auth::Accept);
         }
-        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        self.shared.refuse(None);
         tokio::time::sleep_until(start + self.router.settings.failure_delay).await;
         Ok(self.refuse())
     }
