@@ -259,7 +259,7 @@ mod tests {
         let others = others.with_server("theirs".parse().unwrap(), server(4, "bob")).unwrap();
         let lent = Grant { user: "bob".parse().unwrap(), credential: Credential::Key(KEYS[1].into()), ..key };
         assert!(!still_stands(&others, &lent), "not a member any more");
-        let admin = others.clone().with_user("bob".parse().unwrap(), user(true, 1));
+        let admin = others.with_user("bob".parse().unwrap(), user(true, 1));
         assert!(still_stands(&admin, &lent));
     }
 }

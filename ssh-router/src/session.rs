@@ -15,6 +15,7 @@ use crate::link::{Links, Side};
 use crate::spill::Overflow;
 use crate::unjoined::Unjoined;
 use crate::upstream::Upstream;
+use crate::words;
 
 /// See the module.
 pub(crate) struct Shared {
@@ -91,7 +92,7 @@ impl Shared {
     pub(crate) fn set_login(&self, login: &str) {
         let mut tried = self.lock_tried();
         if tried.login.as_deref() != Some(login) {
-            tried.login = Some(login[..login.floor_char_boundary(LOGIN_MAX)].to_owned());
+            tried.login = Some(words::cut(login, LOGIN_MAX).to_owned());
         }
     }
 
