@@ -24,7 +24,7 @@ pub fn command(line: &[u8]) {
         Command::UploadPack => git("upload-pack"),
         Command::ReviewList => line == "review list",
         Command::ReviewShow(topic) => line == format!("review show {topic}"),
-        Command::ReviewApprove(topic) => line == format!("review approve {topic}"),
+        Command::ReviewApprove { topic, at } => line == format!("review approve {topic} {at}"),
         Command::ReviewReject(topic) => line == format!("review reject {topic}"),
     };
     assert!(spelled, "{line:?} is taken for {command:?}");
