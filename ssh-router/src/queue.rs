@@ -44,7 +44,7 @@ pub(crate) struct ExitSignal {
 impl ExitSignal {
     /// Long words are cut: they are for a person, and a packet has room for a great many.
     pub(crate) fn new(signal: Sig, core_dumped: bool, message: &str, language: &str) -> Self {
-        let cut = |words| words::cut(words, WORDS_MAX).to_owned();
+        let cut = |words: &str| words::cut(words, WORDS_MAX).to_owned();
         let signal = match signal {
             Sig::Custom(name) => Sig::Custom(cut(&name)),
             known => known,
