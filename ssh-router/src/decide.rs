@@ -85,6 +85,12 @@ pub(crate) fn git_by_key(routes: &Routes, key: &str) -> Option<Grant> {
     Some(Grant { user, target: Target::Git, credential: Credential::Key(key.to_owned()) })
 }
 
+/// Whose a key is, whatever it opens.
+pub(crate) fn holder(routes: &Routes, key: &str) -> Option<UserName> {
+    let mut users = routes.users();
+    users.find(|(_, user)| user.keys.iter().any(|k| k.key_data() == key)).map(|(name, _)| name.clone())
+}
+
 /// What a password must be tried against. `stand_in` picks a server where the login has none: it should depend on the
 /// login and on a secret of this process.
 pub(crate) fn trial(routes: &Routes, login: &str, stand_in: u64) -> Trial {
@@ -186,6 +192,7 @@ mod tests {
     #[test]
     fn a_key_opens_nobody_elses_server_and_an_admins_opens_all() {
         assert_eq!(by_key(&routes(), "wiki", KEYS[0]), None);
+        assert_eq!(holder(&routes(), KEYS[0]).unwrap().as_str(), "ann");
         assert_eq!(by_key(&routes(), "wiki", KEYS[2]).unwrap().user.as_str(), "root");
         for login in ["server3", "server01", "server", "ann", "", "SHOP", "server1 "] {
             assert_eq!(by_key(&routes(), login, KEYS[2]), None, "{login}");
@@ -252,7 +259,7 @@ mod tests {
         let others = others.with_server("theirs".parse().unwrap(), server(4, "bob")).unwrap();
         let lent = Grant { user: "bob".parse().unwrap(), credential: Credential::Key(KEYS[1].into()), ..key };
         assert!(!still_stands(&others, &lent), "not a member any more");
-        let admin = others.clone().with_user("bob".parse().unwrap(), user(true, 1));
+        let admin = others.with_user("bob".parse().unwrap(), user(true, 1));
         assert!(still_stands(&admin, &lent));
     }
 }

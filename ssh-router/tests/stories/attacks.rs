@@ -26,9 +26,19 @@ fn a_flood_of_half_open_connections_is_dropped_and_passes() {
         }
     }
     assert!((340..400).contains(&turned_away), "{turned_away} turned away");
+    await_that("the refusals in the log", || refused(&place, "half_open") >= turned_away);
     // Those that were let in run into the deadline.
     await_that("the deadlines", || place.log().matches("ending=TooSlow").count() >= 400 - turned_away);
     assert!(place.run("true").status.success());
+}
+
+/// Connections that the log says were refused for a reason.
+fn refused(place: &Place, why: &str) -> usize {
+    let log = place.log();
+    let lines = log.lines().filter(|line| line.contains("connections refused"));
+    let counts = lines
+        .filter_map(|line| line.split(&format!(" {why}=")).nth(1)?.split(' ').next()?.parse::<usize>().ok());
+    counts.sum()
 }
 
 #[test]
@@ -43,6 +53,9 @@ fn a_flood_from_one_source_keeps_no_other_out() {
     let mut answer = [0; 11];
     last.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"Not allowed");
+    // A flood is few lines.
+    await_that("the refusals in the log", || refused(&place, "half_open") >= 900);
+    assert!(place.log().lines().count() < 200, "{}", place.log());
     assert!(memory_of(&place) < MEMORY_MAX, "{} MiB", memory_of(&place) >> 20);
 }
 
@@ -90,6 +103,32 @@ pub(crate) fn guess(place: &Place, login: &str, password: &str) -> Child {
     command.args(["-oPubkeyAuthentication=no", "-oNumberOfPasswordPrompts=1"]);
     command.args(["-p", &place.port.to_string(), &place.at(login), "true"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn guessing_with_keys_closes_the_door_too_and_a_good_key_among_others_does_not() {
+    let place = Place::with(&["--exempt", "192.0.2.0/24"]);
+    let keys: Vec<_> = (0..7).map(|n| place.path(&format!("key{n}"))).collect();
+    keys.iter().for_each(|key| crate::harness::keygen(key));
+    for _ in 0..5 {
+        let mut command = place.ssh("other", "shop", &[]);
+        for key in &keys {
+            command.arg("-i").arg(key);
+        }
+        assert!(command.arg("-i").arg(place.path("ann")).arg("true").status().unwrap().success());
+    }
+    assert!(!place.log().contains("source refused for a while") && refused(&place, "penalty") == 0);
+    await_that("the door to close", || {
+        // Together: what a source owes goes down with the time.
+        let wave: Vec<_> =
+            (0..8).map(|_| Running(place.ssh("other", "shop", &[]).arg("true").spawn().unwrap())).collect();
+        wave.into_iter().for_each(|mut guess| assert!(!await_end(&mut guess.0, PATIENCE).success()));
+        place.log().contains("source refused for a while")
+    });
+    await_that("a line for who is refused", || {
+        let _ = place.ssh("ann", "shop", &[]).arg("true").status();
+        refused(&place, "penalty") > 0
+    });
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use berth_schema::route::{RouteUser, Routes};
+use berth_schema::route::{RouteServer, RouteUser, Routes};
 
-use crate::harness::{PATIENCE, Place, Running, await_end, await_that, public, router_command, text};
+use crate::harness::{
+    PASSWORD, PATIENCE, Place, Running, await_end, await_that, public, router_command, text,
+};
 
 /// Whether a session still carries what is said.
 pub(crate) fn is_alive(session: &mut Running) -> bool {
@@ -42,6 +44,83 @@ fn a_revoked_key_ends_its_sessions_within_a_second_and_no_others() {
     assert!(is_alive(&mut bob));
     let again = place.ssh("ann", "shop", &[]).arg("true").output().unwrap();
     assert_eq!(again.status.code(), Some(255));
+    place.await_log("ending=Revoked");
+    // The key is nobody's now.
+    place.await_log("login=\"shop\" refused=1");
+}
+
+/// The routes without a user, and without the memberships that they had.
+fn without_user(routes: &Routes, name: &str) -> Routes {
+    let users = routes.users().filter(|(user, _)| user.as_str() != name);
+    let new = Routes::new(routes.upstream_key().to_owned());
+    let new = users.fold(new, |new, (user, there)| new.with_user(user.clone(), there.clone()));
+    routes.servers().fold(new, |new, (server, there)| {
+        let members = there.members.iter().filter(|member| member.as_str() != name).cloned().collect();
+        new.with_server(server.clone(), RouteServer { members, ..there.clone() }).unwrap()
+    })
+}
+
+/// A session by password, which lives until it is told to end.
+fn long_session_by_password(place: &Place) -> Running {
+    let mut command = Command::new("sshpass");
+    command.args(["-p", PASSWORD, "ssh"]).args(place.options("other"));
+    command.args(["-oPubkeyAuthentication=no", "-p", &place.port.to_string(), &place.at("shop"), "cat"]);
+    let session = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut session = Running(session.unwrap());
+    assert!(is_alive(&mut session));
+    session
+}
+
+/// Not only with the key: with whatever it was by which somebody might enter. And no other session.
+#[test]
+fn a_session_ends_with_its_user_its_membership_its_admins_role_or_its_password() {
+    let place = Place::new();
+    let routes = place.routes();
+    let changed = |name: &str, change: fn(&mut RouteUser)| {
+        let (user, there) = routes.user(name).unwrap();
+        let mut there = there.clone();
+        change(&mut there);
+        routes.clone().with_user(user.clone(), there)
+    };
+    let text = routes.render().unwrap();
+    let (ann, bob, carol) = (0, 1, 2);
+    let by_password = 3;
+    let cases = [
+        ("bob is removed", without_user(&routes, "bob").render().unwrap(), vec![bob]),
+        ("bob's membership", text.replace("members = [\"bob\"]", "members = []"), vec![bob]),
+        ("carol's role", changed("carol", |carol| carol.admin = false).render().unwrap(), vec![carol]),
+        ("no password", changed("ann", |ann| ann.password_hash = None).render().unwrap(), vec![by_password]),
+        (
+            "another hash, if of the same password",
+            changed("ann", |ann| ann.password_hash = Some(bcrypt::hash(PASSWORD, 10).unwrap()))
+                .render()
+                .unwrap(),
+            vec![by_password],
+        ),
+        ("another owner", text.replacen("owner = \"ann\"", "owner = \"eve\"", 1), vec![ann, by_password]),
+    ];
+    for (what, change, end) in cases {
+        assert_ne!(change, text, "{what}");
+        place.put_routes(&text);
+        await_that("everybody's keys", || {
+            ["ann", "bob", "carol"]
+                .iter()
+                .all(|who| place.ssh(who, "shop", &[]).arg("true").status().unwrap().success())
+        });
+        let mut sessions = Vec::from(["ann", "bob", "carol"].map(|who| place.long_session(who, "shop", &[])));
+        sessions.push(long_session_by_password(&place));
+        place.put_routes(&change);
+        for (n, session) in sessions.iter_mut().enumerate() {
+            match end.contains(&n) {
+                true => assert!(!await_end(&mut session.0, PATIENCE).success(), "{what}: {n}"),
+                false => assert!(is_alive(session), "{what}: {n}"),
+            }
+        }
+        // Those that ended have ended by now, and these still haven't.
+        for (n, session) in sessions.iter_mut().enumerate().filter(|(n, _)| !end.contains(n)) {
+            assert!(is_alive(session), "{what}: {n}");
+        }
+    }
 }
 
 #[test]

@@ -26,6 +26,16 @@ fn owner_member_and_admin_get_in_by_key_and_nobody_else() {
     answers.dedup();
     assert_eq!(answers.len(), 1, "one answer for all: {answers:#?}");
     place.await_log("user=ann server=shop by=\"key\"");
+    // Who reached for what, if the key tells.
+    for tried in
+        ["\"shop\" key_of=\"eve\" refused=1", "\"shop\" refused=1", "\"root\" key_of=\"ann\" refused=1"]
+    {
+        await_that(tried, || {
+            let log = place.log();
+            log.lines()
+                .any(|line| line.contains("nobody logged in") && line.contains(&format!("login={tried}")))
+        });
+    }
 }
 
 #[test]
