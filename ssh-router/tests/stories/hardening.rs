@@ -59,7 +59,7 @@ fn passwords_that_are_checked_hold_up_no_session() {
 #[test]
 fn an_unknown_server_takes_the_time_of_a_wrong_password() {
     let place = Place::with(&["--failure-delay", "0s"]);
-    place.put_routes(&with_password(&place, 13).render().unwrap());
+    place.put_routes(&with_password(&place, 12).render().unwrap());
     place.await_log("routes changed");
     let time = |login: &str| {
         let start = Instant::now();
