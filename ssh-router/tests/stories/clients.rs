@@ -284,7 +284,8 @@ fn forward(client: Client) {
     let [forth, back] = [local, remote].map(|port| format!("{}:{port}:127.0.0.1:{echo}", place.host()));
     let login = Login::routed(&place);
     let mut command = client(&login.flags(&["-N", "-L", &forth, "-R", &back]), Some(""));
-    let mut running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
     for port in [local, remote] {
         place.await_listener(&mut running, port);
         echoes(place.connect_to(port));
@@ -318,7 +319,8 @@ fn plink_is_a_proxy() {
     let (echo, local) = (echo_server(), place.free_port());
     let dynamic = format!("{}:{local}", place.host());
     let mut command = plink(&Login::routed(&place).flags(&["-N", "-D", &dynamic]), Some(""));
-    let mut running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
     place.await_listener(&mut running, local);
     echoes(proxied(&place, local, echo));
 }
