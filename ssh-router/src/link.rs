@@ -283,6 +283,8 @@ impl End {
             return false;
         }
         tokio::select! {
+            // A program may end as soon as it has begun: its answer counts, though its channel is closed by then.
+            biased;
             answer = answered => answer.unwrap_or(false),
             () = self.closed.cancelled() => false,
         }

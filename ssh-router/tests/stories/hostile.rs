@@ -27,7 +27,7 @@ struct Hostile {
 
 impl Hostile {
     async fn new(place: &Place, deed: Deed) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let listener = TcpListener::bind((place.host(), 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let done = Arc::new(AtomicUsize::new(0));
         let root = Root { deed, channel: None, done: Arc::clone(&done) };
@@ -137,7 +137,7 @@ impl client::Handler for Visitor {
 async fn connect(place: &Place, window: u32) -> client::Handle<Visitor> {
     let config = client::Config { window_size: window, nodelay: true, ..client::Config::default() };
     let visitor = Visitor { asked: Vec::new() };
-    client::connect(Arc::new(config), ("127.0.0.1", place.port), visitor).await.unwrap()
+    client::connect(Arc::new(config), (place.host(), place.port), visitor).await.unwrap()
 }
 
 /// Logs in. Each of its channels lets the router say `window` bytes.

@@ -3,6 +3,7 @@
     with_paramiko.py HOST PORT LOGIN HOST_KEY key|password FILE|WORD [COMMAND]
 """
 
+import os
 import sys
 import threading
 
@@ -38,7 +39,9 @@ for thread in threads:
     thread.start()
 for thread in threads[1:]:
     thread.join()
-sys.stdout.flush()
 status = channel.recv_exit_status()
 client.close()
-sys.exit(status)
+for out in [sys.stdout, sys.stderr]:
+    out.flush()
+# Not by the interpreter's own way out, which breaks off when a thread reads the standard input.
+os._exit(status)
