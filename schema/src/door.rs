@@ -14,19 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Invalid;
 
-/// Kind of a frame: bytes for the command's standard input.
-pub const INPUT: u8 = 0;
-/// Kind of a frame: the command's standard input ends. Without bytes.
-pub const INPUT_END: u8 = 1;
-/// Kind of a frame: bytes of the command's standard output.
-pub const OUTPUT: u8 = 2;
-/// Kind of a frame: bytes of the command's standard error.
-pub const ERROR: u8 = 3;
-/// Kind of a frame: the command has ended. Its exit code, four bytes, big-endian.
-pub const EXIT: u8 = 4;
+mod frame;
 
-/// The longest frame, in bytes without kind and length.
-pub const FRAME_MAX: usize = 64 << 10;
+pub use frame::{ERROR, EXIT, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, OUTPUT, Said};
+
+/// Commands that run at once, unless the operator says otherwise. Each is a process of git's beside the control plane.
+pub const COMMANDS: usize = 16;
+
+/// And of them, one member's.
+pub const COMMANDS_EACH: usize = 4;
 
 /// The longest request, in bytes with the line's end.
 pub const REQUEST_MAX: usize = 1 << 10;

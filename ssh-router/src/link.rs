@@ -60,7 +60,15 @@ pub(crate) struct Links {
     pumps: tokio_util::task::TaskTracker,
     /// Questions to the other connection that wait for their answer.
     questions: AtomicUsize,
+    /// Channels that are open, or being opened or closed, whoever opened them and wherever they lead.
+    channels: AtomicUsize,
+    channels_max: usize,
+    /// Channels that ever had a place.
+    channels_ever: AtomicUsize,
 }
+
+/// A channel's place among those that a connection may have; gives it back when dropped.
+pub(crate) struct Slot(Arc<Links>);
 
 /// Somebody waits for an answer of the other connection; no callback may wait meanwhile.
 pub(crate) struct Question(Arc<Links>);
@@ -73,18 +81,33 @@ struct Ends {
     retired: VecDeque<(Side, ChannelId)>,
 }
 
+/// Channels that a connection may open one after the other. The library keeps about three KiB of each that the router closed
+/// first until the connection ends, so these are some 65 MiB.
+const CHANNELS_EVER_MAX: usize = 20_000;
 /// How many ended channels are remembered.
 const RETIRED_MAX: usize = 64;
 
 impl Links {
-    pub(crate) fn new(overflow: Arc<Overflow>, cut: CancellationToken) -> Self {
+    /// At most `channels_max` channels at once.
+    pub(crate) fn new(overflow: Arc<Overflow>, cut: CancellationToken, channels_max: usize) -> Self {
         Self {
             ends: Mutex::default(),
             overflow,
             cut,
             pumps: tokio_util::task::TaskTracker::new(),
             questions: AtomicUsize::new(0),
+            channels: AtomicUsize::new(0),
+            channels_max,
+            channels_ever: AtomicUsize::new(0),
         }
+    }
+
+    /// A place for one more channel. `None` at the limit.
+    pub(crate) fn slot(self: &Arc<Self>) -> Option<Slot> {
+        let taken = self.channels.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot(Arc::clone(self));
+        let is_free = taken < self.channels_max;
+        (is_free && self.channels_ever.fetch_add(1, Ordering::Relaxed) < CHANNELS_EVER_MAX).then_some(slot)
     }
 
     /// The end of that number, new if need be.
@@ -116,12 +139,12 @@ impl Links {
     }
 
     /// Questions without an answer.
-    pub(crate) fn questions(&self) -> usize {
+    fn questions(&self) -> usize {
         self.questions.load(Ordering::Relaxed)
     }
 
     /// Open ends, of both sides.
-    pub(crate) fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.lock().open.len()
     }
 
@@ -137,6 +160,7 @@ impl Links {
         kind: Kind,
         client: (ChannelWriteHalf<server::Msg>, server::Handle),
         server: ChannelWriteHalf<client::Msg>,
+        slot: Slot,
     ) {
         let (half, handle) = client;
         let half_to_server = Arc::new(server);
@@ -164,6 +188,7 @@ impl Links {
             tokio::join!(to_client.run(), to_server.run());
             links.forget(Side::Client, ids.0);
             links.forget(Side::Server, ids.1);
+            drop(slot);
         });
     }
 
@@ -239,6 +264,12 @@ impl Drop for Question {
     }
 }
 
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.channels.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl End {
     /// Sends a request out of the server's end and returns its answer; no answer is a refusal.
     pub(crate) async fn request<F>(&self, send: impl FnOnce(Arc<ChannelWriteHalf<client::Msg>>) -> F) -> bool
@@ -277,5 +308,31 @@ impl End {
 
     fn lock_replies(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<bool>>> {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(channels: usize) -> Arc<Links> {
+        let overflow = Arc::new(Overflow::new(std::env::temp_dir(), 0, 0, 0));
+        Arc::new(Links::new(overflow, CancellationToken::new(), channels))
+    }
+
+    #[test]
+    fn so_many_channels_have_a_place_at_once_and_one_that_ends_makes_room() {
+        let links = links(2);
+        let (first, _second) = (links.slot(), links.slot());
+        assert!(first.is_some() && links.slot().is_none() && links.slot().is_none());
+        drop(first);
+        assert!(links.slot().is_some());
+    }
+
+    #[test]
+    fn a_connection_opens_no_end_of_channels() {
+        let links = links(1);
+        assert!((0..CHANNELS_EVER_MAX).all(|_| links.slot().is_some()));
+        assert!(links.slot().is_none());
     }
 }

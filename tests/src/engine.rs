@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::docker::Docker;
 use crate::namespace::Namespace;
-use crate::process::{built, eventually, is_alive, processes, run, send, stories_folder, wait};
+use crate::process::{built, children_of, eventually, is_alive, processes, run, send, stories_folder, wait};
 
 /// Whether the engine gives its containers a user namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,16 @@ impl Engine {
         fs::remove_file(&file).expect("remove containerd's pid file");
     }
 
-    /// Starts the engine again after `kill`.
+    /// Ends it and everything that runs in it where they stand, as a loss of power does. Its networks' namespace stays, with
+    /// whatever the kernel has in it.
+    pub fn lose_power(&self) {
+        let mut child = self.child().take().expect("a running engine");
+        child.kill().expect("kill the engine");
+        child.wait().expect("wait for the engine");
+        self.end_leftovers();
+    }
+
+    /// Starts the engine again after `kill` or `lose_power`.
     pub fn restart(&self) {
         self.launch();
     }
@@ -289,19 +298,6 @@ fn processes_naming(folder: &Path) -> Vec<u32> {
         }
     }
     found
-}
-
-/// The children of some processes.
-fn children_of(parents: &[u32]) -> Vec<u32> {
-    let parent = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // State and parent follow the name, which is in brackets and may hold anything.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
-    };
-    processes()
-        .into_iter()
-        .filter(|pid| parent(pid).is_some_and(|parent| parents.contains(&parent)))
-        .collect()
 }
 
 /// The user whose subordinate ids the engines of the stories map to. Not Docker's own `dockremap`: the kernel counts

@@ -19,7 +19,7 @@ use crate::image;
 use crate::lab::{self, Lab};
 use crate::namespace::Namespace;
 use crate::process::{
-    PATIENCE, Ran, build_folder, built, ending, eventually, is_alive, run, scratch, send, wait,
+    PATIENCE, Ran, build_folder, built, children_of, ending, eventually, is_alive, run, scratch, send, wait,
 };
 use crate::proxy::Proxy;
 
@@ -277,6 +277,8 @@ impl Drop for Platform {
             let _ =
                 fs::remove_file(Path::new(berth_link::REGISTRATIONS).join(format!("{}{end}", self.prefix)));
         }
+        // What was kept of its part on the machine.
+        let _ = berth_link::KeptRules::remove(Path::new(berth_link::HOST_RULES), &self.prefix);
         // Where its git door is.
         let _ = fs::remove_dir_all(berth_plan::system::door(&self.prefix.parse().expect("a prefix")));
         // An engine that a story has killed takes its containers with it when it is stopped.
@@ -416,7 +418,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // What `berth up` has started outlives it when it is killed.
+        let started = match self.child.try_wait() {
+            Ok(None) => children_of(&[self.pid()]),
+            _ => Vec::new(),
+        };
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for child in started {
+            send(child, Signal::KILL);
+        }
     }
 }

@@ -40,6 +40,7 @@ tell! {
     crash,
     engine_trouble,
     firewall,
+    in_force,
     create,
     change,
     removal,

@@ -277,6 +277,15 @@ pub fn data_volume(prefix: &Prefix, id: ServerId, end: &str) -> String {
     format!("{prefix}-users-dind-{id}-{end}")
 }
 
+/// Whether this is the name of that volume. Every server is asked in every pass, so no name is written out for it.
+pub(crate) fn is_data_volume(name: &str, prefix: &Prefix, id: ServerId, end: &str) -> bool {
+    let number = || {
+        name.strip_prefix(prefix.as_str())?.strip_prefix("-users-dind-")?.strip_suffix(end)?.strip_suffix('-')
+    };
+    // A number has one spelling, or `+7` and `07` would be 7 too.
+    number().is_some_and(|number| number.parse() == Ok(id.0) && !number.starts_with(['+', '0']))
+}
+
 /// The name of the empty volume that marks a removed server.
 pub fn tombstone_volume(prefix: &Prefix, id: ServerId) -> String {
     format!("{prefix}-users-dind-{id}-tombstone")
@@ -305,4 +314,26 @@ fn networks(platform: &Platform) -> Vec<NetworkSpec> {
         NetworkSpec { name, subnet, internal, bridge, labels }
     })
     .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_volume_is_known_by_its_name_and_nothing_like_it_is() {
+        let prefix: Prefix = "hosting".parse().unwrap();
+        let id = |number: u32| ServerId(number.try_into().unwrap());
+        for number in [1, 7, 10, u32::MAX] {
+            let name = data_volume(&prefix, id(number), "ssh");
+            assert!(is_data_volume(&name, &prefix, id(number), "ssh"), "{name}");
+            assert!(!is_data_volume(&name, &prefix, id(number), "home"), "{name}");
+            assert!(!is_data_volume(&name, &prefix, id(77), "ssh"), "{name}");
+            assert!(!is_data_volume(&name, &"host".parse().unwrap(), id(number), "ssh"), "{name}");
+        }
+        for name in ["07-ssh", "+7-ssh", "7ssh", "7--ssh", "7-ssh ", "-ssh", "7", ""] {
+            assert!(!is_data_volume(&format!("hosting-users-dind-{name}"), &prefix, id(7), "ssh"), "{name}");
+        }
+    }
 }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use berth_schema::name::ServerId;
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
+use crate::desired::DATA_VOLUMES;
 use crate::identity::PLACED;
 use crate::label::{Tag, Tombstone};
 use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume};
@@ -38,9 +40,9 @@ pub struct Holding<'a> {
     /// Further containers that claim to be this server. Any at all, and nobody can say which one is right.
     pub rivals: Vec<ServerContainer<'a>>,
     /// Its data volumes.
-    pub data: Vec<DataVolume<'a>>,
+    pub data: SmallVec<[DataVolume<'a>; DATA_VOLUMES.len()]>,
     /// The volumes of its SSH keys. One, unless somebody made more by hand.
-    pub ssh: Vec<SshVolume<'a>>,
+    pub ssh: SmallVec<[SshVolume<'a>; 1]>,
     /// The marks that it was removed. One, unless somebody made more by hand.
     pub tombstones: Vec<TombstoneVolume<'a>>,
 }

@@ -21,6 +21,14 @@ pub const ROUTER: &str = "router";
 /// The port from which Berth itself tries what a server may reach. It begins like a server's, and is treated as one.
 pub const PROBE: &str = "sp13";
 
+/// The file, beside the confirmed rules, that holds them as the kernel lists them: what is in force is compared with it.
+pub const LISTED: &str = "rules.v4.listed";
+
+/// The name of the container that is the gateway, and of its volume.
+pub fn gateway(prefix: &Prefix) -> String {
+    format!("{prefix}-users-firewall")
+}
+
 /// The name of the container whose network namespace is the plane.
 pub fn holder(prefix: &Prefix) -> String {
     format!("{prefix}-filtered-users")
@@ -29,6 +37,13 @@ pub fn holder(prefix: &Prefix) -> String {
 /// The port of a server.
 pub fn server_port(id: ServerId) -> String {
     format!("s{id}")
+}
+
+/// The server whose port this is: the inverse of [`server_port`].
+pub fn server_of_port(port: &str) -> Option<ServerId> {
+    let number = port.strip_prefix('s')?;
+    // A number has one spelling, or `s+7` and `s07` would be the port of 7 too.
+    if number.starts_with(['+', '0']) { None } else { number.parse().ok().map(ServerId) }
 }
 
 /// The link of a server. `None` when the subnet has no room for it, which a state that was accepted never says.
@@ -86,4 +101,21 @@ fn linked(platform: &Platform, role: &str, link: &LinkSpec) -> Vec<String> {
         format!("BERTH_ADDRESS={}", link.address),
         format!("BERTH_GATEWAY={}", link.gateway),
     ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_tells_its_server_and_other_ports_tell_none() {
+        for number in [1, 16, u32::MAX] {
+            let id = ServerId(number.try_into().unwrap());
+            assert_eq!(server_of_port(&server_port(id)), Some(id));
+        }
+        for port in [CADDY, CACHE, ROUTER, PROBE, "s", "s0", "s07", "s+7", "s-7", "s4294967296"] {
+            assert_eq!(server_of_port(port), None, "{port}");
+        }
+    }
 }

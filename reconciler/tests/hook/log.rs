@@ -20,6 +20,7 @@ impl Bench {
             reason: "ref".to_owned(),
             outcomes,
             problems: Vec::new(),
+            retry_millis: None,
         };
         let before = source.noted(revision).unwrap();
         let note = Note::after(before.as_ref(), &record, &[]).unwrap();

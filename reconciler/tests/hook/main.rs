@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
@@ -57,15 +57,6 @@ impl InTime for Command {
             let _ = kill_process_group(group, Signal::KILL);
             panic!("{self:?} had not ended after {PATIENCE:?}")
         })
-    }
-}
-
-/// Waits until something is so.
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !look() {
-        assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(10));
     }
 }
 

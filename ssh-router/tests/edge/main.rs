@@ -2,8 +2,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 #![allow(unreachable_pub, dead_code, reason = "the router's own modules, of which only the edges are tried")]
 
-#[path = "../../src/frame.rs"]
-mod frame;
 #[path = "../../src/offer.rs"]
 mod offer;
 #[path = "../../fuzz/properties.rs"]

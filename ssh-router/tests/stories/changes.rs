@@ -140,6 +140,7 @@ fn no_other_change_of_the_file_ends_a_session() {
             let (host, other) = (public(place.folder.path(), "host"), public(place.folder.path(), "other"));
             text.replace(&host, &other).replace(&format!("port = {}", place.sshd_port), "port = 1")
         }),
+        ("another name of the server", text.replace("[servers.shop]", "[servers.store]")),
         ("one more user", with("zoe", user("eve")).render().unwrap()),
     ];
     for (n, (what, change)) in changes.into_iter().enumerate() {

@@ -3,14 +3,17 @@
 //! A container's runtime makes its link when it starts. What is planned here is the repair: after a loss of the plane's
 //! holder, or of a link, or for a container that another runtime started.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+
+use berth_schema::name::ServerId;
 
 use crate::desired::Desired;
 use crate::diff::system::Plane;
 use crate::diff::{Draft, existing};
 use crate::inventory::Inventory;
 use crate::observed::{ObservedContainer, ObservedPlane};
-use crate::plane::server_link;
+use crate::plane::{server_link, server_of_port};
 use crate::spec::LinkSpec;
 use crate::step::{Action, Change, Connection, Step, Subject};
 
@@ -30,13 +33,29 @@ pub(super) fn plan(
         // Whatever links there were end with the namespace that they end in.
         Plane::Restarted | Plane::Renewed => None,
     };
-    let is_there =
-        |link: &LinkSpec| present.is_some_and(|plane| plane.ports.get(&link.port) == Some(&link.address));
     let restarted = restarted(draft);
+    // What doesn't run, or starts again in this pass, is linked by its runtime.
+    let is_asked = |container: &ObservedContainer| {
+        container.state.has_namespaces() && !restarted.contains(&container.id)
+    };
     let mut links = Vec::new();
-    for (container, link) in wanted(desired, inventory) {
-        // What doesn't run, or starts again in this pass, is linked by its runtime.
-        if container.state.has_namespaces() && !is_there(&link) && !restarted.contains(&container.id) {
+    for (container, link) in services(desired, inventory) {
+        let is_there = present.is_some_and(|plane| plane.ports.get(&link.port) == Some(&link.address));
+        if !is_there && is_asked(container) {
+            links.push(Connection { container: existing(container), link: link.clone() });
+        }
+    }
+    // By number: no server's port has to be written out in order to be found.
+    let ports = present.into_iter().flat_map(|plane| &plane.ports);
+    let linked: HashMap<ServerId, Ipv4Addr> =
+        ports.filter_map(|(port, address)| Some((server_of_port(port)?, *address))).collect();
+    for (id, container) in servers(inventory) {
+        let address = desired.platform.networks.address(id);
+        let is_there = address.is_some() && linked.get(&id).copied() == address;
+        if !is_there
+            && is_asked(container)
+            && let Some(link) = server_link(&desired.platform, id)
+        {
             links.push(Connection { container: existing(container), link });
         }
     }
@@ -62,22 +81,19 @@ pub(super) fn plan(
     });
 }
 
-/// The containers that should have a link and are there, with the link.
-fn wanted<'a>(
+/// The platform's own containers that should have a link and are there, with the link.
+fn services<'a>(
     desired: &'a Desired,
     inventory: &'a Inventory<'_>,
-) -> impl Iterator<Item = (&'a ObservedContainer, LinkSpec)> {
-    let services = desired
-        .links
-        .iter()
-        .filter_map(|(name, link)| Some((inventory.system.get(name.as_str())?.container, link.clone())));
-    // One whose stop or removal is held back is still somebody's server.
+) -> impl Iterator<Item = (&'a ObservedContainer, &'a LinkSpec)> {
+    let links = desired.links.iter();
+    links.filter_map(|(name, link)| Some((inventory.system.get(name.as_str())?.container, link)))
+}
+
+/// The containers of servers, wanted or not: one whose stop or removal is held back is still somebody's server.
+fn servers<'a>(inventory: &'a Inventory<'_>) -> impl Iterator<Item = (ServerId, &'a ObservedContainer)> {
     let servers = inventory.servers.iter().filter(|(_, holding)| holding.rivals.is_empty());
-    let servers = servers.filter_map(|(id, holding)| {
-        let container = holding.container?.container;
-        Some((container, server_link(&desired.platform, *id)?))
-    });
-    services.chain(servers)
+    servers.filter_map(|(id, holding)| Some((*id, holding.container?.container)))
 }
 
 /// The ids of containers that this plan ends, so that their runtime links them anew if they start again.

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use berth_schema::server::{Limits, PowerState, Server};
 
-use crate::desired::{DATA_VOLUMES, Desired, SSH_VOLUME, data_volume, server_container};
+use crate::desired::{DATA_VOLUMES, Desired, SSH_VOLUME, is_data_volume, server_container};
 use crate::diff::{Context, Draft, Obstacle, existing, made, power};
 use crate::identity::IdentitySpec;
 use crate::inventory::{Holding, Inventory, ServerContainer, expiry};
@@ -169,9 +169,11 @@ impl Planner<'_, '_> {
         if owned.spec != self.desired.confinement_spec {
             self.older_confinement.set(self.older_confinement.get() + 1);
         }
-        let volume = data_volume(self.desired.prefix(), server.id, SSH_VOLUME.0);
         // The volume comes with the container, and neither goes without the other.
-        let keys = holding.ssh.iter().find(|ssh| ssh.volume == volume);
+        let keys = holding
+            .ssh
+            .iter()
+            .find(|ssh| is_data_volume(ssh.volume, self.desired.prefix(), server.id, SSH_VOLUME.0));
         if keys.is_none() {
             self.without_keys.set(self.without_keys.get() + 1);
         }

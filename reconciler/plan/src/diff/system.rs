@@ -7,7 +7,7 @@ use crate::diff::networks::Outcome;
 use crate::diff::{Draft, Obstacle, made, power};
 use crate::identity::PLACED;
 use crate::inventory::{Inventory, System};
-use crate::label::{self, Tag};
+use crate::label;
 use crate::observed::{ObservedContainer, ObservedPlane, RunState};
 use crate::plane::holder;
 use crate::spec::ContainerSpec;
@@ -251,15 +251,17 @@ fn obstacle(
     networks: &Outcome<'_>,
 ) -> Option<Obstacle> {
     let name = || {
-        let holder = inventory.container_named(&spec.name).filter(|_| system.is_none())?;
+        // Asking by name costs a map of everything that exists: only who lacks something asks.
+        let holder = if system.is_none() { inventory.container_named(&spec.name) } else { None }?;
         Some(Obstacle::taken("container", &spec.name, holder.tag.as_ref()))
     };
     let volume = || {
-        spec.mounts.iter().find_map(|mount| {
-            let volume = inventory.volume_named(&mount.volume)?;
-            // The engine would hand over a stranger's volume if only the name is right.
-            let ours = volume.tag.as_ref().is_some_and(|tag| matches!(tag, Tag::System { .. }));
-            (!ours).then(|| Obstacle::taken("volume", &mount.volume, volume.tag.as_ref()))
+        let missing =
+            spec.mounts.iter().filter(|mount| !inventory.volumes.contains_key(mount.volume.as_str()));
+        // The engine would hand over a stranger's volume if only the name is right.
+        missing.into_iter().find_map(|mount| {
+            let stranger = inventory.volume_named(&mount.volume)?;
+            Some(Obstacle::taken("volume", &mount.volume, stranger.tag.as_ref()))
         })
     };
     name().or_else(|| blocked_network(spec, networks)).or_else(volume)
