@@ -49,8 +49,10 @@ impl Sampler {
         let host = format!("{}1", network(platform, "external"));
         targets.extend([format!("{host}:22"), format!("{host}:80"), format!("{PUBLIC}:22/10")]);
         let folder = berth_tests::process::scratch();
+        // The console's end, which systemd brings about when it begins, is not for the sampler.
         let init = format!(
-            "#!/bin/sh\nperl /usr/local/lib/sampler.pl {} >>/apps/samples 2>&1 &\nexec /lib/systemd/systemd \"$@\"\n",
+            "#!/bin/sh\ntrap '' HUP\nsetsid perl /usr/local/lib/sampler.pl {} </dev/null >>/apps/samples 2>&1 &\n\
+             exec /lib/systemd/systemd \"$@\"\n",
             targets.join(" ")
         );
         for (name, text) in [("sampler.pl", PROGRAM), ("init.sh", &init)] {
