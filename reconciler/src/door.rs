@@ -107,7 +107,7 @@ enum Refusal {
     #[error("too many commands are running; try again in a moment")]
     Busy,
     #[error("what you may see can't be made ready; whoever runs the platform finds the reason in its log")]
-    View(#[from] ViewHookError),
+    View(#[from] Box<ViewHookError>),
     #[error(
         "another of your commands has made ready what you may see for {} s; try again when it is done", after.as_secs()
     )]
@@ -256,7 +256,7 @@ impl Door {
             Standing::Member => match view::prepare(&self.settings, &self.program, user) {
                 Ok(path) => Ok(path),
                 Err(ViewHookError::View(ViewError::Busy { after, .. })) => Err(Refusal::ViewBusy { after }),
-                Err(error) => Err(error.into()),
+                Err(error) => Err(Box::new(error).into()),
             },
         }
     }
