@@ -19,6 +19,8 @@ use crate::volume_file::{NEXT, Owner, VolumeFile};
 /// The programs that every container with a configuration has (templates/*/).
 const CHECK: &str = "/usr/lib/berth/check";
 const LOAD: &str = "/usr/lib/berth/load";
+/// Tells the second that the first has passed, or it would check once more.
+const CHECKED: &str = "checked";
 
 /// Why a configuration is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +155,7 @@ impl Writer {
             return Err(ConfigureError::Refused { said: check.said }.into());
         }
         let worked = probe::working(platform, &spec.probes).await;
-        let loaded = match self.run(container, &[LOAD, spec.kind.as_str(), &next]).await {
+        let loaded = match self.run(container, &[LOAD, spec.kind.as_str(), &next, CHECKED]).await {
             Ok(loaded) => loaded,
             Err(error) => {
                 // Nobody knows how far it came; what is in force must be what was confirmed.
