@@ -2,18 +2,27 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::io::StreamReader;
 
 use crate::event::{Event, Listener};
 use crate::journal::PassRecord;
 use crate::look::Sight;
 use crate::status::Status;
+
+/// How long a daemon may take to answer what it knows by heart. One that takes longer is stopped, or stuck.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest event, in bytes: a plan of ten thousand servers has a few million.
+const LONGEST_EVENT: usize = 64 << 20;
 
 /// A talk with the daemon that failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +39,14 @@ pub enum ClientError {
     /// The connection broke.
     #[error("talk to the reconciler")]
     Http(#[from] hyper::Error),
+    /// It doesn't answer.
+    #[error("the reconciler{} did not answer within {} s; is it stopped, or stuck?", process(*pid), within.as_secs())]
+    Silent {
+        /// Its process.
+        pid: Option<i32>,
+        /// How long it was waited for.
+        within: Duration,
+    },
     /// The daemon said no.
     #[error("the reconciler answered {status}: {message}")]
     Refused {
@@ -41,15 +58,23 @@ pub enum ClientError {
     /// The answer made no sense: another version, perhaps.
     #[error("read the reconciler's answer (is it of the same version?)")]
     Answer(#[from] serde_json::Error),
+    /// The events broke off, or one of them is far too long.
+    #[error("read the reconciler's events")]
+    Events(#[from] LinesCodecError),
     /// The daemon ended before the pass.
     #[error("the reconciler ended before the pass did")]
     Ended,
+}
+
+fn process(pid: Option<i32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
 /// A daemon that answers.
 pub struct Daemon {
     sender: http1::SendRequest<Empty<Bytes>>,
     pid: Option<i32>,
+    patience: Duration,
 }
 
 impl Daemon {
@@ -68,7 +93,7 @@ impl Daemon {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Its error comes out of the request that it belongs to.
         tokio::spawn(connection);
-        Ok(Some(Self { sender, pid }))
+        Ok(Some(Self { sender, pid, patience: PATIENCE }))
     }
 
     /// Its process, as the kernel knows it.
@@ -78,8 +103,14 @@ impl Daemon {
 
     /// How things are; `None` while the first pass is still running.
     pub async fn status(&mut self) -> Result<Option<Status>, ClientError> {
-        match self.send(Method::GET, "/status").await {
-            Ok(answer) => Ok(Some(serde_json::from_slice(&answer.collect().await?.to_bytes())?)),
+        let within = self.patience;
+        let pid = self.pid;
+        let asked = async {
+            let answer = self.send(Method::GET, "/status").await?;
+            Ok(serde_json::from_slice(&answer.collect().await?.to_bytes())?)
+        };
+        match bounded(asked, pid, within).await {
+            Ok(status) => Ok(Some(status)),
             Err(ClientError::Refused { status: StatusCode::SERVICE_UNAVAILABLE, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -90,7 +121,9 @@ impl Daemon {
         self.stream("/sync", None, listener).await
     }
 
-    /// The same for the pass that works towards `revision`, even if it has begun already, or has ended.
+    /// The same for the pass that works towards `revision`, even if it has begun already, or has ended. While something of it
+    /// is tried again, so are its passes followed: `listener` is told what each came to, and the last one is returned. Where
+    /// another revision takes its place, that one's is.
     pub async fn follow(
         &mut self,
         revision: &str,
@@ -99,7 +132,7 @@ impl Daemon {
         self.stream(&format!("/sync?revision={revision}"), Some(revision), listener).await
     }
 
-    /// What a pass on this revision would plan against now.
+    /// What the next pass would plan against, for as long as the engine takes to show it.
     pub async fn observed(&mut self, firewall: bool) -> Result<Sight, ClientError> {
         let answer = self.send(Method::GET, &format!("/observed?firewall={firewall}")).await?;
         Ok(serde_json::from_slice(&answer.collect().await?.to_bytes())?)
@@ -111,20 +144,32 @@ impl Daemon {
         revision: Option<&str>,
         listener: &dyn Listener,
     ) -> Result<PassRecord, ClientError> {
-        let mut body = self.send(Method::POST, path).await?.into_body();
-        let mut buffer = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
-            buffer.extend_from_slice(&data);
-            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = buffer.drain(..=end).collect();
-                match serde_json::from_slice(&line)? {
-                    Event::Answer { record } => return record.ok_or(ClientError::Ended),
-                    Event::PassEnded(record) if revision == Some(record.attempted.as_str()) => {
-                        return Ok(record);
-                    }
-                    event => listener.hear(event),
+        let mut events = self.events(Method::POST, path).await?;
+        // What the revision's last pass came to, where that wasn't the end of it.
+        let mut failed: Option<PassRecord> = None;
+        while let Some(event) = events.next().await {
+            let (record, is_answer) = match event? {
+                Event::Answer { record } => (record.ok_or(ClientError::Ended)?, true),
+                Event::PassEnded(record) => (record, false),
+                event => {
+                    listener.hear(event);
+                    continue;
                 }
+            };
+            let is_ours = revision == Some(record.attempted.as_str());
+            // After ours, the pass of another revision is the last that there is to tell: `main` says something else now.
+            let ends = match revision {
+                Some(_) if is_ours => record.retry_millis.is_none(),
+                Some(_) => is_answer || failed.is_some(),
+                None => is_answer,
+            };
+            if ends {
+                return Ok(record);
+            }
+            // The answer repeats the event before it.
+            if is_ours && failed.as_ref() != Some(&record) {
+                listener.hear(Event::PassEnded(record.clone()));
+                failed = Some(record);
             }
         }
         Err(ClientError::Ended)
@@ -132,17 +177,25 @@ impl Daemon {
 
     /// Tells `listener` every event from now on, until the daemon ends.
     pub async fn listen(&mut self, listener: &dyn Listener) -> Result<(), ClientError> {
-        let mut body = self.send(Method::GET, "/events").await?.into_body();
-        let mut buffer = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else { continue };
-            buffer.extend_from_slice(&data);
-            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = buffer.drain(..=end).collect();
-                listener.hear(serde_json::from_slice(&line)?);
-            }
+        let mut events = self.events(Method::GET, "/events").await?;
+        while let Some(event) = events.next().await {
+            listener.hear(event?);
         }
         Ok(())
+    }
+
+    /// The events of an answer, which come one a line.
+    async fn events(
+        &mut self,
+        method: Method,
+        path: &str,
+    ) -> Result<impl Stream<Item = Result<Event, ClientError>> + use<>, ClientError> {
+        let (pid, within) = (self.pid, self.patience);
+        // Events may be long in coming; that they will come is said at once.
+        let body = bounded(self.send(method, path), pid, within).await?.into_body();
+        let bytes = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+        let lines = FramedRead::new(bytes, LinesCodec::new_with_max_length(LONGEST_EVENT));
+        Ok(lines.map(|line| Ok(serde_json::from_str(&line?)?)))
     }
 
     async fn send(&mut self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
@@ -157,5 +210,42 @@ impl Daemon {
         let status = answer.status();
         let message = answer.collect().await?.to_bytes();
         Err(ClientError::Refused { status, message: String::from_utf8_lossy(&message).trim().to_owned() })
+    }
+}
+
+/// What a daemon answers, if it does.
+async fn bounded<T>(
+    answer: impl Future<Output = Result<T, ClientError>>,
+    pid: Option<i32>,
+    within: Duration,
+) -> Result<T, ClientError> {
+    tokio::time::timeout(within, answer).await.unwrap_or(Err(ClientError::Silent { pid, within }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_that_is_stopped_is_not_waited_for_for_ever() {
+        struct Deaf;
+        impl Listener for Deaf {
+            fn hear(&self, _: Event) {}
+        }
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("control.sock");
+        // The kernel takes the connection; nobody ever reads it.
+        let _stopped = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let find = async || {
+            let daemon = Daemon::find(&path).await.unwrap().unwrap();
+            Daemon { patience: Duration::from_millis(50), ..daemon }
+        };
+        let is_silent = |error: ClientError| {
+            let own = format!("(process {})", std::process::id());
+            matches!(error, ClientError::Silent { .. }) && error.to_string().contains(&own)
+        };
+        assert!(is_silent(find().await.status().await.unwrap_err()));
+        assert!(is_silent(find().await.sync(&Deaf).await.unwrap_err()));
+        assert!(is_silent(find().await.listen(&Deaf).await.unwrap_err()));
     }
 }

@@ -165,10 +165,11 @@ impl Control {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
     }
 
-    /// Serves the socket at `path` until `stop`.
-    pub async fn serve(self, path: &Path, stop: CancellationToken) -> Result<(), ControlError> {
-        let failed = |source| ControlError { path: path.to_owned(), source };
-        let listener = listen(path).map_err(failed)?;
+    /// Serves the socket until `stop`.
+    pub async fn serve(self, socket: Socket, stop: CancellationToken) -> Result<(), ControlError> {
+        let Socket { path, listener } = socket;
+        let failed = |source| ControlError { path: path.clone(), source };
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
         let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let router = Router::new()
             .route("/status", get(status))
@@ -183,22 +184,42 @@ impl Control {
         tokio::select! {
             ended = served => ended.map_err(failed),
             () = stop.cancelled() => {
-                let _ = fs::remove_file(path);
+                let _ = fs::remove_file(&path);
                 Ok(())
             }
         }
     }
 }
 
-/// Binds the socket, readable by nobody else. The caller holds the journal's lock, so a socket that is there already was
-/// left by a process that is gone.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// The control socket, which takes connections from now on.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    listener: std::os::unix::net::UnixListener,
+}
+
+impl Socket {
+    /// Makes the socket at `path`, open to nobody else. The caller holds the journal's lock, so a socket that is there already
+    /// was left by a process that is gone.
+    pub fn open(path: &Path) -> Result<Self, ControlError> {
+        let failed = |source| ControlError { path: path.to_owned(), source };
+        let listener = bind(path).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), listener })
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+}
+
+/// Made in a folder that is ours alone and moved into its place whole, so that it is at no moment open to anybody else.
+fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    // The names are no longer than `control.sock`: a path that may be a socket's leaves room for them.
+    let staging = tempfile::Builder::new()
+        .prefix(".c-")
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in(path.parent().unwrap_or(path))?;
+    let made = staging.path().join("s");
+    let listener = std::os::unix::net::UnixListener::bind(&made)?;
+    fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    fs::rename(&made, path)?;
     Ok(listener)
 }
 
@@ -211,7 +232,7 @@ async fn status(State(control): State<Control>) -> Response {
 
 /// Every event from now on, one JSON object a line.
 async fn events(State(control): State<Control>) -> Response {
-    lines(Vec::new(), control.events.subscribe(), None)
+    lines(Vec::new(), control.events.subscribe(), Until::TheyGo)
 }
 
 #[derive(Deserialize)]
@@ -221,19 +242,21 @@ struct Sync {
 }
 
 /// Asks for a pass and streams its events; the last line is the answer. With a revision, what was told of that revision's
-/// pass so far comes first, and is the whole answer if that has ended.
+/// pass so far comes first, and is the whole answer if that has ended; while something of it is tried again, the events go on.
 async fn sync(State(control): State<Control>, Query(asked): Query<Sync>) -> Response {
     let (mut told, events) = control.listen(asked.revision.as_deref());
-    let ended = match told.last().map(|event| &**event) {
+    let until = match told.last().map(|event| &**event) {
+        Some(Event::PassEnded(record)) if record.retry_millis.is_some() => Until::TheyGo,
         Some(Event::PassEnded(record)) => {
             let answer = Event::Answer { record: Some(record.clone()) };
             told.push(Arc::new(answer));
             let bytes: Vec<u8> = told.iter().flat_map(|event| line(event)).collect();
             return bytes.into_response();
         }
-        _ => control.wakeups.request(),
+        _ if asked.revision.is_some() => Until::NothingIsRetried(control.wakeups.request()),
+        _ => Until::PassEnds(control.wakeups.request()),
     };
-    lines(told, events, Some(ended))
+    lines(told, events, until)
 }
 
 async fn metrics_text(State(control): State<Control>) -> Response {
@@ -242,28 +265,43 @@ async fn metrics_text(State(control): State<Control>) -> Response {
 
 type Ended = tokio::sync::oneshot::Receiver<crate::journal::PassRecord>;
 
-/// Events as JSON lines, those that were told already first: without `ended` for ever, else until that pass has ended.
-fn lines(told: Vec<Arc<Event>>, events: broadcast::Receiver<Arc<Event>>, ended: Option<Ended>) -> Response {
+/// How long events are told.
+enum Until {
+    /// Until this pass has ended.
+    PassEnds(Ended),
+    /// The same, and then on if something that failed in it is tried again.
+    NothingIsRetried(Ended),
+    /// Until whoever listens goes.
+    TheyGo,
+    /// No longer.
+    Over,
+}
+
+/// Events as JSON lines, those that were told already first.
+fn lines(told: Vec<Arc<Event>>, events: broadcast::Receiver<Arc<Event>>, until: Until) -> Response {
     let told = stream::iter(told).map(|event| line(&event));
-    let stream = stream::unfold((events, ended, false), |(mut events, mut ended, over)| async move {
-        if over {
-            return None;
-        }
+    let stream = stream::unfold((events, until), |(mut events, mut until)| async move {
         loop {
-            let heard = match &mut ended {
-                None => events.recv().await,
-                Some(answer) => tokio::select! {
+            let heard = match &mut until {
+                Until::Over => return None,
+                Until::TheyGo => events.recv().await,
+                Until::PassEnds(answer) | Until::NothingIsRetried(answer) => tokio::select! {
                     biased;
                     heard = events.recv() => heard,
                     record = answer => {
                         // Whoever asked gets the record of their own pass, even if its event was missed.
-                        let event = Event::Answer { record: record.ok() };
-                        return Some((line(&event), (events, None, true)));
+                        let record = record.ok();
+                        let retried = record.as_ref().is_some_and(|record| record.retry_millis.is_some());
+                        let until = match until {
+                            Until::NothingIsRetried(_) if retried => Until::TheyGo,
+                            _ => Until::Over,
+                        };
+                        return Some((line(&Event::Answer { record }), (events, until)));
                     }
                 },
             };
             match heard {
-                Ok(event) => return Some((line(&event), (events, ended, false))),
+                Ok(event) => return Some((line(&event), (events, until))),
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
@@ -286,6 +324,23 @@ mod tests {
     use crate::journal::PassRecord;
 
     #[test]
+    fn the_socket_is_its_owner_s_alone_and_says_where_it_can_not_be() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("control.sock");
+        fs::write(&path, "left behind").unwrap();
+        let _socket = Socket::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::os::unix::net::UnixStream::connect(&path).unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing is left beside it");
+
+        // The kernel takes paths of 107 bytes at most.
+        let deep = home.path().join("d".repeat(120));
+        fs::create_dir(&deep).unwrap();
+        let error = Socket::open(&deep.join("control.sock")).unwrap_err();
+        assert!(error.to_string().contains("ddd/control.sock"), "{error}");
+    }
+
+    #[test]
     fn a_pass_with_nothing_left_to_do_takes_no_place() {
         let planned = |revision: &str, changes| Event::Planned {
             revision: revision.to_owned(),
@@ -301,6 +356,7 @@ mod tests {
                 reason: String::new(),
                 outcomes: Vec::new(),
                 problems: Vec::new(),
+                retry_millis: None,
             })
         };
         let control = Control::new(Wakeups::default(), EngineHealth::default());

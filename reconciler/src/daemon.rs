@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use crate::control::{Control, ControlError};
+use crate::control::{Control, ControlError, Socket};
 use crate::docker::connect;
 use crate::figures;
-use crate::outcome::chain;
 use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
 use crate::sshrouter::SshRouter;
@@ -25,6 +25,9 @@ pub enum DaemonError {
     /// The control socket can't be opened.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The task that serves it broke.
+    #[error("serve the control socket")]
+    Socket(#[source] JoinError),
     /// The system refuses to tell us of signals.
     #[error("listen to signals")]
     Signals(#[source] std::io::Error),
@@ -40,13 +43,11 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
         SshRouter::open(&settings.data, reconciler.identity().clone()).map_err(PassError::from)?;
     let control = Control::new(wakeups.clone(), health.clone()).with_ssh_router(ssh_router.clone());
     control.look_from(reconciler.lookout().clone());
-    let socket = settings.socket();
+    // Opened before anything else is begun: a reconciler that nobody can ask is of no use, and says so at once.
+    let socket = Socket::open(&settings.socket())?;
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
-    let server = tokio::spawn({
-        let (control, closing) = (control.clone(), closing.clone());
-        async move { control.serve(&socket, closing).await }
-    });
+    let mut server = tokio::spawn(control.clone().serve(socket, closing.clone()));
     let _refs = reconciler.source().git_dir().map(|git_dir| {
         watch::refs(git_dir, wakeups.clone()).inspect_err(|error| {
             tracing::warn!(%error, "the state repo can't be watched; it is looked at once a minute");
@@ -73,6 +74,7 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
                 continue;
             }
             () = stop.cancelled() => break,
+            ended = &mut server => return closed(ended),
         };
         reconciler.inspections().forget_these(&pending.forget, pending.forget_all);
         reconciler.lookout().forget(&pending.forget, pending.forget_all);
@@ -87,13 +89,12 @@ pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
     }
     tracing::info!("the reconciler ends");
     closing.cancel();
-    match server.await {
-        Ok(served) => Ok(served?),
-        Err(error) => {
-            tracing::warn!(error = %chain(&error), "the control socket's task ended badly");
-            Ok(())
-        }
-    }
+    closed(server.await)
+}
+
+/// How the control socket's task has ended.
+fn closed(ended: Result<Result<(), ControlError>, JoinError>) -> Result<(), DaemonError> {
+    Ok(ended.map_err(DaemonError::Socket)??)
 }
 
 fn publish(reconciler: &Reconciler, control: &Control) {

@@ -98,7 +98,7 @@ pub enum Retry {
 }
 
 impl EngineError {
-    fn from_call(act: &str, source: Bollard) -> Self {
+    pub(crate) fn from_call(act: &str, source: Bollard) -> Self {
         match source {
             Bollard::DockerResponseServerError { status_code, message } => {
                 Self::Refused { act: act.to_owned(), status: status_code, message }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_repo::StateRepo;
-use berth_schema::door::{Command, Request, Topic};
+use berth_schema::door::{Command, Request};
 use berth_schema::name::{Prefix, UserName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -207,10 +207,12 @@ impl Door {
                 self.with_resolver(child::git("receive-pack", &self.repository(&user, standing)?))
             }
             Command::UploadPack => child::git("upload-pack", &self.repository(&user, standing)?),
-            Command::ReviewList => self.review(&user, "list", None),
-            Command::ReviewShow(topic) => self.review(&user, "show", Some(topic)),
-            Command::ReviewApprove(topic) => self.review(&user, "approve", Some(topic)),
-            Command::ReviewReject(topic) => self.review(&user, "reject", Some(topic)),
+            Command::ReviewList => self.review(&user, &["list"]),
+            Command::ReviewShow(topic) => self.review(&user, &["show", topic.as_str()]),
+            Command::ReviewApprove { topic, at } => {
+                self.review(&user, &["approve", topic.as_str(), at.as_str()])
+            }
+            Command::ReviewReject(topic) => self.review(&user, &["reject", topic.as_str()]),
         };
         if let Some(protocol) = &request.protocol
             && Command::protocol(protocol.as_bytes()).is_some()
@@ -252,10 +254,10 @@ impl Door {
     }
 
     /// `berth review`, in somebody's name.
-    fn review(&self, user: &UserName, verb: &str, topic: Option<&Topic>) -> tokio::process::Command {
+    fn review(&self, user: &UserName, words: &[&str]) -> tokio::process::Command {
         let mut command = child::clean(&self.program);
         command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
-        command.args(["review", "--as", user.as_str(), verb]).args(topic.map(Topic::as_str));
+        command.args(["review", "--as", user.as_str()]).args(words);
         self.with_resolver(command)
     }
 }

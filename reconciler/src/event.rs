@@ -69,6 +69,7 @@ mod tests {
             reason: "timer".to_owned(),
             outcomes: vec![outcome.clone()],
             problems: vec!["p".to_owned()],
+            retry_millis: Some(1000),
         };
         for event in [
             Event::Planned {

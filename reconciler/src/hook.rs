@@ -4,6 +4,7 @@
 //! stays free of secrets, whether the policy allows it, and what it would change. Refuses to change anything itself: git
 //! moves the refs, the daemon does the rest.
 
+mod case;
 mod engine;
 mod fetched;
 mod history;
@@ -17,17 +18,19 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use berth_plan::diff::ALLOW_REMOVALS;
 use berth_plan::{Plan, show};
 use berth_repo::{LARGEST_FILE, Loaded, MAIN, Revision, StateRepo};
-use berth_schema::name::{Invalid, ServerId, UserName};
-use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
+use berth_schema::name::{Invalid, UserName};
+use berth_schema::policy::{self, Actor, Verdict};
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
 
-use self::engine::{Planned, against};
+use self::engine::{PREFIX_CHANGES, Planned, against};
 use crate::review::BRANCHES;
+use crate::source::allowance;
 
+pub use case::CaseError;
+pub(crate) use case::{Asked, Case};
 pub(crate) use engine::between;
 pub use engine::{Engine, Unseen};
 pub use fetched::judge_fetched;
@@ -68,6 +71,9 @@ pub enum HookError {
     /// Git's own programs can't say what is new.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The change can't be looked at.
+    #[error(transparent)]
+    Case(#[from] CaseError),
     /// A proposal can't be looked at.
     #[error(transparent)]
     Review(#[from] crate::review::ReviewError),
@@ -99,16 +105,14 @@ pub struct Asker<'a> {
     pub resolver: Option<SocketAddr>,
 }
 
-/// Why a plan can't be made.
-const PREFIX_CHANGES: &str = "the prefix changes, and a platform that has made anything keeps its prefix";
-
 /// A push while it is judged.
 struct Push<'a> {
     repo: &'a mut StateRepo,
     history: History,
     asker: Asker<'a>,
-    findings: Vec<Finding>,
-    sources: HashMap<String, String>,
+    /// What was found in the refs before the one that is being judged: the same path may have another text there.
+    before: Vec<Found>,
+    found: Found,
     /// What is said besides findings where the push is accepted.
     talk: String,
     /// What is said besides findings in any case.
@@ -117,6 +121,20 @@ struct Push<'a> {
     seen: Option<&'a Seen>,
     /// What to do instead, where it is refused.
     advice: &'static str,
+}
+
+/// What was found in one ref of a push.
+#[derive(Default)]
+struct Found {
+    findings: Vec<Finding>,
+    /// The texts that the findings point into, by path.
+    sources: HashMap<String, String>,
+}
+
+impl Found {
+    fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
 }
 
 impl Update {
@@ -148,21 +166,29 @@ pub fn judge_seen(
     seen: Option<&Seen>,
 ) -> Result<Judgement, HookError> {
     let git_dir = repo.git_dir();
-    let history = seen.map_or_else(|| History::of(git_dir), |seen| History::beside(git_dir, &seen.objects));
-    let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push =
-        Push { repo, history, asker, findings, sources, talk, notes: String::new(), seen, advice: "" };
+    let history =
+        seen.map_or_else(|| History::of_push(git_dir), |seen| History::beside(git_dir, &seen.objects));
+    let mut push = Push::new(repo, history, asker);
+    push.seen = seen;
     for update in updates {
         match update.reference.as_str() {
             MAIN => push.main(update)?,
             name if name.starts_with(BRANCHES) => push.proposal(update)?,
             _ => push.another(update)?,
         }
+        let found = std::mem::take(&mut push.found);
+        push.before.push(found);
     }
     Ok(push.end())
 }
 
-impl Push<'_> {
+impl<'a> Push<'a> {
+    fn new(repo: &'a mut StateRepo, history: History, asker: Asker<'a>) -> Self {
+        let (talk, notes) = (String::new(), String::new());
+        let (before, found) = (Vec::new(), Found::default());
+        Self { repo, history, asker, before, found, talk, notes, seen: None, advice: "" }
+    }
+
     fn main(&mut self, update: &Update) -> Result<(), HookError> {
         let Some(new) = update.new else {
             self.refuse_ref(
@@ -192,14 +218,14 @@ impl Push<'_> {
         let after = self.load(&new)?;
         for finding in after.findings() {
             if let Some(source) = after.source(&finding.path) {
-                self.sources.insert(finding.path.to_string(), source.to_owned());
+                self.found.sources.insert(finding.path.to_string(), source.to_owned());
             }
         }
-        self.findings.extend_from_slice(after.findings());
+        self.found.findings.extend_from_slice(after.findings());
         let range = update.old.map_or(Range::Everything, Range::After);
         self.search_history(&new, &range)?;
         self.apply_policy(update.old.as_ref(), &new, before.as_ref(), &after)?;
-        if let (Ok(after), false) = (&after.state, self.is_refused()) {
+        if let (Ok(after), false) = (&after.state, self.found.is_refused()) {
             self.show_plan(&new, before.as_ref(), after)?;
         }
         Ok(())
@@ -209,7 +235,7 @@ impl Push<'_> {
     fn refuse_unless_hosted_here(&mut self, before: Option<&Loaded>) {
         let Some(Ok(state)) = before.map(|before| &before.state) else { return };
         let Some(remote) = state.platform.remote.as_ref() else { return };
-        let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
+        let message = remote.in_charge();
         let hint = format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch);
         self.refuse_ref(MAIN, &message, &hint);
     }
@@ -269,6 +295,7 @@ impl Push<'_> {
     /// Looks at every version of every file that the push adds, however soon it is gone again.
     fn search_history(&mut self, new: &Revision, range: &Range) -> Result<(), HookError> {
         let told: HashSet<(String, u32)> = self
+            .found
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Error)
@@ -293,7 +320,7 @@ impl Push<'_> {
                 }
             }
         })?;
-        self.findings.append(&mut found);
+        self.found.findings.append(&mut found);
         Ok(())
     }
 
@@ -324,47 +351,45 @@ impl Push<'_> {
         };
         let Ok(after) = &after.state else { return Ok(()) };
         let paths = self.history.changed(old, new)?;
-        let mut changes = Vec::with_capacity(paths.len());
-        for path in &paths {
-            let git_dir = self.repo.git_dir().to_owned();
-            let bytes =
-                self.repo.read(new, path).map_err(|source| HookError::Read { path: git_dir, source })?;
-            if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-                self.sources.entry(path.clone()).or_insert(text);
-            }
-        }
-        for path in &paths {
-            changes.push(Change { path, text: self.sources.get(path).map(String::as_str) });
-        }
-        let former = former(&self.history, old, before, after)?;
-        let actor = Actor::Member(&name);
         let proven = Resolvers::of(self.asker.resolver, before).prove(&name, before, after);
         self.notes.push_str(&proven.note);
-        match policy::judge(&Proposal {
-            actor,
+        let allowance = self.allowance(new)?;
+        let asked = Asked {
+            actor: Actor::Member(&name),
+            repo: self.repo,
+            history: &self.history,
+            main: *old,
+            old: *old,
+            new: *new,
             before,
             after,
-            changes: &changes,
-            proven: &proven.names,
-            former: &former,
-        }) {
+            proven: &proven,
+            allowance: allowance.as_deref(),
+        };
+        let case = Case::gather(asked, paths)?;
+        match case.judge().0 {
             Verdict::Allow => {}
-            Verdict::Deny(mut findings) => self.findings.append(&mut findings),
+            Verdict::Deny(mut findings) => self.found.findings.append(&mut findings),
             Verdict::NeedsReview { findings, .. } => {
                 self.advice =
                     "Somebody else has to agree to this. Propose it: `git push origin HEAD:review/<topic>`\n";
                 let refused = |finding| Finding { severity: Severity::Error, ..finding };
-                self.findings.extend(findings.into_iter().map(refused));
+                self.found.findings.extend(findings.into_iter().map(refused));
             }
+        }
+        for (path, text) in case.into_texts() {
+            self.found.sources.entry(path).or_insert(text);
         }
         Ok(())
     }
 
-    fn show_plan(&mut self, new: &Revision, before: Option<&Loaded>, after: &State) -> Result<(), HookError> {
+    fn allowance(&self, revision: &Revision) -> Result<Option<String>, HookError> {
         let path = self.repo.git_dir().to_owned();
-        let info = self.repo.commit_info(new).map_err(|source| HookError::Read { path, source })?;
-        let allowance = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));
-        let allowance = allowance.map(|(_, hash)| hash);
+        allowance(self.repo, revision).map_err(|source| HookError::Read { path, source })
+    }
+
+    fn show_plan(&mut self, new: &Revision, before: Option<&Loaded>, after: &State) -> Result<(), HookError> {
+        let allowance = self.allowance(new)?;
         let planned = Planned { revision: new, allowance: allowance.as_deref(), state: after };
         let engine = self.asker.engine;
         let seen = engine.look(after.platform.services.firewall);
@@ -389,9 +414,6 @@ impl Push<'_> {
         let before = before.map(|before| before.state.as_ref());
         let planned = match before {
             Some(Err(_)) => Err("what was there before has mistakes".to_owned()),
-            Some(Ok(before)) if before.platform.prefix != after.platform.prefix => {
-                Err(PREFIX_CHANGES.to_owned())
-            }
             Some(Ok(before)) => between(Some(before), after, revision, allowance),
             None => between(None, after, revision, allowance),
         };
@@ -413,22 +435,26 @@ impl Push<'_> {
     }
 
     fn refuse_ref(&mut self, reference: &str, message: &str, hint: &str) {
-        self.findings.push(Finding::new(Severity::Error, reference, None, Invalid::new(message, hint)));
+        let invalid = Invalid::new(message, hint);
+        self.found.findings.push(Finding::new(Severity::Error, reference, None, invalid));
     }
 
-    fn is_refused(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
-    }
-
-    fn end(mut self) -> Judgement {
-        if let Some(seen) = self.seen {
-            seen.place(&mut self.findings, &mut self.sources);
+    fn end(self) -> Judgement {
+        let accepted = !self.before.iter().any(Found::is_refused);
+        let mut text = String::new();
+        let mut told: Vec<Finding> = Vec::new();
+        for Found { mut findings, mut sources } in self.before {
+            if let Some(seen) = self.seen {
+                seen.place(&mut findings, &mut sources);
+            }
+            findings.sort();
+            findings.dedup();
+            // What was found in a commit that two refs lead to is told once.
+            findings.retain(|finding| !told.contains(finding));
+            let source = |path: &str| sources.get(path).map(String::as_str);
+            text.push_str(&report(&findings, source, self.asker.look));
+            told.append(&mut findings);
         }
-        self.findings.sort();
-        self.findings.dedup();
-        let accepted = !self.is_refused();
-        let mut text =
-            report(&self.findings, |path| self.sources.get(path).map(String::as_str), self.asker.look);
         text.push_str(&self.notes);
         if accepted {
             text.push_str(&self.talk);
@@ -439,26 +465,6 @@ impl Push<'_> {
         let text = self.seen.map_or_else(|| text.clone(), |seen| seen.say(&text));
         Judgement { accepted, text }
     }
-}
-
-/// Whose the ids were that a change adds, as the history up to `old` tells it. Without new ids nothing is read.
-pub fn former(
-    history: &History,
-    old: &Revision,
-    before: &State,
-    after: &State,
-) -> Result<Vec<(ServerId, UserName)>, HistoryError> {
-    let mut found = Vec::new();
-    if after.servers.keys().all(|id| before.servers.contains_key(id)) {
-        return Ok(found);
-    }
-    history.added(old, &Range::Everything, Some("servers"), LARGEST_FILE, |added, content| {
-        let text = content.map(String::from_utf8_lossy);
-        found.extend(text.and_then(|text| policy::named_by(&added.path, &text)));
-    })?;
-    found.sort();
-    found.dedup();
-    Ok(found)
 }
 
 #[cfg(test)]

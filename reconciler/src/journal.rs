@@ -29,6 +29,9 @@ pub struct PassRecord {
     pub outcomes: Vec<Outcome>,
     /// Why there was no pass, or none on the tip: findings, or an error.
     pub problems: Vec<String>,
+    /// In how many milliseconds what failed is tried again; `None` when nothing waits for another try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_millis: Option<u64>,
 }
 
 impl PassRecord {
@@ -182,6 +185,7 @@ mod tests {
             reason: reason.to_owned(),
             outcomes: Vec::new(),
             problems: vec!["users/a.toml:1:1: broken".to_owned()],
+            retry_millis: None,
         }
     }
 

@@ -274,6 +274,7 @@ mod tests {
             reason: "timer".to_owned(),
             outcomes,
             problems: problems.iter().map(|text| (*text).to_owned()).collect(),
+            retry_millis: None,
         }
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Writer, apply};
 use crate::backoff::{Backoff, Deferred};
-use crate::docker::{EngineError, connect};
+use crate::docker::{EngineError, Retry, connect};
 use crate::engine::facts::{Facts, Unfit};
 use crate::event::{Event, Listener};
 use crate::identity::Identity;
@@ -88,10 +88,19 @@ pub enum PassError {
     },
 }
 
+impl PassError {
+    /// Whether the same pass may run later, though nothing is done about it.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Engine(error) if matches!(error.retry(), Retry::After(_)))
+    }
+}
+
 impl Reconciler {
     /// Connects to everything that a pass needs.
     pub async fn open(settings: &Settings) -> Result<Self, PassError> {
         let mut source = Source::open(&settings.state)?;
+        let data = &settings.data;
+        settings.make_data().map_err(|source| JournalError::Prepare { path: data.clone(), source })?;
         let journal = Journal::open(&settings.journal())?;
         let (docker, engine) = connect(&settings.docker).await?;
         let identity = Identity::open(&settings.data)?;
@@ -132,18 +141,25 @@ impl Reconciler {
             reason: reason.to_owned(),
             outcomes: Vec::new(),
             problems: Vec::new(),
+            retry_millis: None,
         };
         let mut findings = Findings::default();
+        let mut waits = true;
         match self.try_pass(&mut record, &mut findings, listener, stop).await {
             Ok(()) => self.backoff.pass_ran(),
             Err(error) => {
                 tracing::error!(error = %chain(&error), "the pass could not run");
                 record.problems.push(chain(&error));
                 self.backoff.pass_failed(Instant::now());
+                waits = error.may_pass();
             }
         }
         record.at = Timestamp::now();
         let applied = record.is_clean();
+        if let (false, true, Some(due)) = (applied, waits, self.backoff.next_due()) {
+            let wait = due.saturating_duration_since(Instant::now());
+            record.retry_millis = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        }
         if let Err(error) = self.note(&record, &findings) {
             tracing::warn!(error = %chain(&error), "what became of the revision could not be noted");
             record

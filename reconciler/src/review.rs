@@ -15,9 +15,9 @@ mod tell;
 use std::path::PathBuf;
 
 use berth_repo::Revision;
-use berth_schema::door::{Command, Topic};
+use berth_schema::door::Topic;
 
-use crate::hook::HistoryError;
+use crate::hook::CaseError;
 
 pub use answer::{Answer, Format, answer};
 pub use assess::{Assessment, Assessor, Fit, Standing};
@@ -35,12 +35,7 @@ pub enum Ask {
     /// One of them.
     Show(Topic),
     /// Merge it.
-    Approve {
-        /// Which.
-        topic: Topic,
-        /// Only while this is its tip: what was looked at is what is merged.
-        at: Option<Revision>,
-    },
+    Approve(Approval),
     /// Close it without merging it.
     Reject {
         /// Which.
@@ -50,17 +45,15 @@ pub enum Ask {
     },
 }
 
-impl Ask {
-    /// What a command of the git door asks; `None` for git's own.
-    pub fn of(command: &Command) -> Option<Self> {
-        match command {
-            Command::ReceivePack | Command::UploadPack => None,
-            Command::ReviewList => Some(Self::List),
-            Command::ReviewShow(topic) => Some(Self::Show(topic.clone())),
-            Command::ReviewApprove(topic) => Some(Self::Approve { topic: topic.clone(), at: None }),
-            Command::ReviewReject(topic) => Some(Self::Reject { topic: topic.clone(), reason: None }),
-        }
-    }
+/// Somebody's consent to a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Which.
+    pub topic: Topic,
+    /// Only while this is its tip: what was looked at is what is merged.
+    pub at: Option<Revision>,
+    /// The removals that it lifts the removal budget for, as a plan says them.
+    pub allowance: Option<String>,
 }
 
 /// A question about proposals that can't be answered. What isn't allowed or can't be merged is an answer.
@@ -81,9 +74,9 @@ pub enum ReviewError {
         /// Where it is.
         path: PathBuf,
     },
-    /// Git's own programs can't say who owned what.
+    /// What a proposal changes can't be looked at.
     #[error(transparent)]
-    History(#[from] HistoryError),
+    Case(#[from] CaseError),
     /// An answer can't be written as JSON.
     #[error("write the answer as JSON")]
     Json(#[from] serde_json::Error),

@@ -1,6 +1,9 @@
 //! Where this host keeps things: the settings that can't live in the state repo, because they say where it is.
 
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use berth_plan::render::{Kind, Templates};
@@ -76,6 +79,17 @@ impl Settings {
             }
         }
         Ok(templates)
+    }
+
+    /// Makes Berth's own folder, open to nobody else, where there is none.
+    pub fn make_data(&self) -> io::Result<()> {
+        if let Some(parent) = self.data.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match fs::DirBuilder::new().mode(0o700).create(&self.data) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
     }
 
     /// The reconciler's unix socket.

@@ -190,7 +190,8 @@ impl Source {
     }
 }
 
-fn allowance(repo: &StateRepo, revision: &Revision) -> Result<Option<String>, berth_repo::Error> {
+/// The removals that a revision's message allows beyond the budget: the hash in its trailer.
+pub(crate) fn allowance(repo: &StateRepo, revision: &Revision) -> Result<Option<String>, berth_repo::Error> {
     let info = repo.commit_info(revision)?;
     Ok(info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS)).map(|(_, v)| v))
 }

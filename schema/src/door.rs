@@ -14,19 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Invalid;
 
-/// Kind of a frame: bytes for the command's standard input.
-pub const INPUT: u8 = 0;
-/// Kind of a frame: the command's standard input ends. Without bytes.
-pub const INPUT_END: u8 = 1;
-/// Kind of a frame: bytes of the command's standard output.
-pub const OUTPUT: u8 = 2;
-/// Kind of a frame: bytes of the command's standard error.
-pub const ERROR: u8 = 3;
-/// Kind of a frame: the command has ended. Its exit code, four bytes, big-endian.
-pub const EXIT: u8 = 4;
+mod frame;
 
-/// The longest frame, in bytes without kind and length.
-pub const FRAME_MAX: usize = 64 << 10;
+pub use frame::{ERROR, EXIT, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, OUTPUT, Said};
+
+/// Commands that run at once, unless the operator says otherwise. Each is a process of git's beside the control plane.
+pub const COMMANDS: usize = 16;
+
+/// And of them, one member's.
+pub const COMMANDS_EACH: usize = 4;
 
 /// The longest request, in bytes with the line's end.
 pub const REQUEST_MAX: usize = 1 << 10;
@@ -63,8 +59,13 @@ pub enum Command {
     ReviewList,
     /// One proposal: its change, its plan and its verdict.
     ReviewShow(Topic),
-    /// Merges a proposal.
-    ReviewApprove(Topic),
+    /// Merges a proposal, if it is still what was looked at.
+    ReviewApprove {
+        /// Which.
+        topic: Topic,
+        /// Its newest commit, as whoever agrees has seen it.
+        at: CommitId,
+    },
     /// Closes a proposal without merging it.
     ReviewReject(Topic),
 }
@@ -73,6 +74,56 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Topic(String);
+
+/// A commit as somebody writes it: its id, or the beginning of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CommitId(String);
+
+/// The shortest beginning of a commit's id, in digits: git itself shows no less.
+const COMMIT_MIN: usize = 7;
+/// A whole id, in digits.
+const COMMIT_MAX: usize = 40;
+
+impl CommitId {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for CommitId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = Invalid;
+    fn from_str(value: &str) -> Result<Self, Invalid> {
+        let digit = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f');
+        match (COMMIT_MIN..=COMMIT_MAX).contains(&value.len()) && value.chars().all(digit) {
+            true => Ok(Self(value.to_owned())),
+            false => Err(Invalid::new(
+                format!("`{}` is not a commit's id", crate::finding::shown(value)),
+                format!("write {COMMIT_MIN} to {COMMIT_MAX} of its digits, as `review show` prints them"),
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for CommitId {
+    type Error = Invalid;
+    fn try_from(value: String) -> Result<Self, Invalid> {
+        value.parse()
+    }
+}
+
+impl From<CommitId> for String {
+    fn from(id: CommitId) -> Self {
+        id.0
+    }
+}
 
 impl Topic {
     /// The topic as text.
@@ -127,7 +178,8 @@ impl Command {
         let unknown = || {
             Invalid::new(
                 "that is no command of this login",
-                "use git with ssh://git@<host>:<port>/state, or `review list`, `review show|approve|reject <topic>`",
+                "use git with ssh://git@<host>:<port>/state, or `review list`, `review show|reject <topic>`, `review approve \
+                 <topic> <revision>`",
             )
         };
         if line.len() > COMMAND_MAX {
@@ -140,7 +192,7 @@ impl Command {
             return match (verb, topic) {
                 ("list", None) => Ok(Self::ReviewList),
                 ("show", Some(topic)) => topic.parse().map(Self::ReviewShow),
-                ("approve", Some(topic)) => topic.parse().map(Self::ReviewApprove),
+                ("approve", Some(words)) => Self::approval(words),
                 ("reject", Some(topic)) => topic.parse().map(Self::ReviewReject),
                 _ => Err(unknown()),
             };
@@ -160,6 +212,19 @@ impl Command {
                 "the only one is ssh://git@<host>:<port>/state",
             )),
         }
+    }
+
+    /// What is agreed to is said by its revision: its author may push another one while it is looked at.
+    fn approval(words: &str) -> Result<Self, Invalid> {
+        let (topic, at) = words.split_once(' ').map_or((words, None), |(topic, at)| (topic, Some(at)));
+        let topic: Topic = topic.parse()?;
+        let at = at.ok_or_else(|| {
+            Invalid::new(
+                format!("say which revision of review/{topic} you agree to"),
+                format!("`review show {topic}` prints the whole line"),
+            )
+        })?;
+        Ok(Self::ReviewApprove { topic, at: at.parse()? })
     }
 
     /// The value of `GIT_PROTOCOL`, when it is one that git has a meaning for.
@@ -206,6 +271,13 @@ mod tests {
             "review show",
             "review show ../x",
             "review approve -x",
+            "review approve x",
+            "review approve x main",
+            "review approve x 012345",
+            "review approve x 0123456 7",
+            "review approve x  0123456",
+            "review approve x 0123456789ABCDEF",
+            "review approve 0123456",
             "review merge x",
             &long,
         ];
@@ -221,9 +293,11 @@ mod tests {
         assert_eq!(Command::parse(b"review list").unwrap(), Command::ReviewList);
         assert_eq!(Command::parse(b"review show more-memory").unwrap(), Command::ReviewShow(topic.clone()));
         assert_eq!(
-            Command::parse(b"review approve more-memory").unwrap(),
-            Command::ReviewApprove(topic.clone())
+            Command::parse(b"review approve more-memory 0123456789").unwrap(),
+            Command::ReviewApprove { topic: topic.clone(), at: "0123456789".parse().unwrap() }
         );
+        let without = Command::parse(b"review approve more-memory").unwrap_err();
+        assert!(without.hint.contains("`review show more-memory` prints"), "{without}");
         assert_eq!(Command::parse(b"review reject more-memory").unwrap(), Command::ReviewReject(topic));
     }
 

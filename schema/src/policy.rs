@@ -12,6 +12,7 @@ mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::place::Texts;
 use crate::finding::Finding;
 use crate::name::{Fqdn, ServerId, UserName};
 use crate::parse::{Content, Parsed};
@@ -36,6 +37,8 @@ pub enum Actor<'a> {
 pub struct Change<'a> {
     /// Path from the root of the repo, with `/`.
     pub path: &'a str,
+    /// The text before the change, so that a finding can point at what differs; `None` when the file is new, or isn't at hand.
+    pub before: Option<&'a str>,
     /// The text after the change, so that a finding can point into it; `None` when the file is gone, or isn't at hand.
     pub text: Option<&'a str>,
 }
@@ -56,6 +59,9 @@ pub struct Proposal<'a> {
     /// Ids that servers had before, in the state or long ago, and whose they were: their data may still be there, and
     /// comes back with a server of the same id. Needed for the ids that the change adds.
     pub former: &'a [(ServerId, UserName)],
+    /// The removals that the change's last commit allows beyond the removal budget (`Berth-Allow-Removals`). The budget guards
+    /// everybody's servers, so only an admin lifts it.
+    pub allowance: Option<&'a str>,
 }
 
 /// What becomes of a proposal.
@@ -119,14 +125,15 @@ pub fn is_own(proposal: &Proposal<'_>) -> bool {
 
 /// Judges by the rules for members, whatever their role is.
 fn judge_member(name: &UserName, proposal: &Proposal<'_>) -> Verdict {
-    let paths = touched(proposal);
+    let files = touched(proposal);
     let mut rulings = rules::Rulings::default();
     match proposal.before.users.get(name) {
         Some(member) => {
             let case = rules::Case::new(member, proposal);
-            for (path, text) in paths {
-                case.rule(&path, text, &mut rulings);
+            for (path, texts) in files {
+                case.rule(&path, texts, &mut rulings);
             }
+            case.rule_allowance(proposal.allowance, &mut rulings);
         }
         None => rulings.deny_stranger(name, proposal.before),
     }
@@ -143,10 +150,12 @@ pub fn named_by(path: &str, text: &str) -> Option<(ServerId, UserName)> {
 }
 
 /// Every path that the proposal names, and every path whose state differs: a door that forgets a file opens nothing.
-fn touched<'a>(proposal: &Proposal<'a>) -> BTreeMap<String, Option<&'a str>> {
+fn touched<'a>(proposal: &Proposal<'a>) -> BTreeMap<String, Texts<'a>> {
     let (before, after) = (proposal.before, proposal.after);
-    let mut paths: BTreeMap<String, Option<&str>> =
-        proposal.changes.iter().map(|change| (change.path.to_owned(), change.text)).collect();
+    let named = proposal.changes.iter();
+    let mut paths: BTreeMap<String, Texts<'_>> = named
+        .map(|change| (change.path.to_owned(), Texts { before: change.before, after: change.text }))
+        .collect();
     let mut differing = BTreeSet::new();
     if before.platform != after.platform {
         differing.insert("platform.toml".to_owned());
@@ -163,7 +172,7 @@ fn touched<'a>(proposal: &Proposal<'a>) -> BTreeMap<String, Option<&'a str>> {
         differing.extend(other.map(|other| format!("servers/{}.toml", other.name)));
     }
     for path in differing {
-        paths.entry(path).or_insert(None);
+        paths.entry(path).or_default();
     }
     paths
 }

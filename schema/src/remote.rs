@@ -258,6 +258,11 @@ choice_values! {
 }
 
 impl Remote {
+    /// That `main` isn't for anybody here to change, in words.
+    pub fn in_charge(&self) -> String {
+        format!("main follows {}: `[remote]` in platform.toml says so", self.url)
+    }
+
     fn poll() -> Span {
         Span::new(Duration::from_secs(60))
     }

@@ -37,7 +37,7 @@ use toml::de::{DeTable, DeValue};
 use crate::fields::{At, Fields};
 use crate::finding::{Collector, FINDINGS_MAX, Finding, shown};
 use crate::name::{Invalid, ServerId, ServerName, UserName};
-use crate::password::PasswordHash;
+use crate::password::{PasswordHash, RoutedHash};
 use crate::ssh_key::SshKey;
 use crate::value::{integer, text_values};
 
@@ -64,11 +64,19 @@ pub struct Routes {
 pub struct RouteUser {
     /// Whether every server is open to them.
     pub admin: bool,
-    /// bcrypt or argon2id; without one only keys open.
+    /// bcrypt or argon2id; without one only keys open. See [`RouteUser::checkable_hash`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<String>,
     /// The keys that open.
     pub keys: Vec<SshKey>,
+}
+
+impl RouteUser {
+    /// The hash that passwords are checked against. None where there is none, and where a check costs more than a state
+    /// repo may ask for: such a hash opens nothing.
+    pub fn checkable_hash(&self) -> Option<&str> {
+        self.password_hash.as_deref().filter(|hash| hash.parse::<PasswordHash>().is_ok())
+    }
 }
 
 /// A server, as far as a login needs one.
@@ -291,7 +299,7 @@ fn entries<'a, N: FromStr<Err = Invalid>>(
 
 fn read_user(fields: &mut Fields<'_, '_>) -> RouteUser {
     let admin = fields.value("admin").unwrap_or_default();
-    let password_hash = fields.value("password_hash").map(|PasswordHash(hash)| hash);
+    let password_hash = fields.value("password_hash").map(|RoutedHash(hash)| hash);
     let keys: Vec<At<SshKey>> = fields.list("keys").unwrap_or_default();
     RouteUser { admin, password_hash, keys: keys.into_iter().map(|key| key.value).collect() }
 }

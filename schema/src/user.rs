@@ -24,7 +24,7 @@ pub struct User {
     /// Where to reach the member. None unless said.
     #[schemars(email)]
     pub email: Option<String>,
-    /// A bcrypt (`$2b$…`, cost 10 or more) or argon2id hash of the password that opens the panel and SSH. Without one,
+    /// A bcrypt (`$2b$…`, cost 10 to 14) or argon2id hash of the password that opens the panel and SSH. Without one,
     /// only keys do. Never the password itself: everybody who can read the repository reads this.
     #[schemars(regex(pattern = r"^\$(2[aby]|argon2id)\$"))]
     pub password_hash: Option<String>,

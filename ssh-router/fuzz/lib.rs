@@ -1,8 +1,6 @@
 //! The router's edges, for the fuzz targets.
 #![allow(dead_code, reason = "the router's own modules, of which only the edges are tried")]
 
-#[path = "../src/frame.rs"]
-mod frame;
 #[path = "../src/offer.rs"]
 mod offer;
 pub mod properties;

@@ -1,11 +1,10 @@
 // What holds for whatever anybody says at the edges that are the router's own. Run on what a generator makes in the usual
 // tests (`tests/edge`), and on what a fuzzer finds (`fuzz_targets`). Each panics where it doesn't hold.
 
-use berth_schema::door::{Command, FRAME_MAX};
+use berth_schema::door::{Command, FRAME_MAX, Head, Said};
 use berth_schema::route::Routes;
 use russh::Pty;
 
-use crate::frame::{self, HEAD, Said};
 use crate::offer::{self, Offer};
 use crate::terminal;
 
@@ -25,7 +24,7 @@ pub fn command(line: &[u8]) {
         Command::UploadPack => git("upload-pack"),
         Command::ReviewList => line == "review list",
         Command::ReviewShow(topic) => line == format!("review show {topic}"),
-        Command::ReviewApprove(topic) => line == format!("review approve {topic}"),
+        Command::ReviewApprove { topic, at } => line == format!("review approve {topic} {at}"),
         Command::ReviewReject(topic) => line == format!("review reject {topic}"),
     };
     assert!(spelled, "{line:?} is taken for {command:?}");
@@ -45,14 +44,15 @@ pub fn routes(text: &[u8]) {
 
 /// What a door says makes the router take no more than a frame at a time.
 pub fn frames(mut said: &[u8]) {
-    while let Some((head, rest)) = said.split_first_chunk::<HEAD>() {
-        let (kind, length) = match frame::read_head(*head) {
-            Ok(Said::Output(length) | Said::Error(length)) => (head[0], length),
-            Ok(Said::Exit) => (head[0], 4),
+    while let Some((bytes, rest)) = said.split_first_chunk::<{ Head::BYTES }>() {
+        let Ok(head) = Head::read(*bytes) else { return };
+        assert_eq!(head.bytes(), *bytes);
+        let length = match Said::try_from(head) {
+            Ok(Said::Output(length) | Said::Error(length)) => length,
+            Ok(Said::Exit) => 4,
             Err(_) => return,
         };
-        assert!(length <= FRAME_MAX);
-        assert_eq!(frame::head(kind, length), *head);
+        assert!(length <= FRAME_MAX && length == head.length);
         said = rest.get(length..).unwrap_or_default();
     }
 }

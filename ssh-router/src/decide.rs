@@ -65,7 +65,7 @@ impl std::fmt::Debug for Credential {
 pub(crate) struct Trial {
     /// `None` for a stand-in.
     server: Option<(ServerName, ServerId)>,
-    /// Owner, members, admins; those without a password are left out.
+    /// Owner, members, admins; those without a password, or with one that costs too much to check, are left out.
     pub(crate) candidates: Vec<(UserName, String)>,
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn trial(routes: &Routes, login: &str, stand_in: u64) -> Trial {
     Trial {
         server: found.map(|(name, server)| (name.clone(), server.id)),
         candidates: candidates
-            .filter_map(|(name, user)| Some((name.clone(), user.password_hash.clone()?)))
+            .filter_map(|(name, user)| Some((name.clone(), user.checkable_hash()?.to_owned())))
             .collect(),
     }
 }
@@ -160,7 +160,11 @@ mod tests {
     ];
 
     fn user(admin: bool, key: usize) -> RouteUser {
-        RouteUser { admin, password_hash: Some(format!("hash{key}")), keys: vec![KEYS[key].parse().unwrap()] }
+        RouteUser { admin, password_hash: Some(hash(10, key)), keys: vec![KEYS[key].parse().unwrap()] }
+    }
+
+    fn hash(cost: u32, of: usize) -> String {
+        format!("$2b${cost}${of:0>53}")
     }
 
     fn server(id: u32, owner: &str) -> RouteServer {
@@ -229,6 +233,17 @@ mod tests {
         assert!(known.outcome(Some(0)).is_some());
         assert_eq!(unknown.outcome(Some(0)), None);
         assert!(trial(&Routes::new("/key".into()), "nothing", 7).candidates.is_empty());
+    }
+
+    #[test]
+    fn a_hash_that_costs_too_much_is_like_no_password() {
+        let dear = RouteUser { password_hash: Some(hash(31, 0)), ..user(false, 0) };
+        let routes = routes().with_user("ann".parse().unwrap(), dear);
+        for login in ["shop", "nothing"] {
+            let trial = trial(&routes, login, 0);
+            let tried: Vec<_> = trial.candidates.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(tried, ["root"], "{login}");
+        }
     }
 
     #[test]

@@ -10,19 +10,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use berth_schema::door::{Command, FRAME_MAX, INPUT, INPUT_END, Request};
+use berth_schema::door::{Command, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, Request, Said};
 use berth_schema::name::UserName;
-use bytes::Bytes;
 use russh::ChannelWriteHalf;
 use russh::server::Msg;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::frame::{self, FrameError, HEAD, Said};
-use crate::link::{End, Links, Side};
+use crate::link::{End, Links};
 use crate::queue::Event;
 use crate::settings::Settings;
+use crate::unjoined::Unjoined;
 
 /// The control plane's git door, and who is in it.
 #[derive(Debug)]
@@ -42,9 +41,7 @@ struct Place {
 
 /// A channel that runs nothing yet.
 pub(crate) struct Ready {
-    /// Made with the channel, so that its close is never missed.
-    end: Arc<End>,
-    half: ChannelWriteHalf<Msg>,
+    channel: Unjoined,
     protocol: Option<String>,
 }
 
@@ -133,8 +130,8 @@ impl Drop for Place {
 }
 
 impl Ready {
-    pub(crate) fn new(links: &Links, half: ChannelWriteHalf<Msg>) -> Self {
-        Self { end: links.end(Side::Client, half.id()), half, protocol: None }
+    pub(crate) fn new(channel: Unjoined) -> Self {
+        Self { channel, protocol: None }
     }
 
     /// Whether the variable is one that the login takes.
@@ -148,9 +145,8 @@ impl Ready {
 }
 
 /// Runs a command line, beside the callback that brought it.
-pub(crate) fn run(door: Arc<Door>, links: &Arc<Links>, ready: Ready, caller: Caller, line: &[u8]) {
+pub(crate) fn run(door: Arc<Door>, links: &Links, ready: Ready, caller: Caller, line: &[u8]) {
     let parsed = Command::parse(line);
-    let links_then = Arc::clone(links);
     links.spawn(async move {
         let (words, code) = match parsed {
             Ok(command) => match attempt(&door, &ready, &caller, command).await {
@@ -162,9 +158,7 @@ pub(crate) fn run(door: Arc<Door>, links: &Arc<Links>, ready: Ready, caller: Cal
                 (Some(format!("berth: {}\n  hint: {}\n", refusal.message, refusal.hint)), REFUSED)
             }
         };
-        finish(&ready.half, words, code).await;
-        ready.end.inbox.abandon();
-        links_then.forget(Side::Client, ready.half.id());
+        ready.channel.finish(words, code).await;
     });
 }
 
@@ -179,7 +173,7 @@ async fn attempt(
     let from = peer.ip().to_canonical();
     let request = Request { user: user.to_string(), command, protocol: ready.protocol.clone(), from };
     let start = Instant::now();
-    let outcome = carry(door, user, &request, ready).await;
+    let outcome = carry(door, user, &request, &ready.channel).await;
     let (command, seconds) = (&request.command, start.elapsed().as_secs());
     match &outcome {
         Ok(code) => tracing::info!(%peer, %user, ?command, seconds, code, "git command ended"),
@@ -193,31 +187,13 @@ async fn attempt(
 }
 
 /// Says who somebody is, and what this login is for.
-pub(crate) fn greet(links: &Arc<Links>, ready: Ready, user: &UserName) {
+pub(crate) fn greet(links: &Links, ready: Ready, user: &UserName) {
     let words = format!(
         "Hello {user}. This login is for git, and has no shell.\n\
          git clone ssh://git@<host>:<port>/state gets the state repo, with the host and the port that you used now.\n\
          Into a server: ssh <server>@<host> -p <port>\n"
     );
-    let links_then = Arc::clone(links);
-    links.spawn(async move {
-        finish(&ready.half, Some(words), 0).await;
-        links_then.forget(Side::Client, ready.half.id());
-    });
-}
-
-/// Ends a channel. Nothing can be done where that fails: the person is gone.
-async fn finish(half: &ChannelWriteHalf<Msg>, words: Option<String>, code: u32) {
-    let ended = async {
-        if let Some(words) = words {
-            half.extended_data_bytes(1, Bytes::from(words)).await?;
-        }
-        half.exit_status(code).await?;
-        half.eof().await?;
-        half.close().await
-    };
-    // A person who takes nothing keeps no place.
-    let _ = tokio::time::timeout(CONNECT_MAX, ended).await;
+    links.spawn(ready.channel.finish(Some(words), 0));
 }
 
 /// Carries a command until it ends or cannot go on.
@@ -225,7 +201,7 @@ async fn carry(
     door: &Arc<Door>,
     user: &UserName,
     request: &Request,
-    Ready { end, half, .. }: &Ready,
+    Unjoined { end, half, .. }: &Unjoined,
 ) -> Result<u32, GitError> {
     let _place = door.place(user)?;
     let carried = async {
@@ -251,7 +227,7 @@ async fn upload(end: &End, mut door: OwnedWriteHalf) {
     loop {
         let sent = match end.inbox.next().await {
             Ok(Event::Data(data)) => send(&mut door, &data).await,
-            Ok(Event::Eof) => door.write_all(&frame::head(INPUT_END, 0)).await,
+            Ok(Event::Eof) => door.write_all(&Head { kind: INPUT_END, length: 0 }.bytes()).await,
             // The channel's own token says that it is closed; a client sends nothing else.
             Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -264,10 +240,10 @@ async fn upload(end: &End, mut door: OwnedWriteHalf) {
 }
 
 async fn send(door: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
-    let mut frame = Vec::with_capacity(HEAD + data.len().min(FRAME_MAX));
+    let mut frame = Vec::with_capacity(Head::BYTES + data.len().min(FRAME_MAX));
     for piece in data.chunks(FRAME_MAX) {
         frame.clear();
-        frame.extend_from_slice(&frame::head(INPUT, piece.len()));
+        frame.extend_from_slice(&Head { kind: INPUT, length: piece.len() }.bytes());
         frame.extend_from_slice(piece);
         door.write_all(&frame).await?;
     }
@@ -277,9 +253,9 @@ async fn send(door: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
 /// Reads what the door says, each piece when the person has taken the one before, up to the exit code.
 async fn download(mut door: BufReader<OwnedReadHalf>, half: &ChannelWriteHalf<Msg>) -> Result<u32, GitError> {
     loop {
-        let mut head = [0; HEAD];
+        let mut head = [0; Head::BYTES];
         door.read_exact(&mut head).await.map_err(GitError::BrokenOff)?;
-        let (length, is_error) = match frame::read_head(head)? {
+        let (length, is_error) = match Said::try_from(Head::read(head)?)? {
             Said::Output(length) => (length, false),
             Said::Error(length) => (length, true),
             Said::Exit => return door.read_u32().await.map_err(GitError::BrokenOff),

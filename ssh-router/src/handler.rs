@@ -17,11 +17,12 @@ use tokio::time::Instant;
 
 use crate::decide::{self, Grant, Target};
 use crate::git::{self, Ready};
-use crate::link::{Kind, Side};
+use crate::link::{Kind, Side, Slot};
 use crate::queue::Event;
 use crate::router::Router;
 use crate::session::Shared;
 use crate::terminal;
+use crate::unjoined::Unjoined;
 use crate::upstream::{self, Upstream, UpstreamError};
 
 /// Takes what a person says.
@@ -77,13 +78,22 @@ impl Person {
 
     /// Opens a channel of the login `git`.
     fn open_git(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-        if self.git.len() >= self.router.settings.channels {
+        let Some(slot) = self.slot() else {
             tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
             return;
-        }
-        let (_, half) = channel.split();
-        self.git.insert(half.id(), Ready::new(&self.shared.links, half));
+        };
+        let channel = Unjoined::new(&self.shared.links, channel.split().1, slot);
+        self.git.insert(channel.id(), Ready::new(channel));
         tokio::spawn(reply.accept());
+    }
+
+    /// A place for one more channel.
+    fn slot(&self) -> Option<Slot> {
+        let slot = self.shared.links.slot();
+        if slot.is_none() {
+            self.shared.unopened.fetch_add(1, Ordering::Relaxed);
+        }
+        slot
     }
 
     /// Runs what a channel of the login `git` asks for, once.
@@ -109,18 +119,19 @@ impl Person {
 
     /// Opens a channel on the server's connection and joins it to the person's.
     fn open(&self, channel: Channel<Msg>, reply: ChannelOpenHandle, session: &Session, what: ToServer) {
-        let Some(opening) = self.shared.reserve(self.router.settings.channels) else {
+        let Some(slot) = self.slot() else {
             tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
             return;
         };
         let (shared, handle) = (Arc::clone(&self.shared), session.handle());
+        let opening = shared.links.question();
         tokio::spawn(async move {
             let _opening = opening;
             let kind = if matches!(what, ToServer::Session) { Kind::Session } else { Kind::Stream };
             let upstream = match (shared.upstream().await, &what) {
                 (Ok(upstream), _) => upstream,
                 (Err(why), ToServer::Session) => {
-                    shared.apologise(channel.id(), why);
+                    shared.apologise(Unjoined::new(&shared.links, channel.split().1, slot), why);
                     return reply.accept().await;
                 }
                 (Err(_), _) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
@@ -132,7 +143,7 @@ impl Person {
             match opened {
                 Ok(to_server) => {
                     let ((_, half), (_, to_server)) = (channel.split(), to_server.split());
-                    shared.links.join(kind, (half, handle), to_server);
+                    shared.links.join(kind, (half, handle), to_server, slot);
                     reply.accept().await;
                 }
                 Err(error) => {
@@ -167,13 +178,12 @@ impl Person {
 
     /// Where there is no server, says why instead of running anything.
     fn apologise(&self, id: ChannelId, session: &mut Session) -> Result<bool, russh::Error> {
-        let Some(why) = self.shared.apology(id) else { return Ok(false) };
+        let Some((channel, why)) = self.shared.apology(id) else { return Ok(false) };
         let name = self.shared.grant().map_or("the server".to_owned(), |grant| grant.target.to_string());
         session.channel_success(id)?;
-        session.extended_data(id, 1, format!("berth: {name} can't be reached: {why}\r\n").into_bytes())?;
-        session.exit_status_request(id, 255)?;
-        session.eof(id)?;
-        session.close(id)?;
+        self.shared
+            .links
+            .spawn(channel.finish(Some(format!("berth: {name} can't be reached: {why}\r\n")), 255));
         Ok(true)
     }
 }

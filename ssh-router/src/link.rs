@@ -60,7 +60,13 @@ pub(crate) struct Links {
     pumps: tokio_util::task::TaskTracker,
     /// Questions to the other connection that wait for their answer.
     questions: AtomicUsize,
+    /// Channels that are open, or being opened or closed, whoever opened them and wherever they lead.
+    channels: AtomicUsize,
+    channels_max: usize,
 }
+
+/// A channel's place among those that a connection may have; gives it back when dropped.
+pub(crate) struct Slot(Arc<Links>);
 
 /// Somebody waits for an answer of the other connection; no callback may wait meanwhile.
 pub(crate) struct Question(Arc<Links>);
@@ -77,14 +83,24 @@ struct Ends {
 const RETIRED_MAX: usize = 64;
 
 impl Links {
-    pub(crate) fn new(overflow: Arc<Overflow>, cut: CancellationToken) -> Self {
+    /// At most `channels_max` channels at once.
+    pub(crate) fn new(overflow: Arc<Overflow>, cut: CancellationToken, channels_max: usize) -> Self {
         Self {
             ends: Mutex::default(),
             overflow,
             cut,
             pumps: tokio_util::task::TaskTracker::new(),
             questions: AtomicUsize::new(0),
+            channels: AtomicUsize::new(0),
+            channels_max,
         }
+    }
+
+    /// A place for one more channel. `None` at the limit.
+    pub(crate) fn slot(self: &Arc<Self>) -> Option<Slot> {
+        let taken = self.channels.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot(Arc::clone(self));
+        (taken < self.channels_max).then_some(slot)
     }
 
     /// The end of that number, new if need be.
@@ -116,12 +132,12 @@ impl Links {
     }
 
     /// Questions without an answer.
-    pub(crate) fn questions(&self) -> usize {
+    fn questions(&self) -> usize {
         self.questions.load(Ordering::Relaxed)
     }
 
     /// Open ends, of both sides.
-    pub(crate) fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.lock().open.len()
     }
 
@@ -137,6 +153,7 @@ impl Links {
         kind: Kind,
         client: (ChannelWriteHalf<server::Msg>, server::Handle),
         server: ChannelWriteHalf<client::Msg>,
+        slot: Slot,
     ) {
         let (half, handle) = client;
         let half_to_server = Arc::new(server);
@@ -164,6 +181,7 @@ impl Links {
             tokio::join!(to_client.run(), to_server.run());
             links.forget(Side::Client, ids.0);
             links.forget(Side::Server, ids.1);
+            drop(slot);
         });
     }
 
@@ -236,6 +254,12 @@ impl Links {
 impl Drop for Question {
     fn drop(&mut self) {
         self.0.questions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.channels.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

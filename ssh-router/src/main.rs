@@ -5,7 +5,6 @@
 mod admission;
 mod algorithms;
 mod decide;
-mod frame;
 mod git;
 mod handler;
 mod link;
@@ -23,6 +22,7 @@ mod spill;
 mod stream;
 mod supervise;
 mod terminal;
+mod unjoined;
 mod upstream;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -3,6 +3,9 @@
 //! The SSH library grants a sender new window when data arrives, not when it is passed on, and a callback that waits
 //! stops its whole connection. So a callback here waits for a bounded time only, which slows a sender down to what
 //! its receiver takes without ever stopping the connection; what comes in the meantime overflows to disk.
+//!
+//! What is no data comes once: a peer that says a second time that its output has ended, or its program, or that it
+//! closes, says nothing new, and it is dropped. So nothing that doesn't overflow can pile up.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +27,7 @@ pub(crate) enum Event {
     Extended(u32, Bytes),
     Eof,
     ExitStatus(u32),
-    ExitSignal(ExitSignal),
+    ExitSignal(Box<ExitSignal>),
     Close,
 }
 
@@ -37,6 +40,21 @@ pub(crate) struct ExitSignal {
     pub(crate) language: String,
 }
 
+impl ExitSignal {
+    /// Long words are cut: they are for a person, and a packet has room for a great many.
+    pub(crate) fn new(signal: Sig, core_dumped: bool, message: &str, language: &str) -> Self {
+        let signal = match signal {
+            Sig::Custom(name) => Sig::Custom(cut(&name).to_owned()),
+            known => known,
+        };
+        Self { signal, core_dumped, message: cut(message).to_owned(), language: cut(language).to_owned() }
+    }
+}
+
+fn cut(words: &str) -> &str {
+    &words[..words.floor_char_boundary(WORDS_MAX)]
+}
+
 /// How long a callback may wait for space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
@@ -46,6 +64,8 @@ pub(crate) enum Patience {
     None,
 }
 
+/// The longest text that an exit signal carries, in bytes.
+const WORDS_MAX: usize = 1 << 10;
 /// Kept in memory before anything goes to disk.
 const MEMORY_MAX: usize = 4 << 20;
 /// What an event costs besides its bytes.
@@ -73,6 +93,28 @@ struct State {
     memory: usize,
     spill: Option<Spill>,
     abandoned: bool,
+    said: Said,
+}
+
+/// What has come that comes only once.
+#[derive(Debug, Default)]
+struct Said {
+    eof: bool,
+    exit: bool,
+    close: bool,
+}
+
+impl Said {
+    /// Whether the event says something new.
+    fn hears(&mut self, event: &Event) -> bool {
+        let said = match event {
+            Event::Data(_) | Event::Extended(..) => return true,
+            Event::Eof => &mut self.eof,
+            Event::ExitStatus(_) | Event::ExitSignal(_) => &mut self.exit,
+            Event::Close => &mut self.close,
+        };
+        !std::mem::replace(said, true)
+    }
 }
 
 /// See the module.
@@ -181,7 +223,7 @@ impl Queue {
 
     fn put(&self, event: Event) {
         let mut state = self.lock();
-        if !state.abandoned {
+        if !state.abandoned && state.said.hears(&event) {
             self.remember(&mut state, &event);
             state.items.push_back(Item::Here(event));
         }
@@ -272,7 +314,8 @@ fn cost(event: &Event) -> usize {
     EVENT_COST
         + match event {
             Event::Data(data) | Event::Extended(_, data) => data.len(),
-            _ => 0,
+            Event::ExitSignal(exit) => exit.message.len() + exit.language.len(),
+            Event::Eof | Event::ExitStatus(_) | Event::Close => 0,
         }
 }
 
@@ -314,6 +357,28 @@ mod tests {
         let expected: Vec<u8> = (0..20).flat_map(|n| vec![n; 1 << 20]).collect();
         assert!(out == expected && err == (0..20).collect::<Vec<u8>>());
         assert!(!queue.is_backlogged());
+    }
+
+    #[tokio::test]
+    async fn what_is_said_again_and_again_is_heard_once() {
+        let queue = queue(1 << 30);
+        let long = "\u{e9}".repeat(100_000);
+        for _ in 0..1000 {
+            queue.push(Event::Eof, Patience::None).await.unwrap();
+            let exit = ExitSignal::new(Sig::Custom(long.clone()), false, &long, &long);
+            queue.push(Event::ExitSignal(Box::new(exit)), Patience::None).await.unwrap();
+            queue.push(Event::ExitStatus(1), Patience::None).await.unwrap();
+            queue.push(Event::Close, Patience::None).await.unwrap();
+        }
+        assert_eq!(queue.lock().items.len(), 3);
+        assert_eq!(queue.lock().memory, 3 * EVENT_COST + 2 * WORDS_MAX);
+        assert!(matches!(queue.next().await.unwrap(), Event::Eof));
+        let Event::ExitSignal(exit) = queue.next().await.unwrap() else { panic!() };
+        assert!(exit.message.len() == WORDS_MAX && long.starts_with(&exit.message));
+        assert!(matches!(queue.next().await.unwrap(), Event::Close));
+        // Nor when what came first has been taken.
+        queue.push(Event::Eof, Patience::None).await.unwrap();
+        assert!(queue.lock().items.is_empty() && queue.lock().memory == 0);
     }
 
     #[tokio::test(flavor = "multi_thread")]

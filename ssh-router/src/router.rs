@@ -164,7 +164,7 @@ impl Router {
     /// One connection, from accepting it to its line in the log.
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, mut ticket: Ticket) {
         let start = Instant::now();
-        let shared = Arc::new(Shared::new(Arc::clone(&self.overflow)));
+        let shared = Arc::new(Shared::new(Arc::clone(&self.overflow), self.settings.channels));
         let traffic = Arc::new(Traffic::default());
         if listen::tune(&stream).is_err() {
             return;

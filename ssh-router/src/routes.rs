@@ -70,6 +70,11 @@ impl Table {
         }
         let text = std::fs::read_to_string(path).map_err(unread)?;
         let routes = Routes::parse(&path.to_string_lossy(), &text).map_err(RoutesError::Broken)?;
+        for (user, _) in
+            routes.users().filter(|(_, user)| user.password_hash.is_some() && user.checkable_hash().is_none())
+        {
+            tracing::warn!(%user, "this password's hash costs too much to check: it opens nothing");
+        }
         let stamps = [stamp, self::stamp(routes.upstream_key())];
         let key = russh::keys::load_secret_key(routes.upstream_key(), None)
             .map_err(|source| RoutesError::Key { path: routes.upstream_key().to_owned(), source })?;

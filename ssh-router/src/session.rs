@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use russh::client::Handle;
 use russh::{ChannelId, server};
@@ -10,8 +10,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::decide::Grant;
-use crate::link::{Links, Question, Side};
+use crate::link::{Links, Side};
 use crate::spill::Overflow;
+use crate::unjoined::Unjoined;
 use crate::upstream::Upstream;
 
 /// See the module.
@@ -28,13 +29,13 @@ pub(crate) struct Shared {
     pub(crate) granted: Notify,
     /// Credentials that were refused.
     pub(crate) refused: AtomicU32,
-    /// Channels that the server, or the way to it, refused.
+    /// Channels that were refused: by the server, by the way to it, or as one too many.
     pub(crate) unopened: AtomicU32,
     grant: OnceLock<Grant>,
     client: OnceLock<server::Handle>,
     upstream: watch::Sender<State>,
     /// Channels that were opened to say why there is no server.
-    apologies: Mutex<HashMap<ChannelId, Arc<str>>>,
+    apologies: Mutex<HashMap<ChannelId, (Unjoined, Arc<str>)>>,
 }
 
 /// What the person has asked for; a server may open nothing else towards them.
@@ -53,10 +54,11 @@ enum State {
 }
 
 impl Shared {
-    pub(crate) fn new(overflow: Arc<Overflow>) -> Self {
+    /// With at most `channels` channels at once.
+    pub(crate) fn new(overflow: Arc<Overflow>, channels: usize) -> Self {
         let cut = CancellationToken::new();
         Self {
-            links: Arc::new(Links::new(overflow, cut.clone())),
+            links: Arc::new(Links::new(overflow, cut.clone(), channels)),
             cut,
             upstream_ended: CancellationToken::new(),
             upstream_gone: AtomicBool::new(false),
@@ -126,20 +128,19 @@ impl Shared {
         }
     }
 
-    /// Reserves a channel while it is being opened. `None` at the limit.
-    pub(crate) fn reserve(&self, most: usize) -> Option<Question> {
-        let opening = self.links.question();
-        (self.links.questions() + self.links.count().div_ceil(2) <= most).then_some(opening)
-    }
-
     /// Remembers what a channel is to say instead of running anything.
-    pub(crate) fn apologise(&self, id: ChannelId, why: Arc<str>) {
-        self.apologies.lock().unwrap_or_else(PoisonError::into_inner).insert(id, why);
+    pub(crate) fn apologise(&self, channel: Unjoined, why: Arc<str>) {
+        channel.end.inbox.abandon();
+        self.lock_apologies().insert(channel.id(), (channel, why));
     }
 
-    /// What the channel is to say instead of running anything.
-    pub(crate) fn apology(&self, id: ChannelId) -> Option<Arc<str>> {
-        self.apologies.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    /// The channel, if it is to say something instead of running anything, and what.
+    pub(crate) fn apology(&self, id: ChannelId) -> Option<(Unjoined, Arc<str>)> {
+        self.lock_apologies().remove(&id)
+    }
+
+    fn lock_apologies(&self) -> MutexGuard<'_, HashMap<ChannelId, (Unjoined, Arc<str>)>> {
+        self.apologies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

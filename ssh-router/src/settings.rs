@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use berth_schema::door;
 use bytesize::ByteSize;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use ipnet::IpNet;
@@ -76,10 +77,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "BERTH_SSH_CHANNELS", default_value_t = 200)]
     pub(crate) channels: usize,
     /// Commands of the login `git` that run at once.
-    #[arg(long, env = "BERTH_SSH_GIT_COMMANDS", default_value_t = 64)]
+    #[arg(long, env = "BERTH_SSH_GIT_COMMANDS", default_value_t = door::COMMANDS)]
     pub(crate) git_commands: usize,
     /// And of them, one member's.
-    #[arg(long, env = "BERTH_SSH_GIT_COMMANDS_EACH", default_value_t = 8)]
+    #[arg(long, env = "BERTH_SSH_GIT_COMMANDS_EACH", default_value_t = door::COMMANDS_EACH)]
     pub(crate) git_commands_each: usize,
     /// How much data may wait in memory, of all channels together. More goes where overflow goes.
     #[arg(long, env = "BERTH_SSH_MEMORY", default_value = "256MiB")]

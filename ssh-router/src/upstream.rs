@@ -109,6 +109,10 @@ impl Upstream {
         F: AsyncOpen + Send + 'static,
     {
         let Some(handle) = self.shared.client() else { return };
+        let Some(slot) = self.shared.links.slot() else {
+            tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
+            return;
+        };
         let shared = Arc::clone(&self.shared);
         // Never inside the callback: the person's connection may be waiting for this one.
         tokio::spawn(async move {
@@ -120,7 +124,7 @@ impl Upstream {
                 Ok(to_client) => {
                     let (_, half) = to_client.split();
                     let (_, to_server) = channel.split();
-                    shared.links.join(Kind::Stream, (half, handle), to_server);
+                    shared.links.join(Kind::Stream, (half, handle), to_server, slot);
                     reply.accept().await;
                 }
                 Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
@@ -202,9 +206,8 @@ impl client::Handler for Upstream {
         language: &str,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        let (message, language) = (message.to_owned(), language.to_owned());
-        let event = Event::ExitSignal(ExitSignal { signal, core_dumped, message, language });
-        self.shared.links.arrived(Side::Server, id, event).await;
+        let exit = ExitSignal::new(signal, core_dumped, message, language);
+        self.shared.links.arrived(Side::Server, id, Event::ExitSignal(Box::new(exit))).await;
         Ok(())
     }
 

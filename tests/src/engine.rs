@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::docker::Docker;
 use crate::namespace::Namespace;
-use crate::process::{built, eventually, is_alive, processes, run, send, stories_folder, wait};
+use crate::process::{built, children_of, eventually, is_alive, processes, run, send, stories_folder, wait};
 
 /// Whether the engine gives its containers a user namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -289,19 +289,6 @@ fn processes_naming(folder: &Path) -> Vec<u32> {
         }
     }
     found
-}
-
-/// The children of some processes.
-fn children_of(parents: &[u32]) -> Vec<u32> {
-    let parent = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // State and parent follow the name, which is in brackets and may hold anything.
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
-    };
-    processes()
-        .into_iter()
-        .filter(|pid| parent(pid).is_some_and(|parent| parents.contains(&parent)))
-        .collect()
 }
 
 /// The user whose subordinate ids the engines of the stories map to. Not Docker's own `dockremap`: the kernel counts

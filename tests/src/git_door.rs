@@ -1,11 +1,14 @@
 //! The git door: `berth git`, the SSH router in front of it, and people with keys who clone and push through both.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use berth_schema::route::{RouteUser, Routes};
@@ -26,8 +29,9 @@ pub struct GitDoor {
     state: PathBuf,
     data: PathBuf,
     port: u16,
-    router: Child,
-    door: Child,
+    router: Option<Child>,
+    door: Option<Child>,
+    names: Nameless,
 }
 
 /// Somebody with a clone of what they may see.
@@ -60,8 +64,6 @@ impl GitDoor {
     }
 
     fn open(home: TempDir, state: &Path, data: &Path, people: &[&str]) -> Self {
-        let folder = home.path().join("door");
-        let door = start_door(home.path(), &folder, state, data);
         for key in ["router", "upstream"].iter().chain(people) {
             let mut keygen = Command::new("ssh-keygen");
             keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "story", "-f"]).arg(home.path().join(key));
@@ -79,27 +81,73 @@ impl GitDoor {
         fs::write(home.path().join("routes.toml"), routes.render().expect("routes")).expect("routes");
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("a port").port();
-        let log = fs::File::create(home.path().join("router.log")).expect("a log");
-        let router = Command::new(built("berth-ssh-router"))
-            .args(["--listen", "stdin"])
-            .arg("--routes")
-            .arg(home.path().join("routes.toml"))
-            .arg("--host-key")
-            .arg(home.path().join("router"))
-            .arg("--overflow-dir")
-            .arg(home.path())
-            .arg("--git-socket")
-            .arg(folder.join("git.sock"))
-            .stdin(Stdio::from(OwnedFd::from(listener)))
-            .stderr(log)
-            .spawn()
-            .expect("start the router");
         let known = format!("[127.0.0.1]:{port} {}", public("router"));
         fs::write(home.path().join("known_hosts"), known).expect("a file");
-        let (state, data) = (state.to_owned(), data.to_owned());
-        let opened = Self { home, state, data, port, router, door };
-        eventually("the git door opens", || folder.join("git.sock").exists().then_some(()));
+        let (state, data, names) = (state.to_owned(), data.to_owned(), Nameless::new());
+        // Whole before anything is started, so that whatever fails ends what was.
+        let mut opened = Self { home, state, data, port, router: None, door: None, names };
+        opened.router = Some(opened.start_router(listener));
+        opened.open_door();
         opened
+    }
+
+    fn start_router(&self, listener: TcpListener) -> Child {
+        let home = self.home.path();
+        Command::new(built("berth-ssh-router"))
+            .args(["--listen", "stdin"])
+            .arg("--routes")
+            .arg(home.join("routes.toml"))
+            .arg("--host-key")
+            .arg(home.join("router"))
+            .arg("--overflow-dir")
+            .arg(home)
+            .arg("--git-socket")
+            .arg(self.folder().join("git.sock"))
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stderr(fs::File::create(home.join("router.log")).expect("a log"))
+            .spawn()
+            .expect("start the router")
+    }
+
+    /// Opens the door, the first time or after it was killed.
+    #[track_caller]
+    pub fn open_door(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.home.path().join("door.log"));
+        let door = Command::new(built("berth"))
+            .arg("git")
+            .arg("--state")
+            .arg(&self.state)
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--socket-dir")
+            .arg(self.folder())
+            .arg("--resolver")
+            .arg(self.names.at.to_string())
+            // A busy machine is no reason to give another answer.
+            .env("BERTH_WAIT", "150")
+            .env("BERTH_LOOK", "60")
+            .env(MARK, build_folder())
+            .stdin(Stdio::null())
+            .stderr(log.expect("a log"))
+            .process_group(0)
+            .spawn()
+            .expect("start the door");
+        self.door = Some(door);
+        // A socket alone may be one that was left behind.
+        let socket = self.folder().join("git.sock");
+        eventually("the git door opens", || UnixStream::connect(&socket).ok());
+    }
+
+    /// Kills the door where it stands.
+    pub fn kill_door(&mut self) {
+        let mut door = self.door.take().expect("a door");
+        let _ = door.kill();
+        let _ = door.wait();
+    }
+
+    /// Where the door's socket is.
+    fn folder(&self) -> PathBuf {
+        self.home.path().join("door")
     }
 
     /// The state repo.
@@ -117,10 +165,20 @@ impl GitDoor {
         fs::read_to_string(self.home.path().join("door.log")).unwrap_or_default()
     }
 
+    /// What the router has logged.
+    pub fn router_log(&self) -> String {
+        fs::read_to_string(self.home.path().join("router.log")).unwrap_or_default()
+    }
+
     /// The tip of `main` in the state repo.
     #[track_caller]
     pub fn tip(&self) -> String {
-        let ran = run(git().arg("--git-dir").arg(&self.state).args(["rev-parse", "main"]), PATIENCE).good();
+        self.tip_of("main")
+    }
+
+    /// The newest commit of a branch in the state repo.
+    pub fn tip_of(&self, branch: &str) -> String {
+        let ran = run(git().arg("--git-dir").arg(&self.state).args(["rev-parse", branch]), PATIENCE).good();
         ran.stdout.trim().to_owned()
     }
 
@@ -159,42 +217,67 @@ impl GitDoor {
     /// Runs a command of the login `git` as somebody.
     #[track_caller]
     pub fn ask(&self, name: &str, command: &str) -> Ran {
+        run(&mut self.ask_command(name, command), PUSH)
+    }
+
+    /// A command of the login `git` as somebody, to be run.
+    pub fn ask_command(&self, name: &str, command: &str) -> Command {
         let ssh = self.ssh(name);
         let mut words = ssh.split_whitespace();
         let mut ssh = Command::new(words.next().expect("ssh"));
         ssh.args(words).args(["-p", &self.port.to_string(), "git@127.0.0.1", command]);
-        run(&mut ssh, PUSH)
+        ssh
     }
-}
-
-fn start_door(home: &Path, folder: &Path, state: &Path, data: &Path) -> Child {
-    let log = fs::File::create(home.join("door.log")).expect("a log");
-    Command::new(built("berth"))
-        .arg("git")
-        .arg("--state")
-        .arg(state)
-        .arg("--data")
-        .arg(data)
-        .arg("--socket-dir")
-        .arg(folder)
-        .env(MARK, build_folder())
-        .stdin(Stdio::null())
-        .stderr(log)
-        .process_group(0)
-        .spawn()
-        .expect("start the door")
 }
 
 impl Drop for GitDoor {
     fn drop(&mut self) {
-        let _ = self.router.kill();
-        let _ = self.router.wait();
-        // Asked, so that it ends what it runs.
-        send(self.door.id(), Signal::TERM);
-        if wait(&mut self.door, PATIENCE).is_none() {
-            let _ = self.door.kill();
-            let _ = self.door.wait();
+        if let Some(router) = &mut self.router {
+            let _ = router.kill();
+            let _ = router.wait();
         }
+        if let Some(door) = &mut self.door {
+            // Asked, so that it ends what it runs.
+            send(door.id(), Signal::TERM);
+            if wait(door, PATIENCE).is_none() {
+                let _ = door.kill();
+                let _ = door.wait();
+            }
+        }
+    }
+}
+
+/// A resolver that knows no name, so that nobody further away is asked whose one is.
+#[derive(Debug)]
+struct Nameless {
+    at: SocketAddr,
+    over: Arc<AtomicBool>,
+}
+
+impl Nameless {
+    fn new() -> Self {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a port");
+        let at = socket.local_addr().expect("a port");
+        socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a deadline");
+        let over = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&over);
+        std::thread::spawn(move || {
+            let mut datagram = [0; 512];
+            while !done.load(Ordering::Relaxed) {
+                let Ok((length, from)) = socket.recv_from(&mut datagram) else { continue };
+                // The question comes back as an answer: "no such name" (RFC 1035, 4.1.1).
+                datagram[2] |= 0x80;
+                datagram[3] = 0x83;
+                let _ = socket.send_to(&datagram[..length], from);
+            }
+        });
+        Self { at, over }
+    }
+}
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 }
 

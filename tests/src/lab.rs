@@ -17,7 +17,8 @@ use crate::namespace::{Namespace, end_leftovers};
 use crate::process::{Ran, run};
 
 pub use internet::{
-    DENIED, INTERNET, Internet, MAIL, NAME, NAME_OF_PRIVATE, NAME_SERVERS, PRIVATE, PUBLIC, REGISTRY, WEBSITE,
+    DENIED, INTERNET, Internet, MAIL, NAME, NAME_OF_PRIVATE, NAME_SERVERS, PRIVATE, PUBLIC, REGISTRY, Visit,
+    WEBSITE,
 };
 
 /// The closed world.

@@ -19,7 +19,7 @@ use crate::image;
 use crate::lab::{self, Lab};
 use crate::namespace::Namespace;
 use crate::process::{
-    PATIENCE, Ran, build_folder, built, ending, eventually, is_alive, run, scratch, send, wait,
+    PATIENCE, Ran, build_folder, built, children_of, ending, eventually, is_alive, run, scratch, send, wait,
 };
 use crate::proxy::Proxy;
 
@@ -416,7 +416,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // What `berth up` has started outlives it when it is killed.
+        let started = match self.child.try_wait() {
+            Ok(None) => children_of(&[self.pid()]),
+            _ => Vec::new(),
+        };
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for child in started {
+            send(child, Signal::KILL);
+        }
     }
 }

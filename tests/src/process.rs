@@ -144,6 +144,19 @@ pub fn processes() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The children of some processes.
+pub fn children_of(parents: &[u32]) -> Vec<u32> {
+    let parent = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // State and parent follow the name, which is in brackets and may hold anything.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    processes()
+        .into_iter()
+        .filter(|pid| parent(pid).is_some_and(|parent| parents.contains(&parent)))
+        .collect()
+}
+
 /// How a child that was waited for has ended, in words.
 pub fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {

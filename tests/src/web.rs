@@ -4,7 +4,7 @@
 //! Everything is reached at 127.0.0.1, whatever its name. The app is that of server 1.
 
 use std::fs;
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -244,6 +244,15 @@ impl Web {
         stream
     }
 
+    /// Opens a stream of events from `host` over plain HTTP.
+    pub fn events(&self, host: &str) -> Events {
+        let mut stream = BufReader::new(self.connect());
+        write!(stream.get_mut(), "GET /ticks HTTP/1.1\r\nHost: {host}\r\n\r\n").expect("ask for events");
+        let head = head(&mut stream).expect("an answer");
+        assert!(head.contains("text/event-stream"), "{head}");
+        Events(stream)
+    }
+
     /// Opens a WebSocket to `host` over plain HTTP.
     pub fn web_socket(&self, host: &str) -> WebSocket<TcpStream, TcpStream> {
         let stream = self.connect();
@@ -291,6 +300,26 @@ impl Visit {
     pub fn seen(&self, header: &str) -> Vec<&str> {
         let headers = self.body.lines().filter_map(|line| line.split_once(": "));
         headers.filter(|(name, _)| name.eq_ignore_ascii_case(header)).map(|(_, value)| value).collect()
+    }
+}
+
+/// A stream of events whose other end counts.
+#[derive(Debug)]
+pub struct Events(BufReader<TcpStream>);
+
+impl Events {
+    /// The next event's number.
+    #[track_caller]
+    pub fn next_number(&mut self) -> u64 {
+        loop {
+            let mut line = String::new();
+            let read = self.0.read_line(&mut line).expect("the stream goes on");
+            assert!(read > 0, "the stream has ended");
+            // Between them lie the lengths of chunks, and empty lines.
+            if let Some(number) = line.strip_prefix("data: ") {
+                return number.trim_end().parse().expect("a number");
+            }
+        }
     }
 }
 
@@ -370,6 +399,15 @@ fn answer(stream: &TcpStream) -> Option<()> {
             // Until the visitor leaves: an event that is held back would never come.
             let _ = reader.read(&mut [0]);
             return None;
+        }
+        if request.starts_with("GET /ticks ") {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+            writer.write_all(head.as_bytes()).ok()?;
+            for number in 0_u64.. {
+                // Whole, or its parts would be chunks of their own.
+                writer.write_all(format!("data: {number}\n\n").as_bytes()).ok()?;
+                thread::sleep(Duration::from_millis(20));
+            }
         }
         let length = request.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;

@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use berth_tests::folder::git;
 use berth_tests::process::{PATIENCE, built, is_alive, send, source_tree};
-use berth_tests::{Platform, Ran, World, eventually, run};
+use berth_tests::{Folder, Platform, Ran, World, eventually, run};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ crate::stories! {
     example_state_is_good,
     init_makes_a_repo_once,
     the_schemas_are_those_of_example_state,
+    render_shows_a_configuration_at_any_revision,
     status_tells_how_things_are,
     up_starts_a_killed_reconciler_again,
     up_in_the_background_and_down,
@@ -63,6 +65,39 @@ fn the_schemas_are_those_of_example_state(_: &World) {
     let all: Value = serde_json::from_str(&berth(&["schema"]).good().stdout).expect("JSON");
     assert_eq!(all.as_object().map(serde_json::Map::len), Some(4));
     berth(&["schema", "sever"]).coded(1).says("choose one of");
+}
+
+fn render_shows_a_configuration_at_any_revision(_: &World) {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| home.path().join(name).to_string_lossy().into_owned();
+    let first = Folder::at(&home.path().join("first"));
+    first.write("platform.toml", "domain = \"h.example.org\"\n").write("users/ann.toml", "").server("one", 1, "");
+    first.write("domains/a.h.example.org.toml", "server = \"one\"\ntls = \"off\"\n");
+    berth(&["init", &path("state.git"), "--from", &path("first")]).good();
+    run(git().args(["clone", "--quiet", &path("state.git"), &path("checkout")]), PATIENCE).good();
+    let state = Folder::at(&home.path().join("checkout"));
+    let before = state.git(&["rev-parse", "HEAD"]).good().stdout.trim().to_owned();
+    state.append("platform.toml", "[firewall]\ndeny = [\"53.0.0.0/8\"]\n");
+    state.write("domains/b.h.example.org.toml", "server = \"one\"\nport = 8080\ntls = \"off\"\n").commit("more");
+
+    // Without an engine: nothing can be written but to standard output, and nothing is kept.
+    let render = |arguments: &[&str]| {
+        let mut command = Command::new(built("berth"));
+        command.arg("render").args(arguments).env("NO_COLOR", "1").env("DOCKER_HOST", "unix:///nonexistent");
+        run(command.env("BERTH_STATE", path("state.git")).env("BERTH_DATA", path("data")), PATIENCE)
+    };
+    let added = |kind: &str| {
+        let [old, new] = [render(&[kind, "--at", &before]), render(&[kind])].map(|ran| ran.good().stdout);
+        assert_eq!(render(&[kind, "--at", "main"]).good().stdout, new);
+        assert!(old.lines().all(|line| new.contains(line)), "nothing goes");
+        new.lines().filter(|line| !old.contains(line)).map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(added("sites"), ["b.h.example.org \"off open 172.19.2.16:8080\""]);
+    assert_eq!(added("firewall"), ["-A EGRESS -d 53.0.0.0/8 -g DENIED", "-A UPLINK -s 53.0.0.0/8 -g BACK"]);
+    assert_eq!(added("dns"), [""; 0]);
+    assert!(!home.path().join("data").exists());
+    render(&["sites", "--at", "nonsense"]).coded(1).says("nonsense");
+    render(&["nonsense"]).coded(1).says("sites");
 }
 
 fn status_tells_how_things_are(world: &World) {

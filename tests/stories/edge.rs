@@ -1,14 +1,17 @@
 //! The way from the internet to an app in a server, and from a server to an image: each as a member would try it. And
 //! what becomes of it when a configuration is bad: nothing.
 
+mod traffic;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use berth_tests::lab::{PUBLIC, REGISTRY, WEBSITE};
-use berth_tests::process::{eventually, source_tree, within};
+use berth_tests::lab::{self, PUBLIC, REGISTRY, WEBSITE};
+use berth_tests::folder::git;
+use berth_tests::process::{PATIENCE, eventually, source_tree, within};
 use berth_tests::{Lab, Platform, Ran, World, run};
 
 crate::stories! {
@@ -68,6 +71,27 @@ fn a_domain_is_a_commit(world: &World) {
     platform.settled();
 }
 
+/// What comes of a bad template.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It never is in force, so nobody feels anything.
+    Refused,
+    /// It is in force for a moment, until a probe fails.
+    TakenBack,
+}
+
+/// A bad template, and what must be said of it.
+struct Trial {
+    path: &'static str,
+    text: String,
+    fate: Fate,
+    words: &'static str,
+}
+
+/// So long the last good configuration may be away at most, on a machine that is busy with other things: a probe has five
+/// seconds.
+const TAKEN_BACK: Duration = Duration::from_secs(60);
+
 fn a_bad_configuration_leaves_everything_as_it_is(world: &World) {
     let lab = world.lab();
     let platform = Platform::in_lab(lab, |first| {
@@ -77,53 +101,130 @@ fn a_bad_configuration_leaves_everything_as_it_is(world: &World) {
     });
     platform.apply();
     serve(&platform, 1, "app one");
-    let works = || {
-        visited(lab, "one.stories.example.org").says("app one");
-        platform.docker().shell(&platform.name(1), &format!("curl -sS -m 5 http://{WEBSITE}/")).good();
-        platform.docker().shell(&platform.name(1), "getent hosts gateway.berth.internal").good();
-    };
-    works();
+    works(lab, &platform);
+    for trial in trials() {
+        attempt(lab, &platform, &trial);
+    }
+    // When no app is to be had over HTTP, one behind HTTPS is asked.
+    platform.commit("one is for its owner", |state| {
+        let file = state.read("domains/one.stories.example.org.toml");
+        state.write("domains/one.stories.example.org.toml", &format!("{file}access = \"owner\"\n"));
+    });
+    platform.apply();
+    let ran = try_template(&platform, &leads_nowhere());
+    assert!(ran.words().contains("reaches the app of safe.stories.example.org"), "{ran}");
+    platform.settled();
+}
 
-    let sites = template("caddy/sites.Caddyfile");
-    let rules = template("firewall/rules.v4");
-    let names = template("firewall/dnsmasq.conf");
-    let host = template("host/host.v4");
-    let open_web = rules.replace(
-        "-A FORWARD -i s+ -g SERVER",
-        "-A FORWARD -i s+ -o caddy -j ACCEPT\n-A FORWARD -i caddy -o s+ -j ACCEPT\n-A FORWARD -i s+ -g SERVER",
-    );
-    assert_ne!(open_web, rules);
-    let trials = [
-        // A template that can't be filled in.
-        ("caddy/sites.Caddyfile", format!("{sites}\n{{{{ nonsense }}}}\n"), "caddy/sites.Caddyfile"),
-        // What the programs themselves refuse.
-        ("caddy/sites.Caddyfile", format!("{sites}\nnonsense.example.org {{\n\tnonsense\n}}\n"), "nonsense"),
-        ("firewall/rules.v4", rules.replace("COMMIT\n*nat", "-A PREROUTING --nonsense\nCOMMIT\n*nat"), "nonsense"),
-        ("firewall/dnsmasq.conf", format!("{names}\nnonsense=1\n"), "dnsmasq: bad option"),
-        ("host/host.v4", host.replace("COMMIT", "-A INPUT --nonsense\nCOMMIT"), "nonsense"),
-        // What they take, and what then doesn't do what it must.
-        ("firewall/rules.v4", open_web, "it got through. The last one is in force again"),
-        ("firewall/rules.v4", rules.replace("--dport 53 -g DNS", "--dport 53 -j DROP"), "The last one is in force again"),
-        ("firewall/dnsmasq.conf", names.replace("host-record=gateway.berth.internal", "host-record=gone.berth.internal"), "The last one is in force again"),
-        ("caddy/sites.Caddyfile", sites.replace("import page 404", "import page 200"), "The last one is in force again"),
-    ];
-    for (path, text, words) in trials {
-        let folder = platform.home().join("templates");
-        let _ = fs::remove_dir_all(&folder);
-        let file = folder.join(path);
-        fs::create_dir_all(file.parent().expect("a folder")).expect("the templates' folder");
-        fs::write(&file, text).expect("a template");
-        let folder = folder.to_string_lossy().into_owned();
-        let ran = run(&mut platform.berth_command(&["--templates", &folder, "apply"]), Duration::from_secs(120));
-        assert_eq!(ran.code, Some(1), "{path}: {ran}");
-        assert!(ran.words().contains(words), "{path} should say `{words}`:\n{ran}");
-        works();
-        let denied = platform.docker().shell(&platform.name(1), "curl -sS -m 2 http://172.31.9.9/");
-        assert!(!denied.is_good(), "{path}: {denied}");
-        // Without it, nothing has to be mended.
-        platform.settled();
+fn works(lab: &Lab, platform: &Platform) {
+    visited(lab, "one.stories.example.org").says("app one");
+    let safe = ["-k", "--connect-to", &format!("::{PUBLIC}:"), "https://safe.stories.example.org/"];
+    lab.visit(&safe).good().says("app one");
+    platform.docker().shell(&platform.name(1), &format!("curl -sS -m 5 http://{WEBSITE}/")).good();
+    for name in ["gateway.berth.internal", lab::NAME] {
+        platform.docker().shell(&platform.name(1), &format!("getent hosts {name}")).good();
     }
 }
+
+/// Every domain is known, and HTTP led to HTTPS; behind it there is nothing.
+fn leads_nowhere() -> Trial {
+    let path = "caddy/sites.Caddyfile";
+    let text = replaced(path, "header Berth-Upstream {re.site.3}", "header Berth-Upstream 127.0.0.1:9");
+    Trial { path, text, fate: Fate::TakenBack, words: "a visitor reaches the app of" }
+}
+
+fn trials() -> Vec<Trial> {
+    let (sites, rules, names, host) =
+        ("caddy/sites.Caddyfile", "firewall/rules.v4", "firewall/dnsmasq.conf", "host/host.v4");
+    let refused = |path, text, words| Trial { path, text, fate: Fate::Refused, words };
+    let taken_back = |path, from, to, words| Trial { path, text: replaced(path, from, to), fate: Fate::TakenBack, words };
+    let from_servers = "-A FORWARD -i s+ -g SERVER";
+    vec![
+        // A template that can't be filled in.
+        refused(sites, format!("{}\n{{{{ nonsense }}}}\n", template(sites)), "caddy/sites.Caddyfile"),
+        // What the programs themselves refuse.
+        refused(sites, format!("{}\nnonsense.example.org {{\n\tnonsense\n}}\n", template(sites)), "nonsense"),
+        refused(rules, replaced(rules, "COMMIT\n*nat", "-A PREROUTING --nonsense\nCOMMIT\n*nat"), "nonsense"),
+        refused(names, format!("{}\nnonsense=1\n", template(names)), "dnsmasq: bad option"),
+        refused(host, replaced(host, "COMMIT", "-A INPUT --nonsense\nCOMMIT"), "nonsense"),
+        // What they take, and what then doesn't do what it must: a server gets where it may not,
+        taken_back(
+            rules,
+            from_servers,
+            "-A FORWARD -i s+ -o caddy -j ACCEPT\n-A FORWARD -i caddy -o s+ -j ACCEPT\n-A FORWARD -i s+ -g SERVER",
+            ".2:80: it got through",
+        ),
+        taken_back(
+            rules,
+            from_servers,
+            "-A FORWARD -i s+ -o eth+ -j ACCEPT\n-A FORWARD -i eth+ -o s+ -j ACCEPT\n-A FORWARD -i s+ -g SERVER",
+            ".1:80: it got through",
+        ),
+        // doesn't get where it may,
+        taken_back(rules, "--dport 53 -g DNS", "--dport 53 -j DROP", "a server asks for the name gateway.berth.internal"),
+        taken_back(rules, "-j MASQUERADE --random-fully", "-j RETURN", "a server connects to 8.8.8.8:53 or 1.1.1.1:53"),
+        taken_back(rules, "-A SERVER -o eth+ -g EGRESS\n", "", "a server connects to 8.8.8.8:53 or 1.1.1.1:53"),
+        taken_back(host, "\n# Through the host", "-A {{ forward }} -j DROP\n\n# Through the host", "a server connects to 8.8.8.8:53"),
+        // can't ask for names,
+        taken_back(names, "host-record=gateway", "host-record=gone", "a server asks for the name gateway.berth.internal"),
+        taken_back(names, "server={{ address }}", "server=192.0.2.9", "a server asks for a name that the resolvers outside know"),
+        // isn't reached by visitors,
+        taken_back(
+            rules,
+            "-A FORWARD -i caddy -o s+ -p tcp -m conntrack --ctstate NEW,ESTABLISHED --ctdir ORIGINAL -j ACCEPT\n",
+            "",
+            "a visitor reaches the app of one.stories.example.org",
+        ),
+        leads_nowhere(),
+        // or they are told something else than what is so.
+        taken_back(sites, "import page 404", "import page 200", "a visitor opens http://probe.invalid"),
+    ]
+}
+
+/// Tries a bad template, with traffic all the while.
+fn attempt(lab: &Lab, platform: &Platform, trial: &Trial) {
+    let Trial { path, fate, words, .. } = trial;
+    let began = Instant::now();
+    let (ran, traffic) =
+        traffic::during(lab, platform, "one.stories.example.org", "app one", || try_template(platform, trial));
+    let took = began.elapsed();
+    assert!(ran.words().contains(words), "{path} should say `{words}`:\n{ran}");
+    let note = run(git().arg("-C").arg(platform.repo()).args(["notes", "--ref=berth", "show", "main"]), PATIENCE).good();
+    assert!(note.stdout.contains(words), "the note of {path} should say `{words}`:\n{note}");
+    let gap = traffic.visits.longest_gap().max(traffic.connections.longest_gap());
+    eprintln!("{words}: {:.1} s, traffic cut for {:.1} s at most", took.as_secs_f64(), gap.as_secs_f64());
+    match fate {
+        Fate::Refused => {
+            assert!(traffic.visits.was_never_cut(), "{words}: {:?}", traffic.visits);
+            assert!(traffic.connections.was_never_cut(), "{words}: {:?}", traffic.connections);
+        }
+        Fate::TakenBack => {
+            assert!(ran.words().contains("The last one is in force again"), "{path}: {ran}");
+            assert!(gap < TAKEN_BACK, "{words}: {traffic:?}");
+        }
+    }
+    // What a template opens is open for as long as it takes to see that.
+    if !words.ends_with("it got through") {
+        assert_eq!(traffic.reached, [], "{words}");
+    }
+    works(lab, platform);
+    let denied = platform.docker().shell(&platform.name(1), "curl -sS -m 2 http://172.31.9.9/");
+    assert!(!denied.is_good(), "{path}: {denied}");
+    // Without it, nothing has to be mended.
+    platform.settled();
+}
+
+/// Applies with a template in the place of the built-in one, which must fail.
+fn try_template(platform: &Platform, Trial { path, text, .. }: &Trial) -> Ran {
+    let folder = platform.home().join("templates");
+    let _ = fs::remove_dir_all(&folder);
+    let file = folder.join(path);
+    fs::create_dir_all(file.parent().expect("a folder")).expect("the templates' folder");
+    fs::write(&file, text).expect("a template");
+    let folder = folder.to_string_lossy().into_owned();
+    run(&mut platform.berth_command(&["--templates", &folder, "apply"]), Duration::from_secs(120)).coded(1)
+}
+
 
 fn an_image_is_fetched_once_for_everybody(world: &World) {
     let lab = world.lab();
@@ -183,6 +284,13 @@ fn visited(lab: &Lab, domain: &str) -> Ran {
         ran.stdout = format!("{status} {page}");
     }
     ran
+}
+
+/// A template with something else in one place of it at least.
+fn replaced(path: &str, from: &str, to: &str) -> String {
+    let text = template(path);
+    assert!(text.contains(from), "{path} has no `{from}`");
+    text.replace(from, to)
 }
 
 fn template(path: &str) -> String {

@@ -1,20 +1,29 @@
 //! The git door: real git, over the real SSH router, to the state repo. What is pushed is judged, planned and applied before
 //! the eyes of whoever pushes.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::DirEntry;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use berth_tests::{GitDoor, Person, Platform, Ran, World, eventually};
+use berth_tests::folder::git;
+use berth_tests::process::{PATIENCE, within};
+use berth_tests::{GitDoor, Person, Platform, Ran, World, eventually, image, run};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 crate::stories! {
     a_push_is_planned_applied_and_told,
+    what_fails_is_followed_until_it_is_done,
     what_the_door_refuses_it_explains,
     members_push_what_is_theirs,
     of_two_pushes_one_wins,
     a_push_while_nobody_reconciles_is_kept,
+    a_push_that_breaks_off_is_none,
+    a_clone_holds_nobody_else_s_secrets,
     junk_is_refused_cheaply,
     a_proposal_goes_through_the_door,
 }
@@ -39,6 +48,7 @@ struct Events(Arc<Mutex<Vec<Value>>>);
 impl Events {
     fn of(data: &Path) -> Self {
         let mut stream = UnixStream::connect(data.join("control.sock")).expect("the control socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
         stream.write_all(b"GET /events HTTP/1.1\r\nHost: berth\r\n\r\n").expect("ask for events");
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
@@ -46,6 +56,8 @@ impl Events {
         while reader.read_line(&mut line).expect("an answer") > 2 {
             line.clear();
         }
+        // Events come when there are some; whoever waits for one has a deadline of their own.
+        reader.get_ref().set_read_timeout(None).expect("no deadline");
         let heard = Arc::new(Mutex::new(Vec::new()));
         let events = Self(Arc::clone(&heard));
         std::thread::spawn(move || {
@@ -148,9 +160,23 @@ fn a_push_is_planned_applied_and_told(world: &World) {
     let coloured = ann.git(&["push", "origin", "HEAD:main"]).good();
     assert!(coloured.stderr.contains("\u{1b}[3") , "{coloured}");
 
-    // Drift that somebody made by hand is part of the plan, since it is part of what is done.
-    platform.docker().run(&["stop", "--time", "0", &platform.name(2)]);
-    platform.running(2);
+    // What somebody did by hand, and nobody mends by themselves, stands in the plan before as in the plan after: a container of
+    // somebody else's has the name that a new server would have.
+    platform.docker().run(&["create", "--name", &platform.name(6), image::TINY]);
+    ann.again();
+    ann.commit(|state| {
+        state.server("blocked", 6, "").server("free", 7, "");
+    });
+    let pushed = ann.push().good();
+    let (planned, ended) = events.pass(&door.tip());
+    let said = remote(&pushed);
+    let text: Vec<&str> = planned["text"].as_str().expect("a plan").lines().collect();
+    assert_eq!(said[1..=text.len()], text, "{pushed}");
+    assert!(text.iter().any(|line| line.contains("server blocked (id 6)")), "{pushed}");
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    pushed.says("done    create server free (id 7)").says("is not wholly applied: 1 change done, 0 failed");
+    platform.docker().run(&["rm", &platform.name(6)]);
+    platform.running(6);
 
     // Nobody waits who doesn't want to.
     ann.commit(|state| {
@@ -160,6 +186,59 @@ fn a_push_is_planned_applied_and_told(world: &World) {
     let quick = quick.says("Planned against the engine").says("is accepted; `berth status` shows how it is applied");
     assert!(!quick.stderr.contains("done "), "{quick}");
     platform.running(4);
+}
+
+fn what_fails_is_followed_until_it_is_done(world: &World) {
+    let platform = Platform::new(world.engine(), |state| {
+        state.server("shop", 1, "");
+    });
+    platform.apply();
+    let _daemon = platform.daemon();
+    let door = GitDoor::of(&platform.repo(), &platform.data(), &["ann"]);
+    let events = Events::of(&platform.data());
+    let ann = door.clone_as("ann");
+    let missing = |id: u32| format!("{}/nowhere:{id}", platform.prefix);
+    let tag = |image: &str| platform.docker().run(&["tag", image::TINY, image]);
+
+    // The image comes while whoever pushed still listens.
+    let image = missing(2);
+    let revision = ann.commit(|state| {
+        state.server("late", 2, &format!("image = \"{image}\"\n"));
+    });
+    let ran = std::thread::scope(|scope| {
+        let push = scope.spawn(|| ann.push());
+        let (_, ended) = events.pass(&revision);
+        assert_eq!(ended[0]["result"]["ended"], "failed", "{ended:?}");
+        tag(&image);
+        push.join().expect("a push")
+    });
+    let ran = accepted(ran, &["FAILED  create server late (id 2)", "1 failed, to be tried again in"]);
+    let ran = ran.says("Trying again to apply").says("done    create server late (id 2)");
+    let last = remote(&ran).pop().expect("a last line");
+    assert_eq!(last, format!("Applied {}: 1 change.", &revision[..10]), "{ran}");
+
+    // Whoever hangs up takes nothing back.
+    let image = missing(3);
+    let revision = ann.commit(|state| {
+        state.server("later", 3, &format!("image = \"{image}\"\n"));
+    });
+    let mut push = ann.command(&["push", "origin", "HEAD:main"]);
+    let mut push = push.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().expect("a push");
+    let (_, ended) = events.pass(&revision);
+    assert_eq!(ended[0]["result"]["ended"], "failed", "{ended:?}");
+    let is_over = push.try_wait().expect("a push").is_some();
+    // With its ssh.
+    let group = Pid::from_child(&push);
+    let _ = kill_process_group(group, Signal::KILL);
+    push.wait().expect("a push");
+    assert!(!is_over, "it waited for what is tried again");
+    assert_eq!(door.tip(), revision);
+    tag(&image);
+    platform.running(3);
+    platform.settled();
+    for id in [2, 3] {
+        platform.docker().run(&["rmi", &missing(id)]);
+    }
 }
 
 fn what_the_door_refuses_it_explains(_: &World) {
@@ -198,6 +277,16 @@ fn what_the_door_refuses_it_explains(_: &World) {
     refused(&door, &ann, ran, &["history only grows", "git pull --rebase"]);
     let ran = ann.git(&["push", "origin", ":main"]);
     refused(&door, &ann, ran, &["main can't be deleted"]);
+    // A private key, in any file of any commit.
+    ann.git(&["reset", "--quiet", "--hard", "origin/main"]).good();
+    ann.commit(|state| {
+        state.write("docs/notes.md", "# Notes\n\n-----BEGIN OPENSSH PRIVATE KEY-----\n");
+    });
+    ann.commit(|state| {
+        state.remove("docs/notes.md");
+    });
+    let ran = ann.push();
+    refused(&door, &ann, ran, &["docs/notes.md:3:", "this is a private key", "help: "]);
     // Who isn't known, isn't let in; what is no command, isn't run.
     door.ask("eve", "git-upload-pack '/state'").coded(1).says("the state knows no such user");
     door.ask("ann", "git-upload-pack '/etc'").coded(1).says("there is no such repository");
@@ -207,7 +296,20 @@ fn what_the_door_refuses_it_explains(_: &World) {
 
 fn members_push_what_is_theirs(_: &World) {
     let door = door();
-    let bob = door.clone_as("bob");
+    let (ann, bob) = (door.clone_as("ann"), door.clone_as("bob"));
+    // What there was before, and what cyn has.
+    for text in ["id = 9\nowner = \"cyn\"\n", ""] {
+        let ran = ann.push_change(|state| {
+            match text {
+                "" => state.remove("servers/old.toml"),
+                _ => state.write("servers/old.toml", text),
+            };
+            state.write("domains/cyn.hosting.example.org.toml", "server = \"cyns\"\n");
+            state.write("users/bob.toml", "email = \"bob@example.org\"\n[quota]\ncustom_domains = true\n");
+        });
+        accepted(ran, &["old"]);
+    }
+    bob.again();
     // Their own server, and a new one within their quota.
     let ran = bob.push_change(|state| {
         state.write("servers/bobs.toml", "id = 1\nowner = \"bob\"\nmemory = \"256 MiB\"\n");
@@ -221,14 +323,46 @@ fn members_push_what_is_theirs(_: &World) {
     refused(&door, &bob, ran, &["servers/cyns.toml", "server `cyns` is `cyn`'s", "help: ask `cyn`, or `ann`"]);
     // Their own role.
     let ran = bob.push_change(|state| {
-        state.append("users/bob.toml", "role = \"admin\"\n");
+        let text = state.read("users/bob.toml");
+        state.write("users/bob.toml", &format!("role = \"admin\"\n{text}"));
     });
-    refused(&door, &bob, ran, &["users/bob.toml:2", "`bob` may not change the role of `bob`", "role = \"admin\""]);
+    refused(&door, &bob, ran, &["users/bob.toml:1", "`bob` may not change the role of `bob`", "role = \"admin\""]);
     // The settings of the platform.
     let ran = bob.push_change(|state| {
         state.append("platform.toml", "prefix = \"mine\"\n");
     });
     refused(&door, &bob, ran, &["the platform's settings are the admins'"]);
+    // More than their quota.
+    let ran = bob.push_change(|state| {
+        let large = "owner = \"bob\"\ncpus = 1000\n";
+        state.write("servers/large.toml", &format!("id = 7\n{large}"));
+    });
+    refused(&door, &bob, ran, &["servers/large.toml:3:", "cpus = 1000", "`bob` has ", "help: take some away"]);
+    // Somebody else's domain.
+    let ran = bob.push_change(|state| {
+        state.write("domains/cyn.hosting.example.org.toml", "server = \"bobs\"\n");
+    });
+    refused(
+        &door,
+        &bob,
+        ran,
+        &["domains/cyn.hosting.example.org.toml", "`cyn.hosting.example.org` is `cyn`'s", "help: choose another name"],
+    );
+    // A domain of which nobody knows whose it is.
+    let ran = bob.push_change(|state| {
+        state.write("domains/bob.example.toml", "server = \"bobs\"\n");
+    });
+    refused(
+        &door,
+        &bob,
+        ran,
+        &["domains/bob.example.toml:1:", "nobody has proved yet that `bob.example` is `bob`'s", "_berth.bob.example"],
+    );
+    // The id that a server of somebody else's had.
+    let ran = bob.push_change(|state| {
+        state.write("servers/mine.toml", "owner = \"bob\"\nid = 9\n");
+    });
+    refused(&door, &bob, ran, &["servers/mine.toml:2:", "id 9 was a server of `cyn`'s", "help: an id is for ever"]);
     // A page is everybody's.
     let ran = bob.push_change(|state| {
         state.write("docs/welcome.md", "# Welcome\n");
@@ -303,7 +437,11 @@ fn junk_is_refused_cheaply(_: &World) {
     std::fs::write(ann.clone.path().join("junk"), junk).expect("junk");
     let before = (door.tip(), size_of(door.state()));
     ann.commit(|_| {});
+    let sessions = received(&door).len();
     let ran = ann.push();
+    // It is broken off where it is too much, and not heard to its end first.
+    let bytes = eventually("the router tells of the session", || received(&door).get(sessions).copied());
+    assert!(bytes > 16 << 20 && bytes < 24 << 20, "{bytes} bytes of 50 MiB came in");
     assert!(!ran.is_good(), "{ran}");
     assert!(ran.stderr.contains("pack exceeds maximum allowed size"), "{ran}");
     assert_eq!(door.tip(), before.0);
@@ -319,6 +457,95 @@ fn junk_is_refused_cheaply(_: &World) {
     accepted(ann.push_change(|state| {
         state.server("shop", 3, "");
     }), &["server shop (id 3)"]);
+}
+
+/// The bytes that the router received in each of the sessions that have ended.
+fn received(door: &GitDoor) -> Vec<u64> {
+    let log = door.router_log();
+    let ended = log.lines().filter(|line| line.contains("session ended"));
+    ended.filter_map(|line| line.split("received=").nth(1)?.split(' ').next()?.parse().ok()).collect()
+}
+
+fn a_push_that_breaks_off_is_none(_: &World) {
+    let mut door = door();
+    let ann = door.clone_as("ann");
+    let before = door.tip();
+    let revision = ann.commit(|state| {
+        state.server("shop", 3, "");
+        // Of more than a few packets.
+        for page in 0..40_u32 {
+            let lines = (0..400).map(|line: u32| format!("{}\n", line.wrapping_mul(page.wrapping_mul(2_654_435_761))));
+            state.write(&format!("docs/page-{page}.md"), &lines.collect::<String>());
+        }
+    });
+    // What `git push` would send, so that it can be stopped in the middle.
+    let mut packed = tempfile::tempfile().expect("a file");
+    let mut pack = ann.command(&["pack-objects", "--quiet", "--revs", "--stdout"]);
+    let mut asked = tempfile::tempfile().expect("a file");
+    write!(asked, "{revision}\n^{before}\n").expect("revisions");
+    asked.rewind().expect("a file");
+    pack.stdin(asked).stdout(packed.try_clone().expect("a file"));
+    assert!(pack.status().expect("a pack").success());
+    let mut pack = Vec::new();
+    packed.rewind().expect("a file");
+    packed.read_to_end(&mut pack).expect("a pack");
+    let command = format!("{before} {revision} refs/heads/main\0report-status");
+    let mut push = door.ask_command("ann", "git-receive-pack '/state'");
+    let mut push = push.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ssh");
+    let mut input = push.stdin.take().expect("its input");
+    write!(input, "{:04x}{command}0000", command.len() + 4).expect("a command");
+    input.write_all(&pack[..pack.len() / 2]).expect("half a pack");
+    input.flush().expect("half a pack");
+    let objects = door.state().join("objects");
+    let is_room = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with("tmp_objdir-incoming");
+    eventually("half a pack has come", || {
+        let mut rooms = std::fs::read_dir(&objects).expect("objects").flatten().filter(is_room);
+        rooms.any(|room| size_of(&room.path()) > 0).then_some(())
+    });
+    door.kill_door();
+    let ended = within(PATIENCE, "whoever pushed hears of it", || push.try_wait().expect("ssh"));
+    assert!(!ended.success());
+    drop(input);
+
+    // Nothing of it is there, and nothing is broken.
+    assert_eq!(door.tip(), before);
+    let mut look = git();
+    look.arg("--git-dir").arg(door.state());
+    run(look.args(["fsck", "--strict", "--full"]), PATIENCE).good();
+    let mut look = git();
+    look.arg("--git-dir").arg(door.state());
+    assert!(!run(look.args(["cat-file", "-e", &revision]), PATIENCE).is_good(), "half a push is none");
+    // The same again is a push like any other.
+    door.open_door();
+    accepted(ann.push(), &["server shop (id 3)"]);
+    assert_eq!(door.tip(), revision);
+}
+
+fn a_clone_holds_nobody_else_s_secrets(_: &World) {
+    const HASH: &str = "$2b$12$odeciuvURMWYHyxaUSooeORUILdSujzA7pPBiCstyxNS992W1SqI.";
+    const OTHER: &str = "$2b$12$XA5EMVVWC1rpYp7JpspgMu/k5QOchJu8iwjNe7wkYUHNgkvh1.1TO";
+    const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIFwd4hDKVjkNV3t11OwpbDnynTRvcOgxT59FnA682koi";
+    const OWN: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIPnromELomUldtAzh7fZJtoAQBMfaP2jqacCBzmu7VzD";
+    let cyn = format!("email = \"cyn@mail.example.org\"\npassword_hash = \"{HASH}\"\nssh_keys = [\"ssh-ed25519 {KEY}\"]\n");
+    let bob = format!("password_hash = \"{OTHER}\"\nssh_keys = [\"ssh-ed25519 {OWN}\"]\n");
+    let mut files = FILES;
+    files[2].1 = &bob;
+    files[3].1 = &cyn;
+    let door = GitDoor::alone(&["ann", "bob"], &files);
+    // They are in history, too, and not only at the tip.
+    let ann = door.clone_as("ann");
+    accepted(ann.push_change(|state| {
+        state.write("users/cyn.toml", "");
+    }), &[]);
+    let secrets = [HASH, OTHER, KEY, "cyn@mail.example.org"];
+    let person = door.clone_as("bob");
+    for (whose, clone, holds) in [("ann", &ann, true), ("bob", &person, false)] {
+        let objects = clone.git(&["cat-file", "--batch-all-objects", "--batch"]).good().stdout;
+        assert!(objects.contains(OWN) && objects.contains("owner = \"cyn\""), "{whose} reads what is theirs");
+        for secret in secrets {
+            assert_eq!(objects.contains(secret), holds, "{secret} in the clone of {whose}");
+        }
+    }
 }
 
 /// The bytes of all files below a folder.
@@ -341,12 +568,34 @@ fn a_proposal_goes_through_the_door(_: &World) {
     door.ask("bob", "review list").good().says("welcome");
     door.ask("bob", "review show welcome").good().says("docs/welcome.md");
     // Nobody agrees to what is their own.
-    door.ask("bob", "review approve welcome").coded(1);
-    door.ask("ann", "review approve welcome").good().says("is merged");
+    let tip = door.tip_of("review/welcome");
+    door.ask("bob", &format!("review approve welcome {tip}")).coded(1);
+    // Only what was looked at.
+    door.ask("ann", "review approve welcome").coded(1).says("say which revision of review/welcome you agree to");
+    door.ask("ann", "review show welcome").good().says(&format!("review approve welcome {tip}"));
+    door.ask("ann", &format!("review approve welcome {tip}")).good().says("is merged");
     ann.again();
     assert_eq!(ann.clone.read("docs/welcome.md"), "# Welcome\n");
 
-    // Another, which has gone stale: `main` says something else by now.
+    // Another, over which `main` has gone on, elsewhere: both changes are in the merge.
+    bob.again();
+    bob.commit(|state| {
+        state.write("docs/rules.md", "# Rules\n");
+    });
+    bob.git(&["push", "origin", "HEAD:review/rules"]).good();
+    accepted(ann.push_change(|state| {
+        state.server("blog", 3, "");
+    }), &["server blog (id 3)"]);
+    let tip = door.tip();
+    door.ask("ann", "review approve rules").good().says("is merged");
+    ann.again();
+    assert_eq!(ann.clone.read("docs/rules.md"), "# Rules\n");
+    assert!(ann.clone.read("servers/blog.toml").contains("id = 3"));
+    let parents = ann.git(&["rev-list", "--parents", "--max-count=1", "HEAD"]).good().stdout;
+    let parents: Vec<&str> = parents.split_whitespace().skip(1).collect();
+    assert_eq!((parents.len(), parents[0]), (2, tip.as_str()), "{parents:?}");
+
+    // One that has gone stale: `main` says something else by now.
     bob.again();
     bob.commit(|state| {
         state.append("docs/welcome.md", "Come in.\n");
@@ -356,7 +605,8 @@ fn a_proposal_goes_through_the_door(_: &World) {
         state.append("docs/welcome.md", "Wipe your feet.\n");
     }), &[]);
     let tip = door.tip();
-    door.ask("ann", "review approve come-in").coded(1).says("docs/welcome.md");
+    let stale = door.tip_of("review/come-in");
+    door.ask("ann", &format!("review approve come-in {stale}")).coded(1).says("docs/welcome.md");
     assert_eq!(door.tip(), tip);
     door.ask("ann", "review reject come-in").good().says("is closed");
 }

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 
 crate::stories! {
     a_web_socket_lives_through_another_domain,
+    a_stream_of_events_goes_on_through_another_domain,
     every_refusal_says_why,
     a_removed_domain_is_gone_at_once,
     an_app_sees_the_visitor_and_not_what_they_claim,
@@ -46,6 +47,30 @@ fn a_web_socket_lives_through_another_domain(_: &World) {
     assert!(plain.lives() && encrypted.lives());
 
     assert_eq!(web.load(), [], "equal bytes");
+}
+
+fn a_stream_of_events_goes_on_through_another_domain(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").load();
+    let mut events = web.events("a.h.example.org");
+    let first = events.next_number();
+    web.domain("b.h.example.org", "tls = \"off\"\n");
+    assert_eq!(web.load(), [Kind::Sites]);
+    web.visit(&["http://b.h.example.org/"]).is(200, "Host: b.h.example.org");
+    web.state().remove("domains/b.h.example.org.toml");
+    assert_eq!(web.load(), [Kind::Sites]);
+    // Those of a second and more after it, and none is missing.
+    let many = first + 1..first + 200;
+    assert!(many.clone().eq(many.map(|_| events.next_number())));
+
+    // A reload of the edge cuts a WebSocket; this is a request like any other, which is finished.
+    let mut socket = web.web_socket("a.h.example.org");
+    let settings = web.state().read("platform.toml");
+    web.state().write("platform.toml", &format!("{settings}[acme]\nemail = \"ops@example.org\"\n"));
+    assert_eq!(web.load(), [Kind::Caddy]);
+    eventually("the WebSocket is cut", || (!socket.lives()).then_some(()));
+    let many = first + 200..first + 400;
+    assert!(many.clone().eq(many.map(|_| events.next_number())));
 }
 
 /// A WebSocket inside TLS, through `openssl`.

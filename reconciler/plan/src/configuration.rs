@@ -3,13 +3,16 @@
 //! A configuration is text that one of the platform's own containers reads. It lies in a volume of that container; the
 //! file without a suffix is the one that was confirmed last, and that the container begins with.
 
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use berth_schema::State;
-use berth_schema::domain::Tls;
-use berth_schema::name::Prefix;
+use berth_schema::domain::{Domain, DomainAccess, Tls};
+use berth_schema::name::{Prefix, ServerName};
 use berth_schema::platform::Platform;
+use berth_schema::server::PowerState;
 use serde::Serialize;
 
 use crate::identity::Identities;
@@ -96,12 +99,18 @@ pub enum Probe {
         /// The address that must be the answer.
         answer: Ipv4Addr,
     },
-    /// A server opens a TCP connection that it may open.
+    /// A server asks the gateway for what only the resolvers outside can say: the root's name servers, which each of
+    /// them knows (RFC 8109), and which the gateway doesn't keep.
+    Forwards {
+        /// The link over which it is tried.
+        link: LinkSpec,
+    },
+    /// A server opens a TCP connection that it may open, to one of these at least.
     Opens {
         /// The link over which it is tried.
         link: LinkSpec,
         /// Where to.
-        to: SocketAddrV4,
+        to: Vec<SocketAddrV4>,
     },
     /// A server opens a TCP connection that must be refused, though something listens there.
     Refused {
@@ -112,22 +121,47 @@ pub enum Probe {
     },
     /// Somebody connects with SSH, and is greeted (RFC 4253, section 4.2).
     Greets {
-        /// The published port on this host.
-        port: u16,
+        /// The published port.
+        at: SocketAddrV4,
     },
-    /// A visitor asks for a domain.
+    /// A visitor asks for a domain, over HTTP.
     Answers {
-        /// The published port on this host.
-        port: u16,
+        /// The published port.
+        at: SocketAddrV4,
         /// The domain.
         host: String,
         /// The HTTP status that must be the answer.
         status: u16,
     },
+    /// Visitors ask for domains, and the app of one of them at least answers.
+    Serves {
+        /// The published ports, for HTTP and for HTTPS.
+        at: [SocketAddrV4; 2],
+        /// The domains.
+        visits: Vec<Visit>,
+        /// The volume in which the web server keeps certificates.
+        certificates: String,
+    },
+}
+
+/// A domain whose app may answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Visit {
+    /// The domain.
+    pub host: String,
+    /// How it gets its certificate. A name that waits for one of the CA's is not asked for: that would order it.
+    pub tls: Tls,
 }
 
 /// The name that the gateway's DNS itself answers, with the gateway's address.
 pub const GATEWAY_NAME: &str = "gateway.berth.internal";
+
+/// The port of a resolver (RFC 1035, section 4.2).
+const DNS: u16 = 53;
+/// Where a cloud tells a machine its secrets.
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// As many apps are asked.
+const APPS: usize = 8;
 
 /// The digest of a configuration's text.
 pub fn digest(text: &[u8]) -> String {
@@ -189,50 +223,99 @@ fn place(kind: Kind, platform: &Platform) -> Place {
 
 fn probes(kind: Kind, state: &State) -> Vec<Expectation> {
     let platform = &state.platform;
-    let always = |probe| Expectation { probe, holds: Holds::Always };
     match kind {
-        Kind::Firewall => in_plane(platform),
-        Kind::Dns => vec![always(resolves(platform))],
+        Kind::Firewall | Kind::Host => in_plane(platform).into_iter().chain(serves(state)).collect(),
+        Kind::Dns => vec![always(resolves(platform)), as_before(forwards(platform))],
         // Without the firewall nothing is forwarded, and nothing can be tried.
         Kind::Cache if platform.services.firewall => vec![always(cache_opens(platform))],
         Kind::Cache => Vec::new(),
         // Until the table is loaded for the first time, nothing is known.
-        Kind::Caddy => visits(state, Holds::AsBefore),
-        Kind::Sites => visits(state, Holds::Always),
-        Kind::Host => in_plane(platform),
+        Kind::Caddy => visits(state).map(as_before).chain(serves(state)).collect(),
+        Kind::Sites => visits(state).map(always).chain(serves(state)).collect(),
         // Until the first routes are loaded, nobody is greeted.
-        Kind::Routes => vec![Expectation {
-            probe: Probe::Greets { port: platform.ssh.port.get() },
-            holds: Holds::AsBefore,
-        }],
+        Kind::Routes => vec![as_before(Probe::Greets { at: published(platform, platform.ssh.port) })],
     }
 }
 
-/// What a server may do and may not do, as far as something answers.
+fn always(probe: Probe) -> Expectation {
+    Expectation { probe, holds: Holds::Always }
+}
+
+fn as_before(probe: Probe) -> Expectation {
+    Expectation { probe, holds: Holds::AsBefore }
+}
+
+/// What a server may do, as far as somebody answers, and what it may not.
 fn in_plane(platform: &Platform) -> Vec<Expectation> {
-    let as_before = |probe| Expectation { probe, holds: Holds::AsBefore };
-    let mut probes = vec![as_before(resolves(platform))];
+    let mut probes = vec![as_before(resolves(platform)), as_before(forwards(platform))];
+    probes.extend(outside(platform).map(as_before));
     if platform.services.cache {
         probes.push(as_before(cache_opens(platform)));
     }
-    if platform.services.web {
-        // The web server listens there, so that only the rules can be what refuses.
-        let to = SocketAddrV4::new(platform.networks.caddy(), system::HTTP);
-        let probe = Probe::Refused { link: plane::probe_link(platform), to };
-        probes.push(Expectation { probe, holds: Holds::Always });
-    }
+    probes
+        .extend(denied(platform).map(|to| always(Probe::Refused { link: plane::probe_link(platform), to })));
     probes
 }
 
-/// What a visitor gets: one of the domains that are known, and one that nobody can have (RFC 6761, `invalid`).
-fn visits(state: &State, holds: Holds) -> Vec<Expectation> {
-    let port = state.platform.web.http_port.get();
-    let visit = |host: String, status| Expectation { probe: Probe::Answers { port, host, status }, holds };
-    // One that is led to HTTPS, so that the answer is the platform's own, and not an app's.
+/// A connection to the internet: to the resolvers that the platform has there anyway.
+fn outside(platform: &Platform) -> Option<Probe> {
+    let denied = platform.firewall.denied();
+    let is_public = |address: &Ipv4Addr| !denied.iter().any(|network| network.contains(address));
+    let public = platform.firewall.dns.iter().copied().filter(is_public);
+    let to: Vec<SocketAddrV4> = public.map(|address| SocketAddrV4::new(address, DNS)).collect();
+    (!to.is_empty()).then(|| Probe::Opens { link: plane::probe_link(platform), to })
+}
+
+/// Addresses that no exception opens, and where somebody listens, so that only the rules can be what refuses.
+fn denied(platform: &Platform) -> impl Iterator<Item = SocketAddrV4> {
+    let services = platform.services;
+    let caddy = SocketAddrV4::new(platform.networks.caddy(), system::HTTP);
+    // The host itself, in a private network.
+    let web = published(platform, platform.web.http_port);
+    let ssh = published(platform, platform.ssh.port);
+    let listening = [(services.web, caddy), (services.web, web), (services.router, ssh)];
+    let listening = listening.into_iter().filter_map(|(runs, to)| runs.then_some(to));
+    listening.chain([SocketAddrV4::new(METADATA, system::HTTP)])
+}
+
+/// Two domains of which the platform itself says what visitors get: one that is led to HTTPS, if there is one, and one
+/// that nobody can have (RFC 6761, `invalid`).
+fn visits(state: &State) -> impl Iterator<Item = Probe> {
+    let at = published(&state.platform, state.platform.web.http_port);
+    let visit = move |host: String, status| Probe::Answers { at, host, status };
     let mut encrypted =
         state.domains.values().filter(|domain| domain.tls != Tls::Off && !domain.fqdn.is_wildcard());
     let known = encrypted.next().map(|domain| visit(domain.fqdn.to_string(), 308));
-    known.into_iter().chain([visit("probe.invalid".to_owned(), 404)]).collect()
+    known.into_iter().chain([visit("probe.invalid".to_owned(), 404)])
+}
+
+/// Apps of different servers that everybody may open.
+fn serves(state: &State) -> Option<Expectation> {
+    let platform = &state.platform;
+    if !platform.services.web {
+        return None;
+    }
+    let running: HashMap<&ServerName, PowerState> =
+        state.servers.values().map(|server| (&server.name, server.state)).collect();
+    let may_answer = |domain: &Domain| {
+        domain.access == DomainAccess::Public
+            && !domain.fqdn.is_wildcard()
+            && running.get(&domain.server) == Some(&PowerState::Running)
+    };
+    let mut asked = HashSet::new();
+    let domains = state.domains.values().filter(|domain| may_answer(domain) && asked.insert(&domain.server));
+    let visits: Vec<Visit> =
+        domains.take(APPS).map(|domain| Visit { host: domain.fqdn.to_string(), tls: domain.tls }).collect();
+    let at = [platform.web.http_port, platform.web.https_port].map(|port| published(platform, port));
+    let certificates = system::caddy_data(platform);
+    (!visits.is_empty()).then(|| as_before(Probe::Serves { at, visits, certificates }))
+}
+
+/// A published port, at the host's end of the uplink's bridge. From there the kernel leads on to the container as it does
+/// for a visitor; at the host's loopback a program of the engine's would.
+fn published(platform: &Platform, port: NonZeroU16) -> SocketAddrV4 {
+    let host = platform.networks.external.hosts().next().unwrap_or(Ipv4Addr::LOCALHOST);
+    SocketAddrV4::new(host, port.get())
 }
 
 fn resolves(platform: &Platform) -> Probe {
@@ -243,7 +326,11 @@ fn resolves(platform: &Platform) -> Probe {
     }
 }
 
+fn forwards(platform: &Platform) -> Probe {
+    Probe::Forwards { link: plane::probe_link(platform) }
+}
+
 fn cache_opens(platform: &Platform) -> Probe {
     let to = SocketAddrV4::new(platform.networks.cache(), system::CACHE_PORT);
-    Probe::Opens { link: plane::probe_link(platform), to }
+    Probe::Opens { link: plane::probe_link(platform), to: vec![to] }
 }

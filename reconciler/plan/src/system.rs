@@ -129,11 +129,16 @@ fn caddy(platform: &Platform) -> ContainerSpec {
             Published { host: platform.web.http_port.get(), container: HTTP },
             Published { host: platform.web.https_port.get(), container: HTTPS },
         ],
-        mounts: vec![mount(format!("{name}-config"), CONFIGURATION), mount(format!("{name}-data"), "/data")],
+        mounts: vec![mount(format!("{name}-config"), CONFIGURATION), mount(caddy_data(platform), "/data")],
         limits: Some(Limits { nano_cpus: 0, memory: 2 << 30, pids: 1024 }),
         confinement: service_confinement(platform, &["NET_BIND_SERVICE"]),
         ..service(platform, name, "caddy")
     }
+}
+
+/// The volume in which the web server keeps certificates.
+pub(crate) fn caddy_data(platform: &Platform) -> String {
+    format!("{}-data", container(platform, "caddy"))
 }
 
 fn cache(platform: &Platform) -> ContainerSpec {

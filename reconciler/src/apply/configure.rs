@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
-use berth_plan::configuration::{ConfigurationSpec, Place};
+use berth_plan::configuration::{ConfigurationSpec, Expectation, Place, Probe};
 use berth_plan::label::PLATFORM;
 use berth_plan::render::Kind;
 use berth_plan::system::CONFIGURATION;
@@ -68,6 +68,7 @@ impl fmt::Display for After {
 
 impl Writer {
     pub(super) async fn configure(&self, spec: &ConfigurationSpec) -> Result<(), StepError> {
+        let spec = &self.without_orders(spec).await;
         let (container, volume, name) = match &spec.place {
             Place::Container { container, volume, file } => (container, volume, file),
             Place::Host { platform } => return host_rules::configure(spec, platform).await,
@@ -85,6 +86,18 @@ impl Writer {
             Err(_) => file.drop_next().map_err(|source| host("drop the new version of", source))?,
         }
         outcome
+    }
+
+    /// Without visits to domains that have no certificate yet: somebody else comes first, and has it ordered.
+    async fn without_orders(&self, spec: &ConfigurationSpec) -> ConfigurationSpec {
+        let mut spec = spec.clone();
+        for Expectation { probe, .. } in &mut spec.probes {
+            if let Probe::Serves { visits, certificates, .. } = probe {
+                let folder = self.system_volume(certificates).await.ok().map(|(folder, _)| folder);
+                visits.retain(|visit| probe::is_free(visit, folder.as_deref().map(Path::new)));
+            }
+        }
+        spec
     }
 
     async fn put_in_force(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use berth_schema::door;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Exit;
@@ -23,10 +24,10 @@ pub(super) struct Args {
     #[arg(long, env = "BERTH_GIT_SOCKET_DIR", value_name = "FOLDER")]
     socket_dir: Option<PathBuf>,
     /// Commands at once
-    #[arg(long, env = "BERTH_GIT_COMMANDS", value_name = "NUMBER", default_value_t = 16)]
+    #[arg(long, env = "BERTH_GIT_COMMANDS", value_name = "NUMBER", default_value_t = door::COMMANDS)]
     git_commands: usize,
     /// Commands at once of one user
-    #[arg(long, env = "BERTH_GIT_COMMANDS_EACH", value_name = "NUMBER", default_value_t = 4)]
+    #[arg(long, env = "BERTH_GIT_COMMANDS_EACH", value_name = "NUMBER", default_value_t = door::COMMANDS_EACH)]
     git_commands_each: usize,
     /// Seconds without a byte in either direction after which a command is ended
     #[arg(long, env = "BERTH_GIT_IDLE", value_name = "SECONDS", default_value_t = 120)]

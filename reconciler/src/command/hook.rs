@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -21,13 +22,11 @@ use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
 use crate::hook::{Asker, Engine, Installed, Update, install, judge, view};
 use crate::identity::Identity;
+use crate::journal::PassRecord;
 use crate::look::Sight;
 use crate::outcome::chain;
 use crate::review::{AfterPush, BRANCHES, after_push};
 use crate::settings::Settings;
-
-/// How long an engine may take to show itself. A stuck one must not hold up every push.
-const LOOK_TIME: Duration = Duration::from_secs(15);
 
 /// Which hook.
 #[derive(Debug, clap::Args)]
@@ -46,6 +45,9 @@ enum Hook {
         /// Judge a push into this member's view, whoever --user is
         #[arg(long, value_name = "USER")]
         view: Option<UserName>,
+        /// How long the engine may take to show itself, in seconds: a stuck one must not hold up every push
+        #[arg(long, env = "BERTH_LOOK", value_name = "SECONDS", default_value_t = 15)]
+        look: u64,
     },
     /// Run by git: keep proposals, merge those that need nobody's consent, show how an accepted push is applied
     PostReceive {
@@ -68,7 +70,10 @@ enum Hook {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
-        Hook::PreReceive { user, view } => pre_receive(user.as_deref(), view.as_ref(), settings),
+        Hook::PreReceive { user, view, look } => {
+            let engine = Reconciler { settings, within: Duration::from_secs(*look) };
+            pre_receive(user.as_deref(), view.as_ref(), &engine, settings)
+        }
         Hook::PostReceive { user, wait, view } => {
             let wait = Duration::from_secs(*wait);
             match view {
@@ -89,9 +94,14 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     }
 }
 
-fn pre_receive(user: Option<&str>, viewer: Option<&UserName>, settings: &Settings) -> anyhow::Result<Exit> {
+fn pre_receive(
+    user: Option<&str>,
+    viewer: Option<&UserName>,
+    engine: &Reconciler<'_>,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
     let updates = updates()?;
-    let asker = Asker { user, look: look(), engine: &Reconciler(settings), resolver: settings.resolver };
+    let asker = Asker { user, look: look(), engine, resolver: settings.resolver };
     let judgement = match viewer {
         Some(viewer) => {
             let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);
@@ -104,27 +114,33 @@ fn pre_receive(user: Option<&str>, viewer: Option<&UserName>, settings: &Setting
 }
 
 /// The reconciler, which sees the engine.
-struct Reconciler<'a>(&'a Settings);
+struct Reconciler<'a> {
+    settings: &'a Settings,
+    /// How long it may take.
+    within: Duration,
+}
 
 impl Engine for Reconciler<'_> {
     fn look(&self, firewall: bool) -> Result<Sight, String> {
         let asked = async {
-            match Daemon::find(&self.0.socket()).await? {
+            match Daemon::find(&self.settings.socket()).await? {
                 Some(mut daemon) => daemon.observed(firewall).await.map(Some),
                 None => Ok(None),
             }
         };
-        let bounded = async { tokio::time::timeout(LOOK_TIME, asked).await };
+        let bounded = async { tokio::time::timeout(self.within, asked).await };
         match tokio::task::block_in_place(|| Handle::current().block_on(bounded)) {
             Ok(Ok(Some(sight))) => Ok(sight),
             Ok(Ok(None)) => Err("no reconciler runs, so nobody sees the engine".to_owned()),
             Ok(Err(error)) => Err(format!("the engine can't be seen ({})", chain(&error))),
-            Err(_) => Err(format!("the reconciler didn't show the engine within {} s", LOOK_TIME.as_secs())),
+            Err(_) => {
+                Err(format!("the reconciler didn't show the engine within {} s", self.within.as_secs()))
+            }
         }
     }
 
     fn identities(&self, state: &State) -> Result<Identities, String> {
-        Identity::shown(&self.0.data, state.servers.keys().copied())
+        Identity::shown(&self.settings.data, state.servers.keys().copied())
             .map_err(|error| format!("the platform's keys can't be read ({})", chain(&error)))
     }
 }
@@ -175,30 +191,42 @@ fn proposals(
     Ok(after_push(&repo()?, updates, user.as_ref(), resolver)?)
 }
 
-/// Shows how the new tip of `main` is applied, for at most `wait`.
+/// Shows how the new tip of `main` is applied, for at most `wait`. What fails and is tried again is followed on.
 pub(super) async fn follow(revision: &str, names: &Names, wait: Duration, settings: &Settings) {
+    let pusher = Pusher { names, failed: Mutex::default() };
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.socket()).await? else { return Ok(None) };
-        daemon.follow(revision, &Pusher(names)).await.map(Some)
+        daemon.follow(revision, &pusher).await.map(Some)
     };
     let ended = tokio::time::timeout(wait, applied).await;
-    let revision = short(names.of_pushed(revision));
+    let shown = short(names.of_pushed(revision));
     match ended {
-        Ok(Ok(Some(mut record))) => {
-            record.attempted = names.of_pushed(&record.attempted).to_owned();
-            record.revision = record.revision.map(|revision| names.of_pushed(&revision).to_owned());
-            tell(&record);
+        Ok(Ok(Some(record))) => {
+            if record.attempted != revision {
+                let other = short(names.of_pushed(&record.attempted));
+                say(&format!("{shown} is accepted; main is at {other} by now, which is what is applied:"));
+            }
+            tell(&names.in_record(record));
         }
         Ok(Ok(None)) => {
-            say(&format!("{revision} is accepted, and no reconciler runs: it is applied when one does."));
+            say(&format!("{shown} is accepted, and no reconciler runs: it is applied when one does."));
         }
         Ok(Err(error)) => {
-            say(&format!("{revision} is accepted; how it is applied can't be shown: {}", chain(&error)));
+            say(&format!("{shown} is accepted; how it is applied can't be shown: {}", chain(&error)));
         }
-        Err(_) => say(&format!(
-            "{revision} is accepted and still being applied after {} s; `berth status` shows how it goes on.",
-            wait.as_secs()
-        )),
+        Err(_) => {
+            let still = match pusher.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Some(record) => {
+                    tell(&names.in_record(record));
+                    "tried again"
+                }
+                None => "being applied",
+            };
+            say(&format!(
+                "{shown} is accepted and still {still} after {} s; `berth status` shows how it goes on.",
+                wait.as_secs()
+            ));
+        }
     }
 }
 
@@ -262,24 +290,62 @@ impl Names {
         Self(names.collect())
     }
 
+    /// A record that names what was pushed.
+    fn in_record(&self, mut record: PassRecord) -> PassRecord {
+        record.attempted = self.of_pushed(&record.attempted).to_owned();
+        record.revision = record.revision.map(|revision| self.of_pushed(&revision).to_owned());
+        record
+    }
+
     fn of_pushed<'a>(&'a self, revision: &'a str) -> &'a str {
         let known = self.0.iter().find(|(accepted, _)| accepted == revision);
         known.map_or(revision, |(_, pushed)| pushed)
     }
 }
 
-/// Tells a pass to whoever pushed, line by line.
-struct Pusher<'a>(&'a Names);
+/// Tells passes to whoever pushed, line by line.
+struct Pusher<'a> {
+    names: &'a Names,
+    /// What the last pass came to, if something of it failed and is tried again.
+    failed: Mutex<Option<PassRecord>>,
+}
+
+impl Pusher<'_> {
+    /// What is said of a failure that is tried again; nothing of a pass in between, in which it only waited.
+    fn tried_again(&self, record: PassRecord) -> Option<String> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = failed.is_none();
+        let (count, wait) =
+            (record.outcomes.iter().filter(|outcome| !outcome.is_done()).count(), record.retry_millis?);
+        let wait = wait.div_ceil(1000);
+        let line = match count {
+            0 if is_first => {
+                let why = record.problems.join("\n  ");
+                Some(format!("  {why}\nIt is tried again in {wait} s."))
+            }
+            0 => None,
+            _ => Some(format!("{count} failed, to be tried again in {wait} s.")),
+        };
+        *failed = Some(record);
+        line
+    }
+}
 
 impl Listener for Pusher<'_> {
     fn hear(&self, event: Event) {
         let line = match event {
             Event::Planned { revision, changes, digest, .. } if changes > 0 => {
                 let changes = super::counted(changes, "change");
-                let revision = short(self.0.of_pushed(&revision));
-                format!("Applying {revision}: {changes} (plan {digest}).")
+                let revision = short(self.names.of_pushed(&revision));
+                let is_first = self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+                let verb = if is_first { "Applying" } else { "Trying again to apply" };
+                format!("{verb} {revision}: {changes} (plan {digest}).")
             }
             Event::Ended(outcome) => outcome_line(&outcome),
+            Event::PassEnded(record) => match self.tried_again(record) {
+                Some(line) => line,
+                None => return,
+            },
             _ => return,
         };
         match look() {

@@ -12,7 +12,7 @@ use clap::{Subcommand, ValueEnum};
 use super::Exit;
 use super::hook::{Names, follow};
 use crate::draw::{print, say};
-use crate::review::{Ask, Format, answer};
+use crate::review::{Approval, Ask, Format, answer};
 use crate::settings::Settings;
 
 /// What to do, and in whose name.
@@ -45,9 +45,12 @@ enum Verb {
     Approve {
         /// The topic of `review/<topic>`
         topic: Topic,
-        /// Only while this is its newest commit, so that what you looked at is what is merged
-        #[arg(long, value_name = "REVISION")]
-        at: Option<String>,
+        /// Its newest commit as `review show` printed it, so that what you looked at is what is merged; over SSH it has to
+        /// be said
+        revision: Option<String>,
+        /// Lift the removal budget for the removals of this merge: the hash that its plan shows
+        #[arg(long, value_name = "HASH", value_parser = hash)]
+        allow_removals: Option<String>,
         /// How long to watch it being applied, in seconds; 0 doesn't
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
@@ -72,14 +75,23 @@ enum Form {
     Json,
 }
 
+/// It becomes a line of the merge's message.
+fn hash(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit()) {
+        true => Ok(text.to_owned()),
+        false => Err("not the hash that a plan shows, which is of hexadecimal digits".to_owned()),
+    }
+}
+
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let repo = StateRepo::open(&settings.state)?;
     let (ask, form, wait) = match &args.verb {
         Verb::List { format } => (Ask::List, *format, 0),
         Verb::Show { topic, format } => (Ask::Show(topic.clone()), *format, 0),
-        Verb::Approve { topic, at, wait } => {
-            let at = at.as_deref().map(|at| repo.resolve(at)).transpose()?;
-            (Ask::Approve { topic: topic.clone(), at }, Form::Text, *wait)
+        Verb::Approve { topic, revision, allow_removals, wait } => {
+            let at = revision.as_deref().map(|revision| repo.resolve(revision)).transpose()?;
+            let approval = Approval { topic: topic.clone(), at, allowance: allow_removals.clone() };
+            (Ask::Approve(approval), Form::Text, *wait)
         }
         Verb::Reject { topic, reason } => {
             (Ask::Reject { topic: topic.clone(), reason: reason.clone() }, Form::Text, 0)

@@ -7,9 +7,9 @@ mod remote;
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -34,14 +34,18 @@ pub(super) struct Args {
     door: super::git::Args,
 }
 
-/// A child that ended sooner than this, without any before it having come up, can't begin at all.
-const COMING_UP: Duration = Duration::from_secs(5);
 /// A child that lived this long had come up; the next crash is a new story.
 const SETTLED: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a daemon in the background has until its socket answers.
 const COME_UP: Duration = Duration::from_secs(30);
+/// Between two looks whether a socket answers.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How long the reconciler may take to end: it finishes the step in hand, and a server may take its whole time to stop.
+const LONG_GRACE: Duration = Duration::from_secs(180);
+/// How long any other child may take: it has nothing of its own to finish.
+const GRACE: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match args.detach {
@@ -53,18 +57,31 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 /// A child process that is kept running.
 struct Kept {
     what: &'static str,
+    /// Our own program, as it was called when we began: its file may be replaced meanwhile.
+    program: PathBuf,
     arguments: Vec<OsString>,
-    /// Whether the platform is pointless where it can't begin.
-    needed: bool,
+    /// The socket whose answer says that it has come up. The platform is pointless where it never does; without a socket it
+    /// is tried for as long as the platform runs.
+    socket: Option<PathBuf>,
+    /// How long it may take to end when it is asked to.
+    grace: Duration,
 }
 
 async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let stop = stop_on_signals().context("listen to signals")?;
+    settings.make_data().with_context(|| format!("make {}", settings.data.display()))?;
+    let program = std::env::current_exe().context("find our own program")?;
     let words = |command: &str| [vec![command.into()], arguments(settings)].concat();
-    let reconciler = Kept { what: "the reconciler", arguments: words("reconcile"), needed: true };
+    let reconciler = Kept {
+        what: "the reconciler",
+        program: program.clone(),
+        arguments: words("reconcile"),
+        socket: Some(settings.socket()),
+        grace: LONG_GRACE,
+    };
     let door = has_history(settings).then(|| {
         let arguments = [words("git"), args.door.arguments(), vec!["--with-parent".into()]].concat();
-        Kept { what: "the git door", arguments, needed: false }
+        Kept { what: "the git door", program: program.clone(), arguments, socket: None, grace: GRACE }
     });
     let closing = stop.child_token();
     let door = async {
@@ -79,7 +96,7 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
         closing.cancel();
         ended
     };
-    let forge = remote::keep(settings.clone(), closing.clone());
+    let forge = remote::keep(program.clone(), settings.clone(), closing.clone());
     let (reconciler, door, ()) = tokio::join!(reconciler, door, forge);
     reconciler.and(door).map(|()| Exit::Ok)
 }
@@ -91,47 +108,108 @@ fn has_history(settings: &Settings) -> bool {
 
 /// Starts a child again whenever it ends by itself, until `stop` or until it ends as asked.
 async fn keep(kept: &Kept, stop: &CancellationToken) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("find our own program")?;
-    let mut wait = FIRST_WAIT;
-    let mut came_up = !kept.needed;
+    let (mut pace, mut came_up) = (Pace::default(), kept.socket.is_none());
     while !stop.is_cancelled() {
         let started = Instant::now();
-        let mut child = Command::new(&program)
-            .args(&kept.arguments)
-            .stdin(Stdio::null())
-            // Its own process group: a Ctrl-C in the terminal reaches it through us, once.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("start {}", kept.what))?;
-        let ended = tokio::select! {
-            ended = child.wait() => ended.with_context(|| format!("wait for {}", kept.what))?,
-            () = stop.cancelled() => return end(child, kept).await,
-        };
-        if ended.success() {
-            // Somebody asked it to end.
-            return Ok(());
-        }
-        // What can't begin says why and ends by itself; what a signal ends may have run well until then.
-        came_up |= started.elapsed() > COMING_UP || ended.code().is_none();
-        if !came_up {
-            bail!("{} could not begin; what it said is above", kept.what);
-        }
-        wait = if started.elapsed() > SETTLED { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
-        tracing::error!(%ended, wait_ms = wait.as_millis(), "{} ended by itself; it is started again", kept.what);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => {}
+        match live(kept, &mut came_up, stop).await {
+            Life::Over => return Ok(()),
+            Life::Broken(why) if came_up => pace.rest(kept.what, &why, started, stop).await,
+            // What can't begin has said why.
+            Life::Broken(why) => bail!("{} could not begin ({why}); what it said is above", kept.what),
         }
     }
     Ok(())
 }
 
-/// Asks the child to end and waits until it has finished its step.
-async fn end(mut child: Child, kept: &Kept) -> anyhow::Result<()> {
+/// How a child's life ended.
+enum Life {
+    /// Somebody asked it to end.
+    Over,
+    /// By itself, or it never began; why.
+    Broken(String),
+}
+
+/// Starts a child and stays until it ends, or ends it on `stop`. Says in `came_up` whether it came as far.
+async fn live(kept: &Kept, came_up: &mut bool, stop: &CancellationToken) -> Life {
+    let started = Command::new(&kept.program)
+        .args(&kept.arguments)
+        .stdin(Stdio::null())
+        // Its own process group: a Ctrl-C in the terminal reaches it through us, once.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => return Life::Broken(format!("it can't be started: {error}")),
+    };
+    let pid = child.id();
+    loop {
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = answers(kept.socket.as_deref(), pid), if !*came_up => {
+                *came_up = true;
+                continue;
+            }
+            () = stop.cancelled() => {
+                end(child, kept).await;
+                return Life::Over;
+            }
+        };
+        return match ended {
+            Ok(ended) if ended.success() => Life::Over,
+            Ok(ended) => {
+                // It had no say in that, so it tells nothing of whether it could have begun.
+                *came_up |= ended.code().is_none();
+                Life::Broken(ended.to_string())
+            }
+            Err(error) => Life::Broken(format!("it can't be waited for: {error}")),
+        };
+    }
+}
+
+/// Returns when this process answers at the socket.
+async fn answers(socket: Option<&Path>, pid: Option<u32>) {
+    let Some(socket) = socket else { return std::future::pending().await };
+    let is_it = |daemon: &Daemon| daemon.pid().map(i32::cast_unsigned) == pid;
+    while !matches!(Daemon::find(socket).await, Ok(Some(daemon)) if is_it(&daemon)) {
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// How soon what ended by itself is started again.
+struct Pace {
+    wait: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { wait: FIRST_WAIT }
+    }
+}
+
+impl Pace {
+    /// Says why something is started again, and waits, longer each time that it didn't live long.
+    async fn rest(&mut self, what: &str, why: &str, started: Instant, stop: &CancellationToken) {
+        let settled = started.elapsed() > SETTLED;
+        self.wait = if settled { FIRST_WAIT } else { (self.wait * 2).min(LONGEST_WAIT) };
+        tracing::error!(why, wait_ms = self.wait.as_millis(), "{what} ended by itself; it is started again");
+        tokio::select! {
+            () = tokio::time::sleep(self.wait) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Asks the child to end, and makes it when it doesn't.
+async fn end(mut child: Child, kept: &Kept) {
     terminate(&child);
-    child.wait().await.with_context(|| format!("wait for {}", kept.what))?;
-    Ok(())
+    let ended = tokio::time::timeout(kept.grace, child.wait()).await;
+    if ended.is_err() {
+        tracing::error!(grace_s = kept.grace.as_secs(), "{} does not end; it is killed", kept.what);
+        if let Err(error) = child.kill().await {
+            tracing::error!(%error, "{} can't be killed", kept.what);
+        }
+    }
 }
 
 /// Sends SIGTERM.
@@ -172,9 +250,9 @@ fn is_current(daemon: &Daemon) -> bool {
 }
 
 async fn start(args: &Args, settings: &Settings) -> anyhow::Result<Daemon> {
-    fs::create_dir_all(&settings.data).with_context(|| format!("make {}", settings.data.display()))?;
+    settings.make_data().with_context(|| format!("make {}", settings.data.display()))?;
     let path = settings.log();
-    let log = fs::File::options().create(true).append(true).open(&path);
+    let log = fs::File::options().create(true).append(true).mode(0o600).open(&path);
     let log = log.with_context(|| format!("open {}", path.display()))?;
     let mut command = std::process::Command::new(std::env::current_exe().context("find our own program")?);
     command
@@ -186,7 +264,7 @@ async fn start(args: &Args, settings: &Settings) -> anyhow::Result<Daemon> {
         .stderr(log)
         // Of no terminal's group, so that closing the terminal doesn't end it.
         .process_group(0);
-    let mut child = command.spawn().context("start the platform in the background")?;
+    let mut child = Command::from(command).spawn().context("start the platform in the background")?;
     let deadline = Instant::now() + COME_UP;
     loop {
         if let Some(daemon) = Daemon::find(&settings.socket()).await? {
@@ -200,11 +278,14 @@ async fn start(args: &Args, settings: &Settings) -> anyhow::Result<Daemon> {
             );
         }
         if Instant::now() > deadline {
-            // What doesn't come up must not go on trying unseen.
-            let _ = child.kill();
+            // What doesn't come up must not go on trying unseen, nor what it started.
+            terminate(&child);
+            if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+                let _ = child.kill().await;
+            }
             bail!("the platform does not come up; {} says why:\n{}", path.display(), last_lines(&path));
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(GLANCE).await;
     }
 }
 

@@ -1,15 +1,16 @@
 //! `berth why`: what somebody may do with a path, and why.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use berth_schema::name::UserName;
-use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
+use berth_schema::policy::{self, Actor, Verdict};
 use berth_schema::report::{Look, report};
 
 use super::{Exit, show_findings};
 use crate::draw::{print, say};
-use crate::hook::{History, Resolvers, former};
+use crate::hook::{Asked, Case, History, Resolvers};
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
 
@@ -67,30 +68,26 @@ fn judge(
     let Source::Repository(repo) = source else { bail!("a plain folder has no revisions") };
     let (old, new) = (repo.resolve(&from.revision)?, repo.resolve(&to.revision)?);
     let history = History::of(repo.git_dir());
-    let paths = history.changed(&old, &new)?;
-    let former = former(&history, &old, &from.state, &to.state)?;
-    let mut texts = Vec::with_capacity(paths.len());
-    for path in &paths {
-        let bytes = repo.read(&new, path).with_context(|| format!("read {path}"))?;
-        texts.push(bytes.and_then(|bytes| String::from_utf8(bytes).ok()));
-    }
-    let changes: Vec<Change<'_>> =
-        paths.iter().zip(&texts).map(|(path, text)| Change { path, text: text.as_deref() }).collect();
     let proven = Resolvers::of(resolver, &from.state).prove(name, &from.state, &to.state);
     if !proven.note.is_empty() {
         say(proven.note.trim_end());
     }
-    let proposal = Proposal {
+    let asked = Asked {
         actor: Actor::Member(name),
+        repo,
+        history: &history,
+        main: old,
+        old,
+        new,
         before: &from.state,
         after: &to.state,
-        changes: &changes,
-        proven: &proven.names,
-        former: &former,
+        proven: &proven,
+        allowance: to.allowance.as_deref(),
     };
-    let verdict = policy::judge(&proposal);
-    let text = |path: &str| changes.iter().find(|change| change.path == path)?.text;
-    let findings = report(verdict.findings(), text, Look::Plain);
+    let case = Case::gather(asked, history.changed(&old, &new)?)?;
+    let (verdict, _) = case.judge();
+    let texts: HashMap<String, String> = case.into_texts().collect();
+    let findings = report(verdict.findings(), |path: &str| texts.get(path).map(String::as_str), Look::Plain);
     let change = format!("the change from {} to {}", old.short(), new.short());
     let (answer, exit) = match &verdict {
         Verdict::Allow => (format!("{name} may make {change}"), Exit::Ok),

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+use super::threat::Threat;
+
 /// A place that an attempt may get to, with a witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -22,6 +24,8 @@ pub enum Place {
     Router,
     /// The image cache.
     Cache,
+    /// Somebody on both control networks, with a published port.
+    Control,
     /// The lab's internet.
     Outside,
 }
@@ -38,6 +42,8 @@ pub enum Group {
     Gateway,
     /// Caddy, SSH router, image cache.
     Services,
+    /// The control plane's networks.
+    Control,
     /// Other servers.
     Neighbour,
     /// What needs a shared wire.
@@ -71,6 +77,8 @@ pub struct Attempt {
     pub(crate) number: u16,
     /// What it is about.
     pub group: Group,
+    /// Which threat it shows; `None` for what must work.
+    pub threat: Option<Threat>,
     /// What is tried.
     pub name: String,
     /// What must come of it.
@@ -90,9 +98,20 @@ pub(crate) struct Trial {
     pub(crate) after: Option<String>,
     /// By what it is known. Refused: none of them may be found. Works: all of them must.
     pub(crate) proofs: Vec<Proof>,
-    /// Whether the plane must have seen it leave: a refusal of what was never sent proves nothing. Not so where the
-    /// attacker's own kernel may refuse.
-    pub(crate) leaves: bool,
+    /// How it is known that it was tried at all.
+    pub(crate) leaves: Leaves,
+}
+
+/// How it is known that an attempt left the attacker: a refusal of what was never sent proves nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// The plane has seen something of it.
+    #[default]
+    Seen,
+    /// So many packets, more than may have an effect, have come to the plane from the attacker's link.
+    Packets(u64),
+    /// It may not: its own kernel may refuse, or what happens isn't a packet. That it was done is known by the exit code.
+    MayStay,
 }
 
 /// One thing that is tried.
@@ -133,7 +152,7 @@ pub(crate) enum Proof {
     Answered,
     /// The attacker's output has this in it.
     Says(String),
-    /// The neighbour table there isn't what it was: how many more entries it may have, or none may differ.
+    /// The neighbour table there has become longer by more than this.
     Neighbours { place: Place, more_than: usize },
     /// An entry of the neighbour table there was changed.
     NeighboursChanged(Place),
@@ -146,21 +165,28 @@ pub(crate) enum Proof {
 }
 
 impl Attempt {
-    /// Whether these words are in its group's name or its own.
+    /// Whether these words are in its group's name, its own, or its threat's.
     pub(crate) fn is_about(&self, words: &str) -> bool {
-        format!("{}: {}", self.group, self.name).to_lowercase().contains(&words.to_lowercase())
+        let threat = self.threat.map(|threat| threat.to_string()).unwrap_or_default();
+        format!("{}: {}\n{threat}", self.group, self.name).to_lowercase().contains(&words.to_lowercase())
     }
 }
 
 impl Trial {
     /// Something that the plane must see leave the attacker.
     pub(crate) fn of(acts: Vec<Act>, proofs: Vec<Proof>) -> Self {
-        Self { acts, proofs, leaves: true, ..Self::default() }
+        Self { acts, proofs, ..Self::default() }
     }
 
     /// Its own kernel may refuse it, or what happens isn't a packet.
     pub(crate) fn may_stay(mut self) -> Self {
-        self.leaves = false;
+        self.leaves = Leaves::MayStay;
+        self
+    }
+
+    /// What has no token is counted: more than `packets` must have left. Of a flood, more than its limit.
+    pub(crate) fn counted(mut self, packets: u64) -> Self {
+        self.leaves = Leaves::Packets(packets);
         self
     }
 

@@ -1,35 +1,54 @@
-//! What the kernel has put down in a network namespace: neighbours, and connections that it tracks. Read only.
+//! What the kernel has put down in a network namespace: neighbours, connections that it tracks, packets that came. Read
+//! only. What can't be read is an error: it isn't nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use berth_link::Namespace;
 
+use super::DoctorError;
+
 /// Who is a neighbour at which hardware address.
 pub(crate) type Table = BTreeMap<String, String>;
 
-/// The kernel, as seen from a namespace; `None` knows nothing.
-pub(crate) struct Kernel<'a>(pub(crate) Option<&'a Namespace>);
+/// The kernel, as seen from a namespace.
+pub(crate) struct Kernel<'a>(pub(crate) &'a Namespace);
 
 impl Kernel<'_> {
-    /// The neighbours (proc(5), `net/arp`). Those that were only asked for aren't known, and are not in it.
-    pub(crate) fn neighbours(&self) -> Table {
-        let text = self.read("/proc/thread-self/net/arp");
+    /// The neighbours (proc(5), `net/arp`). One that was only asked for has no hardware address, and takes room all the
+    /// same.
+    pub(crate) fn neighbours(&self) -> Result<Table, DoctorError> {
+        let text = self.read("/proc/thread-self/net/arp")?;
         let entry = |line: &str| {
             let mut fields = line.split_whitespace();
-            let (address, mac) = (fields.next()?, fields.nth(2)?);
-            (mac != "00:00:00:00:00:00").then(|| (address.to_owned(), mac.to_owned()))
+            Some((fields.next()?.to_owned(), fields.nth(2)?.to_owned()))
         };
-        text.lines().skip(1).filter_map(entry).collect()
+        Ok(text.lines().skip(1).filter_map(entry).collect())
     }
 
     /// How many connections are tracked.
-    pub(crate) fn tracked(&self) -> u64 {
-        self.read("/proc/sys/net/netfilter/nf_conntrack_count").trim().parse().unwrap_or_default()
+    pub(crate) fn tracked(&self) -> Result<u64, DoctorError> {
+        const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
+        self.read(COUNT)?.trim().parse().map_err(|_| unreadable(COUNT, "no number is in it"))
     }
 
-    fn read(&self, path: &str) -> String {
-        let Some(namespace) = self.0 else { return String::new() };
-        namespace.run(|| fs::read_to_string(path).unwrap_or_default()).unwrap_or_default()
+    /// How many packets an interface has received (proc(5), `net/dev`: the second number behind its name).
+    pub(crate) fn received(&self, interface: &str) -> Result<u64, DoctorError> {
+        const DEVICES: &str = "/proc/thread-self/net/dev";
+        let text = self.read(DEVICES)?;
+        let count = text.lines().find_map(|line| {
+            let (name, numbers) = line.split_once(':')?;
+            (name.trim() == interface).then(|| numbers.split_whitespace().nth(1)?.parse().ok())?
+        });
+        count.ok_or_else(|| unreadable(DEVICES, &format!("{interface} is not in it")))
     }
+
+    fn read(&self, path: &str) -> Result<String, DoctorError> {
+        let read = self.0.run(|| fs::read_to_string(path))?;
+        read.map_err(|error| unreadable(path, &error.to_string()))
+    }
+}
+
+fn unreadable(path: &str, why: &str) -> DoctorError {
+    DoctorError::Kernel { path: path.to_owned(), why: why.to_owned() }
 }

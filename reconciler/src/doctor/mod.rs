@@ -13,6 +13,7 @@ mod report;
 mod run;
 mod scene;
 mod sighting;
+mod threat;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ use crate::docker::EngineError;
 pub use attempt::{Attempt, Expected, Group};
 pub use report::{Answer, Report, Row, Verdict};
 pub use scene::Outside;
+pub use threat::Threat;
 
 /// Why nothing could be tried.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +53,36 @@ pub enum DoctorError {
     /// There is no plane.
     #[error("the platform's user plane is not there")]
     NoPlane,
+    /// Whoever was to be on the control networks isn't.
+    #[error("the canary on the control networks ended, or has no address or published port there")]
+    NoPanel,
     /// A canary has no link.
     #[error("the canary's link {port} was not made when it started")]
     NoLink {
         /// The port.
         port: String,
+    },
+    /// What the kernel keeps can't be read.
+    #[error("read {path}: {why}")]
+    Kernel {
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// An attempt asks about a place where nobody is.
+    #[error("there is no witness at {place}")]
+    NoWitness {
+        /// The place.
+        place: Place,
+    },
+    /// The attacker's program failed by itself.
+    #[error("the attacker's program ended with exit code {code}: {said}")]
+    Attacker {
+        /// Its exit code.
+        code: i64,
+        /// What it said.
+        said: String,
     },
     /// Whoever started it wants it to end.
     #[error("interrupted, so nothing is known")]
@@ -143,12 +170,13 @@ async fn examine(
     scope: Scope,
     progress: Progress<'_>,
 ) -> Result<Report, DoctorError> {
-    let mut scene = Scene::look(docker, &desired.platform, scope.outside).await?;
+    let panel = Canary::on_control_networks(docker, desired).await?;
+    let mut scene = Scene::look(docker, desired, &panel, scope.outside).await?;
     let attacker = Canary::start(docker, desired, &scene.attacker).await?;
     let neighbour = Canary::start(docker, desired, &scene.neighbour).await?;
     linked(&scene)?;
     let tokens = Arc::new(Tokens::new(random()));
-    let witnesses = witnesses(&scene, &tokens, &attacker, &neighbour)?;
+    let witnesses = witnesses(&scene, &tokens, [&attacker, &neighbour, &panel])?;
     scene.ports = witnesses.iter().map(|(place, witness)| (*place, witness.port)).collect();
     everybody_notices(&witnesses, &tokens).await?;
     let mut attempts = attempts::all(&scene, &tokens);
@@ -183,14 +211,14 @@ fn linked(scene: &Scene) -> Result<(), DoctorError> {
 fn witnesses(
     scene: &Scene,
     tokens: &Arc<Tokens>,
-    attacker: &Canary,
-    neighbour: &Canary,
+    [attacker, neighbour, panel]: [&Canary; 3],
 ) -> Result<BTreeMap<Place, Witness>, DoctorError> {
     let mut namespaces = vec![
         (Place::Attacker, Namespace::of_process(attacker.pid)?),
         (Place::Neighbour, Namespace::of_process(neighbour.pid)?),
         (Place::Plane, Namespace::of_process(scene.holder)?),
         (Place::Host, Namespace::current()?),
+        (Place::Control, Namespace::of_process(panel.pid)?),
     ];
     for (place, service) in &scene.services {
         namespaces.push((*place, Namespace::of_process(service.pid)?));
@@ -201,9 +229,13 @@ fn witnesses(
     let mut witnesses = BTreeMap::new();
     for (place, namespace) in namespaces {
         let failed = |source| DoctorError::Witness { place, source };
-        let mut witness = Witness::new(Arc::new(namespace), tokens, 0).map_err(failed)?;
-        // What a server offers to those who may come.
-        let offered: &[u16] = if place == Place::Neighbour { &[80, 22] } else { &[] };
+        // The first is the one that is told to attempts, and 0 any that is free; the others are what is offered there.
+        let (port, offered): (u16, &[u16]) = match place {
+            Place::Neighbour => (0, &[80, 22]),
+            Place::Control => (canary::PANEL, &canary::CONTROL_PORTS),
+            _ => (0, &[]),
+        };
+        let mut witness = Witness::new(Arc::new(namespace), tokens, port).map_err(failed)?;
         for port in offered {
             witness.also_listen(tokens, *port).map_err(failed)?;
         }

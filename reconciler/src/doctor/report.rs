@@ -7,6 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::attempt::{Attempt, Expected, Group, Place};
+use super::threat::Threat;
 
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,8 +15,8 @@ use super::attempt::{Attempt, Expected, Group, Place};
 pub enum Verdict {
     /// It got nowhere, and the witnesses who would have seen it saw nothing.
     Refused,
-    /// It got no more than its share.
-    Limited,
+    /// It got no more than its share: how much.
+    Limited(String),
     /// It works.
     Works,
     /// It got through: how that is known.
@@ -33,6 +34,8 @@ pub enum Verdict {
 pub struct Row {
     /// What it is about.
     pub group: Group,
+    /// Which threat it shows; `None` for what must work.
+    pub threat: Option<Threat>,
     /// What was tried.
     pub attempt: String,
     /// What must come of it.
@@ -62,8 +65,8 @@ pub enum Answer {
 
 impl Row {
     pub(crate) fn new(attempt: &Attempt, verdict: Verdict) -> Self {
-        let Attempt { group, name, expected, .. } = attempt;
-        Self { group: *group, attempt: name.clone(), expected: *expected, verdict }
+        let Attempt { group, threat, name, expected, .. } = attempt;
+        Self { group: *group, threat: *threat, attempt: name.clone(), expected: *expected, verdict }
     }
 }
 
@@ -78,11 +81,9 @@ impl Report {
         if unsure { Answer::Unsure } else { Answer::Good }
     }
 
-    /// The matrix.
+    /// Two tables: every attempt with what came of it, and every threat with what came of its attempts.
     pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(["GROUP", "ATTEMPT", "MUST", "RESULT"]);
+        let mut table = empty_table(&["GROUP", "ATTEMPT", "MUST", "RESULT"]);
         let mut group = None;
         for row in &self.rows {
             let shown = if group.replace(row.group) == Some(row.group) {
@@ -92,35 +93,65 @@ impl Report {
             };
             table.add_row([shown, row.attempt.clone(), row.expected.to_string(), row.verdict.to_string()]);
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+        format!("{}\n{}", lines(&mut table), self.threats())
+    }
+
+    /// Every threat of which something was asked.
+    fn threats(&self) -> String {
+        let mut table = empty_table(&["THREAT", "ITS ATTEMPTS"]);
+        for threat in Threat::ALL {
+            let of_it = self.rows.iter().filter(|row| row.threat == Some(threat));
+            let verdicts: Vec<&Verdict> = of_it.map(|row| &row.verdict).collect();
+            if !verdicts.is_empty() {
+                table.add_row([threat.to_string(), counted(&verdicts)]);
+            }
         }
-        table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        lines(&mut table)
     }
 
     /// Everything counted.
     pub fn summary(&self) -> String {
-        let count = |is_it: fn(&Verdict) -> bool| self.rows.iter().filter(|row| is_it(&row.verdict)).count();
-        let counts = [
-            (count(|verdict| *verdict == Verdict::Works), "allowed and working"),
-            (count(|verdict| matches!(verdict, Verdict::Refused)), "refused"),
-            (count(|verdict| matches!(verdict, Verdict::Limited)), "limited"),
-            (count(|verdict| matches!(verdict, Verdict::Through(_))), "GOT THROUGH"),
-            (count(|verdict| matches!(verdict, Verdict::Broken(_))), "allowed and not working"),
-            (count(|verdict| matches!(verdict, Verdict::CouldNot(_))), "could not be tried"),
-            (count(|verdict| matches!(verdict, Verdict::NotTried(_))), "not tried here"),
-        ];
-        let told =
-            counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
-        format!("{} attempts: {}", self.rows.len(), told.collect::<Vec<_>>().join(", "))
+        let verdicts: Vec<&Verdict> = self.rows.iter().map(|row| &row.verdict).collect();
+        format!("{} attempts: {}", verdicts.len(), counted(&verdicts))
     }
+}
+
+/// How often each came of it, in words.
+fn counted(verdicts: &[&Verdict]) -> String {
+    let count = |is_it: fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| is_it(verdict)).count();
+    let counts = [
+        (count(|verdict| *verdict == Verdict::Works), "allowed and working"),
+        (count(|verdict| matches!(verdict, Verdict::Refused)), "refused"),
+        (count(|verdict| matches!(verdict, Verdict::Limited(_))), "limited"),
+        (count(|verdict| matches!(verdict, Verdict::Through(_))), "GOT THROUGH"),
+        (count(|verdict| matches!(verdict, Verdict::Broken(_))), "allowed and not working"),
+        (count(|verdict| matches!(verdict, Verdict::CouldNot(_))), "could not be tried"),
+        (count(|verdict| matches!(verdict, Verdict::NotTried(_))), "not tried here"),
+    ];
+    let told =
+        counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+fn empty_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    table
+}
+
+fn lines(table: &mut Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (colour, words, detail) = match self {
             Self::Refused => (AnsiColor::Green, "refused", ""),
-            Self::Limited => (AnsiColor::Green, "limited", ""),
+            Self::Limited(share) => (AnsiColor::Green, "limited", share.as_str()),
             Self::Works => (AnsiColor::Green, "works", ""),
             Self::Through(how) => (AnsiColor::Red, "GOT THROUGH", how.as_str()),
             Self::Broken(what) => (AnsiColor::Red, "does not work", what.as_str()),
@@ -150,6 +181,7 @@ impl fmt::Display for Group {
             Self::Machine => "the machine",
             Self::Gateway => "the gateway",
             Self::Services => "services",
+            Self::Control => "control networks",
             Self::Neighbour => "a neighbour",
             Self::Wire => "a shared wire",
             Self::Identity => "in another's name",
@@ -170,6 +202,7 @@ impl fmt::Display for Place {
             Self::Caddy => "Caddy",
             Self::Router => "the SSH router",
             Self::Cache => "the image cache",
+            Self::Control => "the control networks",
             Self::Outside => "the internet",
         })
     }
@@ -182,6 +215,7 @@ mod tests {
     fn report(verdicts: &[Verdict]) -> Report {
         let row = |verdict: &Verdict| Row {
             group: Group::Machine,
+            threat: Some(Threat::MachinePorts),
             attempt: "x".to_owned(),
             expected: Expected::Refused,
             verdict: verdict.clone(),

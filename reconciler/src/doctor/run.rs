@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use berth_link::{Inside, Link, Namespace, Plane};
 
 use super::DoctorError;
-use super::attempt::{Act, Attempt, Expected, Place, Proof, Trial};
+use super::attempt::{Act, Attempt, Expected, Leaves, Place, Proof, Trial};
 use super::canary::Canary;
 use super::kernel::{Kernel, Table};
 use super::report::Verdict;
@@ -44,11 +44,27 @@ struct Course {
     told: Told,
     tables: BTreeMap<Place, Table>,
     tracked: BTreeMap<Place, u64>,
+    /// Packets that the plane had had from the attacker.
+    received: u64,
+}
+
+/// What a proof finds.
+enum Evidence {
+    /// Nothing.
+    Absent,
+    /// Something, but no more than may be: how much.
+    Below(String),
+    /// That it got through, or worked: what tells it.
+    Found(String),
 }
 
 impl Course {
     fn add(&mut self, told: Told) {
-        self.told.said.push_str(&told.said);
+        // A line is one act's.
+        if !told.said.is_empty() {
+            self.told.said.push_str(&told.said);
+            self.told.said.push('\n');
+        }
         self.told.connected |= told.connected;
         self.told.answered |= told.answered;
     }
@@ -62,41 +78,60 @@ impl Stage<'_> {
             Err(why) => return Ok(Verdict::NotTried((*why).to_owned())),
         };
         self.witnesses.values().for_each(Witness::forget);
-        let mut course = self.before(&trial.proofs);
+        let mut course = self.before(trial)?;
+        let verdict = self.try_out(attempt, trial, &mut course).await;
+        let Some(script) = &trial.after else { return verdict };
+        let mended = self.attacker.shell(script).await;
+        let verdict = verdict?;
+        // What it found holds, also when the attacker can't be mended for the next attempt.
+        if !matches!(verdict, Verdict::Through(_)) {
+            mended?;
+        }
+        Ok(verdict)
+    }
+
+    /// The attacker's system is mended only when it has been judged: as it attacks.
+    async fn try_out(
+        &self,
+        attempt: &Attempt,
+        trial: &Trial,
+        course: &mut Course,
+    ) -> Result<Verdict, DoctorError> {
         if let Some(script) = &trial.before {
             self.attacker.shell(script).await?;
         }
-        let tried = self.acts(&trial.acts, attempt.number, &mut course).await;
-        // Asked before the attacker mends its own system: it is judged as it attacks.
-        let verdict = match tried {
-            Ok(()) => self.judge(attempt, trial, &course).await,
-            Err(error) => Err(error),
-        };
-        if let Some(script) = &trial.after {
-            self.attacker.shell(script).await?;
-        }
-        verdict
+        self.acts(&trial.acts, attempt.number, course).await?;
+        self.judge(attempt, trial, course).await
     }
 
-    /// Puts down what some proofs compare with.
-    fn before(&self, proofs: &[Proof]) -> Course {
+    /// Puts down what is compared with afterwards.
+    fn before(&self, trial: &Trial) -> Result<Course, DoctorError> {
         let mut course = Course::default();
-        for proof in proofs {
+        for proof in &trial.proofs {
             match proof {
                 Proof::Neighbours { place, .. } | Proof::NeighboursChanged(place) => {
-                    course.tables.insert(*place, self.kernel(*place).neighbours());
+                    course.tables.insert(*place, self.kernel(*place)?.neighbours()?);
                 }
                 Proof::Tracked { place, .. } => {
-                    course.tracked.insert(*place, self.kernel(*place).tracked());
+                    course.tracked.insert(*place, self.kernel(*place)?.tracked()?);
                 }
                 _ => {}
             }
         }
-        course
+        if let Leaves::Packets(_) = trial.leaves {
+            course.received = self.received()?;
+        }
+        Ok(course)
     }
 
-    fn kernel(&self, place: Place) -> Kernel<'_> {
-        Kernel(self.witnesses.get(&place).map(Witness::namespace))
+    fn kernel(&self, place: Place) -> Result<Kernel<'_>, DoctorError> {
+        let witness = self.witnesses.get(&place).ok_or(DoctorError::NoWitness { place })?;
+        Ok(Kernel(witness.namespace()))
+    }
+
+    /// How many packets the plane has had from the attacker.
+    fn received(&self) -> Result<u64, DoctorError> {
+        self.kernel(Place::Plane)?.received(&self.scene.attacker.link.port)
     }
 
     /// Connections and datagrams that stand side by side are tried at once: most of them end in silence.
@@ -163,31 +198,59 @@ impl Stage<'_> {
     async fn judge(&self, attempt: &Attempt, trial: &Trial, course: &Course) -> Result<Verdict, DoctorError> {
         tokio::time::sleep(TRAVEL).await;
         if attempt.expected == Expected::Works {
-            return Ok(self.worked(attempt.number, trial, course).await);
+            return self.worked(attempt.number, trial, course).await;
         }
-        let through: Vec<String> = blocking(|| {
-            trial.proofs.iter().filter_map(|proof| self.evidence(proof, attempt.number, course)).collect()
-        });
+        let (mut through, mut measured) = (Vec::new(), Vec::new());
+        blocking(|| {
+            for proof in &trial.proofs {
+                match self.evidence(proof, attempt.number, course)? {
+                    Evidence::Found(words) => through.push(words),
+                    Evidence::Below(words) => measured.push(words),
+                    Evidence::Absent => {}
+                }
+            }
+            Ok::<_, DoctorError>(())
+        })?;
         if !through.is_empty() {
             return Ok(Verdict::Through(through.join("; ")));
         }
-        if trial.leaves && !self.left(attempt.number, trial) {
-            let said = course.told.said.trim().lines().next().unwrap_or("nothing").to_owned();
-            return Ok(Verdict::CouldNot(format!("it did not leave the attacker, who said: {said}")));
+        match trial.leaves {
+            Leaves::Seen if !self.left(attempt.number, trial) => {
+                let said = course.told.said.lines().next().unwrap_or("nothing").to_owned();
+                return Ok(Verdict::CouldNot(format!("it did not leave the attacker, who said: {said}")));
+            }
+            Leaves::Packets(least) => {
+                let sent = self.received()?.saturating_sub(course.received);
+                if sent <= least {
+                    let why =
+                        format!("only {sent} packets left the attacker, and its limit is tried by {least}");
+                    return Ok(Verdict::CouldNot(why));
+                }
+                measured.insert(0, format!("of {sent} packets"));
+            }
+            Leaves::Seen | Leaves::MayStay => {}
         }
         Ok(match attempt.expected {
-            Expected::Limited => Verdict::Limited,
+            Expected::Limited => Verdict::Limited(measured.join(", ")),
             _ => Verdict::Refused,
         })
     }
 
-    async fn worked(&self, number: u16, trial: &Trial, course: &Course) -> Verdict {
+    async fn worked(&self, number: u16, trial: &Trial, course: &Course) -> Result<Verdict, DoctorError> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let missing = trial.proofs.iter().find(|proof| self.evidence(proof, number, course).is_none());
+            let mut missing = None;
+            for proof in &trial.proofs {
+                if !matches!(self.evidence(proof, number, course)?, Evidence::Found(_)) {
+                    missing = Some(proof);
+                    break;
+                }
+            }
             match missing {
-                None => return Verdict::Works,
-                Some(proof) if Instant::now() > until => return Verdict::Broken(told_missing(proof, course)),
+                None => return Ok(Verdict::Works),
+                Some(proof) if Instant::now() > until => {
+                    return Ok(Verdict::Broken(told_missing(proof, course)));
+                }
                 Some(_) => tokio::time::sleep(TRAVEL).await,
             }
         }
@@ -198,18 +261,20 @@ impl Stage<'_> {
         let Some(plane) = self.witnesses.get(&Place::Plane) else { return false };
         let sent = |act: &Act| match act {
             Act::Tcp { to, port, .. } => to.parse().is_ok_and(|to| plane.saw_opening((to, *port))),
-            // Questions have no room for a token.
-            Act::Ask { .. } => true,
             _ => false,
         };
         plane.saw(number) || trial.acts.iter().any(sent)
     }
 
-    /// What a proof found, in words.
-    fn evidence(&self, proof: &Proof, number: u16, course: &Course) -> Option<String> {
-        let at = |place: &Place| self.witnesses.get(place);
-        let found = |is_it: bool, words: String| is_it.then_some(words);
-        match proof {
+    /// What a proof finds.
+    fn evidence(&self, proof: &Proof, number: u16, course: &Course) -> Result<Evidence, DoctorError> {
+        let at = |place: &Place| self.witnesses.get(place).ok_or(DoctorError::NoWitness { place: *place });
+        let found =
+            |is_it: bool, words: String| if is_it { Evidence::Found(words) } else { Evidence::Absent };
+        let measured = |is_more: bool, words: String| {
+            if is_more { Evidence::Found(words) } else { Evidence::Below(words) }
+        };
+        Ok(match proof {
             Proof::Seen(place) => found(at(place)?.saw(number), format!("its packet arrived at {place}")),
             Proof::Opened(place, to) => found(
                 at(place)?.saw_opening(*to),
@@ -232,25 +297,32 @@ impl Stage<'_> {
                     .lines()
                     .filter_map(|line| line.strip_prefix("answers ")?.parse::<u32>().ok())
                     .sum();
-                found(answers > *most, format!("it had {answers} answers"))
+                measured(answers > *most, format!("{answers} answered"))
             }
             Proof::Neighbours { place, more_than } => {
-                let (before, now) = (course.tables.get(place)?, self.kernel(*place).neighbours());
-                let more = now.len().saturating_sub(before.len());
-                found(more > *more_than, format!("{place} has {more} more neighbours"))
+                let before = course.tables.get(place).map_or(0, Table::len);
+                let more = self.kernel(*place)?.neighbours()?.len().saturating_sub(before);
+                measured(more > *more_than, format!("{more} new neighbours at {place}"))
             }
             Proof::NeighboursChanged(place) => {
-                let (before, now) = (course.tables.get(place)?, self.kernel(*place).neighbours());
-                let changed =
-                    before.iter().find(|(address, mac)| now.get(*address).is_some_and(|now| now != *mac))?;
-                Some(format!("{place} believes that {} is elsewhere", changed.0))
+                let now = self.kernel(*place)?.neighbours()?;
+                let is_known = |mac: &str| mac != "00:00:00:00:00:00";
+                let changed = course.tables.get(place).into_iter().flatten().find(|(address, mac)| {
+                    now.get(*address).is_some_and(|now| now != *mac && is_known(now) && is_known(mac))
+                });
+                changed.map_or(Evidence::Absent, |(address, _)| {
+                    Evidence::Found(format!("{place} believes that {address} is elsewhere"))
+                })
             }
             Proof::Tracked { place, more_than } => {
-                let more = self.kernel(*place).tracked().saturating_sub(*course.tracked.get(place)?);
-                found(more > *more_than, format!("{place} tracks {more} more connections"))
+                let before = course.tracked.get(place).copied().unwrap_or_default();
+                let more = self.kernel(*place)?.tracked()?.saturating_sub(before);
+                measured(more > *more_than, format!("{more} more connections tracked at {place}"))
             }
-            Proof::NotServed { place, to } => self.not_served(*place, *to, number),
-        }
+            Proof::NotServed { place, to } => {
+                self.not_served(*place, *to, number).map_or(Evidence::Absent, Evidence::Found)
+            }
+        })
     }
 
     /// Has a service connect to the neighbour, which must get it, and nobody else. Twice when it fails, since a machine

@@ -53,7 +53,7 @@ pub(super) fn git(service: &str, repository: &Path) -> Command {
 pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
-    for name in ["PATH", "TMPDIR", "BERTH_LOG", "BERTH_WAIT", "BERTH_RESOLVER"] {
+    for name in ["PATH", "TMPDIR", "BERTH_LOG", "BERTH_WAIT", "BERTH_LOOK", "BERTH_RESOLVER"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }

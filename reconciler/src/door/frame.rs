@@ -2,7 +2,7 @@
 
 use std::io;
 
-use berth_schema::door::{EXIT, FRAME_MAX};
+use berth_schema::door::{EXIT, FRAME_MAX, Head};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Reads a frame into `payload` and returns its kind; `None` where the stream ends between two frames.
@@ -10,28 +10,23 @@ pub(super) async fn read(
     from: &mut (impl AsyncRead + Unpin),
     payload: &mut Vec<u8>,
 ) -> io::Result<Option<u8>> {
-    let mut kind = [0];
-    if from.read(&mut kind).await? == 0 {
+    let mut head = [0; Head::BYTES];
+    let (first, rest) = head.split_at_mut(1);
+    if from.read(first).await? == 0 {
         return Ok(None);
     }
-    let length = from.read_u32().await? as usize;
-    if length > FRAME_MAX {
-        let message = format!("a frame of {length} bytes, more than the {FRAME_MAX} that one may have");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-    }
+    from.read_exact(rest).await?;
+    let Head { kind, length } =
+        Head::read(head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     payload.resize(length, 0);
     from.read_exact(payload).await?;
-    let [kind] = kind;
     Ok(Some(kind))
 }
 
 /// Writes bytes as frames of one kind; no bytes are no frame.
 pub(super) async fn write(to: &mut (impl AsyncWrite + Unpin), kind: u8, bytes: &[u8]) -> io::Result<()> {
     for part in bytes.chunks(FRAME_MAX) {
-        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
-        let mut head = [kind, 0, 0, 0, 0];
-        head[1..].copy_from_slice(&length.to_be_bytes());
-        to.write_all(&head).await?;
+        to.write_all(&Head { kind, length: part.len() }.bytes()).await?;
         to.write_all(part).await?;
     }
     to.flush().await

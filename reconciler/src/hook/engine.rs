@@ -21,6 +21,10 @@ pub trait Engine {
     fn identities(&self, state: &State) -> Result<Identities, String>;
 }
 
+/// Why a plan can't be made.
+pub(super) const PREFIX_CHANGES: &str =
+    "the prefix changes, and a platform that has made anything keeps its prefix";
+
 /// Nobody looks.
 #[derive(Debug, Clone, Copy)]
 pub struct Unseen;
@@ -60,13 +64,17 @@ pub(super) fn against(
     make(&desired, &sight.observed, planned, applied.as_ref().map(Arc::as_ref))
 }
 
-/// The plan from one state to another, against the engine as it would be with everything of the first in place.
+/// The plan from one state to another, against the engine as it would be with everything of the first in place; or why
+/// there is none, as a clause.
 pub(crate) fn between(
     before: Option<&State>,
     after: &State,
     revision: &Revision,
     allowance: Option<&str>,
 ) -> Result<Plan, String> {
+    if before.is_some_and(|before| before.platform.prefix != after.platform.prefix) {
+        return Err(PREFIX_CHANGES.to_owned());
+    }
     let desired = Desired::with_templates(after, &Templates::default());
     let observed = match before {
         Some(before) => {

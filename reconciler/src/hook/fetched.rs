@@ -1,8 +1,6 @@
 //! What a forge's branch brings, judged as a push by whoever has the repository's files: the state has to be good and history
 //! free of secrets. Who may push there is the forge's to say.
 
-use std::collections::HashMap;
-
 use berth_repo::{Revision, StateRepo};
 use berth_schema::report::Look;
 use berth_schema::{Finding, Severity};
@@ -17,13 +15,11 @@ pub fn judge_fetched(
 ) -> Result<Vec<Finding>, HookError> {
     let history = History::of(repo.git_dir());
     let asker = Asker { user: None, look: Look::Plain, engine: &Unseen, resolver: None };
-    let (findings, sources, talk) = (Vec::new(), HashMap::new(), String::new());
-    let mut push =
-        Push { repo, history, asker, findings, sources, talk, notes: String::new(), seen: None, advice: "" };
+    let mut push = Push::new(repo, history, asker);
     let loaded = push.load(tip)?;
-    push.findings.extend_from_slice(loaded.findings());
+    push.found.findings.extend_from_slice(loaded.findings());
     push.search_history(tip, &Range::After(*main))?;
-    let mut findings = push.findings;
+    let mut findings = push.found.findings;
     findings.retain(|finding| finding.severity == Severity::Error);
     findings.sort();
     findings.dedup();

@@ -1,7 +1,8 @@
 //! What a push adds, as git itself tells it.
 //!
 //! Asks the git program, which is there because it runs us: walking history beside what is known already, and comparing
-//! trees, is its own work. It inherits the environment in which the objects of the push are to be seen. Reads only.
+//! trees, is its own work. Where the objects are is said each time: a hook's environment leads to those of the push, and,
+//! in a member's view, away from the state repo's. Reads only.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -15,9 +16,23 @@ use berth_repo::Revision;
 #[derive(Debug, Clone)]
 pub struct History {
     git_dir: PathBuf,
-    /// Where more objects are.
-    beside: Option<PathBuf>,
+    objects: Objects,
 }
+
+/// Which objects are seen.
+#[derive(Debug, Clone)]
+enum Objects {
+    /// The repository's own.
+    Own,
+    /// Those that the environment says, in which git runs a hook of this repository.
+    Inherited,
+    /// The repository's own, and those in a folder.
+    Beside(PathBuf),
+}
+
+/// What leads git to objects elsewhere.
+const LEADS_AWAY: [&str; 4] =
+    ["GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH", "GIT_DIR"];
 
 /// What counts as new.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,14 +92,19 @@ struct Version {
 }
 
 impl History {
-    /// The history of the repository with this git folder.
+    /// The history of the repository with this git folder, whatever the environment says.
     pub fn of(git_dir: &Path) -> Self {
-        Self { git_dir: git_dir.to_owned(), beside: None }
+        Self { git_dir: git_dir.to_owned(), objects: Objects::Own }
+    }
+
+    /// The same with the objects of the push about which git runs a hook of this repository.
+    pub fn of_push(git_dir: &Path) -> Self {
+        Self { objects: Objects::Inherited, ..Self::of(git_dir) }
     }
 
     /// The same with the objects in another folder, whatever the environment says.
     pub fn beside(git_dir: &Path, objects: &Path) -> Self {
-        Self { beside: Some(objects.to_owned()), ..Self::of(git_dir) }
+        Self { objects: Objects::Beside(objects.to_owned()), ..Self::of(git_dir) }
     }
 
     /// Whether `new` is built on `old`.
@@ -182,10 +202,12 @@ impl History {
         let mut git = Command::new("git");
         // A replacement would show us other objects than those that are going to count.
         git.arg("--no-replace-objects").arg("--git-dir").arg(&self.git_dir).arg(command).stdin(Stdio::null());
-        if let Some(objects) = &self.beside {
-            for name in ["GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH", "GIT_DIR"] {
+        if !matches!(self.objects, Objects::Inherited) {
+            for name in LEADS_AWAY {
                 git.env_remove(name);
             }
+        }
+        if let Objects::Beside(objects) = &self.objects {
             git.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects);
         }
         git

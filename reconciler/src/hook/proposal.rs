@@ -2,21 +2,19 @@
 //! and kept where `main` would want somebody's consent.
 
 use berth_repo::Revision;
-use berth_schema::door::Topic;
 use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
 
 use super::{HookError, Push, Range, Update};
-use crate::review::{Assessor, proposed};
+use crate::review::{Assessor, proposed, topic_of};
 
 impl Push<'_> {
     /// Judges a push to a proposal's branch.
     pub(super) fn proposal(&mut self, update: &Update) -> Result<(), HookError> {
         let name = update.reference.as_str();
-        let topic: Topic = match update.reference.trim_start_matches(crate::review::BRANCHES).parse() {
+        let topic = match topic_of(name) {
             Ok(topic) => topic,
             Err(invalid) => {
-                let invalid: berth_schema::name::Invalid = invalid;
                 self.refuse_ref(name, &invalid.message, &invalid.hint);
                 return Ok(());
             }
@@ -48,12 +46,12 @@ impl Push<'_> {
             Some(known) => known.author.clone(),
             None => user,
         };
-        let mut assessor = Assessor::new(self.repo, self.asker.resolver)?;
+        let mut assessor = Assessor::new(self.repo, self.asker.resolver)?.reading(self.history.clone());
         let assessment = assessor.assess(&new, author.as_ref())?;
         self.notes.push_str(&assessment.note);
-        self.findings.extend_from_slice(&assessment.findings);
+        self.found.findings.extend_from_slice(&assessment.findings);
         for (path, text) in &assessment.sources {
-            self.sources.entry(path.clone()).or_insert_with(|| text.clone());
+            self.found.sources.entry(path.clone()).or_insert_with(|| text.clone());
         }
         let text = proposed(&topic, author.as_ref(), &assessment, self.asker.look);
         self.talk.push_str(&text);

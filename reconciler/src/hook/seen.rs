@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use berth_repo::Revision;
 use berth_repo::view::{Own, Received};
+use berth_schema::finding::Position;
 use berth_schema::{Finding, Kind, Parsed};
 
 /// The eyes of a member.
@@ -27,6 +28,14 @@ impl Seen {
     /// Moves findings to where the member sees what they are about, and takes away the lines that aren't theirs to see.
     pub(super) fn place(&self, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
         sources.retain(|path, _| Kind::of(path) != Some(Kind::User));
+        let own_path = self.own.as_ref().map(|own| own.path.as_str());
+        let of_others = |finding: &Finding| {
+            Kind::of(&finding.path) == Some(Kind::User) && Some(&*finding.path) != own_path
+        };
+        for finding in findings.iter_mut().filter(|finding| of_others(finding)) {
+            // How far a guess agrees with the real file isn't theirs to know.
+            finding.position = finding.position.map(|_| Position { line: 1, column: 1 });
+        }
         let Some(own) = &self.own else { return };
         // Whoever looks over their shoulder needn't see a password either.
         let shown = Parsed::parse(&own.path, &own.text);

@@ -286,6 +286,7 @@ mod tests {
             reason: "ref change".to_owned(),
             outcomes: vec![outcome],
             problems: problems.iter().map(|&problem| problem.to_owned()).collect(),
+            retry_millis: None,
         }))
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use berth_repo::{Revision, StateRepo};
+use berth_schema::door::Topic;
 use berth_schema::policy::Actor;
 use berth_schema::report::Look;
 
@@ -56,12 +57,12 @@ pub fn answer(
                 Format::Json => lines(&tell::json(&proposal, &assessment)?)?,
             }))
         }
-        Ask::Approve { topic, at } => Ok(decided(
-            decide::approve(repo, actor, topic, at.as_ref(), resolver)?,
-            &format!("review/{topic}"),
-        )),
+        Ask::Approve(approval) => {
+            let ended = decide::approve(repo, actor, approval, resolver)?;
+            Ok(decided(ended, &approval.topic, format))
+        }
         Ask::Reject { topic, reason } => {
-            Ok(decided(decide::reject(repo, actor, topic, reason.as_deref())?, &format!("review/{topic}")))
+            Ok(decided(decide::reject(repo, actor, topic, reason.as_deref())?, topic, format))
         }
     }
 }
@@ -89,14 +90,16 @@ fn list(
     }))
 }
 
-fn decided(decided: Decided, name: &str) -> Answer {
+fn decided(decided: Decided, topic: &Topic, format: Format) -> Answer {
     match decided {
-        Decided::Merged(merged) => {
-            let text = format!("{name} is merged: main is at {}\n", merged.short());
+        Decided::Merged(merged, assessment) => {
+            let look = if let Format::Text(look) = format { look } else { Look::Plain };
+            let plan = tell::plan(&assessment, look);
+            let text = format!("{plan}review/{topic} is merged: main is at {}\n", merged.short());
             Answer { good: true, text, merged: Some(merged) }
         }
         Decided::Closed(kept) => Answer::good(format!(
-            "{name} is closed; its commits are kept for 180 days at least: `git show {kept}`\n"
+            "review/{topic} is closed; its commits are kept for 180 days at least: `git show {kept}`\n"
         )),
         Decided::Not(why) => Answer::refusal(why),
     }

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use berth_plan::Plan;
-use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::{Combined, CommitInfo, FileChange, Loaded, Revision, Scratch, Signature, StateRepo, Words};
-use berth_schema::name::{Fqdn, Invalid, UserName};
-use berth_schema::policy::{self, Actor, Change, Verdict};
+use berth_schema::name::{Invalid, UserName};
+use berth_schema::policy::{self, Actor, Verdict};
 use berth_schema::{Finding, Severity, State};
 use serde::Serialize;
 
 use super::ReviewError;
 use super::proposals::failed;
-use crate::hook::{History, Proven, Resolvers, between, former};
+use crate::hook::{Asked, Case, History, Proven, Resolvers, between};
+use crate::source::allowance;
 
 /// Commits of a proposal that are shown.
 const COMMITS_SHOWN: usize = 50;
@@ -25,6 +25,10 @@ pub struct Assessor<'r> {
     scratch: Scratch,
     main: Revision,
     before: Loaded,
+    /// That of the state repo.
+    history: History,
+    /// The removals that whoever approves allows beyond the budget.
+    allowance: Option<String>,
     /// The resolver that is asked for proofs, in place of the platform's.
     resolver: Option<SocketAddr>,
     /// Those that are asked, from the first question on: they share one deadline, however many proposals there are.
@@ -102,7 +106,19 @@ impl<'r> Assessor<'r> {
         let main = main.ok_or_else(|| ReviewError::Empty { path: repo.git_dir().to_owned() })?;
         let mut scratch = repo.scratch().map_err(error)?;
         let before = scratch.repo.load(&main).map_err(error)?;
-        Ok(Self { repo, scratch, main, before, resolver, resolvers: None })
+        let history = History::of(repo.git_dir());
+        Ok(Self { repo, scratch, main, before, history, allowance: None, resolver, resolvers: None })
+    }
+
+    /// Asks this history whose an id was, which sees the objects of a push that is being judged.
+    pub(crate) fn reading(self, history: History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Plans with removals beyond the budget, which whoever approves allows. What a proposal itself says of that doesn't
+    /// count: its message isn't that of the merge.
+    pub(super) fn allowing(self, allowance: Option<&str>) -> Self {
+        Self { allowance: allowance.map(str::to_owned), ..self }
     }
 
     /// The tip of `main` that everything is compared with.
@@ -156,8 +172,7 @@ impl<'r> Assessor<'r> {
             return Ok(assessment);
         }
         if let Some(remote) = before.as_ref().and_then(|state| state.platform.remote.as_ref()) {
-            let message = format!("main follows {}: `[remote]` in platform.toml says so", remote.url);
-            assessment.refuse(&message, "propose it there: nothing is merged here");
+            assessment.refuse(&remote.in_charge(), "propose it there: nothing is merged here");
             assessment.plan = Err("main follows a forge".to_owned());
             return Ok(assessment);
         }
@@ -196,71 +211,50 @@ impl<'r> Assessor<'r> {
             }
             None => Proven::default(),
         };
-        assessment.note = proven.note;
-        let sides = Sides { before: &before, after, proven: &proven.names };
-        assessment.judge(scratch, &History::of(repo.git_dir()), &main, &new, sides, author)?;
-        let info = scratch.commit_info(tip).map_err(error)?;
-        let trailer = info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS));
-        let allowance = trailer.map(|(_, hash)| hash);
-        assessment.plan = match before.platform.prefix == after.platform.prefix {
-            true => between(Some(&before), after, &new, allowance.as_deref()),
-            false => {
-                Err("the prefix changes, and a platform that has made anything keeps its prefix".to_owned())
-            }
+        let lifted = allowance(scratch, tip).map_err(error)?;
+        let asked = Asked {
+            actor: author.map_or(Actor::Operator, Actor::Member),
+            repo: scratch,
+            history: &self.history,
+            main,
+            old,
+            new,
+            before: &before,
+            after,
+            proven: &proven,
+            allowance: lifted.as_deref(),
         };
+        let paths = assessment.files.iter().map(|file| file.path.clone()).collect();
+        assessment.judge(Case::gather(asked, paths)?, author, &before);
+        assessment.note = proven.note;
+        assessment.plan = between(Some(&before), after, &new, self.allowance.as_deref());
         Ok(assessment)
     }
 }
 
-/// What a proposal is judged by, besides its files.
-struct Sides<'a> {
-    before: &'a State,
-    after: &'a State,
-    /// The names that are proved to be its author's.
-    proven: &'a [Fqdn],
-}
-
 impl Assessment {
-    fn judge(
-        &mut self,
-        scratch: &StateRepo,
-        history: &History,
-        main: &Revision,
-        new: &Revision,
-        Sides { before, after, proven }: Sides<'_>,
-        author: Option<&UserName>,
-    ) -> Result<(), ReviewError> {
-        let paths: Vec<String> = self.files.iter().map(|file| file.path.clone()).collect();
-        for path in &paths {
-            let bytes = scratch.read(new, path).map_err(|source| failed(scratch, source))?;
-            if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-                self.sources.entry(path.clone()).or_insert(text);
-            }
-        }
-        let text = |path: &String| self.sources.get(path).map(String::as_str);
-        let changes: Vec<Change<'_>> = paths.iter().map(|path| Change { path, text: text(path) }).collect();
-        let former = former(history, main, before, after)?;
-        let actor = author.map_or(Actor::Operator, Actor::Member);
-        let asked = policy::Proposal { actor, before, after, changes: &changes, proven, former: &former };
-        let others = || {
-            let admins = policy::admins(before).into_iter();
-            admins.filter(|admin| Some(admin) != author).collect()
+    fn judge(&mut self, case: Case<'_>, author: Option<&UserName>, before: &State) {
+        let not_the_author = |approvers: Vec<UserName>| {
+            approvers.into_iter().filter(|approver| Some(approver) != author).collect()
         };
-        let (standing, findings) = match policy::judge(&asked) {
-            Verdict::Allow if policy::is_own(&asked) => (Standing::Own, Vec::new()),
+        let (standing, findings) = match case.judge() {
+            (Verdict::Allow, true) => (Standing::Own, Vec::new()),
             // An admin who proposes instead of pushing wants somebody else to look.
-            Verdict::Allow => (Standing::NeedsReview { approvers: others() }, Vec::new()),
-            Verdict::NeedsReview { findings, approvers } => {
-                let approvers = approvers.into_iter().filter(|approver| Some(approver) != author).collect();
-                (Standing::NeedsReview { approvers }, findings)
+            (Verdict::Allow, false) => {
+                (Standing::NeedsReview { approvers: not_the_author(policy::admins(before)) }, Vec::new())
             }
-            Verdict::Deny(findings) => (Standing::Refused, findings),
+            (Verdict::NeedsReview { findings, approvers }, _) => {
+                (Standing::NeedsReview { approvers: not_the_author(approvers) }, findings)
+            }
+            (Verdict::Deny(findings), _) => (Standing::Refused, findings),
         };
         self.standing = standing;
         self.findings.extend(findings);
         self.findings.sort();
         self.findings.dedup();
-        Ok(())
+        for (path, text) in case.into_texts() {
+            self.sources.entry(path).or_insert(text);
+        }
     }
 
     fn refuse(&mut self, message: &str, hint: &str) {

@@ -8,18 +8,18 @@ use berth_schema::State;
 use berth_schema::door::Topic;
 use berth_schema::policy::Actor;
 
-use super::ReviewError;
 use super::assess::{Assessment, Assessor, Fit, Standing};
 use super::proposals::{self, Proposal, failed};
 use super::tell::{named, refusal};
+use super::{Approval, ReviewError};
 
 /// How often a merge begins again because `main` moved meanwhile. Each time somebody else got ahead.
 const ATTEMPTS: usize = 5;
 
 /// How an attempt to end a proposal ended.
 pub(super) enum Decided {
-    /// `main` is there now.
-    Merged(Revision),
+    /// `main` is there now, and this is what it came to.
+    Merged(Revision, Box<Assessment>),
     /// Its tip is kept under this name.
     Closed(String),
     /// It stays as it is, for this reason.
@@ -31,9 +31,9 @@ pub(crate) fn signature(actor: Actor<'_>, state: Option<&State>) -> Signature {
     match actor {
         Actor::Operator => Signature::now("Berth", "berth@localhost"),
         Actor::Member(name) => {
-            let email = state.and_then(|state| state.users.get(name)?.email.clone());
+            // Commits are everybody's to read, and the address in somebody's file isn't.
             let domain = state.map_or("localhost", |state| state.platform.domain.as_str());
-            Signature::now(name.as_str(), email.unwrap_or_else(|| format!("{name}@{domain}")))
+            Signature::now(name.as_str(), format!("{name}@{domain}"))
         }
     }
 }
@@ -52,16 +52,15 @@ pub(super) fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Propos
 pub(super) fn approve(
     repo: &StateRepo,
     actor: Actor<'_>,
-    topic: &Topic,
-    at: Option<&Revision>,
+    Approval { topic, at, allowance }: &Approval,
     resolver: Option<SocketAddr>,
 ) -> Result<Decided, ReviewError> {
     for _ in 0..ATTEMPTS {
-        let mut assessor = Assessor::new(repo, resolver)?;
+        let mut assessor = Assessor::new(repo, resolver)?.allowing(allowance.as_deref());
         let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
             return Ok(Decided::Not(missing(topic)));
         };
-        if let Some(at) = at.filter(|at| **at != proposal.tip) {
+        if let Some(at) = at.filter(|at| *at != proposal.tip) {
             return Ok(Decided::Not(format!(
                 "review/{topic} is at {} by now, and not at {}: look at it again with `review show {topic}`",
                 proposal.tip.short(),
@@ -73,8 +72,9 @@ pub(super) fn approve(
             return Ok(Decided::Not(why));
         }
         let by = signature(actor, assessor.state());
-        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, How::Approved)? {
-            return Ok(Decided::Merged(merged));
+        let how = How::Approved { allowance: allowance.as_deref() };
+        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, how)? {
+            return Ok(Decided::Merged(merged, Box::new(assessment)));
         }
     }
     Ok(Decided::Not(format!("main moves too fast to merge review/{topic} into it: try again")))
@@ -187,9 +187,9 @@ fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Assessment) -> 
 
 /// Why a merge happens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    /// Somebody agreed.
-    Approved,
+enum How<'a> {
+    /// Somebody agreed, and to these removals too.
+    Approved { allowance: Option<&'a str> },
     /// Nobody has to.
     Own,
 }
@@ -200,7 +200,7 @@ fn merge(
     main: &Revision,
     proposal: &Proposal,
     by: &Signature,
-    how: How,
+    how: How<'_>,
 ) -> Result<Option<Revision>, ReviewError> {
     let error = |source| failed(repo, source);
     let forward = how == How::Own && repo.is_ancestor(main, &proposal.tip).map_err(error)?;
@@ -225,17 +225,23 @@ fn merge(
     Ok(Some(merged))
 }
 
-fn message(repo: &StateRepo, proposal: &Proposal, by: &Signature, how: How) -> Result<String, ReviewError> {
+/// What the merge says. Of the proposal's own message nothing but its first line: the budget isn't its author's to lift.
+fn message(
+    repo: &StateRepo,
+    proposal: &Proposal,
+    by: &Signature,
+    how: How<'_>,
+) -> Result<String, ReviewError> {
     let tip = repo.commit_info(&proposal.tip).map_err(|source| failed(repo, source))?;
     let mut message = format!("Merge review/{}: {}\n\n", proposal.topic, tip.summary);
-    // The trailer is read at the tip of main, which the merge becomes.
-    for (key, value) in tip.trailers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS)) {
-        message.push_str(&format!("{key}: {value}\n"));
-    }
     if let Some(author) = &proposal.author {
         message.push_str(&format!("Proposed-by: {author}\n"));
     }
-    if how == How::Approved {
+    if let How::Approved { allowance } = how {
+        // Read at the tip of main, which the merge becomes.
+        if let Some(hash) = allowance {
+            message.push_str(&format!("{ALLOW_REMOVALS}: {hash}\n"));
+        }
         message.push_str(&format!("Reviewed-by: {} <{}>\n", by.name, by.email));
     }
     Ok(message)

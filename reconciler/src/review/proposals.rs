@@ -2,7 +2,7 @@
 
 use berth_repo::{Mark, Revision, Signature, StateRepo};
 use berth_schema::door::Topic;
-use berth_schema::name::UserName;
+use berth_schema::name::{Invalid, UserName};
 
 use super::ReviewError;
 
@@ -29,9 +29,10 @@ pub struct Proposal {
     pub opened: Option<i64>,
 }
 
-/// The topic that a ref's full name stands for; `None` when it isn't a proposal's.
-pub fn topic_of(reference: &str) -> Option<Topic> {
-    reference.strip_prefix(BRANCHES)?.parse().ok()
+/// The topic that a ref's full name stands for, or why it is no proposal's.
+pub fn topic_of(reference: &str) -> Result<Topic, Invalid> {
+    // Once alone: what is left of `review/refs/heads/review/x` is no topic.
+    reference.strip_prefix(BRANCHES).unwrap_or_default().parse()
 }
 
 /// Every proposal, by topic. A branch whose name is no topic is none.

@@ -31,7 +31,7 @@ pub fn after_push(
 ) -> Result<AfterPush, ReviewError> {
     let mut after = AfterPush::default();
     for update in updates {
-        let Some(topic) = topic_of(&update.reference) else { continue };
+        let Ok(topic) = topic_of(&update.reference) else { continue };
         let by = signature(user.map_or(Actor::Operator, Actor::Member), Assessor::new(repo, None)?.state());
         match (&update.old, &update.new) {
             (Some(old), None) => {

@@ -19,7 +19,7 @@ pub(super) fn table(found: &[(Proposal, Assessment)]) -> String {
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(["TOPIC", "AUTHOR", "AGE", "VERDICT", "MERGE"]);
+    table.set_header(["TOPIC", "AUTHOR", "AGE", "VERDICT", "MERGE", "REVISION"]);
     for (proposal, assessment) in found {
         table.add_row([
             proposal.topic.to_string(),
@@ -27,9 +27,13 @@ pub(super) fn table(found: &[(Proposal, Assessment)]) -> String {
             proposal.opened.map_or_else(|| "?".to_owned(), age),
             assessment.standing.word().to_owned(),
             fit(&assessment.fit).to_owned(),
+            proposal.tip.short(),
         ]);
     }
-    format!("{}\n", table.trim_fmt())
+    format!(
+        "{}\nLook with `review show <topic>`, agree with `review approve <topic> <revision>`.\n",
+        table.trim_fmt()
+    )
 }
 
 /// One proposal, whole.
@@ -39,6 +43,9 @@ pub(super) fn whole(proposal: &Proposal, assessment: &Assessment, look: Look) ->
     text.push_str(&format!("  opened by {}{opened}\n", author(proposal)));
     text.push_str(&format!("  {}\n", merges(&assessment.fit)));
     text.push_str(&format!("  {}\n", what_next(proposal, assessment)));
+    if assessment.fit == Fit::Clean && assessment.standing != Standing::Refused {
+        text.push_str(&format!("  to agree: review approve {} {}\n", proposal.topic, proposal.tip));
+    }
     text.push_str("\nCommits\n");
     for commit in &assessment.commits {
         text.push_str(&format!(
@@ -140,7 +147,7 @@ pub(crate) fn proposed(
         Standing::NeedsReview { approvers } => {
             let others: Vec<UserName> =
                 approvers.iter().filter(|approver| Some(*approver) != author).cloned().collect();
-            format!("needs review: {} may agree to it (`review approve {topic}`)", named(&others))
+            format!("needs review: {} may agree to it (`review show {topic}` says how)", named(&others))
         }
         Standing::Refused => "is refused".to_owned(),
     };
@@ -196,7 +203,8 @@ fn findings(assessment: &Assessment, look: Look) -> String {
     report(&assessment.findings, |path| source(assessment, path), look)
 }
 
-fn plan(assessment: &Assessment, look: Look) -> String {
+/// What a proposal would change on the engine.
+pub(super) fn plan(assessment: &Assessment, look: Look) -> String {
     match &assessment.plan {
         Ok(plan) => {
             let colour = match look {

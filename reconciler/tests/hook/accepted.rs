@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::control::Control;
+use berth::control::{Control, Socket};
 use berth::journal::PassRecord;
 use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
@@ -110,9 +110,8 @@ fn daemon(bench: &Bench, answers: bool) -> (tokio::runtime::Runtime, Cancellatio
     let (wakeups, stop) = (Wakeups::default(), CancellationToken::new());
     let control = Control::new(wakeups.clone(), EngineHealth::default());
     std::fs::create_dir_all(bench.data()).unwrap();
-    let (socket, closing) = (bench.data().join("control.sock"), stop.clone());
-    let listening = socket.clone();
-    runtime.spawn(async move { control.serve(&listening, closing).await });
+    let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
+    runtime.spawn(control.serve(socket, stop.clone()));
     let tip = Arc::new(bench.bare.clone());
     runtime.spawn(async move {
         loop {
@@ -130,14 +129,11 @@ fn daemon(bench: &Bench, answers: bool) -> (tokio::runtime::Runtime, Cancellatio
                     reason: "request".to_owned(),
                     outcomes: Vec::new(),
                     problems: Vec::new(),
+                    retry_millis: None,
                 });
             }
         }
     });
-    let listens = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
-    while !listens() {
-        std::thread::yield_now();
-    }
     (runtime, stop)
 }
 

@@ -317,7 +317,7 @@ fn without_git(user: &UserName, after: &Files) -> Answer {
     };
     let changed = differing(&FILES, after);
     let changes: Vec<Change<'_>> =
-        changed.iter().map(|(path, text)| Change { path, text: text.as_deref() }).collect();
+        changed.iter().map(|(path, text)| change_of(path, text.as_deref())).collect();
     let proved: Fqdn = PROVED.parse().unwrap();
     let proven = if user.as_str() == "bob" { vec![proved] } else { Vec::new() };
     let former = FORMER.map(|(id, owner)| (server_id(id), owner.parse().unwrap()));
@@ -328,6 +328,7 @@ fn without_git(user: &UserName, after: &Files) -> Answer {
         changes: &changes,
         proven: &proven,
         former: &former,
+        allowance: None,
     };
     let verdict = policy::judge(&proposal);
     let word = match &verdict {
@@ -336,6 +337,10 @@ fn without_git(user: &UserName, after: &Files) -> Answer {
         Verdict::Deny(_) => Word::Deny,
     };
     Answer { verdict: word, reasons: messages(verdict.findings()) }
+}
+
+fn change_of<'a>(path: &'a str, text: Option<&'a str>) -> Change<'a> {
+    Change { path, before: FILES.get(path).map(String::as_str), text }
 }
 
 /// The findings' messages of what a door says.

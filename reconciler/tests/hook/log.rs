@@ -20,6 +20,7 @@ impl Bench {
             reason: "ref".to_owned(),
             outcomes,
             problems: Vec::new(),
+            retry_millis: None,
         };
         let before = source.noted(revision).unwrap();
         let note = Note::after(before.as_ref(), &record, &[]).unwrap();
@@ -127,7 +128,7 @@ fn a_revision_is_taken_back_by_a_commit_like_any_other() {
     assert!(!said.good);
     said.has(&["server `shop` is `bob`'s: `cyn` may not change it", "Refused; nothing was changed."]);
     bench.berth(&["revert", "main", "--as", "bob", "--wait", "0"]).accepted(&["main is at "]);
-    assert_eq!(git(&["log", "-1", "--format=%an <%ae>", "main"]), "bob <bob@example.org>");
+    assert_eq!(git(&["log", "-1", "--format=%an <%ae>", "main"]), "bob <bob@hosting.example.org>");
     bench.git(&["fetch", "--quiet", "origin"]);
     bench.git(&["reset", "--quiet", "--hard", "origin/main"]);
     bench.push_change(None, &[("users/dan.toml", Some("")), ("docs/a.md", Some("a\n"))]).accepted(&[]);

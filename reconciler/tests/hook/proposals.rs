@@ -58,16 +58,19 @@ fn what_needs_review_is_proposed_read_and_approved() {
         .refused(&["Propose it: `git push origin HEAD:review/<topic>`"]);
     bench.push_topic(Some("bob"), "welcome").accepted(&[
         "warning: `docs/welcome.md` is everybody's, so somebody else has to look at it",
-        "remote: The proposal review/welcome needs review: `ann` may agree to it (`review approve welcome`).",
+        "remote: The proposal review/welcome needs review: `ann` may agree to it (`review show welcome` says how).",
         "remote: No changes",
         "remote: review/welcome waits: `review show welcome` shows how it stands",
     ]);
     let first = bench.tip();
     let list = bench.review(None, &["list"]);
     list.accepted(&["TOPIC", "AUTHOR", "AGE", "VERDICT", "MERGE"]);
-    list.has(&["welcome  bob ", "needs review  clean"]);
+    let tip = bench.bare(&["rev-parse", "refs/heads/review/welcome"]);
+    list.has(&["welcome  bob ", &format!("needs review  clean  {}", &tip[..10])]);
     let show = bench.review(Some("ann"), &["show", "welcome"]);
+    let line = format!("review approve welcome {tip}");
     show.accepted(&[
+        &format!("to agree: {line}"),
         "opened by bob",
         "needs review: `ann` may agree to it",
         "docs/welcome.md +1 -1",
@@ -93,9 +96,22 @@ fn what_needs_review_is_proposed_read_and_approved() {
     not(&bench.review(Some("cyn"), &["show", "welcome"]), &["no proposal review/welcome that you may see"]);
     bench.review(Some("cyn"), &["list"]).accepted(&["No proposals wait."]);
     // What was looked at is what is merged.
-    not(&bench.review(Some("ann"), &["approve", "welcome", "--at", &first]), &["review/welcome is at "]);
+    not(&bench.review(Some("ann"), &["approve", "welcome", &first]), &["review/welcome is at "]);
+    // Its author pushes another one between the look and the word.
+    bench.commit(&[("docs/welcome.md", Some("# Welcome to my own\n"))]);
+    bench.push_topic(Some("bob"), "welcome").accepted(&[]);
+    not(
+        &bench.review(Some("ann"), &["approve", "welcome", &tip[..10]]),
+        &["and not at ", "look at it again"],
+    );
     assert_eq!(bench.tip(), first);
-    bench.review(Some("ann"), &["approve", "welcome"]).accepted(&[
+    bench.git(&["checkout", "--quiet", "--detach", &tip]);
+    bench.push_topic(Some("bob"), "welcome").accepted(&[]);
+    let words: Vec<&str> = line.split(' ').skip(1).collect();
+    // What is merged is shown as it was looked at.
+    bench.review(Some("ann"), &words).accepted(&[
+        "Planned from state to state; the engine wasn't asked.",
+        "No changes",
         "review/welcome is merged: main is at ",
         "no reconciler runs: it is applied when one does.",
     ]);
@@ -109,6 +125,38 @@ fn what_needs_review_is_proposed_read_and_approved() {
         ("", "")
     );
     bench.bare(&["fsck", "--strict"]);
+}
+
+#[test]
+fn only_whoever_agrees_lifts_the_removal_budget() {
+    let bench = Bench::new();
+    let files = [("servers/cyns.toml", None), ("servers/more.toml", Some("id = 5\nowner = \"ann\"\n"))];
+    let main = bench.tip();
+    // Of a member's proposal, also where all that it changes is theirs.
+    bench.git(&["checkout", "--quiet", "--detach", "origin/main"]);
+    bench.commit(&[NEW]);
+    bench.git(&["commit", "--quiet", "--amend", "-m", "shop\n\nberth-allow-removals: 0123456789abcdef"]);
+    let refusal = "error: `bob` may not lift the removal budget, as `Berth-Allow-Removals` in the commit's message would";
+    bench.push_topic(Some("bob"), "shop").refused(&[
+        "--> the commit's message",
+        refusal,
+        "help: take that line out",
+    ]);
+    // Of an admin's, it doesn't count: another one says it anew.
+    bench.git(&["checkout", "--quiet", "--detach", "origin/main"]);
+    bench.commit(&files);
+    bench.git(&["commit", "--quiet", "--amend", "-m", "shop\n\nBerth-Allow-Removals: 0123456789abcdef"]);
+    bench.push_topic(Some("ann"), "fewer").accepted(&["needs review"]);
+    assert_eq!(bench.tip(), main);
+    for no_hash in ["", "x", "0123\nProposed-by: rasa"] {
+        not(&bench.review(None, &["approve", "fewer", "--allow-removals", no_hash]), &["not the hash"]);
+    }
+    bench
+        .review(None, &["approve", "fewer", "--allow-removals", "fedcba9876543210"])
+        .accepted(&["is merged"]);
+    let trailers = bench.bare(&["log", "-1", "--format=%(trailers:only)", "main"]);
+    assert!(trailers.starts_with("Proposed-by: ann\nBerth-Allow-Removals: fedcba9876543210\n"), "{trailers}");
+    assert!(!trailers.contains("0123456789abcdef"), "{trailers}");
 }
 
 #[test]
@@ -229,10 +277,12 @@ fn what_main_refuses_a_proposal_refuses() {
         &["this is a private key"],
     );
     refuse("eve", &[PAGE], &["there is no user `eve`, so nothing may be proposed in that name"]);
-    for name in ["Bad_Name", "a/b", "-x"] {
+    // The last one's beginning, taken away twice, would leave a topic that nothing else knows as one.
+    for name in ["Bad_Name", "a/b", "-x", "refs/heads/review/x"] {
         bench
             .push(Some("bob"), &["origin", &format!("HEAD:refs/heads/review/{name}")])
             .refused(&["is not a topic", "lower-case letters, digits and hyphens"]);
+        assert_eq!(bench.topics(), "");
     }
     bench.git(&["checkout", "--quiet", "--orphan", "other"]);
     bench.commit(&[]);

@@ -41,7 +41,8 @@ fn members_are_refused_what_isnt_theirs() {
         Some("bob"),
         &[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\ncpus = 2\n"))],
         &[
-            "--> servers/cyns.toml",
+            "--> servers/cyns.toml:3:1",
+            "cpus = 2",
             "error: server `cyns` is `cyn`'s: `bob` may not change it",
             "help: ask `cyn`, or `ann`",
         ],
@@ -61,13 +62,40 @@ fn members_are_refused_what_isnt_theirs() {
         &bench,
         Some("bob"),
         &[("platform.toml", Some("domain = \"x.org\"\n"))],
-        &["error: the platform's settings are the admins'"],
+        &[
+            "--> platform.toml:1:1",
+            "domain = \"x.org\"",
+            "error: the platform's settings are the admins'",
+            "help: ask `ann` to change them",
+        ],
+    );
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("users/cyn.toml", Some("email = \"c@example.org\"\n")), ("users/dan.toml", Some(""))],
+        &[
+            "--> users/cyn.toml:1:1",
+            "email = \"c@example.org\"",
+            "error: `cyn` has this file, and `bob` may not change it",
+            "help: ask `cyn`, or `ann`",
+            "--> users/dan.toml:1:1",
+            "error: `bob` may not add a member",
+            "help: ask `ann` to add `dan`",
+        ],
+    );
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("servers/cyns.toml", None)],
+        &["--> servers/cyns.toml:1:1", "error: server `cyns` is `cyn`'s: `bob` may not change it"],
     );
     refuses(
         &bench,
         Some("bob"),
         &[("docs/welcome.md", Some("# Hello\n"))],
         &[
+            "--> docs/welcome.md:1:1",
+            "# Hello",
             "error: `docs/welcome.md` is everybody's, so somebody else has to look at it",
             "help: send the change to `ann`",
         ],
@@ -92,6 +120,35 @@ fn members_are_refused_what_isnt_theirs() {
     bench
         .push_change(None, &[("users/cyn.toml", Some(""))])
         .accepted(&["Not planned: what was there before has mistakes."]);
+}
+
+#[test]
+fn a_member_doesnt_lift_the_removal_budget() {
+    let bench = Bench::new();
+    let before = bench.tip();
+    for (user, good) in [("bob", false), ("ann", true)] {
+        bench.git(&[
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            "fewer",
+            "--trailer",
+            "Berth-Allow-Removals: 0a2893a696e71de8",
+        ]);
+        let said = bench.push(Some(user), &["origin", "HEAD:main"]);
+        assert_eq!(said.good, good, "{}", said.text);
+        if !good {
+            said.refused(&[
+                "--> the commit's message",
+                "error: `bob` may not lift the removal budget, as `Berth-Allow-Removals` in the commit's message would",
+                "`ann` can push a commit with it",
+            ]);
+            assert_eq!(bench.tip(), before);
+        }
+    }
+    let why = bench.berth(&["why", "bob", "--from", &before, "--to", "main"]);
+    assert!(!why.good && why.text.contains("`bob` may not lift the removal budget"), "{}", why.text);
 }
 
 #[test]

@@ -276,6 +276,27 @@ fn a_member_pushes_what_is_theirs() {
 }
 
 #[test]
+fn a_member_proposes_from_their_view() {
+    let bench = Bench::with_members();
+    let bob = bench.member("bob");
+    // Whose an id was is asked of the state repo's history, which the view's own doesn't have.
+    bob.commit(&[
+        ("servers/shop.toml", Some("id = 3\nowner = \"bob\"\n")),
+        ("docs/welcome.md", Some("# Welcome, all\n")),
+    ]);
+    bob.push(&["origin", "HEAD:refs/heads/review/shop"]).accepted(&[
+        "remote: The proposal review/shop needs review: `ann` may agree to it",
+        "server shop (id 3)",
+        "remote: review/shop waits",
+    ]);
+    // What is theirs alone merges itself.
+    bob.git(&["reset", "--quiet", "--hard", "origin/main"]);
+    bob.commit(&[("servers/blog.toml", Some("id = 4\nowner = \"bob\"\n"))]);
+    bob.push(&["origin", "HEAD:refs/heads/review/blog"]).accepted(&["review/blog is merged"]);
+    assert_eq!(bench.real("servers/blog.toml"), "id = 4\nowner = \"bob\"\n");
+}
+
+#[test]
 fn a_hash_that_isnt_shown_stays_until_another_is_written() {
     let bench = Bench::with_members();
     let bob = bench.member("bob");
@@ -315,13 +336,16 @@ fn what_isnt_theirs_is_refused_and_never_becomes_what_they_see() {
     };
     refuses(
         &[("users/cyn.toml", Some("role = \"admin\"\n"))],
-        &["--> users/cyn.toml", "error: `cyn` has this file, and `bob` may not change it"],
+        &["--> users/cyn.toml:1:1", "error: `cyn` has this file, and `bob` may not change it"],
     );
     refuses(&[("users/cyn.toml", None)], &["error: there is no user `cyn`, who is named as the owner"]);
     refuses(
         &[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\ncpus = 2\n"))],
-        &["error: server `cyns` is `cyn`'s: `bob` may not change it"],
+        &["--> servers/cyns.toml:3:1", "error: server `cyns` is `cyn`'s: `bob` may not change it"],
     );
+    // A guess at the first lines of what isn't shown is told nothing.
+    let guess = files()[3].1.replace("cyn@laptop", "cyn@desk");
+    refuses(&[("users/cyn.toml", Some(&guess))], &["--> users/cyn.toml:1:1"]);
     // At the line and column that bob sees, hash or not, mark or not.
     let role = bob.read("users/bob.toml") + "role = \"admin\"\n";
     refuses(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth::control::Control;
+use berth::control::{Control, Socket};
 use berth::status::Status;
 use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
@@ -21,11 +21,10 @@ pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, Cancellatio
     }))
     .unwrap();
     control.publish(status);
-    let (socket, stop) = (bench.data().join("control.sock"), CancellationToken::new());
+    let stop = CancellationToken::new();
     std::fs::create_dir_all(bench.data()).unwrap();
-    let (listening, closing) = (socket.clone(), stop.clone());
-    runtime.spawn(async move { control.serve(&listening, closing).await });
-    super::until(|| std::os::unix::net::UnixStream::connect(&socket).is_ok(), || "the socket".to_owned());
+    let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
+    runtime.spawn(control.serve(socket, stop.clone()));
     (runtime, stop)
 }
 

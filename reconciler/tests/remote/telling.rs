@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use berth::control::Control;
+use berth::control::{Control, Socket};
 use berth::event::{Event, Listener as _};
 use berth::journal::PassRecord;
 use berth::wakeup::Wakeups;
@@ -61,9 +61,9 @@ impl World {
     /// Lets the reconciler of this bench answer.
     fn reconcile(&self, bench: &Bench) {
         std::fs::create_dir_all(bench.data()).unwrap();
-        let (socket, control, stop) =
-            (bench.data().join("control.sock"), self.control.clone(), self.stop.clone());
-        self.runtime.as_ref().unwrap().spawn(async move { control.serve(&socket, stop).await });
+        let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
+        let (control, stop) = (self.control.clone(), self.stop.clone());
+        self.runtime.as_ref().unwrap().spawn(control.serve(socket, stop));
     }
 
     /// Tells, again and again, what a pass came to, until the forge has seen something of it: whoever listens begins when it
@@ -116,6 +116,7 @@ fn record(tip: &str, problems: &[&str]) -> PassRecord {
         reason: "ref change".to_owned(),
         outcomes: Vec::new(),
         problems: problems.iter().map(|&problem| problem.to_owned()).collect(),
+        retry_millis: None,
     }
 }
 

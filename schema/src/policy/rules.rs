@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 
 use crate::domain::Domain;
-use crate::finding::{Finding, Position, Severity, shown};
+use crate::finding::{Finding, Severity, shown};
 use crate::firewall::Exception;
 use crate::kind::Subject;
 use crate::name::{Fqdn, Invalid, ServerId, ServerName, UserName};
-use crate::policy::place::of_field;
+use crate::policy::place::Texts;
 use crate::policy::{Proposal, Verdict, admins, domain_path, proof};
 use crate::resolve::label_below;
 use crate::server::Server;
 use crate::state::State;
-use crate::user::{Role, User};
+use crate::user::{QuotaOverride, Role, User};
+
+/// What stands in place of a path where a commit's message is meant.
+const COMMIT_MESSAGE: &str = "the commit's message";
 
 /// What was found against a proposal so far.
 #[derive(Debug, Default)]
@@ -39,8 +42,35 @@ pub(crate) struct Side<'a> {
 /// One file while it is judged.
 struct File<'r, 'a> {
     path: &'r str,
-    text: Option<&'a str>,
+    texts: Texts<'a>,
     rulings: &'r mut Rulings,
+}
+
+/// What isn't its owner's to say of a server.
+struct Held<'a> {
+    id: ServerId,
+    owner: &'a UserName,
+    allow: &'a [Exception],
+}
+
+impl<'a> Held<'a> {
+    fn of(server: &'a Server) -> Self {
+        // Whole, so that a field which is new has to be decided here: these are the owner's, within the quota.
+        let Server {
+            id,
+            owner,
+            allow,
+            name: _,
+            members: _,
+            state: _,
+            cpus: _,
+            memory: _,
+            pids: _,
+            disk: _,
+            image: _,
+        } = server;
+        Self { id: *id, owner, allow }
+    }
 }
 
 impl<'a> Side<'a> {
@@ -107,19 +137,15 @@ impl Rulings {
 
 impl File<'_, '_> {
     fn deny(&mut self, field: &[&str], message: String, hint: String) {
-        let place = self.place(field);
+        let place = self.texts.place(field);
         let invalid = Invalid::new(message, hint);
-        self.rulings.denied.push(Finding::new(Severity::Error, self.path, place, invalid));
+        self.rulings.denied.push(Finding::new(Severity::Error, self.path, Some(place), invalid));
     }
 
     fn review(&mut self, field: &[&str], message: String, hint: String) {
-        let place = self.place(field);
+        let place = self.texts.place(field);
         let invalid = Invalid::new(message, hint);
-        self.rulings.to_review.push(Finding::new(Severity::Warning, self.path, place, invalid));
-    }
-
-    fn place(&self, field: &[&str]) -> Option<Position> {
-        of_field(self.text, field)
+        self.rulings.to_review.push(Finding::new(Severity::Warning, self.path, Some(place), invalid));
     }
 }
 
@@ -130,8 +156,8 @@ impl<'a> Case<'a> {
     }
 
     /// Judges one file.
-    pub(crate) fn rule(&self, path: &str, text: Option<&str>, rulings: &mut Rulings) {
-        let mut file = File { path, text, rulings };
+    pub(crate) fn rule(&self, path: &str, texts: Texts<'_>, rulings: &mut Rulings) {
+        let mut file = File { path, texts, rulings };
         match Subject::of(path) {
             Ok(Some(Subject::User(name))) => self.rule_user(&name, &mut file),
             Ok(Some(Subject::Server(name))) => self.rule_server(&name, &mut file),
@@ -146,6 +172,24 @@ impl<'a> Case<'a> {
             }
             Err(invalid) => file.deny(&[], invalid.message, invalid.hint),
         }
+    }
+
+    /// The budget keeps everybody's servers from a slip, so a member's word doesn't lift it.
+    pub(crate) fn rule_allowance(&self, allowance: Option<&str>, rulings: &mut Rulings) {
+        if allowance.is_none() {
+            return;
+        }
+        let me = &self.member.name;
+        let invalid = Invalid::new(
+            format!(
+                "`{me}` may not lift the removal budget, as `Berth-Allow-Removals` in the commit's message would"
+            ),
+            format!(
+                "take that line out (`git commit --amend`); once the removals are held back, {} can push a commit with it",
+                self.admins()
+            ),
+        );
+        rulings.denied.push(Finding::new(Severity::Error, COMMIT_MESSAGE, None, invalid));
     }
 
     fn rule_user(&self, name: &UserName, file: &mut File<'_, '_>) {
@@ -165,18 +209,21 @@ impl<'a> Case<'a> {
             file.deny(&[], message, format!("ask {} to remove it", self.admins()));
             return;
         };
-        if after.role != self.member.role {
+        // Whole, so that a field which is new has to be decided here: those that aren't named below are the member's own.
+        let User { name: _, role, email: _, password_hash: _, ssh_keys: _, quota } = &**after;
+        if *role != self.member.role {
             let message = format!("`{me}` may not change the role of `{me}`");
             file.deny(&["role"], message, format!("ask {} for another role", self.admins()));
         }
-        let (had, has) = (&self.member.quota, &after.quota);
+        let had = &self.member.quota;
+        let QuotaOverride { servers, cpus, memory, disk, domains, custom_domains } = quota;
         let parts = [
-            ("servers", had.servers == has.servers),
-            ("cpus", had.cpus == has.cpus),
-            ("memory", had.memory == has.memory),
-            ("disk", had.disk == has.disk),
-            ("domains", had.domains == has.domains),
-            ("custom_domains", had.custom_domains == has.custom_domains),
+            ("servers", had.servers == *servers),
+            ("cpus", had.cpus == *cpus),
+            ("memory", had.memory == *memory),
+            ("disk", had.disk == *disk),
+            ("domains", had.domains == *domains),
+            ("custom_domains", had.custom_domains == *custom_domains),
         ];
         for (part, _) in parts.iter().filter(|(_, same)| !same) {
             let message = format!("`{me}` may not change `quota.{part}` of `{me}`");
@@ -199,18 +246,19 @@ impl<'a> Case<'a> {
             // Its data is kept until the retention ends.
             (Some(_), None) => {}
             (Some(before), Some(after)) => {
-                if after.owner != *me {
-                    let message = format!("`{me}` may not give server `{name}` to `{}`", after.owner);
+                let Held { id, owner, allow } = Held::of(after);
+                if owner != me {
+                    let message = format!("`{me}` may not give server `{name}` to `{owner}`");
                     let hint =
                         format!("ask {} to do it; it counts against another quota then", self.admins());
                     file.deny(&["owner"], message, hint);
                 }
-                if after.id != before.id {
+                if id != before.id {
                     let message =
-                        format!("the id of server `{name}` can't change from {} to {}", before.id, after.id);
+                        format!("the id of server `{name}` can't change from {} to {id}", before.id);
                     file.deny(&["id"], message, format!("an id is for ever: write {} again", before.id));
                 }
-                self.rule_exceptions(after, &before.allow, file);
+                self.rule_exceptions(allow, &before.allow, file);
             }
             (None, Some(after)) => self.rule_new_server(after, file),
             (None, None) => {
@@ -222,33 +270,31 @@ impl<'a> Case<'a> {
 
     fn rule_new_server(&self, after: &Server, file: &mut File<'_, '_>) {
         let me = &self.member.name;
-        if after.owner != *me {
-            let message = format!("`{me}` may not make a server for `{}`", after.owner);
+        let Held { id, owner, allow } = Held::of(after);
+        if owner != me {
+            let message = format!("`{me}` may not make a server for `{owner}`");
             file.deny(&["owner"], message, format!("write \"{me}\", or ask {} to make it", self.admins()));
         }
-        let held = self.before.state.servers.get(&after.id);
+        let held = self.before.state.servers.get(&id);
         let highest = self.before.state.servers.keys().map(|id| id.get());
         let next =
             highest.chain(self.former.iter().map(|(id, _)| id.get())).max().unwrap_or(0).saturating_add(1);
         let hint = format!("an id is for ever: use another, such as {next}");
         let granted = held.filter(|holder| holder.owner == *me).map_or(&[][..], |holder| &holder.allow);
-        self.rule_exceptions(after, granted, file);
+        self.rule_exceptions(allow, granted, file);
         // The same id under another name and the same owner is a server that was renamed.
         if let Some(holder) = held.filter(|holder| holder.owner != *me) {
-            let message =
-                format!("id {} is of server `{}`, which is `{}`'s", after.id, holder.name, holder.owner);
+            let message = format!("id {id} is of server `{}`, which is `{}`'s", holder.name, holder.owner);
             file.deny(&["id"], message, hint);
-        } else if let Some((id, owner)) =
-            self.former.iter().find(|(id, owner)| *id == after.id && owner != me)
-        {
+        } else if let Some((_, owner)) = self.former.iter().find(|(was, owner)| *was == id && owner != me) {
             // With its id and its name, a removed server comes back with its data, whoever writes the file.
             file.deny(&["id"], format!("id {id} was a server of `{owner}`'s"), hint);
         }
     }
 
     /// What the firewall lets through is for admins to say; a server keeps what it was granted, under another name too.
-    fn rule_exceptions(&self, after: &Server, granted: &[Exception], file: &mut File<'_, '_>) {
-        if after.allow != granted {
+    fn rule_exceptions(&self, allow: &[Exception], granted: &[Exception], file: &mut File<'_, '_>) {
+        if allow != granted {
             let message = format!("`{}` may not change `allow`, the firewall's exceptions", self.member.name);
             file.deny(&["allow"], message, format!("ask {} for them", self.admins()));
         }
@@ -272,7 +318,9 @@ impl<'a> Case<'a> {
             }
             (Some(_), None) => {}
             (_, Some(after)) => {
-                let target = self.after.server(&after.server);
+                // Whole, so that a field which is new has to be decided here: how a name is served is its holder's.
+                let Domain { fqdn: _, server, port: _, tls: _, access: _, cloudflare: _ } = &**after;
+                let target = self.after.server(server);
                 if let Some(server) = target.filter(|server| server.owner != *me) {
                     let message = format!(
                         "server `{}` is `{}`'s, so `{me}` may not lead a name to it",

@@ -34,6 +34,10 @@ fn differing<'a>(before: &'a Files, after: &'a Files) -> Vec<Change<'a>> {
     paths
         .into_iter()
         .filter(|path| before.get(*path) != after.get(*path))
-        .map(|path| Change { path, text: after.get(path).map(String::as_str) })
+        .map(|path| Change {
+            path,
+            before: before.get(path).map(String::as_str),
+            text: after.get(path).map(String::as_str),
+        })
         .collect()
 }

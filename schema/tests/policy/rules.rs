@@ -39,6 +39,7 @@ fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
         changes: &differing(&before, &after),
         proven: &[],
         former: &[],
+        allowance: None,
     };
     judge(&proposal)
 }
@@ -97,7 +98,7 @@ fn a_member_gives_themselves_nothing() {
     );
     assert_eq!(
         denied("bob", &[("platform.toml", Some("domain = \"h.org\"\nprefix = \"x\"\n"))]),
-        ["platform.toml: the platform's settings are the admins' [ask `ann` to change them]"]
+        ["platform.toml:2:1: the platform's settings are the admins' [ask `ann` to change them]"]
     );
 }
 
@@ -108,19 +109,19 @@ fn a_member_leaves_others_things_alone() {
     assert_eq!(
         servers,
         [
-            "servers/cyns.toml: server `cyns` is `cyn`'s: `bob` may log in to it, and may not change it [ask `cyn`, or `ann`]"
+            "servers/cyns.toml:3:1: server `cyns` is `cyn`'s: `bob` may log in to it, and may not change it [ask `cyn`, or `ann`]"
         ]
     );
     let taken = denied("bob", &[("servers/cyns.toml", Some("id = 2\nowner = \"bob\"\n"))]);
-    assert!(taken.iter().any(|finding| finding.starts_with("servers/cyns.toml: ")), "{taken:?}");
+    assert!(taken.iter().any(|finding| finding.starts_with("servers/cyns.toml:2:1: ")), "{taken:?}");
     assert_eq!(
         denied("bob", &[("users/cyn.toml", Some("email = \"cyn@h.org\"\n[quota]\ncustom_domains = true\n"))]),
-        ["users/cyn.toml: `cyn` has this file, and `bob` may not change it [ask `cyn`, or `ann`]"]
+        ["users/cyn.toml:1:1: `cyn` has this file, and `bob` may not change it [ask `cyn`, or `ann`]"]
     );
     assert_eq!(
         denied("bob", &[("domains/cyn.net.toml", None)]),
         [
-            "domains/cyn.net.toml: `cyn.net` is `cyn`'s, and `bob` may not change it [choose another name, or ask `cyn`, or `ann`]"
+            "domains/cyn.net.toml:1:1: `cyn.net` is `cyn`'s, and `bob` may not change it [choose another name, or ask `cyn`, or `ann`]"
         ]
     );
     assert_eq!(
@@ -131,7 +132,60 @@ fn a_member_leaves_others_things_alone() {
     );
     assert_eq!(
         denied("bob", &[("users/new.toml", Some(""))]),
-        ["users/new.toml: `bob` may not add a member [ask `ann` to add `new`]"]
+        ["users/new.toml:1:1: `bob` may not add a member [ask `ann` to add `new`]"]
+    );
+}
+
+#[test]
+fn a_refusal_points_at_what_differs() {
+    let places = |edits: &[(&str, Option<&str>)]| -> Vec<String> {
+        denied("bob", edits).iter().map(|finding| finding.split(": ").next().unwrap().to_owned()).collect()
+    };
+    // Where only the end is gone, the last line that is left; where nothing is left, the first.
+    assert_eq!(
+        places(&[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\n"))]),
+        ["servers/cyns.toml:2:1"]
+    );
+    assert_eq!(places(&[("users/ann.toml", Some(""))]), ["users/ann.toml:1:1"]);
+    // A comment in front, and a change at the end that a line break alone makes.
+    let comment = "# hi\nid = 2\nowner = \"cyn\"\nmembers = [\"bob\"]\n";
+    assert_eq!(places(&[("servers/cyns.toml", Some(comment))]), ["servers/cyns.toml:1:1"]);
+    assert_eq!(
+        places(&[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\nmembers = [\"bob\"]"))]),
+        ["servers/cyns.toml:3:1"]
+    );
+    // Of a field that is gone, where it was missed.
+    assert_eq!(places(&[("users/bob.toml", Some("email = \"bob@h.org\"\n"))]), ["users/bob.toml:1:1"]);
+    match verdict("bob", &[("docs/welcome.md", Some("# Welcome\nAll.\n"))]) {
+        Verdict::NeedsReview { findings, .. } => {
+            assert!(findings[0].to_string().starts_with("docs/welcome.md:2:1: "), "{findings:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_admins_lift_the_removal_budget() {
+    let files = platform();
+    let state = state(&files).unwrap();
+    let judged = |actor| {
+        judge(&Proposal {
+            actor,
+            before: &state,
+            after: &state,
+            changes: &[],
+            proven: &[],
+            former: &[],
+            allowance: Some("0a2893a696e71de8"),
+        })
+    };
+    let (ann, bob) = (name("ann"), name("bob"));
+    assert_eq!(judged(Actor::Operator), Verdict::Allow);
+    assert_eq!(judged(Actor::Member(&ann)), Verdict::Allow);
+    let Verdict::Deny(findings) = judged(Actor::Member(&bob)) else { panic!("bob lifts it") };
+    assert_eq!(
+        findings[0].to_string(),
+        "the commit's message: `bob` may not lift the removal budget, as `Berth-Allow-Removals` in the commit's message would"
     );
 }
 
@@ -207,6 +261,7 @@ fn the_firewalls_exceptions_are_the_admins() {
             changes: &differing(&before, &after),
             proven: &[],
             former: &[],
+            allowance: None,
         })
     };
     let blog = ("domains/blog.h.org.toml", Some("server = \"renamed\"\n".to_owned()));
@@ -230,11 +285,19 @@ fn a_removed_servers_data_doesnt_come_back_to_somebody_else() {
         let named = |(path, text): &(&str, &str)| named_by(path, text).unwrap();
         let former: Vec<_> = former.iter().map(named).collect();
         let actor = Actor::Member(&bob);
-        judge(&Proposal { actor, before: &before, after: &after, changes: &[], proven: &[], former: &former })
+        judge(&Proposal {
+            actor,
+            before: &before,
+            after: &after,
+            changes: &[],
+            proven: &[],
+            former: &former,
+            allowance: None,
+        })
     };
     let cyns = ("servers/shop.toml", "id = 3\nowner = \"cyn\"\nmistake = 1\n");
     let Verdict::Deny(findings) = judged(&[cyns]) else { panic!("not denied") };
-    assert_eq!(findings[0].to_string(), "servers/shop.toml: id 3 was a server of `cyn`'s");
+    assert_eq!(findings[0].to_string(), "servers/shop.toml:1:1: id 3 was a server of `cyn`'s");
     assert_eq!(findings[0].hint.as_deref(), Some("an id is for ever: use another, such as 4"));
     // Their own, they may bring back; and another id is no matter.
     assert_eq!(judged(&[("servers/shop.toml", "id = 3\nowner = \"bob\"\n")]), Verdict::Allow);
@@ -292,7 +355,15 @@ fn a_proof_makes_a_custom_domain_theirs() {
     let judged = |proven: &[&str]| {
         let proven: Vec<_> = proven.iter().map(|name| name.parse().unwrap()).collect();
         let actor = Actor::Member(&bob);
-        judge(&Proposal { actor, before: &before, after: &after, changes: &[], proven: &proven, former: &[] })
+        judge(&Proposal {
+            actor,
+            before: &before,
+            after: &after,
+            changes: &[],
+            proven: &proven,
+            former: &[],
+            allowance: None,
+        })
     };
     assert_eq!(judged(&["bob.example"]), Verdict::Allow);
     assert!(matches!(judged(&["ob.example"]), Verdict::NeedsReview { .. }));

@@ -10,7 +10,7 @@ use crate::harness::{PASSWORD, Place, Running, await_end, await_that, memory_of}
 /// For what has no time of its own.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the router may have in memory under attack, in bytes: a build for tests starts with a fifth of it.
-const MEMORY_MAX: u64 = 160 << 20;
+pub(crate) const MEMORY_MAX: u64 = 160 << 20;
 
 #[test]
 fn a_flood_of_half_open_connections_is_dropped_and_passes() {

@@ -302,7 +302,7 @@ fn output_error_and_exit_code_come_through_and_a_door_that_breaks_off_is_told() 
         // It ends without a word about how.
         door::Command::ReviewShow(_) => say(&stream, OUTPUT, b"half").unwrap(),
         // More than a frame may have.
-        door::Command::ReviewApprove(_) => (&stream).write_all(&[OUTPUT, 0xff, 0, 0, 0]).unwrap(),
+        door::Command::ReviewApprove { .. } => (&stream).write_all(&[OUTPUT, 0xff, 0, 0, 0]).unwrap(),
         _ => (&stream).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(),
     });
     let place = door.place(&[]);
@@ -319,7 +319,7 @@ fn output_error_and_exit_code_come_through_and_a_door_that_breaks_off_is_told() 
     let (out, words, code) = ask("review show x");
     assert!(words.contains("the control plane broke off"), "{words}");
     assert_eq!((out.as_str(), code), ("half", Some(1)));
-    for nonsense in ["review approve x", "review reject x"] {
+    for nonsense in ["review approve x 0123456", "review reject x"] {
         let (_, words, code) = ask(nonsense);
         assert!(words.contains("doesn't understand") && code == Some(1), "{words}");
     }

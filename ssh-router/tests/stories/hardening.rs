@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use berth_schema::route::{RouteUser, Routes};
 
 use crate::changes::{is_alive, signal};
-use crate::harness::{PASSWORD, Place, Running, await_end, await_port, free_port, text};
+use crate::harness::{
+    BCRYPT, PASSWORD, Place, Running, await_end, await_port, free_port, most_memory_of, text,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -65,6 +67,40 @@ fn passwords_that_are_checked_hold_up_no_session() {
         echoes += 1;
     }
     assert!(echoes > 20, "{echoes} echoes during twelve checks");
+}
+
+/// A member writes their own hash: one whose check would take a processor for days, and one that would take all memory,
+/// are not checked, and nobody else waits for them.
+#[test]
+fn hashes_that_cost_too_much_to_check_open_nothing_and_hold_up_nobody() {
+    let place = Place::with(&["--failure-delay", "0s", "--password-checks", "1"]);
+    let argon = "c29tZXNhbHRzb21lc2FsdA$WwDyHZNPo7jvJmFvNJzFfHbnBzRA8pe5ZoPnDTJ6VBs";
+    let dear = [
+        ("ann", BCRYPT.replace("$10$", "$31$")),
+        ("carol", format!("$argon2id$v=19$m=4194304,t=1,p=1${argon}")),
+        ("eve", format!("$argon2id$v=19$m=19456,t=4294967295,p=1${argon}")),
+    ];
+    let users = place.routes();
+    let with = |routes: Routes, (name, hash): (&str, String)| {
+        let user = users.user(name).unwrap().1.clone();
+        routes.with_user(name.parse().unwrap(), RouteUser { password_hash: Some(hash), ..user })
+    };
+    let routes = dear.into_iter().fold(place.routes(), with);
+    place.put_routes(&with(routes, ("bob", BCRYPT.to_owned())).render().unwrap());
+    place.await_log("routes changed");
+    for name in ["ann", "carol", "eve"] {
+        place.await_log(&format!(
+            "this password's hash costs too much to check: it opens nothing user={name}"
+        ));
+    }
+    for login in ["shop", "wiki", "nothing", "nobody"] {
+        for password in ["wrong", PASSWORD] {
+            let tried = await_end(&mut try_password(&place, login, password), PATIENCE);
+            assert_eq!(tried.success(), (login, password) == ("shop", PASSWORD), "{login}");
+        }
+    }
+    place.await_log("user=bob server=shop by=\"password\"");
+    assert!(most_memory_of(&place) < 512 << 20, "{} MiB", most_memory_of(&place) >> 20);
 }
 
 /// In time too: a login that no server has costs what one costs that is there.

@@ -17,6 +17,7 @@ mod forwarding;
 mod git;
 mod hardening;
 mod harness;
+mod hostile;
 mod login;
 mod sessions;
 mod takeover;

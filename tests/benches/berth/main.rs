@@ -1,7 +1,7 @@
 //! Benchmarks on real processes: `make bench`, or `cargo bench -p berth-tests -- a b` for some of them.
 //!
-//! A measurement, never an assertion: nothing here fails because something is slow. What is compared is measured in one
-//! run, in turns, and told as median and range; docs/benchmarks.md holds a run and explains each part.
+//! Nothing here fails because something is slow. What is compared is measured in one run, in turns, and told as median and
+//! range; docs/benchmarks.md holds a run and explains each part.
 
 mod api;
 mod caddy;

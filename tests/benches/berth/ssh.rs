@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use berth_tests::process::eventually;
 
-use crate::ssh_ground::{Client, Ground, Running, Way};
+use crate::ssh_ground::{Client, Ground, OVERFLOW, Running, Way};
 use crate::table;
 use crate::times::Times;
 
@@ -19,13 +19,14 @@ const KEYSTROKES: usize = 1_000;
 /// Of a transfer, in MiB, and how often.
 const TRANSFER: u64 = 512;
 const TRANSFERS: usize = 5;
-/// Idle sessions through the router, and through the sshd that is jumped through.
+/// Idle sessions on each way.
 const IDLE: usize = 500;
-const IDLE_JUMPS: usize = 50;
 /// Sessions that transfer so many MiB each way at the same time.
 const BULK: (usize, u64) = (10, 32);
 /// Of the upload to a slow reader, in GiB.
 const UPLOAD: u64 = 10;
+/// What the router may have of memory meanwhile, whatever the machine.
+const UPLOAD_MEMORY: u64 = 64 << 20;
 const MIB: f64 = (1 << 20) as f64;
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -210,13 +211,13 @@ fn stay(ground: &Ground, way: Way, count: usize) -> anyhow::Result<Vec<Running>>
     Ok(sessions)
 }
 
-/// Waits until the router's memory is the same for a second, and tells it.
-fn settled(ground: &Ground) -> anyhow::Result<u64> {
+/// Waits until the memory of a way is the same for a second, and tells it.
+fn settled(ground: &Ground, way: Way) -> anyhow::Result<u64> {
     let start = Instant::now();
-    let mut last = ground.router_memory()?;
+    let mut last = ground.memory(way)?;
     while start.elapsed() < Duration::from_secs(15) {
         thread::sleep(Duration::from_secs(1));
-        let now = ground.router_memory()?;
+        let now = ground.memory(way)?;
         if now == last {
             break;
         }
@@ -225,40 +226,75 @@ fn settled(ground: &Ground) -> anyhow::Result<u64> {
     Ok(last)
 }
 
-fn memory() -> anyhow::Result<()> {
-    let kilobytes = |bytes: u64, count: usize| format!("{:.0} KB", bytes as f64 / 1e3 / count as f64);
-    eprintln!("{IDLE} idle sessions …");
+/// A ground, and the memory of a way on it when some sessions have come and gone: what they bring along may stay.
+fn worn_in(way: Way) -> anyhow::Result<(Ground, u64)> {
     let ground = Ground::new()?;
-    // What the first sessions bring along stays.
-    drop(stay(&ground, Way::Berth, 10)?);
-    let before = settled(&ground)?;
-    let sessions = stay(&ground, Way::Berth, IDLE)?;
-    let idle = settled(&ground)?.saturating_sub(before);
-    drop(sessions);
-    let gate_before = ground.gate_memory()?;
-    let jumps = stay(&ground, Way::Jump, IDLE_JUMPS)?;
-    let jump = ground.gate_memory()?.saturating_sub(gate_before);
-    drop(jumps);
+    drop(stay(&ground, way, 10)?);
+    let memory = settled(&ground, way)?;
+    Ok((ground, memory))
+}
 
-    eprintln!("{} sessions after bulk …", BULK.0);
-    let ground = Ground::new()?;
-    drop(stay(&ground, Way::Berth, 10)?);
-    let empty = settled(&ground)?;
-    let (count, mib) = BULK;
-    let control = |number: usize| format!("-S{}", ground.path(&format!("c{number}")).display());
-    let mut masters = Vec::new();
-    for number in 0..count {
-        let mut command = ground.ssh(Way::Berth, Client::Unconfigured, &["-M", &control(number)]);
-        command.arg("exec sleep 10000");
-        masters.push(Running(command.spawn().context("start ssh")?));
-        eventually("the session", || ground.path(&format!("c{number}")).exists().then_some(()));
+fn memory() -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    let mut row = |when: &str, way: Way, count: usize, bytes: u64| {
+        let each = format!("{:.0} KB", bytes as f64 / 1e3 / count as f64);
+        rows.push(vec![when.to_owned(), way.name().to_owned(), count.to_string(), each]);
+    };
+    for way in Way::ALL {
+        eprintln!("{IDLE} idle sessions, {} …", way.name());
+        let (ground, before) = worn_in(way)?;
+        let _sessions = stay(&ground, way, IDLE)?;
+        row("idle", way, IDLE, settled(&ground, way)?.saturating_sub(before));
     }
-    let quiet = settled(&ground)?.saturating_sub(empty);
+    let (count, mib) = BULK;
+    let mut most = 0;
+    for way in Way::ALL {
+        eprintln!("{count} sessions after bulk, {} …", way.name());
+        let (ground, before) = worn_in(way)?;
+        let _masters = masters(&ground, way, count)?;
+        row(
+            &format!("idle, before {mib} MiB each way"),
+            way,
+            count,
+            settled(&ground, way)?.saturating_sub(before),
+        );
+        bulk(&ground, way)?;
+        let after = settled(&ground, way)?.saturating_sub(before);
+        row(&format!("idle, after {mib} MiB each way at once"), way, count, after);
+        if way == Way::Berth {
+            most = ground.router_peak()?;
+        }
+    }
+    table::print("(l) SSH: memory for a session", &["when", "way", "sessions", "each"], &rows);
+    println!("\nThe router had {:.0} MiB at most during the transfers.", most as f64 / MIB);
+    Ok(())
+}
+
+/// Connections that others may share.
+fn masters(ground: &Ground, way: Way, count: usize) -> anyhow::Result<Vec<Running>> {
+    let master = |number| {
+        let mut command = ground.ssh(way, Client::Unconfigured, &["-M", &control(ground, number)]);
+        let master = Running(command.arg("exec sleep 10000").spawn().context("start ssh")?);
+        let socket = ground.path(&format!("c{number}"));
+        eventually("the session", || socket.exists().then_some(()));
+        Ok(master)
+    };
+    (0..count).map(master).collect()
+}
+
+/// How the client names a connection that is shared.
+fn control(ground: &Ground, number: usize) -> String {
+    format!("-S{}", ground.path(&format!("c{number}")).display())
+}
+
+/// Transfers both ways over each of the shared connections, all at once.
+fn bulk(ground: &Ground, way: Way) -> anyhow::Result<()> {
+    let (count, mib) = BULK;
     let zeros = ground.path("zeros");
     File::create(&zeros)?.set_len(mib << 20)?;
     let mut transfers = Vec::new();
     for number in 0..count {
-        let session = || ground.ssh(Way::Berth, Client::Unconfigured, &[&control(number)]);
+        let session = || ground.ssh(way, Client::Unconfigured, &[&control(ground, number)]);
         let (mut down, mut up) = (session(), session());
         down.arg(format!("head -c {mib}M /dev/zero")).stdout(Stdio::null());
         up.arg("cat > /dev/null").stdin(File::open(&zeros)?);
@@ -267,31 +303,11 @@ fn memory() -> anyhow::Result<()> {
     for transfer in &mut transfers {
         ensure!(transfer.0.wait()?.success(), "a transfer failed");
     }
-    let after = settled(&ground)?.saturating_sub(empty);
-    let most = ground.router_peak()?;
-    table::print(
-        "(l) SSH: memory for a session",
-        &["when", "sessions", "each"],
-        &[
-            vec!["idle, through the router".into(), IDLE.to_string(), kilobytes(idle, IDLE)],
-            vec![
-                "idle, `ssh -J`: in the second sshd".into(),
-                IDLE_JUMPS.to_string(),
-                kilobytes(jump, IDLE_JUMPS),
-            ],
-            vec![format!("idle, before {mib} MiB each way"), count.to_string(), kilobytes(quiet, count)],
-            vec![
-                format!("idle, after {mib} MiB each way at once"),
-                count.to_string(),
-                kilobytes(after, count),
-            ],
-        ],
-    );
-    println!("\nThe router had {:.0} MiB at most during the transfers.", most as f64 / MIB);
     Ok(())
 }
 
-/// The reader takes a gibibyte and pauses for a second, again and again.
+/// The reader takes a gibibyte and pauses for a second, again and again. How long it takes is told; that the router's memory
+/// and disk are bounded is asserted.
 fn slow_reader() -> anyhow::Result<()> {
     eprintln!("{UPLOAD} GiB to a slow reader …");
     let ground = Ground::new()?;
@@ -316,11 +332,14 @@ fn slow_reader() -> anyhow::Result<()> {
     let took = started.elapsed().as_secs_f64();
     let counted = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     ensure!(counted == (UPLOAD << 30).to_string(), "{counted} bytes arrived");
+    let (memory, disk) = (ground.router_peak()?, most_disk.load(Ordering::Relaxed));
+    ensure!(memory < UPLOAD_MEMORY, "the router had {memory} bytes of memory");
+    ensure!(disk <= OVERFLOW, "the router had {disk} bytes on disk");
     println!(
         "\n(l) SSH: {UPLOAD} GiB to a reader that pauses for a second before each GiB: {took:.0} s; the router had {:.0} \
          MiB of memory and {:.1} MiB on disk at most.",
-        ground.router_peak()? as f64 / MIB,
-        most_disk.load(Ordering::Relaxed) as f64 / MIB
+        memory as f64 / MIB,
+        disk as f64 / MIB
     );
     Ok(())
 }

@@ -90,8 +90,11 @@ pub(crate) struct Ground {
     folder: TempDir,
     router: Running,
     gate: Running,
-    _server: Running,
+    server: Running,
 }
+
+/// What one channel through the router may have on disk, in bytes.
+pub(crate) const OVERFLOW: u64 = 1 << 30;
 
 impl Ground {
     pub(crate) fn new() -> anyhow::Result<Self> {
@@ -126,7 +129,8 @@ impl Ground {
         }
         let router = Command::new(built("berth-ssh-router"))
             .args(["--listen", &format!("127.0.0.1:{port}"), "--exempt", "127.0.0.0/8"])
-            .args(["--half-open", "1000:30:2000", "--half-open-each", "1000", "--overflow-dir"])
+            .args(["--half-open", "1000:30:2000", "--half-open-each", "1000"])
+            .args(["--overflow", &OVERFLOW.to_string(), "--overflow-dir"])
             .arg(path)
             .arg("--routes")
             .arg(path.join("routes.toml"))
@@ -138,7 +142,7 @@ impl Ground {
             .context("start the router")?;
         let router = Running(router);
         await_port(port);
-        Ok(Self { folder, router, gate, _server: server })
+        Ok(Self { folder, router, gate, server })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -152,9 +156,14 @@ impl Ground {
         command
     }
 
-    /// Memory of the router, in bytes.
-    pub(crate) fn router_memory(&self) -> anyhow::Result<u64> {
-        memory_of(self.router.0.id(), "status", "VmRSS:")
+    /// Memory of what a way leads to or through, in bytes: the server's sshd, which every way ends at, the sshd that is
+    /// jumped through, or the router.
+    pub(crate) fn memory(&self, way: Way) -> anyhow::Result<u64> {
+        match way {
+            Way::Direct => Ok(sshd_memory(&self.server)),
+            Way::Jump => Ok(sshd_memory(&self.gate)),
+            Way::Berth => memory_of(self.router.0.id(), "status", "VmRSS:"),
+        }
     }
 
     /// The most memory that the router ever had.
@@ -181,23 +190,25 @@ impl Ground {
         });
         unnamed.filter_map(|file| fs::metadata(file.path()).ok()).map(|file| file.blocks() * 512).sum()
     }
+}
 
-    /// Memory of the sshd that is jumped through and of its processes, shared pages counted in parts.
-    pub(crate) fn gate_memory(&self) -> anyhow::Result<u64> {
-        let parents: HashMap<u32, u32> =
-            processes().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
-        let gate = self.gate.0.id();
-        let below = |mut pid: u32| {
-            while pid != gate {
-                match parents.get(&pid) {
-                    Some(parent) => pid = *parent,
-                    None => return false,
-                }
+/// Memory of an sshd and of its sessions' processes, shared pages counted in parts.
+fn sshd_memory(sshd: &Running) -> u64 {
+    let parents: HashMap<u32, u32> =
+        processes().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let first = sshd.0.id();
+    let below = |mut pid: u32| {
+        while pid != first {
+            match parents.get(&pid) {
+                Some(parent) => pid = *parent,
+                None => return false,
             }
-            true
-        };
-        parents.keys().filter(|pid| below(**pid)).map(|pid| memory_of(*pid, "smaps_rollup", "Pss:")).sum()
-    }
+        }
+        true
+    };
+    // One that has ended since the look has none.
+    let memory = |pid: &u32| memory_of(*pid, "smaps_rollup", "Pss:").unwrap_or_default();
+    parents.keys().filter(|pid| below(**pid)).map(memory).sum()
 }
 
 fn parent(pid: u32) -> Option<u32> {

@@ -161,8 +161,8 @@ fn name_server(namespace: &Namespace) -> Child {
             "--log-facility=-",
         ])
         .args(NAME_SERVERS.map(|address| format!("--listen-address={address}")))
-        // All of this domain is known here; what isn't there is answered with "no such name".
-        .arg("--local=/lab.example.net/")
+        // All names are known here, as to any resolver; what isn't there is answered with "no such name".
+        .arg("--local=/#/")
         .arg(format!("--host-record={NAME},{WEBSITE}"))
         .arg(format!("--host-record={NAME_OF_PRIVATE},{PRIVATE}"));
     started(&mut command)

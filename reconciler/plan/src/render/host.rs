@@ -13,9 +13,6 @@ use serde::Serialize;
 use super::firewall::services;
 use crate::desired::uplink_bridge;
 
-/// The port of the SSH router on the host (seed, section 3.2).
-const SSH: u16 = 10022;
-
 #[derive(Debug, Serialize)]
 pub(super) struct Context {
     bridge: String,
@@ -66,8 +63,8 @@ fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
 
 /// The ports of the host that the platform publishes, which servers may use like everybody else.
 pub fn published(state: &State) -> Vec<u16> {
-    let web = &state.platform.web;
-    vec![web.http_port.get(), web.https_port.get(), SSH]
+    let (web, ssh) = (&state.platform.web, &state.platform.ssh);
+    vec![web.http_port.get(), web.https_port.get(), ssh.port.get()]
 }
 
 /// The platform's own chains in the host's table `filter`: for what comes to the host, and for what goes through it. At

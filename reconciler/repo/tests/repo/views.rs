@@ -215,7 +215,7 @@ impl World {
     fn verdict(&self, who: usize, before: Oid, after: Oid, path: &str) -> Option<Verdict> {
         let (before, after) = (self.state(before)?, self.state(after)?);
         let name: UserName = NAMES[who].parse().unwrap();
-        let changes = [Change { path, text: None }];
+        let changes = [Change { path, before: None, text: None }];
         let actor = Actor::Member(&name);
         Some(policy::judge(&Proposal {
             actor,
@@ -224,6 +224,7 @@ impl World {
             changes: &changes,
             proven: &[],
             former: &[],
+            allowance: None,
         }))
     }
 

@@ -1,5 +1,6 @@
 //! What must work: the ways that the platform is there for. A suite in which nothing can work proves nothing.
 
+use super::super::scene::Reach;
 use super::{Act, CONTACTS_OTHERS, Expected, Place, Proof, Suite, Trial, tcp, udp};
 
 pub(super) fn list(suite: &mut Suite<'_>) {
@@ -32,9 +33,10 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         Trial::of(vec![ask], vec![Proof::Says(format!("address {}", scene.gateway))]).may_stay()
     });
     suite.works("server pings the gateway", |_| {
-        let ping = Act::Shell(format!("ping -c 1 -W 2 {} && echo came back", scene.gateway));
+        let ping = Act::Shell(format!("if ping -c 1 -W 2 {}; then echo came back; fi", scene.gateway));
         Trial::of(vec![ping], vec![Proof::Says("came back".to_owned())]).may_stay()
     });
+    own_sites(suite);
     let to_internet = [
         "server to the internet, TCP",
         "server to the internet, UDP",
@@ -56,4 +58,18 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         let ask = Act::Ask { server: scene.gateway, name: outside.name.clone(), count: 1 };
         Trial::of(vec![ask], vec![Proof::Says(format!("address {}", outside.website))]).may_stay()
     });
+}
+
+/// The platform's own sites, at the address that everybody knows.
+fn own_sites(suite: &mut Suite<'_>) {
+    let scene = suite.scene;
+    let what = "server to the platform's sites, by the public address";
+    let public = scene.machine_addresses(Reach::Public);
+    match (scene.services.contains_key(&Place::Caddy), public.first(), scene.published.first()) {
+        (true, Some(address), Some(port)) => suite.works(what, |_| {
+            Trial::of(vec![tcp(address, *port)], vec![Proof::Answered, Proof::Seen(Place::Caddy)])
+        }),
+        (false, ..) => suite.not_here(what, Expected::Works, "no web server runs here"),
+        _ => suite.not_here(what, Expected::Works, "the machine has private addresses only"),
+    }
 }

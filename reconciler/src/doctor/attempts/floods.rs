@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::super::frame;
-use super::{Act, CONTACTS_OTHERS, Expected, Place, Proof, Suite, Trial, not_served, on_link};
+use super::{Act, CONTACTS_OTHERS, Expected, Place, Proof, SOME, Suite, Threat, Trial, not_served, on_link};
 
 /// More connections than a server may ever have (`[firewall] connections`), and fewer than the kernel's table holds.
 const TRACKED: u64 = 10_000;
@@ -15,12 +15,12 @@ const ANSWERED: u32 = 2000;
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let own = &scene.attacker;
-    suite.limited(format!("{QUESTIONS} questions to the resolver"), |_| {
+    suite.of(Threat::NameFlood).limited(format!("{QUESTIONS} questions to the resolver"), |_| {
         let ask =
             Act::Ask { server: scene.gateway, name: "gateway.berth.internal".to_owned(), count: QUESTIONS };
-        Trial::of(vec![ask], vec![Proof::AnswersAbove(ANSWERED)]).may_stay()
+        Trial::of(vec![ask], vec![Proof::AnswersAbove(ANSWERED)]).counted(ANSWERED.into())
     });
-    suite.limited("20,000 claims about addresses (ARP)", |mark| {
+    suite.of(Threat::ArpFlood).limited("20,000 claims about addresses (ARP)", |mark| {
         let frames = (0_u32..20_000).map(|number| {
             let address = Ipv4Addr::from_bits(
                 scene.subnet.network().to_bits() | (number & !scene.subnet.netmask().to_bits()),
@@ -34,24 +34,29 @@ pub(super) fn list(suite: &mut Suite<'_>) {
                 mark.token.as_bytes(),
             )
         });
-        let proofs =
-            [Proof::Neighbours { place: Place::Plane, more_than: 0 }, Proof::NeighboursChanged(Place::Plane)];
-        Trial::of(vec![Act::Frames(frames.collect())], proofs.into_iter().chain(not_served(scene)).collect())
+        let grown = Proof::Neighbours { place: Place::Plane, more_than: SOME };
+        let proofs = [grown, Proof::NeighboursChanged(Place::Plane)].into_iter().chain(not_served(scene));
+        Trial::of(vec![Act::Frames(frames.collect())], proofs.collect()).counted(10_000)
     });
-    suite.limited("packets for every server that there might be (neighbour table)", |mark| {
-        let frames = (0_u32..4096).map(|number| {
-            let to = Ipv4Addr::from_bits(
-                scene.subnet.network().to_bits() | (number & !scene.subnet.netmask().to_bits()),
-            );
-            on_link(scene, &frame::udp((own.address, mark.port), (to, 80), mark.token.as_bytes()))
-        });
-        let grown = Proof::Neighbours { place: Place::Plane, more_than: 0 };
-        Trial::of(vec![Act::Frames(frames.collect())], [grown].into_iter().chain(not_served(scene)).collect())
-    });
+    suite.of(Threat::NeighbourFlood).limited(
+        "packets for every server that there might be (neighbour table)",
+        |mark| {
+            let frames = (0_u32..4096).map(|number| {
+                let to = Ipv4Addr::from_bits(
+                    scene.subnet.network().to_bits() | (number & !scene.subnet.netmask().to_bits()),
+                );
+                on_link(scene, &frame::udp((own.address, mark.port), (to, 80), mark.token.as_bytes()))
+            });
+            let grown = Proof::Neighbours { place: Place::Plane, more_than: SOME };
+            let proofs = [grown].into_iter().chain(not_served(scene)).collect();
+            Trial::of(vec![Act::Frames(frames.collect())], proofs).counted(2048)
+        },
+    );
     let openings = |to: Ipv4Addr, from: fn(&super::Scene, u16) -> Ipv4Addr| {
         let packet = |number: u16| frame::tcp_open((from(scene, number), 10_000 + number), (to, 80), &[]);
         Act::Frames((0..OPENINGS).map(|number| on_link(scene, &packet(number))).collect())
     };
+    suite.of(Threat::ConnectionFlood);
     let tracked = |more_than| [Place::Plane, Place::Host].map(|place| Proof::Tracked { place, more_than });
     let names =
         ["40,000 connections to the internet at once", "40,000 connections to the internet in others' names"];
@@ -61,7 +66,7 @@ pub(super) fn list(suite: &mut Suite<'_>) {
     };
     suite.limited(names[0], |_| {
         let proofs = tracked(TRACKED).into_iter().chain(not_served(scene)).collect();
-        Trial::of(vec![openings(outside.website, |scene, _| scene.attacker.address)], proofs).may_stay()
+        Trial::of(vec![openings(outside.website, |scene, _| scene.attacker.address)], proofs).counted(TRACKED)
     });
     suite.limited(names[1], |_| {
         let in_others_names = |scene: &super::Scene, number: u16| {
@@ -69,6 +74,6 @@ pub(super) fn list(suite: &mut Suite<'_>) {
             Ipv4Addr::from_bits(scene.subnet.network().to_bits() + host)
         };
         let proofs = tracked(TRACKED).into_iter().chain(not_served(scene)).collect();
-        Trial::of(vec![openings(outside.website, in_others_names)], proofs).may_stay()
+        Trial::of(vec![openings(outside.website, in_others_names)], proofs).counted(TRACKED)
     });
 }

@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 
 use super::super::frame;
-use super::{Act, Place, Proof, Suite, Trial, on_link, seen_elsewhere, tcp, udp};
+use super::{Act, Place, Proof, Suite, Threat, Trial, on_link, seen_elsewhere, tcp, udp};
 
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let port = scene.port(Place::Plane);
     let got_there = || vec![Proof::Heard(Place::Plane), Proof::Connected, Proof::Answered];
+    suite.of(Threat::GatewayPorts);
     suite.refused("its address on the servers' side: other ports", |_| {
         let acts = [port, 22, 80, 443, 2019, 5353].map(|port| tcp(scene.gateway, port));
         Trial::of([&acts[..], &[udp(scene.gateway, port)]].concat(), got_there())

@@ -3,25 +3,26 @@
 use std::net::Ipv4Addr;
 
 use super::super::frame;
-use super::{Act, Place, Proof, Suite, Trial, on_link, seen_elsewhere, tcp_as};
+use super::{Act, Place, Proof, Suite, Threat, Trial, on_link, seen_elsewhere, tcp_as};
 
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let other = &scene.neighbour;
     let stranger = Ipv4Addr::new(8, 8, 4, 4);
+    let (others, foreign) = (Threat::OthersAddress, Threat::ForeignSource);
     let names = [
-        ("the neighbour's address", other.address, scene.attacker.mac),
-        ("the neighbour's address and hardware address", other.address, other.mac),
-        ("the gateway's address", scene.gateway, scene.attacker.mac),
-        ("Caddy's address", scene.service_address(Place::Caddy), scene.attacker.mac),
-        ("the image cache's address", scene.cache, scene.attacker.mac),
-        ("an address of the internet", stranger, scene.attacker.mac),
-        ("an address that no server has", scene.unused, scene.attacker.mac),
-        ("the machine's address", scene.machine_address(), scene.attacker.mac),
-        ("localhost", Ipv4Addr::LOCALHOST, scene.attacker.mac),
+        (others, "the neighbour's address", other.address, scene.attacker.mac),
+        (others, "the neighbour's address and hardware address", other.address, other.mac),
+        (others, "the gateway's address", scene.gateway, scene.attacker.mac),
+        (others, "Caddy's address", scene.service_address(Place::Caddy), scene.attacker.mac),
+        (others, "the image cache's address", scene.cache, scene.attacker.mac),
+        (foreign, "an address of the internet", stranger, scene.attacker.mac),
+        (foreign, "an address that no server has", scene.unused, scene.attacker.mac),
+        (foreign, "the machine's address", scene.machine_address(), scene.attacker.mac),
+        (foreign, "localhost", Ipv4Addr::LOCALHOST, scene.attacker.mac),
     ];
-    for (name, from, mac) in names {
-        suite.refused(name, |mark| {
+    for (threat, name, from, mac) in names {
+        suite.of(threat).refused(name, |mark| {
             let frames = targets(scene).into_iter().flat_map(|(to, port)| {
                 let (from, token) = ((from, mark.port), mark.token.as_bytes());
                 [
@@ -35,17 +36,17 @@ pub(super) fn list(suite: &mut Suite<'_>) {
             Trial::of(vec![Act::Frames(frames.collect())], proofs)
         });
     }
-    suite.refused("the neighbour's address, given to one's own link", |_| {
+    suite.of(others).refused("the neighbour's address, given to one's own link", |_| {
         let from = other.address;
         let acts = targets(scene).into_iter().map(|(to, port)| tcp_as(from, to, port));
         let places = [Place::Cache, Place::Host, Place::Outside].into_iter().filter(|place| scene.has(*place));
         let proofs = places.map(|place| Proof::OpenedAs(place, from)).chain([Proof::Connected]);
         Trial::of(acts.collect(), proofs.collect()).with(
-            format!("ip address add {from}/32 dev eth0; for f in all eth0; do echo 0 > /proc/sys/net/ipv4/conf/$f/rp_filter; done"),
+            format!("ip address add {from}/32 dev eth0 && for f in all eth0; do echo 0 > /proc/sys/net/ipv4/conf/$f/rp_filter || exit 1; done"),
             format!("ip address del {from}/32 dev eth0"),
         )
     });
-    suite.refused("a redirect of the gateway's neighbours (ICMP)", |mark| {
+    suite.of(Threat::PoisonGateway).refused("a redirect of the gateway's neighbours (ICMP)", |mark| {
         // "The way to the neighbour leads over me" (RFC 792), with the beginning of a packet that it is about.
         let about = frame::udp((scene.gateway, 1), (other.address, 2), mark.token.as_bytes());
         let message = [&[5, 1, 0, 0][..], &scene.attacker.address.octets(), &about].concat();

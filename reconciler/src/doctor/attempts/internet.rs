@@ -1,32 +1,37 @@
 //! Addresses that are not the internet, and mail. Each would answer in a lab, so that a leak is seen where it arrives.
 
 use super::super::frame::{self, Ipv4};
-use super::{Act, CONTACTS_OTHERS, Expected, Place, Proof, Suite, Trial, on_link, tcp, udp};
+use super::{
+    Act, CONTACTS_OTHERS, Expected, Place, Proof, Suite, Threat, Trial, default_route, on_link, tcp, udp,
+};
 
 /// What can't be tried without an internet of its own.
-const RANGES: [&str; 12] = [
-    "10/8",
-    "172.16/12",
-    "192.168/16",
-    "100.64/10 (carriers)",
-    "169.254.169.254 (the cloud's metadata)",
-    "192.0.0/24",
-    "198.18/15",
-    "mail, port 25",
-    "mail, port 25, in fragments",
-    "a denied address with Caddy as the default route",
-    "without a link: the internet",
-    "an answer for another's question",
+const RANGES: [(Threat, &str); 13] = [
+    (Threat::PrivateNetworks, "10/8"),
+    (Threat::PrivateNetworks, "172.16/12"),
+    (Threat::PrivateNetworks, "192.168/16"),
+    (Threat::SpecialNetworks, "100.64/10 (carriers)"),
+    (Threat::SpecialNetworks, "169.254.169.254 (the cloud's metadata)"),
+    (Threat::SpecialNetworks, "192.0.0/24"),
+    (Threat::SpecialNetworks, "198.18/15"),
+    (Threat::SpecialNetworks, "mail, port 25"),
+    (Threat::SpecialNetworks, "mail, port 25, in fragments"),
+    (Threat::ServiceAsRouter, "a denied address with Caddy as the default route"),
+    (Threat::ServiceAsRouter, "a denied address with the SSH router as the default route"),
+    (Threat::Unlinked, "without a link: the internet"),
+    (Threat::PrivateNetworks, "an answer for another's question"),
 ];
 
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let Some(outside) = &scene.outside else {
-        suite.none_here(&RANGES, Expected::Refused, CONTACTS_OTHERS);
+        for (threat, name) in RANGES {
+            suite.of(threat).not_here(name, Expected::Refused, CONTACTS_OTHERS);
+        }
         return;
     };
-    for (range, address) in RANGES.iter().zip(&outside.denied) {
-        suite.refused(range, |mark| {
+    for ((threat, range), address) in RANGES.iter().zip(&outside.denied) {
+        suite.of(*threat).refused(range, |mark| {
             Trial::of(
                 vec![tcp(address, 80), tcp(address, mark.port), udp(address, mark.port)],
                 vec![
@@ -39,10 +44,10 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         });
     }
     let opened = Proof::Opened(Place::Outside, (outside.mail, 25));
-    suite.refused(RANGES[7], |_| {
+    suite.of(RANGES[7].0).refused(RANGES[7].1, |_| {
         Trial::of(vec![tcp(outside.mail, 25)], vec![opened.clone(), Proof::Connected])
     });
-    suite.refused(RANGES[8], |mark| {
+    suite.of(RANGES[8].0).refused(RANGES[8].1, |mark| {
         const TCP: u8 = 6;
         let from = (scene.attacker.address, mark.port);
         let segment = frame::tcp_segment(from, (outside.mail, 25), mark.token.as_bytes());
@@ -52,24 +57,21 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         Trial::of(vec![Act::Frames(frames.to_vec())], vec![opened, Proof::Seen(Place::Outside)])
     });
     let denied = outside.denied[0];
-    suite.refused(RANGES[9], |mark| {
-        let gateway = scene.gateway;
-        let caddy = scene.service_address(Place::Caddy);
-        Trial::of(
-            vec![tcp(denied, mark.port), udp(denied, mark.port)],
-            vec![
-                Proof::Opened(Place::Outside, (denied, mark.port)),
-                Proof::Seen(Place::Outside),
-                Proof::Connected,
-            ],
-        )
-        .with(
-            format!("ip route replace default via {caddy} dev eth0 onlink"),
-            format!("ip route replace default via {gateway} dev eth0 onlink"),
-        )
-        .may_stay()
-    });
-    suite.refused(RANGES[10], |mark| {
+    for (place, (threat, name)) in [Place::Caddy, Place::Router].into_iter().zip(&RANGES[9..11]) {
+        let suite = suite.of(*threat);
+        let Some(service) = scene.services.get(&place) else {
+            suite.not_here(name, Expected::Refused, scene.absence(place).unwrap_or_default());
+            continue;
+        };
+        suite.refused(name, |mark| {
+            let (set, unset) = default_route(scene, (service.address, service.mac));
+            let opened = [place, Place::Outside].map(|place| Proof::Opened(place, (denied, mark.port)));
+            let seen = [Proof::Seen(place), Proof::Seen(Place::Outside), Proof::Connected];
+            Trial::of(vec![tcp(denied, mark.port), udp(denied, mark.port)], [&opened[..], &seen].concat())
+                .with(set, unset)
+        });
+    }
+    suite.of(RANGES[11].0).refused(RANGES[11].1, |mark| {
         let to = outside.website;
         Trial::of(
             vec![Act::Unlink, tcp(to, mark.port), udp(to, mark.port), Act::Link],
@@ -81,7 +83,7 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         )
         .may_stay()
     });
-    suite.refused(RANGES[11], |mark| {
+    suite.of(RANGES[12].0).refused(RANGES[12].1, |mark| {
         // A packet that belongs to no connection, as if it were the answer to one.
         let packet =
             frame::udp((scene.attacker.address, 53), (outside.denied[1], mark.port), mark.token.as_bytes());

@@ -1,6 +1,7 @@
 //! The attempts, by group: each file is a list of what a hostile root may try, and of what must work all the same.
 
 mod allowed;
+mod control;
 mod floods;
 mod gateway;
 mod identity;
@@ -15,22 +16,27 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 use super::attempt::{Act, Attempt, Expected, Group, Place, Proof, Trial};
-use super::frame::{self, IPV4};
+use super::frame::{self, IPV4, Ipv4, Mac};
 use super::scene::Scene;
 use super::sighting::Tokens;
+use super::threat::Threat;
 
 /// Why what needs an internet isn't tried without one of its own.
 const CONTACTS_OTHERS: &str = "would contact somebody outside the platform";
 
+/// So many entries a table may get by itself, such as for the way to the internet.
+const SOME: usize = 16;
+
 /// Every attempt, in the order in which they are tried.
 pub(crate) fn all(scene: &Scene, tokens: &Tokens) -> Vec<Attempt> {
-    let mut suite = Suite { scene, tokens, group: Group::Allowed, attempts: Vec::new() };
-    let groups: [(Group, List); 10] = [
+    let mut suite = Suite { scene, tokens, group: Group::Allowed, threat: None, attempts: Vec::new() };
+    let groups: [(Group, List); 11] = [
         (Group::Allowed, allowed::list),
         (Group::Internet, internet::list),
         (Group::Machine, machine::list),
         (Group::Gateway, gateway::list),
         (Group::Services, services::list),
+        (Group::Control, control::list),
         (Group::Neighbour, neighbour::list),
         (Group::Wire, wire::list),
         (Group::Identity, identity::list),
@@ -39,7 +45,7 @@ pub(crate) fn all(scene: &Scene, tokens: &Tokens) -> Vec<Attempt> {
         (Group::Floods, floods::list),
     ];
     for (group, list) in groups {
-        suite.group = group;
+        (suite.group, suite.threat) = (group, None);
         list(&mut suite);
     }
     suite.attempts
@@ -53,6 +59,8 @@ struct Suite<'a> {
     scene: &'a Scene,
     tokens: &'a Tokens,
     group: Group,
+    /// What the attempts that follow show.
+    threat: Option<Threat>,
     attempts: Vec<Attempt>,
 }
 
@@ -64,6 +72,12 @@ struct Mark {
 }
 
 impl Suite<'_> {
+    /// The attempts that follow show this threat.
+    fn of(&mut self, threat: Threat) -> &mut Self {
+        self.threat = Some(threat);
+        self
+    }
+
     fn refused(&mut self, name: impl Display, trial: impl FnOnce(&Mark) -> Trial) {
         self.add(name, Expected::Refused, trial);
     }
@@ -78,7 +92,7 @@ impl Suite<'_> {
 
     fn not_here(&mut self, name: impl Display, expected: Expected, why: &'static str) {
         let number = self.next();
-        self.push(Attempt { number, group: self.group, name: name.to_string(), expected, how: Err(why) });
+        self.push(number, name, expected, Err(why));
     }
 
     fn none_here(&mut self, names: &[impl Display], expected: Expected, why: &'static str) {
@@ -90,16 +104,22 @@ impl Suite<'_> {
     fn add(&mut self, name: impl Display, expected: Expected, trial: impl FnOnce(&Mark) -> Trial) {
         let number = self.next();
         let mark = Mark { token: self.tokens.of(number), port: 20_000 + number };
-        let how = Ok(trial(&mark));
-        self.push(Attempt { number, group: self.group, name: name.to_string(), expected, how });
+        self.push(number, name, expected, Ok(trial(&mark)));
     }
 
     fn next(&self) -> u16 {
         u16::try_from(self.attempts.len() + 1).unwrap_or(u16::MAX)
     }
 
-    fn push(&mut self, attempt: Attempt) {
-        self.attempts.push(attempt);
+    fn push(
+        &mut self,
+        number: u16,
+        name: impl Display,
+        expected: Expected,
+        how: Result<Trial, &'static str>,
+    ) {
+        let (group, threat) = (self.group, self.threat);
+        self.attempts.push(Attempt { number, group, threat, name: name.to_string(), expected, how });
     }
 }
 
@@ -110,8 +130,15 @@ fn on_link(scene: &Scene, packet: &[u8]) -> Vec<u8> {
 
 /// That a token was seen anywhere but on the attacker's own link.
 fn seen_elsewhere(scene: &Scene) -> Vec<Proof> {
-    let elsewhere =
-        [Place::Neighbour, Place::Host, Place::Caddy, Place::Router, Place::Cache, Place::Outside];
+    let elsewhere = [
+        Place::Neighbour,
+        Place::Host,
+        Place::Caddy,
+        Place::Router,
+        Place::Cache,
+        Place::Control,
+        Place::Outside,
+    ];
     elsewhere.into_iter().filter(|place| scene.has(*place)).map(Proof::Seen).collect()
 }
 
@@ -119,6 +146,35 @@ fn seen_elsewhere(scene: &Scene) -> Vec<Proof> {
 fn not_served(scene: &Scene) -> Option<Proof> {
     let to = (scene.neighbour.address, 80);
     scene.has(Place::Caddy).then_some(Proof::NotServed { place: Place::Caddy, to })
+}
+
+/// Packets to `target` that are to take the way over a hop: by a source route, and by the hop's hardware address, which on
+/// a shared wire alone would do.
+fn by_way_of(scene: &Scene, hop: (Ipv4Addr, Mac), target: (Ipv4Addr, u16), mark: &Mark) -> Vec<Vec<u8>> {
+    let (own, token) = (&scene.attacker, mark.token.as_bytes());
+    let from = (own.address, mark.port);
+    let carried =
+        [(17, frame::udp_datagram(from, target, token)), (6, frame::tcp_segment(from, target, token))];
+    let packets = carried.into_iter().flat_map(|(protocol, payload)| {
+        let header = Ipv4::new(from.0, target.0, protocol);
+        let direct = frame::ethernet(hop.1, own.mac, IPV4, &header.carrying(&payload));
+        [on_link(scene, &header.by_way_of(hop.0).carrying(&payload)), direct]
+    });
+    packets.collect()
+}
+
+/// What makes a hop the default route, and what undoes it. Who is there is not asked for, so packets leave in any case.
+fn default_route(scene: &Scene, hop: (Ipv4Addr, Mac)) -> (String, String) {
+    let (address, mac) = (hop.0, hop.1.map(|byte| format!("{byte:02x}")).join(":"));
+    (
+        format!(
+            "ip neigh replace {address} lladdr {mac} dev eth0 && ip route replace default via {address} dev eth0 onlink"
+        ),
+        format!(
+            "ip route replace default via {} dev eth0 onlink && ip neigh del {address} dev eth0",
+            scene.gateway
+        ),
+    )
 }
 
 fn tcp(to: impl Display, port: u16) -> Act {
@@ -131,4 +187,35 @@ fn tcp_as(from: Ipv4Addr, to: Ipv4Addr, port: u16) -> Act {
 
 fn udp(to: impl Display, port: u16) -> Act {
     Act::Udp { to: to.to_string(), port }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_threat_has_attempts_and_each_attempt_shows_one_or_must_work() {
+        let scene = Scene::example();
+        let attempts = all(&scene, &Tokens::new(1));
+        for threat in Threat::ALL {
+            assert!(attempts.iter().any(|attempt| attempt.threat == Some(threat)), "{threat:?}");
+        }
+        for attempt in &attempts {
+            assert_eq!(attempt.threat.is_none(), attempt.expected == Expected::Works, "{}", attempt.name);
+            assert!(attempt.threat.is_none_or(|threat| Threat::ALL.contains(&threat)), "{}", attempt.name);
+        }
+    }
+
+    #[test]
+    fn nobody_outside_is_contacted_unless_there_is_a_lab() {
+        let mut scene = Scene::example();
+        scene.outside = None;
+        let with_one = all(&Scene::example(), &Tokens::new(1));
+        let without = all(&scene, &Tokens::new(1));
+        let names = |attempts: &[Attempt]| attempts.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&with_one), names(&without), "what isn't tried is told");
+        let not_tried = without.iter().filter(|attempt| attempt.how.is_err()).count();
+        assert!(not_tried >= 20, "{not_tried}");
+        assert!(with_one.iter().all(|attempt| attempt.how.is_ok()));
+    }
 }

@@ -1,13 +1,14 @@
 //! Another server, over everything that a kernel routes.
 
 use super::super::frame::{self, IPV6, Ipv4};
-use super::{Act, Place, Proof, Suite, Trial, not_served, on_link, tcp, udp};
+use super::{Act, Place, Proof, Suite, Threat, Trial, not_served, on_link, tcp, udp};
 
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let (own, other) = (&scene.attacker, &scene.neighbour);
     let seen = || vec![Proof::Seen(Place::Neighbour), Proof::Connected];
     let on_link = |packet: &[u8]| on_link(scene, packet);
+    suite.of(Threat::EastWest);
     for (what, ports) in [
         ("HTTP", vec![80, 443]),
         ("SSH", vec![22]),
@@ -59,7 +60,7 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         let frames = [own.port_mac, other.mac].map(|mac| frame::ethernet(mac, own.mac, IPV6, &packet));
         Trial::of(vec![Act::Frames(frames.to_vec())], seen())
     });
-    suite.refused("its address given to one's own link", |mark| {
+    suite.of(Threat::OthersAddress).refused("its address given to one's own link", |mark| {
         let address = other.address;
         let proofs = [Proof::NeighboursChanged(Place::Plane)].into_iter().chain(not_served(scene));
         Trial::of(vec![tcp(scene.gateway, mark.port)], proofs.collect()).with(

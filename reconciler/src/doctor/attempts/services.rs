@@ -1,7 +1,7 @@
 //! Caddy, the SSH router and the image cache: their own ports, their other addresses, and the ways behind them.
 
-use super::super::frame::{self, IPV4, Ipv4};
-use super::{Act, Expected, Place, Proof, Suite, Trial, on_link, tcp, udp};
+use super::super::canary::PANEL;
+use super::{Act, Expected, Place, Proof, Suite, Threat, Trial, by_way_of, tcp, udp};
 
 /// Where they listen, and where they might: sites, Caddy's administration, SSH, a registry's debugging, status pages.
 const PORTS: [u16; 9] = [80, 443, 2019, 22, 2222, 5000, 5001, 8080, 8081];
@@ -19,44 +19,56 @@ pub(super) fn list(suite: &mut Suite<'_>) {
 fn of(suite: &mut Suite<'_>, place: Place, what: &str) {
     let scene = suite.scene;
     let names = [
-        format!("{what}: its own ports"),
-        format!("{what}: its uplink's address"),
-        format!("{what}: as a router to a server"),
+        (Threat::ServicePorts, format!("{what}: its own ports")),
+        (Threat::ServiceAddresses, format!("{what}: its other addresses, by its link and the gateway")),
+        (Threat::ServiceAsRouter, format!("{what}: as a router to a server")),
+        (Threat::ServiceAsRouter, format!("{what}: as a router to the control networks")),
     ];
     let Some(service) = scene.services.get(&place) else {
         let why = scene.absence(place).unwrap_or_default();
-        suite.none_here(&names, Expected::Refused, why);
+        for (threat, name) in names {
+            suite.of(threat).not_here(name, Expected::Refused, why);
+        }
         return;
     };
-    let [own_ports, uplink, router] = names;
+    let [own_ports, others, to_server, to_control] = names;
     let port = scene.port(place);
     let address = service.address;
-    suite.refused(own_ports, |_| {
+    suite.of(own_ports.0).refused(own_ports.1, |_| {
         let ports: Vec<u16> =
             PORTS.into_iter().chain([port]).filter(|port| place != Place::Cache || *port != CACHE).collect();
         let acts = ports.iter().map(|port| tcp(address, *port)).chain([udp(address, port)]);
         let opened = ports.iter().map(|port| Proof::Opened(place, (address, *port)));
         Trial::of(acts.collect(), opened.chain([Proof::Seen(place), Proof::Connected]).collect())
     });
-    if let Some(external) = service.external {
-        suite.refused(uplink, |_| {
-            let acts = [80, 443, 2019, 5000, port].map(|port| tcp(external, port));
-            let opened = [80, 443, 2019, 5000, port].map(|port| Proof::Opened(place, (external, port)));
-            let seen = [Proof::Seen(place), Proof::Seen(Place::Host), Proof::Connected];
-            Trial::of([&acts[..], &[udp(external, port)]].concat(), [&opened[..], &seen].concat())
-        });
-    }
-    suite.refused(router, |mark| {
+    // A kernel takes what is for any of its addresses, whatever link it comes by.
+    suite.of(others.0).refused(others.1, |mark| {
+        let (mut acts, mut frames, mut proofs) = (Vec::new(), Vec::new(), Vec::new());
+        for other in &service.others {
+            for port in [80, 443, 2019, 5000, port] {
+                acts.push(tcp(other, port));
+                proofs.push(Proof::Opened(place, (*other, port)));
+            }
+            acts.push(udp(other, port));
+            frames.extend(by_way_of(scene, (address, service.mac), (*other, port), mark));
+        }
+        acts.push(Act::Frames(frames));
+        proofs.extend([Proof::Seen(place), Proof::Seen(Place::Host), Proof::Connected]);
+        Trial::of(acts, proofs)
+    });
+    suite.of(to_server.0).refused(to_server.1, |mark| {
         let target = (scene.neighbour.address, mark.port);
-        let datagram =
-            frame::udp_datagram((scene.attacker.address, mark.port), target, mark.token.as_bytes());
-        let header = Ipv4::new(scene.attacker.address, target.0, 17);
-        let routed = on_link(scene, &header.clone().by_way_of(address).carrying(&datagram));
-        // On a shared wire its hardware address alone would do.
-        let direct = frame::ethernet(service.mac, scene.attacker.mac, IPV4, &header.carrying(&datagram));
+        let frames = by_way_of(scene, (address, service.mac), target, mark);
+        Trial::of(vec![Act::Frames(frames)], [place, Place::Neighbour, Place::Host].map(Proof::Seen).to_vec())
+    });
+    suite.of(to_control.0).refused(to_control.1, |mark| {
+        let legs = scene.control.legs.iter();
+        let frames =
+            legs.flat_map(|leg| by_way_of(scene, (address, service.mac), (leg.address, PANEL), mark));
+        let proofs = [place, Place::Control, Place::Host].map(Proof::Seen);
         Trial::of(
-            vec![Act::Frames(vec![routed, direct])],
-            vec![Proof::Seen(place), Proof::Seen(Place::Neighbour), Proof::Seen(Place::Host)],
+            vec![Act::Frames(frames.collect())],
+            [&proofs[..], &[Proof::Heard(Place::Control)]].concat(),
         )
     });
 }

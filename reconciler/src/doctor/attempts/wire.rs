@@ -1,7 +1,7 @@
 //! What needs a shared wire, and must find none: each frame leaves the attacker, and nobody else ever sees it.
 
 use super::super::frame::{self, ARP, BROADCAST, EXPERIMENT, IPV4, Mac, PROVIDER_VLAN, VLAN};
-use super::{Act, Mark, Place, Proof, Suite, Trial, not_served, seen_elsewhere};
+use super::{Act, Mark, Place, Proof, SOME, Suite, Threat, Trial, not_served, seen_elsewhere};
 
 /// Makes a frame: to whom, from whom, and what it carries.
 type Shape = fn(Mac, Mac, &[u8]) -> Vec<u8>;
@@ -24,6 +24,7 @@ pub(super) fn list(suite: &mut Suite<'_>) {
             frame::tagged(&frame::ethernet(to, from, IPV4, mark), &[(VLAN, 0)])
         }),
     ];
+    suite.of(Threat::EastWestFrames);
     for (name, shape) in shapes {
         suite.refused(name, |mark| {
             let frames =
@@ -35,11 +36,15 @@ pub(super) fn list(suite: &mut Suite<'_>) {
         let frame = frame::arp_question(own.mac, own.address, other.address, mark.token.as_bytes());
         Trial::of(vec![Act::Frames(vec![frame])], seen_elsewhere(scene))
     });
-    suite.refused("a router for everybody (IPv6 router advertisement)", |mark| {
-        let packet = frame::router_advertisement(frame::link_local(own.mac), own.mac, mark.token.as_bytes());
-        let frame = frame::ethernet([0x33, 0x33, 0, 0, 0, 1], own.mac, frame::IPV6, &packet);
-        Trial::of(vec![Act::Frames(vec![frame])], seen_elsewhere(scene))
-    });
+    suite.of(Threat::RouterAdvertisement).refused(
+        "a router for everybody (IPv6 router advertisement)",
+        |mark| {
+            let packet =
+                frame::router_advertisement(frame::link_local(own.mac), own.mac, mark.token.as_bytes());
+            let frame = frame::ethernet([0x33, 0x33, 0, 0, 0, 1], own.mac, frame::IPV6, &packet);
+            Trial::of(vec![Act::Frames(vec![frame])], seen_elsewhere(scene))
+        },
+    );
     poisoning(suite);
     stealing(suite);
 }
@@ -59,18 +64,18 @@ fn poisoning(suite: &mut Suite<'_>) {
     };
     let caddy = scene.service_address(Place::Caddy);
     let to = [BROADCAST, other.mac, own.port_mac];
-    suite.refused("being the gateway for a neighbour (ARP)", |mark| {
+    suite.of(Threat::PoisonServer).refused("being the gateway for a neighbour (ARP)", |mark| {
         nobody_believes(mark, scene.gateway, to, other.address)
     });
     suite
         .refused("being Caddy for a neighbour (ARP)", |mark| nobody_believes(mark, caddy, to, other.address));
-    suite.refused("being the neighbour for the gateway (ARP)", |mark| {
+    suite.of(Threat::PoisonGateway).refused("being the neighbour for the gateway (ARP)", |mark| {
         nobody_believes(mark, other.address, to, scene.gateway)
     });
-    suite.refused("being the neighbour for Caddy (ARP)", |mark| {
+    suite.of(Threat::PoisonCaddy).refused("being the neighbour for Caddy (ARP)", |mark| {
         nobody_believes(mark, other.address, to, caddy)
     });
-    suite.refused("being the cache for everybody (ARP)", |mark| {
+    suite.of(Threat::PoisonServer).refused("being the cache for everybody (ARP)", |mark| {
         nobody_believes(mark, scene.cache, to, scene.gateway)
     });
 }
@@ -79,6 +84,7 @@ fn poisoning(suite: &mut Suite<'_>) {
 fn stealing(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let (own, other) = (&scene.attacker, &scene.neighbour);
+    suite.of(Threat::StolenHardware);
     for (name, stolen) in
         [("the neighbour's hardware address", other.mac), ("the gateway's hardware address", other.port_mac)]
     {
@@ -97,7 +103,7 @@ fn stealing(suite: &mut Suite<'_>) {
             let kind = if number % 2 == 0 { EXPERIMENT } else { ARP };
             frame::ethernet(BROADCAST, [0x02, 0x66, 0, 0, high, low], kind, mark.token.as_bytes())
         });
-        let grown = Proof::Neighbours { place: Place::Plane, more_than: 0 };
+        let grown = Proof::Neighbours { place: Place::Plane, more_than: SOME };
         let proofs = seen_elsewhere(scene).into_iter().chain(not_served(scene)).chain([grown]).collect();
         Trial::of(vec![Act::Frames(frames.collect())], proofs)
     });

@@ -1,0 +1,31 @@
+//! The control networks: the platform's own, with no way from the user plane. Somebody listens there while it is tried.
+
+use super::super::canary::{CONTROL_PORTS, PANEL};
+use super::{Act, Place, Proof, Suite, Threat, Trial, by_way_of, tcp, udp};
+
+pub(super) fn list(suite: &mut Suite<'_>) {
+    let scene = suite.scene;
+    suite.of(Threat::ControlNetworks);
+    for leg in &scene.control.legs {
+        let address = leg.address;
+        let ports = || CONTROL_PORTS.into_iter().chain([PANEL]);
+        let got_there = || {
+            let opened = ports().map(|port| Proof::Opened(Place::Control, (address, port)));
+            let told = [Proof::Heard(Place::Control), Proof::Seen(Place::Control), Proof::Seen(Place::Host)];
+            opened.chain(told).chain([Proof::Connected])
+        };
+        suite.refused(format!("{}, as any address", leg.network), |_| {
+            let acts = ports().map(|port| tcp(address, port)).chain([udp(address, PANEL)]);
+            Trial::of(acts.collect(), got_there().collect())
+        });
+        suite.refused(format!("{}, by way of the machine and the gateway", leg.network), |mark| {
+            let machine = [&scene.uplink_bridge, &leg.machine].into_iter().flatten();
+            let gateway = [Some(scene.gateway), scene.uplink].into_iter().flatten();
+            let hops = machine
+                .map(|machine| (machine.address, machine.mac))
+                .chain(gateway.map(|address| (address, scene.attacker.port_mac)));
+            let frames = hops.flat_map(|hop| by_way_of(scene, hop, (address, PANEL), mark));
+            Trial::of(vec![Act::Frames(frames.collect())], got_there().collect())
+        });
+    }
+}
