@@ -20,7 +20,7 @@ scripts/engine.sh
 step "Images"
 berth image build
 step "State repo"
-mkdir -p "$(dirname "$BERTH_STATE")" "$BERTH_DATA"
+mkdir -p "$(dirname "$BERTH_STATE")"
 berth init "$BERTH_STATE" --from example-state
 berth hook install "$BERTH_STATE"
 step "Platform"

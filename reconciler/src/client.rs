@@ -133,8 +133,10 @@ impl Daemon {
     }
 
     /// What the next pass would plan against, for as long as the engine takes to show it.
-    pub async fn observed(&mut self, firewall: bool) -> Result<Sight, ClientError> {
-        let answer = self.send(Method::GET, &format!("/observed?firewall={firewall}")).await?;
+    /// With the host's rules, without them, or as the last pass needed them.
+    pub async fn observed(&mut self, firewall: Option<bool>) -> Result<Sight, ClientError> {
+        let asked = firewall.map(|firewall| format!("?firewall={firewall}")).unwrap_or_default();
+        let answer = self.send(Method::GET, &format!("/observed{asked}")).await?;
         Ok(serde_json::from_slice(&answer.collect().await?.to_bytes())?)
     }
 

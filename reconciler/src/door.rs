@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_repo::StateRepo;
+use berth_repo::view::ViewError;
 use berth_schema::door::{Command, Request};
 use berth_schema::name::{Prefix, UserName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,6 +26,7 @@ use self::listen::Listening;
 use self::members::{Members, Standing};
 use crate::hook::view::{self, ViewHookError};
 use crate::hook::{InstallError, install};
+use crate::outcome::chain;
 use crate::settings::Settings;
 
 pub use self::listen::ListenError;
@@ -106,6 +108,10 @@ enum Refusal {
     Busy,
     #[error("what you may see can't be made ready; whoever runs the platform finds the reason in its log")]
     View(#[from] ViewHookError),
+    #[error(
+        "another of your commands has made ready what you may see for {} s; try again when it is done", after.as_secs()
+    )]
+    ViewBusy { after: Duration },
     #[error("the command can't be run; whoever runs the platform finds the reason in its log")]
     Start {
         #[source]
@@ -148,11 +154,20 @@ impl Door {
         // Hooks and reviews run elsewhere than we do.
         let state = absolute(&settings.state)?;
         let settings = Settings { data: absolute(&settings.data)?, state, ..settings.clone() };
+        let repo = StateRepo::open(&settings.state).map_err(failed)?.git_dir().to_owned();
+        let program = std::env::current_exe().map_err(DoorError::Path)?;
+        if let Err(error) = install(&repo, &program, &settings.data) {
+            // Reading needs no hooks, and members' pushes are judged in their views.
+            tracing::error!(
+                error = chain(&error),
+                "the hooks can't be installed, so admins' pushes are refused"
+            );
+        }
         Ok(Self {
-            repo: StateRepo::open(&settings.state).map_err(failed)?.git_dir().to_owned(),
+            repo,
             members: Members::open(&settings.state).map_err(failed)?,
             settings,
-            program: std::env::current_exe().map_err(DoorError::Path)?,
+            program,
             places: Arc::new(Semaphore::new(limits.commands)),
             by_user: Arc::default(),
             limits,
@@ -204,7 +219,8 @@ impl Door {
         let places = self.take_place(&user)?;
         let mut command = match &request.command {
             Command::ReceivePack => {
-                self.with_resolver(child::git("receive-pack", &self.repository(&user, standing)?))
+                let repository = self.judged_repository(&user, standing)?;
+                self.with_resolver(child::git("receive-pack", &repository))
             }
             Command::UploadPack => child::git("upload-pack", &self.repository(&user, standing)?),
             Command::ReviewList => self.review(&user, &["list"]),
@@ -233,16 +249,26 @@ impl Door {
         Ok(Places { user: user.clone(), by_user: Arc::clone(&self.by_user), _place: place })
     }
 
-    /// The repository that somebody works on. Its hooks judge what is pushed; without them nothing is let in.
+    /// The repository that somebody works on. The state repo itself holds what isn't a member's to read.
     fn repository(&self, user: &UserName, standing: Standing) -> Result<PathBuf, Refusal> {
         match standing {
-            Standing::Admin => {
-                install(&self.repo, &self.program, &self.settings.data)?;
-                Ok(self.repo.clone())
-            }
-            // The state repo itself holds what isn't theirs to read.
-            Standing::Member => Ok(view::prepare(&self.settings, &self.program, user)?),
+            Standing::Admin => Ok(self.repo.clone()),
+            Standing::Member => match view::prepare(&self.settings, &self.program, user) {
+                Ok(path) => Ok(path),
+                Err(ViewHookError::View(ViewError::Busy { after, .. })) => Err(Refusal::ViewBusy { after }),
+                Err(error) => Err(error.into()),
+            },
         }
+    }
+
+    /// The repository that somebody pushes to. Its hooks judge what is pushed; without them nothing is let in.
+    fn judged_repository(&self, user: &UserName, standing: Standing) -> Result<PathBuf, Refusal> {
+        let path = self.repository(user, standing)?;
+        if standing == Standing::Admin {
+            // They are there since the door opened, unless somebody moved them away.
+            install(&path, &self.program, &self.settings.data)?;
+        }
+        Ok(path)
     }
 
     /// The resolver that is asked whose a domain is, where that is said for this host.

@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use berth_plan::Observed;
 use berth_plan::render::Templates;
+use berth_plan::{Desired, Observed};
 use berth_schema::name::Prefix;
 use serde::{Deserialize, Serialize};
 
@@ -52,11 +52,13 @@ pub struct Lookout {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     platform: Option<Prefix>,
     applied: Option<String>,
     inspections: Inspections,
+    /// Whether there was to be a firewall.
+    firewall: bool,
 }
 
 impl Lookout {
@@ -67,9 +69,10 @@ impl Lookout {
     }
 
     /// Takes over what a pass knows by now.
-    pub fn learn(&self, platform: &Prefix, inspections: &Inspections, applied: Option<&str>) {
+    pub fn learn(&self, desired: &Desired, inspections: &Inspections, applied: Option<&str>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.platform = Some(platform.clone());
+        known.platform = Some(desired.prefix().clone());
+        known.firewall = desired.platform.services.firewall;
         known.inspections = inspections.clone();
         known.applied = applied.map(str::to_owned);
     }
@@ -80,17 +83,15 @@ impl Lookout {
         known.inspections.forget_these(ids, all);
     }
 
-    /// Looks now, with the host's rules if there is to be a firewall. `wakeups` holds what no pass has heard of yet.
-    pub async fn look(&self, wakeups: &Wakeups, firewall: bool) -> Result<Sight, LookError> {
+    /// Looks now, with the host's rules if there is to be a firewall; unsaid, if there was to be one. `wakeups` holds what no pass has heard of yet.
+    pub async fn look(&self, wakeups: &Wakeups, firewall: Option<bool>) -> Result<Sight, LookError> {
         let _turn = self.turn.lock().await;
-        let (platform, applied, mut inspections) = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            (known.platform.clone(), known.applied.clone(), known.inspections.clone())
-        };
+        let Known { platform, applied, mut inspections, firewall: before } =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let platform = platform.ok_or(LookError::TooEarly)?;
         let (ids, all) = wakeups.unheard();
         inspections.forget_these(&ids, all);
-        let observed = self.reader.look(&platform, firewall, &mut inspections).await?;
+        let observed = self.reader.look(&platform, firewall.unwrap_or(before), &mut inspections).await?;
         let templates = self.settings.configuration_templates()?;
         Ok(Sight { platform: platform.to_string(), observed, applied, templates })
     }

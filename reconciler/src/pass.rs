@@ -212,7 +212,7 @@ impl Reconciler {
 
     fn tell_lookout(&self, desired: &Desired) {
         let applied = self.applied.as_ref().map(|applied| applied.revision.as_str());
-        self.lookout.learn(desired.prefix(), &self.inspections, applied);
+        self.lookout.learn(desired, &self.inspections, applied);
     }
 
     /// The state to work towards: the tip's, or the last good one when the tip is broken.

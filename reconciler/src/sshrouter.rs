@@ -14,7 +14,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use berth_plan::identity::Whose;
 use berth_schema::State;
-use berth_schema::server::Server;
+use berth_schema::route::{self, SERVER_PORT, SERVER_USER};
 use berth_schema::user::{Role, SshKey, User};
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,6 @@ use crate::secret::{self, SecretError};
 
 /// The file of the key, in Berth's data.
 const FILE: &str = "ssh-api-key";
-/// The port of a server's sshd, and whom a router logs in as.
-const PORT: &str = "22";
-const USER: &str = "root";
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -47,7 +44,7 @@ struct Answer<'a> {
     /// The owner's, if there is one.
     password_hash: Option<&'a str>,
     upstream_host: String,
-    upstream_port: &'a str,
+    upstream_port: String,
     upstream_user: &'a str,
     /// Instead of a password, which no server has: a private key in OpenSSH's form.
     upstream_key: &'a str,
@@ -97,7 +94,9 @@ async fn answer(Shared(router): Shared<SshRouter>, body: Bytes) -> Response {
     let Some(state) = state else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "the first pass is still running");
     };
-    let found = state.servers.values().find(|server| answers_to(server, &question.username));
+    let login = question.username.as_str();
+    let by_name = || state.servers.values().find(|server| server.name.as_str() == login);
+    let found = by_name().or_else(|| state.servers.get(&route::numbered(login)?));
     let Some((server, host)) =
         found.and_then(|found| Some((found, state.platform.networks.address(found.id)?)))
     else {
@@ -110,13 +109,13 @@ async fn answer(Shared(router): Shared<SshRouter>, body: Bytes) -> Response {
     };
     let owner = state.users.get(&server.owner);
     let may_enter = |user: &&Arc<User>| {
-        user.role == Role::Admin || user.name == server.owner || server.members.contains(&user.name)
+        route::may_enter(&user.name, user.role == Role::Admin, &server.owner, &server.members)
     };
     let answer = Answer {
         password_hash: owner.and_then(|owner| owner.password_hash.as_deref()),
         upstream_host: host.to_string(),
-        upstream_port: PORT,
-        upstream_user: USER,
+        upstream_port: SERVER_PORT.to_string(),
+        upstream_user: SERVER_USER,
         upstream_key: &upstream_key,
         upstream_host_key,
         users: state
@@ -132,11 +131,6 @@ async fn answer(Shared(router): Shared<SshRouter>, body: Bytes) -> Response {
             .collect(),
     };
     Json(answer).into_response()
-}
-
-fn answers_to(server: &Server, login: &str) -> bool {
-    server.name.as_str() == login
-        || login.strip_prefix("server").is_some_and(|number| number == server.id.to_string())
 }
 
 fn refused(status: StatusCode, error: &str) -> Response {

@@ -49,7 +49,7 @@ impl EngineHealth {
 pub fn refs(git_dir: &Path, wakeups: Wakeups) -> notify::Result<notify::RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
         Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
-        Ok(event) if event.paths.iter().any(|path| is_ours(path)) => {}
+        Ok(event) if event.paths.iter().any(|path| is_no_ref_of_others(path)) => {}
         Ok(_) => wakeups.wake(Reason::Ref),
         Err(error) => {
             tracing::warn!(%error, "watching the state repo failed; the timer still looks at it");
@@ -61,9 +61,13 @@ pub fn refs(git_dir: &Path, wakeups: Wakeups) -> notify::Result<notify::Recommen
     Ok(watcher)
 }
 
-/// Our own refs, whose change is the end of a pass and no reason for another: marks and notes, with the files that lock
-/// them.
-fn is_ours(path: &Path) -> bool {
+/// What tells of no change that somebody else made: our own refs, whose change is the end of a pass and no reason for
+/// another (marks and notes, with the files that lock them), and the repository's settings.
+fn is_no_ref_of_others(path: &Path) -> bool {
+    if path.file_name().is_some_and(|name| name == "config" || name == "config.lock") {
+        // A branch may be called so, too.
+        return !path.components().any(|part| part.as_os_str() == "refs");
+    }
     let mut parts = path.components().map(|part| part.as_os_str()).skip_while(|part| *part != "refs").skip(1);
     parts.next().is_some_and(|part| part == "berth" || part == "notes")
 }
@@ -127,6 +131,23 @@ pub async fn timer(wakeups: Wakeups, stop: CancellationToken) {
         match tick % DISTRUST_EVERY {
             0 => wakeups.events_missed(Reason::Timer),
             _ => wakeups.wake(Reason::Timer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_refs_of_others_are_a_reason_to_look() {
+        for ours in ["config", "config.lock", "refs/berth/applied", "refs/notes/berth.lock"] {
+            assert!(is_no_ref_of_others(&Path::new("/state.git").join(ours)), "{ours}");
+        }
+        for others in
+            ["HEAD", "packed-refs", "refs/heads/main", "refs/heads/config", "refs/heads/review/config"]
+        {
+            assert!(!is_no_ref_of_others(&Path::new("/state.git").join(others)), "{others}");
         }
     }
 }

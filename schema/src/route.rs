@@ -1,8 +1,9 @@
 //! The routes file: what the SSH router may know, and all it knows.
 //!
-//! The reconciler renders it, the router reads it. It owns no rule about who may log in (the router's `decide` does)
-//! and holds nothing that a login doesn't need: members with their hashes and keys, servers with the address and the
-//! pinned host key of their own sshd.
+//! The reconciler renders it, the router reads it. It holds nothing that a login doesn't need: members with their hashes
+//! and keys, servers with the address and the pinned host key of their own sshd. What a login names and who may enter a
+//! server is said here, for the router and for whoever tells another router; what proves who somebody is, is the router's
+//! own (`decide`).
 //!
 //! ```toml
 //! version = 1
@@ -43,6 +44,23 @@ use crate::value::{integer, text_values};
 
 /// The only version of the file that there is. A router refuses another, and keeps what it has.
 pub const VERSION: u32 = 1;
+
+/// The port of a server's own sshd.
+pub const SERVER_PORT: u16 = 22;
+
+/// Whom a router logs in to a server as.
+pub const SERVER_USER: &str = "root";
+
+/// Whether somebody may log in to a server: its owner, its members, and every admin.
+pub fn may_enter(user: &UserName, is_admin: bool, owner: &UserName, members: &[UserName]) -> bool {
+    is_admin || user == owner || members.contains(user)
+}
+
+/// The number in a login `server<id>`. `server01` is nobody's.
+pub fn numbered(login: &str) -> Option<ServerId> {
+    let id = ServerId(login.strip_prefix("server")?.parse().ok()?);
+    (login_of(id) == login).then_some(id)
+}
 
 /// The routes: every reference resolves, every id and name is there once.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -165,7 +183,26 @@ impl Routes {
 
     /// The member of that name.
     pub fn user(&self, name: &str) -> Option<(&UserName, &RouteUser)> {
-        self.users.iter().find(|(user, _)| user.as_str() == name)
+        self.users.get_key_value(&name.parse().ok()?)
+    }
+
+    /// The server that a login names, by `server<id>` or by its name.
+    pub fn server(&self, login: &str) -> Option<(&ServerName, &RouteServer)> {
+        let by_name = || self.servers.get_key_value(&login.parse().ok()?);
+        by_name().or_else(|| self.server_of(numbered(login)?))
+    }
+
+    /// The server of that number.
+    pub fn server_of(&self, id: ServerId) -> Option<(&ServerName, &RouteServer)> {
+        self.servers.get_key_value(self.by_id.get(&id)?)
+    }
+
+    /// Everybody who may enter a server, by name.
+    pub fn entitled<'a>(
+        &'a self,
+        server: &'a RouteServer,
+    ) -> impl Iterator<Item = (&'a UserName, &'a RouteUser)> {
+        self.users.iter().filter(|(name, user)| may_enter(name, user.admin, &server.owner, &server.members))
     }
 
     /// The members, by name.
@@ -223,9 +260,7 @@ impl Routes {
 
 /// Whose login by number a name is, if it is another's than `own`.
 fn login_taken(name: &ServerName, own: ServerId) -> Option<ServerId> {
-    let id = ServerId(name.as_str().strip_prefix("server")?.parse().ok()?);
-    // `server01` is nobody's.
-    (id != own && login_of(id) == name.as_str()).then_some(id)
+    numbered(name.as_str()).filter(|id| *id != own)
 }
 
 /// The login by number.

@@ -13,8 +13,8 @@ use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::user::{Role, User};
 
-/// Counts up whenever a file is shown in another way than before: views that were made earlier are made anew then.
-pub const RULES: u32 = 1;
+/// Counts up whenever a view shows something in another way than before: views that were made earlier are made anew then.
+pub const RULES: u32 = 2;
 
 /// How a member sees a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -43,14 +43,24 @@ pub(crate) enum Offence {
 }
 
 /// Why a connection isn't let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    #[error("as many connections as there may be")]
+    /// There are as many connections as there may be.
     Full,
-    #[error("too many half-open connections")]
+    /// There are too many half-open connections, in all or of this source.
     HalfOpen,
-    #[error("the source failed to log in too often")]
+    /// The source failed to log in too often.
     Penalty,
+}
+
+/// Connections that were refused and not told of yet: a flood is a line a second, not one each.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    full: u64,
+    half_open: u64,
+    penalty: u64,
+    last: Option<IpAddr>,
+    due: Option<Instant>,
 }
 
 /// Counts and remembers.
@@ -170,6 +180,34 @@ impl Drop for Ticket {
     }
 }
 
+impl Refusals {
+    /// Until when refusals are gathered.
+    const GATHER: Duration = Duration::from_secs(1);
+
+    pub(crate) fn add(&mut self, source: IpAddr, refusal: Refusal, now: Instant) {
+        *match refusal {
+            Refusal::Full => &mut self.full,
+            Refusal::HalfOpen => &mut self.half_open,
+            Refusal::Penalty => &mut self.penalty,
+        } += 1;
+        self.last = Some(source);
+        self.due.get_or_insert(now + Self::GATHER);
+    }
+
+    /// When there is something to tell.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Writes the line, if anybody was refused, and begins anew.
+    pub(crate) fn tell(&mut self) {
+        let Self { full, half_open, penalty, last, .. } = std::mem::take(self);
+        if let Some(last) = last {
+            tracing::info!(full, half_open, penalty, %last, "connections refused");
+        }
+    }
+}
+
 impl Offence {
     fn cost(self) -> Duration {
         Duration::from_secs(match self {
@@ -253,6 +291,19 @@ mod tests {
             admission.punish(ann, Offence::TooSlow, now);
         }
         assert!(admission.admit(ann, now + Duration::from_secs(601)).is_ok(), "the penalty has a ceiling");
+    }
+
+    #[test]
+    fn refusals_are_gathered_for_a_second_and_told_once() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        assert_eq!(refusals.due(), None);
+        for (after, refusal) in [(0, Refusal::HalfOpen), (300, Refusal::Penalty), (900, Refusal::HalfOpen)] {
+            refusals.add(ANN.parse().unwrap(), refusal, now + Duration::from_millis(after));
+        }
+        assert_eq!(refusals.due(), Some(now + Duration::from_secs(1)));
+        assert_eq!((refusals.full, refusals.half_open, refusals.penalty), (0, 2, 1));
+        refusals.tell();
+        assert_eq!((refusals.due(), refusals.half_open, refusals.last), (None, 0, None));
     }
 
     #[test]

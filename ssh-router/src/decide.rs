@@ -5,7 +5,7 @@
 //! login `git` names the state repo; there, only a key that a single member has says who it is.
 
 use berth_schema::name::{ServerId, ServerName, UserName};
-use berth_schema::route::{RouteServer, RouteUser, Routes};
+use berth_schema::route::Routes;
 
 /// That somebody may enter, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub(crate) struct Trial {
 
 /// The grant that a verified key gives. `key` is the algorithm and the key, without a comment.
 pub(crate) fn by_key(routes: &Routes, login: &str, key: &str) -> Option<Grant> {
-    let (name, server) = find(routes, login)?;
+    let (name, server) = routes.server(login)?;
     let (user, _) =
-        entitled(routes, server).find(|(_, user)| user.keys.iter().any(|k| k.key_data() == key))?;
+        routes.entitled(server).find(|(_, user)| user.keys.iter().any(|k| k.key_data() == key))?;
     let credential = Credential::Key(key.to_owned());
     Some(Grant { user: user.clone(), target: Target::Server(name.clone(), server.id), credential })
 }
@@ -85,16 +85,22 @@ pub(crate) fn git_by_key(routes: &Routes, key: &str) -> Option<Grant> {
     Some(Grant { user, target: Target::Git, credential: Credential::Key(key.to_owned()) })
 }
 
+/// Whose a key is, whatever it opens.
+pub(crate) fn holder(routes: &Routes, key: &str) -> Option<UserName> {
+    let mut users = routes.users();
+    users.find(|(_, user)| user.keys.iter().any(|k| k.key_data() == key)).map(|(name, _)| name.clone())
+}
+
 /// What a password must be tried against. `stand_in` picks a server where the login has none: it should depend on the
 /// login and on a secret of this process.
 pub(crate) fn trial(routes: &Routes, login: &str, stand_in: u64) -> Trial {
-    let found = find(routes, login);
+    let found = routes.server(login);
     let judged = found.or_else(|| {
         let count = u64::try_from(routes.servers().len()).ok()?;
         let pick = usize::try_from(stand_in.checked_rem(count)?).ok()?;
         routes.servers().nth(pick)
     });
-    let candidates = judged.into_iter().flat_map(|(_, server)| entitled(routes, server));
+    let candidates = judged.into_iter().flat_map(|(_, server)| routes.entitled(server));
     Trial {
         server: found.map(|(name, server)| (name.clone(), server.id)),
         candidates: candidates
@@ -114,16 +120,16 @@ impl Trial {
     }
 }
 
-/// Whether what was granted still would be.
+/// Whether what was granted still would be. A server that has another name now is the same one.
 pub(crate) fn still_stands(routes: &Routes, grant: &Grant) -> bool {
-    let (name, id) = match (&grant.target, &grant.credential) {
+    let id = match (&grant.target, &grant.credential) {
         (Target::Git, Credential::Key(key)) => return git_by_key(routes, key).as_ref() == Some(grant),
         (Target::Git, Credential::Password(_)) => return false,
-        (Target::Server(name, id), _) => (name, *id),
+        (Target::Server(_, id), _) => *id,
     };
-    let server = routes.servers().find(|(there, server)| *there == name && server.id == id);
-    let user = server
-        .and_then(|(_, server)| entitled(routes, server).find(|(name, _)| **name == grant.user))
+    let user = routes
+        .server_of(id)
+        .and_then(|(_, server)| routes.entitled(server).find(|(name, _)| **name == grant.user))
         .map(|(_, user)| user);
     user.is_some_and(|user| match &grant.credential {
         Credential::Key(key) => user.keys.iter().any(|k| k.key_data() == key),
@@ -131,26 +137,10 @@ pub(crate) fn still_stands(routes: &Routes, grant: &Grant) -> bool {
     })
 }
 
-/// The server that a login names.
-fn find<'a>(routes: &'a Routes, login: &str) -> Option<(&'a ServerName, &'a RouteServer)> {
-    routes.servers().find(|(name, server)| name.as_str() == login || login == format!("server{}", server.id))
-}
-
-/// Owner, members, admins, each once.
-fn entitled<'a>(
-    routes: &'a Routes,
-    server: &'a RouteServer,
-) -> impl Iterator<Item = (&'a UserName, &'a RouteUser)> {
-    let named = std::iter::once(&server.owner).chain(&server.members);
-    let named_users = named.filter_map(|name| routes.user(name.as_str()));
-    let admins = routes
-        .users()
-        .filter(|(name, user)| user.admin && **name != server.owner && !server.members.contains(name));
-    named_users.chain(admins)
-}
-
 #[cfg(test)]
 mod tests {
+    use berth_schema::route::{RouteServer, RouteUser};
+
     use super::*;
 
     const KEYS: [&str; 3] = [
@@ -202,6 +192,7 @@ mod tests {
     #[test]
     fn a_key_opens_nobody_elses_server_and_an_admins_opens_all() {
         assert_eq!(by_key(&routes(), "wiki", KEYS[0]), None);
+        assert_eq!(holder(&routes(), KEYS[0]).unwrap().as_str(), "ann");
         assert_eq!(by_key(&routes(), "wiki", KEYS[2]).unwrap().user.as_str(), "root");
         for login in ["server3", "server01", "server", "ann", "", "SHOP", "server1 "] {
             assert_eq!(by_key(&routes(), login, KEYS[2]), None, "{login}");
@@ -258,5 +249,17 @@ mod tests {
         let other_password = routes().with_user("ann".parse().unwrap(), other_password);
         assert!(still_stands(&other_password, &key) && !still_stands(&other_password, &password));
         assert!(!still_stands(&Routes::new("/key".into()), &key));
+        let of = |name: &str, id| {
+            let routes = Routes::new("/key".into()).with_user("ann".parse().unwrap(), user(false, 0));
+            routes.with_server(name.parse().unwrap(), server(id, "ann")).unwrap()
+        };
+        assert!(still_stands(&of("store", 1), &key) && still_stands(&of("store", 1), &password));
+        assert!(!still_stands(&of("shop", 3), &key), "another server of the same name");
+        let others = of("shop", 1).with_user("bob".parse().unwrap(), user(false, 1));
+        let others = others.with_server("theirs".parse().unwrap(), server(4, "bob")).unwrap();
+        let lent = Grant { user: "bob".parse().unwrap(), credential: Credential::Key(KEYS[1].into()), ..key };
+        assert!(!still_stands(&others, &lent), "not a member any more");
+        let admin = others.with_user("bob".parse().unwrap(), user(true, 1));
+        assert!(still_stands(&admin, &lent));
     }
 }

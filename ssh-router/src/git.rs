@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use berth_schema::door::{Command, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, Request, Said};
-use berth_schema::name::UserName;
-use russh::ChannelWriteHalf;
+use berth_schema::name::{Invalid, UserName};
 use russh::server::Msg;
+use russh::{ChannelId, ChannelWriteHalf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -40,15 +40,24 @@ struct Place {
 }
 
 /// A channel that runs nothing yet.
-pub(crate) struct Ready {
+struct Ready {
     channel: Unjoined,
     protocol: Option<String>,
 }
 
 /// Who asks, and where they are.
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) user: UserName,
     pub(crate) peer: SocketAddr,
+}
+
+/// The login of one connection.
+pub(crate) struct Login {
+    door: Arc<Door>,
+    links: Arc<Links>,
+    caller: Caller,
+    ready: HashMap<ChannelId, Ready>,
 }
 
 /// Why a command had no end of its own.
@@ -129,24 +138,47 @@ impl Drop for Place {
     }
 }
 
-impl Ready {
-    pub(crate) fn new(channel: Unjoined) -> Self {
-        Self { channel, protocol: None }
+impl Login {
+    pub(crate) fn new(door: Arc<Door>, links: Arc<Links>, caller: Caller) -> Self {
+        Self { door, links, caller, ready: HashMap::new() }
+    }
+
+    /// Takes a channel that the person opened.
+    pub(crate) fn open(&mut self, channel: Unjoined) {
+        self.ready.insert(channel.id(), Ready { channel, protocol: None });
+    }
+
+    /// Whether the channel runs a command, so that what the person sends is for somebody.
+    pub(crate) fn runs(&self, id: ChannelId) -> bool {
+        !self.ready.contains_key(&id)
     }
 
     /// Whether the variable is one that the login takes.
-    pub(crate) fn set_env(&mut self, name: &str, value: &str) -> bool {
-        if name != "GIT_PROTOCOL" {
-            return false;
+    pub(crate) fn set_env(&mut self, id: ChannelId, name: &str, value: &str) -> bool {
+        let Some(ready) = self.ready.get_mut(&id).filter(|_| name == "GIT_PROTOCOL") else { return false };
+        ready.protocol = Command::protocol(value.as_bytes());
+        ready.protocol.is_some()
+    }
+
+    /// Runs a command line, or says what the login is for, beside the callback that asks. What comes of it is said after
+    /// the callback. `false` where the channel has asked before.
+    pub(crate) fn run(&mut self, id: ChannelId, line: Option<&[u8]>) -> bool {
+        let Some(ready) = self.ready.remove(&id) else { return false };
+        match line.map(Command::parse) {
+            Some(command) => run(Arc::clone(&self.door), &self.links, ready, self.caller.clone(), command),
+            None => greet(&self.links, ready, &self.caller.user),
         }
-        self.protocol = Command::protocol(value.as_bytes());
-        self.protocol.is_some()
+        true
+    }
+
+    /// The person closed a channel.
+    pub(crate) fn close(&mut self, id: ChannelId) {
+        self.ready.remove(&id);
     }
 }
 
 /// Runs a command line, beside the callback that brought it.
-pub(crate) fn run(door: Arc<Door>, links: &Links, ready: Ready, caller: Caller, line: &[u8]) {
-    let parsed = Command::parse(line);
+fn run(door: Arc<Door>, links: &Links, ready: Ready, caller: Caller, parsed: Result<Command, Invalid>) {
     links.spawn(async move {
         let (words, code) = match parsed {
             Ok(command) => match attempt(&door, &ready, &caller, command).await {
@@ -187,7 +219,7 @@ async fn attempt(
 }
 
 /// Says who somebody is, and what this login is for.
-pub(crate) fn greet(links: &Links, ready: Ready, user: &UserName) {
+fn greet(links: &Links, ready: Ready, user: &UserName) {
     let words = format!(
         "Hello {user}. This login is for git, and has no shell.\n\
          git clone ssh://git@<host>:<port>/state gets the state repo, with the host and the port that you used now.\n\

@@ -3,7 +3,6 @@
 //! A request is answered inside its callback, since the library forgets who wanted an answer; opening a channel may
 //! take long and happens beside it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +15,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, 
 use tokio::time::Instant;
 
 use crate::decide::{self, Grant, Target};
-use crate::git::{self, Ready};
+use crate::git;
 use crate::link::{Kind, Side, Slot};
 use crate::queue::Event;
 use crate::router::Router;
@@ -32,8 +31,8 @@ pub(crate) struct Person {
     peer: SocketAddr,
     /// Passwords tried so far.
     passwords: u32,
-    /// Channels of the login `git` that run no command yet.
-    git: HashMap<ChannelId, Ready>,
+    /// The login `git`, if that is what this is.
+    git: Option<git::Login>,
 }
 
 /// A channel that the person opens.
@@ -45,7 +44,7 @@ enum ToServer {
 
 impl Person {
     pub(crate) fn new(router: Arc<Router>, shared: Arc<Shared>, peer: SocketAddr) -> Self {
-        Self { router, shared, peer, passwords: 0, git: HashMap::new() }
+        Self { router, shared, peer, passwords: 0, git: None }
     }
 
     fn refuse(&self) -> Auth {
@@ -57,34 +56,22 @@ impl Person {
         Auth::Reject { proceed_with_methods: Some(methods), partial_success: false }
     }
 
+    /// What a key gives. One that gives nothing is counted.
     fn by_key(&self, login: &str, key: &russh::keys::PublicKey, algorithm: &Algorithm) -> Option<Grant> {
-        // SHA-1.
-        if matches!(algorithm, Algorithm::Rsa { hash: None }) {
-            return None;
-        }
-        let line = key.to_openssh().ok()?;
+        self.shared.set_login(login);
+        let line = key.to_openssh().unwrap_or_default();
         let data = line.match_indices(' ').nth(1).map_or(line.as_str(), |(end, _)| &line[..end]);
         let table = self.router.table();
-        match login == decide::GIT && self.router.git.is_some() {
-            true => decide::git_by_key(&table.routes, data),
-            false => decide::by_key(&table.routes, login, data),
-        }
-    }
-
-    /// Whether this is the login `git`.
-    fn is_git(&self) -> bool {
-        self.shared.grant().is_some_and(|grant| grant.target == Target::Git)
-    }
-
-    /// Opens a channel of the login `git`.
-    fn open_git(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-        let Some(slot) = self.slot() else {
-            tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
-            return;
+        let grant = match algorithm {
+            // SHA-1.
+            Algorithm::Rsa { hash: None } => None,
+            _ if login == decide::GIT && self.router.git.is_some() => decide::git_by_key(&table.routes, data),
+            _ => decide::by_key(&table.routes, login, data),
         };
-        let channel = Unjoined::new(&self.shared.links, channel.split().1, slot);
-        self.git.insert(channel.id(), Ready::new(channel));
-        tokio::spawn(reply.accept());
+        if grant.is_none() {
+            self.shared.refuse(decide::holder(&table.routes, data));
+        }
+        grant
     }
 
     /// A place for one more channel.
@@ -96,25 +83,19 @@ impl Person {
         slot
     }
 
-    /// Runs what a channel of the login `git` asks for, once.
-    fn run_git(
+    /// Runs a command line, or a shell, where the router itself has an answer.
+    fn answer(
         &mut self,
         id: ChannelId,
         line: Option<&[u8]>,
         session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        let (Some(ready), Some(door), Some(grant)) =
-            (self.git.remove(&id), self.router.git.clone(), self.shared.grant())
-        else {
-            return session.channel_failure(id);
-        };
-        session.channel_success(id)?;
-        let (links, user) = (&self.shared.links, grant.user.clone());
-        match line {
-            Some(line) => git::run(door, links, ready, git::Caller { user, peer: self.peer }, line),
-            None => git::greet(links, ready, &user),
+    ) -> Result<bool, russh::Error> {
+        let Some(git) = &mut self.git else { return self.apologise(id, session) };
+        match git.run(id, line) {
+            true => session.channel_success(id)?,
+            false => session.channel_failure(id)?,
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Opens a channel on the server's connection and joins it to the person's.
@@ -203,7 +184,8 @@ impl ToServer {
 impl server::Handler for Person {
     type Error = russh::Error;
 
-    async fn auth_none(&mut self, _: &str) -> Result<Auth, Self::Error> {
+    async fn auth_none(&mut self, login: &str) -> Result<Auth, Self::Error> {
+        self.shared.set_login(login);
         Ok(self.refuse())
     }
 
@@ -228,6 +210,7 @@ impl server::Handler for Person {
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, Self::Error> {
         let start = Instant::now();
+        self.shared.set_login(login);
         if self.passwords >= self.router.settings.password_attempts {
             return Ok(self.refuse());
         }
@@ -239,7 +222,7 @@ impl server::Handler for Person {
             self.shared.set_grant(grant);
             return Ok(Auth::Accept);
         }
-        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        self.shared.refuse(None);
         tokio::time::sleep_until(start + self.router.settings.failure_delay).await;
         Ok(self.refuse())
     }
@@ -251,7 +234,11 @@ impl server::Handler for Person {
         }
         self.shared.set_client(session.handle());
         self.shared.granted.notify_one();
-        if self.is_git() {
+        if let (Some(Grant { user, target: Target::Git, .. }), Some(door)) =
+            (self.shared.grant(), &self.router.git)
+        {
+            let caller = git::Caller { user: user.clone(), peer: self.peer };
+            self.git = Some(git::Login::new(Arc::clone(door), Arc::clone(&self.shared.links), caller));
             // Whatever else is asked for finds that there is no server.
             self.shared.set_upstream(Err("this login has no server".into()));
             return Ok(());
@@ -283,9 +270,16 @@ impl server::Handler for Person {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        match self.is_git() {
-            true => self.open_git(channel, reply),
-            false => self.open(channel, reply, session, ToServer::Session),
+        if self.git.is_none() {
+            self.open(channel, reply, session, ToServer::Session);
+            return Ok(());
+        }
+        match (self.slot(), &mut self.git) {
+            (Some(slot), Some(git)) => {
+                git.open(Unjoined::new(&self.shared.links, channel.split().1, slot));
+                reply.accept().await;
+            }
+            _ => reply.reject(ChannelOpenFailure::ResourceShortage).await,
         }
         Ok(())
     }
@@ -318,7 +312,7 @@ impl server::Handler for Person {
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), Self::Error> {
         // There is no command that it could be for, and none comes later: a client waits for the answer.
-        if self.git.contains_key(&id) {
+        if self.git.as_ref().is_some_and(|git| !git.runs(id)) {
             return Ok(());
         }
         let event = Event::Data(Bytes::copy_from_slice(data));
@@ -333,7 +327,7 @@ impl server::Handler for Person {
         data: &[u8],
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.is_git() {
+        if self.git.is_some() {
             return Ok(());
         }
         let event = Event::Extended(kind, Bytes::copy_from_slice(data));
@@ -348,7 +342,9 @@ impl server::Handler for Person {
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
         self.shared.apology(id);
-        self.git.remove(&id);
+        if let Some(git) = &mut self.git {
+            git.close(id);
+        }
         self.shared.links.closed(Side::Client, id).await;
         Ok(())
     }
@@ -391,8 +387,8 @@ impl server::Handler for Person {
         value: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if let Some(ready) = self.git.get_mut(&id) {
-            return match ready.set_env(name, value) {
+        if let Some(git) = &mut self.git {
+            return match git.set_env(id, name, value) {
                 true => session.channel_success(id),
                 false => session.channel_failure(id),
             };
@@ -402,10 +398,7 @@ impl server::Handler for Person {
     }
 
     async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
-        if self.is_git() {
-            return self.run_git(id, None, session);
-        }
-        if self.apologise(id, session)? {
+        if self.answer(id, None, session)? {
             return Ok(());
         }
         self.pass(id, session, |half| async move { half.request_shell(true).await }).await
@@ -417,10 +410,7 @@ impl server::Handler for Person {
         command: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.is_git() {
-            return self.run_git(id, Some(command), session);
-        }
-        if self.apologise(id, session)? {
+        if self.answer(id, Some(command), session)? {
             return Ok(());
         }
         let command = command.to_vec();

@@ -63,6 +63,8 @@ pub(crate) struct Links {
     /// Channels that are open, or being opened or closed, whoever opened them and wherever they lead.
     channels: AtomicUsize,
     channels_max: usize,
+    /// Channels that ever had a place.
+    channels_ever: AtomicUsize,
 }
 
 /// A channel's place among those that a connection may have; gives it back when dropped.
@@ -79,6 +81,9 @@ struct Ends {
     retired: VecDeque<(Side, ChannelId)>,
 }
 
+/// Channels that a connection may open one after the other. The library keeps about three KiB of each that the router closed
+/// first until the connection ends, so these are some 65 MiB.
+const CHANNELS_EVER_MAX: usize = 20_000;
 /// How many ended channels are remembered.
 const RETIRED_MAX: usize = 64;
 
@@ -93,6 +98,7 @@ impl Links {
             questions: AtomicUsize::new(0),
             channels: AtomicUsize::new(0),
             channels_max,
+            channels_ever: AtomicUsize::new(0),
         }
     }
 
@@ -100,7 +106,8 @@ impl Links {
     pub(crate) fn slot(self: &Arc<Self>) -> Option<Slot> {
         let taken = self.channels.fetch_add(1, Ordering::Relaxed);
         let slot = Slot(Arc::clone(self));
-        (taken < self.channels_max).then_some(slot)
+        let is_free = taken < self.channels_max;
+        (is_free && self.channels_ever.fetch_add(1, Ordering::Relaxed) < CHANNELS_EVER_MAX).then_some(slot)
     }
 
     /// The end of that number, new if need be.
@@ -276,6 +283,8 @@ impl End {
             return false;
         }
         tokio::select! {
+            // A program may end as soon as it has begun: its answer counts, though its channel is closed by then.
+            biased;
             answer = answered => answer.unwrap_or(false),
             () = self.closed.cancelled() => false,
         }
@@ -301,5 +310,31 @@ impl End {
 
     fn lock_replies(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<bool>>> {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(channels: usize) -> Arc<Links> {
+        let overflow = Arc::new(Overflow::new(std::env::temp_dir(), 0, 0, 0));
+        Arc::new(Links::new(overflow, CancellationToken::new(), channels))
+    }
+
+    #[test]
+    fn so_many_channels_have_a_place_at_once_and_one_that_ends_makes_room() {
+        let links = links(2);
+        let (first, _second) = (links.slot(), links.slot());
+        assert!(first.is_some() && links.slot().is_none() && links.slot().is_none());
+        drop(first);
+        assert!(links.slot().is_some());
+    }
+
+    #[test]
+    fn a_connection_opens_no_end_of_channels() {
+        let links = links(1);
+        assert!((0..CHANNELS_EVER_MAX).all(|_| links.slot().is_some()));
+        assert!(links.slot().is_none());
     }
 }

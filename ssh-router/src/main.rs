@@ -24,6 +24,7 @@ mod supervise;
 mod terminal;
 mod unjoined;
 mod upstream;
+mod words;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::spill::{Overflow, Spill, SpillError};
+use crate::words;
 
 /// What a channel carries, in the order that matters.
 #[derive(Debug)]
@@ -43,16 +44,13 @@ pub(crate) struct ExitSignal {
 impl ExitSignal {
     /// Long words are cut: they are for a person, and a packet has room for a great many.
     pub(crate) fn new(signal: Sig, core_dumped: bool, message: &str, language: &str) -> Self {
+        let cut = |words: &str| words::cut(words, WORDS_MAX).to_owned();
         let signal = match signal {
-            Sig::Custom(name) => Sig::Custom(cut(&name).to_owned()),
+            Sig::Custom(name) => Sig::Custom(cut(&name)),
             known => known,
         };
-        Self { signal, core_dumped, message: cut(message).to_owned(), language: cut(language).to_owned() }
+        Self { signal, core_dumped, message: cut(message), language: cut(language) }
     }
-}
-
-fn cut(words: &str) -> &str {
-    &words[..words.floor_char_boundary(WORDS_MAX)]
 }
 
 /// How long a callback may wait for space.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::{Admission, Offence, Ticket};
+use crate::admission::{Admission, Offence, Refusals, Ticket};
 use crate::decide;
 use crate::git::Door;
 use crate::handler::Person;
@@ -138,8 +138,17 @@ impl Router {
     }
 
     async fn accept(self: &Arc<Self>, listener: TcpListener, sessions: &TaskTracker) {
+        let mut refusals = Refusals::default();
         loop {
-            let (stream, peer) = match listener.accept().await {
+            let due = refusals.due();
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = until(due) => {
+                    refusals.tell();
+                    continue;
+                }
+            };
+            let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::error!(%error, "a connection can't be accepted");
@@ -153,7 +162,7 @@ impl Router {
                     sessions.spawn(serving);
                 }
                 Err(refusal) => {
-                    tracing::debug!(%peer, %refusal, "connection refused");
+                    refusals.add(peer.ip().to_canonical(), refusal, Instant::now());
                     // A line before the protocol begins, which clients show; lost if it doesn't fit at once.
                     let _ = stream.try_write(b"Not allowed at this time\r\n");
                 }
@@ -183,7 +192,8 @@ impl Router {
             ),
             None => {
                 let refused = shared.refused.load(Ordering::Relaxed);
-                tracing::info!(%peer, refused, seconds, ?ending, "nobody logged in");
+                let (login, key_of) = shared.tried();
+                tracing::info!(%peer, login, key_of, refused, seconds, ?ending, "nobody logged in");
                 ticket.punish(
                     match ending {
                         _ if refused > 0 => Offence::Refused,
@@ -256,6 +266,14 @@ impl Router {
             let _ = tokio::time::timeout(FAREWELL, goodbye).await;
         }
         ending
+    }
+}
+
+/// Never, without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

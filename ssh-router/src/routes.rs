@@ -93,7 +93,7 @@ impl Table {
     /// Where a grant leads.
     pub(crate) fn server(&self, grant: &Grant) -> Option<&RouteServer> {
         let Target::Server(_, id) = &grant.target else { return None };
-        self.routes.servers().map(|(_, server)| server).find(|server| server.id == *id)
+        self.routes.server_of(*id).map(|(_, server)| server)
     }
 }
 

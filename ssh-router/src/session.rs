@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use berth_schema::name::UserName;
 use russh::client::Handle;
 use russh::{ChannelId, server};
 use tokio::sync::{Notify, watch};
@@ -14,6 +15,7 @@ use crate::link::{Links, Side};
 use crate::spill::Overflow;
 use crate::unjoined::Unjoined;
 use crate::upstream::Upstream;
+use crate::words;
 
 /// See the module.
 pub(crate) struct Shared {
@@ -31,11 +33,20 @@ pub(crate) struct Shared {
     pub(crate) refused: AtomicU32,
     /// Channels that were refused: by the server, by the way to it, or as one too many.
     pub(crate) unopened: AtomicU32,
+    /// What was tried last, while nobody has logged in.
+    tried: Mutex<Tried>,
     grant: OnceLock<Grant>,
     client: OnceLock<server::Handle>,
     upstream: watch::Sender<State>,
     /// Channels that were opened to say why there is no server.
     apologies: Mutex<HashMap<ChannelId, (Unjoined, Arc<str>)>>,
+}
+
+/// An attempt to log in, for the log: it says who reached for what.
+#[derive(Debug, Default)]
+struct Tried {
+    login: Option<String>,
+    key_of: Option<UserName>,
 }
 
 /// What the person has asked for; a server may open nothing else towards them.
@@ -53,6 +64,9 @@ enum State {
     Down(Arc<str>),
 }
 
+/// As much of a login as the log has room for, in bytes.
+const LOGIN_MAX: usize = 64;
+
 impl Shared {
     /// With at most `channels` channels at once.
     pub(crate) fn new(overflow: Arc<Overflow>, channels: usize) -> Self {
@@ -66,11 +80,38 @@ impl Shared {
             granted: Notify::new(),
             refused: AtomicU32::new(0),
             unopened: AtomicU32::new(0),
+            tried: Mutex::default(),
             grant: OnceLock::new(),
             client: OnceLock::new(),
             upstream: watch::Sender::new(State::Connecting),
             apologies: Mutex::default(),
         }
+    }
+
+    /// Remembers a login that somebody tried.
+    pub(crate) fn set_login(&self, login: &str) {
+        let mut tried = self.lock_tried();
+        if tried.login.as_deref() != Some(login) {
+            tried.login = Some(words::cut(login, LOGIN_MAX).to_owned());
+        }
+    }
+
+    /// Counts a credential that was refused. `key_of` is whose the key is that was shown, which proves nothing.
+    pub(crate) fn refuse(&self, key_of: Option<UserName>) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        if key_of.is_some() {
+            self.lock_tried().key_of = key_of;
+        }
+    }
+
+    /// The last login that was tried, and whose key was shown. The log escapes a text, so that none breaks its line.
+    pub(crate) fn tried(&self) -> (Option<String>, Option<String>) {
+        let tried = self.lock_tried();
+        (tried.login.clone(), tried.key_of.as_ref().map(ToString::to_string))
+    }
+
+    fn lock_tried(&self) -> MutexGuard<'_, Tried> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who logged in, once somebody has.

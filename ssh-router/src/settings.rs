@@ -73,7 +73,7 @@ pub(crate) struct Settings {
     /// The least time that a refused password takes.
     #[arg(long, env = "BERTH_SSH_FAILURE_DELAY", default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) failure_delay: Duration,
-    /// Channels of one connection: shells, transfers and forwarded connections.
+    /// Channels of one connection at once: shells, transfers, forwarded connections, and those that are refused with a word.
     #[arg(long, env = "BERTH_SSH_CHANNELS", default_value_t = 200)]
     pub(crate) channels: usize,
     /// Commands of the login `git` that run at once.

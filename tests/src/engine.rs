@@ -148,7 +148,16 @@ impl Engine {
         fs::remove_file(&file).expect("remove containerd's pid file");
     }
 
-    /// Starts the engine again after `kill`.
+    /// Ends it and everything that runs in it where they stand, as a loss of power does. Its networks' namespace stays, with
+    /// whatever the kernel has in it.
+    pub fn lose_power(&self) {
+        let mut child = self.child().take().expect("a running engine");
+        child.kill().expect("kill the engine");
+        child.wait().expect("wait for the engine");
+        self.end_leftovers();
+    }
+
+    /// Starts the engine again after `kill` or `lose_power`.
     pub fn restart(&self) {
         self.launch();
     }

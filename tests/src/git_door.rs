@@ -282,6 +282,11 @@ impl Drop for Nameless {
 }
 
 impl Person {
+    /// The command by which git reaches the router as them.
+    pub fn ssh(&self) -> &str {
+        &self.ssh
+    }
+
     /// Their name.
     pub fn name(&self) -> &str {
         &self.name

@@ -277,6 +277,8 @@ impl Drop for Platform {
             let _ =
                 fs::remove_file(Path::new(berth_link::REGISTRATIONS).join(format!("{}{end}", self.prefix)));
         }
+        // What was kept of its part on the machine.
+        let _ = berth_link::KeptRules::remove(Path::new(berth_link::HOST_RULES), &self.prefix);
         // Where its git door is.
         let _ = fs::remove_dir_all(berth_plan::system::door(&self.prefix.parse().expect("a prefix")));
         // An engine that a story has killed takes its containers with it when it is stopped.

@@ -20,7 +20,7 @@ use crate::process::{PATIENCE, scratch};
 /// A call that changes something on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Its number since the count began, from 1.
+    /// Its number since the count began, from 1; a program that is held isn't counted, and has 0.
     pub number: usize,
     /// `POST` or `DELETE`.
     pub method: String,
@@ -41,6 +41,13 @@ pub enum Act {
     AfterAnswer(Box<dyn FnOnce() + Send>),
 }
 
+/// A program that is held back: words of its command, whom to tell that it has come, and who lets it through.
+struct Held {
+    words: String,
+    reached: Sender<Call>,
+    is_open: Receiver<()>,
+}
+
 type Judge = Box<dyn FnMut(&Call) -> Act + Send>;
 /// What is to happen when the engine answers next.
 type Then = Option<Box<dyn FnOnce() + Send>>;
@@ -49,6 +56,8 @@ struct Shared {
     upstream: PathBuf,
     calls: Mutex<Vec<Call>>,
     judge: Mutex<Option<Judge>>,
+    /// Hold back a program that is to be run in a container.
+    program: Mutex<Option<Held>>,
     /// Refuse to list anything, with this status.
     refusing: Mutex<Option<u16>>,
     over: AtomicBool,
@@ -69,6 +78,7 @@ impl Proxy {
             upstream: upstream.to_owned(),
             calls: Mutex::default(),
             judge: Mutex::default(),
+            program: Mutex::default(),
             refusing: Mutex::default(),
             over: AtomicBool::new(false),
         });
@@ -114,8 +124,18 @@ impl Proxy {
         Gate { is_reached, open }
     }
 
+    /// Holds the next program that is to be run in a container, and has these words in its command (as JSON), back until
+    /// the gate is opened.
+    pub fn hold_program(&self, words: &str) -> Gate {
+        let (reached, is_reached) = channel();
+        let (open, is_open) = channel();
+        *lock(&self.shared.program) = Some(Held { words: words.to_owned(), reached, is_open });
+        Gate { is_reached, open }
+    }
+
     /// Makes no more faults and begins to count anew.
     pub fn calm(&self) {
+        *lock(&self.shared.program) = None;
         *lock(&self.shared.judge) = None;
         *lock(&self.shared.refusing) = None;
         lock(&self.shared.calls).clear();
@@ -176,6 +196,11 @@ fn serve(shared: &Arc<Shared>, mut client: UnixStream) {
         std::thread::spawn(move || relay_answers(&mut from, &mut to, &pending))
     };
     while let Some(request) = Request::parse(&buffer) {
+        if request.names_a_program() {
+            let whole = request.head + request.body.unwrap_or(0);
+            while buffer.len() < whole && read_more(&mut client, &mut buffer) {}
+            hold_back(shared, &request, &buffer);
+        }
         let refused = *lock(&shared.refusing);
         let act = match refused {
             Some(status) if request.is_list() => Act::Answer(status),
@@ -222,6 +247,17 @@ fn serve(shared: &Arc<Shared>, mut client: UnixStream) {
     let _ = engine.shutdown(Shutdown::Both);
     let _ = client.shutdown(Shutdown::Both);
     let _ = answers.join();
+}
+
+/// Waits where this is the program that is held.
+fn hold_back(shared: &Shared, request: &Request, whole: &[u8]) {
+    let body = String::from_utf8_lossy(whole.get(request.head..).unwrap_or_default());
+    let held = lock(&shared.program).take_if(|held| body.contains(&held.words));
+    if let Some(Held { reached, is_open, .. }) = held {
+        let _ = reached.send(Call { number: 0, method: request.method.clone(), path: request.path.clone() });
+        // Opened, or dropped with the story.
+        let _ = is_open.recv();
+    }
 }
 
 fn judge(shared: &Shared, request: &Request) -> Act {
@@ -295,6 +331,11 @@ impl Request {
     fn is_list(&self) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         self.method == "GET" && ["/containers/json", "/volumes", "/networks"].contains(&path)
+    }
+
+    /// Whether its body names a program that is to be run in a container.
+    fn names_a_program(&self) -> bool {
+        self.method == "POST" && self.path.starts_with("/containers/") && self.path.ends_with("/exec")
     }
 
     /// Whether it changes an object of the engine, as opposed to running something in one or waiting for one.

@@ -6,20 +6,23 @@ mod lab;
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_plan::render::Kind;
-use berth_tests::process::source_tree;
-use berth_tests::{Answer, World};
+use berth_tests::process::{PATIENCE, send, source_tree, within};
+use berth_tests::{Answer, World, eventually};
+use rustix::process::Signal;
 
-use changes::{begins_closed, changes_without_a_gap, refuses_bad_rules, the_host_keeps_its_part, withdraws_an_exception};
+use changes::{Ended, begins_closed, changes_without_a_gap, refuses_bad_rules, the_host_keeps_its_part, withdraws_an_exception};
 use lab::{
     CACHE, CADDY, CLOSED, DATABASE, GATEWAY, Lab, OUTSIDE, ROUTER, SINK, UNWANTED, WEBSITE, ask, rendered, server,
     state,
 };
 
 crate::stories! {
-    changes_without_a_gap, lets_through_what_the_page_says, takes_no_foreign_sender, answers_names, keeps_limits,
+    changes_without_a_gap, lets_through_what_the_page_says, takes_no_foreign_sender, answers_names, keeps_answering, keeps_limits,
     begins_closed, withdraws_an_exception, refuses_bad_rules, the_host_keeps_its_part,
 }
 
@@ -204,6 +207,58 @@ fn answers_names(_: &World) {
     assert_eq!(ask("portal.berth.internal"), Some(GATEWAY));
     lab.load(Kind::Dns, &format!("{text}dhcp-range=172.19.2.50,172.19.2.60\n")).coded(1).says("before is in force");
     assert_eq!(ask("portal.berth.internal"), Some(GATEWAY));
+}
+
+/// A server's resolver, with the patience of the C library's: two tries of five seconds, and told that the port is closed it
+/// tries at once.
+fn keeps_answering(_: &World) {
+    let lab = Lab::with(&state("", ""));
+    let socket = lab.server(1).datagrams(Ipv4Addr::UNSPECIFIED, 0);
+    lab.server(1).enter(|| socket.connect((GATEWAY, 53))).expect("connect");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    let ended = AtomicBool::new(false);
+    let pid = || fs::read_to_string(lab.path("run/dnsmasq.pid")).ok()?.trim().parse::<u32>().ok();
+    let killed = || {
+        let old = eventually("a resolver runs", pid);
+        send(old, Signal::KILL);
+        eventually("another one runs", || pid().filter(|new| *new != old));
+    };
+    let (asked, unanswered) = thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let (mut asked, mut unanswered) = (0_u32, 0_u32);
+            while !ended.load(Ordering::Relaxed) {
+                asked += 1;
+                let mut answer = [0; 512];
+                let mut tries = || {
+                    // What came too late for an earlier try is as good.
+                    socket.send(&lab::question("gateway.berth.internal")).is_ok() && socket.recv(&mut answer).is_ok()
+                };
+                unanswered += u32::from(!(tries() || tries()));
+                thread::sleep(Duration::from_millis(1));
+            }
+            (asked, unanswered)
+        });
+        {
+            let _ended = Ended(&ended);
+            for text in ["portal", "gateway", "portal", "gateway"] {
+                let text = rendered(Kind::Dns, &state("", "")).replace("host-record=gateway", &format!("host-record={text}"));
+                lab.load(Kind::Dns, &text).good();
+            }
+            // One that has worked for a while is started again at once.
+            let loaded = Instant::now();
+            within(PATIENCE, "it has worked for a while", || (loaded.elapsed() > Duration::from_secs(7)).then_some(()));
+            killed();
+            assert!(lab.log().contains("it is started again\n"), "{}", lab.log());
+            // One that keeps ending isn't, so that it doesn't take all of the processor.
+            within(PATIENCE, "it waits", || {
+                killed();
+                lab.log().contains("started again in a second").then_some(())
+            });
+        }
+        client.join().expect("the client")
+    });
+    assert_eq!(unanswered, 0, "of {asked}");
+    assert!(asked > 100, "{asked}");
 }
 
 fn keeps_limits(_: &World) {

@@ -587,7 +587,8 @@ fn a_proposal_goes_through_the_door(_: &World) {
         state.server("blog", 3, "");
     }), &["server blog (id 3)"]);
     let tip = door.tip();
-    door.ask("ann", "review approve rules").good().says("is merged");
+    let proposed = door.tip_of("review/rules");
+    door.ask("ann", &format!("review approve rules {proposed}")).good().says("is merged");
     ann.again();
     assert_eq!(ann.clone.read("docs/rules.md"), "# Rules\n");
     assert!(ann.clone.read("servers/blog.toml").contains("id = 3"));

@@ -149,14 +149,14 @@ fn holes_are_found(world: &World) {
                 for c in INPUT FORWARD OUTPUT; do iptables -P $c ACCEPT; ip6tables -P $c ACCEPT; done; \
                 for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done";
     in_network_of(plane, open).good();
-    // It asks for, and believes, whoever says that he has an address.
+    // It asks who has an address, and believes whoever says so. A link is made anew in between, without ARP.
     let asks = format!(
         "ip link add far type bridge && ip link set far up && ip route add {} dev far",
         users(&platform)
     );
     in_network_of(plane, &asks).good();
-    let believes = "until ip link set sc14 arp on 2>/dev/null; do sleep 0.02; done; \
-                    echo 1 > /proc/sys/net/ipv4/conf/sc14/arp_accept";
+    let believes = "while :; do ip link set sc14 arp on && echo 1 > /proc/sys/net/ipv4/conf/sc14/arp_accept; \
+                    sleep 0.1; done 2>/dev/null";
     let machine = OpenMachine::new(lab);
     let mut believing = Wiring::start(plane, believes);
     let ran = examined(lab, &platform, &[]);
@@ -184,10 +184,10 @@ fn holes_are_found(world: &World) {
         "identity: the neighbour's address, given to one's own link",
         "machine: a panel's published port, at each address",
         "machine: the platform's published ports, at private addresses",
-        "control: isolated-control-panel, as any address",
-        "control: isolated-control-docker, as any address",
+        "control: isolated-control-panel: its ports",
+        "control: isolated-control-docker: its ports",
         "services: Caddy: its other addresses, by its link and the gateway",
-        "floods: 5000 questions to the resolver",
+        "floods: 5,000 questions to the resolver",
         "floods: 20,000 claims about addresses (ARP)",
         "floods: packets for every server that there might be (neighbour table)",
         "floods: 40,000 connections to the internet at once",
@@ -200,12 +200,7 @@ fn holes_are_found(world: &World) {
     ran.coded(2);
 
     // A shared wire: the canaries' ports on a bridge, as soon as they are there.
-    let bridge = "ip link add wire type bridge && ip link set wire up && \
-                  for p in sc14 sc15; do until ip link set $p master wire 2>/dev/null; do sleep 0.02; done; done";
-    let mut wiring = Wiring::start(plane, bridge);
-    let ran = examined(lab, &platform, &["--only", "a shared wire"]);
-    wiring.end();
-    let rows = Rows::of(&ran);
+    let rows = on_a_wire(lab, &platform, ["sc14", "sc15"], "a shared wire");
     for expected in [
         "wire: frames of an unknown protocol (0x88b5)",
         "wire: frames of IEEE 802.2 (LLC)",
@@ -215,9 +210,31 @@ fn holes_are_found(world: &World) {
         "wire: a router for everybody (IPv6 router advertisement)",
         "wire: the neighbour's hardware address",
     ] {
-        assert_eq!(rows.result(expected), "through", "{expected}: {ran}");
+        assert_eq!(rows.result(expected), "through", "{expected}: {rows}");
     }
-    ran.coded(2);
+
+    // The same with the uplink: the gateway's next hop is the attacker's too.
+    let rows = on_a_wire(lab, &platform, ["sc14", "eth0"], "past the gateway");
+    for expected in [
+        "machine: the uplink's bridge as the default route: the internet",
+        "machine: the uplink's bridge as the default route: a denied address",
+        "machine: one-way UDP to the bridge's hardware address",
+    ] {
+        assert_eq!(rows.result(expected), "through", "{expected}: {rows}");
+    }
+}
+
+/// What the doctor finds about `words` while two of the plane's interfaces are on one wire.
+fn on_a_wire(lab: &Lab, platform: &Platform, interfaces: [&str; 2], words: &str) -> Rows {
+    let [one, other] = interfaces;
+    let script = format!(
+        "ip link add wire-{other} type bridge && ip link set wire-{other} up && \
+         for p in {one} {other}; do until ip link set $p master wire-{other} 2>/dev/null; do sleep 0.02; done; done"
+    );
+    let mut wiring = Wiring::start(plane(platform), &script);
+    let ran = examined(lab, platform, &["--only", words]);
+    wiring.end();
+    Rows::of(&ran.coded(2))
 }
 
 /// The machine while it filters nothing. The lab is shared: it is closed again whatever happens.
@@ -244,6 +261,12 @@ impl Drop for OpenMachine<'_> {
 
 /// The rows of the doctor's report.
 struct Rows(Vec<Value>);
+
+impl std::fmt::Display for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|row| writeln!(f, "{row}"))
+    }
+}
 
 impl Rows {
     fn of(ran: &Ran) -> Self {

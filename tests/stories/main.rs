@@ -43,6 +43,7 @@ tell! {
     crash,
     engine_trouble,
     firewall,
+    in_force,
     create,
     change,
     removal,

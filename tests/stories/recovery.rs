@@ -1,134 +1,185 @@
-//! Parts of the user plane are killed, one after the other, while a server keeps on trying what it may and what it may
-//! not reach: nothing that is denied is reached for a moment, and everything comes back without a hand.
+//! Parts of the user plane are killed, one after the other, at rest and in the middle of a pass, while a server keeps on
+//! trying what it may and what it may not reach: nothing that is denied is reached for a moment, and everything comes back
+//! without a hand.
 
-use std::fs;
+mod counters;
+mod sampler;
+
 use std::time::{Duration, Instant};
 
-use berth_tests::lab::{DENIED, PUBLIC, WEBSITE};
+use berth_tests::lab::{PUBLIC, WEBSITE};
 use berth_tests::process::{send, within};
-use berth_tests::{Docker, Lab, Platform, Ran, World, run};
+use berth_tests::{Docker, Lab, Platform, Proxy, World};
 use rustix::process::Signal;
+
+use counters::Counters;
+use sampler::Sampler;
 
 crate::stories! { nothing_leaks_while_parts_die_and_come_back }
 
 /// A server with Docker in it takes some seconds to come up, and longer on a busy machine.
-const BOOT: Duration = Duration::from_secs(180);
-/// A part that keeps dying is started again after pauses that grow.
-const RECOVERY: Duration = Duration::from_secs(90);
+const BOOT: Duration = Duration::from_secs(240);
+/// A part that keeps dying is started again after pauses that grow, and a change that failed is tried again likewise.
+const RECOVERY: Duration = Duration::from_secs(180);
 const SIZE: &str = "memory = \"512 MiB\"\ncpus = 1\npids = 1024\n";
 const SAMPLER: u32 = 1;
 const APP: u32 = 2;
 const DOMAIN: &str = "app.stories.example.org";
 
-/// Every 20 ms: a datagram and the beginning of a connection to each denied address, and a connection to an allowed one,
-/// of which it writes down when it was and whether it worked.
-const PROGRAM: &str = r#"use strict; use Socket; use Fcntl; use Time::HiRes qw(time sleep); $| = 1;
-my ($allowed, @denied) = @ARGV;
-sub opened { socket(my $s, PF_INET, SOCK_STREAM, 0) or die; fcntl($s, F_SETFL, O_NONBLOCK);
-    connect($s, sockaddr_in(80, inet_aton($_[0]))); $s }
-socket(my $datagrams, PF_INET, SOCK_DGRAM, 0) or die;
-while (1) {
-    my @pending = map { send($datagrams, 'x', 0, sockaddr_in(4444, inet_aton($_))); opened($_) } @denied;
-    my $s = opened($allowed); my $w = ''; vec($w, fileno($s), 1) = 1;
-    my $ready = select(undef, $w, undef, 0.25);
-    my $worked = $ready && unpack('i', getsockopt($s, SOL_SOCKET, SO_ERROR)) == 0;
-    printf "%.3f %d\n", time, $worked ? 1 : 0;
-    sleep 0.02;
-}"#;
+/// Something that dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Service(&'static str),
+    Engine,
+    /// The server with the app.
+    App,
+    /// The hostile server itself.
+    Sampler,
+}
+
+/// Where the pass stands that a part dies in: a program is about to be run, and its beginning is held back.
+const LOADS_RULES: &str = r#"load","firewall""#;
+const CHECKS_SITES: &str = r#"check","sites""#;
+const LOADS_SITES: &str = r#"load","sites""#;
 
 fn nothing_leaks_while_parts_die_and_come_back(world: &World) {
     let lab = world.lab();
-    let platform = Platform::in_lab(lab, |first| {
+    let mut platform = Platform::in_lab(lab, |first| {
         first.server("sampler", SAMPLER, SIZE).server("app", APP, SIZE);
         first.write(&format!("domains/{DOMAIN}.toml"), "server = \"app\"\ntls = \"off\"\n");
     });
     platform.apply();
+    let proxy = Proxy::before(platform.docker().socket());
+    platform.through(&proxy);
+    let platform = platform;
     let daemon = platform.daemon();
-    let plane = Plane::of(&platform);
-    let everything = Everything { lab, platform: &platform };
-    everything.comes_back("at first", BOOT);
-    let counters = Counters::start(lab, &plane);
-    let sampler = Sampler::start(&platform, &plane);
+    let mut counters = Counters::start(lab, &platform);
+    let sampler = Sampler::start(&platform);
+    let ground = Ground { lab, platform: &platform, sampler: &sampler };
+    ground.comes_back("the beginning", DOMAIN, BOOT);
     sampler.has_sampled(50);
 
-    let service = |end: &str| format!("{}-users-{end}", platform.prefix);
-    for part in ["firewall", "caddy", "dockerhub-cache"] {
+    let services = ["firewall", "caddy", "dockerhub-cache"].map(Part::Service);
+    for part in services.into_iter().chain([Part::Engine, Part::App, Part::Sampler]) {
         let began = Instant::now();
-        kill(platform.docker(), &service(part));
-        everything.comes_back(part, RECOVERY);
-        eprintln!("{part}: back after {:.1} s; {}", began.elapsed().as_secs_f64(), sampler.outage());
-        counters.saw_nothing_denied(part);
+        ground.dies(part, || {});
+        ground.comes_back(&format!("{part:?}"), DOMAIN, BOOT);
+        tell(&format!("{part:?}"), began, &sampler);
+        counters.saw_nothing_denied(&format!("{part:?}"));
     }
 
-    let began = Instant::now();
-    lab.engine().kill();
-    sampler.has_sampled(50);
-    lab.engine().restart();
-    everything.comes_back("the engine", RECOVERY);
-    eprintln!("the engine: back after {:.1} s; {}", began.elapsed().as_secs_f64(), sampler.outage());
-    counters.saw_nothing_denied("the engine");
-
-    let began = Instant::now();
-    kill(platform.docker(), &platform.name(APP));
-    everything.comes_back("a server", BOOT);
-    eprintln!("a server: back after {:.1} s; {}", began.elapsed().as_secs_f64(), sampler.outage());
-    counters.saw_nothing_denied("a server");
-
-    // A pass that changes the firewall and the domains, under way.
-    platform.commit("a denied network and a domain more", |state| {
-        let settings = state.read("platform.toml");
-        state.write("platform.toml", &format!("{settings}\n[firewall]\ndeny = [\"53.0.0.0/8\"]\n"));
-        state.write("domains/too.stories.example.org.toml", "server = \"app\"\ntls = \"off\"\n");
-    });
-    within(RECOVERY, "the new rules are in force", || {
-        plane.run("iptables-save -t filter").stdout.contains("53.0.0.0/8").then_some(())
-    });
-    everything.comes_back("a pass", RECOVERY);
-    eprintln!("a pass: {}", sampler.outage());
-    counters.saw_nothing_denied("a pass");
-
-    // The sampler's own server: linked again by its runtime, and closed until then.
-    kill(platform.docker(), &platform.name(SAMPLER));
-    everything.comes_back("the sampler's server", BOOT);
-    let again = Sampler::start(&platform, &plane);
-    again.has_sampled(50);
-    counters.saw_nothing_denied("the sampler's server");
+    // In the middle of a pass that changes the firewall, a server and the domains.
+    let in_a_pass = [
+        (Part::Service("firewall"), LOADS_RULES),
+        (Part::Service("caddy"), LOADS_SITES),
+        (Part::Service("dockerhub-cache"), LOADS_RULES),
+        (Part::Engine, LOADS_RULES),
+        (Part::App, CHECKS_SITES),
+        (Part::Sampler, LOADS_RULES),
+    ];
+    let settings = platform.state.read("platform.toml");
+    for (number, (part, program)) in in_a_pass.into_iter().enumerate() {
+        let (network, domain) = (format!("53.{number}.0.0/16"), format!("app{number}.stories.example.org"));
+        let gate = proxy.hold_program(program);
+        platform.commit(&format!("a change while {part:?} dies"), |state| {
+            state.write("platform.toml", &format!("{settings}\n[firewall]\ndeny = [\"{network}\"]\n"));
+            state.write(&format!("domains/{domain}.toml"), "server = \"app\"\ntls = \"off\"\n");
+            let size = SIZE.replace("cpus = 1", &format!("cpus = 0.{}", 9 - number));
+            state.server("app", APP, &size);
+        });
+        gate.reached();
+        let began = Instant::now();
+        ground.dies(part, || gate.open());
+        let during = format!("{part:?}, in a pass,");
+        within(RECOVERY, &format!("the new rules are in force, after {during}"), || {
+            counters.plane().run("iptables-save -t filter").stdout.contains(&network).then_some(())
+        });
+        ground.comes_back(&during, &domain, BOOT);
+        tell(&during, began, &sampler);
+        counters.saw_nothing_denied(&during);
+    }
     counters.saw_what_is_allowed();
 
-    // The holder, and with it the plane: closed until the firewall has joined the new one.
+    // The holder, and with it the plane: closed until the firewall has joined the new one, which waits until it is counted
+    // what leaves there.
+    proxy.calm();
+    let gate = proxy.hold(1);
     let began = Instant::now();
     kill(platform.docker(), &format!("{}-filtered-users", platform.prefix));
-    everything.comes_back("the plane itself", BOOT);
-    eprintln!("the plane itself: back after {:.1} s; {}", began.elapsed().as_secs_f64(), again.outage());
-    counters.saw_nothing_denied_outside("the plane itself");
+    gate.reached();
+    counters.follow(&platform);
+    sampler.has_sampled(50);
+    let forwards = counters.plane().run("cat /proc/sys/net/ipv4/ip_forward").stdout;
+    assert_eq!(forwards.trim(), "0", "without a firewall nothing is forwarded");
+    gate.open();
+    ground.comes_back("the plane itself", DOMAIN, BOOT);
+    tell("the plane itself", began, &sampler);
+    counters.saw_nothing_denied("the plane itself");
 
     daemon.end();
     within(RECOVERY, "nothing is left to do", || (platform.berth(&["plan"]).code == Some(0)).then_some(()));
 }
 
+fn tell(part: &str, began: Instant, sampler: &Sampler) {
+    eprintln!("{part}: back after {:.1} s; {}", began.elapsed().as_secs_f64(), sampler.outage());
+}
+
 /// Kills a container's first process, as the kernel would when memory runs out, and waits until it has another.
 #[track_caller]
 fn kill(docker: &Docker, container: &str) {
+    let pid = end(docker, container);
+    is_back(docker, container, pid);
+}
+
+/// Kills a container's first process, and returns what it was.
+#[track_caller]
+fn end(docker: &Docker, container: &str) -> u32 {
     let pid = docker.container(container).pid;
     assert!(pid > 1, "{container} runs");
     send(pid, Signal::KILL);
+    pid
+}
+
+#[track_caller]
+fn is_back(docker: &Docker, container: &str, before: u32) {
     within(RECOVERY, &format!("{container} runs again"), || {
         let now = docker.find(container)?;
-        (now.runs() && now.pid > 1 && now.pid != pid).then_some(())
+        (now.runs() && now.pid > 1 && now.pid != before).then_some(())
     });
 }
 
-/// Everything that must come back.
-struct Everything<'a> {
+/// Where it all happens.
+struct Ground<'a> {
     lab: &'a Lab,
     platform: &'a Platform,
+    sampler: &'a Sampler,
 }
 
-impl Everything<'_> {
+impl Ground<'_> {
+    /// Lets a part die, does something right after, and waits until it runs again.
     #[track_caller]
-    fn comes_back(&self, after: &str, deadline: Duration) {
+    fn dies(&self, part: Part, then: impl FnOnce()) {
+        let container = match part {
+            Part::Service(end) => format!("{}-users-{end}", self.platform.prefix),
+            Part::App => self.platform.name(APP),
+            Part::Sampler => self.platform.name(SAMPLER),
+            Part::Engine => {
+                self.lab.engine().kill();
+                then();
+                self.sampler.has_sampled(50);
+                return self.lab.engine().restart();
+            }
+        };
+        let pid = end(self.platform.docker(), &container);
+        then();
+        is_back(self.platform.docker(), &container, pid);
+    }
+
+    /// Waits until everything works: from a server, and for a visitor of a domain.
+    #[track_caller]
+    fn comes_back(&self, after: &str, domain: &str, deadline: Duration) {
         let server = self.platform.name(SAMPLER);
-        let cache = format!("{}4", self.users().trim_end_matches("0/24"));
+        let cache = format!("{}4", network(self.platform, "users"));
         let inside = [
             ("the internet", format!("curl -fsS -m 3 http://{WEBSITE}/")),
             ("names", "getent hosts gateway.berth.internal".to_owned()),
@@ -141,175 +192,17 @@ impl Everything<'_> {
             });
         }
         within(deadline, &format!("a visitor's page, after {after}"), || {
-            let host = format!("Host: {DOMAIN}");
+            let host = format!("Host: {domain}");
             let page = ["-o", "/dev/null", "-w", "%{http_code}", "-H", &host, &format!("http://{PUBLIC}/")];
             (self.lab.visit(&page).stdout == "200").then_some(())
         });
     }
-
-    /// The users' subnet.
-    fn users(&self) -> String {
-        users(self.platform)
-    }
 }
 
-fn users(platform: &Platform) -> String {
+/// The beginning of the addresses in one of the platform's networks.
+fn network(platform: &Platform, name: &str) -> String {
     let settings = platform.state.read("platform.toml");
-    let line = settings.lines().find(|line| line.starts_with("users = ")).expect("the users' subnet");
-    line.split('"').nth(1).expect("a subnet").to_owned()
-}
-
-/// The plane's network namespace.
-struct Plane {
-    pid: u32,
-    sampler: String,
-}
-
-impl Plane {
-    fn of(platform: &Platform) -> Self {
-        let pid = platform.docker().container(&format!("{}-filtered-users", platform.prefix)).pid;
-        Self { pid, sampler: format!("{}16", users(platform).trim_end_matches("0/24")) }
-    }
-
-    fn run(&self, script: &str) -> Ran {
-        let mut command = std::process::Command::new("nsenter");
-        command.arg(format!("--net=/proc/{}/ns/net", self.pid)).args(["sh", "-c", script]);
-        run(&mut command, Duration::from_secs(20)).good()
-    }
-}
-
-/// Counters where a packet would arrive: outside, and at each other port of the plane. They lie in tables that the
-/// firewall's rules leave alone.
-struct Counters<'a> {
-    lab: &'a Lab,
-    plane: &'a Plane,
-}
-
-impl<'a> Counters<'a> {
-    fn start(lab: &'a Lab, plane: &'a Plane) -> Self {
-        for address in DENIED.iter().chain(&[WEBSITE]) {
-            lab.internet().namespace().shell(&format!("iptables -t raw -A PREROUTING -d {address}")).good();
-        }
-        let from = &plane.sampler;
-        for out in ["s+", "caddy", "router"] {
-            plane.run(&format!("iptables -t mangle -A POSTROUTING -s {from} -o {out}"));
-        }
-        Self { lab, plane }
-    }
-
-    #[track_caller]
-    fn saw_nothing_denied(&self, during: &str) {
-        for (what, count) in self.counts() {
-            let is_allowed = what.contains(&WEBSITE.to_string());
-            assert!(is_allowed || count == 0, "{what}, while {during} was away");
-        }
-    }
-
-    /// Without the plane's own counters, which have gone with it.
-    #[track_caller]
-    fn saw_nothing_denied_outside(&self, during: &str) {
-        for (what, count) in self.outside() {
-            let is_allowed = what.contains(&WEBSITE.to_string());
-            assert!(is_allowed || count == 0, "{what}, while {during} was away");
-        }
-    }
-
-    #[track_caller]
-    fn saw_what_is_allowed(&self) {
-        let counts = self.counts();
-        assert_eq!(counts.len(), DENIED.len() + 1 + 3, "{counts:?}");
-        let website = counts.iter().find(|(what, _)| what.contains(&WEBSITE.to_string())).expect("the website");
-        assert!(website.1 > 500, "the counters count: {counts:?}");
-    }
-
-    /// Each counter's rule and packets.
-    fn counts(&self) -> Vec<(String, u64)> {
-        let inside = self.plane.run("iptables -t mangle -nvxL POSTROUTING").stdout;
-        [self.outside(), counts(&inside)].concat()
-    }
-
-    fn outside(&self) -> Vec<(String, u64)> {
-        counts(&self.lab.internet().namespace().shell("iptables -t raw -nvxL PREROUTING").good().stdout)
-    }
-}
-
-/// A chain's rules with their packets: two lines of heading, then packets, bytes, and the rule.
-fn counts(listed: &str) -> Vec<(String, u64)> {
-    let counter = |line: &str| {
-        let count = line.split_whitespace().next()?.parse().ok()?;
-        Some((line.trim().to_owned(), count))
-    };
-    listed.lines().skip(2).filter_map(counter).collect()
-}
-
-impl Drop for Counters<'_> {
-    fn drop(&mut self) {
-        self.lab.internet().namespace().shell("iptables -t raw -F PREROUTING");
-    }
-}
-
-/// The program in the server, by what it has written down.
-struct Sampler {
-    log: std::path::PathBuf,
-    child: std::process::Child,
-    /// Samples before this one have been told of.
-    told: std::cell::Cell<usize>,
-}
-
-impl Sampler {
-    /// Starts it with the engine's client out of the way: it has to go on while the engine is dead.
-    fn start(platform: &Platform, plane: &Plane) -> Self {
-        let pid = platform.docker().container(&platform.name(SAMPLER)).pid;
-        let log = platform.home().join(format!("samples-{pid}"));
-        let neighbour = format!("{}17", plane.sampler.trim_end_matches("16"));
-        let caddy = format!("{}2", plane.sampler.trim_end_matches("16"));
-        let mut command = std::process::Command::new("nsenter");
-        command
-            .args(["--target", &pid.to_string(), "--user", "--mount", "--net", "--pid", "--setuid", "0", "--setgid", "0"])
-            .args(["perl", "-e", PROGRAM, "--", &WEBSITE.to_string()])
-            .args(DENIED.map(|address| address.to_string()))
-            .args([neighbour, caddy])
-            .stdin(std::process::Stdio::null())
-            .stdout(fs::File::create(&log).expect("a log"));
-        let child = command.spawn().expect("nsenter");
-        Self { log, child, told: std::cell::Cell::new(0) }
-    }
-
-    fn samples(&self) -> Vec<(f64, bool)> {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        // The last line may be half written.
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        whole.lines().filter_map(|line| line.split_once(' ')).map(|(at, worked)| (at.parse().expect("a time"), worked == "1")).collect()
-    }
-
-    /// Waits for more samples.
-    #[track_caller]
-    fn has_sampled(&self, more: usize) {
-        let wanted = self.samples().len() + more;
-        within(Duration::from_secs(60), "it samples", || (self.samples().len() >= wanted).then_some(()));
-    }
-
-    /// How long the allowed address was away since this was last asked.
-    fn outage(&self) -> String {
-        self.has_sampled(10);
-        let samples = self.samples();
-        let new = &samples[self.told.replace(samples.len())..];
-        let failed = new.iter().filter(|(_, worked)| !worked).count();
-        let mut longest = 0.0_f64;
-        let mut worked_at = new.first().map_or(0.0, |(at, _)| *at);
-        for (at, worked) in new {
-            if *worked {
-                longest = longest.max(at - worked_at);
-                worked_at = *at;
-            }
-        }
-        format!("{} samples, {failed} failed, {longest:.2} s at most without one that worked", new.len())
-    }
-}
-
-impl Drop for Sampler {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    let beginning = format!("{name} = ");
+    let line = settings.lines().find(|line| line.starts_with(&beginning)).expect("a subnet");
+    line.split('"').nth(1).and_then(|subnet| subnet.strip_suffix("0/24")).expect("a subnet").to_owned()
 }

@@ -4,9 +4,11 @@
 //! so the plane's firewall sees every packet, and nothing on a link can be learned, poisoned or flooded.
 //!
 //! Synchronous on purpose: the runtime's hook, which runs before a container's first process, uses it as well as the
-//! reconciler. It makes and removes links; which ones there should be is for its callers to say.
+//! reconciler. It makes and removes links; which ones there should be is for its callers to say. It also keeps what both
+//! must find: where a plane is, and the host's rules that must be in force before one.
 
 mod error;
+mod host;
 mod link;
 mod member;
 mod namespace;
@@ -16,6 +18,7 @@ mod plane;
 mod registration;
 
 pub use error::{Error, Result};
+pub use host::{HOST_RULES, KeptRules, Lead};
 pub use link::{Inside, Link};
 pub use member::{InvalidMember, Member};
 pub use namespace::Namespace;

@@ -183,12 +183,14 @@ pub(crate) fn configurations(
         Kind::Caddy | Kind::Sites => services.web,
         Kind::Routes => services.router,
     };
+    // Looked for once: several are confirmed by it.
+    let apps = serves(state);
     Kind::ALL
         .into_iter()
         .filter(|kind| wanted(*kind))
         .map(|kind| match routes.filter(|routes| routes.kind == kind) {
             Some(routes) => routes.clone(),
-            None => Configuration { kind, text: spec(kind, state, templates, identities) },
+            None => Configuration { kind, text: spec(kind, state, templates, identities, &apps) },
         })
         .collect()
 }
@@ -198,6 +200,7 @@ fn spec(
     state: &State,
     templates: &Templates,
     identities: &Identities,
+    apps: &Option<Expectation>,
 ) -> Result<ConfigurationSpec, RenderError> {
     let text: Arc<str> = render(kind, state, templates, identities)?.into();
     Ok(ConfigurationSpec {
@@ -205,7 +208,7 @@ fn spec(
         place: place(kind, &state.platform),
         digest: digest(text.as_bytes()),
         text,
-        probes: probes(kind, state),
+        probes: probes(kind, state, apps),
     })
 }
 
@@ -221,17 +224,18 @@ fn place(kind: Kind, platform: &Platform) -> Place {
     Place::Container { volume: format!("{container}{volume_end}"), container, file: kind.file().to_owned() }
 }
 
-fn probes(kind: Kind, state: &State) -> Vec<Expectation> {
+fn probes(kind: Kind, state: &State, apps: &Option<Expectation>) -> Vec<Expectation> {
     let platform = &state.platform;
+    let apps = apps.iter().cloned();
     match kind {
-        Kind::Firewall | Kind::Host => in_plane(platform).into_iter().chain(serves(state)).collect(),
+        Kind::Firewall | Kind::Host => in_plane(platform).into_iter().chain(apps).collect(),
         Kind::Dns => vec![always(resolves(platform)), as_before(forwards(platform))],
         // Without the firewall nothing is forwarded, and nothing can be tried.
         Kind::Cache if platform.services.firewall => vec![always(cache_opens(platform))],
         Kind::Cache => Vec::new(),
         // Until the table is loaded for the first time, nothing is known.
-        Kind::Caddy => visits(state).map(as_before).chain(serves(state)).collect(),
-        Kind::Sites => visits(state).map(always).chain(serves(state)).collect(),
+        Kind::Caddy => visits(state).map(as_before).chain(apps).collect(),
+        Kind::Sites => visits(state).map(always).chain(apps).collect(),
         // Until the first routes are loaded, nobody is greeted.
         Kind::Routes => vec![as_before(Probe::Greets { at: published(platform, platform.ssh.port) })],
     }
@@ -302,8 +306,14 @@ fn serves(state: &State) -> Option<Expectation> {
             && !domain.fqdn.is_wildcard()
             && running.get(&domain.server) == Some(&PowerState::Running)
     };
+    // A name that waits for its certificate isn't asked for in the end, so others come first.
+    let waits = |domain: &Domain| domain.tls == Tls::Auto;
+    let of_kind = |wait: bool| {
+        let domains = state.domains.values();
+        domains.filter(move |domain| waits(domain) == wait).filter(|domain| may_answer(domain))
+    };
     let mut asked = HashSet::new();
-    let domains = state.domains.values().filter(|domain| may_answer(domain) && asked.insert(&domain.server));
+    let domains = of_kind(false).chain(of_kind(true)).filter(|domain| asked.insert(&domain.server));
     let visits: Vec<Visit> =
         domains.take(APPS).map(|domain| Visit { host: domain.fqdn.to_string(), tls: domain.tls }).collect();
     let at = [platform.web.http_port, platform.web.https_port].map(|port| published(platform, port));

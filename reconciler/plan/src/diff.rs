@@ -51,8 +51,10 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
     let networks = networks::plan(desired, &inventory, &mut draft);
     let plane = system::plan(desired, &inventory, &networks, observed.plane.as_ref(), &mut draft);
     servers::plan(desired, &inventory, context, &mut draft);
-    configurations::plan(desired, &inventory, observed.host_rules.as_deref(), context, &mut draft);
-    configurations::withdraw(desired, observed.host_rules.as_deref(), &mut draft);
+    configurations::reload(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);
+    configurations::plan(desired, &inventory, &observed.host_rules, context, &mut draft);
+    configurations::withdraw(desired, &observed.host_rules, &mut draft);
+    configurations::measure(desired, &mut draft);
     let removals = removals::plan(desired, &inventory, context, &mut draft);
     links::plan(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);
     let total = desired.platform.networks.capacity() as usize;

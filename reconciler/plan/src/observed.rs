@@ -19,9 +19,31 @@ pub struct Observed {
     pub containers: Vec<ObservedContainer>,
     /// The user plane, while its holder runs.
     pub plane: Option<ObservedPlane>,
-    /// The digest of the configuration that the platform's chains on the host were made from; `None` when there are none,
-    /// or nothing leads into them.
-    pub host_rules: Option<String>,
+    /// The platform's own chains on the host.
+    pub host_rules: HostRules,
+}
+
+/// The platform's own chains on the host: what is in force of them, beside what was confirmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostRules {
+    /// There are none, and none were ever confirmed.
+    #[default]
+    Absent,
+    /// What is in force isn't what was confirmed: somebody changed it, the machine started anew, or a change was cut off.
+    Altered,
+    /// What was confirmed is in force, to the letter: the configuration with this digest.
+    Confirmed(String),
+}
+
+impl HostRules {
+    /// The digest of the configuration that is in force as it was confirmed.
+    pub fn confirmed(&self) -> Option<&str> {
+        match self {
+            Self::Confirmed(digest) => Some(digest),
+            Self::Absent | Self::Altered => None,
+        }
+    }
 }
 
 /// The user plane.
@@ -31,6 +53,18 @@ pub struct ObservedPlane {
     pub ports: BTreeMap<String, Ipv4Addr>,
     /// The ids of running containers that are in its network namespace, the holder aside.
     pub joined: BTreeSet<String>,
+    /// What the gateway works by; `None` while it doesn't run, or hasn't loaded yet what was confirmed.
+    pub gateway: Option<ObservedGateway>,
+}
+
+/// What the gateway works by, whatever its files say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedGateway {
+    /// The digest of the rules as the kernel lists them. The same was written down when they were confirmed, in
+    /// [`LISTED`](crate::plane::LISTED).
+    pub rules: String,
+    /// The digest of the configuration that the resolver has read; `None` when no resolver was started.
+    pub resolver: Option<String>,
 }
 
 /// A network.

@@ -21,6 +21,14 @@ pub const ROUTER: &str = "router";
 /// The port from which Berth itself tries what a server may reach. It begins like a server's, and is treated as one.
 pub const PROBE: &str = "sp13";
 
+/// The file, beside the confirmed rules, that holds them as the kernel lists them: what is in force is compared with it.
+pub const LISTED: &str = "rules.v4.listed";
+
+/// The name of the container that is the gateway, and of its volume.
+pub fn gateway(prefix: &Prefix) -> String {
+    format!("{prefix}-users-firewall")
+}
+
 /// The name of the container whose network namespace is the plane.
 pub fn holder(prefix: &Prefix) -> String {
     format!("{prefix}-filtered-users")

@@ -13,6 +13,10 @@ pub const SYSBOX: &str = "sysbox-runc";
 /// Seconds that a server gets to stop: its own containers may each take ten when they ignore SIGTERM.
 pub const STOP_TIMEOUT: u32 = 60;
 
+/// Connections that `berth engine setup` makes room for in the kernel's table, which all servers share: more than all that
+/// the subnet of the default has addresses for may have with the default limits.
+pub const CONNECTIONS: u64 = 1 << 20;
+
 /// What systemd and an inner Docker need; everything else is dropped. docs/isolation.md says what breaks without each.
 const CAPABILITIES: [&str; 16] = [
     "SYS_ADMIN",

@@ -78,8 +78,10 @@ impl Templates {
 
 impl Kind {
     /// All kinds, in the order in which they are loaded.
+    ///
+    /// The host's before the gateway's: from the first packet that the gateway lets through on, the host is closed.
     pub const ALL: [Self; 7] =
-        [Self::Routes, Self::Firewall, Self::Dns, Self::Host, Self::Cache, Self::Caddy, Self::Sites];
+        [Self::Routes, Self::Host, Self::Firewall, Self::Dns, Self::Cache, Self::Caddy, Self::Sites];
 
     /// The kind's name in lower case.
     pub fn as_str(self) -> &'static str {

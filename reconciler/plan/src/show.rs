@@ -68,6 +68,9 @@ pub fn step(step: &Step) -> String {
             }
             Place::Host { .. } => "check the host's rules, load them, try them, keep them".to_owned(),
         },
+        Step::Reload { kind, container } => {
+            format!("load the confirmed {} in {container} again", kind.file())
+        }
         Step::WithdrawHostRules { .. } => "remove the platform's chains from the host".to_owned(),
     }
 }

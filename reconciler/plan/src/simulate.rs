@@ -13,15 +13,17 @@ use berth_schema::server::Limits;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
-use crate::configuration::{ConfigurationSpec, Place};
+use crate::configuration::{self, ConfigurationSpec, Place};
 use crate::desired::Desired;
 use crate::diff::{Context, plan};
 use crate::identity::PLACED;
 use crate::label::{self, Tag};
 use crate::observed::{
-    Observed, ObservedContainer, ObservedNetwork, ObservedPlane, ObservedVolume, RunState,
+    HostRules, Observed, ObservedContainer, ObservedGateway, ObservedNetwork, ObservedPlane, ObservedVolume,
+    RunState,
 };
-use crate::plane;
+use crate::plane::{self, LISTED};
+use crate::render::Kind;
 use crate::spec::{ContainerSpec, NetworkSpec};
 use crate::step::{Connection, ContainerRef, Plan, Step};
 
@@ -83,8 +85,10 @@ pub struct World {
     volumes: BTreeMap<String, Volume>,
     /// By name.
     containers: BTreeMap<String, Container>,
-    /// The digest of what the platform's chains on the host were made from.
-    host_rules: Option<String>,
+    /// The platform's chains on the host.
+    host_rules: HostRules,
+    /// The digest of the rules that are in force in a network namespace, as the kernel lists them.
+    rules: BTreeMap<u64, String>,
     /// Counts what was made, so that ids are the same in every run and never come twice.
     made: u64,
 }
@@ -124,6 +128,8 @@ struct Container {
     namespace: u64,
     /// The namespace that its link ends in.
     linked_to: Option<u64>,
+    /// The digest of the configuration that its resolver has read, if it is the gateway.
+    resolver: Option<String>,
 }
 
 /// The world in which everything that `desired` says exists, and nothing else.
@@ -189,6 +195,15 @@ impl World {
         Some(ObservedPlane {
             ports: linked.filter_map(|container| container.port.clone()).collect(),
             joined: inside.map(|container| container.id.clone()).collect(),
+            gateway: self.gateway(platform, namespace),
+        })
+    }
+
+    fn gateway(&self, platform: &Prefix, plane: u64) -> Option<ObservedGateway> {
+        let found = self.containers.get(&plane::gateway(platform))?;
+        (found.state == RunState::Running && found.namespace == plane).then(|| ObservedGateway {
+            rules: self.rules.get(&plane).cloned().unwrap_or_default(),
+            resolver: found.resolver.clone(),
         })
     }
 
@@ -270,8 +285,15 @@ impl World {
             }
             Step::Connect { plane, links } => links.iter().try_for_each(|one| self.connect(plane, one)),
             Step::Configure(spec) => self.configure(spec),
+            Step::Reload { kind, container } => {
+                let files = self.volumes.get(container).map(|volume| &volume.files);
+                let confirmed = files.and_then(|files| files.get(kind.file())).cloned();
+                let missing =
+                    || SimulatedError::NoSuch { what: "configuration", name: kind.file().to_owned() };
+                self.load(*kind, container, &confirmed.ok_or_else(missing)?)
+            }
             Step::WithdrawHostRules { .. } => {
-                self.host_rules = None;
+                self.host_rules = HostRules::Absent;
                 Ok(())
             }
         }
@@ -290,17 +312,48 @@ impl World {
 
     fn configure(&mut self, spec: &ConfigurationSpec) -> Result<(), SimulatedError> {
         let Place::Container { container, volume, file } = &spec.place else {
-            self.host_rules = Some(spec.digest.clone());
+            self.host_rules = HostRules::Confirmed(spec.digest.clone());
             return Ok(());
         };
-        let missing = |what, name: &String| SimulatedError::NoSuch { what, name: name.clone() };
-        let found = self.containers.get(container).ok_or_else(|| missing("container", container))?;
-        if found.state != RunState::Running {
-            return Err(SimulatedError::WrongState { name: container.clone(), state: found.state });
-        }
-        let found = self.volumes.get_mut(volume).ok_or_else(|| missing("volume", volume))?;
+        self.load(spec.kind, container, &spec.digest)?;
+        let missing = || SimulatedError::NoSuch { what: "volume", name: volume.clone() };
+        let found = self.volumes.get_mut(volume).ok_or_else(missing)?;
         found.files.insert(file.clone(), spec.digest.clone());
         Ok(())
+    }
+
+    /// Makes the program in a container work by the configuration with this digest.
+    fn load(&mut self, kind: Kind, container: &str, digest: &str) -> Result<(), SimulatedError> {
+        let missing = || SimulatedError::NoSuch { what: "container", name: container.to_owned() };
+        let found = self.containers.get_mut(container).ok_or_else(missing)?;
+        if found.state != RunState::Running {
+            return Err(SimulatedError::WrongState { name: container.to_owned(), state: found.state });
+        }
+        match kind {
+            Kind::Firewall => {
+                let listed = listed(digest);
+                self.rules.insert(found.namespace, listed.clone());
+                if let Some(volume) = self.volumes.get_mut(container) {
+                    volume.files.insert(LISTED.to_owned(), listed);
+                }
+            }
+            Kind::Dns => found.resolver = Some(digest.to_owned()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the gateway does when it starts: it takes up what was confirmed.
+    fn begin(&mut self, container: &str, namespace: u64) {
+        let Some(files) = self.volumes.get(container).map(|volume| &volume.files) else { return };
+        match files.get(Kind::Firewall.file()) {
+            Some(confirmed) => self.rules.insert(namespace, listed(confirmed)),
+            None => self.rules.remove(&namespace),
+        };
+        let resolver = files.get(Kind::Dns.file()).cloned();
+        if let Some(found) = self.containers.get_mut(container) {
+            found.resolver = resolver;
+        }
     }
 
     fn create_network(&mut self, spec: &NetworkSpec) -> Result<(), SimulatedError> {
@@ -383,6 +436,7 @@ impl World {
             port: port(&spec.env),
             namespace: 0,
             linked_to: None,
+            resolver: None,
         };
         self.containers.insert(spec.name.clone(), container);
         Ok(())
@@ -412,6 +466,9 @@ impl World {
                 found.namespace = namespace;
                 found.linked_to = plane.filter(|_| found.port.is_some());
                 found.state = RunState::Running;
+                if name.ends_with("-users-firewall") {
+                    self.begin(&name, namespace);
+                }
                 Ok(())
             }
             state @ (RunState::Paused | RunState::Removing | RunState::Dead) => {
@@ -451,6 +508,11 @@ impl World {
         self.made += 1;
         self.made
     }
+}
+
+/// Stands for what the kernel lists when it has the rules with this digest.
+fn listed(digest: &str) -> String {
+    configuration::digest(format!("listed {digest}").as_bytes())
 }
 
 fn port(environment: &[String]) -> Option<(String, Ipv4Addr)> {

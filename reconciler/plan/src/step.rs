@@ -173,6 +173,13 @@ pub enum Step {
     },
     /// Put a configuration in force: check it, load it, try it from outside, and keep it or go back to the last one.
     Configure(Box<ConfigurationSpec>),
+    /// Load a configuration again that was confirmed, since something else is in force.
+    Reload {
+        /// Which.
+        kind: Kind,
+        /// The container that reads it, which is the name of the volume that it lies in too.
+        container: String,
+    },
     /// Take away the platform's chains on the host.
     WithdrawHostRules {
         /// Whose chains.

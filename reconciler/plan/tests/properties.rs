@@ -36,7 +36,9 @@ proptest! {
                 Step::Connect { links, .. } => links.iter().all(|one| one.container.name == "copy"),
                 _ => false,
             });
-            let waits = change.action == Action::Purge || by_hand;
+            // What a gateway works by that was frozen is seen once it goes on.
+            let frozen = change.steps.iter().all(|step| matches!(step, Step::Reload { .. }));
+            let waits = change.action == Action::Purge || by_hand || frozen;
             prop_assert!(waits, "after\n{}left\n{}", shown(&first), shown(&second));
         }
         let stopped_or_full = first.notes.iter().any(|note| note.about.contains("tombstone"))
@@ -222,6 +224,9 @@ fn without_ids(mut observed: Observed) -> Observed {
     observed
 }
 
+/// The container that is the gateway, and its volume.
+const GATEWAY: &str = "demo-users-firewall";
+
 type Name = (&'static str, String);
 
 /// What a step is about.
@@ -234,6 +239,7 @@ fn named(step: &Step) -> Vec<Name> {
             Place::Container { volume, .. } => ("volume", volume.clone()),
             Place::Host { .. } => ("host", "rules".to_owned()),
         },
+        Step::Reload { container, .. } => ("volume", container.clone()),
         Step::WithdrawHostRules { .. } => ("host", "rules".to_owned()),
         Step::CreateNetwork(spec) => ("network", spec.name.clone()),
         Step::RemoveNetwork { name, .. } => ("network", name.clone()),
@@ -261,10 +267,19 @@ fn things(scene: &Scene, world: &World) -> BTreeMap<Name, String> {
         _ => false,
     };
     let networks = observed.networks.iter().map(|n| (("network", n.name.clone()), format!("{n:?}")));
-    let volumes = observed
-        .volumes
-        .iter()
-        .map(|v| (("volume", v.name.clone()), format!("{v:?} {:?}", world.content(&v.name))));
+    // What is in force is seen in the gateway, and told of its volume: a gateway that starts takes up what lies there.
+    let starts = scene.plan(&scene.world).changes().any(|change| {
+        matches!(&change.subject, berth_plan::Subject::System(name) if name == GATEWAY || name.ends_with("-filtered-users"))
+            && change.action != Action::Update
+    });
+    let works_by = |volume: &str| {
+        let gateway = observed.plane.as_ref().and_then(|plane| plane.gateway.as_ref());
+        gateway.filter(|_| volume == GATEWAY && !starts)
+    };
+    let volumes = observed.volumes.iter().map(|v| {
+        let in_force = works_by(&v.name);
+        (("volume", v.name.clone()), format!("{v:?} {:?} {in_force:?}", world.content(&v.name)))
+    });
     let containers = observed.containers.iter().map(|c| {
         (
             ("container", c.name.clone()),

@@ -29,7 +29,7 @@ pub use commit_info::{CommitInfo, Signature};
 pub use directory::load_directory;
 pub use error::Error;
 pub use loaded::Loaded;
-pub use marks::{Mark, NOTES};
+pub use marks::{Mark, NOTES, OPENED, PROPOSALS};
 pub use revision::{NotARevision, Revision};
 pub use source::Source;
 pub use state_repo::{MAIN, StateRepo};

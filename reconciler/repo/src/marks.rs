@@ -8,6 +8,11 @@ use crate::{Error, Revision, Signature, StateRepo};
 /// The ref under which what became of a revision is noted: `git log --notes=berth` shows it.
 pub const NOTES: &str = "refs/notes/berth";
 
+/// Where the branches are that are proposals.
+pub const PROPOSALS: &str = "refs/heads/review/";
+/// Where the signed marks are that say who opened each proposal.
+pub const OPENED: &str = "refs/berth/review/";
+
 /// A signed mark on a commit: who set it, when, and what they said. Git knows it as an annotated tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {

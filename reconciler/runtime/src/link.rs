@@ -2,20 +2,22 @@
 //!
 //! Works with everything else of Berth down, and never holds a start up for long. A server or a service that can't be
 //! linked starts all the same, *closed*: it has no way out, its owner's programs run, and the reconciler makes the link
-//! later. A holder that can't be prepared does not start: everything behind it would be open.
+//! later. A holder that can't be prepared does not start: everything behind it would be open. That goes for the host's
+//! rules too, which must be in force before there is a plane.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use berth_link::{InvalidMember, Link, Member, Namespace, Plane};
+use berth_link::{InvalidMember, KeptRules, Link, Member, Namespace, Plane};
 use serde::Deserialize;
 
 use crate::arguments::Invocation;
 use crate::bundle::{Bundle, BundleError};
+use crate::host;
 use crate::report::{Weight, report};
 
 /// How long linking may take in all. It takes milliseconds, unless another process holds the plane's lock, or the kernel
@@ -40,6 +42,12 @@ pub(crate) enum LinkError {
     /// The kernel refused, or another process kept the plane locked.
     #[error("the user plane {plane} can't be used")]
     Refused { plane: String, source: berth_link::Error },
+    /// What the host keeps its own services closed by can't be had.
+    #[error("the host's rules that were confirmed last can't be read; `berth apply` writes them anew")]
+    Kept(#[source] berth_link::Error),
+    /// The host's rules are not in force.
+    #[error("the host's rules that were confirmed last can't be put in force")]
+    Host(#[source] io::Error),
     /// The whole of it took too long.
     #[error("linking did not end within {PATIENCE:?}")]
     Late,
@@ -52,6 +60,15 @@ struct State {
     bundle: PathBuf,
 }
 
+/// Where things are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Folders {
+    /// The planes there are.
+    pub(crate) registrations: PathBuf,
+    /// The host's rules that were confirmed.
+    pub(crate) host_rules: PathBuf,
+}
+
 /// What the hook has to do.
 #[derive(Debug)]
 struct Task {
@@ -59,8 +76,8 @@ struct Task {
     member: Member,
 }
 
-/// Runs the hook. `state` is what runc writes to its standard input, `registrations` the folder that planes are in.
-pub(crate) fn link(invocation: &Invocation, state: impl Read, registrations: &Path) -> ExitCode {
+/// Runs the hook. `state` is what runc writes to its standard input.
+pub(crate) fn link(invocation: &Invocation, state: impl Read, folders: &Folders) -> ExitCode {
     let task = match Task::read(state) {
         Ok(Some(task)) => task,
         Ok(None) => return ExitCode::SUCCESS,
@@ -70,7 +87,7 @@ pub(crate) fn link(invocation: &Invocation, state: impl Read, registrations: &Pa
         }
     };
     let is_holder = matches!(task.member, Member::Holder { .. });
-    match in_time(task, registrations.to_owned()) {
+    match in_time(task, folders.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_holder => {
             report(invocation, Weight::Error, &error);
@@ -97,14 +114,19 @@ impl Task {
         Ok(member.map(|member| Self { pid, member }))
     }
 
-    fn run(self, registrations: &Path) -> Result<(), LinkError> {
+    fn run(self, folders: &Folders) -> Result<(), LinkError> {
         let Self { pid, member } = self;
         match member {
-            Member::Holder { plane, gateway } => Plane::prepare_in(registrations, &plane, pid, gateway)
-                .map(drop)
-                .map_err(|source| LinkError::Refused { plane, source }),
+            Member::Holder { plane, gateway } => {
+                if let Some(kept) = KeptRules::read(&folders.host_rules, &plane).map_err(LinkError::Kept)? {
+                    host::put_in_force(&kept).map_err(LinkError::Host)?;
+                }
+                Plane::prepare_in(&folders.registrations, &plane, pid, gateway)
+                    .map(drop)
+                    .map_err(|source| LinkError::Refused { plane, source })
+            }
             Member::Server { plane, link } | Member::Service { plane, link } => {
-                match connect(registrations, &plane, &link, pid) {
+                match connect(folders, &plane, &link, pid) {
                     Ok(true) => Ok(()),
                     Ok(false) => Err(LinkError::NoPlane(plane)),
                     Err(source) => Err(LinkError::Refused { plane, source }),
@@ -115,16 +137,16 @@ impl Task {
 }
 
 /// Links a container, and says whether its plane is there.
-fn connect(registrations: &Path, plane: &str, link: &Link, pid: u32) -> berth_link::Result<bool> {
-    let Some(plane) = Plane::registered_in(registrations, plane)? else { return Ok(false) };
+fn connect(folders: &Folders, plane: &str, link: &Link, pid: u32) -> berth_link::Result<bool> {
+    let Some(plane) = Plane::registered_in(&folders.registrations, plane)? else { return Ok(false) };
     plane.connect(link, &Namespace::of_process(pid)?).map(|()| true)
 }
 
 /// Gives up on a task that takes too long. Its thread ends with this process.
-fn in_time(task: Task, registrations: PathBuf) -> Result<(), LinkError> {
+fn in_time(task: Task, folders: Folders) -> Result<(), LinkError> {
     let (send, receive) = mpsc::channel();
     // Nobody listens any more after the deadline, and then nobody needs to.
-    thread::spawn(move || drop(send.send(task.run(&registrations))));
+    thread::spawn(move || drop(send.send(task.run(&folders))));
     receive.recv_timeout(PATIENCE).unwrap_or(Err(LinkError::Late))
 }
 

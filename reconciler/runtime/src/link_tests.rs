@@ -2,6 +2,7 @@
 
 use super::*;
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -67,7 +68,8 @@ fn run(folder: &Path, state: &str) -> (ExitCode, String) {
     let log = folder.join("log.json");
     let _ = fs::remove_file(&log);
     let arguments = ["--log".into(), log.clone().into(), "--log-format=json".into(), "link".into()];
-    let code = link(&Invocation::parse(arguments.to_vec()), state.as_bytes(), &folder.join("planes"));
+    let folders = Folders { registrations: folder.join("planes"), host_rules: folder.join("host") };
+    let code = link(&Invocation::parse(arguments.to_vec()), state.as_bytes(), &folders);
     (code, fs::read_to_string(log).unwrap_or_default())
 }
 
@@ -139,4 +141,47 @@ fn what_the_hook_does_not_understand_stops_the_start() {
     assert_eq!(code, ExitCode::FAILURE);
     assert!(log.contains("BERTH_GATEWAY is not set"), "{log}");
     assert_eq!(hook(folder.path(), 1, &["PATH=/bin"]).0, ExitCode::SUCCESS);
+}
+
+/// The host of this test is a namespace of its own, so the hook is run as runc does: as a process.
+#[test]
+fn a_holder_starts_once_the_host_s_rules_are_in_force_and_not_without() {
+    let (Some(host), Some(holder)) = (Container::start(), Container::start()) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let within = berth_link::Namespace::of_process(host.pid()).expect("a namespace");
+    let shell = |script: &str| {
+        let net = format!("--net=/proc/{}/ns/net", host.pid());
+        let output = Command::new("nsenter").args([&net, "sh", "-euc", script]).output().expect("nsenter");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let lead = |from: &str| berth_link::Lead { from: words(from), rule: words("-i br-test -j berth-test") };
+    let mut kept = berth_link::KeptRules {
+        leads: vec![lead("INPUT"), lead("DOCKER-USER FORWARD")],
+        rules: "*filter\n:berth-test - [0:0]\n-A berth-test -j DROP\nCOMMIT\n".to_owned(),
+    };
+    kept.write(&folder.path().join("host"), "test").expect("keep them");
+    let run = || within.run(|| hook(folder.path(), holder.pid(), HOLDER)).expect("enter it");
+
+    shell("iptables -A INPUT -p tcp --dport 22 -j ACCEPT");
+    // Twice: nothing is led in twice.
+    for _ in 0..2 {
+        let (code, log) = run();
+        assert_eq!((code, log.as_str()), (ExitCode::SUCCESS, ""));
+        assert_eq!(
+            shell("iptables -S | grep -v ^-P"),
+            "-N berth-test\n-A INPUT -i br-test -j berth-test\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n\
+             -A FORWARD -i br-test -j berth-test\n-A berth-test -j DROP\n"
+        );
+    }
+    // A plane that is there already must not be what makes it succeed.
+    kept.rules = kept.rules.replace("DROP", "NOWHERE");
+    kept.write(&folder.path().join("host"), "test").expect("keep them");
+    let (code, log) = run();
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(log.contains("can't be put in force"), "{log}");
+    fs::write(folder.path().join("host/test.json"), "half").expect("a file");
+    let (code, log) = run();
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(log.contains("berth apply"), "{log}");
 }

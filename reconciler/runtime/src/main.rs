@@ -5,7 +5,7 @@
 //! under which a nested runc works), and the container's own cgroup directories are given to the container's root, so that
 //! systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment
 //! tells, gets an OCI hook: it calls this program again, with the verb `link`, before the container's first process runs.
-//! Every other verb is `exec`ed: same arguments, same standard streams, same process id, runc's own exit code.
+//! Of a plane's holder that call first puts the host's rules in force that were confirmed last. Every other verb is `exec`ed: same arguments, same standard streams, same process id, runc's own exit code.
 //!
 //! Refuses to listen, to loosen a limit (the files that hold limits stay the host's), to act on a cgroup that the bundle
 //! does not name, and to keep state, but for the small file that says who holds a plane (`/run/berth/planes/<prefix>`).
@@ -14,13 +14,13 @@ mod arguments;
 mod bundle;
 mod cgroup;
 mod create;
+mod host;
 mod link;
 mod report;
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use arguments::Invocation;
@@ -32,7 +32,11 @@ fn main() -> ExitCode {
     let runc = std::env::var_os(RUNC_VARIABLE).filter(|v| !v.is_empty()).unwrap_or_else(|| "runc".into());
     let invocation = Invocation::parse(std::env::args_os().skip(1).collect());
     if invocation.is_link() {
-        return link::link(&invocation, io::stdin().lock(), Path::new(berth_link::REGISTRATIONS));
+        let folders = link::Folders {
+            registrations: berth_link::REGISTRATIONS.into(),
+            host_rules: berth_link::HOST_RULES.into(),
+        };
+        return link::link(&invocation, io::stdin().lock(), &folders);
     }
     match invocation.create() {
         Some(request) => create::create(&runc, &invocation, &request),

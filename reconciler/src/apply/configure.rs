@@ -6,11 +6,13 @@ use std::path::Path;
 
 use berth_plan::configuration::{ConfigurationSpec, Expectation, Place, Probe};
 use berth_plan::label::PLATFORM;
+use berth_plan::plane::LISTED;
 use berth_plan::render::Kind;
 use berth_plan::system::CONFIGURATION;
 
 use super::{StepError, Writer, host_rules, probe};
-use crate::docker::{EngineError, READ_DEADLINE, bounded};
+use crate::docker::{EngineError, READ_DEADLINE, bounded, first_process};
+use crate::observe::listed_rules;
 use crate::outcome::chain;
 use crate::volume_file::{NEXT, Owner, VolumeFile};
 
@@ -24,6 +26,14 @@ pub enum ConfigureError {
     /// The program that reads it found a mistake in it. Nothing was changed.
     #[error("the new configuration is refused, and the last one stays in force: {said}")]
     Refused {
+        /// What the program said.
+        said: String,
+    },
+    /// What was confirmed could not be loaded again.
+    #[error("the {kind} configuration that was confirmed last could not be loaded again: {said}")]
+    NotReloaded {
+        /// Which.
+        kind: Kind,
         /// What the program said.
         said: String,
     },
@@ -80,12 +90,41 @@ impl Writer {
             |act: &str, source| EngineError::Host { act: format!("{act} {}", file.path().display()), source };
         let owner = if spec.kind.is_secret() { Owner::ContainerAlone } else { Owner::Host };
         file.write_next(spec.text.as_bytes(), owner).map_err(|source| host("write", source))?;
-        let outcome = self.put_in_force(spec, &container, &platform, (&file, name)).await;
-        match &outcome {
-            Ok(()) => file.keep_next().map_err(|source| host("keep", source))?,
-            Err(_) => file.drop_next().map_err(|source| host("drop the new version of", source))?,
+        match self.put_in_force(spec, &container, &platform, (&file, name)).await {
+            Ok(listed) => {
+                file.keep_next().map_err(|source| host("keep", source))?;
+                // In this order: were it cut off between them, what is in force is not what is written down, and is loaded
+                // again.
+                write_down(&folder, listed)
+            }
+            Err(error) => {
+                file.drop_next().map_err(|source| host("drop the new version of", source))?;
+                Err(error)
+            }
         }
-        outcome
+    }
+
+    /// Loads what was confirmed last. It was tried when it was confirmed.
+    pub(super) async fn reload(&self, kind: Kind, name: &str) -> Result<(), StepError> {
+        let (folder, platform) = self.system_volume(name).await?;
+        let container = self.own(name, &platform).await?;
+        let path = format!("{CONFIGURATION}/{}", kind.file());
+        let ran = self.run(&container, &[LOAD, kind.as_str(), &path]).await?;
+        if ran.code != 0 {
+            return Err(ConfigureError::NotReloaded { kind, said: ran.said }.into());
+        }
+        write_down(&folder, self.listed(kind, &container).await?)
+    }
+
+    /// The rules as the kernel lists them, if they are what was loaded.
+    async fn listed(&self, kind: Kind, container: &str) -> Result<Option<String>, EngineError> {
+        if kind != Kind::Firewall {
+            return Ok(None);
+        }
+        match first_process(&self.docker, container, kind.as_str()).await? {
+            Some(pid) => listed_rules(pid).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Without visits to domains that have no certificate yet: somebody else comes first, and has it ordered.
@@ -100,13 +139,14 @@ impl Writer {
         spec
     }
 
+    /// Puts it in force, and says how the kernel lists it then.
     async fn put_in_force(
         &self,
         spec: &ConfigurationSpec,
         container: &str,
         platform: &str,
         file: (&VolumeFile, &str),
-    ) -> Result<(), StepError> {
+    ) -> Result<Option<String>, StepError> {
         let next = format!("{CONFIGURATION}/{}{NEXT}", file.1);
         let check = self.run(container, &[CHECK, spec.kind.as_str(), &next]).await?;
         if check.code != 0 {
@@ -117,9 +157,7 @@ impl Writer {
             Ok(loaded) => loaded,
             Err(error) => {
                 // Nobody knows how far it came; what is in force must be what was confirmed.
-                if let After::NotRestored(why) = self.restore(spec.kind, container, file).await {
-                    tracing::warn!(kind = %spec.kind, why, "the last configuration could not be loaded again");
-                }
+                self.restore_or_warn(spec.kind, container, file).await;
                 return Err(error.into());
             }
         };
@@ -127,12 +165,25 @@ impl Writer {
             let after = self.restore(spec.kind, container, file).await;
             return Err(ConfigureError::NotLoaded { said: loaded.said, after }.into());
         }
+        let listed = match self.listed(spec.kind, container).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.restore_or_warn(spec.kind, container, file).await;
+                return Err(error.into());
+            }
+        };
         let failures = probe::failures(platform, &spec.probes, &worked).await;
         if failures.is_empty() {
-            return Ok(());
+            return Ok(listed);
         }
         let after = self.restore(spec.kind, container, file).await;
         Err(ConfigureError::NotConfirmed { failures, after }.into())
+    }
+
+    async fn restore_or_warn(&self, kind: Kind, container: &str, file: (&VolumeFile, &str)) {
+        if let After::NotRestored(why) = self.restore(kind, container, file).await {
+            tracing::warn!(%kind, why, "the last configuration could not be loaded again");
+        }
     }
 
     /// Loads the last confirmed version again.
@@ -163,4 +214,13 @@ impl Writer {
             }),
         }
     }
+}
+
+/// Writes down how the kernel lists what was confirmed, so that it can be told later whether that is still in force.
+fn write_down(folder: &str, listed: Option<String>) -> Result<(), StepError> {
+    let Some(listed) = listed else { return Ok(()) };
+    let file = VolumeFile::new(Path::new(folder), LISTED);
+    let written = file.write_next(listed.as_bytes(), Owner::Host).and_then(|()| file.keep_next());
+    let act = || format!("write {}", file.path().display());
+    Ok(written.map_err(|source| EngineError::Host { act: act(), source })?)
 }

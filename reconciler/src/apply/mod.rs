@@ -88,6 +88,7 @@ impl Writer {
             Step::Connect { plane, links } => return self.connect(plane, links, made).await,
             Step::Configure(spec) => return self.configure(spec).await,
             Step::PlaceIdentity(spec) => return Ok(self.place_identity(spec).await?),
+            Step::Reload { kind, container } => return self.reload(*kind, container).await,
             Step::WithdrawHostRules { platform } => return host_rules::withdraw(platform).await,
             Step::CreateNetwork(spec) => self.create_network(spec).await,
             Step::RemoveNetwork { name, id } => self.remove_network(name, id).await,

@@ -52,8 +52,9 @@ struct Check {
 }
 
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-berth.conf";
-const SYSCTL_HEAD: &str =
-    "# Written by `berth engine setup`: each server and each command in one takes a session key.\n";
+const SYSCTL_HEAD: &str = "# Written by `berth engine setup`: all servers share the kernel's room for session keys and for connections.\n";
+/// Modules are loaded before settings are made, so that those of a module are there to be made.
+const MODULES_FILE: &str = "/etc/modules-load.d/60-berth.conf";
 const ID_FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
@@ -190,12 +191,32 @@ fn raise(quotas: &[(&Quota, String)]) -> anyhow::Result<()> {
     let before = read(path)?;
     let mut text = before.clone().unwrap_or_else(|| SYSCTL_HEAD.to_owned());
     for (quota, line) in quotas {
+        if let Some(module) = quota.module {
+            load(module, Path::new(quota.file))?;
+        }
         fs::write(quota.file, quota.least.to_string()).with_context(|| format!("write {}", quota.file))?;
         text.push_str(line);
         text.push('\n');
     }
     if !before.is_some_and(|before| quotas.iter().all(|(_, line)| before.contains(line.as_str()))) {
         put(path, read(path)?.as_deref(), &text)?;
+    }
+    Ok(())
+}
+
+/// Loads a module now, if its setting isn't there, and at every start of the machine.
+fn load(module: &str, setting: &Path) -> anyhow::Result<()> {
+    if !setting.exists() {
+        let status = std::process::Command::new("modprobe").arg(module).status().context("run modprobe")?;
+        if !status.success() {
+            bail!("modprobe {module} ended with {status}");
+        }
+    }
+    let path = Path::new(MODULES_FILE);
+    let before = read(path)?;
+    let text = before.clone().unwrap_or_default();
+    if !text.lines().any(|line| line == module) {
+        put(path, before.as_deref(), &format!("{text}{module}\n"))?;
     }
     Ok(())
 }

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use berth_plan::Identities;
+use berth_plan::observed::HostRules;
 use berth_repo::{MAIN, StateRepo};
 use berth_schema::State;
 use berth_schema::name::UserName;
 use berth_schema::report::Look;
 use clap::Subcommand;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::Exit;
 use super::apply::{short, tell};
-use crate::client::Daemon;
+use crate::client::{ClientError, Daemon};
 use crate::draw::{outcome_line, say};
 use crate::event::{Event, Listener};
 use crate::hook::{Asker, Engine, Installed, Update, install, judge, view};
@@ -71,7 +73,7 @@ enum Hook {
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
         Hook::PreReceive { user, view, look } => {
-            let engine = Reconciler { settings, within: Duration::from_secs(*look) };
+            let engine = Reconciler { settings, within: Duration::from_secs(*look), begun: Mutex::default() };
             pre_receive(user.as_deref(), view.as_ref(), &engine, settings)
         }
         Hook::PostReceive { user, wait, view } => {
@@ -101,6 +103,9 @@ fn pre_receive(
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
     let updates = updates()?;
+    if updates.iter().any(|update| update.reference == MAIN && update.new.is_some()) {
+        engine.begin();
+    }
     let asker = Asker { user, look: look(), engine, resolver: settings.resolver };
     let judgement = match viewer {
         Some(viewer) => {
@@ -118,17 +123,47 @@ struct Reconciler<'a> {
     settings: &'a Settings,
     /// How long it may take.
     within: Duration,
+    /// A look that was begun before anybody needed it: while the engine is listed, the hook reads and judges.
+    begun: Mutex<Option<JoinHandle<Looked>>>,
+}
+
+/// What the reconciler sees; nothing where none runs.
+type Looked = Result<Option<Sight>, ClientError>;
+
+async fn look_by(socket: PathBuf, firewall: Option<bool>) -> Looked {
+    match Daemon::find(&socket).await? {
+        Some(mut daemon) => daemon.observed(firewall).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+impl Reconciler<'_> {
+    /// Begins to look, with the host's rules if the last pass needed them, which the next one will too, nearly always.
+    fn begin(&self) {
+        let looks = tokio::spawn(look_by(self.settings.socket(), None));
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(looks);
+    }
+
+    async fn looked(&self, firewall: bool) -> Looked {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(begun) = begun
+            && let Ok(looked) = begun.await
+            && let Some(mut sight) = looked?
+            && (sight.observed.host_rules != HostRules::Absent || !firewall)
+        {
+            if !firewall {
+                // As a pass would see it, which doesn't look at them then.
+                sight.observed.host_rules = HostRules::Absent;
+            }
+            return Ok(Some(sight));
+        }
+        look_by(self.settings.socket(), Some(firewall)).await
+    }
 }
 
 impl Engine for Reconciler<'_> {
     fn look(&self, firewall: bool) -> Result<Sight, String> {
-        let asked = async {
-            match Daemon::find(&self.settings.socket()).await? {
-                Some(mut daemon) => daemon.observed(firewall).await.map(Some),
-                None => Ok(None),
-            }
-        };
-        let bounded = async { tokio::time::timeout(self.within, asked).await };
+        let bounded = async { tokio::time::timeout(self.within, self.looked(firewall)).await };
         match tokio::task::block_in_place(|| Handle::current().block_on(bounded)) {
             Ok(Ok(Some(sight))) => Ok(sight),
             Ok(Ok(None)) => Err("no reconciler runs, so nobody sees the engine".to_owned()),

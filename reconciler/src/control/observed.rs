@@ -12,8 +12,8 @@ use crate::outcome::chain;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
-    /// Whether the host's rules matter: whether there is to be a firewall.
-    firewall: bool,
+    /// Whether the host's rules matter: whether there is to be a firewall. Unsaid: as in the last pass.
+    firewall: Option<bool>,
 }
 
 pub(super) async fn observed(State(control): State<Control>, Query(asked): Query<Asked>) -> Response {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
+use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,9 +64,19 @@ pub(super) async fn serve(door: Arc<Door>, stream: UnixStream, stop: Cancellatio
         }
     };
     let traffic = Arc::new(Traffic::new());
-    let ended = match begin(&door, &request).await {
-        Ok(begun) => relay(begun, reader, &writer, &traffic, &door.limits, &stop).await,
-        Err(refusal) => End::Refused(refusal),
+    let limits = &door.limits;
+    let mut whole = pin!(tokio::time::sleep(limits.whole));
+    // Making a view ready takes its time, and is no reason not to hear that nobody waits for it any more. It comes to its own
+    // end then, with its place.
+    let begun = tokio::select! {
+        begun = begin(&door, &request) => begun.map_err(End::Refused),
+        () = gone(&mut reader) => Err(End::Gone),
+        () = &mut whole => Err(End::Refused(Refusal::TooLong { after: limits.whole })),
+        () = stop.cancelled() => Err(End::Refused(Refusal::Ending)),
+    };
+    let ended = match begun {
+        Ok(begun) => relay(begun, reader, &writer, &traffic, whole, limits, &stop).await,
+        Err(ended) => ended,
     };
     tell(&request, &ended, &traffic);
     let code = match &ended {
@@ -83,6 +94,14 @@ pub(super) async fn serve(door: Arc<Door>, stream: UnixStream, stop: Cancellatio
     };
     // Whoever is gone doesn't hear it.
     let _ = tokio::time::timeout(DRAIN_TIME, goodbye).await;
+}
+
+/// Ends when the other side goes. What it sends meanwhile is left for the command; it isn't seen to go after that.
+async fn gone(reader: &mut Reader) {
+    match reader.fill_buf().await {
+        Ok([]) | Err(_) => {}
+        Ok(_) => std::future::pending().await,
+    }
 }
 
 async fn read_request(reader: &mut Reader) -> io::Result<Request> {
@@ -116,9 +135,12 @@ async fn relay(
     reader: Reader,
     writer: &Writer,
     traffic: &Arc<Traffic>,
+    whole: Pin<&mut tokio::time::Sleep>,
     limits: &Limits,
     stop: &CancellationToken,
 ) -> End {
+    // Until now it was us who were silent.
+    traffic.note();
     let Begun { mut running, streams, _places } = begun;
     let Streams { input, output, error } = streams;
     let gone = CancellationToken::new();
@@ -142,7 +164,7 @@ async fn relay(
         },
         () = gone.cancelled() => End::Gone,
         () = traffic.silent(limits.idle) => End::Refused(Refusal::Idle { after: limits.idle }),
-        () = tokio::time::sleep(limits.whole) => End::Refused(Refusal::TooLong { after: limits.whole }),
+        () = whole => End::Refused(Refusal::TooLong { after: limits.whole }),
         () = stop.cancelled() => End::Refused(Refusal::Ending),
     };
     match &ended {

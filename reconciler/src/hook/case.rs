@@ -55,12 +55,10 @@ impl File {
 #[derive(Debug, thiserror::Error)]
 pub enum CaseError {
     /// A file of it can't be read.
-    #[error("read {path} at {}", revision.short())]
+    #[error("read {path} in the state repo")]
     Read {
         /// The file.
         path: String,
-        /// At which revision.
-        revision: Revision,
         /// Why.
         #[source]
         source: berth_repo::Error,
@@ -75,8 +73,7 @@ impl<'a> Case<'a> {
     pub(crate) fn gather(asked: Asked<'a>, paths: Vec<String>) -> Result<Self, CaseError> {
         let read = |revision: Revision, path: &str| {
             let bytes = asked.repo.read(&revision, path);
-            let bytes =
-                bytes.map_err(|source| CaseError::Read { path: path.to_owned(), revision, source })?;
+            let bytes = bytes.map_err(|source| CaseError::Read { path: path.to_owned(), source })?;
             Ok::<_, CaseError>(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
         };
         let files = paths.into_iter().map(|path| {

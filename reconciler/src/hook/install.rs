@@ -55,9 +55,10 @@ pub enum InstallError {
     },
 }
 
-/// Writes both hooks into the repository with this git folder, lets pushes carry options, and leaves it to the hooks which refs
-/// may be rewritten. `program` and `data` are
-/// written into them, since git gives a hook neither a search path nor settings to rely on.
+/// Writes both hooks into the repository with this git folder, lets pushes carry options, and leaves it to the hooks which
+/// refs may be rewritten. `program` and `data` are written into them, since git gives a hook neither a search path nor
+/// settings to rely on. What is as it should be isn't written: others read the same files, and a change there wakes the
+/// reconciler.
 pub fn install(git_dir: &Path, program: &Path, data: &Path) -> Result<Installed, InstallError> {
     let folder = hooks_folder(git_dir)?;
     let to_write =
@@ -134,11 +135,20 @@ fn hooks_folder(git_dir: &Path) -> Result<PathBuf, InstallError> {
     Ok(git_dir.join(moved.as_deref().unwrap_or("hooks")))
 }
 
-fn configure(git_dir: &Path) -> Result<(), InstallError> {
-    set(git_dir, "receive.advertisePushOptions", "true")?;
+/// What pushes need besides the hooks.
+const SETTINGS: [(&str, &str); 3] = [
+    ("receive.advertisePushOptions", "true"),
     // A proposal may be pushed anew and taken back. The hook itself keeps every other ref from both.
-    set(git_dir, "receive.denyDeletes", "false")?;
-    set(git_dir, "receive.denyNonFastForwards", "false")?;
+    ("receive.denyDeletes", "false"),
+    ("receive.denyNonFastForwards", "false"),
+];
+
+fn configure(git_dir: &Path) -> Result<(), InstallError> {
+    for (name, value) in SETTINGS {
+        if setting(git_dir, name, &[])?.as_deref() != Some(value) {
+            set(git_dir, name, value)?;
+        }
+    }
     let size = setting(git_dir, "receive.maxInputSize", &[])?;
     // Another size is somebody's choice.
     match size.as_deref() {

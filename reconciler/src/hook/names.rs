@@ -15,6 +15,8 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE
 const PATIENCE: Duration = Duration::from_secs(6);
 /// For one answer.
 const ANSWER: Duration = Duration::from_secs(2);
+/// After which a question over UDP is sent again: datagrams get lost.
+const ASK_AGAIN: Duration = Duration::from_millis(700);
 /// What a resolver may answer over UDP where nothing else is agreed (RFC 1035).
 const DATAGRAM: usize = 512;
 const PORT: u16 = 53;
@@ -99,7 +101,12 @@ fn texts(resolver: SocketAddr, name: &str, until: Instant) -> io::Result<Vec<Str
 
 fn left(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now()).min(ANSWER);
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    if left.is_zero() { Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")) } else { Ok(left) }
+}
+
+/// Whether nothing came for as long as was waited, or a signal came in between.
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 fn by_udp(resolver: SocketAddr, query: &[u8], until: Instant) -> io::Result<Vec<u8>> {
@@ -110,15 +117,18 @@ fn by_udp(resolver: SocketAddr, query: &[u8], until: Instant) -> io::Result<Vec<
     let socket = UdpSocket::bind(any)?;
     // From nobody else is anything heard.
     socket.connect(resolver)?;
-    socket.send(query)?;
     let until = until.min(Instant::now() + ANSWER);
+    let mut ask_at = Instant::now();
     let mut answer = vec![0; DATAGRAM];
     loop {
-        socket.set_read_timeout(Some(left(until)?))?;
+        let left = left(until)?;
+        if Instant::now() >= ask_at {
+            socket.send(query)?;
+            ask_at = Instant::now() + ASK_AGAIN;
+        }
+        socket.set_read_timeout(Some(left.min(ASK_AGAIN)))?;
         let length = match socket.recv(&mut answer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
-            }
+            Err(error) if is_silence(&error) => continue,
             length => length?,
         };
         let heard = answer.get(..length).unwrap_or_default();
@@ -130,16 +140,30 @@ fn by_udp(resolver: SocketAddr, query: &[u8], until: Instant) -> io::Result<Vec<
 }
 
 fn by_tcp(resolver: SocketAddr, query: &[u8], until: Instant) -> io::Result<Vec<u8>> {
+    let until = until.min(Instant::now() + ANSWER);
     let mut stream = TcpStream::connect_timeout(&resolver, left(until)?)?;
-    stream.set_read_timeout(Some(left(until)?))?;
     stream.set_write_timeout(Some(left(until)?))?;
     let length = u16::try_from(query.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), query].concat())?;
     let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
+    fill(&mut stream, &mut length, until)?;
     let mut answer = vec![0; u16::from_be_bytes(length).into()];
-    stream.read_exact(&mut answer)?;
+    fill(&mut stream, &mut answer, until)?;
     Ok(answer)
+}
+
+/// Reads as much as is wanted, in time: a resolver that sends a byte now and then holds nobody up.
+fn fill(stream: &mut TcpStream, mut wanted: &mut [u8], until: Instant) -> io::Result<()> {
+    while !wanted.is_empty() {
+        stream.set_read_timeout(Some(left(until)?))?;
+        match stream.read(wanted) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => wanted = wanted.get_mut(read..).unwrap_or_default(),
+            Err(error) if is_silence(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The texts of an answer; `None` where it was cut short.

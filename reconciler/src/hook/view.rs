@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 
-use berth_repo::MAIN;
 use berth_repo::view::{Accepted, Move, ViewError, Views};
+use berth_repo::{MAIN, PROPOSALS};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity};
@@ -16,9 +16,6 @@ use berth_schema::{Finding, Severity};
 use super::install::install_into_view;
 use super::{Asker, HookError, InstallError, Judgement, Seen, Update, judge_seen};
 use crate::settings::Settings;
-
-/// The branches that take pushes besides main.
-const REVIEW: &str = "refs/heads/review/";
 
 /// A view that can't be made ready, or a push into one that can't be judged. It is refused then.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +102,7 @@ fn views(settings: &Settings) -> Result<Views, ViewError> {
 }
 
 fn not_a_branch(update: &Update) -> Option<Finding> {
-    if update.reference == MAIN || update.reference.starts_with(REVIEW) {
+    if update.reference == MAIN || update.reference.starts_with(PROPOSALS) {
         return None;
     }
     let message =

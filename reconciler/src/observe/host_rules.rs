@@ -1,56 +1,110 @@
-//! The platform's chains on the host, as the kernel has them.
+//! The platform's chains on the host, as the kernel has them, beside what was confirmed of them.
 
+use std::io;
+use std::path::Path;
+
+use berth_link::{HOST_RULES, KeptRules};
+use berth_plan::observed::HostRules;
 use berth_plan::render::host::{chains, jumps};
 use berth_schema::name::Prefix;
 use tokio::process::Command;
 
-use super::Reader;
-use crate::docker::{EngineError, READ_DEADLINE};
+use super::{Reader, said};
+use crate::docker::EngineError;
 
 /// Begins the comment that carries the digest of what the chains were made from.
 pub const MARK: &str = "berth:";
 
 impl Reader {
-    /// The digest of what the platform's chains were made from; `None` when there are none, or nothing leads into them.
-    pub(super) async fn host_rules(&self, platform: &Prefix) -> Result<Option<String>, EngineError> {
-        Ok(read(&saved_rules().await?, platform))
+    /// What is in force of the platform's chains. A host on which nothing was kept is not looked at unless it is `wanted`,
+    /// and needs no program for it.
+    pub(super) async fn host_rules(&self, platform: &Prefix, wanted: bool) -> Result<HostRules, EngineError> {
+        let kept = kept_rules(platform)?;
+        if !wanted && kept == Kept::Nothing {
+            return Ok(HostRules::Absent);
+        }
+        Ok(compare(&saved_rules().await?, platform, &kept))
+    }
+}
+
+/// What is kept of the platform's chains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing.
+    Nothing,
+    /// Something that can't be understood.
+    Garbled,
+    /// What was confirmed last.
+    Rules(KeptRules),
+}
+
+/// What is kept of the platform's chains.
+pub fn kept_rules(platform: &Prefix) -> Result<Kept, EngineError> {
+    match KeptRules::read(Path::new(HOST_RULES), platform.as_str()) {
+        Ok(Some(rules)) => Ok(Kept::Rules(rules)),
+        Ok(None) => Ok(Kept::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Kept::Garbled),
+        Err(error) => Err(EngineError::Host {
+            act: "read what is kept of the host's rules".to_owned(),
+            source: io::Error::other(error),
+        }),
     }
 }
 
 /// The host's rules as `iptables-save` writes them.
 pub async fn saved_rules() -> Result<String, EngineError> {
-    let act = "read the host's rules (`iptables-save`)".to_owned();
-    let failed = |source| EngineError::Host { act: act.clone(), source };
     let mut command = Command::new("iptables-save");
-    command.args(["-t", "filter"]).kill_on_drop(true);
-    let output = match tokio::time::timeout(READ_DEADLINE, command.output()).await {
-        Ok(output) => output.map_err(failed)?,
-        Err(_) => return Err(EngineError::Deadline { act, after: READ_DEADLINE }),
-    };
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(failed(std::io::Error::other(said)));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    command.args(["-t", "filter"]);
+    said("read the host's rules (`iptables-save`)", &mut command).await
 }
 
-fn read(saved: &str, platform: &Prefix) -> Option<String> {
+/// The platform's own chains among the host's rules, as a text that would make them again; `None` when there are none.
+pub fn own_chains(saved: &str, platform: &Prefix) -> Option<String> {
+    let names = chains(platform);
+    let of_ours = |line: &str, begin: &str| {
+        let rest = line.strip_prefix(begin)?;
+        names
+            .iter()
+            .any(|name| rest.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(' ')))
+            .then_some(())
+    };
+    let lines: Vec<String> = saved
+        .lines()
+        .filter_map(|line| {
+            of_ours(line, ":")
+                .map(|()| format!("{} [0:0]", line.split(" [").next().unwrap_or(line)))
+                .or_else(|| of_ours(line, "-A ").map(|()| line.to_owned()))
+        })
+        .collect();
+    (!lines.is_empty()).then(|| format!("*filter\n{}\nCOMMIT\n", lines.join("\n")))
+}
+
+fn compare(saved: &str, platform: &Prefix, kept: &Kept) -> HostRules {
+    let own = own_chains(saved, platform);
+    let Kept::Rules(kept) = kept else {
+        return if own.is_none() && *kept == Kept::Nothing { HostRules::Absent } else { HostRules::Altered };
+    };
+    match own.filter(|own| *own == kept.rules && is_led_in(saved, platform)).as_deref().and_then(mark) {
+        Some(digest) => HostRules::Confirmed(digest),
+        None => HostRules::Altered,
+    }
+}
+
+/// Whether packets come to the chains.
+fn is_led_in(saved: &str, platform: &Prefix) -> bool {
     let lines: Vec<&str> = saved.lines().collect();
     let has_chain = |name: &str| lines.iter().any(|line| line.starts_with(&format!(":{name} ")));
-    for jump in jumps(platform) {
-        let from = jump.from.iter().find(|name| has_chain(name))?;
-        let rule = format!("-A {from} {}", jump.rule.join(" "));
-        if !lines.contains(&rule.as_str()) {
-            return None;
-        }
-    }
-    let [input, _] = chains(platform);
-    let marked = format!("-A {input} ");
-    lines.iter().filter(|line| line.starts_with(&marked)).find_map(|line| {
-        let digest = line.split_once(MARK)?.1;
-        let end = digest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digest.len());
-        digest.get(..end).map(str::to_owned)
+    jumps(platform).iter().all(|jump| {
+        let from = jump.from.iter().find(|name| has_chain(name));
+        from.is_some_and(|from| lines.contains(&format!("-A {from} {}", jump.rule.join(" ")).as_str()))
     })
+}
+
+/// The digest of what chains were made from.
+fn mark(chains: &str) -> Option<String> {
+    let digest = chains.split_once(MARK)?.1;
+    let end = digest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digest.len());
+    digest.get(..end).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -62,18 +116,47 @@ mod tests {
         -A DOCKER-USER -i br-demo -j berth-demo-forward\n-A DOCKER-USER -j RETURN\n\
         -A berth-demo-input -m comment --comment \"berth:12ab\"\n-A berth-demo-input -j DROP\nCOMMIT\n";
 
+    fn demo() -> Prefix {
+        "demo".parse().unwrap()
+    }
+
+    fn kept() -> Kept {
+        Kept::Rules(KeptRules { leads: Vec::new(), rules: own_chains(SAVED, &demo()).unwrap() })
+    }
+
     #[test]
-    fn the_mark_counts_only_while_something_leads_to_the_chains() {
-        let demo = "demo".parse().unwrap();
-        assert_eq!(read(SAVED, &demo).as_deref(), Some("12ab"));
-        for missing in
-            ["-A INPUT -i br-demo -j berth-demo-input\n", "-A DOCKER-USER -i br-demo -j berth-demo-forward\n"]
-        {
-            assert_eq!(read(&SAVED.replace(missing, ""), &demo), None);
+    fn what_was_confirmed_is_in_force_only_to_the_letter() {
+        assert_eq!(compare(SAVED, &demo(), &kept()), HostRules::Confirmed("12ab".to_owned()));
+        for (what, with) in [
+            ("-A INPUT -i br-demo -j berth-demo-input\n", ""),
+            ("-A DOCKER-USER -i br-demo -j berth-demo-forward\n", ""),
+            ("-A berth-demo-input -j DROP\n", ""),
+            ("-j DROP\n", "-j DROP\n-A berth-demo-forward -j ACCEPT\n"),
+            (":berth-demo-forward - [0:0]\n", ""),
+            ("12ab", "34cd"),
+        ] {
+            assert_eq!(compare(&SAVED.replace(what, with), &demo(), &kept()), HostRules::Altered, "{what}");
         }
-        assert_eq!(read(SAVED, &"other".parse().unwrap()), None);
-        // The engine, started later, has a chain of its own that comes first.
-        let before = SAVED.replace("DOCKER-USER", "FORWARD");
-        assert_eq!(read(&before, &demo).as_deref(), Some("12ab"));
+        // What is the host's own, and how much was counted, makes no difference.
+        for (what, with) in [
+            (":berth-demo-input - [0:0]", ":berth-demo-input - [7:420]"),
+            ("-A DOCKER-USER -j RETURN\n", ""),
+            // The engine, started later, has a chain of its own that comes first.
+            ("DOCKER-USER", "FORWARD"),
+        ] {
+            let saved = SAVED.replace(what, with);
+            assert_eq!(compare(&saved, &demo(), &kept()), HostRules::Confirmed("12ab".to_owned()), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_was_never_confirmed_is_not_in_force() {
+        let other = "other".parse().unwrap();
+        assert_eq!(compare(SAVED, &other, &Kept::Nothing), HostRules::Absent);
+        // Loaded, and then something ended before they were confirmed.
+        assert_eq!(compare(SAVED, &demo(), &Kept::Nothing), HostRules::Altered);
+        assert_eq!(compare(SAVED, &demo(), &Kept::Garbled), HostRules::Altered);
+        // After a start of the machine.
+        assert_eq!(compare("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n", &demo(), &kept()), HostRules::Altered);
     }
 }

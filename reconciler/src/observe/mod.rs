@@ -15,6 +15,7 @@ use berth_plan::configuration::digest;
 use berth_plan::identity::PLACED;
 use berth_plan::label::Tag;
 use berth_plan::observed::{Observed, ObservedNetwork, ObservedVolume};
+use berth_plan::plane::LISTED;
 use berth_plan::render::Kind;
 use berth_schema::name::Prefix;
 use bollard::Docker;
@@ -24,13 +25,15 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
+use tokio::process::Command;
 
 use crate::docker::{EngineError, READ_DEADLINE, bounded, facts};
 use crate::engine::facts::Facts;
 use crate::volume_file::VolumeFile;
 
-pub use host_rules::{MARK, saved_rules};
+pub use host_rules::{Kept, MARK, kept_rules, own_chains, saved_rules};
 pub use inspections::Inspections;
+pub use plane::listed_rules;
 
 /// The engine, to be read.
 #[derive(Debug, Clone)]
@@ -56,7 +59,7 @@ impl Reader {
         self.look(desired.prefix(), desired.platform.services.firewall, inspections).await
     }
 
-    /// The same for a platform of this prefix, with the host's rules where it has a firewall.
+    /// The same for a platform of this prefix. `firewall` says whether it has one, and a part on the host.
     pub async fn look(
         &self,
         platform: &Prefix,
@@ -66,13 +69,10 @@ impl Reader {
         let (containers, volumes, networks) =
             tokio::try_join!(self.containers(platform), self.list_volumes(), self.networks(platform))?;
         let volumes = volumes_of(platform, volumes, inspections)?;
-        let mut observed = Observed { networks, volumes, containers, plane: None, host_rules: None };
+        let mut observed = Observed { networks, volumes, containers, ..Observed::default() };
         inspections.fill(self, &mut observed.containers).await?;
         observed.plane = self.plane(platform, &observed.containers).await?;
-        // Without a firewall the host's rules are none of the platform's business, and need no program here.
-        if firewall {
-            observed.host_rules = self.host_rules(platform).await?;
-        }
+        observed.host_rules = self.host_rules(platform, firewall).await?;
         Ok(observed)
     }
 
@@ -162,8 +162,25 @@ fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, EngineErr
             files.insert(kind.file().to_owned(), digest(&content));
         }
     }
+    let listed = VolumeFile::new(Path::new(&volume.mountpoint), LISTED);
+    let failed = |source| EngineError::Host { act: format!("read {}", listed.path().display()), source };
+    files.extend(listed.read().map_err(failed)?.map(|content| (LISTED.to_owned(), digest(&content))));
     files.extend(placed(volume)?.map(|digest| (PLACED.to_owned(), digest)));
     Ok(files)
+}
+
+/// What a program of the host's writes to its standard output, which is text.
+async fn said(act: &str, command: &mut Command) -> Result<String, EngineError> {
+    let failed = |source| EngineError::Host { act: act.to_owned(), source };
+    let output = match tokio::time::timeout(READ_DEADLINE, command.kill_on_drop(true).output()).await {
+        Ok(output) => output.map_err(failed)?,
+        Err(_) => return Err(EngineError::Deadline { act: act.to_owned(), after: READ_DEADLINE }),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(failed(std::io::Error::other(said)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The digest of what tells of the SSH keys in a volume. The volume may be a server's, which can make it anything.

@@ -14,7 +14,7 @@ use berth_schema::remote::Remote;
 use super::folder::Folder;
 use super::git::{FETCHED, Git, GitError};
 use super::standing::Refusal;
-use crate::hook::{History, HistoryError, HookError, judge_fetched};
+use crate::hook::{HookError, judge_fetched};
 
 /// As many findings of a refused tip are kept for show.
 const SHOWN: usize = 10;
@@ -71,9 +71,6 @@ pub(super) enum FollowError {
     /// What is new can't be judged.
     #[error("judge what is new on the forge")]
     Judge(#[from] HookError),
-    /// Two commits can't be compared.
-    #[error("compare the forge's branch with main")]
-    Compare(#[from] HistoryError),
 }
 
 impl Followed {
@@ -106,7 +103,7 @@ pub(super) async fn follow(
     if tip == main {
         return Ok(Followed::Same(tip));
     }
-    let behind = is_behind(repo, &tip, &main)?;
+    let behind = is_known(repo, &tip)? && git.is_ancestor(&git_dir, &tip, &main).await?;
     let fault = if behind { Fault::Main } else { Fault::Tip };
     let same = |before: &&Refusal| before.revision == tip.to_string() && before.main == main.to_string();
     if let Some(refusal) = before.filter(same) {
@@ -127,7 +124,7 @@ pub(super) async fn follow(
     know_objects_of(&git_dir, &path).map_err(folder_failed)?;
     git.fetch(remote, &path).await?;
     let tip = fetched.resolve(FETCHED).map_err(|source| FollowError::Repo { path: path.clone(), source })?;
-    if !History::of(&path).is_ancestor(&main, &tip)? {
+    if !git.is_ancestor(&path, &main, &tip).await? {
         let message =
             format!("{} isn't built on main ({}): history was rewritten", tip.short(), main.short());
         let hint = format!(
@@ -152,10 +149,10 @@ fn refused(tip: &Revision, main: &Revision, why: Vec<String>, hint: String, faul
     Followed::Refused { refusal, fault, new: true }
 }
 
-/// Whether `main` has `tip` in its history already.
-fn is_behind(repo: &StateRepo, tip: &Revision, main: &Revision) -> Result<bool, FollowError> {
+/// Whether the state repo has this commit already.
+fn is_known(repo: &StateRepo, tip: &Revision) -> Result<bool, FollowError> {
     match repo.resolve(&tip.to_string()) {
-        Ok(_) => Ok(History::of(repo.git_dir()).is_ancestor(tip, main)?),
+        Ok(_) => Ok(true),
         Err(berth_repo::Error::Unknown { .. }) => Ok(false),
         Err(source) => Err(FollowError::Repo { path: repo.git_dir().to_owned(), source }),
     }

@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 use super::secrets::{Kind, SecretError};
 
-/// How long git has to say where the branch is, and to bring what is new.
+/// How long git has to say where the branch is or how two commits are related, and to bring what is new.
 const LOOK: Duration = Duration::from_secs(60);
 const FETCH: Duration = Duration::from_secs(10 * 60);
 /// What is kept of its words.
@@ -114,6 +114,24 @@ impl Git {
         let mut git = self.git(command, None)?;
         git.env("GIT_DIR", into).args(QUIET_FETCH).arg("--").arg(room).arg(FETCHED);
         run(git, command, FETCH).await?.expect_success(command)
+    }
+
+    /// Whether `new` is built on `old`, in the repository `at`.
+    pub(super) async fn is_ancestor(
+        &self,
+        at: &Path,
+        old: &Revision,
+        new: &Revision,
+    ) -> Result<bool, GitError> {
+        let command = "merge-base";
+        let mut git = self.git(command, None)?;
+        git.env("GIT_DIR", at).args(["--is-ancestor", &old.to_string(), &new.to_string()]);
+        let said = run(git, command, LOOK).await?;
+        match said.status.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => Err(said.failed(command)),
+        }
     }
 
     fn git(&self, command: &'static str, remote: Option<&Remote>) -> Result<Command, GitError> {

@@ -7,9 +7,9 @@ use berth_schema::name::{Invalid, UserName};
 use super::ReviewError;
 
 /// Where the branches are.
-pub const BRANCHES: &str = "refs/heads/review/";
+pub const BRANCHES: &str = berth_repo::PROPOSALS;
 /// Where it is kept who opened each, as an annotated tag: `git for-each-ref refs/berth/review`.
-pub const OPEN: &str = "refs/berth/review/";
+pub const OPEN: &str = berth_repo::OPENED;
 /// Where the tips of closed proposals are kept, as annotated tags that say who closed them, when and why.
 pub const CLOSED: &str = "refs/berth/closed/";
 

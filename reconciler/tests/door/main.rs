@@ -105,10 +105,24 @@ impl Bench {
     }
 
     fn end(mut self) {
+        self.close();
+        self.ended();
+        assert!(!self.socket().exists());
+    }
+
+    fn close(&self) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.door.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(self.door.wait().unwrap().success(), "{}", self.log());
-        assert!(!self.socket().exists());
+    }
+
+    /// Waits until the door has ended well.
+    fn ended(&mut self) {
+        let mut status = None;
+        eventually("the door ends", || {
+            status = self.door.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(status.unwrap().success(), "{}", self.log());
     }
 }
 
@@ -197,8 +211,6 @@ fn an_admin_is_served_by_git_itself() {
         let said = line.rest();
         assert_eq!((said.code, said.error.as_str()), (Some(0), ""));
     }
-    // The first push brought the hooks with it.
-    assert!(bench.repo().join("hooks/pre-receive").exists());
     let log = bench.log();
     assert!(
         log.contains("word=\"push\"") && log.contains("user=\"ann\"") && log.contains("192.0.2.7"),
@@ -294,13 +306,13 @@ fn a_command_ends_with_its_connection() {
 
 #[test]
 fn silence_ends_a_command_and_says_so() {
-    let bench = Bench::new(&["--git-idle", "1"]);
+    let bench = Bench::new(&["--git-idle", "3"]);
     let repo = bench.repo();
     let mut line = bench.ask("ann", Command::UploadPack);
     line.advertisement();
     let said = line.rest();
     assert_eq!(said.code, Some(1));
-    assert!(said.error.contains("nothing moved for 1 s"), "{}", said.error);
+    assert!(said.error.contains("nothing moved for 3 s"), "{}", said.error);
     eventually("upload-pack has ended", || running(&repo).is_empty());
     bench.end();
 }
@@ -310,12 +322,52 @@ fn the_end_of_the_door_waits_for_commands_that_run() {
     let mut bench = Bench::new(&[]);
     let mut line = bench.ask("ann", Command::UploadPack);
     line.advertisement();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(bench.door.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    bench.close();
     eventually("the door is closed", || UnixStream::connect(bench.socket()).is_err());
     line.send(INPUT, b"0000").unwrap();
     assert_eq!(line.rest().code, Some(0));
-    assert!(bench.door.wait().unwrap().success(), "{}", bench.log());
+    bench.ended();
+}
+
+#[test]
+fn what_is_made_ready_ends_with_the_connection_and_in_time() {
+    let bench = Bench::new(&["--git-longest", "5"]);
+    // Somebody else's command works on bob's view, and doesn't come to an end.
+    let views = bench.folder.path().join("data/views");
+    fs::create_dir_all(&views).unwrap();
+    let lock = fs::File::create(views.join("bob.lock")).unwrap();
+    lock.lock().unwrap();
+    let said = bench.ask("bob", Command::UploadPack).rest();
+    assert_eq!(said.code, Some(1));
+    assert!(said.error.contains("the command took longer than 5 s"), "{}", said.error);
+    drop(bench.ask("bob", Command::UploadPack));
+    eventually("the log says so", || bench.log().contains("a command lost its connection"));
+    // Let go of, it is there for the next one.
+    drop(lock);
+    let mut line = bench.ask("bob", Command::UploadPack);
+    assert!(line.advertisement().contains("refs/heads/main"));
+    bench.end();
+}
+
+#[test]
+fn commands_of_admins_leave_the_repositorys_settings_alone() {
+    let bench = Bench::new(&[]);
+    let settings = || fs::metadata(bench.repo().join("config")).unwrap().modified().unwrap();
+    // The hooks are there before anybody comes.
+    assert!(bench.repo().join("hooks/pre-receive").exists());
+    let before = settings();
+    for command in [Command::UploadPack, Command::ReceivePack, Command::ReceivePack] {
+        let mut line = bench.ask("ann", command);
+        line.advertisement();
+        line.send(INPUT, b"0000").unwrap();
+        assert_eq!(line.rest().code, Some(0));
+    }
+    assert_eq!(settings(), before);
+    // One that was moved away is put back before anything is pushed.
+    fs::remove_file(bench.repo().join("hooks/pre-receive")).unwrap();
+    bench.ask("ann", Command::ReceivePack).advertisement();
+    assert!(bench.repo().join("hooks/pre-receive").exists());
+    bench.end();
 }
 
 #[test]

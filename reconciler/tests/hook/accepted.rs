@@ -9,7 +9,7 @@ use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bench, git};
+use super::{Bench, InTime as _, git};
 
 const NEW: (&str, Option<&str>) = ("servers/shop.toml", Some("id = 3\nowner = \"bob\"\n"));
 
@@ -71,10 +71,10 @@ fn the_first_push_of_all_is_judged_too() {
 fn colours_reach_the_terminal_unless_somebody_minds() {
     let bench = Bench::new();
     bench.commit(&[NEW]);
-    let coloured = git(&bench.work).args(["push", "origin", "HEAD:main"]).output().unwrap();
+    let coloured = git(&bench.work).args(["push", "origin", "HEAD:main"]).in_time();
     assert!(String::from_utf8_lossy(&coloured.stderr).contains("\u{1b}["));
     bench.commit(&[("servers/shop.toml", None)]);
-    let plain = git(&bench.work).args(["push", "-o", "no-color", "origin", "HEAD:main"]).output().unwrap();
+    let plain = git(&bench.work).args(["push", "-o", "no-color", "origin", "HEAD:main"]).in_time();
     let plain = String::from_utf8_lossy(&plain.stderr).replace("\u{1b}[K", "");
     assert!(!plain.contains("\u{1b}["), "{plain:?}");
 }
@@ -119,7 +119,7 @@ fn daemon(bench: &Bench, answers: bool) -> (tokio::runtime::Runtime, Cancellatio
             if !answers {
                 std::future::pending::<()>().await;
             }
-            let output = git(&tip).args(["rev-parse", "main"]).output().unwrap();
+            let output = git(&tip).args(["rev-parse", "main"]).in_time();
             let revision = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
             for request in pending.requests {
                 let _ = request.send(PassRecord {
@@ -157,7 +157,7 @@ fn waiting_ends() {
     let (runtime, stop) = daemon(&bench, false);
     bench.commit(&[NEW]);
     let mut push = bench.pusher(None);
-    let output = push.env("BERTH_WAIT", "1").args(["push", "origin", "HEAD:main"]).output().unwrap();
+    let output = push.env("BERTH_WAIT", "1").args(["push", "origin", "HEAD:main"]).in_time();
     super::Said::of(&output).accepted(&["is accepted and still being applied after 1 s"]);
     stop.cancel();
     runtime.shutdown_timeout(Duration::from_secs(5));

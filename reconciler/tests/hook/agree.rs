@@ -1,17 +1,19 @@
-//! One change, judged at every door: a push to main, a proposal, a push into a member's view, `berth why`, and the same
-//! change said as typed edits and judged without git. All of them give the same answer for the same reasons.
+//! One change, judged at every door: a push to main, a proposal, its approval, a push into a member's view, `berth why`,
+//! `berth revert`, and the same change said as typed edits and judged without git. All of them give the same answer for the
+//! same reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use berth::hook::{Asker, Judgement, Unseen, Update, judge, view};
+use berth::review::{Approval, Ask, Format as ReviewFormat, answer, propose};
 use berth::settings::Settings;
-use berth_repo::{MAIN, Revision, StateRepo};
+use berth_repo::{MAIN, Revision, Signature, StateRepo};
 use berth_schema::domain::Domain;
+use berth_schema::door::Topic;
 use berth_schema::edit::{self, DomainEdit, QuotaEdit, ServerEdit, UserEdit};
 use berth_schema::name::{Fqdn, ServerId, UserName};
 use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
@@ -21,11 +23,11 @@ use berth_schema::server::{PowerState, Server};
 use berth_schema::user::Role;
 use berth_schema::{Finding, Parsed, State};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
 use tempfile::TempDir;
 
 use super::proof::Dns;
-use super::{Said, git};
+use super::{InTime as _, Said, git};
 
 /// The texts of a state repo, by path.
 type Files = BTreeMap<String, String>;
@@ -35,6 +37,8 @@ type Changed = Vec<(String, Option<String>)>;
 const PEOPLE: [&str; 3] = ["ann", "bob", "cyn"];
 /// What the DNS server says is bob's.
 const PROVED: &str = "bob.example";
+/// Random changes, unless `PROPTEST_CASES` says otherwise. Each goes through every door, some of which are processes.
+const CASES: u32 = 16;
 /// Sorts of changes.
 const SORTS: u8 = 20;
 
@@ -91,16 +95,22 @@ struct House {
 #[test]
 fn the_doors_agree() {
     let ground = Ground::new();
+    let agree = |who: &str, sort: u8, pick: u8| match ground.agree(who, &[(sort, pick)]) {
+        // Nothing is left to change, so there is nothing to disagree about.
+        Ok(()) | Err(TestCaseError::Reject(_)) => {}
+        Err(failure) => panic!("{who}, sort {sort}, pick {pick}: {failure}"),
+    };
     // One of each sort, so that none is missed by chance.
     for sort in 0..SORTS {
-        ground.agree(PEOPLE[usize::from(sort) % 2 + 1], &[(sort, sort / 2)]).unwrap();
+        agree(PEOPLE[usize::from(sort) % 2 + 1], sort, sort / 2);
     }
     // A name that is proved, one that isn't, somebody else's name, and an id of old.
     for (who, sort, pick) in [("bob", 15, 3), ("bob", 15, 4), ("cyn", 15, 8), ("bob", 15, 6), ("bob", 4, 3)] {
-        ground.agree(who, &[(sort, pick)]).unwrap();
+        agree(who, sort, pick);
     }
     let some = prop::collection::vec((0..SORTS, 0..12_u8), 1..3);
-    let config = Config { cases: 16, failure_persistence: None, max_shrink_iters: 16, ..Config::default() };
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 16, ..Config::default() };
     let mut runner = TestRunner::new(config);
     runner
         .run(&(prop::sample::select(&PEOPLE[..]), some), |(who, changes)| ground.agree(who, &changes))
@@ -125,7 +135,7 @@ impl Ground {
         let folder = TempDir::new().unwrap();
         let mut copy = Command::new("cp");
         copy.arg("-r").arg(self.first.path().join("state.git")).arg(folder.path());
-        assert!(copy.status().unwrap().success());
+        assert!(copy.in_time().status.success());
         House { folder, resolver: self.dns.at }
     }
 
@@ -174,6 +184,17 @@ impl Ground {
             who,
             changed
         );
+        prop_assert_eq!(
+            &answered(house.approval(&user, &tip)),
+            &without_git,
+            "an approval of what {} proposed: {:?}",
+            who,
+            changed
+        );
+        // Taking back what took it back is the same change. Whose ids were in between counts besides.
+        let reverted = answered(self.house().revert(who, &changed));
+        prop_assert_eq!(reverted.verdict, without_git.verdict, "a revert by {}: {:?}", who, changed);
+        prop_assert!(reverted.reasons.is_superset(&without_git.reasons), "{:?}: {:?}", reverted, without_git);
         if who == "ann" {
             return Ok(());
         }
@@ -401,20 +422,72 @@ impl House {
         let reasons = reasons(&judgement.text);
         let verdict = match judgement.accepted {
             false => Word::Deny,
-            // An admin who proposes what they may change wants somebody to look, for no reason of the policy's.
-            true if user.as_str() == "ann" && reasons.is_empty() => Word::Allow,
+            // An admin, who may change everything, wants somebody to look: for no reason of the policy's.
+            true if user.as_str() == "ann" => Word::Allow,
             true if judgement.text.contains("touches only what is yours") => Word::Allow,
             true => Word::Review,
         };
         Answer { verdict, reasons }
     }
 
-    fn why(&self, who: &str, tip: &Revision) -> Answer {
+    /// What `review show` says of a proposal, and whether it can be agreed to. It and main are where they were afterwards.
+    fn approval(&self, user: &UserName, tip: &Revision) -> Answer {
+        let repo = StateRepo::open(&self.state()).unwrap();
+        let main = revision(&self.state(), MAIN);
+        let topic: Topic = "agreed".parse().unwrap();
+        propose(&repo, &topic, *tip, Signature::now(user.as_str(), "x@mail.example")).unwrap();
+        let ask =
+            |ask: Ask| answer(&repo, Actor::Operator, &ask, ReviewFormat::Json, Some(self.resolver)).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&ask(Ask::Show(topic.clone())).text).unwrap();
+        let findings = shown["findings"]["findings"].as_array().unwrap();
+        let reasons: BTreeSet<String> =
+            findings.iter().map(|finding| finding["message"].as_str().unwrap().to_owned()).collect();
+        let verdict = match shown["standing"]["verdict"].as_str().unwrap() {
+            "own" => Word::Allow,
+            // An admin, who may change everything, wants somebody to look: for no reason of the policy's.
+            "needs-review" if user.as_str() == "ann" => Word::Allow,
+            "needs-review" => Word::Review,
+            _ => Word::Deny,
+        };
+        let approval = Approval { topic, at: Some(*tip), allowance: None };
+        let approved = ask(Ask::Approve(approval));
+        assert_eq!(approved.good, verdict != Word::Deny, "{}", approved.text);
+        for (name, to) in [(MAIN, main.to_string()), ("refs/heads/review/agreed", String::new())] {
+            let arguments = if to.is_empty() { vec!["-d", name] } else { vec![name, &to] };
+            assert!(git(&self.state()).arg("update-ref").args(arguments).in_time().status.success());
+        }
+        Answer { verdict, reasons }
+    }
+
+    /// What `berth revert` says to taking back the commit that took a change back.
+    fn revert(&self, who: &str, changed: &Changed) -> Answer {
+        let back: Changed =
+            changed.iter().map(|(path, _)| (path.clone(), FILES.get(path).cloned())).collect();
+        import(&self.state(), MAIN, Some(MAIN), changed);
+        import(&self.state(), MAIN, Some(MAIN), &back);
+        let mut berth = self.berth();
+        berth.args(["revert", "main", "--dry-run", "--as", who]);
+        let said = Said::of(&berth.in_time());
+        let verdict = match said.good {
+            true => Word::Allow,
+            false if said.text.contains("Somebody else has to agree to this") => Word::Review,
+            false => Word::Deny,
+        };
+        let reasons = reasons(&said.text);
+        Answer { verdict, reasons }
+    }
+
+    fn berth(&self) -> Command {
         let mut berth = Command::new(env!("CARGO_BIN_EXE_berth"));
         berth.env("NO_COLOR", "1").env_remove("BERTH_LOG");
         berth.arg("--state").arg(self.state()).args(["--resolver", &self.resolver.to_string()]);
+        berth
+    }
+
+    fn why(&self, who: &str, tip: &Revision) -> Answer {
+        let mut berth = self.berth();
         berth.args(["why", who, "--from", "main", "--to", &tip.to_string()]);
-        let said = Said::of(&berth.output().unwrap());
+        let said = Said::of(&berth.in_time());
         let verdict = match said.good {
             true => Word::Allow,
             false if said.text.contains(" agrees") => Word::Review,
@@ -444,14 +517,11 @@ fn import(repo: &Path, reference: &str, from: Option<&str>, changed: &[(String, 
             None => stream += &format!("D \"{path}\"\n"),
         }
     }
-    let mut import = git(repo);
-    let mut import =
-        import.args(["fast-import", "--quiet", "--force"]).stdin(Stdio::piped()).spawn().unwrap();
-    import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
-    assert!(import.wait().unwrap().success(), "{stream}");
+    let imported = git(repo).args(["fast-import", "--quiet", "--force"]).in_time_reading(stream.as_bytes());
+    assert!(imported.status.success(), "{stream}");
 }
 
 fn revision(repo: &Path, reference: &str) -> Revision {
-    let output = git(repo).args(["rev-parse", reference]).output().unwrap();
+    let output = git(repo).args(["rev-parse", reference]).in_time();
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }

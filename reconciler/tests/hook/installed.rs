@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Bench, git};
+use super::{Bench, InTime as _, git};
 
 #[test]
 fn a_new_repository_has_no_hooks() {
@@ -47,11 +47,11 @@ fn somebody_elses_hook_is_left_alone() {
 fn settings_that_somebody_chose_stay() {
     let bench = Bench::without_hooks();
     let setting = |name: &str| {
-        let output = git(&bench.bare).args(["config", name]).output().unwrap();
+        let output = git(&bench.bare).args(["config", name]).in_time();
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     };
-    assert!(git(&bench.bare).args(["config", "receive.maxInputSize", "100k"]).status().unwrap().success());
-    assert!(git(&bench.bare).args(["config", "core.hooksPath", "other hooks"]).status().unwrap().success());
+    assert!(git(&bench.bare).args(["config", "receive.maxInputSize", "100k"]).in_time().status.success());
+    assert!(git(&bench.bare).args(["config", "core.hooksPath", "other hooks"]).in_time().status.success());
     assert!(bench.berth(&["hook", "install"]).good);
     assert_eq!(
         (setting("receive.maxInputSize").as_str(), setting("receive.advertisePushOptions").as_str()),

@@ -5,7 +5,7 @@ use berth::note::Note;
 use berth::outcome::{Ended, Outcome};
 use berth::source::{APPLIED, Source};
 
-use super::{Bench, git};
+use super::{Bench, InTime as _, git};
 
 const NEW: (&str, Option<&str>) = ("servers/shop.toml", Some("id = 3\nowner = \"bob\"\n"));
 
@@ -54,7 +54,7 @@ fn the_log_says_who_what_why_and_whether_it_worked() {
     bench.note(&second, vec![outcome("server shop (id 3)", Ended::Done)]);
     bench.berth(&["log"]).accepted(&["create server shop (id 3)  applied"]);
     // Real git shows it below the commit.
-    let shown = git(&bench.bare).args(["log", "-1", "--notes=berth", "main"]).output().unwrap();
+    let shown = git(&bench.bare).args(["log", "-1", "--notes=berth", "main"]).in_time();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("Notes (berth):\n    result = \"applied\""), "{shown}");
     assert!(
@@ -78,9 +78,9 @@ fn the_log_says_who_what_why_and_whether_it_worked() {
     bench.push(Some("bob"), &["origin", "HEAD:refs/heads/review/hi"]).accepted(&[]);
     bench.berth(&["review", "--as", "ann", "approve", "hi", "--wait", "0"]).accepted(&["is merged"]);
     bench.berth(&["log"]).accepted(&["bob, agreed by ann", "not yet", "Merge review/hi: change"]);
-    assert!(git(&bench.bare).args(["update-ref", APPLIED, "main"]).status().unwrap().success());
+    assert!(git(&bench.bare).args(["update-ref", APPLIED, "main"]).in_time().status.success());
     bench.berth(&["log", "-n", "1"]).accepted(&["nothing to do"]);
-    assert!(git(&bench.bare).args(["fsck", "--strict"]).status().unwrap().success());
+    assert!(git(&bench.bare).args(["fsck", "--strict"]).in_time().status.success());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_revision_is_taken_back_by_a_commit_like_any_other() {
         "no reconciler runs: it is applied when one does.",
     ]);
     let git = |arguments: &[&str]| {
-        let output = git(&bench.bare).args(arguments).output().unwrap();
+        let output = git(&bench.bare).args(arguments).in_time();
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     };
     assert_eq!(

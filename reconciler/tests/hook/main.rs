@@ -20,10 +20,45 @@ mod views;
 mod why;
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
+
+/// Generous, for a busy machine: what is waited for comes much sooner.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A program that is run to its end, and ended with all that it started when that doesn't come.
+trait InTime {
+    fn in_time(&mut self) -> Output {
+        self.in_time_reading(b"")
+    }
+
+    fn in_time_reading(&mut self, input: &[u8]) -> Output;
+}
+
+impl InTime for Command {
+    fn in_time_reading(&mut self, input: &[u8]) -> Output {
+        self.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = self.spawn().unwrap();
+        let group = Pid::from_child(&child);
+        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
+        // Who doesn't read it all has its reasons, and says them.
+        thread::spawn(move || stdin.write_all(&input));
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
+        told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let _ = kill_process_group(group, Signal::KILL);
+            panic!("{self:?} had not ended after {PATIENCE:?}")
+        })
+    }
+}
 
 /// A state repo with hooks, and a clone of it.
 struct Bench {
@@ -72,7 +107,7 @@ impl Bench {
         let (first, bare) = (first.to_str().unwrap(), bench.bare.to_str().unwrap());
         let said = bench.berth(&["init", bare, "--from", first]);
         assert!(said.good, "{}", said.text);
-        let cloned = git(bench.folder.path()).args(["clone", "--quiet", bare, "work"]).output().unwrap();
+        let cloned = git(bench.folder.path()).args(["clone", "--quiet", bare, "work"]).in_time();
         assert!(cloned.status.success());
         bench
     }
@@ -86,12 +121,12 @@ impl Bench {
         let mut berth = Command::new(env!("CARGO_BIN_EXE_berth"));
         berth.env("BERTH_STATE", &self.bare).env("BERTH_DATA", self.data()).env("NO_COLOR", "1");
         berth.env_remove("BERTH_USER").env_remove("BERTH_LOG");
-        Said::of(&berth.args(arguments).output().unwrap())
+        Said::of(&berth.args(arguments).in_time())
     }
 
     /// Runs git in the clone and insists that it succeeds.
     fn git(&self, arguments: &[&str]) -> String {
-        let output = git(&self.work).args(arguments).output().unwrap();
+        let output = git(&self.work).args(arguments).in_time();
         let said = Said::of(&output);
         assert!(said.good, "git {arguments:?}: {}", said.text);
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
@@ -113,7 +148,7 @@ impl Bench {
     /// Pushes as somebody, or as whoever has the files.
     fn push(&self, user: Option<&str>, arguments: &[&str]) -> Said {
         let mut push = self.pusher(user);
-        Said::of(&push.arg("push").args(arguments).output().unwrap())
+        Said::of(&push.arg("push").args(arguments).in_time())
     }
 
     fn pusher(&self, user: Option<&str>) -> Command {
@@ -132,7 +167,7 @@ impl Bench {
     }
 
     fn tip(&self) -> String {
-        let output = git(&self.bare).args(["rev-parse", "main"]).output().unwrap();
+        let output = git(&self.bare).args(["rev-parse", "main"]).in_time();
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 

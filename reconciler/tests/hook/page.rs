@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Bench, Said, git};
+use super::{Bench, InTime as _, Said, git};
 
 /// The blocks of a page that are commands.
 fn blocks(page: &str) -> Vec<String> {
@@ -36,7 +36,7 @@ fn every_command_of_the_page_does_what_it_says() {
         }
         shell.env("PATH", &path).env("BERTH_STATE", &bench.bare).env("BERTH_DATA", bench.data());
         shell.env("BERTH_USER", "bob").env("NO_COLOR", "1").current_dir(&bench.work);
-        let output = Said::of(&shell.args(["-e", "-c", &block]).output().unwrap());
+        let output = Said::of(&shell.args(["-e", "-c", &block]).in_time());
         assert!(output.good, "{block}\n{}", output.text);
         said.push(output);
     }

@@ -1,10 +1,14 @@
 //! Names outside the platform's domain, and a real DNS server that says whose they are.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Bench, Said};
+use super::{Bench, InTime as _, Said};
 
 /// A DNS server that knows these texts and nothing else.
 pub(super) struct Dns {
@@ -58,7 +62,7 @@ fn push(bench: &Bench, resolver: SocketAddr, domain: &str) -> Said {
     bench.commit(&[(&path, Some("server = \"bobs\"\n"))]);
     let mut push = bench.pusher(Some("bob"));
     push.env("BERTH_RESOLVER", resolver.to_string());
-    Said::of(&push.args(["push", "origin", "HEAD:main"]).output().unwrap())
+    Said::of(&push.args(["push", "origin", "HEAD:main"]).in_time())
 }
 
 /// Proposes a domain for `bobs`, on top of main as it is.
@@ -69,7 +73,7 @@ fn propose(bench: &Bench, resolver: SocketAddr, domain: &str) -> Said {
     bench.commit(&[(&path, Some("server = \"bobs\"\n"))]);
     let mut push = bench.pusher(Some("bob"));
     push.env("BERTH_RESOLVER", resolver.to_string());
-    Said::of(&push.args(["push", "origin", "HEAD:refs/heads/review/domain"]).output().unwrap())
+    Said::of(&push.args(["push", "origin", "HEAD:refs/heads/review/domain"]).in_time())
 }
 
 fn bench() -> Bench {
@@ -123,6 +127,91 @@ fn a_resolver_that_is_silent_proves_nothing_and_holds_nobody_up() {
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     push(&bench, silent.local_addr().unwrap(), "bob.example")
         .refused(&["DNS could not be asked whose `bob.example` is: 127.0.0.1: ", "nobody has proved yet"]);
+}
+
+/// A way to a DNS server on which the first datagram with each question is lost.
+fn lossy(dns: SocketAddr, scope: &Scope) -> SocketAddr {
+    let here = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let at = here.local_addr().unwrap();
+    let ended = scope.ended();
+    std::thread::spawn(move || {
+        here.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let there = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        there.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let (mut lost, mut datagram) = (HashSet::new(), [0; 2048]);
+        while !ended() {
+            let Ok((length, from)) = here.recv_from(&mut datagram) else { continue };
+            if lost.insert(datagram[..length].to_vec()) {
+                continue;
+            }
+            there.send_to(&datagram[..length], dns).unwrap();
+            let length = there.recv(&mut datagram).unwrap();
+            here.send_to(&datagram[..length], from).unwrap();
+        }
+    });
+    at
+}
+
+/// A DNS server whose answers are all too long for a datagram, and come over TCP a byte now and then.
+fn slow(scope: &Scope) -> SocketAddr {
+    let (tcp, udp) = loop {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // Somebody else may have the other port of this number.
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+            break (tcp, udp);
+        }
+    };
+    let at = tcp.local_addr().unwrap();
+    let ended = scope.ended();
+    std::thread::spawn(move || {
+        udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let mut datagram = [0; 2048];
+        while !ended() {
+            let Ok((length, from)) = udp.recv_from(&mut datagram) else { continue };
+            // An answer, and cut short.
+            datagram[2] |= 0x82;
+            udp.send_to(&datagram[..length], from).unwrap();
+        }
+    });
+    let ended = scope.ended();
+    std::thread::spawn(move || {
+        tcp.set_nonblocking(true).unwrap();
+        let mut streams = Vec::new();
+        while !ended() {
+            streams.extend(tcp.accept().map(|(stream, _)| stream));
+            streams.retain_mut(|stream| stream.write_all(&[0xff]).is_ok());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    at
+}
+
+/// As long as it is there, what it was given to goes on.
+struct Scope(Arc<AtomicBool>);
+
+impl Scope {
+    fn ended(&self) -> impl Fn() -> bool + Send + 'static {
+        let ended = Arc::clone(&self.0);
+        move || ended.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_question_that_is_lost_is_asked_again_and_a_slow_answer_isnt_waited_for() {
+    let bench = bench();
+    let scope = Scope(Arc::default());
+    let dns = Dns::new(&[("_berth.bob.example", "berth-verify=hosting.example.org/bob")]);
+    push(&bench, lossy(dns.at, &scope), "bob.example").accepted(&[]);
+    push(&bench, slow(&scope), "late.example").refused(&[
+        "DNS could not be asked whose `late.example` is: 127.0.0.1: no answer",
+        "nobody has proved yet",
+    ]);
 }
 
 #[test]

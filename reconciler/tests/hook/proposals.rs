@@ -1,6 +1,6 @@
 //! Proposals: pushed to `review/<topic>` with real git, listed, approved, rejected, and merged by themselves.
 
-use super::{Bench, Said, git};
+use super::{Bench, InTime as _, Said, git};
 
 const MORE: (&str, Option<&str>) = ("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\ncpus = 2\n"));
 const PAGE: (&str, Option<&str>) = ("docs/welcome.md", Some("# Welcome, all\n"));
@@ -34,7 +34,7 @@ impl Bench {
     }
 
     fn bare(&self, arguments: &[&str]) -> String {
-        let output = git(&self.bare).args(arguments).output().unwrap();
+        let output = git(&self.bare).args(arguments).in_time();
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 

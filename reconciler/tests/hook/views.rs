@@ -7,7 +7,7 @@ use std::process::Command;
 use berth::hook::view;
 use berth::settings::Settings;
 
-use super::{Bench, Said, git, put};
+use super::{Bench, InTime as _, Said, git, put};
 
 const ANN_HASH: &str = "$2b$12$odeciuvURMWYHyxaUSooeORUILdSujzA7pPBiCstyxNS992W1SqI.";
 const BOB_HASH: &str = "$2b$12$XA5EMVVWC1rpYp7JpspgMu/k5QOchJu8iwjNe7wkYUHNgkvh1.1TO";
@@ -72,7 +72,7 @@ impl Bench {
 
     /// What the state repo holds at a path.
     fn real(&self, path: &str) -> String {
-        let output = git(&self.bare).args(["show", &format!("main:{path}")]).output().unwrap();
+        let output = git(&self.bare).args(["show", &format!("main:{path}")]).in_time();
         String::from_utf8(output.stdout).unwrap()
     }
 }
@@ -80,8 +80,7 @@ impl Bench {
 impl Member<'_> {
     fn clone_into(&self, folder: &Path) {
         let url = format!("file://{}", self.bench.prepare(self.name).unwrap().display());
-        let output =
-            git(self.bench.folder.path()).args(["clone", "--quiet", &url]).arg(folder).output().unwrap();
+        let output = git(self.bench.folder.path()).args(["clone", "--quiet", &url]).arg(folder).in_time();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -92,7 +91,7 @@ impl Member<'_> {
     }
 
     fn attempt(&self, arguments: &[&str]) -> Said {
-        Said::of(&self.command().args(arguments).output().unwrap())
+        Said::of(&self.command().args(arguments).in_time())
     }
 
     fn command(&self) -> Command {
@@ -142,7 +141,7 @@ impl Member<'_> {
 
 /// The content of every object of a repository, reachable or not.
 fn everything(repository: &Path) -> String {
-    let run = |arguments: &[&str]| git(repository).args(arguments).output().unwrap().stdout;
+    let run = |arguments: &[&str]| git(repository).args(arguments).in_time().stdout;
     let list = run(&["cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype)"]);
     let mut all = String::new();
     for line in String::from_utf8(list).unwrap().lines() {
@@ -225,11 +224,11 @@ fn a_clone_holds_nothing_that_isnt_its_members_to_read() {
     let checked = bench.berth(&["check", bob.clone.to_str().unwrap()]);
     assert!(checked.good, "{}", checked.text);
     // Nor does git hand out an object of the state repo that is asked for by its id.
-    let id = git(&bench.bare).args(["rev-parse", "main:users/cyn.toml"]).output().unwrap().stdout;
+    let id = git(&bench.bare).args(["rev-parse", "main:users/cyn.toml"]).in_time().stdout;
     let id = String::from_utf8(id).unwrap();
     let asked = bob.attempt(&["fetch", "--quiet", "origin", id.trim()]);
     assert!(!asked.good && asked.text.contains("not our ref"), "{}", asked.text);
-    git(&bob.clone).args(["fsck", "--strict"]).status().unwrap().success().then_some(()).unwrap();
+    git(&bob.clone).args(["fsck", "--strict"]).in_time().status.success().then_some(()).unwrap();
 }
 
 #[test]
@@ -270,9 +269,9 @@ fn a_member_pushes_what_is_theirs() {
     }
     let cyn = bench.member("cyn");
     assert_eq!(cyn.read("servers/shop.toml"), "id = 3\nowner = \"bob\"\n");
-    let author = git(&bench.bare).args(["log", "-1", "--format=%an %ae %s", "main"]).output().unwrap();
+    let author = git(&bench.bare).args(["log", "-1", "--format=%an %ae %s", "main"]).in_time();
     assert_eq!(String::from_utf8_lossy(&author.stdout), "Ada ada@example.org change\n");
-    assert!(git(&bench.bare).args(["fsck", "--strict"]).status().unwrap().success());
+    assert!(git(&bench.bare).args(["fsck", "--strict"]).in_time().status.success());
 }
 
 #[test]
@@ -294,6 +293,62 @@ fn a_member_proposes_from_their_view() {
     bob.commit(&[("servers/blog.toml", Some("id = 4\nowner = \"bob\"\n"))]);
     bob.push(&["origin", "HEAD:refs/heads/review/blog"]).accepted(&["review/blog is merged"]);
     assert_eq!(bench.real("servers/blog.toml"), "id = 4\nowner = \"bob\"\n");
+}
+
+#[test]
+fn a_proposal_is_its_authors_and_the_admins_to_read() {
+    let bench = Bench::with_members();
+    let (bob, cyn) = (bench.member("bob"), bench.member("cyn"));
+    let id = cyn.commit(&[("docs/plan.md", Some("# Not yet for everybody\n"))]);
+    cyn.push(&["origin", "HEAD:refs/heads/review/plan"]).accepted(&["review/plan waits"]);
+    cyn.fetch();
+    assert_eq!(cyn.git(&["rev-parse", "origin/review/plan"]), id);
+    let review = |user: &str, words: &[&str]| bench.berth(&[&["review", "--as", user], words].concat());
+    review("cyn", &["list"]).accepted(&["plan   cyn "]);
+    review("ann", &["show", "plan"]).accepted(&["opened by cyn", "docs/plan.md +1 -0"]);
+    // Neither by name nor as an object nor in an answer does it reach anybody else.
+    bob.fetch();
+    let again = bench.folder.path().join("bob-again");
+    bob.clone_into(&again);
+    assert_eq!(bob.git(&["ls-remote", "origin", "refs/heads/review/*"]), "");
+    let secrets = ["Not yet for everybody", "docs/plan.md", &*id];
+    for repository in [&bob.clone, &again, &bench.data().join("views/bob.git")] {
+        has_nothing_of(&everything(repository), &secrets);
+    }
+    review("bob", &["list"]).accepted(&["No proposals wait."]);
+    assert!(!review("bob", &["show", "plan"]).good);
+    // That the topic is taken is all that bob learns.
+    bob.commit(&[("docs/mine.md", Some("# Mine\n"))]);
+    let others = "error: `refs/heads/review/plan` is somebody else's proposal";
+    for force in [&[][..], &["--force"]] {
+        bob.push(&[force, &["origin", "HEAD:refs/heads/review/plan"]].concat()).refused(&[others]);
+    }
+    // Merged, it is everybody's.
+    review("ann", &["approve", "plan", "--wait", "0"]).accepted(&["is merged"]);
+    bob.fetch();
+    assert_eq!(bob.git(&["show", "origin/main:docs/plan.md"]), "# Not yet for everybody");
+    cyn.fetch();
+    assert_eq!(cyn.git(&["ls-remote", "origin", "refs/heads/review/*"]), "");
+}
+
+#[test]
+fn commits_made_in_somebodys_name_dont_say_their_address() {
+    let bench = Bench::with_members();
+    let (bob, cyn) = (bench.member("bob"), bench.member("cyn"));
+    cyn.commit(&[("docs/plan.md", Some("# Plan\n"))]);
+    cyn.push(&["origin", "HEAD:refs/heads/review/plan"]).accepted(&["review/plan waits"]);
+    bench.berth(&["review", "--as", "ann", "approve", "plan", "--wait", "0"]).accepted(&["is merged"]);
+    // What is cyn's own, and behind main by now, is merged in cyn's name; and so is what cyn takes back.
+    cyn.git(&["reset", "--quiet", "--hard", "HEAD^"]);
+    cyn.commit(&[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\ncpus = 2\n"))]);
+    cyn.push(&["origin", "HEAD:refs/heads/review/more"]).accepted(&["review/more is merged"]);
+    bench.berth(&["revert", "--as", "cyn", "main^2", "--wait", "0"]).accepted(&["main is at"]);
+    bob.fetch();
+    let people = bob.git(&["log", "--format=%an <%ae> %cn <%ce> %B", "origin/main"]);
+    for name in ["ann", "cyn"] {
+        assert!(people.contains(&format!("{name} <{name}@hosting.example.org>")), "{people}");
+    }
+    has_nothing_of(&bob.everything(), &["ann@mail", "cyn@mail"]);
 }
 
 #[test]
@@ -378,7 +433,7 @@ fn what_isnt_theirs_is_refused_and_never_becomes_what_they_see() {
     bob.push(&["origin", "HEAD:refs/heads/other"]).refused(&["only main and review/<topic> take pushes"]);
     bob.push(&["origin", ":main"]).refused(&["main can't be deleted"]);
     // Nothing of all that is left but what no ref leads to.
-    let refs = git(&bench.bare).args(["for-each-ref", "--format=%(refname)"]).output().unwrap().stdout;
+    let refs = git(&bench.bare).args(["for-each-ref", "--format=%(refname)"]).in_time().stdout;
     assert_eq!(String::from_utf8(refs).unwrap(), "refs/heads/main\n");
     let left = fs::read_dir(bench.bare.join("objects")).unwrap();
     assert!(left.flatten().all(|entry| !entry.file_name().to_string_lossy().starts_with("tmp_")));
@@ -420,7 +475,7 @@ fn a_merge_keeps_what_its_maker_doesnt_see() {
     assert_eq!(bench.real("users/cyn.toml"), cyns);
     assert_eq!(bench.real("users/bob.toml"), bobs);
     assert_eq!(bench.real("servers/cyns.toml"), "id = 2\nowner = \"cyn\"\ncpus = 2\n");
-    let parents = git(&bench.bare).args(["log", "-1", "--format=%P", "main"]).output().unwrap().stdout;
+    let parents = git(&bench.bare).args(["log", "-1", "--format=%P", "main"]).in_time().stdout;
     assert_eq!(String::from_utf8(parents).unwrap().split_whitespace().count(), 2);
 }
 
@@ -504,7 +559,7 @@ fn many_fetch_and_push_at_once_and_nothing_is_lost() {
             });
         }
     });
-    let count = git(&bench.bare).args(["rev-list", "--count", "main"]).output().unwrap().stdout;
+    let count = git(&bench.bare).args(["rev-list", "--count", "main"]).in_time().stdout;
     assert_eq!(String::from_utf8(count).unwrap(), "10\n");
     for member in &members {
         member.fetch();

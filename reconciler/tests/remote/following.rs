@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Bench, git, platform, until};
+use super::{Bench, Ends as _, git, platform, until};
 
 const OFTEN: &str = "poll = \"1s\"\n";
 
@@ -19,9 +19,9 @@ fn the_poll_moves_main() {
     assert!(standing.is_fine(), "{standing:#?}");
     assert!(bench.has("main:servers/blog.toml"));
     // The state repo is as whole as after a push, and what the fetch needed is gone.
-    let whole = git(&bench.state).args(["fsck", "--strict", "--no-dangling"]).output().unwrap();
+    let whole = git(&bench.state).args(["fsck", "--strict", "--no-dangling"]).ended();
     assert!(whole.status.success(), "{whole:?}");
-    let log = git(&bench.state).args(["for-each-ref", "--format=%(refname)"]).output().unwrap();
+    let log = git(&bench.state).args(["for-each-ref", "--format=%(refname)"]).ended();
     assert_eq!(String::from_utf8_lossy(&log.stdout).trim(), "refs/heads/main");
     follower.end();
     let left: Vec<String> = fs::read_dir(bench.data().join("remote"))
@@ -76,8 +76,8 @@ fn a_new_forge_is_followed_from_the_commit_that_names_it() {
     let bench = Bench::new(OFTEN);
     let second = bench.folder.path().join("second.git");
     let made =
-        git(bench.folder.path()).args(["clone", "--quiet", "--bare", "forge.git", "second.git"]).output();
-    assert!(made.unwrap().status.success());
+        git(bench.folder.path()).args(["clone", "--quiet", "--bare", "forge.git", "second.git"]).ended();
+    assert!(made.status.success());
     let _follower = bench.follow();
     let moves = bench.push(&[("platform.toml", &platform(&second, OFTEN))]);
     bench.until_main_is(&moves);
@@ -96,7 +96,7 @@ fn without_a_forge_nothing_is_followed() {
     let tip = bench.push(&[("platform.toml", "domain = \"hosting.example.org\"\n")]);
     bench.until_main_is(&tip);
     // The process has nothing left to do, and ends well.
-    assert!(follower.child.wait().unwrap().success(), "{}", follower.log());
+    assert!(follower.ended().success(), "{}", follower.log());
     assert!(follower.log().contains("platform.toml has no [remote]"));
 }
 
@@ -105,7 +105,7 @@ fn one_process_follows() {
     let bench = Bench::new(OFTEN);
     let _follower = bench.follow();
     bench.until(|standing| standing.tip.is_some());
-    let second = bench.berth().arg("remote").output().unwrap();
+    let second = bench.berth().arg("remote").ended();
     assert!(!second.status.success());
     let words = super::said(&second);
     assert!(words.contains("another `berth remote` follows the forge already"), "{words}");

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use super::telling::World;
-use super::{Bench, git, said, shown};
+use super::{Bench, Ends as _, git, said, shown};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/forge.md");
 const URL: &str = "https://git.example.org/org/state.git";
@@ -58,14 +58,11 @@ fn every_command_of_the_page_works() {
     let root = bench.folder.path();
     // As it is before: a state repo here that follows nothing, and an empty repository on the forge.
     let plain = bench.push(&[("platform.toml", "domain = \"hosting.example.org\"\n")]);
-    git(&bench.state)
-        .args(["fetch", "--quiet", bench.forge.to_str().unwrap(), "main:main"])
-        .output()
-        .unwrap();
+    git(&bench.state).args(["fetch", "--quiet", bench.forge.to_str().unwrap(), "main:main"]).ended();
     assert_eq!(bench.main(), plain);
-    good(&bench.berth().args(["hook", "install"]).output().unwrap());
+    good(&bench.berth().args(["hook", "install"]).ended());
     fs::remove_dir_all(&bench.forge).unwrap();
-    git(root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).status().unwrap();
+    git(root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).ended();
 
     let here = |block: &str| {
         let block = block.replace(URL, bench.forge.to_str().unwrap());
@@ -81,10 +78,10 @@ fn every_command_of_the_page_works() {
         if block.contains("berth status") {
             // What the commands before and after this one have to do with each other: `berth up` runs on that host.
             let (fetch, status) = block.split_once("berth status").unwrap();
-            good(&shell(&bench, root, fetch).output().unwrap());
+            good(&shell(&bench, root, fetch).ended());
             follower = Some(bench.follow());
             bench.until(|standing| standing.listening.is_some() && standing.tip.is_some());
-            let shows = good(&shell(&bench, root, &format!("berth status{status}")).output().unwrap());
+            let shows = good(&shell(&bench, root, &format!("berth status{status}")).ended());
             assert!(shows.contains(&format!("forge {}", bench.forge.display())), "{shows}");
             assert!(shows.contains("/hooks/remote"), "{shows}");
             continue;
@@ -92,7 +89,7 @@ fn every_command_of_the_page_works() {
         if begins.contains("fetch") && !block.contains("+main:main") {
             rewrite(&bench);
         }
-        let output = shell(&bench, root, &block).output().unwrap();
+        let output = shell(&bench, root, &block).ended();
         let words = good(&output);
         if block.contains("FETCH_HEAD..main") {
             assert!(words.contains("what is going to be lost"), "{words}");
@@ -103,8 +100,8 @@ fn every_command_of_the_page_works() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     // The last commands were those that take `[remote]` out: it ends by itself.
-    assert!(follower.unwrap().child.wait().unwrap().success());
-    let platform = git(&bench.state).args(["show", "main:platform.toml"]).output().unwrap();
+    assert!(follower.unwrap().ended().success());
+    let platform = git(&bench.state).args(["show", "main:platform.toml"]).ended();
     assert!(!good(&platform).contains("remote"));
     stop.cancel();
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
@@ -113,7 +110,7 @@ fn every_command_of_the_page_works() {
 /// A commit that `main` follows, and that is gone from the forge's branch afterwards.
 fn rewrite(bench: &Bench) {
     let clone = bench.folder.path().join("state");
-    let run = |arguments: &[&str]| good(&git(&clone).args(arguments).output().unwrap());
+    let run = |arguments: &[&str]| good(&git(&clone).args(arguments).ended());
     run(&["commit", "--quiet", "--allow-empty", "-m", "what is going to be lost"]);
     run(&["push", "--quiet"]);
     let lost = run(&["rev-parse", "HEAD"]);
@@ -136,6 +133,14 @@ fn examples() -> Vec<Example> {
     assert_eq!(found.len(), names.len());
     let parsed = found.iter().zip(names).map(|(text, name)| {
         assert!(!text.contains("secrets."), "{name} needs a secret");
+        // The image has what the steps run, and what a step does.
+        let image = &blocks("dockerfile")[0];
+        for program in ["curl", "git", "jq", "berth"] {
+            assert!(
+                !text.contains(program) || image.contains(program),
+                "{name} needs {program} in the image"
+            );
+        }
         let example: Value = serde_saphyr::from_str(text).unwrap();
         let steps = match example.get("berth") {
             Some(job) => {
@@ -173,13 +178,13 @@ impl<'a> Checkout<'a> {
     fn new(bench: &'a Bench, world: &'a World, name: &str, branch: &str) -> Self {
         let at = bench.folder.path().join(format!("{name}-{branch}").replace(' ', "-"));
         let mut clone = git(bench.folder.path());
-        good(&clone.args(["clone", "--quiet", "--branch", branch, "forge.git"]).arg(&at).output().unwrap());
+        good(&clone.args(["clone", "--quiet", "--branch", branch, "forge.git"]).arg(&at).ended());
         Self { bench, world, at }
     }
 
     /// Runs the steps until one fails, as CI does.
     fn run(&self, example: &Example) -> Result<(), String> {
-        let base = git(&self.at).args(["merge-base", "origin/main", "HEAD"]).output().unwrap();
+        let base = git(&self.at).args(["merge-base", "origin/main", "HEAD"]).ended();
         for (script, env) in &example.steps {
             let mut step = shell(self.bench, &self.at, script);
             step.envs(env)
@@ -189,7 +194,7 @@ impl<'a> Checkout<'a> {
                 .env("GITHUB_REPOSITORY", "org/state")
                 .env("CI_MERGE_REQUEST_DIFF_BASE_SHA", good(&base).trim());
             // CI has neither of the two.
-            let output = step.env_remove("BERTH_STATE").env_remove("BERTH_DATA").output().unwrap();
+            let output = step.env_remove("BERTH_STATE").env_remove("BERTH_DATA").ended();
             if !output.status.success() {
                 return Err(format!("{script}\n{}", said(&output)));
             }
@@ -199,16 +204,19 @@ impl<'a> Checkout<'a> {
 
     /// Where the example shows the plan.
     fn shown(&self, name: &str) -> String {
-        match name {
-            "GitHub Actions" => fs::read_to_string(self.at.join("summary.md")).unwrap(),
-            "GitLab CI" => fs::read_to_string(self.at.join("plan.md")).unwrap(),
-            _ => {
-                let comment = self.world.seen(1).pop().unwrap();
-                assert_eq!(comment.path, "/repos/org/state/issues/7/comments");
-                assert_eq!(comment.headers["authorization"], "token made-for-the-run");
-                comment.body["body"].as_str().unwrap().to_owned()
-            }
+        let scheme = match name {
+            "GitHub Actions" => "Bearer",
+            "GitLab CI" => return fs::read_to_string(self.at.join("plan.md")).unwrap(),
+            _ => "token",
+        };
+        let comment = self.world.seen(1).pop().unwrap();
+        assert_eq!(comment.path, "/repos/org/state/issues/7/comments");
+        assert_eq!(comment.headers["authorization"], format!("{scheme} made-for-the-run").as_str());
+        let text = comment.body["body"].as_str().unwrap().to_owned();
+        if let Ok(summary) = fs::read_to_string(self.at.join("summary.md")) {
+            assert_eq!(summary, text, "the summary says the same");
         }
+        text
     }
 }
 

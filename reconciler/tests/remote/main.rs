@@ -19,7 +19,7 @@ mod webhook;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use berth::remote::Standing;
@@ -53,16 +53,15 @@ impl Bench {
             work: root.join("work"),
             state: root.join("state.git"),
         };
-        git(&root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).status().unwrap();
-        git(&root).args(["clone", "--quiet", "forge.git", "work"]).output().unwrap();
+        git(&root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).ended();
+        git(&root).args(["clone", "--quiet", "forge.git", "work"]).ended();
         bench.git(&["checkout", "--quiet", "-B", "main"]);
         bench.push(&[
             ("platform.toml", &platform(&bench.forge, remote)),
             ("users/ann.toml", "role = \"admin\"\n"),
             ("servers/shop.toml", "id = 1\nowner = \"ann\"\n"),
         ]);
-        let cloned =
-            git(&root).args(["clone", "--quiet", "--bare", "forge.git", "state.git"]).output().unwrap();
+        let cloned = git(&root).args(["clone", "--quiet", "--bare", "forge.git", "state.git"]).ended();
         assert!(cloned.status.success(), "{cloned:?}");
         bench
     }
@@ -71,7 +70,7 @@ impl Bench {
     fn move_to(&self, url: &str, remote: &str) {
         let forge = self.forge.to_str().unwrap();
         self.push(&[("platform.toml", &platform(Path::new(url), remote))]);
-        let fetched = git(&self.state).args(["fetch", "--quiet", forge, "main:main"]).output().unwrap();
+        let fetched = git(&self.state).args(["fetch", "--quiet", forge, "main:main"]).ended();
         assert!(fetched.status.success(), "{fetched:?}");
     }
 
@@ -120,7 +119,7 @@ impl Bench {
 
     /// Runs git in the clone and insists that it succeeds.
     fn git(&self, arguments: &[&str]) -> String {
-        let output = git(&self.work).args(arguments).output().unwrap();
+        let output = git(&self.work).args(arguments).ended();
         assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
@@ -149,12 +148,12 @@ impl Bench {
 
     /// Where `main` is in the state repo.
     fn main(&self) -> String {
-        let output = git(&self.state).args(["rev-parse", "main"]).output().unwrap();
+        let output = git(&self.state).args(["rev-parse", "main"]).ended();
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
     fn has(&self, object: &str) -> bool {
-        git(&self.state).args(["cat-file", "-e", object]).output().unwrap().status.success()
+        git(&self.state).args(["cat-file", "-e", object]).ended().status.success()
     }
 
     fn standing(&self) -> Standing {
@@ -190,7 +189,23 @@ impl Follower {
             let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         }
-        self.child.wait().unwrap();
+        self.ended();
+    }
+
+    /// Waits until it has ended.
+    fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            if start.elapsed() > PATIENCE {
+                self.child.kill().unwrap();
+                self.child.wait().unwrap();
+                assert!(std::thread::panicking(), "`berth remote` does not end: {}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -207,6 +222,23 @@ fn until(so: impl Fn() -> bool, what: impl Fn() -> String) {
     while !so() {
         assert!(start.elapsed() < PATIENCE, "waited in vain for {}", what());
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Commands that end by themselves, or fail the test.
+trait Ends {
+    fn ended(&mut self) -> Output;
+}
+
+impl Ends for Command {
+    #[track_caller]
+    fn ended(&mut self) -> Output {
+        let words = format!("{self:?}");
+        let mut command = tokio::process::Command::from(std::mem::replace(self, Self::new("")));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ran = runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output()).await });
+        ran.unwrap_or_else(|_| panic!("it does not end: {words}")).unwrap()
     }
 }
 

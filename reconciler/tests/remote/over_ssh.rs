@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::Bench;
+use super::{Bench, Ends as _};
 
 /// An SSH server; ends with this value.
 struct Sshd {
@@ -69,8 +69,8 @@ impl Drop for Sshd {
 }
 
 fn keygen(path: &Path) {
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).status();
-    assert!(made.unwrap().success());
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).ended();
+    assert!(made.status.success());
 }
 
 #[test]

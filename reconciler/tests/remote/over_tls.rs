@@ -21,13 +21,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::Bench;
-
-const TOKEN: &str = "t0p-s3cret";
+use super::telling::token;
+use super::{Bench, Ends as _};
 
 /// What the forge has to answer with, and what it has seen.
 struct Forge {
     root: PathBuf,
+    token: String,
     /// Paths of the API that were called with the token.
     called: Mutex<Vec<String>>,
     /// Command lines that held the token, which none may.
@@ -52,8 +52,7 @@ impl Running {
             .arg(&key)
             .arg("-out")
             .arg(&certificate)
-            .output()
-            .unwrap();
+            .ended();
         assert!(made.status.success(), "{made:?}");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -69,8 +68,12 @@ impl Running {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let forge =
-            Arc::new(Forge { root: root.to_owned(), called: Mutex::default(), leaks: Mutex::default() });
+        let forge = Arc::new(Forge {
+            root: root.to_owned(),
+            token: token(),
+            called: Mutex::default(),
+            leaks: Mutex::default(),
+        });
         runtime.spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&forge)));
         Self { runtime: Some(runtime), forge, address, certificate }
     }
@@ -105,15 +108,15 @@ async fn answer(forge: Arc<Forge>, request: Request<Incoming>) -> Result<Respons
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     // Whoever asks is running in this very moment.
-    forge.leaks.lock().unwrap().extend(command_lines_with_the_token());
+    forge.leaks.lock().unwrap().extend(command_lines_with(&forge.token));
     let given = head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     let path = head.uri.path().to_owned();
     if path.starts_with("/api/v1/repos/org/state/statuses/") {
-        assert_eq!(given, Some(format!("token {TOKEN}")));
+        assert_eq!(given, Some(format!("token {}", forge.token)));
         forge.called.lock().unwrap().push(path);
         return Ok(status(StatusCode::CREATED));
     }
-    if given != Some(format!("Basic {}", STANDARD.encode(format!("oauth2:{TOKEN}")))) {
+    if given != Some(format!("Basic {}", encoded(&forge.token))) {
         let mut answer = status(StatusCode::UNAUTHORIZED);
         answer.headers_mut().insert("www-authenticate", "Basic realm=\"forge\"".parse().unwrap());
         return Ok(answer);
@@ -159,13 +162,18 @@ fn git_http_backend(root: &Path, head: &http::request::Parts, body: &[u8]) -> Re
     answer.body(Full::from(output[end + 4..].to_vec())).unwrap()
 }
 
-fn command_lines_with_the_token() -> Vec<String> {
-    let encoded = STANDARD.encode(format!("oauth2:{TOKEN}"));
+/// As git shows it to a forge.
+fn encoded(token: &str) -> String {
+    STANDARD.encode(format!("oauth2:{token}"))
+}
+
+fn command_lines_with(token: &str) -> Vec<String> {
+    let encoded = encoded(token);
     let lines = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let line = std::fs::read(entry.path().join("cmdline")).ok()?;
         Some(String::from_utf8_lossy(&line).into_owned())
     });
-    lines.filter(|line| line.contains(TOKEN) || line.contains(&encoded)).collect()
+    lines.filter(|line| line.contains(token) || line.contains(&encoded)).collect()
 }
 
 #[test]
@@ -189,7 +197,8 @@ fn a_private_repository_is_followed_with_a_token() {
     without.end();
     assert_eq!(forge.called(), Vec::<String>::new());
 
-    bench.secret("token", &format!("{TOKEN}\n"));
+    let token = &forge.forge.token;
+    bench.secret("token", &format!("{token}\n"));
     let follower = bench.follow_with(&trust);
     let tip = bench.push(&[("docs/a.md", "a\n")]);
     bench.until_main_is(&tip);
@@ -198,5 +207,5 @@ fn a_private_repository_is_followed_with_a_token() {
     assert_eq!(forge.called().last().unwrap(), &format!("/api/v1/repos/org/state/statuses/{tip}"));
     assert_eq!(*forge.forge.leaks.lock().unwrap(), Vec::<String>::new());
     let log = follower.end();
-    assert!(!log.contains(TOKEN) && !log.contains(&STANDARD.encode(format!("oauth2:{TOKEN}"))), "{log}");
+    assert!(!log.contains(token) && !log.contains(&encoded(token)), "{log}");
 }

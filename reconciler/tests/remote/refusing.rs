@@ -1,6 +1,6 @@
 //! What `main` doesn't follow.
 
-use super::{Bench, git, said};
+use super::{Bench, Ends as _, git, said};
 
 const OFTEN: &str = "poll = \"1s\"\n";
 
@@ -87,7 +87,7 @@ fn a_branch_that_is_gone_deletes_nothing() {
     let _follower = bench.follow();
     bench.until(|standing| standing.tip.is_some());
     bench.git(&["push", "--quiet", "origin", "HEAD:refs/heads/other"]);
-    git(&bench.forge).args(["symbolic-ref", "HEAD", "refs/heads/other"]).status().unwrap();
+    git(&bench.forge).args(["symbolic-ref", "HEAD", "refs/heads/other"]).ended();
     bench.git(&["push", "--quiet", "origin", ":main"]);
     let trouble = bench.until(|standing| standing.trouble.is_some()).trouble.unwrap();
     assert!(trouble.ends_with("has no branch `main`"), "{trouble}");
@@ -97,7 +97,7 @@ fn a_branch_that_is_gone_deletes_nothing() {
 #[test]
 fn pushes_go_to_the_forge() {
     let bench = Bench::new(OFTEN);
-    let installed = bench.berth().args(["hook", "install"]).output().unwrap();
+    let installed = bench.berth().args(["hook", "install"]).ended();
     assert!(installed.status.success(), "{}", said(&installed));
     let before = bench.main();
     bench.commit(&[("docs/a.md", "a\n")]);
@@ -106,7 +106,7 @@ fn pushes_go_to_the_forge() {
         if let Some(user) = user {
             push.env("BERTH_USER", user);
         }
-        let pushed = push.args(["push", bench.state.to_str().unwrap(), "HEAD:main"]).output().unwrap();
+        let pushed = push.args(["push", bench.state.to_str().unwrap(), "HEAD:main"]).ended();
         let words = said(&pushed);
         assert!(!pushed.status.success(), "{words}");
         assert!(words.contains(&format!("main follows {}", bench.forge.display())), "{words}");
@@ -115,7 +115,7 @@ fn pushes_go_to_the_forge() {
     // Nor are proposals taken here, which would be merged into `main`.
     let mut push = git(&bench.work);
     let to = ["push", bench.state.to_str().unwrap(), "HEAD:refs/heads/review/page"];
-    let proposed = push.env("BERTH_USER", "ann").args(to).output().unwrap();
+    let proposed = push.env("BERTH_USER", "ann").args(to).ended();
     assert!(!proposed.status.success(), "{}", said(&proposed));
     for part in ["main follows", "propose it there"] {
         assert!(said(&proposed).contains(part), "{}", said(&proposed));

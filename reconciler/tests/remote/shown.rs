@@ -9,7 +9,7 @@ use berth::watch::EngineHealth;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bench, said};
+use super::{Bench, Ends as _, said};
 
 /// A reconciler that has nothing to say, for `berth status` to ask.
 pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, CancellationToken) {
@@ -32,7 +32,7 @@ pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, Cancellatio
 fn status_shows_the_forge() {
     let bench = Bench::new("poll = \"1s\"\n");
     let (runtime, stop) = reconciler(&bench);
-    let status = || bench.berth().arg("status").output().unwrap();
+    let status = || bench.berth().arg("status").ended();
     let before = status();
     assert_eq!(before.status.code(), Some(1));
     assert!(said(&before).contains("nothing follows it"), "{}", said(&before));
@@ -54,7 +54,7 @@ fn status_shows_the_forge() {
     {
         assert!(said(&refused).contains(part), "{}", said(&refused));
     }
-    let json = bench.berth().args(["status", "--json"]).output().unwrap();
+    let json = bench.berth().args(["status", "--json"]).ended();
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["remote"]["runs"], true);
     assert_eq!(json["remote"]["standing"]["refused"]["main"], tip.as_str());
@@ -67,7 +67,7 @@ fn status_shows_the_forge() {
 fn up_ends_what_it_started() {
     let bench = Bench::new("poll = \"1s\"\n");
     // Without an engine the reconciler can't begin, and `up` says so; what follows the forge ends with it.
-    let up = bench.berth().arg("up").output().unwrap();
+    let up = bench.berth().arg("up").ended();
     assert!(!up.status.success());
     assert!(said(&up).contains("the reconciler could not begin"), "{}", said(&up));
     assert!(!berth::remote::Standing::is_kept(&bench.data().join("remote")));

@@ -106,6 +106,7 @@ fn what_is_no_webhook_is_turned_away() {
     assert_eq!(post(address, "/metrics", &[], "").0, 404);
     let large = "x".repeat((1 << 20) + 1);
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
     let head =
         format!("POST /hooks/remote HTTP/1.1\r\nHost: berth\r\nContent-Length: {}\r\n\r\n", large.len());
     stream.write_all(head.as_bytes()).unwrap();

@@ -1,41 +1,50 @@
 //! What strangers do: floods, garbage, guessing, and a server that reaches for its visitors.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::changes::is_alive;
-use crate::harness::{PASSWORD, Place, Running, await_end, await_that, memory_of};
+use crate::harness::{
+    PASSWORD, PATIENCE, Place, Running, accept, await_end, await_that, keygen, memory_of, text,
+};
 
-/// For what has no time of its own.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// What the router may have in memory under attack, in bytes: a build for tests starts with a fifth of it.
 pub(crate) const MEMORY_MAX: u64 = 160 << 20;
 
 #[test]
 fn a_flood_of_half_open_connections_is_dropped_and_passes() {
-    let place = Place::with(&["--half-open", "10:30:60", "--login-time", "6s"]);
-    let mut flood: Vec<TcpStream> =
-        (0..400).map(|_| TcpStream::connect(("127.0.0.1", place.port)).unwrap()).collect();
+    let place = Place::with(&["--half-open", "10:30:60", "--login-time", "20s"]);
+    let mut flood: Vec<TcpStream> = (0..400).map(|_| place.connect()).collect();
     let mut turned_away = 0;
     for stream in &mut flood {
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut answer = [0; 11];
         if stream.read_exact(&mut answer).is_ok() && &answer == b"Not allowed" {
             turned_away += 1;
         }
     }
     assert!((340..400).contains(&turned_away), "{turned_away} turned away");
+    await_that("the refusals in the log", || refused(&place, "half_open") >= turned_away);
     // Those that were let in run into the deadline.
     await_that("the deadlines", || place.log().matches("ending=TooSlow").count() >= 400 - turned_away);
     assert!(place.run("true").status.success());
 }
 
+/// Connections that the log says were refused for a reason.
+fn refused(place: &Place, why: &str) -> usize {
+    let log = place.log();
+    let lines = log.lines().filter(|line| line.contains("connections refused"));
+    let counts = lines
+        .filter_map(|line| line.split(&format!(" {why}=")).nth(1)?.split(' ').next()?.parse::<usize>().ok());
+    counts.sum()
+}
+
 #[test]
 fn a_flood_from_one_source_keeps_no_other_out() {
     let place = Place::with(&["--exempt", "192.0.2.0/24"]);
-    let mut flood: Vec<TcpStream> =
-        (0..1000).map(|_| TcpStream::connect(("127.0.0.1", place.port)).unwrap()).collect();
+    let mut flood: Vec<TcpStream> = (0..1000).map(|_| place.connect()).collect();
     let from_elsewhere = ["-b", "127.0.0.2"];
     let output = place.ssh("ann", "shop", &from_elsewhere).arg("echo in").output().unwrap();
     assert_eq!(output.stdout, b"in\n");
@@ -44,6 +53,9 @@ fn a_flood_from_one_source_keeps_no_other_out() {
     let mut answer = [0; 11];
     last.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"Not allowed");
+    // A flood is few lines.
+    await_that("the refusals in the log", || refused(&place, "half_open") >= 900);
+    assert!(place.log().lines().count() < 200, "{}", place.log());
     assert!(memory_of(&place) < MEMORY_MAX, "{} MiB", memory_of(&place) >> 20);
 }
 
@@ -55,8 +67,7 @@ fn garbage_ends_its_own_connection_only() {
     let zeros = [b"SSH-2.0-x\r\n".to_vec(), vec![0; 50_000]].concat();
     for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 70_000], vec![b'a'; 300_000], long, zeros]
     {
-        let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut stream = place.connect();
         // It may be gone before it has heard everything.
         let _ = stream.write_all(&garbage);
         let mut rest = Vec::new();
@@ -74,44 +85,97 @@ fn garbage_ends_its_own_connection_only() {
 fn guessing_closes_the_door_to_its_source() {
     // Everybody is exempt in the other stories.
     let place = Place::with(&["--exempt", "192.0.2.0/24", "--failure-delay", "10ms"]);
-    let guess = || assert!(!place.ssh_password("shop", "wrong", "true").status.success());
-    let start = Instant::now();
-    await_that("the door to close", || {
-        guess();
-        place.log().contains("source refused for a while")
+    // At once: what a source owes grows by its guesses, and shrinks by the second.
+    await_that("a good password to be refused", || {
+        let guesses: Vec<_> = (0..8).map(|_| Running(guess(&place, "shop", "wrong"))).collect();
+        for mut guess in guesses {
+            assert!(!await_end(&mut guess.0, PATIENCE).success());
+        }
+        !place.ssh_password("shop", PASSWORD, "true").status.success()
     });
-    let output = place.ssh_password("shop", PASSWORD, "true");
-    assert!(!output.status.success(), "{:?} after the first guess", start.elapsed());
+    place.await_log("source refused for a while");
+}
+
+/// A client that tries one password.
+pub(crate) fn guess(place: &Place, login: &str, password: &str) -> Child {
+    let mut command = Command::new("sshpass");
+    command.args(["-p", password, "ssh"]).args(place.options("other"));
+    command.args(["-oPubkeyAuthentication=no", "-oNumberOfPasswordPrompts=1"]);
+    command.args(["-p", &place.port.to_string(), &place.at(login), "true"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 #[test]
-fn a_connection_has_three_passwords_and_ten_keys() {
-    let place = Place::new();
-    let mut command = std::process::Command::new("sshpass");
-    command.args(["-p", "wrong", "ssh"]).args(place.options("other"));
-    command.args(["-oPubkeyAuthentication=no", "-oNumberOfPasswordPrompts=9", "-p", &place.port.to_string()]);
-    // sshpass answers once; the client then gives up or is told that there is no other way.
-    let output = command.args(["shop@127.0.0.1", "true"]).output().unwrap();
-    assert!(!output.status.success());
-    await_that("the end", || place.log().contains("nobody logged in"));
-
-    let mut command = place.ssh("other", "shop", &[]);
-    for n in 0..12 {
-        let key = place.path(&format!("key{n}"));
-        crate::harness::keygen(&key);
-        command.arg("-i").arg(&key);
+fn guessing_with_keys_closes_the_door_too_and_a_good_key_among_others_does_not() {
+    let place = Place::with(&["--exempt", "192.0.2.0/24"]);
+    let keys: Vec<_> = (0..7).map(|n| place.path(&format!("key{n}"))).collect();
+    keys.iter().for_each(|key| crate::harness::keygen(key));
+    for _ in 0..5 {
+        let mut command = place.ssh("other", "shop", &[]);
+        for key in &keys {
+            command.arg("-i").arg(key);
+        }
+        assert!(command.arg("-i").arg(place.path("ann")).arg("true").status().unwrap().success());
     }
-    command.arg("-i").arg(place.path("ann"));
-    let output = command.arg("true").output().unwrap();
-    assert_eq!(output.status.code(), Some(255), "ann's key comes too late");
+    assert!(!place.log().contains("source refused for a while") && refused(&place, "penalty") == 0);
+    await_that("the door to close", || {
+        // Together: what a source owes goes down with the time.
+        let wave: Vec<_> =
+            (0..8).map(|_| Running(place.ssh("other", "shop", &[]).arg("true").spawn().unwrap())).collect();
+        wave.into_iter().for_each(|mut guess| assert!(!await_end(&mut guess.0, PATIENCE).success()));
+        place.log().contains("source refused for a while")
+    });
+    await_that("a line for who is refused", || {
+        let _ = place.ssh("ann", "shop", &[]).arg("true").status();
+        refused(&place, "penalty") > 0
+    });
+}
+
+#[test]
+fn a_connection_has_three_passwords_and_ten_refusals() {
+    let place = Place::new();
+    // Asked for a password, the client runs this: it notes that, and answers.
+    let (ask, asked) = (place.path("ask"), place.path("asked"));
+    write_program(&ask, &format!("echo asked >> {}; echo wrong", asked.display()));
+    let mut command = Command::new("ssh");
+    command.args(place.options("other")).args(["-oPubkeyAuthentication=no", "-oNumberOfPasswordPrompts=9"]);
+    command.args(["-p", &place.port.to_string(), &place.at("shop"), "true"]);
+    command.env("SSH_ASKPASS", &ask).env("SSH_ASKPASS_REQUIRE", "force").stdin(Stdio::null());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(255));
+    assert!(text(&output.stderr).contains("Permission denied (publickey)."), "{output:?}");
+    assert_eq!(fs::read_to_string(asked).unwrap(), "asked\n".repeat(3));
+    place.await_log("refused=3 ");
+
+    // The first refusal is that of no credential at all, by which a client learns what there is.
+    for (others, code) in [(8, Some(0)), (11, Some(255))] {
+        let mut command = Command::new("ssh");
+        let options = place.options("other");
+        command.args(&options[..options.len() - 2]).args(["-oBatchMode=yes", "-p", &place.port.to_string()]);
+        for n in 0..others {
+            let key = place.path(&format!("key{n}"));
+            if !key.exists() {
+                keygen(&key);
+            }
+            command.arg("-i").arg(&key);
+        }
+        command.arg("-i").arg(place.path("ann")).args([&place.at("shop"), "true"]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), code, "ann's key after {others} others: {output:?}");
+    }
+}
+
+/// Writes a shell script by another process: what this one has open, if only in a child of another story, can't be run.
+pub(crate) fn write_program(path: &std::path::Path, script: &str) {
+    let write = "printf '#!/bin/sh\n%s\n' \"$1\" > $0; chmod 700 $0";
+    assert!(Command::new("sh").args(["-c", write]).arg(path).arg(script).status().unwrap().success());
 }
 
 #[test]
 fn one_connection_opens_only_so_many_channels() {
     let place = Place::with(&["--channels", "4"]);
     let control = format!("-oControlPath={}", place.path("control").display());
-    let master = place.ssh("ann", "shop", &["-M", "-N", &control]).spawn().unwrap();
-    let _master = crate::harness::Running(master);
+    let _master = Running(place.ssh("ann", "shop", &["-M", "-N", &control]).spawn().unwrap());
     await_that("the master", || place.path("control").exists());
     let _open: Vec<_> =
         (0..4).map(|_| place.long_session("ann", "shop", &[&control, "-oControlMaster=no"])).collect();
@@ -133,13 +197,7 @@ fn guesses_at_speed_are_refused_and_logged_and_hold_up_nobody_else() {
         let wave: Vec<_> = (0..16)
             .map(|n| {
                 let login = ["shop", "wiki", "server1", &format!("nobody{round}{n}")][n % 4].to_owned();
-                let port = place.port.to_string();
-                let mut command = std::process::Command::new("sshpass");
-                command.args(["-p", &format!("guess{round}{n}"), "ssh"]).args(place.options("other"));
-                command.args(["-oPubkeyAuthentication=no", "-oNumberOfPasswordPrompts=1", "-p", &port]);
-                command.args([&format!("{login}@127.0.0.1"), "true"]);
-                command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-                Running(command.spawn().unwrap())
+                Running(guess(&place, &login, &format!("guess{round}{n}")))
             })
             .collect();
         assert!(place.run("true").status.success() && is_alive(&mut session));
@@ -163,7 +221,7 @@ fn packets_that_announce_more_than_they_may_and_never_end_fill_no_memory() {
     let started = memory_of(&place);
     // As large as a packet may be, without its last byte; and larger.
     let open = |length: u32, sent: usize| {
-        let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+        let mut stream = place.connect();
         stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
         let head = [&b"SSH-2.0-story\r\n"[..], &length.to_be_bytes(), &[4]].concat();
         // It may be gone before it has heard everything.
@@ -183,7 +241,7 @@ fn packets_that_announce_more_than_they_may_and_never_end_fill_no_memory() {
 /// The beginning of a real client, with bytes changed, left out and repeated.
 #[test]
 fn a_beginning_that_was_tampered_with_ends_its_own_connection_only() {
-    let place = Place::with(&["--login-time", "2s", "--half-open", "300:30:400"]);
+    let place = Place::with(&["--login-time", "10s", "--half-open", "300:30:400"]);
     let mut session = place.long_session("ann", "shop", &[]);
     let real = beginning_of_a_client();
     let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
@@ -203,7 +261,7 @@ fn a_beginning_that_was_tampered_with_ends_its_own_connection_only() {
                 _ => bytes.extend_from_within(at.min(other)..at.max(other)),
             }
         }
-        let mut stream = TcpStream::connect(("127.0.0.1", place.port)).unwrap();
+        let mut stream = place.connect();
         // It may be gone before it has heard everything.
         let _ = stream.write_all(&bytes);
         if round % 10 == 0 {
@@ -219,10 +277,10 @@ fn a_beginning_that_was_tampered_with_ends_its_own_connection_only() {
 fn beginning_of_a_client() -> Vec<u8> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    let mut command = std::process::Command::new("ssh");
+    let mut command = Command::new("ssh");
     command.args(["-F", "none", "-oBatchMode=yes", "-p", &port, "nobody@127.0.0.1"]);
-    let _ssh = Running(command.stderr(std::process::Stdio::null()).spawn().unwrap());
-    let (mut stream, _) = listener.accept().unwrap();
+    let _ssh = Running(command.stderr(Stdio::null()).spawn().unwrap());
+    let mut stream = accept(&listener);
     stream.write_all(b"SSH-2.0-story\r\n").unwrap();
     let mut said = Vec::new();
     let mut part = [0; 4096];
@@ -253,10 +311,9 @@ fn a_byte_that_changes_on_the_way_ends_its_own_connection_only() {
 /// A session of ann's over a proxy that changes one byte of what the client says: its exit code, and how much that was.
 fn through_a_proxy(place: &Place, change: Option<usize>) -> (Option<i32>, usize) {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let (between, to) = (listener.local_addr().unwrap().port(), place.port);
+    let (between, mut router) = (listener.local_addr().unwrap().port(), place.connect());
     let proxy = std::thread::spawn(move || {
-        let (mut client, _) = listener.accept().unwrap();
-        let mut router = TcpStream::connect(("127.0.0.1", to)).unwrap();
+        let mut client = accept(&listener);
         let (mut back_from, mut back_to) = (router.try_clone().unwrap(), client.try_clone().unwrap());
         let back = std::thread::spawn(move || {
             // Either end may be the first to leave.
@@ -277,12 +334,12 @@ fn through_a_proxy(place: &Place, change: Option<usize>) -> (Option<i32>, usize)
         back.join().unwrap();
         passed
     });
-    let alias = format!("-oHostKeyAlias=[127.0.0.1]:{}", place.port);
-    let mut command = std::process::Command::new("ssh");
+    let alias = format!("-oHostKeyAlias=[{}]:{}", place.host(), place.port);
+    let mut command = Command::new("ssh");
     command.args(place.options("ann")).args(["-oBatchMode=yes", &alias, "-p", &between.to_string()]);
     // Where a length has changed, both would wait for ever.
     command.args(["-oServerAliveInterval=2", "-oServerAliveCountMax=2"]);
-    command.args(["shop@127.0.0.1", "exit 3"]).stdin(std::process::Stdio::null());
+    command.args(["shop@127.0.0.1", "exit 3"]).stdin(Stdio::null());
     let output = command.output().unwrap();
     (output.status.code(), proxy.join().unwrap())
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::harness::{Place, Running, await_end, await_that, most_memory_of, noise, text};
+use bytesize::ByteSize;
+
+use crate::harness::{PATIENCE, Place, Running, await_end, await_growth, await_that, most_memory_of, noise};
 
 #[test]
 fn a_large_transfer_is_equal_both_ways() {
@@ -54,7 +56,7 @@ fn a_duplex_transfer_survives_a_reader_that_pauses() {
     let mut back = Vec::new();
     stdout.read_to_end(&mut back).unwrap();
     assert!(back == fs::read(&big).unwrap(), "{} bytes came back", back.len());
-    assert!(await_end(&mut child, Duration::from_secs(60)).success());
+    assert!(await_end(&mut child, PATIENCE).success());
 }
 
 /// One channel of a connection is read by nobody; the others go on as if it weren't there.
@@ -79,7 +81,7 @@ fn a_stalled_channel_holds_up_no_other() {
         let live = place.ssh("ann", "shop", &[&control]).arg("echo live").stdout(Stdio::piped()).spawn();
         let mut live = Running(live.unwrap());
         // Nobody reads the stalled one meanwhile: one that waited for it would wait for ever.
-        await_end(&mut live.0, Duration::from_secs(60));
+        await_end(&mut live.0, PATIENCE);
         let mut said = String::new();
         live.0.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
         assert_eq!(said, "live\n");
@@ -89,46 +91,60 @@ fn a_stalled_channel_holds_up_no_other() {
     assert_eq!(rest.len() + 1, 200_000_000);
 }
 
+/// How much a large upload is, unless this variable says another size, such as `10GiB`.
+const UPLOAD: (&str, u64) = ("BERTH_STORY_UPLOAD", 1 << 30);
+
 /// The reader takes nothing, then a part, then nothing, then all: the sender is held back to what it takes, and what is
 /// on the way stays in little memory and little disk, however much there is to send.
 #[test]
 fn a_large_upload_to_a_reader_that_pauses_waits_for_it_in_little_memory_and_little_disk() {
     const MIB: u64 = 1 << 20;
-    /// Of it, the first pause comes at nothing and the second at a half.
-    const SIZE: u64 = 1024 * MIB;
     /// What is on the way: the queue, two windows, and what the programs and the sockets hold.
     const ON_THE_WAY: u64 = 64 * MIB;
+    let said = std::env::var(UPLOAD.0);
+    let asked = said.map_or(UPLOAD.1, |size| size.parse::<ByteSize>().unwrap().as_u64());
+    // The first pause comes at nothing and the second at a half.
+    let half = asked.next_multiple_of(2 * MIB) / 2;
     let place = Place::with(&["--overflow", "32MiB"]);
-    let await_file = |name| format!("while [ ! -e {} ]; do sleep 0.1; done", place.path(name).display());
-    let remote =
-        format!("{}; head -c {} > /dev/null; {}; wc -c", await_file("go1"), SIZE / 2, await_file("go2"));
+    place.watch.allow(Duration::from_secs(half / (2 * MIB)));
+    // Until the story says so, or is over.
+    let await_file = |name| {
+        let (folder, file) = (place.folder.path().display(), place.path(name));
+        format!("while [ -d {folder} ] && [ ! -e {} ]; do sleep 0.1; done", file.display())
+    };
+    let remote = format!("{}; head -c {half} > /dev/null; {}; wc -c", await_file("go1"), await_file("go2"));
     let mut upload = place.ssh("ann", "shop", &["-caes256-gcm@openssh.com"]);
-    let mut child = upload.arg(remote).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
+    upload.arg(remote).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut upload = Running(upload.spawn().unwrap());
+    let mut stdin = upload.0.stdin.take().unwrap();
     let sent = Arc::new(AtomicU64::new(0));
     let sending = Arc::clone(&sent);
+    let sent = || sent.load(Ordering::Relaxed);
     let writer = std::thread::spawn(move || {
         let block = vec![7; 256 << 10];
-        for _ in 0..SIZE / block.len() as u64 {
+        for _ in 0..2 * half / block.len() as u64 {
             stdin.write_all(&block).unwrap();
             sending.fetch_add(block.len() as u64, Ordering::Relaxed);
         }
     });
-    for (go, taken) in [("go1", 0), ("go2", SIZE / 2)] {
-        await_that("the part that is read", || sent.load(Ordering::Relaxed) >= taken);
+    for (go, taken) in [("go1", 0), ("go2", half)] {
+        await_growth("the part that is read", taken, sent);
         await_that("the sender to be held back", || {
-            let before = sent.load(Ordering::Relaxed);
+            let before = sent();
             std::thread::sleep(Duration::from_millis(700));
-            before > taken && sent.load(Ordering::Relaxed) - before < 2 * MIB
+            before > taken && sent() - before < 2 * MIB
         });
-        let ahead = sent.load(Ordering::Relaxed) - taken;
+        let ahead = sent() - taken;
         assert!(ahead < ON_THE_WAY, "{} MiB are on the way", ahead / MIB);
         assert!(on_disk(&place) <= 32 * MIB, "{} MiB on disk", on_disk(&place) / MIB);
         fs::write(place.path(go), "").unwrap();
     }
+    await_growth("the rest", 2 * half, sent);
     writer.join().unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(text(&output.stdout), format!("{}\n", SIZE / 2));
+    let mut counted = String::new();
+    upload.0.stdout.take().unwrap().read_to_string(&mut counted).unwrap();
+    assert_eq!(counted, format!("{half}\n"));
+    assert!(await_end(&mut upload.0, PATIENCE).success());
     let most = most_memory_of(&place);
     assert!(most < 64 * MIB, "{} MiB of memory", most / MIB);
     await_that("the files to be gone", || on_disk(&place) == 0);
@@ -148,11 +164,11 @@ fn a_channel_that_overflows_its_limit_ends_and_the_connection_does_not() {
     // Half of the limit goes at once, the rest in turns.
     place.await_log("overflow limit is reached");
     std::io::copy(stalled.0.stdout.as_mut().unwrap(), &mut std::io::sink()).unwrap();
-    assert!(!await_end(&mut stalled.0, Duration::from_secs(60)).success());
+    assert!(!await_end(&mut stalled.0, PATIENCE).success());
     let output = place.ssh("ann", "shop", &[&control]).arg("echo live").output().unwrap();
     assert_eq!(output.stdout, b"live\n");
     drop(other.0.stdin.take());
-    assert!(await_end(&mut other.0, Duration::from_secs(60)).success());
+    assert!(await_end(&mut other.0, PATIENCE).success());
 }
 
 /// Bytes of the router's files that have no name.

@@ -1,61 +1,31 @@
 //! A place: a folder with keys, one sshd, one router, and ways to talk to them. Everything ends with it.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use berth_schema::name::ServerId;
 use berth_schema::route::{RouteServer, RouteUser, Routes};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
+
+use crate::watch::Watch;
 
 /// The password of everybody who has one, hashed at the least cost that the schema takes.
 pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const BCRYPT: &str = "$2b$10$/6bNTysPXL5XOzRuAs79De5fBU3jhuQAYGnEiRogvmXSwUhhcSVEa";
 
 /// What a story waits for at most.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a story takes at most. The slowest takes half a minute on a quiet machine.
-const STORY_MAX: Duration = Duration::from_secs(600);
-
-/// Fails a story that hangs: it waits for a process, or for what one says, so this test's processes are ended.
-struct Watch(Sender<()>);
-
-impl Watch {
-    fn new() -> Self {
-        let name = std::thread::current().name().unwrap_or_default().to_owned();
-        let (story, ended) = mpsc::channel();
-        std::thread::spawn(move || {
-            if ended.recv_timeout(STORY_MAX) == Err(RecvTimeoutError::Timeout) {
-                for child in children() {
-                    // It may have ended by itself.
-                    let _ = Command::new("kill").args(["-KILL", &child]).status();
-                }
-                panic!("{name} took more than {STORY_MAX:?}");
-            }
-        });
-        Self(story)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // The watch may be over.
-        let _ = self.0.send(());
-    }
-}
-
-/// The processes that this one started.
-fn children() -> Vec<String> {
-    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
-    // A thread may end meanwhile.
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
-}
+/// Files that this process may have open: a flood is a thousand.
+const FILES: u64 = 8192;
 
 /// A process that ends with its owner.
 pub(crate) struct Running(pub(crate) Child);
@@ -68,13 +38,52 @@ impl Drop for Running {
     }
 }
 
+/// An address of the loopback that no other place has, of this process or another: a port that is free there stays free,
+/// and who listens is ours.
+struct Address {
+    ip: Ipv4Addr,
+    /// Has port 1, and doesn't listen: nobody else can have it, and who connects to it is refused.
+    _taken: Socket,
+}
+
+impl Address {
+    fn new() -> Self {
+        loop {
+            let [first, second, third, ..] = RandomState::new().hash_one(()).to_ne_bytes();
+            let ip = Ipv4Addr::new(127, first.max(1), second, third.clamp(1, 254));
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            match socket.bind(&SocketAddr::from((ip, 1)).into()) {
+                Ok(()) => return Self { ip, _taken: socket },
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{ip}: {error}"),
+            }
+        }
+    }
+
+    fn free_port(&self) -> u16 {
+        TcpListener::bind((self.ip, 0)).unwrap().local_addr().unwrap().port()
+    }
+
+    /// Starts what listens on a port. Who listens on every address may have taken that one meanwhile.
+    fn start(&self, start: impl Fn(SocketAddr) -> Running) -> (Running, u16) {
+        for _ in 0..5 {
+            let port = self.free_port();
+            let mut process = start((self.ip, port).into());
+            if listens(&mut process, (self.ip, port).into()) {
+                return (process, port);
+            }
+        }
+        panic!("it doesn't listen on any of five ports");
+    }
+}
+
 pub(crate) struct Place {
-    pub(crate) folder: TempDir,
     pub(crate) port: u16,
     pub(crate) sshd_port: u16,
     pub(crate) router: Running,
     _sshd: Running,
-    _watch: Watch,
+    address: Address,
+    pub(crate) folder: TempDir,
+    pub(crate) watch: Watch,
 }
 
 /// ann owns `shop` (1), bob is its member, carol an admin; eve owns `wiki` (2), whose sshd shows another host key than
@@ -91,22 +100,68 @@ impl Place {
 
     /// A place whose router has more flags, and whose sshd has more lines in its configuration.
     pub(crate) fn with_sshd(flags: &[&str], lines: &str) -> Self {
-        let watch = Watch::new();
-        let folder = tempfile::tempdir().unwrap();
+        let limit = getrlimit(Resource::Nofile);
+        let most = limit.maximum.unwrap_or(FILES).min(FILES);
+        let current = limit.current.map(|now| now.max(most));
+        setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+        let (folder, address) = (tempfile::tempdir().unwrap(), Address::new());
+        let watch = Watch::new(folder.path());
         for key in ["ann", "bob", "carol", "eve", "router", "host", "upstream", "other"] {
             keygen(&folder.path().join(key));
         }
-        let sshd_port = free_port();
-        let sshd = start_sshd(folder.path(), sshd_port, lines);
-        let routes = routes(folder.path(), sshd_port);
+        fs::copy(folder.path().join("upstream.pub"), folder.path().join("authorized_keys")).unwrap();
+        let (sshd, sshd_port) = address.start(|at| start_sshd(folder.path(), at, lines));
+        let routes = routes(folder.path(), (address.ip, sshd_port).into());
         fs::write(folder.path().join("routes.toml"), routes.render().unwrap()).unwrap();
-        let port = free_port();
-        let router = start_router(folder.path(), port, flags);
-        let known = [(port, "router"), (sshd_port, "host")]
-            .map(|(port, key)| format!("[127.0.0.1]:{port} {}\n", public(folder.path(), key)))
-            .concat();
-        fs::write(folder.path().join("known_hosts"), known).unwrap();
-        Self { folder, port, sshd_port, router, _sshd: sshd, _watch: watch }
+        let (router, port) = address.start(|at| start_router(folder.path(), at, flags));
+        let mut place = Self { port, sshd_port, router, watch, _sshd: sshd, address, folder };
+        place.lead_to(port);
+        place
+    }
+
+    /// Where its router and its sshd listen, and nobody else.
+    pub(crate) fn host(&self) -> Ipv4Addr {
+        self.address.ip
+    }
+
+    /// A port of its address that is free until the story takes it.
+    pub(crate) fn free_port(&self) -> u16 {
+        self.address.free_port()
+    }
+
+    /// Clients go to this port, and know that the router is there.
+    pub(crate) fn lead_to(&mut self, port: u16) {
+        self.port = port;
+        let known = [(port, "router"), (self.sshd_port, "host")]
+            .map(|(port, key)| format!("[{}]:{port} {}\n", self.host(), public(self.folder.path(), key)));
+        fs::write(self.path("known_hosts"), known.concat()).unwrap();
+    }
+
+    /// Another router, on a port of the place's.
+    pub(crate) fn start_router(&self, port: u16, flags: &[&str]) -> Running {
+        start_router(self.folder.path(), (self.host(), port).into(), flags)
+    }
+
+    /// A connection to the router that waits for nothing for ever.
+    pub(crate) fn connect(&self) -> TcpStream {
+        self.connect_to(self.port)
+    }
+
+    /// Such a connection to another port of the place's.
+    pub(crate) fn connect_to(&self, port: u16) -> TcpStream {
+        let stream = TcpStream::connect((self.host(), port)).unwrap();
+        patient(&stream);
+        stream
+    }
+
+    /// How clients name a login.
+    pub(crate) fn at(&self, login: &str) -> String {
+        format!("{login}@{}", self.host())
+    }
+
+    /// Waits until a process listens on a port of the place's, by one connection that it takes.
+    pub(crate) fn await_listener(&self, process: &mut Running, port: u16) {
+        assert!(listens(process, (self.host(), port).into()), "it has ended");
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -114,7 +169,7 @@ impl Place {
     }
 
     pub(crate) fn routes(&self) -> Routes {
-        routes(self.folder.path(), self.sshd_port)
+        routes(self.folder.path(), (self.host(), self.sshd_port).into())
     }
 
     /// Replaces the routes file as the reconciler does.
@@ -130,6 +185,16 @@ impl Place {
 
     pub(crate) fn await_log(&self, part: &str) {
         await_that(&format!("`{part}` in the log"), || self.log().contains(part));
+    }
+
+    /// From the moment in which the routes file was put in place until the router wrote its last line with these words.
+    pub(crate) fn since_the_routes_changed(&self, words: &str) -> Duration {
+        let file = fs::metadata(self.path("routes.toml")).unwrap();
+        let changed = Duration::new(file.ctime().try_into().unwrap(), file.ctime_nsec().try_into().unwrap());
+        let log = self.log();
+        let line = log.lines().rfind(|line| line.contains(words)).unwrap();
+        let written = humantime::parse_rfc3339(line.split(' ').next().unwrap()).unwrap();
+        written.duration_since(UNIX_EPOCH + changed).unwrap_or_default()
     }
 
     /// Options that every client of OpenSSH takes.
@@ -157,7 +222,7 @@ impl Place {
     pub(crate) fn ssh(&self, key: &str, login: &str, flags: &[&str]) -> Command {
         let mut command = Command::new("ssh");
         command.args(self.options(key)).args(["-o", "BatchMode=yes", "-p", &self.port.to_string()]);
-        command.args(flags).arg(format!("{login}@127.0.0.1")).stdin(Stdio::null());
+        command.args(flags).arg(self.at(login)).stdin(Stdio::null());
         command
     }
 
@@ -170,7 +235,7 @@ impl Place {
     pub(crate) fn ssh_direct(&self, flags: &[&str]) -> Command {
         let mut command = Command::new("ssh");
         command.args(self.options("upstream")).args(["-o", "BatchMode=yes", "-p"]);
-        command.arg(self.sshd_port.to_string()).args(flags).arg("root@127.0.0.1").stdin(Stdio::null());
+        command.arg(self.sshd_port.to_string()).args(flags).arg(self.at("root")).stdin(Stdio::null());
         command
     }
 
@@ -179,7 +244,7 @@ impl Place {
         let mut command = Command::new("sshpass");
         command.args(["-p", password, "ssh"]).args(self.options("other"));
         command.args(["-o", "PubkeyAuthentication=no", "-o", "NumberOfPasswordPrompts=1"]);
-        command.args(["-p", &self.port.to_string(), &format!("{login}@127.0.0.1"), remote]);
+        command.args(["-p", &self.port.to_string(), &self.at(login), remote]);
         command.stdin(Stdio::null()).output().unwrap()
     }
 
@@ -200,7 +265,7 @@ impl Place {
     }
 }
 
-pub(crate) fn routes(folder: &Path, sshd_port: u16) -> Routes {
+fn routes(folder: &Path, sshd: SocketAddr) -> Routes {
     let user = |name: &str, admin: bool, password: bool| RouteUser {
         admin,
         password_hash: password.then(|| BCRYPT.to_owned()),
@@ -210,7 +275,7 @@ pub(crate) fn routes(folder: &Path, sshd_port: u16) -> Routes {
         id: ServerId(id.try_into().unwrap()),
         owner: owner.parse().unwrap(),
         members: if id == 1 { vec!["bob".parse().unwrap()] } else { vec![] },
-        host: "127.0.0.1".parse().unwrap(),
+        host: sshd.ip().to_string().parse().unwrap(),
         port,
         user: "root".parse().unwrap(),
         host_key: public(folder, host_key).parse().unwrap(),
@@ -221,8 +286,10 @@ pub(crate) fn routes(folder: &Path, sshd_port: u16) -> Routes {
         .with_user(name("bob"), user("bob", false, false))
         .with_user(name("carol"), user("carol", true, false))
         .with_user(name("eve"), user("eve", false, false))
-        .with_server("shop".parse().unwrap(), server(1, "ann", sshd_port, "host"))
-        .and_then(|routes| routes.with_server("wiki".parse().unwrap(), server(2, "eve", sshd_port, "other")))
+        .with_server("shop".parse().unwrap(), server(1, "ann", sshd.port(), "host"))
+        .and_then(|routes| {
+            routes.with_server("wiki".parse().unwrap(), server(2, "eve", sshd.port(), "other"))
+        })
         .and_then(|routes| routes.with_server("gone".parse().unwrap(), server(3, "eve", 1, "host")))
         .unwrap()
 }
@@ -239,45 +306,34 @@ pub(crate) fn keygen(path: &Path) {
     assert!(made.unwrap().success());
 }
 
-/// A port that nobody had a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn start_sshd(folder: &Path, port: u16, lines: &str) -> Running {
+fn start_sshd(folder: &Path, at: SocketAddr, lines: &str) -> Running {
     // Compiled into sshd, which refuses to start without.
     fs::create_dir_all("/run/sshd").unwrap();
-    fs::copy(folder.join("upstream.pub"), folder.join("authorized_keys")).unwrap();
-    let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized_keys\n\
-         StrictModes no\nPidFile none\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
-         Subsystem sftp internal-sftp\nAcceptEnv BERTH_*\nMaxStartups 200\nMaxSessions 100\n\
-         PermitTTY yes\nPrintMotd no\nPrintLastLog no\nX11Forwarding no\n{lines}",
-        folder.display()
-    );
-    fs::write(folder.join("sshd_config"), config).unwrap();
+    fs::write(folder.join("sshd_config"), sshd_config(folder, at, lines)).unwrap();
     let log = fs::File::create(folder.join("sshd.log")).unwrap();
-    let child = Command::new("/usr/sbin/sshd")
-        .args(["-D", "-e", "-f"])
-        .arg(folder.join("sshd_config"))
-        .stdin(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("sshd is installed");
-    await_port(port);
-    Running(child)
+    let mut command = Command::new("/usr/sbin/sshd");
+    command.args(["-D", "-e", "-f"]).arg(folder.join("sshd_config"));
+    Running(command.stdin(Stdio::null()).stderr(log).spawn().expect("sshd is installed"))
 }
 
-pub(crate) fn start_router(folder: &Path, port: u16, flags: &[&str]) -> Running {
+/// What a server's sshd goes by. A home of its own keeps this machine's settings out of its shells.
+pub(crate) fn sshd_config(folder: &Path, at: SocketAddr, lines: &str) -> String {
+    format!(
+        "Port {2}\nListenAddress {1}\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized_keys\n\
+         StrictModes no\nPidFile none\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
+         Subsystem sftp internal-sftp\nAcceptEnv BERTH_*\nMaxStartups 200\nMaxSessions 100\n\
+         GatewayPorts clientspecified\nPermitTTY yes\nPrintMotd no\nPrintLastLog no\nX11Forwarding no\nSetEnv HOME={0}\n{lines}",
+        folder.display(),
+        at.ip(),
+        at.port()
+    )
+}
+
+fn start_router(folder: &Path, at: SocketAddr, flags: &[&str]) -> Running {
     let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("router.log")).unwrap();
-    let child = router_command(folder, flags)
-        .args(["--listen", &format!("127.0.0.1:{port}")])
-        .stdin(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    await_port(port);
-    Running(child)
+    let mut command = router_command(folder, flags);
+    command.args(["--listen", &at.to_string()]).stdin(Stdio::null()).stderr(log);
+    Running(command.spawn().unwrap())
 }
 
 /// The router without an address.
@@ -290,8 +346,32 @@ pub(crate) fn router_command(folder: &Path, flags: &[&str]) -> Command {
     command
 }
 
-pub(crate) fn await_port(port: u16) {
-    await_that("a listener", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+/// Waits for a process to listen; whether it does before it ends.
+fn listens(process: &mut Running, at: SocketAddr) -> bool {
+    let mut there = false;
+    await_that("a listener", || {
+        there = TcpStream::connect(at).is_ok();
+        there || process.0.try_wait().unwrap().is_some()
+    });
+    there
+}
+
+/// The next connection, which must come.
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    await_that("a connection", || {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    let (stream, _) = accepted.unwrap();
+    patient(&stream);
+    stream
+}
+
+fn patient(stream: &TcpStream) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
 }
 
 /// Looks again until it is so.
@@ -300,6 +380,18 @@ pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until a number has grown so far, for as long as it grows.
+pub(crate) fn await_growth(what: &str, to: u64, number: impl Fn() -> u64) {
+    let mut reached = 0;
+    while reached < to {
+        let before = reached;
+        await_that(what, || {
+            reached = number();
+            reached > before || reached >= to
+        });
     }
 }
 

@@ -27,7 +27,7 @@ struct Hostile {
 
 impl Hostile {
     async fn new(place: &Place, deed: Deed) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let listener = TcpListener::bind((place.host(), 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let done = Arc::new(AtomicUsize::new(0));
         let root = Root { deed, channel: None, done: Arc::clone(&done) };
@@ -134,11 +134,15 @@ impl client::Handler for Visitor {
     }
 }
 
+async fn connect(place: &Place, window: u32) -> client::Handle<Visitor> {
+    let config = client::Config { window_size: window, nodelay: true, ..client::Config::default() };
+    let visitor = Visitor { asked: Vec::new() };
+    client::connect(Arc::new(config), (place.host(), place.port), visitor).await.unwrap()
+}
+
 /// Logs in. Each of its channels lets the router say `window` bytes.
 async fn visit(place: &Place, key: &str, login: &str, window: u32) -> client::Handle<Visitor> {
-    let config = client::Config { window_size: window, ..client::Config::default() };
-    let visitor = Visitor { asked: Vec::new() };
-    let mut handle = client::connect(Arc::new(config), ("127.0.0.1", place.port), visitor).await.unwrap();
+    let mut handle = connect(place, window).await;
     let key = Arc::new(russh::keys::load_secret_key(place.path(key), None).unwrap());
     let shown = handle.authenticate_publickey(login, PrivateKeyWithHashAlg::new(key, None)).await.unwrap();
     assert!(shown.success(), "{login}");
@@ -258,4 +262,15 @@ async fn channels_that_lead_nowhere_count_until_they_are_closed() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_breaks_no_line_of_the_log_and_makes_none_long() {
+    let place = Place::new();
+    let mut visitor = connect(&place, 0).await;
+    let login = format!("a\nsession began\u{1b}[31m{}", "x".repeat(3000));
+    assert!(!visitor.authenticate_none(login).await.unwrap().success());
+    drop(visitor);
+    place.await_log(r#"login="a\nsession began\u{1b}[31mxxx"#);
+    assert!(place.log().lines().all(|line| line.len() < 400 && !line.starts_with("session began")));
 }

@@ -26,6 +26,16 @@ fn owner_member_and_admin_get_in_by_key_and_nobody_else() {
     answers.dedup();
     assert_eq!(answers.len(), 1, "one answer for all: {answers:#?}");
     place.await_log("user=ann server=shop by=\"key\"");
+    // Who reached for what, if the key tells.
+    for tried in
+        ["\"shop\" key_of=\"eve\" refused=1", "\"shop\" refused=1", "\"root\" key_of=\"ann\" refused=1"]
+    {
+        await_that(tried, || {
+            let log = place.log();
+            log.lines()
+                .any(|line| line.contains("nobody logged in") && line.contains(&format!("login={tried}")))
+        });
+    }
 }
 
 #[test]
@@ -97,16 +107,17 @@ fn keys_of_every_kind_that_the_schema_takes_open() {
 #[test]
 fn only_modern_algorithms_are_offered_and_the_post_quantum_ones_come_first() {
     let place = Place::new();
-    for weak in [
-        ["-oKexAlgorithms=diffie-hellman-group14-sha256", "-oCompression=no"],
-        ["-oCiphers=aes128-ctr", "-oCompression=no"],
-        ["-oCiphers=aes256-ctr", "-oMACs=hmac-sha1"],
-        ["-oHostKeyAlgorithms=rsa-sha2-512", "-oCompression=no"],
+    for (flags, why) in [
+        (&["-oKexAlgorithms=diffie-hellman-group14-sha256"][..], "no matching key exchange method found"),
+        (&["-oCiphers=aes128-ctr"], "no matching cipher found"),
+        (&["-oCiphers=aes256-ctr", "-oMACs=hmac-sha1"], "no matching MAC found"),
+        (&["-oHostKeyAlgorithms=rsa-sha2-512"], "no matching host key type found"),
     ] {
-        let output = place.ssh("ann", "shop", &weak).arg("true").output().unwrap();
-        assert_eq!(output.status.code(), Some(255), "{weak:?}");
+        let output = place.ssh("ann", "shop", &[flags, &["-v"]].concat()).arg("true").output().unwrap();
+        assert_eq!(output.status.code(), Some(255), "{flags:?}");
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
     }
-    let lists = offered_lists(place.port);
+    let lists = offered_lists(&place);
     let expected = [
         "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ext-info-s,kex-strict-s-v00@openssh.com",
         "ssh-ed25519",
@@ -121,8 +132,8 @@ fn only_modern_algorithms_are_offered_and_the_post_quantum_ones_come_first() {
 }
 
 /// What a router offers stands in the clear after its name: eight lists (RFC 4253, section 7.1).
-fn offered_lists(port: u16) -> Vec<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+fn offered_lists(place: &Place) -> Vec<String> {
+    let mut stream = place.connect();
     stream.write_all(b"SSH-2.0-story\r\n").unwrap();
     let mut name = [0; 15];
     stream.read_exact(&mut name).unwrap();

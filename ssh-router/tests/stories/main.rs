@@ -19,6 +19,8 @@ mod hardening;
 mod harness;
 mod hostile;
 mod login;
+mod postquantum;
 mod sessions;
 mod takeover;
 mod tasks;
+mod watch;

@@ -105,7 +105,7 @@ fn files_copied_by_sftp_scp_and_rsync_are_equal_both_ways() {
     noise(&here, 8 << 20);
     let port = place.port.to_string();
     let ssh = format!("ssh {} -oBatchMode=yes -p {port}", place.options("ann").join(" "));
-    let remote = format!("shop@127.0.0.1:{}", there.display());
+    let remote = format!("{}:{}", place.at("shop"), there.display());
     let copies: [(&str, Vec<String>, Option<String>); 4] = [
         ("sftp", vec![], None),
         ("scp", vec!["-O".into()], None),
@@ -124,7 +124,7 @@ fn files_copied_by_sftp_scp_and_rsync_are_equal_both_ways() {
         let status = match program {
             "sftp" => {
                 let mut child = command
-                    .args(["-b", "-", "shop@127.0.0.1"])
+                    .args(["-b", "-", &place.at("shop")])
                     .stdin(Stdio::piped())
                     .stdout(Stdio::null())
                     .spawn()
@@ -228,7 +228,7 @@ fn git_clones_and_pushes() {
     };
     let (bare, inside) = (bare.display().to_string(), clone.display().to_string());
     git(&["init", "-q", "--bare", "-b", "main", &bare]);
-    let url = format!("ssh://shop@127.0.0.1:{}{bare}", place.port);
+    let url = format!("ssh://{}:{}{bare}", place.at("shop"), place.port);
     for round in 0..2 {
         let _ = fs::remove_dir_all(&clone);
         git(&["clone", "-q", &url, &inside]);

@@ -2,18 +2,15 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crate::changes::{is_alive, signal};
-use crate::harness::{Place, Running, await_end, await_that, public};
-
-/// Longer than a start takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::harness::{PATIENCE, Place, Running, await_end, await_that};
+use crate::watch::children_of;
 
 /// A place whose router is kept by a supervisor, and the program that it starts.
 struct Kept {
@@ -34,16 +31,13 @@ impl Kept {
         fs::write(place.path("flags"), "# none yet\n").unwrap();
         let mut words: Vec<&str> = prefix.to_vec();
         words.push(program.to_str().unwrap());
-        let port = crate::harness::free_port();
+        let at = SocketAddr::from((place.host(), place.free_port()));
+        // A visitor who never pauses is many, to a router that is busy.
+        let flags = ["--half-open", "1000:30:2000"];
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args([
-            "supervise",
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-            "--flags-file",
-        ]);
+        command.args(&words[1..]).args(["supervise", "--listen", &at.to_string(), "--flags-file"]);
         command.arg(place.path("flags")).arg("--");
-        let router = crate::harness::router_command(place.folder.path(), &[]);
+        let router = crate::harness::router_command(place.folder.path(), &flags);
         command.args(router.get_args());
         for (name, value) in router.get_envs() {
             command.env(name, value.unwrap());
@@ -51,9 +45,7 @@ impl Kept {
         let log = fs::File::create(place.path("router.log")).unwrap();
         // The router that every place has ends here.
         place.router = Running(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
-        place.port = port;
-        let known = format!("[127.0.0.1]:{port} {}", public(place.folder.path(), "router"));
-        fs::write(place.path("known_hosts"), known).unwrap();
+        place.lead_to(at.port());
         let kept = Self { place, program };
         kept.await_takeovers(1);
         kept
@@ -89,21 +81,17 @@ fn copy_program(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
-fn children_of(process: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    list.split_whitespace().map(|id| id.parse().unwrap()).collect()
-}
-
 #[test]
 fn takeovers_refuse_and_lose_no_connection_and_end_no_session() {
     let kept = Kept::new();
     let mut session = kept.place.long_session("ann", "shop", &[]);
     let (over, greeted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let (stop, count, port) = (Arc::clone(&over), Arc::clone(&greeted), kept.place.port);
+    let (stop, count, at) =
+        (Arc::clone(&over), Arc::clone(&greeted), SocketAddr::from((kept.place.host(), kept.place.port)));
     // One after the other without a pause: each must be greeted.
     let visitor = std::thread::spawn(move || {
         while !stop.load(Ordering::Relaxed) {
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+            let mut stream = TcpStream::connect(at).map_err(|error| error.to_string())?;
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             let mut name = [0; 15];
             stream.read_exact(&mut name).map_err(|error| format!("not greeted: {error}"))?;
@@ -183,7 +171,7 @@ fn sigterm_lets_sessions_finish_and_the_port_is_closed_meanwhile() {
     let mut new = kept.place.long_session("ann", "shop", &[]);
     signal(&kept.place.router, "TERM");
     await_that("the end of accepting", || kept.place.log().matches("no longer accepting").count() == 2);
-    await_that("the closed port", || TcpStream::connect(("127.0.0.1", kept.place.port)).is_err());
+    await_that("the closed port", || TcpStream::connect((kept.place.host(), kept.place.port)).is_err());
     assert!(is_alive(&mut old) && is_alive(&mut new));
     drop((old.0.stdin.take(), new.0.stdin.take()));
     assert!(await_end(&mut old.0, PATIENCE).success() && await_end(&mut new.0, PATIENCE).success());

@@ -15,7 +15,7 @@ impl Room {
     /// Makes room where there is too little.
     pub(crate) fn make() -> anyhow::Result<Self> {
         let mut room = Self { before: Vec::new() };
-        for quota in QUOTAS {
+        for quota in QUOTAS.iter().filter(|quota| quota.module.is_none()) {
             let found = fs::read_to_string(quota.file).with_context(|| format!("read {}", quota.file))?;
             if quota.wanted(&found).is_some() {
                 fs::write(quota.file, quota.least.to_string())

@@ -16,8 +16,8 @@ use berth_link::{Plane, REGISTRATIONS};
 use berth_plan::render::Templates;
 use berth_plan::{Context, Desired, Observed, Plan};
 use berth_repo::StateRepo;
-use berth_tests::Place;
 use berth_tests::process::{built, within};
+use berth_tests::{GitDoor, Person, Place};
 use jiff::Timestamp;
 
 use crate::organisation;
@@ -32,44 +32,123 @@ const FIRST_PASS: Duration = Duration::from_secs(300);
 /// Where the holder of the platform's network would have its gateway.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
+/// As many servers as a member may have seen by then: the first look at a larger state takes seconds, and isn't measured here.
+const SEEN_BY_MEMBERS: usize = 1_000;
+/// Who comes through the door.
+const ADMIN: &str = "ada";
+const MEMBER: &str = "m0";
+
 pub(crate) fn run() -> anyhow::Result<()> {
-    let mut rows = Vec::new();
+    let (mut rows, mut ways) = (Vec::new(), Vec::new());
     for servers in SIZES {
         eprintln!("pushing into a state of {servers} servers …");
         let ground = Ground::new(servers)?;
-        ground.push(0)?;
-        let (mut planned, mut converged, mut read, mut engine) =
-            (Times::default(), Times::default(), Times::default(), Times::default());
+        let here = ground.here()?;
+        ground.push(&here, 0)?;
+        let (mut local, mut read, mut engine, mut git) =
+            (Way::default(), Times::default(), Times::default(), Times::default());
+        let bare = ground.without_hooks()?;
         for round in 1..=ROUNDS {
+            let at = (round * (servers / (ROUNDS + 1)).max(1)) % servers;
             ground.sham.take_busy();
-            let pushed = ground.push((round * (servers / (ROUNDS + 1)).max(1)) % servers)?;
+            local.push(ground.push(&here, at)?);
             engine.push(ground.sham.take_busy());
-            planned.push(pushed.planned);
-            converged.push(pushed.converged);
             read.measure(|| ground.read())?;
+            ground.change(&bare, at)?;
+            git.measure(|| bare.git(&["push", "--quiet", "origin", "HEAD:main"]))?;
         }
         rows.push(vec![
             servers.to_string(),
-            planned.to_string(),
-            converged.to_string(),
+            local.planned.to_string(),
+            local.converged.to_string(),
+            git.to_string(),
             read.to_string(),
             engine.to_string(),
-            planned.rounds().to_string(),
+            git.rounds().to_string(),
         ]);
+        let members: &[&str] = if servers <= SEEN_BY_MEMBERS { &[MEMBER] } else { &[] };
+        let door = GitDoor::of(&ground.repo, &ground.data, &[&[ADMIN], members].concat());
+        for who in [ADMIN].iter().chain(members) {
+            let person = door.clone_as(who);
+            let there = Clone::of(&person);
+            ground.push(&there, 0)?;
+            let (mut way, mut refs) = (Way::default(), Times::default());
+            for round in 1..=ROUNDS {
+                // The member's own servers are the first ones.
+                way.push(ground.push(&there, round % servers.min(10))?);
+                refs.measure(|| there.git(&["ls-remote", "--quiet", "origin", "main"]))?;
+            }
+            ways.push(vec![
+                servers.to_string(),
+                if *who == ADMIN { "an admin" } else { "a member" }.to_owned(),
+                way.planned.to_string(),
+                way.converged.to_string(),
+                refs.to_string(),
+                refs.rounds().to_string(),
+            ]);
+        }
     }
     table::print(
-        "(m) A push that changes one server",
+        "(m) A push that changes one server, into the repository on this machine",
         &[
             "servers",
             "push → plan",
             "push → applied",
+            "git alone",
             "reading both states",
             "the engine's answers",
             "rounds",
         ],
         &rows,
     );
+    table::print(
+        "(m) The same through the SSH router and the git door",
+        &["servers", "by", "push → plan", "push → applied", "`git ls-remote`", "rounds"],
+        &ways,
+    );
     Ok(())
+}
+
+/// Times of pushes that go the same way.
+#[derive(Default)]
+struct Way {
+    planned: Times,
+    converged: Times,
+}
+
+impl Way {
+    fn push(&mut self, pushed: Pushed) {
+        self.planned.push(pushed.planned);
+        self.converged.push(pushed.converged);
+    }
+}
+
+/// Somebody's clone, and how git gets to where it is from.
+struct Clone {
+    path: PathBuf,
+    ssh: Option<String>,
+}
+
+impl Clone {
+    fn of(person: &Person) -> Self {
+        Self { path: person.clone.path().to_owned(), ssh: Some(person.ssh().to_owned()) }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut git = Command::new("git");
+        git.current_dir(&self.path)
+            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"])
+            .args(arguments)
+            .envs(self.ssh.iter().map(|ssh| ("GIT_SSH_COMMAND", ssh)))
+            .stdin(Stdio::null());
+        git
+    }
+
+    fn git(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let output = self.command(arguments).output().context("run git")?;
+        ensure!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
 }
 
 /// A platform with a sham engine, and a clone of its state.
@@ -77,11 +156,11 @@ struct Ground {
     daemon: Child,
     sham: Sham,
     repo: PathBuf,
-    clone: PathBuf,
+    data: PathBuf,
     prefix: String,
     /// Holds the network that the platform's holder would hold.
     _holder: Place,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What a push took.
@@ -94,7 +173,7 @@ impl Ground {
     fn new(servers: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
-        let (repo, data, clone) = (at("state.git"), at("data"), at("clone"));
+        let (repo, data) = (at("state.git"), at("data"));
         let prefix = format!("m{}-{:x}", servers.ilog10(), std::process::id());
         let settings = format!(
             "prefix = \"{prefix}\"\n\n[networks]\nusers = \"10.0.0.0/8\"\n\n[services]\nfirewall = false\ncache = false\nweb = \
@@ -105,6 +184,7 @@ impl Ground {
         for (_, text) in &mut files {
             *text = stopped(text);
         }
+        files.push((format!("users/{ADMIN}.toml"), "role = \"admin\"\n".to_owned()));
         organisation::import(&repo, &files)?;
         let sham = Sham::holding(&everything(&repo, &data)?, folder.path())?;
         let berth = |arguments: &[&str]| {
@@ -119,22 +199,47 @@ impl Ground {
         let log = File::create(at("log"))?;
         let daemon =
             berth(&["reconcile"]).stdout(log.try_clone()?).stderr(log).spawn().context("start berth")?;
-        let ground = Self { daemon, sham, repo, clone, prefix, _holder: holder, _folder: folder };
+        let ground = Self { daemon, sham, repo, data, prefix, _holder: holder, folder };
         let applied = ground.repo.join("refs/berth/applied");
         within(FIRST_PASS, "the first pass is over", || applied.exists().then_some(()));
-        git(Path::new("/"), &["clone", "--quiet", text(&ground.repo)?, text(&ground.clone)?])?;
         Ok(ground)
     }
 
-    /// Pushes other limits for a server, and reads what git prints.
-    fn push(&self, at: usize) -> anyhow::Result<Pushed> {
+    /// A clone by whoever has the repository's files.
+    fn here(&self) -> anyhow::Result<Clone> {
+        self.cloned(&self.repo, "clone")
+    }
+
+    /// A clone of a copy of the repository that judges nothing: what git itself takes.
+    fn without_hooks(&self) -> anyhow::Result<Clone> {
+        let copy = self.folder.path().join("bare.git");
+        let root = Clone { path: self.folder.path().to_owned(), ssh: None };
+        root.git(&["clone", "--quiet", "--bare", text(&self.repo)?, text(&copy)?])?;
+        self.cloned(&copy, "bare")
+    }
+
+    fn cloned(&self, from: &Path, name: &str) -> anyhow::Result<Clone> {
+        let path = self.folder.path().join(name);
+        let root = Clone { path: self.folder.path().to_owned(), ssh: None };
+        root.git(&["clone", "--quiet", text(from)?, text(&path)?])?;
+        Ok(Clone { path, ssh: None })
+    }
+
+    /// Commits other limits for a server.
+    fn change(&self, clone: &Clone, at: usize) -> anyhow::Result<()> {
         let id = at + 1;
-        let path = self.clone.join(format!("servers/{}.toml", organisation::name(id)));
+        let path = clone.path.join(format!("servers/{}.toml", organisation::name(id)));
         let cpus = if fs::read_to_string(&path)?.contains("cpus = 0.5\n") { "0.25" } else { "0.5" };
         fs::write(&path, stopped(&organisation::server(id, cpus)))?;
-        git(&self.clone, &["commit", "--quiet", "--all", "--message", "cpus"])?;
+        clone.git(&["commit", "--quiet", "--all", "--message", "cpus"])
+    }
+
+    /// Pushes other limits for a server, and reads what git prints.
+    fn push(&self, clone: &Clone, at: usize) -> anyhow::Result<Pushed> {
+        clone.git(&["pull", "--quiet", "--rebase", "origin", "main"])?;
+        self.change(clone, at)?;
         let began = Instant::now();
-        let mut push = command(&self.clone, &["push", "-o", "no-color", "origin", "HEAD:main"]);
+        let mut push = clone.command(&["push", "-o", "no-color", "origin", "HEAD:main"]);
         let mut push = push.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("run git")?;
         let (mut planned, mut all) = (None, String::new());
         for line in BufReader::new(push.stderr.take().context("git's messages")?).lines() {
@@ -189,19 +294,6 @@ fn everything(repo: &Path, data: &Path) -> anyhow::Result<Plan> {
     let context =
         Context { now: Timestamp::now(), revision: &settled.revision, allowance: None, previous: None };
     Ok(berth_plan::plan(&desired, &Observed::default(), &context))
-}
-
-fn git(at: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let output = command(at, arguments).output().context("run git")?;
-    ensure!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-fn command(at: &Path, arguments: &[&str]) -> Command {
-    let mut git = Command::new("git");
-    git.current_dir(at).args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]).args(arguments);
-    git.stdin(Stdio::null());
-    git
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {

@@ -23,7 +23,7 @@ struct Traffic {
 }
 
 /// Ends the traffic, also when the story fails meanwhile.
-struct Ended<'a>(&'a AtomicBool);
+pub(super) struct Ended<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {

@@ -1,7 +1,7 @@
 //! What nobody reaches from a session, though something listens there: what is the platform's or the machine's.
 
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use berth_tests::process::within;
 use berth_tests::{Docker, Ran, eventually, image, run};
@@ -71,6 +71,15 @@ pub(super) fn refused_from_a_session(scene: &Scene<'_>) {
         .chain(machines.iter().map(String::as_str))
         .chain(controls.iter().map(|listener| listener.address.as_str()))
         .collect();
+
+    // The machine's own address says nothing, and the server's kernel shall believe that in seconds, not in two minutes.
+    let server = scene.platform.server(2).pid;
+    let impatient = "echo 1 > /proc/sys/net/ipv4/tcp_syn_retries";
+    run(
+        Command::new("nsenter").arg(format!("--net=/proc/{server}/ns/net")).args(["sh", "-c", impatient]),
+        PATIENCE,
+    )
+    .good();
 
     // One connection by itself.
     for address in &addresses {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -168,9 +169,30 @@ impl Session {
     /// The same, with more options.
     #[track_caller]
     pub(super) fn with(scene: &Scene<'_>, key: &str, login: &str, options: &[String]) -> Self {
-        let errors = tempfile::tempfile().expect("a file");
         let mut command = scene.ssh(key, login);
-        command.args(options).arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut session = Self::start(command.args(options).arg("cat"));
+        assert!(session.answers(), "{key} has no session on {login}: {}", session.words());
+        session
+    }
+
+    /// A connection that runs nothing, and forwards to the server's sshd. Its client doesn't leave because a program ends.
+    #[track_caller]
+    pub(super) fn idle(scene: &Scene<'_>, key: &str, login: &str) -> Self {
+        let socket = scene.platform.home().join("forwarded");
+        let mut command = scene.ssh(key, login);
+        let session =
+            Self::start(command.arg("-N").arg("-L").arg(format!("{}:127.0.0.1:22", socket.display())));
+        let mut stream = eventually("its client listens", || UnixStream::connect(&socket).ok());
+        stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+        let mut name = [0; 4];
+        stream.read_exact(&mut name).expect("the sshd's name");
+        assert_eq!(&name, b"SSH-");
+        session
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let errors = tempfile::tempfile().expect("a file");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(errors.try_clone().expect("the file")).spawn().expect("ssh");
         let input = child.stdin.take().expect("an input");
         let lines = BufReader::new(child.stdout.take().expect("an output")).lines();
@@ -179,9 +201,7 @@ impl Session {
             // Whoever listened may have left.
             lines.map_while(Result::ok).try_for_each(|line| heard.send(line))
         });
-        let mut session = Self { child, input, output, errors };
-        assert!(session.answers(), "{key} has no session on {login}: {}", session.words());
-        session
+        Self { child, input, output, errors }
     }
 
     /// Whether what is said comes back. A session that has ended says nothing.
@@ -197,7 +217,7 @@ impl Session {
         words
     }
 
-    /// Waits for its end: not by its own doing, and its client says these words.
+    /// Waits for its end: not by its own doing, and its client says these words among others.
     #[track_caller]
     pub(super) fn ends(mut self, words: &str) {
         let status = wait(&mut self.child, PATIENCE);

@@ -5,19 +5,26 @@ use berth_schema::domain::Domain;
 
 use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
+use crate::diff::system::Plane;
 use crate::diff::{Context, Draft, Obstacle};
 use crate::inventory::Inventory;
-use crate::observed::RunState;
+use crate::observed::{HostRules, ObservedPlane, RunState};
+use crate::plane::{LISTED, gateway};
+use crate::recipe::CONNECTIONS;
 use crate::render::Kind;
 use crate::step::{Action, Change, Step, Subject};
 
 /// As many domains are named in a reason.
 const NAMED: usize = 10;
 
+/// Why what was confirmed is loaded again.
+const ALTERED: &str =
+    "what is in force is not what was confirmed: it was changed by hand, or a change was cut off";
+
 pub(super) fn plan(
     desired: &Desired,
     inventory: &Inventory<'_>,
-    host: Option<&str>,
+    host: &HostRules,
     context: &Context<'_>,
     draft: &mut Draft,
 ) {
@@ -48,6 +55,7 @@ pub(super) fn plan(
             continue;
         }
         let (action, mut reasons) = match before {
+            None if altered(spec, host) => (Action::Update, vec![ALTERED.to_owned()]),
             None => (Action::Create, vec!["none was ever confirmed".to_owned()]),
             Some(_) => (Action::Update, Vec::new()),
         };
@@ -72,6 +80,47 @@ pub(super) fn plan(
     }
 }
 
+/// Confirmed configurations of the gateway that are not what it works by.
+///
+/// What is wanted may be another one by now, and may wait, or be refused: what was confirmed holds until then.
+pub(super) fn reload(
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+    plane: Plane,
+    observed: Option<&ObservedPlane>,
+    draft: &mut Draft,
+) {
+    let container = gateway(desired.prefix());
+    // One that starts in this pass begins with what was confirmed.
+    let starts = plane != Plane::Kept || changes(&container, draft);
+    let is_wanted = desired.configurations.iter().any(|configuration| configuration.kind == Kind::Firewall);
+    if starts || !is_wanted {
+        return;
+    }
+    let Some(works_by) = observed.and_then(|plane| plane.gateway.as_ref()) else { return };
+    let Some(volume) = inventory.volumes.get(container.as_str()) else { return };
+    let file = |name: &str| volume.files.get(name);
+    let kinds = [
+        (Kind::Firewall, Some(&works_by.rules), file(LISTED)),
+        (Kind::Dns, works_by.resolver.as_ref(), file(Kind::Dns.file())),
+    ];
+    let altered: Vec<Kind> = kinds
+        .into_iter()
+        .filter(|(kind, in_force, confirmed)| file(kind.file()).is_some() && in_force != confirmed)
+        .map(|(kind, ..)| kind)
+        .collect();
+    if altered.is_empty() {
+        return;
+    }
+    draft.system.push(Change {
+        subject: Subject::System(container.clone()),
+        action: Action::Update,
+        reasons: altered.iter().map(|kind| format!("{kind}: {ALTERED}")).collect(),
+        losses: Vec::new(),
+        steps: altered.into_iter().map(|kind| Step::Reload { kind, container: container.clone() }).collect(),
+    });
+}
+
 /// The domains that are not what they were when a state was last applied.
 fn domain_reasons(previous: &State, desired: &Desired) -> Vec<String> {
     let target = |domain: &Domain| format!("{}, port {}", domain.server, domain.port);
@@ -93,10 +142,29 @@ fn domain_reasons(previous: &State, desired: &Desired) -> Vec<String> {
     reasons
 }
 
+/// Says when servers may have more connections together than the kernel's table was given room for.
+pub(super) fn measure(desired: &Desired, draft: &mut Draft) {
+    if !desired.platform.services.firewall {
+        return;
+    }
+    let (servers, each) = (desired.servers.len(), desired.platform.firewall.connections.get());
+    let together = u64::try_from(servers).unwrap_or(u64::MAX).saturating_mul(each.into());
+    if together > CONNECTIONS {
+        draft.note(
+            "the kernel's table of connections",
+            format!(
+                "{servers} servers with {each} connections each (`firewall.connections`) may have {together} together, and \
+                 `berth engine setup` makes room for {CONNECTIONS}: raise net.netfilter.nf_conntrack_max to more, or lower \
+                 the limit"
+            ),
+        );
+    }
+}
+
 /// Chains on the host that nobody wants any more.
-pub(super) fn withdraw(desired: &Desired, observed: Option<&str>, draft: &mut Draft) {
+pub(super) fn withdraw(desired: &Desired, observed: &HostRules, draft: &mut Draft) {
     let wanted = desired.configurations.iter().any(|configuration| configuration.kind == Kind::Host);
-    if wanted || observed.is_none() {
+    if wanted || *observed == HostRules::Absent {
         return;
     }
     draft.configurations.push(Change {
@@ -112,19 +180,29 @@ pub(super) fn withdraw(desired: &Desired, observed: Option<&str>, draft: &mut Dr
 fn confirmed<'a>(
     spec: &ConfigurationSpec,
     inventory: &'a Inventory<'_>,
-    host: Option<&'a str>,
+    host: &'a HostRules,
 ) -> Option<&'a str> {
     match &spec.place {
         Place::Container { volume, file, .. } => {
             inventory.volumes.get(volume.as_str())?.files.get(file).map(String::as_str)
         }
-        Place::Host { .. } => host,
+        Place::Host { .. } => host.confirmed(),
     }
+}
+
+/// Whether it was in force before and isn't now, as it was confirmed.
+fn altered(spec: &ConfigurationSpec, host: &HostRules) -> bool {
+    matches!(spec.place, Place::Host { .. }) && *host == HostRules::Altered
 }
 
 /// Whether a container runs, or will when this plan has been carried out.
 fn runs(container: &str, inventory: &Inventory<'_>, draft: &Draft) -> bool {
-    let changes = |change: &Change| matches!(&change.subject, Subject::System(name) if name == container);
-    draft.system.iter().any(changes)
+    changes(container, draft)
         || inventory.system.get(container).is_some_and(|found| found.container.state == RunState::Running)
+}
+
+/// Whether this plan starts or changes one of the platform's own containers.
+fn changes(container: &str, draft: &Draft) -> bool {
+    let is_it = |change: &Change| matches!(&change.subject, Subject::System(name) if name == container);
+    draft.system.iter().any(is_it)
 }

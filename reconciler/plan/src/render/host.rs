@@ -63,8 +63,15 @@ fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
 
 /// The ports of the host that the platform publishes, which servers may use like everybody else.
 pub fn published(state: &State) -> Vec<u16> {
-    let (web, ssh) = (&state.platform.web, &state.platform.ssh);
-    vec![web.http_port.get(), web.https_port.get(), ssh.port.get()]
+    let platform = &state.platform;
+    let mut ports = Vec::new();
+    if platform.services.web {
+        ports.extend([platform.web.http_port.get(), platform.web.https_port.get()]);
+    }
+    if platform.services.router {
+        ports.push(platform.ssh.port.get());
+    }
+    ports
 }
 
 /// The platform's own chains in the host's table `filter`: for what comes to the host, and for what goes through it. At

@@ -4,16 +4,12 @@ use std::path::PathBuf;
 
 use berth_schema::State;
 use berth_schema::name::Invalid;
-use berth_schema::route::{RouteServer, RouteUser, Routes};
+use berth_schema::route::{RouteServer, RouteUser, Routes, SERVER_PORT, SERVER_USER};
 use berth_schema::user::Role;
 
 use super::RenderError;
 use crate::identity::{CLIENT_KEY, Identities};
 use crate::system::CONFIGURATION;
-
-/// The port of a server's sshd, and whom the router logs in as.
-const PORT: u16 = 22;
-const USER: &str = "root";
 
 /// The routes that a state makes. A server without an address or a key can't be entered, and isn't there.
 pub fn routes(state: &State, identities: &Identities) -> Result<Routes, RenderError> {
@@ -27,7 +23,7 @@ pub fn routes(state: &State, identities: &Identities) -> Result<Routes, RenderEr
         };
         routes = routes.with_user(name.clone(), route);
     }
-    let user = USER.parse().map_err(failed)?;
+    let user = SERVER_USER.parse().map_err(failed)?;
     for server in state.servers.values() {
         let address = state.platform.networks.address(server.id);
         let (Some(address), Some(key)) = (address, identities.servers.get(&server.id)) else { continue };
@@ -36,7 +32,7 @@ pub fn routes(state: &State, identities: &Identities) -> Result<Routes, RenderEr
             owner: server.owner.clone(),
             members: server.members.clone(),
             host: address.into(),
-            port: PORT,
+            port: SERVER_PORT,
             user: Clone::clone(&user),
             host_key: key.clone(),
         };

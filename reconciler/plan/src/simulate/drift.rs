@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::configuration::digest;
 use crate::label;
-use crate::observed::RunState;
+use crate::observed::{HostRules, RunState};
 use crate::simulate::{Container, Network, Volume, World};
 
 impl World {
@@ -24,6 +24,7 @@ impl World {
             port: None,
             namespace,
             linked_to: None,
+            resolver: None,
         };
         self.containers.insert(name.to_owned(), container);
     }
@@ -54,6 +55,24 @@ impl World {
     pub fn edit_file(&mut self, volume: &str, file: &str, text: &str) -> bool {
         let found = self.volumes.get_mut(volume);
         found.map(|found| found.files.insert(file.to_owned(), digest(text.as_bytes()))).is_some()
+    }
+
+    /// Loads rules in a platform's plane by hand, as a pass does that is cut off before they are confirmed. Whether there
+    /// is a plane.
+    pub fn load_rules(&mut self, platform: &str, text: &str) -> bool {
+        let namespace = self.plane_namespace(&format!("{platform}-filtered-users"));
+        namespace.map(|namespace| self.rules.insert(namespace, digest(text.as_bytes()))).is_some()
+    }
+
+    /// Gives the gateway's resolver another configuration by hand. Whether there is a gateway.
+    pub fn load_names(&mut self, container: &str, text: &str) -> bool {
+        let found = self.containers.get_mut(container);
+        found.map(|found| found.resolver = Some(digest(text.as_bytes()))).is_some()
+    }
+
+    /// Changes the platform's chains on the host by hand. Whether there were any.
+    pub fn change_host_rules(&mut self) -> bool {
+        std::mem::replace(&mut self.host_rules, HostRules::Altered) != HostRules::Absent
     }
 
     /// Makes a server one that was made before there were SSH keys. Whether there is one with keys.

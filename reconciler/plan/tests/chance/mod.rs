@@ -88,6 +88,8 @@ enum Accident {
     Orphan(String),
     CutLink(String),
     EditFile,
+    /// Something else is in force than the files say.
+    OtherInForce(&'static str),
     /// The SSH keys in a volume are others than Berth's.
     OtherKeys(String),
 }
@@ -251,6 +253,7 @@ fn accidents() -> impl Strategy<Value = Accident> {
         1 => Just(Accident::Orphan("demo-orphan".to_owned())),
         2 => container().prop_map(Accident::CutLink),
         1 => Just(Accident::EditFile),
+        1 => prop::sample::select(vec!["rules", "names", "host"]).prop_map(Accident::OtherInForce),
         1 => prop_oneof![
             IDS.prop_map(|id| format!("demo-users-dind-{id}-ssh")),
             Just("demo-users-ssh-router".to_owned()),
@@ -293,6 +296,9 @@ fn happen(world: &mut World, accident: &Accident) {
         }
         Accident::CutLink(name) => drop(world.cut_link(name)),
         Accident::EditFile => drop(world.edit_file("demo-users-firewall", "rules.v4", "by hand")),
+        Accident::OtherInForce("rules") => drop(world.load_rules("demo", "by hand")),
+        Accident::OtherInForce("names") => drop(world.load_names("demo-users-firewall", "by hand")),
+        Accident::OtherInForce(_) => drop(world.change_host_rules()),
         Accident::OtherKeys(volume) => drop(world.edit_file(volume, PLACED, "by hand")),
         Accident::Copy(id) => {
             let id = id.to_string();

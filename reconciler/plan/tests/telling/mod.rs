@@ -177,6 +177,9 @@ fn drift(world: &mut World, line: &str) -> Result<(), String> {
         }
         ["rebuilt", name] => world.rebuild_image(name),
         ["cut", name] => world.cut_link(name),
+        ["flushed", "rules"] => world.load_rules("demo", "by hand"),
+        ["flushed", "names"] => world.load_names("demo-users-firewall", "by hand"),
+        ["flushed", "host"] => world.change_host_rules(),
         ["edited", volume, file] => world.edit_file(volume, file, "by hand"),
         ["keyless", server] => world.lose_keys(server),
         ["lost", "container", name] => world.lose_container(name),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use berth_schema::name::UserName;
 
@@ -20,6 +21,14 @@ pub enum ViewError {
     Admin {
         /// The name.
         user: UserName,
+    },
+    /// Another command works on the same view, and doesn't come to an end.
+    #[error("the view of `{user}` has been in use for {} s", after.as_secs())]
+    Busy {
+        /// Whose it is.
+        user: UserName,
+        /// How long it was waited for.
+        after: Duration,
     },
     /// The state repo can't be read.
     #[error(transparent)]

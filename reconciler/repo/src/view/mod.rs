@@ -14,10 +14,12 @@ mod receive;
 mod show;
 mod tree;
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use berth_schema::name::UserName;
 use berth_schema::view::is_admin;
@@ -31,8 +33,10 @@ pub use accept::Accepted;
 pub use error::ViewError;
 pub use receive::{Move, Own, Received};
 
-/// Branches that a view has besides main: proposals.
-const REVIEW: &str = "refs/heads/review/";
+/// How long a command waits for another one on the same view.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks whether that has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The views of a state repo.
 #[derive(Debug, Clone)]
@@ -90,7 +94,7 @@ impl Views {
         let path = self.folder.join(format!("{user}.lock"));
         let open = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = open.map_err(file("open", &path))?;
-        lock.lock().map_err(file("lock", &path))?;
+        take(&lock, &path, user)?;
         let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
         let path = self.path(user);
         match standing(&real, user)? {
@@ -117,6 +121,21 @@ impl Views {
             text.and_then(|text| objects.add_disk_alternate(text)).map_err(git("read the pushed objects"))?;
         }
         Ok(View { user: user.clone(), real, repository, pairs, _lock: lock })
+    }
+}
+
+/// Waits for a view's lock, and not for ever: its holder may be a git that hangs.
+fn take(lock: &File, path: &Path, user: &UserName) -> Result<(), ViewError> {
+    let start = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::WouldBlock) => {
+                return Err(ViewError::Busy { user: user.clone(), after: PATIENCE });
+            }
+            Err(TryLockError::Error(source)) => return Err(file("lock", path)(source)),
+        }
     }
 }
 

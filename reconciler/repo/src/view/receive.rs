@@ -17,7 +17,7 @@ use super::error::{ViewError, file, git};
 use super::recast::recast;
 use super::tree::{self, Entry};
 use super::{View, Views};
-use crate::{LARGEST_FILE, Revision, StateRepo};
+use crate::{LARGEST_FILE, PROPOSALS, Revision, StateRepo};
 
 /// One push brings no more commits than this.
 const MOST_COMMITS: usize = 1000;
@@ -191,7 +191,18 @@ impl Restoring<'_> {
                 Err(error) => return Err(error),
             };
             if old != is {
-                self.refused.push(moved_meanwhile(reference));
+                let is_others = match is {
+                    Some(tip) if reference.starts_with(PROPOSALS) => {
+                        !self.view.is_own_proposal(reference, tip)?
+                    }
+                    _ => false,
+                };
+                self.refused.push(if is_others {
+                    let hint = "choose another topic: `git push origin HEAD:review/<topic>`";
+                    refusal(reference, format!("`{reference}` is somebody else's proposal"), hint)
+                } else {
+                    moved_meanwhile(reference)
+                });
                 continue;
             }
             let new = match new {

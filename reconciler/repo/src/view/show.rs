@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use berth_schema::Kind;
 use berth_schema::view::{Shown, is_open, shown};
-use git2::{FileMode, ObjectType, Oid, Repository, Tree};
+use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
 
+use super::View;
 use super::accept::Pending;
 use super::copy;
 use super::error::{ViewError, file, git};
 use super::recast::recast;
 use super::tree::{self, Entry, Trees};
-use super::{REVIEW, View};
-use crate::{LARGEST_FILE, MAIN};
+use crate::{LARGEST_FILE, MAIN, OPENED, PROPOSALS};
 
 /// Up to this many commits are written as loose objects; more become packs.
 const FEW: usize = 32;
@@ -63,7 +63,7 @@ impl View {
         self.set_branches(&tips)
     }
 
-    /// Main and the proposals, and where they are in the state repo.
+    /// Main and the member's own proposals, and where they are in the state repo.
     fn tips(&self) -> Result<HashMap<String, Oid>, ViewError> {
         let read = || {
             let mut tips = HashMap::new();
@@ -71,15 +71,32 @@ impl View {
                 let reference = reference?;
                 let Ok(name) = reference.name() else { continue };
                 // A branch that leads to no commit shows nothing.
-                if (name == MAIN || name.starts_with(REVIEW))
-                    && let Ok(commit) = reference.peel_to_commit()
-                {
+                let Ok(commit) = reference.peel_to_commit() else { continue };
+                if name == MAIN || self.is_own_proposal(name, commit.id())? {
                     tips.insert(name.to_owned(), commit.id());
                 }
             }
             Ok(tips)
         };
         read().map_err(git("read the state repo's branches"))
+    }
+
+    /// Whether a branch is a proposal that the member opened. Others' are for their authors and the admins to read.
+    pub(super) fn is_own_proposal(&self, name: &str, tip: Oid) -> Result<bool, git2::Error> {
+        let Some(topic) = name.strip_prefix(PROPOSALS) else { return Ok(false) };
+        match self.real.find_reference(&format!("{OPENED}{topic}")) {
+            Ok(mark) => {
+                let opened = mark.peel_to_tag().ok();
+                let by = opened.as_ref().and_then(git2::Tag::tagger);
+                Ok(by.is_some_and(|by| by.name_bytes() == self.user.as_str().as_bytes()))
+            }
+            // The mark follows the push. Until then it is whoever's who pushed the very same commit here.
+            Err(error) if error.code() == ErrorCode::NotFound => {
+                let pushed = self.repository.refname_to_id(name).ok();
+                Ok(pushed.is_some() && pushed == self.pairs.view_of(tip))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The commits up to `tips` that the view doesn't have, parents first.

@@ -189,3 +189,22 @@ impl ServerCertVerifier for Anybody {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_certificate_is_not_asked_for() {
+        let volume = tempfile::tempdir().expect("a folder");
+        let folder = volume.path().join("edge/certificates/ca.example.org-directory/has.example.org");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("has.example.org.crt"), "").expect("a certificate");
+        let is_free = |host: &str, tls, volume| is_free(&Visit { host: host.to_owned(), tls }, volume);
+        assert!(is_free("has.example.org", Tls::Auto, Some(volume.path())));
+        assert!(!is_free("waits.example.org", Tls::Auto, Some(volume.path())));
+        assert!(!is_free("has.example.org", Tls::Auto, None));
+        assert!(is_free("waits.example.org", Tls::Internal, None));
+        assert!(is_free("waits.example.org", Tls::Off, None));
+    }
+}

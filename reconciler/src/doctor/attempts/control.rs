@@ -14,11 +14,11 @@ pub(super) fn list(suite: &mut Suite<'_>) {
             let told = [Proof::Heard(Place::Control), Proof::Seen(Place::Control), Proof::Seen(Place::Host)];
             opened.chain(told).chain([Proof::Connected])
         };
-        suite.refused(format!("{}, as any address", leg.network), |_| {
+        suite.refused(format!("{}: its ports", leg.network), |_| {
             let acts = ports().map(|port| tcp(address, port)).chain([udp(address, PANEL)]);
             Trial::of(acts.collect(), got_there().collect())
         });
-        suite.refused(format!("{}, by way of the machine and the gateway", leg.network), |mark| {
+        suite.refused(format!("{}: by way of the machine and the gateway", leg.network), |mark| {
             let machine = [&scene.uplink_bridge, &leg.machine].into_iter().flatten();
             let gateway = [Some(scene.gateway), scene.uplink].into_iter().flatten();
             let hops = machine

@@ -15,7 +15,7 @@ const ANSWERED: u32 = 2000;
 pub(super) fn list(suite: &mut Suite<'_>) {
     let scene = suite.scene;
     let own = &scene.attacker;
-    suite.of(Threat::NameFlood).limited(format!("{QUESTIONS} questions to the resolver"), |_| {
+    suite.of(Threat::NameFlood).limited("5,000 questions to the resolver", |_| {
         let ask =
             Act::Ask { server: scene.gateway, name: "gateway.berth.internal".to_owned(), count: QUESTIONS };
         Trial::of(vec![ask], vec![Proof::AnswersAbove(ANSWERED)]).counted(ANSWERED.into())

@@ -1,22 +1,16 @@
 """A client made of paramiko: runs a command like `ssh` does, or a shell in a terminal where no command is given.
 
-    with_paramiko.py PORT LOGIN HOST_KEY key|password FILE|WORD [COMMAND]
+    with_paramiko.py HOST PORT LOGIN HOST_KEY key|password FILE|WORD [COMMAND]
 """
 
-import base64
+import os
 import sys
 import threading
 
-import paramiko
+from login_paramiko import client
 
-port, login, host_key, how, secret = sys.argv[1:6]
-command = sys.argv[6] if len(sys.argv) > 6 else None
+command = sys.argv[7] if len(sys.argv) > 7 else None
 
-client = paramiko.SSHClient()
-known = paramiko.Ed25519Key(data=base64.b64decode(host_key.split()[1]))
-client.get_host_keys().add(f"[127.0.0.1]:{port}", known.get_name(), known)
-credential = {"key_filename": secret} if how == "key" else {"password": secret}
-client.connect("127.0.0.1", int(port), login, allow_agent=False, look_for_keys=False, **credential)
 channel = client.get_transport().open_session()
 if command is None:
     channel.get_pty("vt220", 97, 31)
@@ -45,7 +39,9 @@ for thread in threads:
     thread.start()
 for thread in threads[1:]:
     thread.join()
-sys.stdout.flush()
 status = channel.recv_exit_status()
 client.close()
-sys.exit(status)
+for out in [sys.stdout, sys.stderr]:
+    out.flush()
+# Not by the interpreter's own way out, which breaks off when a thread reads the standard input.
+os._exit(status)
