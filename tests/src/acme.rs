@@ -1,27 +1,37 @@
-//! A CA of one's own: pebble, with a DNS that says 127.0.0.1 to everything.
+//! A CA of one's own: pebble, with a DNS that says the same address to everything.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::namespace::Namespace;
 use crate::process::{PATIENCE, Ran, eventually, run};
 
-/// A CA that certifies whoever answers on ports 80 and 443 of its namespace.
+/// A CA that certifies whoever answers on ports 80 and 443 of one address.
 #[derive(Debug)]
 pub struct Acme {
     processes: Vec<Child>,
     namespace: Namespace,
     folder: PathBuf,
+    address: Ipv4Addr,
 }
 
-/// Where its directory is.
-pub const DIRECTORY: &str = "https://127.0.0.1:14000/dir";
-const MANAGEMENT: &str = "https://127.0.0.1:15000";
-
 impl Acme {
-    /// Starts it in a namespace, with what it needs in `folder`. Its certificates are good for `seconds`.
+    /// Starts one in a namespace for what is in the same, with what it needs in `folder`. Its certificates are good for
+    /// `seconds`.
     pub fn start(namespace: &Namespace, folder: &Path, seconds: u32) -> Self {
+        Self::between(namespace, folder, seconds, Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST)
+    }
+
+    /// Starts one that is asked at `address`, one of its namespace's, and finds every name at `everybody`.
+    pub fn between(
+        namespace: &Namespace,
+        folder: &Path,
+        seconds: u32,
+        address: Ipv4Addr,
+        everybody: Ipv4Addr,
+    ) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let openssl = |arguments: &str| {
             run(Command::new("openssl").current_dir(folder).args(arguments.split(' ')), PATIENCE).good()
@@ -29,12 +39,12 @@ impl Acme {
         let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout";
         openssl(&format!("req -x509 {key} ca.key -out ca.crt -days 2 -subj /CN=Stories"));
         openssl(&format!("req {key} own.key -out own.csr -subj /CN=localhost"));
-        fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").expect("a file");
+        fs::write(folder.join("names"), format!("subjectAltName=IP:{address}\n")).expect("a file");
         openssl(
             "x509 -req -in own.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out own.crt",
         );
         let config = format!(
-            r#"{{"pebble": {{"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
+            r#"{{"pebble": {{"listenAddress": "{address}:14000", "managementListenAddress": "{address}:15000",
             "certificate": "own.crt", "privateKey": "own.key", "httpPort": 80, "tlsPort": 443,
             "certificateValidityPeriod": {seconds}}}}}"#
         );
@@ -47,12 +57,12 @@ impl Acme {
             let out = log.try_clone().expect("a log");
             command.args(arguments).stdin(Stdio::null()).stdout(out).stderr(log).spawn().expect("start a CA")
         };
-        let dns = "127.0.0.1:18053";
+        let (dns, everybody) = ("127.0.0.1:18053", everybody.to_string());
         let processes = vec![
             start(&[
                 "pebble-challtestsrv",
                 "-defaultIPv4",
-                "127.0.0.1",
+                &everybody,
                 "-defaultIPv6",
                 "",
                 "-dns01",
@@ -68,21 +78,26 @@ impl Acme {
             ]),
             start(&["pebble", "-config", "config.json", "-dnsserver", dns]),
         ];
-        let acme = Self { processes, namespace: namespace.clone(), folder: folder.to_owned() };
-        eventually("the CA answers", || acme.ask(DIRECTORY).is_good().then_some(()));
+        let acme = Self { processes, namespace: namespace.clone(), folder: folder.to_owned(), address };
+        eventually("the CA answers", || acme.ask(&acme.directory()).is_good().then_some(()));
         acme
+    }
+
+    fn directory(&self) -> String {
+        format!("https://{}:14000/dir", self.address)
     }
 
     /// The lines of `[acme]` that lead to it.
     pub fn settings(&self) -> String {
         let ca = fs::read_to_string(self.folder.join("ca.crt")).expect("a certificate");
-        format!("[acme]\ndirectory = \"{DIRECTORY}\"\nca = '''\n{ca}'''\n")
+        format!("[acme]\ndirectory = \"{}\"\nca = '''\n{ca}'''\n", self.directory())
     }
 
     /// Writes the root of the certificates that it gives to a file.
     pub fn root(&self) -> PathBuf {
         let file = self.folder.join("root.pem");
-        fs::write(&file, self.ask(&format!("{MANAGEMENT}/roots/0")).good().stdout).expect("a file");
+        fs::write(&file, self.ask(&format!("https://{}:15000/roots/0", self.address)).good().stdout)
+            .expect("a file");
         file
     }
 

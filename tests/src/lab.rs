@@ -41,7 +41,7 @@ impl Lab {
             Traits { mapping: Mapping::Remapped, cgroup: Cgroup::Host, networks, data: Data::KeepImages };
         let engine = Engine::with("lab", traits);
         // After the engine of an earlier run, whose containers have their parents there.
-        end_leftovers(&[&host, internet.namespace()]);
+        end_leftovers();
         let lab = Self { host, internet, engine };
         image::bring_platform(&lab.engine);
         image::make_tiny(&lab.engine);

@@ -5,16 +5,16 @@
 
 use std::fs;
 use std::hash::{Hash as _, Hasher as _};
-use std::io::{BufReader, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::process::{PATIENCE, Ran, eventually, processes, run, send, stories_folder};
+use crate::process::{PATIENCE, Ran, eventually, is_alive, processes, run, send, stories_folder};
 
 /// Where `ip netns` keeps them.
 const FOLDER: &str = "/run/netns";
@@ -28,10 +28,9 @@ pub struct Namespace {
 impl Namespace {
     /// Makes one, with its loopback up and nothing else in it.
     pub fn make(kind: &str) -> Self {
-        let mut bytes = [0; 4];
-        let random = fs::File::open("/dev/urandom").expect("/dev/urandom");
-        BufReader::new(random).read_exact(&mut bytes).expect("random bytes");
-        let namespace = Self { name: format!("{kind}-{}-{:08x}", mark(), u32::from_ne_bytes(bytes)) };
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let namespace = Self { name: format!("{kind}-{}-{}-{number}", mark(), std::process::id()) };
         ip(&["netns", "add", &namespace.name]);
         namespace.ip(&["link", "set", "lo", "up"]);
         namespace
@@ -97,12 +96,15 @@ impl Namespace {
     }
 }
 
-/// Ends the namespaces of earlier runs: those of this target folder that `ours` doesn't name.
-pub fn end_leftovers(ours: &[&Namespace]) {
+/// Ends the namespaces of earlier runs: those of this target folder whose maker is gone. Other stories of this run may
+/// have theirs by now.
+pub fn end_leftovers() {
     for entry in fs::read_dir(FOLDER).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_of_stories = name.split('-').nth(1).is_some_and(|part| part == mark());
-        if is_of_stories && ours.iter().all(|namespace| namespace.name != name) {
+        let mut parts = name.split('-').skip(1);
+        let is_of_stories = parts.next().is_some_and(|part| part == mark());
+        let maker = parts.next().and_then(|pid| pid.parse().ok());
+        if is_of_stories && maker.is_none_or(|pid| !is_alive(pid)) {
             Namespace { name }.end();
         }
     }

@@ -5,14 +5,20 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use berth::figures::RateLimit;
 use berth_tests::namespace::Namespace;
-use berth_tests::process::{PATIENCE, Ran, ending, scratch, send, source_tree, wait};
-use berth_tests::{World, eventually, run};
+use berth_tests::process::{PATIENCE, Ran, ending, scratch, send, source_tree, wait, within};
+use berth_tests::{Platform, World, eventually, run};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-crate::stories! { what_one_has_fetched_the_others_need_not, it_waits_for_its_upstream_and_takes_nothing_bad, docker_hub_s_limit_is_told }
+crate::stories! {
+    what_one_has_fetched_the_others_need_not,
+    it_waits_for_its_upstream_and_takes_nothing_bad,
+    docker_hub_s_limit_is_told,
+    a_platform_s_status_tells_of_its_cache,
+}
 
 const OWN: &str = "127.0.0.2:5000";
 const UPSTREAM: &str = "127.0.0.3:5000";
@@ -222,8 +228,23 @@ fn docker_hub_s_limit_is_told(_: &World) {
     let limit = "RateLimit-Limit: 100;w=21600\r\nRateLimit-Remaining: 76;w=21600\r\nDocker-RateLimit-Source: 192.0.2.1\r\n";
     let told: Value = serde_json::from_str(&hub(&cache, limit).good().stdout).expect("JSON");
     assert_eq!(told, json!({ "limit": 100, "remaining": 76, "window_seconds": 21600, "source": "192.0.2.1" }));
+    let read: RateLimit = serde_json::from_value(told).expect("what the reconciler reads");
+    assert_eq!((read.limit, read.remaining, read.window_seconds), (Some(100), Some(76), Some(21600)));
     let told: Value = serde_json::from_str(&hub(&cache, "").good().stdout).expect("JSON");
     assert_eq!(told, json!({ "limit": null, "remaining": null, "window_seconds": null, "source": "" }));
+}
+
+fn a_platform_s_status_tells_of_its_cache(world: &World) {
+    let platform = Platform::in_lab(world.lab(), |_| {});
+    platform.apply();
+    let daemon = platform.daemon();
+    // Its upstream isn't Docker Hub, so there is no limit to tell.
+    within(Duration::from_secs(60), "the figures are read", || {
+        let status = platform.berth(&["status"]).stdout;
+        let line = status.lines().find(|line| line.starts_with("image cache: "))?;
+        (line.ends_with(" stored, 0 hits, 0 misses")).then_some(())
+    });
+    daemon.end();
 }
 
 /// Docker Hub, as far as it is asked here.

@@ -264,7 +264,7 @@ fn an_image_is_fetched_once_for_everybody(world: &World) {
 }
 
 /// Waits until a server can be used, and starts an app on its port 8080.
-fn serve(platform: &Platform, id: u32, words: &str) {
+pub(super) fn serve(platform: &Platform, id: u32, words: &str) {
     platform.running(id);
     let page = format!("mkdir -p /srv/app && echo '{words}' > /srv/app/index.html");
     platform.docker().shell(&platform.name(id), &page).good();

@@ -5,6 +5,8 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::Duration;
 
 use berth_tests::{Skipped, Turn, World};
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -35,6 +37,7 @@ tell! {
     hostile_root,
     links,
     edge,
+    certificates,
     web,
     cache,
     crash,
@@ -88,9 +91,13 @@ fn main() -> ExitCode {
     for (file, stories) in FILES {
         for (name, story) in *stories {
             let world = Arc::clone(&world);
-            trials.push(Trial::ignorable_test(format!("{file}::{name}"), move || match story(&world) {
-                Ok(()) => Ok(Completion::Completed),
-                Err(Skipped(why)) => Ok(Completion::ignored_with(why)),
+            let name = format!("{file}::{name}");
+            trials.push(Trial::ignorable_test(name.clone(), move || {
+                let _watch = Watch::over(name);
+                match story(&world) {
+                    Ok(()) => Ok(Completion::Completed),
+                    Err(Skipped(why)) => Ok(Completion::ignored_with(why)),
+                }
             }));
         }
     }
@@ -100,6 +107,32 @@ fn main() -> ExitCode {
         None => eprintln!("a story is still being told; its engine is ended by the next run"),
     }
     conclusion.exit_code()
+}
+
+/// What a story takes at most. The longest takes two minutes on a quiet machine, and the first one waits for images.
+const STORY_MAX: Duration = Duration::from_secs(1200);
+
+/// Ends a run in which a story hangs. What it leaves is removed by the next one.
+struct Watch(Sender<()>);
+
+impl Watch {
+    fn over(story: String) -> Self {
+        let (sender, over) = mpsc::channel();
+        std::thread::spawn(move || {
+            if over.recv_timeout(STORY_MAX) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{story} took more than {STORY_MAX:?}, so the run ends here");
+                std::process::abort();
+            }
+        });
+        Self(sender)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // The watch may be over.
+        let _ = self.0.send(());
+    }
 }
 
 /// A file that nobody lists would be a story that nobody hears.

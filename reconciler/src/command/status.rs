@@ -186,3 +186,35 @@ fn cache_line(cache: &CacheFigures) -> String {
     }
     line
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+mod tests {
+    use super::cache_line;
+    use crate::figures::{CacheFigures, RateLimit, Usage};
+
+    #[test]
+    fn the_cache_is_told_in_a_line_whatever_is_known_of_it() {
+        let limit = |limit, remaining| RateLimit {
+            limit,
+            remaining,
+            window_seconds: Some(21_600),
+            at: "2026-03-01T10:20:30Z".parse().unwrap(),
+        };
+        let mut figures = CacheFigures::default();
+        assert_eq!(cache_line(&figures), "image cache: nothing known of it yet");
+        figures.usage = Some(Usage { bytes: 3 << 30, hits: 41, misses: 7 });
+        assert_eq!(cache_line(&figures), "image cache: 3 GiB stored, 41 hits, 7 misses");
+        figures.rate_limit = Some(limit(Some(100), Some(76)));
+        let with_limit = "image cache: 3 GiB stored, 41 hits, 7 misses; \
+                          Docker Hub allows 76 more of 100 pulls (asked 10:20 UTC)";
+        assert_eq!(cache_line(&figures), with_limit);
+        figures.trouble = Some("the registry doesn't answer".to_owned());
+        assert_eq!(cache_line(&figures), format!("{with_limit}; the registry doesn't answer"));
+        figures = CacheFigures { rate_limit: Some(limit(None, None)), ..CacheFigures::default() };
+        assert_eq!(
+            cache_line(&figures),
+            "image cache: nothing known of it yet; Docker Hub sets no limit (asked 10:20 UTC)"
+        );
+    }
+}

@@ -11,6 +11,7 @@ mod domains;
 mod fleet;
 mod keys;
 mod links;
+mod live;
 mod organisation;
 mod plan;
 mod push;
@@ -29,7 +30,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 13] = [
+const PARTS: [(char, &str); 14] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
@@ -43,6 +44,7 @@ const PARTS: [(char, &str); 13] = [
     ('k', "links, against commands"),
     ('l', "SSH through the router, against a direct connection and `ssh -J`"),
     ('m', "a push: its plan, and its outcome"),
+    ('n', "a running platform: one more domain, and every link anew"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -84,6 +86,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('m') {
         push::run()?;
+    }
+    if wanted('n') {
+        live::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
