@@ -8,7 +8,7 @@ use berth_link::Namespace;
 
 use super::DoctorError;
 
-/// Who is a neighbour at which hardware address.
+/// Who is a neighbour, and on which interface, at which hardware address.
 pub(crate) type Table = BTreeMap<String, String>;
 
 /// The kernel, as seen from a namespace.
@@ -21,7 +21,8 @@ impl Kernel<'_> {
         let text = self.read("/proc/thread-self/net/arp")?;
         let entry = |line: &str| {
             let mut fields = line.split_whitespace();
-            Some((fields.next()?.to_owned(), fields.nth(2)?.to_owned()))
+            let (address, mac, interface) = (fields.next()?, fields.nth(2)?, fields.last()?);
+            Some((format!("{address} ({interface})"), mac.to_owned()))
         };
         Ok(text.lines().skip(1).filter_map(entry).collect())
     }
