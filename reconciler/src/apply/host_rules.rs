@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use berth_link::{HOST_RULES, KeptRules, Lead};
+use berth_link::{HOST_RULES, KeptRules, Lead, Plane};
 use berth_plan::configuration::ConfigurationSpec;
 use berth_plan::render::host::{Jump, chains, jumps, removal};
 use berth_schema::name::Prefix;
@@ -70,11 +70,13 @@ impl From<EngineError> for Failure {
 }
 
 async fn put_in_force(text: &str, spec: &ConfigurationSpec, platform: &Prefix) -> Result<(), Failure> {
-    let worked = probe::working(platform.as_str(), &spec.probes).await;
+    // Without a plane nothing comes from it, and nothing can be tried; its holder may be waiting for just these rules.
+    let probes = if has_plane(platform).await? { spec.probes.as_slice() } else { &[] };
+    let worked = probe::working(platform.as_str(), probes).await;
     make(text, platform).await?.map_err(Failure::NotLoaded)?;
     // As the kernel has them before they are tried: what somebody changes meanwhile must not be kept.
     let loaded = own_chains(&saved_rules().await?, platform).unwrap_or_default();
-    let failures = probe::failures(platform.as_str(), &spec.probes, &worked).await;
+    let failures = probe::failures(platform.as_str(), probes, &worked).await;
     if !failures.is_empty() {
         return Err(Failure::NotConfirmed(failures));
     }
@@ -87,6 +89,18 @@ async fn put_in_force(text: &str, spec: &ConfigurationSpec, platform: &Prefix) -
         let act = "keep the host's rules for the start of the machine".to_owned();
         Failure::Host(EngineError::Host { act, source: std::io::Error::other(source) })
     })
+}
+
+async fn has_plane(platform: &Prefix) -> Result<bool, EngineError> {
+    let prefix = platform.to_string();
+    let looked =
+        tokio::task::spawn_blocking(move || Plane::registered(&prefix).map(|plane| plane.is_some())).await;
+    let failed =
+        |source| EngineError::Plane { act: format!("look for the user plane of {platform}"), source };
+    match looked {
+        Ok(found) => found.map_err(failed),
+        Err(error) => Err(failed(berth_link::Error::new("look for it", std::io::Error::other(error)))),
+    }
 }
 
 /// Puts in force what was before.
