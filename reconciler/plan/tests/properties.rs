@@ -268,10 +268,12 @@ fn things(scene: &Scene, world: &World) -> BTreeMap<Name, String> {
     };
     let networks = observed.networks.iter().map(|n| (("network", n.name.clone()), format!("{n:?}")));
     // What is in force is seen in the gateway, and told of its volume: a gateway that starts takes up what lies there.
-    let starts = scene.plan(&scene.world).changes().any(|change| {
-        matches!(&change.subject, berth_plan::Subject::System(name) if name == GATEWAY || name.ends_with("-filtered-users"))
-            && change.action != Action::Update
-    });
+    let gateway = |(_, name): Name| name == GATEWAY || name.ends_with("-filtered-users");
+    let first = scene.plan(&scene.world);
+    let steps = first.changes().flat_map(|change| &change.steps);
+    let starts = steps
+        .filter(|step| !matches!(step, Step::Reload { .. } | Step::Configure(_) | Step::CreateVolume(_)))
+        .any(|step| named(step).into_iter().any(gateway));
     let works_by = |volume: &str| {
         let gateway = observed.plane.as_ref().and_then(|plane| plane.gateway.as_ref());
         gateway.filter(|_| volume == GATEWAY && !starts)
