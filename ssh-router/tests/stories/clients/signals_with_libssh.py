@@ -17,9 +17,12 @@ class Callbacks(ctypes.Structure):
     ] + [("exit_signal", EXIT_SIGNAL)]
 
 
-def run(command, terminal=False):
+def run(command, terminal=False, callbacks=None):
     channel = pointer(ssh.ssh_channel_new(session))
     must(ssh.ssh_channel_open_session(channel))
+    if callbacks:
+        # Before the program begins: it may have ended before its beginning was heard of.
+        must(ssh.ssh_set_channel_callbacks(channel, ctypes.byref(callbacks)))
     if terminal:
         must(ssh.ssh_channel_request_pty_size(channel, text(b"vt220"), 97, 31))
     must(ssh.ssh_channel_request_exec(channel, text(command.encode())))
@@ -40,9 +43,8 @@ def ended_by(command, signal=None):
     """The signal of which a program's end tells."""
     seen = []
     heard = Callbacks.EXIT_SIGNAL(lambda _session, _channel, name, *_: seen.append(name.decode()))
-    channel = run(command)
     callbacks = Callbacks(size=ctypes.sizeof(Callbacks), exit_signal=heard)
-    must(ssh.ssh_set_channel_callbacks(channel, ctypes.byref(callbacks)))
+    channel = run(command, callbacks=callbacks)
     line(channel)
     if signal:
         must(ssh.ssh_channel_request_send_signal(channel, text(signal.encode())))
