@@ -178,8 +178,8 @@ impl<'a> Pair<'a> {
         let file = self.ground.path("config").join(Kind::Sites.file());
         let next = file.with_extension("Caddyfile.next");
         fs::write(&next, text)?;
-        for act in ["check", "load"] {
-            good(self.ground.command(program(act)).arg(Kind::Sites.as_str()).arg(&next))?;
+        for (act, more) in [("check", None), ("load", Some("checked"))] {
+            good(self.ground.command(program(act)).arg(Kind::Sites.as_str()).arg(&next).args(more))?;
             did(act);
         }
         Ok(fs::rename(next, file)?)
