@@ -256,10 +256,10 @@ fn obstacle(
         Some(Obstacle::taken("container", &spec.name, holder.tag.as_ref()))
     };
     let volume = || {
-        let missing =
+        let mut missing =
             spec.mounts.iter().filter(|mount| !inventory.volumes.contains_key(mount.volume.as_str()));
         // The engine would hand over a stranger's volume if only the name is right.
-        missing.into_iter().find_map(|mount| {
+        missing.find_map(|mount| {
             let stranger = inventory.volume_named(&mount.volume)?;
             Some(Obstacle::taken("volume", &mount.volume, stranger.tag.as_ref()))
         })
