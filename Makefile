@@ -5,11 +5,11 @@ DATA  ?= /var/lib/berth/data
 export BERTH_STATE = $(STATE)
 export BERTH_DATA  = $(DATA)
 
-.PHONY: up down test unit stories check bench
+.PHONY: up down test unit stories stories-long check bench
 
 up:
 	scripts/install.sh run
-	cargo build --release --locked -p berth -p berth-runtime -p berth-ssh-router
+	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
 	scripts/up.sh
 
 down:
@@ -24,8 +24,14 @@ unit:
 # Real processes: a private engine, real servers. Needs root, like the platform itself.
 stories:
 	scripts/install.sh test
-	cargo build --locked -p berth -p berth-runtime -p berth-ssh-router
+	cargo build --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
 	cargo test --locked -p berth-tests
+
+# Those that take too long for every run. docs/benchmarks.md says when they ran last.
+stories-long:
+	scripts/install.sh test
+	cargo build --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
+	cargo test --locked -p berth-tests --test stories -- --ignored
 
 check:
 	scripts/install.sh check
@@ -36,5 +42,5 @@ check:
 
 bench:
 	scripts/install.sh bench
-	cargo build --release --locked -p berth -p berth-runtime -p berth-ssh-router
+	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
 	cargo bench --locked -p berth-tests --bench berth

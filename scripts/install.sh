@@ -20,15 +20,35 @@ need() { # package...
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+known() { [ -n "$(apt-cache show "$1" 2>/dev/null)" ]; }
+
 engine() { # docker-ce is as good as Debian's package
     command -v dockerd >/dev/null || need docker.io
+    # Debian 13 has the client in a package of its own, which docker.io merely recommends.
+    command -v docker >/dev/null || { known docker-cli || apt-get update -qq; need docker-cli; }
+    # Likewise the program with which the engine loads the profile of its containers, where the kernel has AppArmor.
+    [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || need apparmor
     need iptables uidmap git ca-certificates
 }
 
+# What the browser runs that isn't ours, by the digests of its lock file. None of its scripts are run here.
+scripts_of() { # folder...
+    command -v npm >/dev/null || need npm
+    local folder
+    for folder in "$@"; do
+        folder=$(dirname "$0")/../$folder
+        cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && continue
+        echo "installing: $(sed -n 's/^ *"\(.*\)": "[0-9].*/\1/p' "$folder/package.json" | tr '\n' ' ')"
+        npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --silent
+        cp "$folder/package-lock.json" "$folder/node_modules/.installed"
+    done
+}
+
 case "${1:-}" in
-run)   engine; need mmdebstrap build-essential pkg-config ;;
+run)   engine; need mmdebstrap build-essential pkg-config; scripts_of reconciler/web/terminal ;;
 test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
-       caddy docker-registry pebble curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 ;;
+       caddy docker-registry pebble curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
+       scripts_of reconciler/web/terminal tests/axe ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
 check)
     need build-essential pkg-config

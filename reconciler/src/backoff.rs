@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use berth_plan::{Change, Plan};
-
-use crate::outcome::{Ended, Outcome};
+use berth_host::Waits;
+use berth_plan::{Action, Change, Plan, Subject};
+use berth_schema::Origin;
+use berth_wire::{Ended, Outcome, Retry};
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -16,18 +17,18 @@ const LONGEST: Duration = Duration::from_secs(300);
 const FLAPS: usize = 5;
 const FLAP_WINDOW: Duration = Duration::from_secs(300);
 
-/// What failed lately, by subject.
+/// The failures of late, by subject.
 #[derive(Debug, Default)]
 pub struct Backoff {
-    troubles: HashMap<String, Trouble>,
-    starts: HashMap<String, VecDeque<Instant>>,
+    troubles: HashMap<Subject, Trouble>,
+    starts: HashMap<Subject, VecDeque<Instant>>,
     /// The pass as a whole: how often it could not run in a row, and when it is due again.
     pass: Option<(u32, Instant)>,
 }
 
 #[derive(Debug)]
 struct Trouble {
-    revision: String,
+    revision: Origin,
     failures: u32,
     until: Instant,
     error: String,
@@ -36,11 +37,11 @@ struct Trouble {
 /// A change that waits for its next try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferred {
-    /// What it is about.
-    pub subject: String,
-    /// Why the last try failed.
+    /// The object that it is about.
+    pub subject: Subject,
+    /// Reason that the last try failed.
     pub error: String,
-    /// How long it waits still.
+    /// Time that it waits still.
     pub wait: Duration,
 }
 
@@ -53,21 +54,19 @@ impl fmt::Display for Deferred {
 
 impl Backoff {
     /// Takes out of the plan what isn't due yet. A new revision is a new chance for everything.
-    pub fn defer(&mut self, plan: &mut Plan, revision: &str, now: Instant) -> Vec<Deferred> {
+    pub fn defer(&mut self, plan: &mut Plan, revision: Origin, now: Instant) -> Vec<Deferred> {
         // What is no longer planned has mended itself; keeping it would leave a due time in the past.
-        let planned: HashSet<String> = plan.changes().map(|change| change.subject.to_string()).collect();
+        let planned: HashSet<Subject> = plan.changes().map(|change| change.subject.clone()).collect();
         self.troubles.retain(|subject, trouble| trouble.revision == revision && planned.contains(subject));
         let mut deferred = Vec::new();
-        let mut is_due = |change: &Change| {
-            let subject = change.subject.to_string();
-            match self.troubles.get(&subject) {
-                Some(trouble) if trouble.until > now => {
-                    let wait = trouble.until - now;
-                    deferred.push(Deferred { subject, error: trouble.error.clone(), wait });
-                    false
-                }
-                _ => true,
+        let mut is_due = |change: &Change| match self.troubles.get(&change.subject) {
+            Some(trouble) if trouble.until > now => {
+                let wait = trouble.until - now;
+                let (subject, error) = (change.subject.clone(), trouble.error.clone());
+                deferred.push(Deferred { subject, error, wait });
+                false
             }
+            _ => true,
         };
         for stage in &mut plan.stages {
             stage.changes.retain(&mut is_due);
@@ -76,15 +75,20 @@ impl Backoff {
         deferred
     }
 
-    /// Learns from what became of a pass.
-    pub fn learn(&mut self, outcomes: &[Outcome], revision: &str, now: Instant) {
+    /// Learns from the outcomes of a pass.
+    pub fn learn(&mut self, outcomes: &[Outcome], revision: Origin, now: Instant) {
         for outcome in outcomes {
             match &outcome.result {
-                Ended::Failed { error, passing } => {
-                    let floor = if *passing { FIRST } else { FIRST * 16 };
+                Ended::Failed { error, retry } => {
+                    let floor = match retry {
+                        Retry::After(time) => *time,
+                        Retry::OnChange => FIRST * 16,
+                        // Another pass may plan something else.
+                        Retry::Terminal => LONGEST,
+                    };
                     self.fail(&outcome.subject, revision, error.clone(), floor, now);
                 }
-                Ended::Done if matches!(outcome.action.as_str(), "start" | "create") => {
+                Ended::Done if matches!(outcome.action, Action::Start | Action::Create) => {
                     self.started(&outcome.subject, revision, now);
                 }
                 Ended::Done => {
@@ -106,7 +110,7 @@ impl Backoff {
         let failures = self.pass.map_or(0, |(failures, _)| failures);
         // What waits for a pass can't be due before one.
         self.troubles.clear();
-        self.pass = Some((failures + 1, now + (FIRST * 2_u32.saturating_pow(failures)).min(LONGEST)));
+        self.pass = Some((failures + 1, now + Waits::new(FIRST, LONGEST).after(failures)));
     }
 
     /// The pass could run.
@@ -114,17 +118,15 @@ impl Backoff {
         self.pass = None;
     }
 
-    fn fail(&mut self, subject: &str, revision: &str, error: String, floor: Duration, now: Instant) {
+    fn fail(&mut self, subject: &Subject, revision: Origin, error: String, floor: Duration, now: Instant) {
         let failures = self.troubles.get(subject).map_or(0, |trouble| trouble.failures);
-        let wait = (floor * 2_u32.saturating_pow(failures)).min(LONGEST);
-        self.troubles.insert(
-            subject.to_owned(),
-            Trouble { revision: revision.to_owned(), failures: failures + 1, until: now + wait, error },
-        );
+        let wait = Waits::new(floor, LONGEST).after(failures);
+        self.troubles
+            .insert(subject.clone(), Trouble { revision, failures: failures + 1, until: now + wait, error });
     }
 
-    fn started(&mut self, subject: &str, revision: &str, now: Instant) {
-        let starts = self.starts.entry(subject.to_owned()).or_default();
+    fn started(&mut self, subject: &Subject, revision: Origin, now: Instant) {
+        let starts = self.starts.entry(subject.clone()).or_default();
         starts.push_back(now);
         while starts.front().is_some_and(|first| now.duration_since(*first) > FLAP_WINDOW) {
             starts.pop_front();
@@ -141,7 +143,7 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use berth_plan::step::{Stage, StageKind};
-    use berth_plan::{Action, Subject};
+    use berth_schema::Revision;
 
     use super::*;
 
@@ -161,10 +163,18 @@ mod tests {
     }
 
     fn failed() -> Outcome {
-        outcome(Ended::Failed { error: "no".to_owned(), passing: true })
+        outcome(Ended::Failed { error: "no".to_owned(), retry: Retry::SOON })
     }
 
-    fn is_deferred(backoff: &mut Backoff, revision: &str, now: Instant) -> bool {
+    fn r() -> Origin {
+        Revision::from_bytes([1; 20]).into()
+    }
+
+    fn s() -> Origin {
+        Revision::from_bytes([2; 20]).into()
+    }
+
+    fn is_deferred(backoff: &mut Backoff, revision: Origin, now: Instant) -> bool {
         let mut plan = plan();
         let deferred = backoff.defer(&mut plan, revision, now);
         assert_eq!(plan.is_empty(), !deferred.is_empty());
@@ -175,12 +185,24 @@ mod tests {
     fn each_failure_doubles_the_wait() {
         let mut backoff = Backoff::default();
         let start = Instant::now();
-        backoff.learn(&[failed()], "r", start);
-        assert!(is_deferred(&mut backoff, "r", start));
-        assert!(!is_deferred(&mut backoff, "r", start + FIRST));
-        backoff.learn(&[failed()], "r", start);
-        assert!(is_deferred(&mut backoff, "r", start + FIRST));
+        backoff.learn(&[failed()], r(), start);
+        assert!(is_deferred(&mut backoff, r(), start));
+        assert!(!is_deferred(&mut backoff, r(), start + FIRST));
+        backoff.learn(&[failed()], r(), start);
+        assert!(is_deferred(&mut backoff, r(), start + FIRST));
         assert_eq!(backoff.next_due(), Some(start + FIRST * 2));
+    }
+
+    #[test]
+    fn a_mistake_of_berth_s_waits_longest() {
+        let now = Instant::now();
+        for (retry, wait) in
+            [(Retry::SOON, FIRST), (Retry::OnChange, Duration::from_secs(16)), (Retry::Terminal, LONGEST)]
+        {
+            let mut backoff = Backoff::default();
+            backoff.learn(&[outcome(Ended::Failed { error: "no".to_owned(), retry })], r(), now);
+            assert_eq!(backoff.next_due(), Some(now + wait), "{retry:?}");
+        }
     }
 
     #[test]
@@ -199,8 +221,8 @@ mod tests {
     fn a_new_revision_is_a_new_chance() {
         let mut backoff = Backoff::default();
         let now = Instant::now();
-        backoff.learn(&[failed()], "r", now);
-        assert!(!is_deferred(&mut backoff, "s", now));
+        backoff.learn(&[failed()], r(), now);
+        assert!(!is_deferred(&mut backoff, s(), now));
     }
 
     #[test]
@@ -208,10 +230,10 @@ mod tests {
         let mut backoff = Backoff::default();
         let now = Instant::now();
         for _ in 0..FLAPS {
-            backoff.learn(&[outcome(Ended::Done)], "r", now);
-            assert!(!is_deferred(&mut backoff, "r", now));
+            backoff.learn(&[outcome(Ended::Done)], r(), now);
+            assert!(!is_deferred(&mut backoff, r(), now));
         }
-        backoff.learn(&[outcome(Ended::Done)], "r", now);
-        assert!(is_deferred(&mut backoff, "r", now));
+        backoff.learn(&[outcome(Ended::Done)], r(), now);
+        assert!(is_deferred(&mut backoff, r(), now));
     }
 }

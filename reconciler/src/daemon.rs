@@ -1,107 +1,206 @@
 //! The daemon: listens, and runs one pass after the other, never two at once.
 
+use std::io;
 use std::time::Instant;
 
+use berth_engine::connect;
+use berth_fault::{Fault, Kind, chain};
+use berth_host::{Owner, admit};
+use berth_tasks::{TaskError, Tasks};
 use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use crate::control::{Control, ControlError, Socket};
-use crate::docker::connect;
+use crate::control::{Control, ControlError, Keys, Socket};
 use crate::figures;
 use crate::pass::{PassError, Reconciler};
+use crate::power::{Means, Power};
 use crate::settings::Settings;
 use crate::sshrouter::SshRouter;
-use crate::wakeup::{Reason, Wakeups};
+use crate::wakeup::{Pending, Reason, Wakeups};
 use crate::watch::{self, EngineHealth};
 
-/// Why the daemon could not begin.
+/// A daemon that could not begin, or could not go on.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is its source")]
 pub enum DaemonError {
-    /// Something that a pass needs isn't there.
     #[error(transparent)]
     Open(#[from] PassError),
-    /// The control socket can't be opened.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The task that serves it broke.
-    #[error("serve the control socket")]
-    Socket(#[source] JoinError),
-    /// The system refuses to tell us of signals.
-    #[error("listen to signals")]
-    Signals(#[source] std::io::Error),
+    #[error("cannot open Berth's folder to the owner of the state repo")]
+    Owner(#[source] io::Error),
+    #[error(transparent)]
+    Task(#[from] TaskError),
 }
 
-/// Runs until SIGTERM or SIGINT; the step in hand is finished.
-pub async fn run(settings: &Settings) -> Result<(), DaemonError> {
-    let stop = stop_on_signals().map_err(DaemonError::Signals)?;
-    let mut reconciler = Reconciler::open(settings).await?;
-    let wakeups = Wakeups::default();
-    let health = EngineHealth::default();
-    let ssh_router =
-        SshRouter::open(&settings.data, reconciler.identity().clone()).map_err(PassError::from)?;
-    let control = Control::new(wakeups.clone(), health.clone()).with_ssh_router(ssh_router.clone());
-    control.look_from(reconciler.lookout().clone());
-    // Opened before anything else is begun: a reconciler that nobody can ask is of no use, and says so at once.
-    let socket = Socket::open(&settings.socket())?;
+impl Fault for DaemonError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Open(error) => error.kind(),
+            Self::Control(_) | Self::Owner(_) => Kind::Configuration,
+            Self::Task(_) => Kind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Open(error) => error.hint(),
+            Self::Control(_) | Self::Owner(_) | Self::Task(_) => None,
+        }
+    }
+}
+
+/// Everything that the passes need and tell.
+struct Daemon {
+    reconciler: Reconciler,
+    control: Control,
+    wakeups: Wakeups,
+    ssh_router: SshRouter,
+    panel: Panel,
+    _refs: Option<notify::Result<notify::RecommendedWatcher>>,
+}
+
+/// Runs until `tasks` are asked to end; the step in hand is finished.
+pub async fn run(settings: &Settings, tasks: &Tasks) -> Result<(), DaemonError> {
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
-    let mut server = tokio::spawn(control.clone().serve(socket, closing.clone()));
-    let _refs = reconciler.source().git_dir().map(|git_dir| {
-        watch::refs(git_dir, wakeups.clone()).inspect_err(|error| {
-            tracing::warn!(%error, "the state repo can't be watched; it is looked at once a minute");
-        })
-    });
-    tokio::spawn(watch::timer(wakeups.clone(), stop.clone()));
-    tokio::spawn(watch::engine(
-        reconciler.reader().clone(),
-        Timestamp::now(),
-        health,
-        wakeups.clone(),
-        stop.clone(),
-    ));
-    let (engine, _) = connect(&settings.docker).await.map_err(PassError::from)?;
-    tokio::spawn(figures::watch(engine, control.clone(), stop.clone()));
-    tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
-    wakeups.events_missed(Reason::Start);
+    let mut daemon = Daemon::begin(settings, tasks, &closing).await?;
+    daemon.work(tasks.stop()).await;
+    tracing::info!("the reconciler ends");
+    closing.cancel();
+    // The journal is still ours, so that nobody else's socket is in the place of the one that goes now.
+    Ok(tasks.end().await?)
+}
 
-    while !stop.is_cancelled() {
-        let pending = tokio::select! {
-            pending = wakeups.next() => pending,
-            () = until(reconciler.next_retry()) => {
-                wakeups.wake(Reason::Retry);
-                continue;
-            }
-            () = stop.cancelled() => break,
-            ended = &mut server => return closed(ended),
-        };
-        reconciler.inspections().forget_these(&pending.forget, pending.forget_all);
-        reconciler.lookout().forget(&pending.forget, pending.forget_all);
+impl Daemon {
+    /// Opens everything, and starts the tasks that listen.
+    async fn begin(
+        settings: &Settings,
+        tasks: &Tasks,
+        closing: &CancellationToken,
+    ) -> Result<Self, DaemonError> {
+        let reconciler = Reconciler::open(settings).await?;
+        let wakeups = Wakeups::default();
+        let health = EngineHealth::default();
+        let ssh_router = SshRouter::open(&settings.data, reconciler.identity().clone());
+        let ssh_router = ssh_router.map_err(PassError::from)?;
+        let control = Control::new(wakeups.clone(), health.clone()).with_ssh_router(ssh_router.clone());
+        control.look_from(reconciler.lookout().clone());
+        // Orders that are forgotten are no reason not to begin.
+        control.orders().remember(reconciler.journal().power().unwrap_or_default());
+        let (engine, _) = connect(&settings.docker).await.map_err(PassError::from)?;
+        // Opened before anything else is begun: a reconciler that nobody can ask is of no use, and says so at once.
+        let socket = Socket::open(&settings.socket())?;
+        tasks.try_until(closing, "the control socket", control.clone().serve(socket));
+        let owner = state_owner(&reconciler).map_err(DaemonError::Owner)?;
+        if let Some(owner) = owner {
+            admit(owner, &settings.data, &settings.views()).map_err(DaemonError::Owner)?;
+        }
+        let door = Socket::open_for(&settings.door_socket(), owner)?;
+        let keys = Keys::of(reconciler.identity().clone());
+        let power = Power::new(Means {
+            servers: control.servers().clone(),
+            orders: control.orders().clone(),
+            events: control.events().clone(),
+            writer: reconciler.writer().clone(),
+            wakeups: wakeups.clone(),
+            journal: reconciler.journal().clone(),
+            tasks: tasks.clone(),
+        });
+        tasks.try_until(closing, "the door's socket", control.clone().serve_door(door, keys, Some(power)));
+        let panel =
+            Panel { settings: settings.clone(), tasks: tasks.clone(), closing: closing.clone(), open: None };
+        let refs = reconciler.source().git_dir().map(|git_dir| {
+            watch::refs(git_dir, wakeups.clone()).inspect_err(|error| {
+                tracing::warn!(%error, "the state repo can't be watched; it is looked at once a minute");
+            })
+        });
+        tasks.keep("the timer", watch::timer(wakeups.clone()));
+        let events = watch::engine(reconciler.reader().clone(), Timestamp::now(), health, wakeups.clone());
+        tasks.keep("the watch on the engine", events);
+        tasks.keep("the watch on the image cache", figures::cache::watch(engine, control.clone()));
+        let sampler = figures::watch(control.servers().clone(), control.used().clone());
+        tasks.keep("the sampler of servers' figures", sampler);
+        tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
+        wakeups.events_missed(Reason::Start);
+        let mut daemon = Self { reconciler, control, wakeups, ssh_router, panel, _refs: refs };
+        daemon.open_panel();
+        Ok(daemon)
+    }
+
+    /// Runs one pass after the other until `stop`.
+    async fn work(&mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let pending = tokio::select! {
+                pending = self.wakeups.next() => pending,
+                () = until(self.reconciler.next_retry()) => {
+                    self.wakeups.wake(Reason::Retry);
+                    continue;
+                }
+                () = stop.cancelled() => break,
+            };
+            self.pass(pending, stop).await;
+        }
+    }
+
+    async fn pass(&mut self, pending: Pending, stop: &CancellationToken) {
+        self.reconciler.inspections().forget_these(&pending.forget, pending.forget_all);
+        self.reconciler.lookout().forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
-        let record = reconciler.pass(&words.join(", "), &control, &stop).await;
-        publish(&reconciler, &control);
-        ssh_router.publish(reconciler.state());
+        let record = self.reconciler.pass(&words.join(", "), self.control.events(), stop).await;
+        if let Some(mut status) = self.reconciler.status() {
+            status.pid = Some(std::process::id());
+            self.control.publish(status);
+        }
+        if let Some(servers) = self.reconciler.servers() {
+            self.control.servers().learn(servers);
+        }
+        self.open_panel();
+        self.ssh_router.publish(self.reconciler.state());
         for request in pending.requests {
             // Whoever asked may have gone.
             let _ = request.send(record.clone());
         }
     }
-    tracing::info!("the reconciler ends");
-    closing.cancel();
-    closed(server.await)
 }
 
-/// How the control socket's task has ended.
-fn closed(ended: Result<Result<(), ControlError>, JoinError>) -> Result<(), DaemonError> {
-    Ok(ended.map_err(DaemonError::Socket)??)
+/// The panel's socket, whose place isn't known before the platform's prefix is.
+struct Panel {
+    settings: Settings,
+    tasks: Tasks,
+    closing: CancellationToken,
+    /// The outcome of the last try; `None` before the first.
+    open: Option<Result<(), String>>,
 }
 
-fn publish(reconciler: &Reconciler, control: &Control) {
-    if let Some(mut status) = reconciler.status() {
-        status.pid = Some(std::process::id());
-        control.publish(status);
+impl Daemon {
+    /// Opens the panel's socket, if that can be done and isn't yet. A platform works without one, so a failure is told and
+    /// tried again after the next pass.
+    fn open_panel(&mut self) {
+        if matches!(self.panel.open, Some(Ok(()))) {
+            return;
+        }
+        let Some(prefix) = self.reconciler.prefix() else { return };
+        let Panel { settings, tasks, closing, open } = &mut self.panel;
+        let opened = match Socket::open_for_panel(&settings.panel(&prefix)) {
+            Ok(socket) => {
+                tasks.try_until(closing, "the panel's socket", self.control.clone().serve_panel(socket));
+                Ok(())
+            }
+            Err(error) => Err(chain(&error)),
+        };
+        if let Err(error) = &opened
+            && *open != Some(opened.clone())
+        {
+            tracing::error!(%error, "the panel can't be told how things are");
+        }
+        *open = Some(opened);
     }
+}
+
+/// Returns the owner of the state repo. A plain folder has no door, so its owner doesn't matter.
+fn state_owner(reconciler: &Reconciler) -> io::Result<Option<Owner>> {
+    reconciler.source().git_dir().map(Owner::of).transpose()
 }
 
 async fn until(due: Option<Instant>) {
@@ -109,21 +208,4 @@ async fn until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// A token that SIGTERM and SIGINT cancel.
-pub(crate) fn stop_on_signals() -> std::io::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("asked to end; the step in hand is finished first");
-        token.cancel();
-    });
-    Ok(stop)
 }

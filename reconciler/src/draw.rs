@@ -2,25 +2,25 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use berth_plan::Subject;
+use berth_schema::text::{page, safe};
+use berth_wire::{Ended, Event, Listener, Outcome, PowerRecord};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
-use crate::event::{Event, Listener};
-use crate::outcome::{Ended, Outcome};
+use parking_lot::Mutex;
 
 /// Shows events on standard error.
 pub struct Draw {
     bars: Option<Bars>,
-    /// Whether the plan is shown before its changes begin.
+    /// Shows the plan before its changes begin.
     plan: bool,
 }
 
 struct Bars {
     screen: MultiProgress,
-    by_subject: Mutex<HashMap<String, ProgressBar>>,
+    by_subject: Mutex<HashMap<Subject, ProgressBar>>,
 }
 
 impl Draw {
@@ -39,7 +39,7 @@ impl Draw {
                 let plain = anstream::AutoStream::choice(&std::io::stderr()) == anstream::ColorChoice::Never;
                 let line =
                     if plain { anstream::adapter::strip_str(line).to_string() } else { line.to_owned() };
-                let _ = bars.screen.println(line);
+                let _ = bars.screen.println(page(&line));
             }
             None => say(line),
         }
@@ -60,20 +60,21 @@ impl Listener for Draw {
                     if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}") {
                         bar.set_style(style);
                     }
-                    bar.set_message(format!("{action} {subject}"));
+                    bar.set_message(safe(format_args!("{action} {subject}")));
                     bar.enable_steady_tick(Duration::from_millis(120));
-                    bars.by_subject.lock().unwrap_or_else(PoisonError::into_inner).insert(subject, bar);
+                    bars.by_subject.lock().insert(subject, bar);
                 }
             }
             Event::Ended(outcome) => {
                 if let Some(bars) = &self.bars {
-                    let mut by_subject = bars.by_subject.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut by_subject = bars.by_subject.lock();
                     if let Some(bar) = by_subject.remove(&outcome.subject) {
                         bar.finish_and_clear();
                     }
                 }
                 self.say(&outcome_line(&outcome));
             }
+            Event::Power(record) => self.say(&power_line(&record)),
             Event::Planned { .. } | Event::PassEnded(_) | Event::Answer { .. } => {}
         }
     }
@@ -97,11 +98,15 @@ fn tinted(line: &str) -> String {
 /// An outcome in one line, coloured for a stream that strips what isn't wanted.
 pub fn outcome_line(outcome: &Outcome) -> String {
     let Outcome { subject, action, result, millis, steps_done, steps } = outcome;
+    let (subject, action) = (safe(subject), safe(action));
     let seconds = Duration::from_millis(*millis).as_secs_f64();
     match result {
         Ended::Done => format!("  {GREEN}done{GREEN:#}    {action} {subject} ({seconds:.1} s)"),
         Ended::Failed { error, .. } => {
-            format!("  {RED}FAILED{RED:#}  {action} {subject} after {steps_done} of {steps} steps: {error}")
+            format!(
+                "  {RED}FAILED{RED:#}  {action} {subject} after {steps_done} of {steps} steps: {}",
+                safe(error)
+            )
         }
         Ended::Interrupted => {
             format!("  {YELLOW}stopped{YELLOW:#} {action} {subject} after {steps_done} of {steps} steps")
@@ -109,11 +114,23 @@ pub fn outcome_line(outcome: &Outcome) -> String {
     }
 }
 
+/// An order to a server in one line, in the same colours.
+fn power_line(record: &PowerRecord) -> String {
+    let (subject, act) = (safe(&record.subject), record.act.word());
+    let seconds = Duration::from_millis(record.millis).as_secs_f64();
+    match &record.result {
+        Ended::Failed { error, .. } => {
+            format!("  {RED}FAILED{RED:#}  {act} {subject} for {}: {}", record.by, safe(error))
+        }
+        _ => format!("  {GREEN}done{GREEN:#}    {act} {subject} for {} ({seconds:.1} s)", record.by),
+    }
+}
+
 /// A line on standard error, where talk goes.
 pub fn say(line: &str) {
     use std::io::Write as _;
     // Nobody reading us any more is no reason to stop working.
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = writeln!(anstream::stderr(), "{}", page(line));
 }
 
 /// Text on standard output, where data goes.
@@ -121,9 +138,39 @@ pub fn print(text: &str) {
     use std::io::Write as _;
     // A closed pipe means that the reader has seen enough.
     let mut out = anstream::stdout();
-    let _ = out.write_all(text.as_bytes());
+    let _ = out.write_all(page(text).as_bytes());
     if !text.ends_with('\n') {
         let _ = out.write_all(b"\n");
     }
     let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_plan::Action;
+    use berth_schema::testing::{harm, hostile_text};
+    use berth_wire::Retry;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_outcome_harms_its_reader(typed in hostile_text()) {
+            let failed = Ended::Failed { error: typed.clone(), retry: Retry::SOON };
+            for (result, word) in [
+                (failed, format!("  {RED}FAILED{RED:#} ")),
+                (Ended::Interrupted, format!("  {YELLOW}stopped{YELLOW:#}")),
+                (Ended::Done, format!("  {GREEN}done{GREEN:#} ")),
+            ] {
+                let subject = Subject::Network(typed.clone());
+                let outcome = Outcome { subject, action: Action::Create, result, millis: 1, steps_done: 0, steps: 1 };
+                let line = outcome_line(&outcome);
+                let rest = line.strip_prefix(&*word);
+                prop_assert!(rest.is_some_and(|rest| harm(rest).is_none() && !rest.contains('\n')), "{line:?}");
+            }
+        }
+    }
 }

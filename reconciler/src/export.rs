@@ -8,74 +8,37 @@ mod drift;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
+use berth_engine::{Foreign, Sighting};
 use berth_plan::desired::Desired;
 use berth_plan::inventory::{Inventory, ServerContainer};
-use berth_plan::observed::{Observed, ObservedContainer, RunState};
+use berth_plan::names::{self, DATA_VOLUMES, Service};
+use berth_plan::observed::{ObservedContainer, RunState};
 use berth_schema::edit::{new_server, new_user};
 use berth_schema::name::{ImageRef, Prefix, ServerId, ServerName, UserName};
 use berth_schema::platform::{Defaults, Isolation};
 use berth_schema::quantity::{Bytes, Cpus};
 use berth_schema::server::{Limits, PowerState, Server};
+use berth_schema::text::safe;
 use berth_schema::user::{Quota, QuotaOverride, Role, User};
 use berth_schema::{Parsed, State};
-use ipnet::Ipv4Net;
 
 pub use drift::{Drift, drift};
-
-/// What was seen of a platform on an engine.
-#[derive(Debug, Clone, Default)]
-pub struct Sighting {
-    /// What the planner sees too.
-    pub observed: Observed,
-    /// Subnets of the platform's networks, by the end of their names, such as `external`.
-    pub subnets: BTreeMap<String, Ipv4Net>,
-    /// The subnet of the servers.
-    pub users: Option<Ipv4Net>,
-    /// The resolvers that the platform's services ask.
-    pub dns: Vec<Ipv4Addr>,
-    /// The machine's ports of the web server: HTTP and HTTPS.
-    pub ports: Option<(u16, u16)>,
-    /// The machine's port of the SSH router.
-    pub ssh: Option<u16>,
-    /// Containers that are called like a server's and aren't Berth's.
-    pub foreign: Vec<Foreign>,
-}
-
-/// A container that is called like a server's and isn't Berth's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreign {
-    /// The number in its name.
-    pub id: ServerId,
-    /// Its name.
-    pub container: String,
-    /// Its host name.
-    pub hostname: String,
-    /// Its image.
-    pub image: String,
-    /// Its limits; 0 where it has none.
-    pub limits: Limits,
-    /// Whether it runs.
-    pub runs: bool,
-    /// What it mounts: from where, and where to.
-    pub mounts: Vec<(String, String)>,
-}
 
 /// A state repo's files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exported {
     /// Path and text, sorted by path.
     pub files: BTreeMap<String, String>,
-    /// What couldn't be read, or can't be said in a state repo.
+    /// Things that couldn't be read, or that no state repo can express.
     pub open: Vec<String>,
 }
 
 /// The domain that stands where the real one has to be filled in.
 const STUB_DOMAIN: &str = "hosting.example.org";
 
-/// Where containers that aren't Berth's are described.
+/// Folder for descriptions of containers that aren't Berth's.
 const ADOPT: &str = "docs/adopt";
 
 /// Writes a state repo from what was seen of the platform `prefix`.
@@ -97,12 +60,15 @@ pub fn export(prefix: &Prefix, seen: &Sighting) -> Exported {
         if let Some(stone) = holding.tombstone() {
             out.open.push(format!(
                 "server {} (id {}) of {} was removed at {}; its data is kept, and its id stays taken",
-                stone.name, stone.id, stone.owner, stone.removed_at
+                safe(&stone.name),
+                stone.id,
+                safe(&stone.owner),
+                stone.removed_at
             ));
         }
     }
     for (what, why) in &inventory.unreadable {
-        out.open.push(format!("{what}: {why}; it was left out"));
+        out.open.push(format!("{}: {}; it was left out", safe(what), safe(why)));
     }
     let taken: BTreeSet<&str> = servers.iter().map(|server| server.name.as_str()).collect();
     for foreign in &seen.foreign {
@@ -110,7 +76,7 @@ pub fn export(prefix: &Prefix, seen: &Sighting) -> Exported {
         out.files.insert(format!("{ADOPT}/{name}.toml"), text);
         out.open.push(format!(
             "container {} isn't Berth's: {ADOPT}/{name}.toml says how to take it over",
-            foreign.container
+            safe(&foreign.container)
         ));
     }
     out.open.sort();
@@ -132,7 +98,7 @@ fn servers(inventory: &Inventory<'_>, out: &mut Exported) -> Vec<Server> {
         } else {
             out.open.push(format!(
                 "container {} was left out: its labels don't say which server it is",
-                owned.container.name
+                safe(&owned.container.name)
             ));
         }
     }
@@ -180,14 +146,15 @@ fn write_server(server: &Server, inventory: &Inventory<'_>, out: &mut Exported) 
     let text = match new_server(server) {
         Ok(text) => text,
         Err(error) => {
-            out.open.push(format!("{path} was left out: {}", crate::outcome::chain(&error)));
+            out.open.push(format!("{path} was left out: {}", berth_fault::chain(&error)));
             return;
         }
     };
     let container = inventory.servers.get(&server.id).and_then(|holding| holding.container);
     let container = container.map_or("", |owned| owned.container.name.as_str());
     let comment = format!(
-        "# As container {container} is. An engine doesn't know `members`, `disk` and `allow`: add them if there were any.\n"
+        "# As container {} is. An engine doesn't know `members`, `disk` and `allow`: add them if there were any.\n",
+        safe(container)
     );
     out.files.insert(path, comment + &text);
 }
@@ -205,6 +172,8 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
         email: None,
         password_hash: None,
         ssh_keys: Vec::new(),
+        passkeys: Vec::new(),
+        second_factor: None,
         quota: QuotaOverride {
             servers: (count > quota.servers).then_some(count),
             cpus: (nanos > quota.cpus.nanos()).then(|| Cpus::from_nanos(nanos)),
@@ -221,7 +190,7 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
                 "# To be filled in: `email`, `ssh_keys`, and `role = \"admin\"` for at least one member.\n";
             out.files.insert(path, comment.to_owned() + &text);
         }
-        Err(error) => out.open.push(format!("{path} was left out: {}", crate::outcome::chain(&error))),
+        Err(error) => out.open.push(format!("{path} was left out: {}", berth_fault::chain(&error))),
     }
 }
 
@@ -240,26 +209,21 @@ fn platform(prefix: &Prefix, seen: &Sighting, inventory: &Inventory<'_>, out: &m
     if let Some(users) = seen.users {
         let _ = writeln!(networks, "users = \"{users}\"");
     }
-    for (field, end) in [
-        ("external", "external"),
-        ("control_panel", "isolated-control-panel"),
-        ("control_docker", "isolated-control-docker"),
-    ] {
-        if let Some(subnet) = seen.subnets.get(end) {
-            let _ = writeln!(networks, "{field} = \"{subnet}\"");
-        }
+    if let Some(external) = seen.subnets.get("external") {
+        let _ = writeln!(networks, "external = \"{external}\"");
     }
     if !networks.is_empty() {
         let _ = write!(text, "\n[networks]\n{networks}");
     }
     let services = [
-        ("firewall", format!("{prefix}-users-firewall")),
-        ("cache", format!("{prefix}-users-dockerhub-cache")),
-        ("web", format!("{prefix}-users-caddy")),
-        ("router", format!("{prefix}-users-ssh-router")),
-    ];
+        ("firewall", Service::Firewall),
+        ("cache", Service::Cache),
+        ("web", Service::Caddy),
+        ("router", Service::Router),
+    ]
+    .map(|(field, service)| (field, service.container(prefix)));
     let mut images = String::new();
-    let holder = ("holder", berth_plan::plane::holder(prefix));
+    let holder = ("holder", names::holder(prefix));
     let images_of = ["firewall", "cache", "caddy", "router"].into_iter().zip(&services);
     let named = std::iter::once(holder).chain(images_of.map(|(field, (_, name))| (field, name.clone())));
     for (field, container) in named {
@@ -311,23 +275,27 @@ fn isolation(platform: &str, inventory: &Inventory<'_>) -> Option<&'static str> 
     })
 }
 
-/// How to take over a container that isn't Berth's: the file that it would have, and the way there.
+/// Describes how to take over a container that isn't Berth's: the file that it would have, and the way there.
 fn adoption(prefix: &Prefix, foreign: &Foreign, taken: &BTreeSet<&str>) -> (String, String) {
     let id = foreign.id;
     let name = foreign.hostname.parse::<ServerName>().ok();
     let name = name.filter(|name| !taken.contains(name.as_str()) && new_name(name, id));
     let name = name.map_or_else(|| format!("server{id}"), |name| name.to_string());
-    let container = &foreign.container;
+    let container = safe(&foreign.container);
+    let new = names::server_container(prefix, id);
+    let volumes =
+        DATA_VOLUMES.map(|(end, folder)| format!("{} ({folder})", names::server_volume(prefix, id, end)));
+    let volumes = volumes.join(", ");
     let mut text = format!(
         "# Container {container} looks like a server and isn't Berth's, which leaves it alone. Its data moves like this:\n\
          #   1. docker stop {container} && docker rename {container} {container}-old\n\
          #   2. Fill in the owner, move this file to servers/{name}.toml, push, and wait for `berth status`.\n\
-         #   3. docker stop {prefix}-users-dind-{id}, and copy what is to be kept into its volumes:\n\
-         #      {prefix}-users-dind-{id}-apps (/apps), -home (/home) and -docker (/var/lib/docker).\n\
+         #   3. docker stop {new}, and copy the data that is to be kept into its volumes:\n\
+         #      {volumes}.\n\
          #   4. `berth apply` starts it again. When all is well: docker rm {container}-old\n"
     );
     for (from, to) in &foreign.mounts {
-        let _ = writeln!(text, "# It mounts {} at {}.", plain(from), plain(to));
+        let _ = writeln!(text, "# It mounts {} at {}.", safe(from), safe(to));
     }
     let _ = writeln!(text, "id = {id}\nowner = \"\" # whose is it?");
     if !foreign.runs {
@@ -346,18 +314,13 @@ fn adoption(prefix: &Prefix, foreign: &Foreign, taken: &BTreeSet<&str>) -> (Stri
     let _ = writeln!(
         text,
         "# It was made of the image {}; Berth's own is used unless `image` says otherwise.",
-        plain(&foreign.image)
+        safe(&foreign.image)
     );
     (name, text)
 }
 
-/// Whether the name is free to be a server's login: `server<n>` is for the server with that number.
+/// Checks that the name is free to be a server's login: `server<n>` is for the server with that number.
 fn new_name(name: &ServerName, id: ServerId) -> bool {
     let name = name.as_str();
     name != "git" && (!name.starts_with("server") || name == format!("server{id}"))
-}
-
-/// Text of somebody else's, in a comment of ours.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

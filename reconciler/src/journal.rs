@@ -5,78 +5,64 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use berth_fault::{Fault, Kind};
+use berth_schema::Origin;
+use berth_wire::{PassRecord, PowerRecord};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
-use crate::outcome::Outcome;
 
 const LAST_PASS: &[u8] = b"last-pass";
 const LAST_APPLIED: &[u8] = b"last-applied";
-
-/// One pass, whatever came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassRecord {
-    /// When it ended.
-    pub at: Timestamp,
-    /// The revision that it found at the tip.
-    pub attempted: String,
-    /// The revision whose state it worked towards: the tip, or the last good one when the tip is broken.
-    pub revision: Option<String>,
-    /// Why it ran.
-    pub reason: String,
-    /// What became of each change.
-    pub outcomes: Vec<Outcome>,
-    /// Why there was no pass, or none on the tip: findings, or an error.
-    pub problems: Vec<String>,
-    /// In how many milliseconds what failed is tried again; `None` when nothing waits for another try.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_millis: Option<u64>,
-}
-
-impl PassRecord {
-    /// Whether the tip was good, and everything that it asks for is so.
-    pub fn is_clean(&self) -> bool {
-        self.revision.is_some() && self.problems.is_empty() && self.outcomes.iter().all(Outcome::is_done)
-    }
-}
+const POWER: &[u8] = b"power";
 
 /// A failure to keep the journal.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum JournalError {
     /// The folder can't be used.
-    #[error("prepare the journal's folder {path}")]
+    #[error("cannot prepare the journal's folder {path}")]
     Prepare {
-        /// The folder.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// Another process has it open.
     #[error("the journal {path} is in use by another berth process")]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// The store can't be opened.
-    #[error("open the journal {path}")]
+    #[error("cannot open the journal {path}")]
     Open {
-        /// The folder.
         path: PathBuf,
-        /// Why.
         #[source]
         source: sled::Error,
     },
     /// A read or a write failed.
-    #[error("{act} the journal")]
+    #[error("cannot {act} the journal")]
     Access {
-        /// What was being done.
         act: &'static str,
-        /// Why.
         #[source]
         source: sled::Error,
     },
+}
+
+impl Fault for JournalError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::InUse { .. } => Kind::User,
+            Self::Prepare { .. } | Self::Open { .. } | Self::Access { .. } => Kind::Configuration,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::InUse { .. } => {
+                Some("a reconciler is running: `berth status` talks to it, `berth down` stops it")
+            }
+            Self::Prepare { .. } => Some("is --data (BERTH_DATA) a folder that you may write to?"),
+            Self::Open { .. } | Self::Access { .. } => None,
+        }
+    }
 }
 
 /// The journal of one platform on one host.
@@ -125,7 +111,7 @@ impl Journal {
     }
 
     /// The last revision of which every change succeeded.
-    pub fn last_applied(&self) -> Result<Option<String>, JournalError> {
+    pub fn last_applied(&self) -> Result<Option<Origin>, JournalError> {
         self.read(LAST_APPLIED)
     }
 
@@ -136,6 +122,18 @@ impl Journal {
         if let (true, Some(revision)) = (applied, &pass.revision) {
             self.write(LAST_APPLIED, &encode(revision))?;
         }
+        self.db.flush().map_err(|source| JournalError::Access { act: "flush", source })?;
+        Ok(())
+    }
+
+    /// The last orders to servers that were carried out, the oldest first.
+    pub fn power(&self) -> Result<Vec<PowerRecord>, JournalError> {
+        Ok(self.read(POWER)?.unwrap_or_default())
+    }
+
+    /// Writes down the last orders to servers.
+    pub fn record_power(&self, records: &[PowerRecord]) -> Result<(), JournalError> {
+        self.write(POWER, &encode(&records))?;
         self.db.flush().map_err(|source| JournalError::Access { act: "flush", source })?;
         Ok(())
     }
@@ -175,17 +173,33 @@ fn remove_snapshots(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use berth_schema::Revision;
+
     use super::*;
+
+    fn tip() -> Origin {
+        Revision::from_bytes([0xaa; 20]).into()
+    }
 
     fn pass(reason: &str) -> PassRecord {
         PassRecord {
             at: Timestamp::UNIX_EPOCH,
-            attempted: "aaaa".to_owned(),
-            revision: Some("aaaa".to_owned()),
+            attempted: Some(tip()),
+            revision: Some(tip()),
             reason: reason.to_owned(),
             outcomes: Vec::new(),
             problems: vec!["users/a.toml:1:1: broken".to_owned()],
             retry_millis: None,
+        }
+    }
+
+    /// Opens the journal again. The store's own thread lets go of the folder a moment after the last journal is dropped.
+    fn again(path: &Path) -> Journal {
+        loop {
+            match Journal::open(path) {
+                Err(JournalError::InUse { .. }) => std::thread::yield_now(),
+                opened => return opened.unwrap(),
+            }
         }
     }
 
@@ -196,9 +210,9 @@ mod tests {
         let journal = Journal::open(&path).unwrap();
         journal.record(&pass("timer"), true).unwrap();
         drop(journal);
-        let journal = Journal::open(&path).unwrap();
+        let journal = again(&path);
         assert_eq!(journal.last_pass().unwrap().unwrap().reason, "timer");
-        assert_eq!(journal.last_applied().unwrap().as_deref(), Some("aaaa"));
+        assert_eq!(journal.last_applied().unwrap(), Some(tip()));
     }
 
     #[test]
@@ -215,7 +229,7 @@ mod tests {
         let path = folder.path().join("journal");
         Journal::open(&path).unwrap().record(&pass("timer"), true).unwrap();
         fs::write(path.join("snap.0000000000000001.generating"), b"").unwrap();
-        assert!(Journal::open(&path).unwrap().last_pass().unwrap().is_some());
+        assert!(again(&path).last_pass().unwrap().is_some());
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Metrics in the Prometheus text format (version 0.0.4): a few gauges that follow from the status.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::outcome::Outcome;
-use crate::status::Status;
+use berth_schema::name::ServerId;
+use berth_wire::{Outcome, Status};
+
+use crate::figures::Reading;
+use crate::servers::Seen;
 
 /// The metrics; before the first pass only that the daemon is up.
 pub fn text(status: Option<&Status>) -> String {
@@ -15,7 +19,7 @@ pub fn text(status: Option<&Status>) -> String {
     gauge("up", "The reconciler runs.", 1);
     let Some(status) = status else { return out };
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let as_wanted = status.servers.iter().filter(|row| row.wanted == row.actual).count();
+    let as_wanted = status.servers.iter().filter(|row| row.is_as_wanted()).count();
     gauge("engine_answers", "The Docker engine answered last.", i64::from(status.engine_answers));
     gauge("servers", "Servers in the state repo.", count(status.servers.len()));
     gauge("servers_as_wanted", "Servers that are as the state repo says.", count(as_wanted));
@@ -40,17 +44,144 @@ pub fn text(status: Option<&Status>) -> String {
         gauge("last_pass_changes", "Changes of the last pass.", count(pass.outcomes.len()));
         gauge("last_pass_failures", "Changes of the last pass that failed.", count(failed));
         gauge("last_pass_problems", "Findings, blocked and waiting changes.", count(pass.problems.len()));
-        let converged = i64::from(status.last_applied.as_ref() == Some(&pass.attempted));
+        let converged = i64::from(status.last_applied.is_some() && status.last_applied == pass.attempted);
         gauge("converged", "The tip of the state repo is applied.", converged);
     }
     out
 }
 
+/// Counters of the servers that run, by the names that cAdvisor gives them, so that its dashboards show them.
+pub fn servers(seen: &Seen, counters: &BTreeMap<ServerId, Reading>) -> String {
+    let mut out = String::new();
+    let mut metric = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Reading) -> String| {
+        let _ = write!(out, "# HELP container_{name} {help}\n# TYPE container_{name} {kind}\n");
+        for (id, reading) in counters {
+            let Some(server) = seen.servers.get(id) else { continue };
+            let _ = writeln!(out, "container_{name}{{name=\"{}\"}} {}", server.container, value(reading));
+        }
+    };
+    if counters.is_empty() {
+        return out;
+    }
+    let seconds = |reading: &Reading| {
+        format!("{}.{:06}", reading.cpu_micros / 1_000_000, reading.cpu_micros % 1_000_000)
+    };
+    metric("cpu_usage_seconds_total", "counter", "Seconds of processors that were used.", &seconds);
+    let memory = |reading: &Reading| reading.memory.to_string();
+    metric("memory_working_set_bytes", "gauge", "Bytes of memory in use.", &memory);
+    out
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use berth_schema::server::PowerState;
+    use serde_json::json;
+
+    use berth_schema::name::ServerId;
+    use berth_wire::Status;
+
+    use crate::figures::Reading;
+    use crate::servers::{Known, Seen};
+
     #[test]
-    fn every_metric_has_its_help_and_type() {
-        let text = super::text(None);
-        assert_eq!(text, "# HELP berth_up The reconciler runs.\n# TYPE berth_up gauge\nberth_up 1\n");
+    fn servers_have_the_metrics_of_containers() {
+        let id = |number: u32| ServerId(number.try_into().unwrap());
+        let known = Known {
+            name: "shop".to_owned(),
+            container: "hosting-users-dind-1".to_owned(),
+            id: None,
+            wanted: Some(PowerState::Running),
+        };
+        let seen = Seen { servers: BTreeMap::from([(id(1), known)]), ..Seen::default() };
+        let reading = Reading { cpu_micros: 12_000_345, memory: 4096, processes: 3 };
+        let text = super::servers(&seen, &BTreeMap::from([(id(1), reading), (id(2), reading)]));
+        let expected = "\
+# HELP container_cpu_usage_seconds_total Seconds of processors that were used.
+# TYPE container_cpu_usage_seconds_total counter
+container_cpu_usage_seconds_total{name=\"hosting-users-dind-1\"} 12.000345
+# HELP container_memory_working_set_bytes Bytes of memory in use.
+# TYPE container_memory_working_set_bytes gauge
+container_memory_working_set_bytes{name=\"hosting-users-dind-1\"} 4096
+";
+        assert_eq!(text, expected);
+        assert_eq!(super::servers(&seen, &BTreeMap::new()), "");
+    }
+
+    /// A server that is as wanted and one that isn't, a tombstone, a cache that was asked, and a pass with a failure.
+    fn status() -> Status {
+        let revision = "0123456789abcdef0123456789abcdef01234567";
+        let server = |id: u32, actual: &str| {
+            json!({
+                "id": id, "name": format!("s{id}"), "owner": "ann", "wanted": "running", "actual": actual,
+                "nano_cpus": 1, "memory": 1, "image": "server",
+            })
+        };
+        let outcome = |result: serde_json::Value| {
+            json!({
+                "subject": "server s1 (id 1)", "action": "create", "result": result,
+                "millis": 5, "steps_done": 1, "steps": 1,
+            })
+        };
+        let status = json!({
+            "version": "0", "pid": 1, "engine": "29", "engine_answers": true, "platform": "hosting",
+            "last_applied": revision,
+            "last_pass": {
+                "at": "2026-01-02T03:04:05Z", "attempted": revision, "revision": revision, "reason": "a request",
+                "outcomes": [
+                    outcome(json!({"ended": "done"})),
+                    outcome(json!({"ended": "failed", "error": "no", "retry": "on-change"})),
+                ],
+                "problems": ["one", "two", "three"],
+            },
+            "servers": [server(1, "running"), server(2, "missing")],
+            "tombstones": [{"id": 3, "name": "old", "owner": "ann", "purge_after": "2026-02-02T00:00:00Z"}],
+            "system": [],
+            "cache": {
+                "usage": {"bytes": 7, "hits": 8, "misses": 9},
+                "rate_limit": {"limit": 100, "remaining": 42, "window_seconds": 21600, "at": "2026-01-02T03:00:00Z"},
+                "trouble": null,
+            },
+        });
+        serde_json::from_value(status).unwrap()
+    }
+
+    /// Every metric with its value, and in front of each its help and its type.
+    fn read(text: &str) -> Vec<(&str, &str)> {
+        let lines: Vec<&str> = text.lines().collect();
+        let metric = |lines: &[&'_ str]| {
+            let name = lines[2].split(' ').next().unwrap();
+            assert!(lines[0].starts_with(&format!("# HELP {name} ")), "{lines:?}");
+            assert_eq!(lines[1], format!("# TYPE {name} gauge"));
+        };
+        lines.chunks(3).for_each(metric);
+        lines.chunks(3).map(|lines| lines[2].split_once(' ').unwrap()).collect()
+    }
+
+    #[test]
+    fn every_metric_follows_from_the_status() {
+        let expected = [
+            ("berth_up", "1"),
+            ("berth_engine_answers", "1"),
+            ("berth_servers", "2"),
+            ("berth_servers_as_wanted", "1"),
+            ("berth_tombstones", "1"),
+            ("berth_image_cache_bytes", "7"),
+            ("berth_image_cache_hits", "8"),
+            ("berth_image_cache_misses", "9"),
+            ("berth_dockerhub_pulls_remaining", "42"),
+            ("berth_last_pass_timestamp_seconds", "1767323045"),
+            ("berth_last_pass_changes", "2"),
+            ("berth_last_pass_failures", "1"),
+            ("berth_last_pass_problems", "3"),
+            ("berth_converged", "1"),
+        ];
+        assert_eq!(read(&super::text(Some(&status()))), expected);
+    }
+
+    #[test]
+    fn before_the_first_pass_only_the_daemon_is_told_of() {
+        assert_eq!(read(&super::text(None)), [("berth_up", "1")]);
     }
 }

@@ -3,28 +3,28 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use berth_engine::templates::TemplateError;
+use berth_engine::{
+    EngineError, Facts, Identity, Inspections, LookSettings, Lookout, ObserveError, Reader, Unfit, Writer,
+    apply, connect,
+};
+use berth_fault::{Fault, Kind, chain};
+use berth_judge::note::{Findings, Note};
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::{Desired, Observed, Plan, show};
-use berth_schema::State;
+use berth_schema::name::Prefix;
+use berth_schema::{Origin, State};
+use berth_secrets::made::MadeError;
+use berth_wire::{Event, Listener, PassRecord, Retry, Status};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Writer, apply};
 use crate::backoff::{Backoff, Deferred};
-use crate::docker::{EngineError, Retry, connect};
-use crate::engine::facts::{Facts, Unfit};
-use crate::event::{Event, Listener};
-use crate::identity::Identity;
-use crate::journal::{Journal, JournalError, PassRecord};
-use crate::look::Lookout;
-use crate::note::{Findings, Note};
-use crate::observe::{Inspections, Reader};
-use crate::outcome::chain;
-use crate::secret::SecretError;
-use crate::settings::{Settings, TemplateError};
-use crate::source::{FOLDER_REVISION, Settled, Source, SourceError};
-use crate::status::Status;
+use crate::journal::{Journal, JournalError};
+use crate::servers::Seen;
+use crate::settings::Settings;
+use crate::source::{Settled, Source, SourceError};
 
 /// Everything that a pass needs, and what it remembers from one to the next.
 pub struct Reconciler {
@@ -42,17 +42,17 @@ pub struct Reconciler {
     /// The last revision of which every change succeeded: who owned what before.
     applied: Option<Settled>,
     /// The last broken tip, which is told of once.
-    broken: Option<String>,
-    /// What should exist, as it was worked out last, and what that followed from: configurations of thousands of domains
+    broken: Option<Origin>,
+    /// The things that should exist, as they were worked out last, and what that followed from: configurations of thousands of domains
     /// aren't written anew for a pass that changes nothing.
     desired: Option<(Settled, Templates, Arc<Desired>)>,
-    /// For those who look between passes.
+    /// The place from which others look between passes.
     lookout: Lookout,
-    /// What should exist and what did, when a pass last looked.
+    /// The things that should exist and those that did, when a pass last looked.
     seen: Option<(Arc<Desired>, Observed)>,
 }
 
-/// Why there could be no pass.
+/// A pass that could not be.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
     /// The state repo can't be read.
@@ -61,15 +61,18 @@ pub enum PassError {
     /// A template of a configuration can't be read.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// The engine can't be reached, or seen.
+    /// The engine can't be reached.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The engine or its host can't be seen.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     /// Servers would not be isolated as the state repo says.
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// A secret of this host can't be had.
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Secret(#[from] MadeError),
     /// The journal can't be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -88,10 +91,38 @@ pub enum PassError {
     },
 }
 
+impl Fault for PassError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Source(error) => error.kind(),
+            Self::Engine(error) => error.kind(),
+            Self::Observe(error) => error.kind(),
+            Self::Journal(error) => error.kind(),
+            Self::Template(_) | Self::Unfit(_) | Self::Secret(_) => Kind::Configuration,
+            Self::NoGoodState | Self::PrefixChanged { .. } => Kind::User,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Source(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Observe(error) => error.hint(),
+            Self::Journal(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 impl PassError {
-    /// Whether the same pass may run later, though nothing is done about it.
+    /// Returns whether a retry could succeed without anybody stepping in.
     fn may_pass(&self) -> bool {
-        matches!(self, Self::Engine(error) if matches!(error.retry(), Retry::After(_)))
+        let retry = match self {
+            Self::Engine(error) => error.retry(),
+            Self::Observe(error) => error.retry(),
+            _ => Retry::OnChange,
+        };
+        matches!(retry, Retry::After(_))
     }
 }
 
@@ -102,18 +133,19 @@ impl Reconciler {
         let data = &settings.data;
         settings.make_data().map_err(|source| JournalError::Prepare { path: data.clone(), source })?;
         let journal = Journal::open(&settings.journal())?;
-        let (docker, engine) = connect(&settings.docker).await?;
+        let (connection, engine) = connect(&settings.docker).await?;
         let identity = Identity::open(&settings.data)?;
         let applied = source.applied();
-        let reader = Reader::new(docker.clone());
-        let known = applied.as_ref().map(|applied| applied.revision.clone());
+        let reader = Reader::new(&connection);
+        let look = LookSettings { templates: settings.templates.clone() };
+        let known = applied.as_ref().map(|applied| applied.revision);
         Ok(Self {
             settings: settings.clone(),
             source,
             journal,
-            lookout: Lookout::new(settings, reader.clone(), known),
+            lookout: Lookout::new(look, reader.clone(), known),
             reader,
-            writer: Writer::new(docker, &engine, identity.clone()),
+            writer: Writer::new(&connection, &engine, identity.clone()),
             identity,
             engine,
             inspections: Inspections::default(),
@@ -136,7 +168,7 @@ impl Reconciler {
     ) -> PassRecord {
         let mut record = PassRecord {
             at: Timestamp::now(),
-            attempted: String::new(),
+            attempted: None,
             revision: None,
             reason: reason.to_owned(),
             outcomes: Vec::new(),
@@ -181,18 +213,19 @@ impl Reconciler {
         stop: &CancellationToken,
     ) -> Result<(), PassError> {
         let settled = self.settle(record, findings)?;
-        record.revision = Some(settled.revision.clone());
+        record.revision = Some(settled.revision);
 
         let desired = self.desired(&settled)?;
         let observed = self.reader.observe(&desired, &mut self.inspections).await?;
         self.tell_lookout(&desired);
-        let mut plan = plan(&desired, &observed, &self.context(&settled));
-        let deferred = self.backoff.defer(&mut plan, &settled.revision, Instant::now());
+        let revision = settled.revision.to_string();
+        let mut plan = plan(&desired, &observed, &self.context(&settled, &revision));
+        let deferred = self.backoff.defer(&mut plan, settled.revision, Instant::now());
         findings.held_back =
             plan.blocked.iter().map(|b| format!("{}: {}. {}", b.subject, b.why, b.hint)).collect();
         record.problems.extend_from_slice(&findings.held_back);
         record.problems.extend(deferred.iter().map(Deferred::to_string));
-        listener.hear(planned(&settled.revision, &plan));
+        listener.hear(planned(settled.revision, &plan));
 
         if !plan.is_empty() {
             // Asked each time, because an engine that was restarted may have come back with other settings.
@@ -200,7 +233,7 @@ impl Reconciler {
             self.engine.suits(desired.platform.isolation, &desired.confinement)?;
         }
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
-        self.backoff.learn(&record.outcomes, &settled.revision, Instant::now());
+        self.backoff.learn(&record.outcomes, settled.revision, Instant::now());
         self.inspections.forget_touched(&plan);
         if record.is_clean() {
             self.applied = Some(settled);
@@ -211,18 +244,19 @@ impl Reconciler {
     }
 
     fn tell_lookout(&self, desired: &Desired) {
-        let applied = self.applied.as_ref().map(|applied| applied.revision.as_str());
+        let applied = self.applied.as_ref().map(|applied| applied.revision);
         self.lookout.learn(desired, &self.inspections, applied);
     }
 
     /// The state to work towards: the tip's, or the last good one when the tip is broken.
     fn settle(&mut self, record: &mut PassRecord, told: &mut Findings) -> Result<Settled, PassError> {
         let tip = self.source.tip()?;
-        record.attempted.clone_from(&tip);
-        if let Some(good) = self.good.as_ref().filter(|good| good.revision == tip && tip != FOLDER_REVISION) {
+        record.attempted = Some(tip);
+        // A folder's files may be others by now.
+        if let Some(good) = self.good.as_ref().filter(|good| good.revision == tip && tip != Origin::Folder) {
             return Ok(good.clone());
         }
-        match self.source.find(Some(&tip))?.state {
+        match self.source.at(tip)?.state {
             Ok(settled) => {
                 if let Some(before) = &self.good {
                     let (from, to) = (&before.state.platform.prefix, &settled.state.platform.prefix);
@@ -234,9 +268,9 @@ impl Reconciler {
                 Ok(settled)
             }
             Err(findings) => {
-                if self.broken.replace(tip.clone()).as_ref() != Some(&tip) {
+                if self.broken.replace(tip) != Some(tip) {
                     let first = findings.first().map(ToString::to_string);
-                    tracing::warn!(revision = tip, findings = findings.len(), first, "the tip has mistakes");
+                    tracing::warn!(revision = %tip, findings = findings.len(), first, "the tip has mistakes");
                 }
                 told.mistakes = findings.iter().map(ToString::to_string).collect();
                 record.problems.extend_from_slice(&told.mistakes);
@@ -245,7 +279,7 @@ impl Reconciler {
         }
     }
 
-    /// What a state says should exist.
+    /// Works out what should exist by a state.
     fn desired(&mut self, settled: &Settled) -> Result<Arc<Desired>, PassError> {
         let templates = self.settings.configuration_templates()?;
         if let Some((before, known, desired)) = &self.desired
@@ -268,18 +302,18 @@ impl Reconciler {
         Ok(desired)
     }
 
-    fn context<'a>(&'a self, settled: &'a Settled) -> Context<'a> {
+    fn context<'a>(&'a self, settled: &'a Settled, revision: &'a str) -> Context<'a> {
         Context {
             now: Timestamp::now(),
-            revision: &settled.revision,
+            revision,
             allowance: settled.allowance.as_deref(),
             previous: self.applied.as_ref().map(|applied| &*applied.state),
         }
     }
 
     fn remember(&self, record: &PassRecord, applied: bool) -> Result<(), PassError> {
-        if let (true, Some(revision)) = (applied, &record.revision)
-            && self.journal.last_applied()?.as_ref() != Some(revision)
+        if let (true, Some(revision)) = (applied, record.revision)
+            && self.journal.last_applied()? != Some(revision)
         {
             self.source.mark_applied(revision)?;
         }
@@ -288,13 +322,13 @@ impl Reconciler {
 
     /// Notes in the state repo what became of the revisions that a pass was about, where that is news.
     fn note(&self, record: &PassRecord, findings: &Findings) -> Result<(), PassError> {
-        if !findings.mistakes.is_empty() {
-            let before = self.source.noted(&record.attempted)?;
+        if let (Some(tip), false) = (record.attempted, findings.mistakes.is_empty()) {
+            let before = self.source.noted(tip)?;
             if let Some(note) = Note::refused(before.as_ref(), &findings.mistakes, record.at) {
-                self.source.note(&record.attempted, &note)?;
+                self.source.note(tip, &note)?;
             }
         }
-        let Some(revision) = &record.revision else { return Ok(()) };
+        let Some(revision) = record.revision else { return Ok(()) };
         let before = self.source.noted(revision)?;
         if let Some(note) = Note::after(before.as_ref(), record, &findings.held_back) {
             self.source.note(revision, &note)?;
@@ -302,12 +336,12 @@ impl Reconciler {
         Ok(())
     }
 
-    /// How things are, as of the last look; `None` when there was none yet.
+    /// Status as of the last look; `None` when there was none yet.
     pub fn status(&self) -> Option<Status> {
         let (desired, observed) = self.seen.as_ref()?;
         Some(Status {
             engine: self.engine.version.clone(),
-            last_applied: self.applied.as_ref().map(|applied| applied.revision.clone()),
+            last_applied: self.applied.as_ref().map(|applied| applied.revision),
             last_pass: self.journal.last_pass().ok().flatten(),
             ..Status::of(desired, observed)
         })
@@ -316,6 +350,31 @@ impl Reconciler {
     /// The state that is worked towards; `None` while there is no good one.
     pub fn state(&self) -> Option<Arc<State>> {
         self.good.as_ref().map(|good| Arc::clone(&good.state))
+    }
+
+    /// Servers as of the last look; `None` when there was none yet.
+    pub fn servers(&self) -> Option<Seen> {
+        self.seen.as_ref().map(|(desired, observed)| Seen::of(desired, observed))
+    }
+
+    /// The prefix of the platform, by the state that is worked towards or, before the first pass, by the tip; `None` while there
+    /// is no good one.
+    pub fn prefix(&mut self) -> Option<Prefix> {
+        let settled = match &self.good {
+            Some(good) => Some(good.clone()),
+            None => self.source.find(None).ok().and_then(|found| found.state.ok()),
+        };
+        settled.map(|settled| settled.state.platform.prefix.clone())
+    }
+
+    /// The writer, for those who change the engine between passes.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// The platform's SSH identity.
@@ -333,12 +392,12 @@ impl Reconciler {
         &self.reader
     }
 
-    /// Where looks between passes are taken from.
+    /// The lookout, from which looks between passes are taken.
     pub fn lookout(&self) -> &Lookout {
         &self.lookout
     }
 
-    /// What is remembered of containers, to be forgotten when something happened to them.
+    /// The memory of containers, to be forgotten when something happened to them.
     pub fn inspections(&mut self) -> &mut Inspections {
         &mut self.inspections
     }
@@ -354,7 +413,7 @@ impl Reconciler {
     }
 }
 
-fn planned(revision: &str, plan: &Plan) -> Event {
+fn planned(revision: Origin, plan: &Plan) -> Event {
     let changes = plan.changes().count();
     let text = match changes {
         0 => String::new(),
@@ -362,5 +421,5 @@ fn planned(revision: &str, plan: &Plan) -> Event {
     };
     // What can't be written as JSON has no digest, and then nobody compares it.
     let digest = show::digest(plan).unwrap_or_default();
-    Event::Planned { revision: revision.to_owned(), changes, text, digest }
+    Event::Planned { revision, changes, text, digest }
 }

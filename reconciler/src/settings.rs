@@ -1,15 +1,22 @@
-//! Where this host keeps things: the settings that can't live in the state repo, because they say where it is.
+//! Settings of this host: those that can't live in the state repo, because they say where it is.
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
-use berth_plan::render::{Kind, Templates};
+use berth_door::DoorSettings;
+use berth_engine::templates::{self, TemplateError};
+use berth_forge::FollowSettings;
+use berth_host::{PANELS, make_passage};
+use berth_judge::hook::view::ViewSettings;
+use berth_plan::render::Templates;
+use berth_schema::name::Prefix;
+use berth_secrets::Secrets;
 use clap::Args;
 
-/// Where the state repo, the engine and our own data are.
+/// Places of the state repo, the engine and our own data.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "This host", next_display_order = 900)]
 pub struct Settings {
@@ -23,8 +30,8 @@ pub struct Settings {
     )]
     pub state: PathBuf,
 
-    /// Berth's own data on this host: keys, journal, control socket, and the secrets that you put there. All else in it can be
-    /// lost but the file `identity`, from which the platform's SSH keys follow: keep a copy of that one.
+    /// Berth's own data on this host: keys, secrets, journal, control socket. Back up the file `identity`, from which the
+    /// platform's SSH keys follow, and the folder `secrets`; all else in it can be lost.
     #[arg(
         long,
         env = "BERTH_DATA",
@@ -44,51 +51,43 @@ pub struct Settings {
     )]
     pub docker: String,
 
-    /// A folder whose image recipes and configuration templates replace the embedded ones.
+    /// The folder of the sockets that the panel connects to. Default: the one of the platform in /run/berth/panel
+    #[arg(long, env = "BERTH_PANEL", global = true, value_name = "FOLDER")]
+    pub panel_folder: Option<PathBuf>,
+
+    /// A folder of image recipes and configuration templates that replace the embedded ones.
     #[arg(long, env = "BERTH_TEMPLATES", global = true, value_name = "FOLDER")]
     pub templates: Option<PathBuf>,
 
-    /// The resolver that is asked whose a domain is. Default: those of `firewall.dns` in platform.toml.
+    /// The resolver for proofs of domains. Default: those of `firewall.dns` in platform.toml.
     #[arg(long, env = "BERTH_RESOLVER", global = true, value_name = "ADDRESS:PORT")]
     pub resolver: Option<SocketAddr>,
 }
 
-/// A template that can't be read.
-#[derive(Debug, thiserror::Error)]
-#[error("read the template {path}")]
-pub struct TemplateError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    #[source]
-    pub source: std::io::Error,
-}
-
 impl Settings {
-    /// The templates of configurations that replace the embedded ones.
+    /// Reads the templates of configurations that replace the embedded ones.
     pub fn configuration_templates(&self) -> Result<Templates, TemplateError> {
-        let mut templates = Templates::default();
-        let Some(folder) = &self.templates else { return Ok(templates) };
-        for kind in Kind::ALL {
-            let Some(template) = kind.template() else { continue };
-            let path = folder.join(template);
-            match std::fs::read_to_string(&path) {
-                Ok(text) => templates.replace(template, text),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(TemplateError { path, source }),
-            }
-        }
-        Ok(templates)
+        templates::read(self.templates.as_deref())
     }
 
-    /// Makes Berth's own folder, open to nobody else, where there is none.
+    /// Makes Berth's own folder, open to nobody else. One that earlier versions have left open is closed.
     pub fn make_data(&self) -> io::Result<()> {
+        // The panel's user passes through there to a folder beside this one.
         if let Some(parent) = self.data.parent() {
-            fs::create_dir_all(parent)?;
+            make_passage(parent)?;
         }
         match fs::DirBuilder::new().mode(0o700).create(&self.data) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.close_data(),
             made => made,
+        }
+    }
+
+    /// Closes a folder that Berth has used, and no other: `--data` may name any by mistake.
+    fn close_data(&self) -> io::Result<()> {
+        let mode = fs::metadata(&self.data)?.permissions().mode();
+        match mode & 0o077 != 0 && self.journal().is_dir() {
+            true => fs::set_permissions(&self.data, fs::Permissions::from_mode(mode & !0o077)),
+            false => Ok(()),
         }
     }
 
@@ -97,22 +96,60 @@ impl Settings {
         self.data.join("control.sock")
     }
 
+    /// Socket of the reconciler's for whoever judges pushes.
+    pub fn door_socket(&self) -> PathBuf {
+        self.data.join("door.sock")
+    }
+
+    /// Folder of the sockets that the panel connects to.
+    pub fn panel(&self, prefix: &Prefix) -> PathBuf {
+        self.panel_folder.clone().unwrap_or_else(|| Path::new(PANELS).join(prefix.as_str()))
+    }
+
+    /// Folder of the panel's own data, beside ours: another user has to get there, and nobody else here.
+    pub fn panel_data(&self) -> PathBuf {
+        let mut name = self.data.file_name().unwrap_or_default().to_owned();
+        name.push("-panel");
+        self.data.with_file_name(name)
+    }
+
+    /// Settings of the git door.
+    pub fn door(&self) -> DoorSettings {
+        let (state, data) = (self.state.clone(), self.data.clone());
+        DoorSettings { state, data, views: self.views(), resolver: self.resolver }
+    }
+
+    /// Settings for making views ready and judging what is pushed into them.
+    pub fn viewer(&self) -> ViewSettings {
+        ViewSettings { state: self.state.clone(), data: self.data.clone(), views: self.views() }
+    }
+
+    /// Settings for following the forge.
+    pub fn follower(&self) -> FollowSettings {
+        FollowSettings {
+            state: self.state.clone(),
+            folder: self.remote(),
+            secrets: Secrets::of(&self.data),
+            socket: self.socket(),
+        }
+    }
+
     /// The journal's folder.
     pub fn journal(&self) -> PathBuf {
         self.data.join("journal")
     }
 
-    /// What members see of the state repo.
+    /// Folder of members' views of the state repo.
     pub fn views(&self) -> PathBuf {
         self.data.join("views")
     }
 
-    /// What is known of the forge, and the secrets that it wants.
+    /// Folder for what is known of the forge.
     pub fn remote(&self) -> PathBuf {
         self.data.join("remote")
     }
 
-    /// Where a background process writes what it would say on a terminal.
+    /// Log of a background process.
     pub fn log(&self) -> PathBuf {
         self.data.join("berth.log")
     }

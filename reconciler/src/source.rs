@@ -3,23 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use berth_plan::diff::ALLOW_REMOVALS;
-use berth_repo::{Loaded, Revision, Signature, StateRepo, load_directory};
-use berth_schema::{Finding, State};
+use berth_fault::{Fault, Kind};
+use berth_judge::case::allowance;
+use berth_judge::note::Note;
+use berth_repo::{APPLIED, Loaded, Signature, StateRepo, load_directory};
+use berth_schema::platform::Platform;
+use berth_schema::{Finding, Origin, Parsed, State};
 
-use crate::note::Note;
-
-/// The ref that remembers the last revision of which every change succeeded. It travels with the repository, so a new
-/// host knows it too.
-pub const APPLIED: &str = "refs/berth/applied";
-
-/// How often a note is tried to be written.
+/// Attempts at writing a note.
 const NOTE_ATTEMPTS: usize = 3;
 
-/// What a plain folder calls its revision.
-pub const FOLDER_REVISION: &str = "folder";
-
-/// Where state comes from.
+/// The source of state.
 pub enum Source {
     /// A git repository.
     Repository(Box<StateRepo>),
@@ -27,21 +21,21 @@ pub enum Source {
     Folder(PathBuf),
 }
 
-/// A state, and what its revision says about itself.
+/// A good state, and what its revision says about itself.
 #[derive(Debug, Clone)]
 pub struct Settled {
-    /// The revision, in full.
-    pub revision: String,
+    /// The place that it was read from.
+    pub revision: Origin,
     /// The state.
     pub state: Arc<State>,
     /// The hash that the commit's trailer carries.
     pub allowance: Option<String>,
 }
 
-/// What was found at a revision.
+/// Everything found at a revision.
 pub struct Found {
-    /// The revision, in full.
-    pub revision: String,
+    /// The place that it was read from.
+    pub revision: Origin,
     /// The state, or what is wrong with it.
     pub state: Result<Settled, Vec<Finding>>,
     /// The texts that the findings point into.
@@ -50,35 +44,52 @@ pub struct Found {
 
 /// A state repo that can't be read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum SourceError {
     /// Reading failed.
-    #[error("read the state repo {path}")]
+    #[error("cannot read the state repo {path}")]
     Read {
-        /// Where it is.
         path: PathBuf,
-        /// Why.
         #[source]
         source: berth_repo::Error,
     },
     /// There is no commit on `main`.
     #[error("the state repo {path} has no commit on main yet: push one")]
-    Empty {
-        /// Where it is.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// Revisions were asked of a plain folder.
     #[error("{path} is a plain folder, which has no revisions: point --state at a git repository")]
-    NoHistory {
-        /// Where it is.
-        path: PathBuf,
-    },
+    NoHistory { path: PathBuf },
+}
+
+impl Fault for SourceError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Read { source, .. } => source.kind(),
+            Self::Empty { .. } | Self::NoHistory { .. } => Kind::User,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { source, .. } => source.hint(),
+            Self::Empty { .. } | Self::NoHistory { .. } => None,
+        }
+    }
+}
+
+/// Reads `platform.toml` of `main`, and nothing else of it. `None` where that can't be read, or has mistakes.
+pub fn platform(repo: &StateRepo) -> Option<Arc<Platform>> {
+    let head = repo.head().ok()??;
+    let bytes = repo.read(&head, "platform.toml").ok()??;
+    let parsed = Parsed::parse("platform.toml", &String::from_utf8_lossy(&bytes));
+    Some(State::assemble([&parsed]).ok()?.platform)
 }
 
 impl Found {
-    /// What was found, from what was loaded.
-    pub(crate) fn new(revision: String, loaded: Loaded, allowance: Option<String>) -> Self {
+    /// Sorts what was loaded.
+    pub(crate) fn new(revision: Origin, loaded: Loaded, allowance: Option<String>) -> Self {
         let state = match &loaded.state {
-            Ok(state) => Ok(Settled { revision: revision.clone(), state: Arc::clone(state), allowance }),
+            Ok(state) => Ok(Settled { revision, state: Arc::clone(state), allowance }),
             Err(findings) => Err(findings.clone()),
         };
         Self { revision, state, loaded }
@@ -104,38 +115,40 @@ impl Source {
     }
 
     /// The tip of `main`.
-    pub fn tip(&self) -> Result<String, SourceError> {
+    pub fn tip(&self) -> Result<Origin, SourceError> {
         match self {
-            Self::Folder(_) => Ok(FOLDER_REVISION.to_owned()),
+            Self::Folder(_) => Ok(Origin::Folder),
             Self::Repository(repo) => {
                 let failed = |source| SourceError::Read { path: self.path(), source };
                 let head = repo.head().map_err(failed)?;
-                head.map(|revision| revision.to_string())
-                    .ok_or_else(|| SourceError::Empty { path: self.path() })
+                head.map(Origin::Revision).ok_or_else(|| SourceError::Empty { path: self.path() })
             }
         }
     }
 
-    /// What is at `revision`, or at the tip of `main` where none is given.
+    /// Reads the state at `revision`, or at the tip of `main` where none is given.
     pub fn find(&mut self, revision: Option<&str>) -> Result<Found, SourceError> {
-        let path = self.path();
-        let failed = |source| SourceError::Read { path: path.clone(), source };
-        match self {
-            Self::Folder(folder) => match revision {
-                Some(FOLDER_REVISION) | None => {
-                    Ok(Found::new(FOLDER_REVISION.to_owned(), load_directory(folder).map_err(failed)?, None))
-                }
-                Some(_) => Err(SourceError::NoHistory { path }),
-            },
-            Self::Repository(repo) => {
-                let revision = match revision {
-                    Some(spec) => repo.resolve(spec).map_err(failed)?,
-                    None => repo.head().map_err(failed)?.ok_or(SourceError::Empty { path: path.clone() })?,
-                };
-                let loaded = repo.load(&revision).map_err(failed)?;
-                let allowance = allowance(repo, &revision).map_err(failed)?;
-                Ok(Found::new(revision.to_string(), loaded, allowance))
+        let at = match (&*self, revision) {
+            (Self::Repository(repo), Some(spec)) => repo.resolve(spec).map_err(self.failed())?.into(),
+            (Self::Folder(path), Some(_)) => return Err(SourceError::NoHistory { path: path.clone() }),
+            (_, None) => self.tip()?,
+        };
+        self.at(at)
+    }
+
+    /// Reads the state there.
+    pub fn at(&mut self, origin: Origin) -> Result<Found, SourceError> {
+        let failed = self.failed();
+        match (self, origin) {
+            (Self::Folder(folder), Origin::Folder) => {
+                Ok(Found::new(origin, load_directory(folder).map_err(failed)?, None))
             }
+            (Self::Repository(repo), Origin::Revision(revision)) => {
+                let loaded = repo.load(&revision).map_err(&failed)?;
+                let allowance = allowance(repo, &revision).map_err(&failed)?;
+                Ok(Found::new(origin, loaded, allowance))
+            }
+            (source, _) => Err(SourceError::NoHistory { path: source.path() }),
         }
     }
 
@@ -145,31 +158,25 @@ impl Source {
         let Self::Repository(repo) = self else { return None };
         let revision = repo.resolve(APPLIED).ok()?;
         let state = repo.load(&revision).ok()?.state.ok()?;
-        Some(Settled { revision: revision.to_string(), state, allowance: None })
+        Some(Settled { revision: revision.into(), state, allowance: None })
     }
 
-    /// Remembers that every change of `revision` succeeded.
-    pub fn mark_applied(&self, revision: &str) -> Result<(), SourceError> {
-        let Self::Repository(repo) = self else { return Ok(()) };
-        let failed = |source| SourceError::Read { path: self.path(), source };
-        let revision = repo.resolve(revision).map_err(failed)?;
-        repo.mark(APPLIED, &revision).map_err(failed)
+    /// Remembers that every change of a revision succeeded. A plain folder remembers nothing.
+    pub fn mark_applied(&self, origin: Origin) -> Result<(), SourceError> {
+        let (Self::Repository(repo), Origin::Revision(revision)) = (self, origin) else { return Ok(()) };
+        repo.mark(APPLIED, &revision).map_err(self.failed())
     }
 
-    /// What was noted of a revision. A plain folder has no notes.
-    pub fn noted(&self, revision: &str) -> Result<Option<Note>, SourceError> {
-        let Self::Repository(repo) = self else { return Ok(None) };
-        let failed = |source| SourceError::Read { path: self.path(), source };
-        let revision = repo.resolve(revision).map_err(failed)?;
-        let text = repo.note(&revision).map_err(failed)?;
+    /// The note of a revision. A plain folder has no notes.
+    pub fn noted(&self, origin: Origin) -> Result<Option<Note>, SourceError> {
+        let (Self::Repository(repo), Origin::Revision(revision)) = (self, origin) else { return Ok(None) };
+        let text = repo.note(&revision).map_err(self.failed())?;
         Ok(text.and_then(|text| Note::parse(&text)))
     }
 
-    /// Notes what became of a revision.
-    pub fn note(&self, revision: &str, note: &Note) -> Result<(), SourceError> {
-        let Self::Repository(repo) = self else { return Ok(()) };
-        let failed = |source| SourceError::Read { path: self.path(), source };
-        let revision = repo.resolve(revision).map_err(failed)?;
+    /// Writes the note of a revision.
+    pub fn note(&self, origin: Origin, note: &Note) -> Result<(), SourceError> {
+        let (Self::Repository(repo), Origin::Revision(revision)) = (self, origin) else { return Ok(()) };
         let by = Signature::now("Berth", "berth@localhost");
         let mut written = repo.write_note(&revision, &by, &note.text());
         // Somebody else who notes something at the same moment, such as a person with `git notes`, gets ahead.
@@ -179,7 +186,12 @@ impl Source {
             }
             written = repo.write_note(&revision, &by, &note.text());
         }
-        written.map_err(failed)
+        written.map_err(self.failed())
+    }
+
+    fn failed(&self) -> impl Fn(berth_repo::Error) -> SourceError + use<> {
+        let path = self.path();
+        move |source| SourceError::Read { path: path.clone(), source }
     }
 
     fn path(&self) -> PathBuf {
@@ -188,10 +200,4 @@ impl Source {
             Self::Folder(path) => path.clone(),
         }
     }
-}
-
-/// The removals that a revision's message allows beyond the budget: the hash in its trailer.
-pub(crate) fn allowance(repo: &StateRepo, revision: &Revision) -> Result<Option<String>, berth_repo::Error> {
-    let info = repo.commit_info(revision)?;
-    Ok(info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS)).map(|(_, v)| v))
 }

@@ -4,7 +4,7 @@
 //! that opens every server.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State as Shared;
@@ -12,19 +12,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use berth_engine::Identity;
 use berth_plan::identity::Whose;
 use berth_schema::State;
 use berth_schema::route::{self, SERVER_PORT, SERVER_USER};
 use berth_schema::user::{Role, SshKey, User};
+use berth_secrets::made::{self, MadeError};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-
-use crate::identity::Identity;
-use crate::secret::{self, SecretError};
 
 /// The file of the key, in Berth's data.
 const FILE: &str = "ssh-api-key";
 
-/// What the answers are made of.
+/// Data that the answers are made of.
 #[derive(Clone)]
 pub struct SshRouter {
     /// The digest of the key: what is compared gives away nothing by the time that it takes.
@@ -64,14 +64,14 @@ struct Person<'a> {
 
 impl SshRouter {
     /// Answers with the keys of `identity`. The key to ask with is in the folder `data`, and made when there is none.
-    pub fn open(data: &Path, identity: Identity) -> Result<Self, SecretError> {
-        let key = secret::written(&secret::open(&data.join(FILE))?);
+    pub fn open(data: &Path, identity: Identity) -> Result<Self, MadeError> {
+        let key = made::written(&made::open(&data.join(FILE))?);
         Ok(Self { key: blake3::hash(key.as_bytes()), identity, state: Arc::default() })
     }
 
     /// Answers from this state from now on.
     pub fn publish(&self, state: Option<Arc<State>>) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.lock() = state;
     }
 
     /// The routes of the control socket that are answered here.
@@ -90,7 +90,7 @@ async fn answer(Shared(router): Shared<SshRouter>, body: Bytes) -> Response {
             "the API key is wrong; it is in `ssh-api-key` in Berth's data",
         );
     }
-    let state = router.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let state = router.state.lock().clone();
     let Some(state) = state else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "the first pass is still running");
     };

@@ -1,13 +1,14 @@
 //! Wakeups: why a pass should run, coalesced. However many arrive while a pass runs, one more pass follows.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use berth_engine::Unheard;
+use berth_wire::PassRecord;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
-use crate::journal::PassRecord;
-
-/// Why a pass runs. Logged and shown; no decision reads it.
+/// The reason that a pass runs. Logged and shown; no decision reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The daemon has started.
@@ -38,16 +39,16 @@ impl Reason {
     }
 }
 
-/// What has piled up since the last pass began.
+/// Everything that has piled up since the last pass began.
 #[derive(Debug, Default)]
 pub struct Pending {
-    /// Why, each reason once.
+    /// The reasons, each once.
     pub reasons: BTreeSet<Reason>,
     /// Containers that something happened to, by the engine's id.
     pub forget: BTreeSet<String>,
-    /// Whether events may have been missed, so that nothing remembered can be trusted.
+    /// True if events may have been missed, so that nothing remembered can be trusted.
     pub forget_all: bool,
-    /// Who waits for the next pass to end.
+    /// Those who wait for the next pass to end.
     pub requests: Vec<oneshot::Sender<PassRecord>>,
 }
 
@@ -55,7 +56,31 @@ pub struct Pending {
 #[derive(Debug, Clone, Default)]
 pub struct Wakeups {
     pending: Arc<Mutex<Pending>>,
+    /// Containers whose events ring nobody awake, by the engine's id, and how many asked for that.
+    hushed: Arc<Mutex<HashMap<String, usize>>>,
     bell: Arc<Notify>,
+}
+
+/// Time in which a container's events ring nobody awake. At its end they do.
+#[derive(Debug)]
+#[must_use = "events are hushed only until this is dropped"]
+pub struct Hush {
+    wakeups: Wakeups,
+    id: String,
+}
+
+impl Drop for Hush {
+    fn drop(&mut self) {
+        let mut hushed = self.wakeups.hushed.lock();
+        match hushed.get_mut(&self.id) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                hushed.remove(&self.id);
+            }
+        }
+        drop(hushed);
+        self.wakeups.happened_to(self.id.clone());
+    }
 }
 
 impl Wakeups {
@@ -66,9 +91,21 @@ impl Wakeups {
 
     /// Rings because something happened to a container.
     pub fn happened_to(&self, id: String) {
+        if self.hushed.lock().contains_key(&id) {
+            // Whoever looks all the same sees it as it is.
+            self.lock().forget.insert(id);
+            return;
+        }
         self.add(Reason::Engine, |pending| {
             pending.forget.insert(id);
         });
+    }
+
+    /// Hushes the events of a container that is about to be stopped and started again: a pass in between would find it
+    /// stopped, and start it a second time.
+    pub fn hush(&self, id: &str) -> Hush {
+        *self.hushed.lock().entry(id.to_owned()).or_default() += 1;
+        Hush { wakeups: self.clone(), id: id.to_owned() }
     }
 
     /// Rings because events may have been missed.
@@ -83,10 +120,10 @@ impl Wakeups {
         receiver
     }
 
-    /// What happened to containers since the last pass began: their ids, and whether anything may have been missed.
-    pub fn unheard(&self) -> (BTreeSet<String>, bool) {
+    /// Returns the containers to which something happened since the last pass began.
+    pub fn unheard(&self) -> Unheard {
         let pending = self.lock();
-        (pending.forget.clone(), pending.forget_all)
+        Unheard { ids: pending.forget.clone(), all: pending.forget_all }
     }
 
     /// Waits until somebody rings, then takes all that has piled up.
@@ -110,7 +147,7 @@ impl Wakeups {
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
         // What is behind the lock is whole after every statement, so a panic elsewhere doesn't spoil it.
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 }
 
@@ -131,6 +168,27 @@ mod tests {
         assert_eq!(pending.forget, BTreeSet::from(["a".to_owned()]));
         let quiet = tokio::time::timeout(std::time::Duration::from_millis(20), wakeups.next()).await;
         assert!(quiet.is_err(), "nothing is left, so nothing wakes");
+    }
+
+    #[tokio::test]
+    async fn a_container_that_starts_again_rings_once() {
+        let wakeups = Wakeups::default();
+        let (first, hush) = (wakeups.hush("a"), wakeups.hush("a"));
+        drop(first);
+        wakeups.happened_to("a".to_owned());
+        assert_eq!(wakeups.unheard().ids, BTreeSet::from(["a".to_owned()]));
+        let quiet = tokio::time::timeout(std::time::Duration::from_millis(20), wakeups.next()).await;
+        assert!(quiet.is_err(), "nobody is woken");
+        drop(hush);
+        let pending = wakeups.next().await;
+        assert_eq!(
+            (pending.reasons, pending.forget),
+            (BTreeSet::from([Reason::Engine]), BTreeSet::from(["a".to_owned()]))
+        );
+        let hush = wakeups.hush("a");
+        wakeups.happened_to("b".to_owned());
+        assert_eq!(wakeups.next().await.forget, BTreeSet::from(["b".to_owned()]));
+        drop(hush);
     }
 
     #[tokio::test]

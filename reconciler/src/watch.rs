@@ -5,23 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use berth_engine::Reader;
+use berth_fault::chain;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use notify::{EventKind, RecursiveMode, Watcher as _};
-use tokio_util::sync::CancellationToken;
 
-use crate::observe::Reader;
-use crate::outcome::chain;
 use crate::wakeup::{Reason, Wakeups};
 
-/// How often a pass runs although nothing happened.
+/// Time after which a pass runs although nothing happened.
 const TIMER: Duration = Duration::from_secs(60);
-/// Every so many timer passes nothing remembered is trusted.
+/// Number of timer passes after which nothing remembered is trusted.
 const DISTRUST_EVERY: u32 = 10;
-/// How long to wait before listening to the engine again.
+/// Pause before listening to the engine again.
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// Whether the engine answered last, for those who ask how things are.
+/// The engine's health: whether it answered last.
 #[derive(Debug, Clone)]
 pub struct EngineHealth(Arc<AtomicBool>);
 
@@ -32,7 +31,7 @@ impl Default for EngineHealth {
 }
 
 impl EngineHealth {
-    /// Whether the engine answered last.
+    /// Returns whether the engine answered last.
     pub fn answers(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -61,7 +60,7 @@ pub fn refs(git_dir: &Path, wakeups: Wakeups) -> notify::Result<notify::Recommen
     Ok(watcher)
 }
 
-/// What tells of no change that somebody else made: our own refs, whose change is the end of a pass and no reason for
+/// Returns whether a path tells of no change that somebody else made: our own refs, whose change is the end of a pass and no reason for
 /// another (marks and notes, with the files that lock them), and the repository's settings.
 fn is_no_ref_of_others(path: &Path) -> bool {
     if path.file_name().is_some_and(|name| name == "config" || name == "config.lock") {
@@ -72,25 +71,15 @@ fn is_no_ref_of_others(path: &Path) -> bool {
     parts.next().is_some_and(|part| part == "berth" || part == "notes")
 }
 
-/// Listens to the engine until `stop`; after a break it listens again and says that events may have been missed.
+/// Listens to the engine, forever; after a break it listens again and says that events may have been missed.
 ///
 /// The engine tells again what happened from `since` on, so that nothing falls between the first look and the first
 /// listening.
-pub async fn engine(
-    reader: Reader,
-    mut since: Timestamp,
-    health: EngineHealth,
-    wakeups: Wakeups,
-    stop: CancellationToken,
-) {
-    while !stop.is_cancelled() {
+pub async fn engine(reader: Reader, mut since: Timestamp, health: EngineHealth, wakeups: Wakeups) {
+    loop {
         let mut events = std::pin::pin!(reader.events(since));
         loop {
-            let event = tokio::select! {
-                () = stop.cancelled() => return,
-                event = events.next() => event,
-            };
-            match event {
+            match events.next().await {
                 Some(Ok(event)) => match event.action.as_str() {
                     // What runs inside a server, and what we read of it, is none of our business.
                     action if action.starts_with("exec_") || action == "top" || action == "resize" => {}
@@ -107,10 +96,7 @@ pub async fn engine(
         health.set(false);
         // A pass on an engine that is down could only fail, so the first one waits until it is back.
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(RECONNECT) => {}
-            }
+            tokio::time::sleep(RECONNECT).await;
             if reader.answers().await {
                 break;
             }
@@ -121,16 +107,15 @@ pub async fn engine(
     }
 }
 
-/// Rings every minute until `stop`.
-pub async fn timer(wakeups: Wakeups, stop: CancellationToken) {
-    for tick in 1_u32.. {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(TIMER) => {}
-        }
-        match tick % DISTRUST_EVERY {
-            0 => wakeups.events_missed(Reason::Timer),
-            _ => wakeups.wake(Reason::Timer),
+/// Rings every minute, forever.
+pub async fn timer(wakeups: Wakeups) {
+    loop {
+        for tick in 1..=DISTRUST_EVERY {
+            tokio::time::sleep(TIMER).await;
+            match tick {
+                DISTRUST_EVERY => wakeups.events_missed(Reason::Timer),
+                _ => wakeups.wake(Reason::Timer),
+            }
         }
     }
 }

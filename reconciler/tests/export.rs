@@ -1,4 +1,4 @@
-//! What `berth export` writes, over the simulated engine: the state that runs comes back, and drift becomes edits.
+//! Output of `berth export`, over the simulated engine: the state that runs comes back, and drift becomes edits.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,16 +7,21 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use berth::export::{Foreign, Sighting, drift, export};
+use berth::export::{drift, export};
+use berth_engine::{Foreign, Sighting};
 use berth_plan::diff::{Context, plan};
 use berth_plan::inventory::Inventory;
-use berth_plan::observed::RunState;
+use berth_plan::label::Tag;
+use berth_plan::observed::{ObservedVolume, RunState};
 use berth_plan::simulate::World;
 use berth_plan::step::ContainerRef;
 use berth_plan::{Desired, Plan, Step, simulate};
 use berth_schema::server::Limits;
+use berth_schema::testing::{harm, hostile_text};
 use berth_schema::{Parsed, State};
+use proptest::prelude::*;
 
 const FILES: [(&str, &str); 7] = [
     (
@@ -139,4 +144,72 @@ fn drift_becomes_edits_that_keep_the_rest_of_the_file() {
         .collect();
     let after = planned(&Desired::from_state(&state(edited)), &world);
     assert_eq!(after.changes().count(), 1, "{after:#?}");
+}
+
+/// A platform on an engine, with a server that was removed.
+static SEEN: LazyLock<Sighting> = LazyLock::new(|| {
+    let before = Desired::from_state(&state(FILES));
+    let mut world = simulate::settled(&before).unwrap();
+    let after =
+        Desired::from_state(&state(FILES.into_iter().filter(|(path, _)| *path != "servers/two.toml")));
+    world.apply_plan(&planned(&after, &world)).unwrap();
+    seen(&after, &world)
+});
+
+/// The same where everything that somebody may have typed is `typed`.
+fn typed_by_hand(typed: &str) -> Sighting {
+    let mut seen = SEEN.clone();
+    for container in &mut seen.observed.containers {
+        match &mut container.tag {
+            Some(Tag::Server { id, name, image, .. }) if id.get() == 3 => {
+                typed.clone_into(name);
+                typed.clone_into(image);
+            }
+            _ if container.name == "uni-users-dind-1" => typed.clone_into(&mut container.name),
+            _ => {}
+        }
+    }
+    for volume in &mut seen.observed.volumes {
+        if let Some(Tag::Tombstone(stone)) = &mut volume.tag {
+            typed.clone_into(&mut stone.name);
+            typed.clone_into(&mut stone.owner);
+        }
+    }
+    seen.observed.volumes.push(ObservedVolume {
+        name: typed.to_owned(),
+        tag: Some(Tag::Unreadable { why: typed.to_owned() }),
+        files: BTreeMap::new(),
+    });
+    seen.foreign.push(Foreign {
+        id: berth_schema::name::ServerId("9".parse().unwrap()),
+        container: typed.to_owned(),
+        hostname: typed.to_owned(),
+        image: typed.to_owned(),
+        limits: Limits { nano_cpus: 1, memory: 1 << 30, pids: 1 },
+        runs: false,
+        mounts: vec![(typed.to_owned(), typed.to_owned())],
+    });
+    seen
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Checks that nothing on an engine acts on the reader of an export, or writes a line of it.
+    #[test]
+    fn no_export_harms_its_reader(typed in hostile_text()) {
+        let prefix = "uni".parse().unwrap();
+        let (typed, usual) = (typed_by_hand(&format!("X {typed}x")), typed_by_hand("X x"));
+        let (exported, usual) = (export(&prefix, &typed), export(&prefix, &usual));
+        prop_assert_eq!(exported.open.len(), usual.open.len());
+        for line in &exported.open {
+            prop_assert_eq!(harm(line), None, "{}", line);
+            prop_assert!(!line.contains('\n'), "{line}");
+        }
+        prop_assert!(exported.files.keys().eq(usual.files.keys()), "{:?}", exported.files.keys());
+        for (text, usual) in exported.files.values().zip(usual.files.values()) {
+            prop_assert_eq!(harm(text), None, "{}", text);
+            prop_assert_eq!(text.lines().count(), usual.lines().count(), "{}", text);
+        }
+    }
 }

@@ -5,14 +5,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::fields::Fields;
-use crate::finding::shown;
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::text::shown;
 
 /// The cache of images, from which servers pull.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Cache {
-    /// The registry that it fetches from what it doesn't have: Docker Hub unless said.
+    /// The registry from which it fetches images that it doesn't have. Docker Hub by default.
     #[schemars(regex(pattern = "^https?://"))]
     pub upstream: String,
 }
@@ -30,7 +30,7 @@ impl Cache {
     }
 }
 
-/// Scheme, host and port, and nothing that would need quoting: the text is written into the registry's YAML.
+/// Checks that a URL is scheme, host and port, without anything that needs quoting in the registry's YAML.
 fn check_upstream(url: &str) -> Result<(), Invalid> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));

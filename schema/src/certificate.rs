@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-use crate::name::Invalid;
+use crate::invalid::Invalid;
 use crate::value::text_values;
 
 /// One or more certificates in PEM (RFC 7468), and nothing else.

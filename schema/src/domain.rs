@@ -7,45 +7,46 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use crate::fields::{At, Fields};
-use crate::name::{Fqdn, Invalid, ServerName};
+use crate::invalid::Invalid;
+use crate::name::{Fqdn, ServerName};
 use crate::value::{Value, choice_values, integer};
 
 /// A web domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Domain {
-    /// From the file's name. A wildcard's file is called `_.example.org.toml`.
+    /// Name of the domain, from the file's name. A wildcard's file is called `_.example.org.toml`.
     #[schemars(skip)]
     pub fqdn: Fqdn,
     /// The name of the server that answers.
     pub server: ServerName,
-    /// The port in the server, where its own proxy listens unless said: 80.
+    /// The port in the server. By default 80, where the server's own proxy listens.
     #[schemars(default = "http")]
     pub port: NonZeroU16,
-    /// How the name gets its certificate.
+    /// Source of the name's certificate.
     #[schemars(default)]
     pub tls: Tls,
-    /// Who may open it.
+    /// People who may open it.
     #[schemars(default)]
     pub access: DomainAccess,
-    /// Whether Cloudflare stands in front, so that the client's address comes from its header.
+    /// Takes the client's address from Cloudflare's header, because Cloudflare stands in front.
     #[schemars(default)]
     pub cloudflare: bool,
 }
 
-/// How a name gets its certificate.
+/// Source of a name's certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
-    /// From the ACME CA.
+    /// The ACME CA.
     #[default]
     Auto,
-    /// From Caddy's own CA.
+    /// Caddy's own CA.
     Internal,
     /// None: plain HTTP.
     Off,
 }
 
-/// Who may open a domain.
+/// People who may open a domain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DomainAccess {
@@ -59,11 +60,11 @@ pub enum DomainAccess {
 }
 
 /// The port of a domain whose file doesn't say: 80.
-fn http() -> NonZeroU16 {
+pub(crate) fn http() -> NonZeroU16 {
     NonZeroU16::MIN.saturating_add(79)
 }
 
-/// What is known of a domain's file, even when it is refused, with its places.
+/// Known parts of a domain's file, even of a refused one, with their places.
 #[derive(Debug, Clone)]
 pub(crate) struct DomainFile {
     pub(crate) fqdn: Fqdn,
@@ -91,12 +92,20 @@ impl DomainFile {
         let server = fields.required::<ServerName>("server");
         let port = fields.value("port").unwrap_or_else(http);
         let tls = fields.value("tls").unwrap_or_default();
-        let access = fields.value("access").unwrap_or_default();
+        let access = fields.optional::<DomainAccess>("access");
+        let access_at = access.as_ref().map(|access| access.at);
+        let access = access.map(|access| access.value).unwrap_or_default();
         let cloudflare = fields.value("cloudflare").unwrap_or_default();
         if let (true, Tls::Auto) = (fqdn.is_wildcard(), tls) {
             let message = format!("`{fqdn}` gets no certificate: a CA gives wildcards none over HTTP");
             let hint = "write `tls = \"internal\"` or `tls = \"off\"`, or a file for each name below it";
             fields.found().warning(None, Invalid::new(message, hint));
+        }
+        if let (Tls::Off, false) = (tls, access == DomainAccess::Public) {
+            let message =
+                format!("nobody can be let into `{fqdn}`: signing in needs HTTPS, and `tls` is \"off\"");
+            let hint = "write `tls = \"auto\"` or `tls = \"internal\"`, or `access = \"public\"`";
+            fields.found().strict(access_at, Invalid::new(message, hint));
         }
         let domain = server.as_ref().map(|server| Domain {
             fqdn: fqdn.clone(),
@@ -107,5 +116,13 @@ impl DomainFile {
             cloudflare,
         });
         (Self { fqdn, server }, domain)
+    }
+}
+
+/// The path of a domain's file.
+pub(crate) fn domain_path(fqdn: &Fqdn) -> String {
+    match fqdn.is_wildcard() {
+        true => format!("domains/_.{}.toml", fqdn.base()),
+        false => format!("domains/{fqdn}.toml"),
     }
 }

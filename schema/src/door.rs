@@ -1,9 +1,11 @@
-//! The git door: what the SSH router says to the control plane for the login `git`, and in which form.
+//! Protocol of the git door: requests of the SSH router to the control plane for the login `git`, and their answers.
 //!
 //! A connection carries one command. It begins with a [`Request`] as one line of JSON; from then on both sides send
 //! frames: a kind (one byte), a length (four bytes, big-endian) and as many bytes ([`FRAME_MAX`] at most). The caller
-//! sends [`INPUT`], and [`INPUT_END`] once; the door sends [`OUTPUT`] and [`ERROR`], and [`EXIT`] as its last word, whose
-//! bytes are the exit code (four bytes, big-endian).
+//! sends [`INPUT`], and [`INPUT_END`] once. The door sends [`OUTPUT`] and [`ERROR`], and finally [`EXIT`] with the exit
+//! code (four bytes, big-endian).
+//!
+//! Instead of a command, a connection may redeem a ticket: see [`crate::ticket`].
 //!
 //! The router vouches for the user, whom it knows by a key; the door asks the state whether there is such a user.
 
@@ -12,42 +14,55 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::ticket::Redeem;
 
 mod frame;
+mod places;
 
-pub use frame::{ERROR, EXIT, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, OUTPUT, Said};
+pub use frame::{ERROR, EXIT, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, OUTPUT, RESIZE, Said, WORDS};
+pub use places::{NoPlace, Place, Places};
 
-/// Commands that run at once, unless the operator says otherwise. Each is a process of git's beside the control plane.
+/// Most commands at once, unless the operator sets another number. Each is a process of git beside the control plane.
 pub const COMMANDS: usize = 16;
 
-/// And of them, one member's.
+/// Most of these commands of one member.
 pub const COMMANDS_EACH: usize = 4;
 
-/// The longest request, in bytes with the line's end.
+/// Longest request, in bytes with its line break.
 pub const REQUEST_MAX: usize = 1 << 10;
 
-/// The longest command, in bytes.
+/// Longest command, in bytes.
 const COMMAND_MAX: usize = 256;
 
-/// The longest topic of a proposal, in characters.
+/// Longest topic of a proposal, in characters.
 pub const TOPIC_MAX: usize = 60;
 
-/// What somebody wants of the door.
+/// First line of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Asked {
+    /// A command of the login `git`.
+    Command(Request),
+    /// A ticket of the panel's, which the router was given.
+    Redeem(Redeem),
+}
+
+/// Request to the door.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// The member's name. A text here, because the other side checks it anyway.
+    /// Name of the member. It is plain text here, because the door checks it anyway.
     pub user: String,
-    /// What is to run.
+    /// Command to run.
     pub command: Command,
-    /// What the client said in `GIT_PROTOCOL` (git's `protocol.txt`), if that is one of the versions that there are.
+    /// The client's `GIT_PROTOCOL` (git's `protocol.txt`), if it names one of git's versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// Where the person's connection comes from.
+    /// Address that the person's connection comes from.
     pub from: IpAddr,
 }
 
-/// The commands that the login `git` may run.
+/// Commands that the login `git` may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
@@ -55,38 +70,38 @@ pub enum Command {
     ReceivePack,
     /// `git fetch` and `git clone`.
     UploadPack,
-    /// The proposals that wait.
+    /// Lists the proposals that wait.
     ReviewList,
-    /// One proposal: its change, its plan and its verdict.
+    /// Shows one proposal: its change, its plan and its verdict.
     ReviewShow(Topic),
-    /// Merges a proposal, if it is still what was looked at.
+    /// Merges a proposal, if it is still at the revision that was reviewed.
     ReviewApprove {
-        /// Which.
+        /// Topic of the proposal.
         topic: Topic,
-        /// Its newest commit, as whoever agrees has seen it.
+        /// Newest commit of the proposal when it was reviewed.
         at: CommitId,
     },
     /// Closes a proposal without merging it.
     ReviewReject(Topic),
 }
 
-/// The topic of a proposal: `review/<topic>` is its branch.
+/// Topic of a proposal, whose branch is `review/<topic>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Topic(String);
 
-/// A commit as somebody writes it: its id, or the beginning of it.
+/// Id of a commit as people write it, in full or only its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CommitId(String);
 
-/// The shortest beginning of a commit's id, in digits: git itself shows no less.
+/// Shortest beginning of a commit's id, in digits. Git itself shows no fewer.
 const COMMIT_MIN: usize = 7;
-/// A whole id, in digits.
+/// Length of a whole id, in digits.
 const COMMIT_MAX: usize = 40;
 
 impl CommitId {
-    /// The digits.
+    /// Returns the digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -105,7 +120,7 @@ impl FromStr for CommitId {
         match (COMMIT_MIN..=COMMIT_MAX).contains(&value.len()) && value.chars().all(digit) {
             true => Ok(Self(value.to_owned())),
             false => Err(Invalid::new(
-                format!("`{}` is not a commit's id", crate::finding::shown(value)),
+                format!("`{}` is not a commit's id", crate::text::shown(value)),
                 format!("write {COMMIT_MIN} to {COMMIT_MAX} of its digits, as `review show` prints them"),
             )),
         }
@@ -126,7 +141,7 @@ impl From<CommitId> for String {
 }
 
 impl Topic {
-    /// The topic as text.
+    /// Returns the topic as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -150,7 +165,7 @@ impl FromStr for Topic {
         match good {
             true => Ok(Self(value.to_owned())),
             false => Err(Invalid::new(
-                format!("`{}` is not a topic", crate::finding::shown(value)),
+                format!("`{}` is not a topic", crate::text::shown(value)),
                 format!(
                     "use 1 to {TOPIC_MAX} lower-case letters, digits and hyphens, such as `review/more-memory`"
                 ),
@@ -173,7 +188,7 @@ impl From<Topic> for String {
 }
 
 impl Command {
-    /// Reads the command line of an SSH `exec` request. There is no shell: these spellings and no other are commands.
+    /// Reads the command line of an SSH `exec` request. There is no shell, so only these spellings are commands.
     pub fn parse(line: &[u8]) -> Result<Self, Invalid> {
         let unknown = || {
             Invalid::new(
@@ -205,7 +220,8 @@ impl Command {
             _ => return Err(unknown()),
         };
         let path = path.strip_prefix('\'').and_then(|path| path.strip_suffix('\'')).unwrap_or(path);
-        match path.strip_prefix('/').unwrap_or(path) {
+        // Clients put slashes together from an address and a folder; none leads anywhere else.
+        match path.trim_matches('/') {
             "state" | "state.git" => Ok(command),
             _ => Err(Invalid::new(
                 "there is no such repository",
@@ -214,7 +230,7 @@ impl Command {
         }
     }
 
-    /// What is agreed to is said by its revision: its author may push another one while it is looked at.
+    /// Reads an approval, which must name a revision: the author may push another one during the review.
     fn approval(words: &str) -> Result<Self, Invalid> {
         let (topic, at) = words.split_once(' ').map_or((words, None), |(topic, at)| (topic, Some(at)));
         let topic: Topic = topic.parse()?;
@@ -227,7 +243,7 @@ impl Command {
         Ok(Self::ReviewApprove { topic, at: at.parse()? })
     }
 
-    /// The value of `GIT_PROTOCOL`, when it is one that git has a meaning for.
+    /// Returns the value of `GIT_PROTOCOL` if git knows it.
     pub fn protocol(value: &[u8]) -> Option<String> {
         let known = ["version=0", "version=1", "version=2"];
         let value = std::str::from_utf8(value).ok()?;
@@ -241,7 +257,8 @@ mod tests {
 
     #[test]
     fn git_s_own_spellings_are_commands_and_nothing_else_is() {
-        for path in ["'/state'", "/state", "state", "'state.git'", "/state.git"] {
+        for path in ["'/state'", "/state", "state", "'state.git'", "/state.git", "'/state/'", "//state.git//"]
+        {
             assert_eq!(
                 Command::parse(format!("git-receive-pack {path}").as_bytes()).unwrap(),
                 Command::ReceivePack
@@ -262,7 +279,8 @@ mod tests {
             "git-receive-pack '/state'; id",
             "git-receive-pack  '/state'",
             "git-receive-pack --help '/state'",
-            "git-receive-pack //state",
+            "git-receive-pack /state/x",
+            "git-receive-pack //",
             "git-receive-pack /state/../etc",
             "git-receive-pack\n'/state'",
             "GIT-RECEIVE-PACK '/state'",
@@ -312,6 +330,10 @@ mod tests {
         let line = serde_json::to_string(&request).unwrap();
         assert!(!line.contains('\n') && line.len() < REQUEST_MAX);
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+        assert_eq!(serde_json::from_str::<Asked>(&line).unwrap(), Asked::Command(request));
+        let redeem = Redeem { redeem: "x".to_owned() };
+        let asked = serde_json::from_str::<Asked>(&serde_json::to_string(&redeem).unwrap());
+        assert_eq!(asked.unwrap(), Asked::Redeem(redeem));
         let forged = line.replace("\"x\"", "\"../x\"");
         assert!(serde_json::from_str::<Request>(&forged).is_err());
         assert_eq!(Command::protocol(b"version=2:evil"), None);

@@ -1,12 +1,13 @@
 //! Edits: one field of one file changes, and everything else in it stays as somebody wrote it.
 //!
-//! Owns how a typed value becomes text: comments, order and layout of a file survive. What an edit can name are the
-//! fields that there are, so an unknown one can't be written. Whatever comes out was read again and says exactly what was
-//! meant, or it doesn't come out. A server's id and the name of a file aren't edited: they are for ever.
+//! Owns how a typed value becomes text: comments, order and layout of a file survive. An edit names one of the fields
+//! that exist, so nobody can write an unknown one. The result is read again, and is handed out only if it says exactly
+//! what was meant. A server's id and the name of a file aren't edited: they are permanent.
 
-mod document;
+pub(crate) mod document;
 mod domain;
-mod list;
+pub(crate) mod list;
+pub(crate) mod quoted;
 mod server;
 mod user;
 
@@ -25,51 +26,37 @@ pub use user::{QuotaEdit, UserEdit, new_user, user};
 
 /// An edit that isn't made.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum EditError {
     /// The file has mistakes already; those come first.
     #[error("{path} has mistakes, and only a good file can be edited")]
-    Broken {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        findings: Vec<Finding>,
-    },
+    Broken { path: String, findings: Vec<Finding> },
     /// The file would have mistakes.
     #[error("{path} would have mistakes")]
-    Refused {
-        /// The file.
-        path: String,
-        /// What would be wrong with it.
-        findings: Vec<Finding>,
-    },
+    Refused { path: String, findings: Vec<Finding> },
     /// No text says exactly this, such as a share of a processor finer than a thousandth.
     #[error("{path} can't say exactly what was asked for")]
-    Inexact {
-        /// The file.
-        path: String,
-    },
+    Inexact { path: String },
     /// The editor reads the file differently than we do.
     #[error("{path} can't be edited")]
     Unreadable {
-        /// The file.
         path: String,
-        /// Why.
         #[source]
         source: toml_edit::TomlError,
     },
 }
 
-/// What the three sorts of edits have in common.
+/// Edit of a user's, a server's or a domain's file.
 trait Edit {
-    /// What a file of the kind says.
+    /// Content of a file of the kind.
     type Of: Clone + PartialEq;
-    /// What a file says, if it is good.
+    /// Returns the content of a file, if the file is good.
     fn read(parsed: &Parsed) -> Option<&Arc<Self::Of>>;
-    /// Makes the edit in what the file says.
+    /// Makes the edit in the file's content.
     fn apply(&self, value: &mut Self::Of);
     /// Makes the edit in the file's text.
     fn write(&self, document: &mut DocumentMut);
-    /// Whether it takes the field out.
+    /// Returns whether the edit takes the field out.
     fn is_unset(&self) -> bool;
 }
 

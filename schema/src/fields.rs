@@ -7,9 +7,12 @@ use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::finding::{Collector, Severity, shown};
-use crate::name::Invalid;
+use crate::finding::{Collector, Severity};
+use crate::invalid::Invalid;
+use crate::name::ImageRef;
+use crate::strict;
 use crate::suggest;
+use crate::text::{capital, shown};
 use crate::value::Value;
 
 /// A value and the byte offset at which it stands.
@@ -19,7 +22,7 @@ pub(crate) struct At<T> {
     pub(crate) at: usize,
 }
 
-/// Where a value stands, for messages.
+/// Place of a value, for messages.
 #[derive(Clone, Copy)]
 enum Place {
     Field(&'static str),
@@ -39,9 +42,11 @@ impl fmt::Display for Place {
 pub(crate) struct Fields<'a, 'f> {
     /// `None` when the file doesn't have the table: every field is absent then.
     table: Option<&'a DeTable<'a>>,
-    /// What the table is, for messages: `a server`, `[acme]`.
+    /// Words for the table in messages: `a server`, `[acme]`.
     of: &'static str,
     known: Vec<&'static str>,
+    /// Fields that are still read and mean nothing: no hint names them.
+    obsolete: Vec<&'static str>,
     found: &'f mut Collector<'a>,
 }
 
@@ -53,13 +58,13 @@ impl<'a, 'f> Fields<'a, 'f> {
         found: &'f mut Collector<'a>,
         body: impl FnOnce(&mut Fields<'a, '_>) -> T,
     ) -> T {
-        let mut fields = Fields { table, of, known: Vec::with_capacity(12), found };
+        let mut fields = Fields { table, of, known: Vec::with_capacity(12), obsolete: Vec::new(), found };
         let result = body(&mut fields);
         fields.refuse_unknown();
         result
     }
 
-    /// Where the findings go.
+    /// Returns the collector of the findings.
     pub(crate) fn found(&mut self) -> &mut Collector<'a> {
         self.found
     }
@@ -69,7 +74,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.optional_if(key, |_| Ok(()))
     }
 
-    /// The same, where the value must also pass a rule of this field.
+    /// The value of a field that may be absent and must pass a rule of this field.
     pub(crate) fn optional_if<T: Value>(
         &mut self,
         key: &'static str,
@@ -84,14 +89,21 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.optional(key).map(|found| found.value)
     }
 
+    /// The image that a field names, without its place. What no engine takes is told of.
+    pub(crate) fn image(&mut self, key: &'static str) -> Option<ImageRef> {
+        let At { value: image, at } = self.optional::<ImageRef>(key)?;
+        if let Some(invalid) = strict::of_image(&image) {
+            self.found.strict(Some(at), invalid);
+        }
+        Some(image)
+    }
+
     /// The value of a field that must be there.
     pub(crate) fn required<T: Value>(&mut self, key: &'static str) -> Option<At<T>> {
         if self.table.is_some_and(|table| !table.contains_key(key)) {
             let message = format!("{} needs `{key}`, which is missing", self.of);
-            self.found.error(
-                None,
-                Invalid::new(capitalised(&message), format!("add `{key}`: write {}", T::WANTED)),
-            );
+            let hint = format!("add `{key}`: write {}", T::WANTED);
+            self.found.missing(key, Invalid::new(capital(&message), hint));
         }
         self.optional(key)
     }
@@ -133,6 +145,14 @@ impl<'a, 'f> Fields<'a, 'f> {
         Fields::read(table, of, self.found, body)
     }
 
+    /// Warns of a field that is still there and has no meaning any more.
+    pub(crate) fn obsolete(&mut self, key: &'static str, hint: &'static str) {
+        let Some(value) = self.table.and_then(|table| table.get(key)) else { return };
+        self.obsolete.push(key);
+        let message = format!("`{key}` has no meaning any more");
+        self.found.warning(Some(value.span().start), Invalid::new(message, hint));
+    }
+
     fn take(&mut self, key: &'static str) -> Option<&'a toml::Spanned<DeValue<'a>>> {
         self.known.push(key);
         self.table?.get(key)
@@ -171,7 +191,8 @@ impl<'a, 'f> Fields<'a, 'f> {
 
     fn refuse_unknown(&mut self) {
         let Some(table) = self.table else { return };
-        for (key, value) in table.iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())) {
+        let is_known = |key: &str| self.known.contains(&key) || self.obsolete.contains(&key);
+        for (key, value) in table.iter().filter(|(key, _)| !is_known(key.get_ref().as_ref())) {
             // Nobody knows what it holds, and `password = "…"` is an easy slip. (A table's span is its header.)
             if value.span().start >= key.span().end {
                 self.found.hide(value.span());
@@ -198,9 +219,4 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
-}
-
-fn capitalised(sentence: &str) -> String {
-    let mut chars = sentence.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::text::{safe, shown};
 
-/// How much a finding weighs.
+/// Weight of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -44,16 +45,34 @@ impl Position {
 /// One mistake, its place, and the way to mend it. They sort by place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How much it weighs.
+    /// Weight of the finding.
     pub severity: Severity,
     /// Path in the state repo.
     pub path: Arc<str>,
-    /// Where in the file; `None` when the file as a whole is meant.
+    /// Place in the file; `None` when the file as a whole is meant.
     pub position: Option<Position>,
-    /// What is wrong.
+    /// Sentence that tells what is wrong.
     pub message: String,
-    /// How to mend it.
+    /// Way to mend it.
     pub hint: Option<String>,
+    /// Part of the file that it is about, for whoever shows it at a field.
+    #[serde(skip)]
+    pub about: About,
+    /// Set on a warning by a rule that may be newer than what stands on `main`: a change that brings this in is refused.
+    #[serde(skip)]
+    pub is_strict: bool,
+}
+
+/// Part of a file that a finding is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum About {
+    /// The field at its position.
+    #[default]
+    Place,
+    /// A field, by its name (`memory`, `quota.memory`), wherever the position points: the file may not have it.
+    Field(String),
+    /// The file as a whole, wherever the position points.
+    Whole,
 }
 
 impl Finding {
@@ -65,7 +84,14 @@ impl Finding {
         invalid: Invalid,
     ) -> Self {
         let Invalid { message, hint } = invalid;
-        Self { severity, path: path.into(), position, message, hint: (!hint.is_empty()).then_some(hint) }
+        let hint = (!hint.is_empty()).then_some(hint);
+        Self { severity, path: path.into(), position, message, hint, about: About::Place, is_strict: false }
+    }
+
+    /// The same finding, about this part of the file.
+    #[must_use]
+    pub fn about(self, about: About) -> Self {
+        Self { about, ..self }
     }
 }
 
@@ -92,29 +118,8 @@ impl fmt::Display for Finding {
         if let Some(Position { line, column }) = self.position {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", safe(&self.message))
     }
-}
-
-/// The longest piece of somebody's file that a message repeats, in characters.
-const SHOWN_MAX: usize = 80;
-
-/// A value as a message may repeat it: cut when it is long, and with control characters escaped, since a message ends
-/// up in terminals and logs.
-pub(crate) fn shown(value: &str) -> String {
-    let mut shown: String = value.chars().take(SHOWN_MAX).flat_map(escape).collect();
-    if value.chars().nth(SHOWN_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-fn escape(c: char) -> impl Iterator<Item = char> {
-    // Direction overrides and invisible characters make a text read as something that it isn't.
-    let deceives = c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let (escaped, plain) = if deceives { (Some(c.escape_unicode()), None) } else { (None, Some(c)) };
-    escaped.into_iter().flatten().chain(plain)
 }
 
 /// The findings of one file while it is read, and the places in it that nobody may repeat.
@@ -149,9 +154,26 @@ impl<'a> Collector<'a> {
         self.record(Severity::Error, at, invalid);
     }
 
+    /// Records that a field is missing.
+    pub(crate) fn missing(&mut self, field: &str, invalid: Invalid) {
+        if !self.is_full(Severity::Error) {
+            let finding = Finding::new(Severity::Error, Arc::clone(self.path), None, invalid);
+            self.findings.push(finding.about(About::Field(field.to_owned())));
+        }
+    }
+
     /// Records a warning at a byte offset.
     pub(crate) fn warning(&mut self, at: Option<usize>, invalid: Invalid) {
         self.record(Severity::Warning, at, invalid);
+    }
+
+    /// Records a warning that is an error in whatever brings it in.
+    pub(crate) fn strict(&mut self, at: Option<usize>, invalid: Invalid) {
+        if !self.is_full(Severity::Warning) {
+            let position = at.map(|at| self.position(at));
+            let finding = Finding::new(Severity::Warning, Arc::clone(self.path), position, invalid);
+            self.findings.push(Finding { is_strict: true, ..finding });
+        }
     }
 
     /// Remembers that the text there must not be shown.
@@ -159,7 +181,7 @@ impl<'a> Collector<'a> {
         self.secrets.push(span);
     }
 
-    /// Whether more findings of that weight would only be dropped.
+    /// Returns whether more findings of that weight would only be dropped.
     pub(crate) fn is_full(&self, severity: Severity) -> bool {
         self.findings.iter().filter(|finding| finding.severity == severity).count() >= FINDINGS_MAX
     }
@@ -168,7 +190,7 @@ impl<'a> Collector<'a> {
         Position::of(self.text, at)
     }
 
-    /// Whether anything so far refuses the file.
+    /// Returns whether anything so far refuses the file.
     pub(crate) fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }

@@ -1,4 +1,5 @@
-//! The firewall of the user plane: what servers may not reach, how much of the rest, and exceptions for single servers.
+//! The firewall of the user plane: destinations that servers may not reach, limits on the rest, and exceptions for
+//! single servers.
 //!
 //! Owns which destinations are closed whatever a state says, and which of them an exception can't open. Nothing here is
 //! about IPv6: servers have none.
@@ -15,13 +16,14 @@ use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
 use crate::fields::{At, Fields};
-use crate::finding::shown;
-use crate::json_schema::{Address, Ipv4Network};
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::json_schema::written::written_as;
+use crate::json_schema::written::{Address, Ipv4Network};
 use crate::network::{Networks, overlap};
+use crate::text::shown;
 use crate::value::{Value, integer, text_values};
 
-/// What servers may reach, and how much of it. IPv6 isn't among it: it is closed altogether.
+/// Limits on what servers may reach, and on how much of it. IPv6 is closed altogether.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Firewall {
@@ -40,7 +42,7 @@ pub struct Firewall {
     /// Names that one server may ask for in a second.
     #[schemars(range(min = 1, max = 10_000))]
     pub dns_queries: NonZeroU32,
-    /// Whether the host has rules of the platform's too, in chains of their own: what comes from the uplink reaches the
+    /// Gives the host rules of the platform's too, in chains of their own: traffic from the uplink reaches the
     /// platform's published ports and the internet, and nothing else.
     pub host_rules: bool,
 }
@@ -48,11 +50,11 @@ pub struct Firewall {
 /// An exception for one server: a destination that the firewall would refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Exception {
-    /// Where to.
+    /// Destination.
     pub network: Ipv4Net,
-    /// To which ports; all unless said.
+    /// Ports of the destination; all by default.
     pub ports: Option<Ports>,
-    /// With which protocol; all unless said.
+    /// Protocol; both by default.
     pub protocol: Option<Protocol>,
 }
 
@@ -88,10 +90,10 @@ const CLOSED: [Ipv4Net; 10] = [
     net([192, 168, 0, 0], 16),
     net([198, 18, 0, 0], 15),
 ];
-/// Multicast, what is reserved, and broadcast.
+/// Multicast, reserved and broadcast addresses.
 const UNROUTED: Ipv4Net = net([224, 0, 0, 0], 3);
 
-/// What no exception opens: nobody's addresses, and those at which a cloud tells a machine its secrets.
+/// Networks that no exception opens: those that are nobody's, and those at which a cloud tells a machine its secrets.
 const NEVER: [(Ipv4Net, &str); 5] = [
     (net([0, 0, 0, 0], 8), "no network at all"),
     (net([127, 0, 0, 0], 8), "loopback"),
@@ -123,7 +125,7 @@ impl Default for Firewall {
 }
 
 impl Firewall {
-    /// All that servers may not reach, sorted, and without what lies within another.
+    /// Returns the networks that servers may not reach, sorted, without those that lie within another.
     pub fn denied(&self) -> Vec<Ipv4Net> {
         let all = CLOSED.into_iter().chain([UNROUTED]).chain(self.deny.iter().copied());
         Ipv4Net::aggregate(&all.collect())
@@ -299,6 +301,14 @@ fn read_ports(text: &str) -> Option<Ports> {
     (ports.first <= ports.last).then_some(ports)
 }
 
+written_as! {
+    Exception: {
+        "type": "string",
+        "pattern": "^([0-9]{1,3}\\.){3}[0-9]{1,3}/[0-9]{1,2}(:[0-9]{1,5}(-[0-9]{1,5})?)?(/(tcp|udp))?$",
+        "examples": ["10.1.2.3/32:5432/tcp", "192.168.7.0/24"],
+    },
+}
+
 text_values! {
     Destination: "networks in quotes, such as \"192.0.2.0/24\"",
     Resolver: "addresses in quotes, such as \"9.9.9.9\"",
@@ -325,7 +335,7 @@ pub(crate) fn keep_exceptions(listed: &[At<Exception>], fields: &mut Fields<'_, 
     kept
 }
 
-/// Why an exception can't be made on this platform: it would lead into one of the platform's own networks.
+/// Refuses an exception that would lead into one of the platform's own networks.
 pub(crate) fn refuse_own(exception: &Exception, networks: &Networks) -> Option<Invalid> {
     let own = networks.all().into_iter().find(|(_, own)| overlap(&exception.network, own));
     own.map(|(name, own)| {

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::finding::shown;
-use crate::name::{Fqdn, Invalid, ServerName, UserName};
+use crate::invalid::Invalid;
+use crate::name::{Fqdn, ServerName, UserName};
 use crate::suggest;
+use crate::text::shown;
 
 /// A kind of file that says something about the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +54,7 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// What a file is about, as its path says it.
+/// Subject of a file, as its path names it.
 #[derive(Debug)]
 pub(crate) enum Subject {
     Platform,

@@ -1,7 +1,8 @@
-//! What a Berth state repo may say.
+//! Types for everything that a Berth state repo may contain.
 //!
 //! This crate owns the four kinds (platform, user, server, domain), their invariants, and the findings that tell a
 //! person what is wrong and how to mend it. It does no I/O: callers hand it paths and text.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod cache;
 pub mod certificate;
@@ -11,25 +12,39 @@ pub mod edit;
 mod fields;
 pub mod finding;
 pub mod firewall;
+pub mod form;
+mod invalid;
 mod json_schema;
 pub mod kind;
+mod listen;
 pub mod name;
 mod network;
+pub mod panel;
 mod parse;
+mod passkey;
 mod password;
 pub mod platform;
 pub mod policy;
+pub mod public;
 pub mod quantity;
+pub mod reach;
 pub mod remote;
 pub mod report;
 mod resolve;
+pub mod revision;
 pub mod route;
+pub mod secret;
 pub mod server;
 pub mod ssh;
 mod ssh_key;
 pub mod state;
+mod strict;
 mod suggest;
-mod usage;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod text;
+pub mod ticket;
+pub mod usage;
 pub mod user;
 mod value;
 pub mod view;
@@ -38,4 +53,5 @@ pub mod web;
 pub use finding::{Finding, Position, Severity};
 pub use json_schema::json_schema;
 pub use kind::Kind;
+pub use revision::{Origin, Revision};
 pub use state::{Parsed, State};

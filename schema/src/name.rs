@@ -6,28 +6,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::de::DeValue;
 
-use crate::finding::shown;
+pub use crate::invalid::Invalid;
+use crate::json_schema::written::written_as;
+use crate::text::shown;
 use crate::value::{self, Value, text_values};
-
-/// Why a value is refused, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Invalid {
-    /// What is wrong, naming the value.
-    pub message: String,
-    /// How to mend it.
-    pub hint: String,
-}
-
-impl Invalid {
-    /// A refusal with its hint.
-    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
-    }
-}
 
 /// The longest name that the naming rule allows, in characters (seed, section 2.4).
 pub const NAME_MAX: usize = 25;
@@ -35,9 +20,14 @@ pub const NAME_MAX: usize = 25;
 /// The longest prefix: it begins the names of containers, networks and volumes.
 pub const PREFIX_MAX: usize = 12;
 
-fn check_name(kind: &str, value: &str, longest: usize) -> Result<(), Invalid> {
+/// Checks the naming rule.
+pub(crate) fn is_name(text: &str, longest: usize) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if value.is_empty() || value.len() > longest || !value.chars().all(allowed) {
+    !text.is_empty() && text.len() <= longest && text.chars().all(allowed)
+}
+
+fn check_name(kind: &str, value: &str, longest: usize) -> Result<(), Invalid> {
+    if !is_name(value, longest) {
         return Err(Invalid::new(
             format!("`{}` is not a {kind}", shown(value)),
             format!("use 1 to {longest} lower-case letters, digits and hyphens"),
@@ -80,6 +70,19 @@ macro_rules! name {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
+            }
+        }
+
+        read_by_rule!($type);
+    };
+}
+
+/// Reads a name from another process by the same rule as from a file.
+macro_rules! read_by_rule {
+    ($type:ident) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
             }
         }
     };
@@ -133,13 +136,15 @@ impl fmt::Display for ServerId {
 #[serde(transparent)]
 pub struct Fqdn(Arc<str>);
 
+read_by_rule!(Fqdn);
+
 impl Fqdn {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is a wildcard, `*.example.org`.
+    /// Returns whether this is a wildcard, `*.example.org`.
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with("*.")
     }
@@ -240,6 +245,19 @@ impl FromStr for Label {
         check_label(value).map_err(refuse)?;
         Ok(Self(value.to_owned()))
     }
+}
+
+written_as! {
+    UserName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
+    ServerName: { "type": "string", "pattern": "^[a-z0-9-]{1,25}$" },
+    Label: { "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" },
+    Prefix: { "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$" },
+    Fqdn: {
+        "type": "string",
+        "pattern": "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "maxLength": 253,
+    },
+    ImageRef: { "type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_./:@-]*[A-Za-z0-9])?$", "maxLength": 255 },
 }
 
 text_values! {

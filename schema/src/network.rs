@@ -9,9 +9,10 @@ use serde::Serialize;
 use toml::de::DeValue;
 
 use crate::fields::{At, Fields};
-use crate::finding::shown;
-use crate::json_schema::Subnet;
-use crate::name::{Invalid, ServerId};
+use crate::invalid::Invalid;
+use crate::json_schema::written::Subnet;
+use crate::name::ServerId;
+use crate::text::shown;
 use crate::value::Value;
 
 /// The platform's subnets. They may not overlap.
@@ -25,19 +26,14 @@ pub struct Networks {
     /// `external`: the uplink to the internet.
     #[schemars(with = "Subnet")]
     pub external: Ipv4Net,
-    /// `isolated-control-panel`: the panel's own network.
-    #[schemars(with = "Subnet")]
-    pub control_panel: Ipv4Net,
-    /// `isolated-control-docker`: the reconciler's way to Docker.
-    #[schemars(with = "Subnet")]
-    pub control_docker: Ipv4Net,
 }
 
 /// Addresses at the beginning of the users' subnet that are the platform's own: the network, the firewall (`.1`), the
 /// web server (`.2`), the SSH router (`.3`), the image cache (`.4`), and room to grow.
 const RESERVED: u32 = 16;
 
-/// Docker hands out addresses in each of them, and a public one would hide a part of the internet.
+/// Ranges that the subnets must lie in. Docker hands out addresses in each subnet, and a public one would hide a part of
+/// the internet.
 const PRIVATE: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -45,15 +41,17 @@ const PRIVATE: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(100, 64, 0, 0), 10),
 ];
 
-/// From the widest private range there is, to the least that holds the platform's own containers.
+/// Prefix lengths from the widest private range to the smallest subnet that holds the platform's own containers.
 const PREFIX_LENGTHS: RangeInclusive<u8> = 8..=29;
+/// Fields of networks that nothing was ever on. State repos that began with an earlier version's example have them.
+const GONE: [&str; 2] = ["control_panel", "control_docker"];
 /// The longest prefix of the users' subnet: 15 servers.
 const USERS_PREFIX_LENGTH_MAX: u8 = 27;
 
 impl Default for Networks {
     fn default() -> Self {
         let subnet = |third| Ipv4Net::new_assert(Ipv4Addr::new(172, 19, third, 0), 24);
-        Self { users: subnet(2), external: subnet(1), control_panel: subnet(0), control_docker: subnet(4) }
+        Self { users: subnet(2), external: subnet(1) }
     }
 }
 
@@ -71,6 +69,11 @@ impl Networks {
     /// The address from which Berth itself tries what a server may reach: `.13`.
     pub fn probe(&self) -> Ipv4Addr {
         self.reserved(13)
+    }
+
+    /// The addresses of the doctor's canaries, an attacker and its neighbour: `.14` and `.15`.
+    pub fn canaries(&self) -> [Ipv4Addr; 2] {
+        [self.reserved(14), self.reserved(15)]
     }
 
     /// The SSH router's address on the users' subnet: `.3`.
@@ -96,26 +99,17 @@ impl Networks {
     }
 
     /// Every subnet, with the name of its field.
-    pub fn all(&self) -> [(&'static str, Ipv4Net); 4] {
-        [
-            ("users", self.users),
-            ("external", self.external),
-            ("control_panel", self.control_panel),
-            ("control_docker", self.control_docker),
-        ]
+    pub fn all(&self) -> [(&'static str, Ipv4Net); 2] {
+        [("users", self.users), ("external", self.external)]
     }
 
-    /// What to write so that `id` has an address: the present subnet widened where that is possible.
+    /// Returns the end of a hint that gives `id` an address: the present subnet widened where that is possible.
     pub(crate) fn how_to_make_room_for(&self, id: ServerId) -> String {
         let lengths = (*PREFIX_LENGTHS.start()..self.users.prefix_len()).rev();
         let mut roomy = lengths.filter(|length| addresses(*length).saturating_sub(RESERVED + 1) >= id.get());
         let Some(length) = roomy.next() else { return String::new() };
         let widened = Ipv4Net::new(self.users.network(), length).map(|subnet| subnet.trunc());
-        let others = [self.external, self.control_panel, self.control_docker];
-        match widened
-            .ok()
-            .filter(|subnet| is_private(subnet) && !others.iter().any(|other| overlap(subnet, other)))
-        {
+        match widened.ok().filter(|subnet| is_private(subnet) && !overlap(subnet, &self.external)) {
             Some(subnet) => format!(", or widen `networks.users` in platform.toml to \"{subnet}\""),
             None => format!(
                 ", or give `networks.users` in platform.toml a subnet with a prefix length of {length}"
@@ -130,26 +124,19 @@ impl Networks {
     pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Self {
         let default = Self::default();
         let users = fields.optional_if("users", |subnet| check_size(subnet, USERS_PREFIX_LENGTH_MAX));
-        let mut subnet = |key, default| {
-            let at = fields.optional_if(key, |subnet| check_size(subnet, *PREFIX_LENGTHS.end()));
-            (key, at.map_or(default, |found| found.value), at)
+        let external = fields.optional_if("external", |subnet| check_size(subnet, *PREFIX_LENGTHS.end()));
+        let own = Self {
+            users: users.map_or(default.users, |found| found.value),
+            external: external.map_or(default.external, |found| found.value),
         };
-        let external = subnet("external", default.external);
-        let control_panel = subnet("control_panel", default.control_panel);
-        let control_docker = subnet("control_docker", default.control_docker);
-        let all = [
-            ("users", users.map_or(default.users, |found| found.value), users),
-            external,
-            control_panel,
-            control_docker,
-        ];
-        refuse_overlaps(&all, fields);
-        Self {
-            users: all[0].1,
-            external: external.1,
-            control_panel: control_panel.1,
-            control_docker: control_docker.1,
+        refuse_overlaps(&[("users", own.users, users), ("external", own.external, external)], fields);
+        for key in GONE {
+            fields.obsolete(
+                key,
+                "take it out: Berth's processes talk over sockets, and the network is removed",
+            );
         }
+        own
     }
 }
 

@@ -8,10 +8,11 @@ use toml::de::{DeTable, Error};
 use crate::domain::{Domain, DomainFile};
 use crate::fields::Fields;
 use crate::finding::{Collector, FINDINGS_MAX, Finding, Position};
+use crate::invalid::Invalid;
 use crate::kind::Subject;
-use crate::name::Invalid;
 use crate::platform::Platform;
 use crate::server::{Server, ServerFile};
+use crate::strict;
 use crate::user::{User, UserFile};
 
 /// One file, parsed on its own: what it says, or what is wrong with it. Cheap to keep, so that an unchanged file is
@@ -24,7 +25,7 @@ pub struct Parsed {
     pub(crate) content: Content,
 }
 
-/// What a file says. The valid thing is there when the file has no errors; what else is known of it serves to judge
+/// Content of a file. The valid thing is there when the file has no errors; the other known parts serve to judge
 /// the files that refer to it.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
@@ -52,6 +53,9 @@ impl Parsed {
             let findings = found.finish().0;
             return Self { path, source: None, findings, content: Content::Other };
         };
+        if let Some(invalid) = strict::of_name(&path, &subject) {
+            found.strict(None, invalid);
+        }
         let holds_secrets = matches!(subject, Subject::User(_));
         let (content, syntax) = read(subject, text, &mut found);
         let (findings, source) = found.finish();
@@ -71,7 +75,7 @@ impl Parsed {
         self.source.as_deref()
     }
 
-    /// What is wrong with the file on its own, in the order of the file.
+    /// Returns the mistakes of the file on its own, in the order of the file.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }

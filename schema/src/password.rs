@@ -1,4 +1,4 @@
-//! Password hashes: what may stand in a file that everybody can read.
+//! Password hashes that may stand in a file which everybody can read.
 //!
 //! Accepts bcrypt and argon2id in their usual text forms, at a cost that makes guessing slow and checking bearable: a
 //! member writes their own hash, and whoever tries a password makes the platform pay for it. No message repeats the
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use phc::PasswordHash as Phc;
 
-use crate::name::Invalid;
+use crate::invalid::Invalid;
 use crate::value::text_values;
 
 /// A bcrypt or argon2id hash that has passed its rules.
@@ -20,7 +20,7 @@ pub(crate) struct PasswordHash(pub(crate) String);
 #[derive(Debug)]
 pub(crate) struct RoutedHash(pub(crate) String);
 
-/// Why something is no good hash.
+/// Reason why something is no good hash.
 enum Refused {
     /// It couldn't be checked, or is guessed quickly.
     Unfit(Invalid),
@@ -75,11 +75,55 @@ fn check(value: &str) -> Result<(), Refused> {
         ["", algorithm, _, ..] if !algorithm.is_empty() => {
             Err(unfit("this is a password hash of a kind that the platform doesn't check", REPLACE))
         }
-        _ => Err(unfit(
-            "this is a password in plain text, and everybody who can read the repository has it now",
-            format!("treat the password as compromised: choose another, and {REPLACE}"),
-        )),
+        _ => Err(not_plain(value).unwrap_or_else(|| {
+            unfit(
+                "this is a password in plain text, and everybody who can read the repository has it now",
+                format!("treat the password as compromised: choose another, and {REPLACE}"),
+            )
+        })),
     }
+}
+
+/// Beginnings of hashes as other programs write them.
+const OTHERS: [&str; 12] = [
+    "pbkdf2_",
+    "pbkdf2:",
+    "scrypt:",
+    "scrypt$",
+    "bcrypt$",
+    "bcrypt_sha256$",
+    "argon2$",
+    "md5$",
+    "sha1$",
+    "sha256$",
+    "{SSHA",
+    "{CRYPT}",
+];
+
+/// Recognizes what is no good hash and no password in plain text either, so that nobody is alarmed for nothing.
+fn not_plain(value: &str) -> Option<Refused> {
+    let is_hash = |text: &str| {
+        let begins = text != value && ["$2", "$argon2id$"].iter().any(|kind| text.starts_with(kind));
+        begins && matches!(check(text), Ok(()) | Err(Refused::Dear(_)))
+    };
+    let (message, hint) = match value {
+        _ if is_hash(&value.replace("$$", "$")) => (
+            "the dollar signs of this hash are doubled, as in a Compose file",
+            "write each `$$` as one `$`".to_owned(),
+        ),
+        _ if is_hash(value.trim_start_matches('!')) => (
+            "this hash is locked with a `!`, as `passwd -l` does it",
+            "take the `!` away; or remove the line, and no password opens anything".to_owned(),
+        ),
+        _ if value.split_once(':').is_some_and(|(_, hash)| is_hash(hash)) => {
+            ("this is a line of a password file", "take everything up to the colon away".to_owned())
+        }
+        _ if OTHERS.iter().any(|other| value.starts_with(other)) => {
+            ("this is a password hash of a kind that the platform doesn't check", REPLACE.to_owned())
+        }
+        _ => return None,
+    };
+    Some(unfit(message, hint))
 }
 
 /// `$2b$<two digits>$<22 characters of salt and 31 of hash>`

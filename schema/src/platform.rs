@@ -12,15 +12,17 @@ use toml::de::DeValue;
 use crate::cache::Cache;
 use crate::certificate::Certificates;
 use crate::fields::Fields;
-use crate::finding::shown;
 use crate::firewall::Firewall;
-use crate::json_schema::Network;
-use crate::name::{Fqdn, ImageRef, Invalid, Label, Prefix};
+use crate::invalid::Invalid;
+use crate::json_schema::written::Network;
+use crate::name::{Fqdn, ImageRef, Label, Prefix};
 pub use crate::network::Networks;
-use crate::quantity::{Bytes, Cpus, Span};
+use crate::panel::Panel;
+use crate::public::Public;
+use crate::quantity::{Bytes, Cpus, Pids, Span};
 use crate::remote::Remote;
-use crate::server::Pids;
 use crate::ssh::Ssh;
+use crate::text::shown;
 use crate::user::{Quota, QuotaOverride, check_email};
 use crate::value::{Value, choice_values};
 use crate::web::Web;
@@ -35,34 +37,34 @@ pub struct Platform {
     /// platforms on one host differ in it, and never touch each other's objects. It can't change later.
     #[schemars(default)]
     pub prefix: Prefix,
-    /// How a server is kept from the host.
+    /// Isolation of servers from the host.
     #[schemars(default)]
     pub isolation: Isolation,
-    /// Where certificates come from.
+    /// Source of certificates.
     #[schemars(default)]
     pub acme: Acme,
     /// The platform's subnets.
     #[schemars(default)]
     pub networks: Networks,
-    /// What servers may reach.
+    /// Limits on what servers may reach.
     #[schemars(default)]
     pub firewall: Firewall,
     /// The images that containers are made of.
     #[schemars(default)]
     pub images: Images,
-    /// Which of the platform's own services run here.
+    /// The platform's own services that run here.
     #[schemars(default)]
     pub services: Services,
-    /// Who may reach what.
+    /// Networks that may open the panel, and names that no member may take.
     #[schemars(default)]
     pub access: Access,
-    /// What a server gets that doesn't say.
+    /// Amounts for servers, unless their files set others.
     #[schemars(default)]
     pub defaults: Defaults,
-    /// What a member may use whose file doesn't say.
+    /// Amounts that each member may use, unless the member's file sets others.
     #[schemars(default)]
     pub quota: Quota,
-    /// How long removed things are kept.
+    /// Time for which removed things are kept.
     #[schemars(default)]
     pub retention: Retention,
     /// The web server before all domains.
@@ -71,10 +73,16 @@ pub struct Platform {
     /// The SSH router before all servers.
     #[schemars(default)]
     pub ssh: Ssh,
+    /// The web pages for members and admins. Without this table there are none.
+    #[schemars(default)]
+    pub panel: Option<Panel>,
+    /// The world's way to the platform, where that isn't what it listens on.
+    #[schemars(default)]
+    pub public: Public,
     /// The cache of images, from which servers pull.
     #[schemars(default)]
     pub cache: Cache,
-    /// How much one revision may remove.
+    /// Limit on what one revision may remove.
     #[schemars(default)]
     pub removal_budget: RemovalBudget,
     /// The forge that hosts the state repo. Without it, the state repo is hosted here.
@@ -82,7 +90,7 @@ pub struct Platform {
     pub remote: Option<Remote>,
 }
 
-/// How a server is kept from the host (docs/isolation.md).
+/// Isolation of servers from the host (docs/isolation.md).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
@@ -95,18 +103,18 @@ pub enum Isolation {
     Capabilities,
 }
 
-/// Where certificates come from (RFC 8555).
+/// Source of certificates (RFC 8555).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Acme {
-    /// The contact that the CA is given, so that it can warn of trouble. None unless said.
+    /// The contact that the CA gets, so that it can warn of trouble. None by default.
     #[schemars(email)]
     pub email: Option<String>,
-    /// The URL of the CA's directory. Let's Encrypt unless said; its staging directory is the one to try things with.
+    /// The URL of the CA's directory. Let's Encrypt by default; its staging directory is the one for trials.
     #[schemars(regex(pattern = "^https://"))]
     pub directory: String,
-    /// The root certificate of the server behind `directory`, in PEM, where that is a private one which the system
-    /// doesn't know. None unless said.
+    /// The root certificate of the server behind `directory`, in PEM, if that is a private one which the system
+    /// doesn't know. None by default.
     pub ca: Option<Certificates>,
 }
 
@@ -128,7 +136,7 @@ pub struct Images {
     pub router: ImageRef,
 }
 
-/// Which of the platform's own services run here. All of them, unless said.
+/// The platform's own services that run here. All of them by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Services {
@@ -142,7 +150,7 @@ pub struct Services {
     pub router: bool,
 }
 
-/// Who may reach what.
+/// Networks that may open the panel, and names that no member may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Access {
@@ -154,7 +162,7 @@ pub struct Access {
     pub reserved: Vec<String>,
 }
 
-/// What a server gets that doesn't say.
+/// Amounts for servers, unless their files set others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Defaults {
@@ -169,16 +177,16 @@ pub struct Defaults {
     pub disk: Bytes,
 }
 
-/// How long removed things are kept.
+/// Time for which removed things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Retention {
-    /// How long the data of a removed server is kept, with its unit. Until then, putting the file back brings the
+    /// Time for which the data of a removed server is kept, with its unit. Until then, putting the file back brings the
     /// server back with its data.
     pub servers: Span,
 }
 
-/// How much one revision may remove. Both are ceilings: the lower one holds.
+/// Limit on what one revision may remove. Both are ceilings: the lower one holds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct RemovalBudget {
@@ -190,7 +198,7 @@ pub struct RemovalBudget {
 }
 
 impl RemovalBudget {
-    /// How many of `owned` servers one revision may remove.
+    /// Returns how many of `owned` servers one revision may remove.
     pub fn allowed(&self, owned: usize) -> usize {
         // `share` is within 0..=1, so the product is within 0..=owned.
         let by_share = (self.share * owned as f64).ceil() as usize;
@@ -282,6 +290,9 @@ impl Platform {
         }
         let networks = fields.table("networks", "`[networks]`", Networks::read);
         let web = fields.table("web", "`[web]`", Web::read);
+        let ssh = fields.table("ssh", "`[ssh]`", |fields| Ssh::read(fields, &web));
+        let members = domain.as_ref().map(|domain| &domain.value);
+        let panel = fields.table("panel", "`[panel]`", |fields| Panel::read(fields, members, &web, &ssh));
         Some(Self {
             prefix: fields.value("prefix").unwrap_or_default(),
             isolation: fields.value("isolation").unwrap_or_default(),
@@ -294,8 +305,10 @@ impl Platform {
             defaults: fields.table("defaults", "`[defaults]`", Defaults::read),
             quota: fields.table("quota", "`[quota]`", QuotaOverride::read).over(&Quota::default()),
             retention: fields.table("retention", "`[retention]`", Retention::read),
-            ssh: fields.table("ssh", "`[ssh]`", |fields| Ssh::read(fields, &web)),
+            ssh,
             web,
+            panel,
+            public: fields.table("public", "`[public]`", Public::read),
             cache: fields.table("cache", "`[cache]`", Cache::read),
             removal_budget: fields.table("removal_budget", "`[removal_budget]`", RemovalBudget::read),
             remote: fields.table("remote", "`[remote]`", Remote::read),
@@ -331,12 +344,12 @@ impl Images {
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         let default = Self::default();
         Self {
-            server: fields.value("server").unwrap_or(default.server),
-            holder: fields.value("holder").unwrap_or(default.holder),
-            firewall: fields.value("firewall").unwrap_or(default.firewall),
-            caddy: fields.value("caddy").unwrap_or(default.caddy),
-            cache: fields.value("cache").unwrap_or(default.cache),
-            router: fields.value("router").unwrap_or(default.router),
+            server: fields.image("server").unwrap_or(default.server),
+            holder: fields.image("holder").unwrap_or(default.holder),
+            firewall: fields.image("firewall").unwrap_or(default.firewall),
+            caddy: fields.image("caddy").unwrap_or(default.caddy),
+            cache: fields.image("cache").unwrap_or(default.cache),
+            router: fields.image("router").unwrap_or(default.router),
         }
     }
 }
@@ -365,7 +378,7 @@ impl Access {
         }
     }
 
-    /// Whether a label below the platform's domain is one that no member may take.
+    /// Returns whether a label below the platform's domain is one that no member may take.
     pub fn is_reserved(&self, label: &str) -> bool {
         self.reserved.iter().any(|reserved| reserved == label)
     }

@@ -1,14 +1,16 @@
 //! Quantities with their units: processor time, bytes, processes, spans of time.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
-use crate::finding::shown;
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::json_schema::written::written_as;
+use crate::text::shown;
 use crate::value::{self, Value, text_values};
 
 /// Processor time as a share of one processor, kept in billionths (Docker's `NanoCpus`).
@@ -16,7 +18,7 @@ use crate::value::{self, Value, text_values};
 pub struct Cpus(u64);
 
 impl Cpus {
-    /// From a number of processors: 0.01 to 1024.
+    /// Converts a number of processors, from 0.01 to 1024.
     pub fn from_processors(processors: f64) -> Result<Self, Invalid> {
         if !(0.01..=1024.0).contains(&processors) {
             return Err(Invalid::new(
@@ -29,12 +31,12 @@ impl Cpus {
         Ok(Self((processors * 1000.0).round() as u64 * 1_000_000))
     }
 
-    /// In billionths of a processor.
+    /// Returns the time in billionths of a processor.
     pub fn nanos(self) -> u64 {
         self.0
     }
 
-    /// From billionths of a processor, as Docker reports it.
+    /// Converts billionths of a processor, as Docker reports them.
     pub fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
@@ -51,7 +53,7 @@ impl fmt::Display for Cpus {
 pub struct Bytes(u64);
 
 impl Bytes {
-    /// From a plain number of bytes.
+    /// Converts a plain number of bytes.
     pub fn new(bytes: u64) -> Self {
         Self(bytes)
     }
@@ -62,7 +64,7 @@ impl Bytes {
     /// More than any machine has; sums of it still fit a machine word.
     pub const MAX: Self = Self(1 << 50);
 
-    /// Refuses what no server can have.
+    /// Refuses an amount that no server can have.
     pub(crate) fn suits_server(&self) -> Result<(), Invalid> {
         if *self < Self::SERVER_MIN {
             let hint = format!("write at least \"{}\"", Self::SERVER_MIN);
@@ -71,7 +73,7 @@ impl Bytes {
         self.suits_quota()
     }
 
-    /// Refuses what no machine has.
+    /// Refuses an amount that no machine has.
     pub(crate) fn suits_quota(&self) -> Result<(), Invalid> {
         if *self > Self::MAX {
             let hint = format!("write at most \"{}\"", Self::MAX);
@@ -80,7 +82,7 @@ impl Bytes {
         Ok(())
     }
 
-    /// As a plain number of bytes.
+    /// Returns the plain number of bytes.
     pub fn get(self) -> u64 {
         self.0
     }
@@ -129,12 +131,12 @@ impl Span {
     /// A century. More would only overflow a calendar.
     const MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
-    /// As a duration.
+    /// Returns the span as a duration.
     pub fn duration(self) -> Duration {
         self.0
     }
 
-    /// From a duration.
+    /// Converts a duration.
     pub fn new(duration: Duration) -> Self {
         Self(duration)
     }
@@ -177,6 +179,34 @@ impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// The fewest processes that systemd, Docker and a login need together.
+const PIDS_MIN: u32 = 64;
+/// The most that Linux numbers (`PID_MAX_LIMIT`).
+const PIDS_MAX: u32 = 4_194_304;
+
+/// A number of processes that a server can live with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pids(pub(crate) NonZeroU32);
+
+impl Value for Pids {
+    const WANTED: &'static str = "a whole number without quotes, such as 1024";
+    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
+        Some(value::integer(value)?.and_then(|number| {
+            let pids = u32::try_from(number).ok().filter(|pids| (PIDS_MIN..=PIDS_MAX).contains(pids));
+            pids.and_then(NonZeroU32::new).map(Self).ok_or_else(|| {
+                let hint = format!("write a whole number from {PIDS_MIN} to {PIDS_MAX}, such as 1024");
+                Invalid::new(format!("{number} is not a number of processes that a server can have"), hint)
+            })
+        }))
+    }
+}
+
+written_as! {
+    Cpus: { "type": "number", "minimum": 0.01, "maximum": 1024 },
+    Bytes: { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? *([kKMGTP]i?[bB]?|[bB])$", "examples": ["512 MiB", "2 GiB"] },
+    Span: { "type": "string", "pattern": "^([0-9]+ ?[a-zA-Z]+ ?)+$", "examples": ["30d", "12h"] },
 }
 
 text_values! {

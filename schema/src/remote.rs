@@ -1,7 +1,7 @@
 //! `[remote]`: the forge that hosts the state repo, where an organisation has one.
 //!
-//! Owns where to fetch from and what the forge is. Refuses every secret: token, key and webhook's secret are files on the
-//! host, because whoever can read the state repo would have them otherwise.
+//! Owns the place to fetch from and the kind of the forge. Refuses every secret: token, key and webhook's secret are
+//! named here and stored on the host, because whoever can read the state repo would have them otherwise.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,25 +14,27 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use crate::fields::Fields;
-use crate::finding::shown;
-use crate::json_schema::ListenAddress;
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::json_schema::written::ListenAddress;
+use crate::json_schema::written::written_as;
 use crate::quantity::Span;
+use crate::secret::{FORGE_DEPLOY_KEY, FORGE_TOKEN, FORGE_WEBHOOK, Need, Reference, SecretName, Use};
+use crate::text::shown;
 use crate::value::{Value, choice_values, text_values};
 
 /// The forge that hosts the state repo. `berth remote` follows its branch, and nobody pushes to `main` here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Remote {
-    /// Where git fetches from: `https://`, `ssh://`, `git@host:path`, or a path on this machine. Without a password or a
-    /// token, which are files on the host.
+    /// URL that git fetches from: `https://`, `ssh://`, `git@host:path`, or a path on this machine. It holds no password
+    /// and no token: `token` names the one on the host.
     pub url: RemoteUrl,
     /// The branch that `main` follows.
     #[schemars(default)]
     pub branch: Branch,
-    /// How often to look whether it moved, from 1 s to a day.
+    /// Time between two looks at the branch, from 1 s to a day.
     #[schemars(default = "Remote::poll")]
     pub poll: Span,
-    /// What kind of forge it is. Needed for `listen` and for the state of a commit on the forge.
+    /// Kind of the forge. Needed for `listen` and for the state of a commit on the forge.
     #[schemars(default)]
     pub forge: Option<Forge>,
     /// The repository in the forge's API, where that isn't what `url` and `forge` lead to, such as
@@ -42,9 +44,18 @@ pub struct Remote {
     /// Address and port for the forge's webhook, over plain HTTP. Without it, `berth remote` only looks from time to time.
     #[schemars(default, with = "Option<ListenAddress>")]
     pub listen: Option<SocketAddr>,
+    /// The name of the access token, for fetching over HTTPS and for the forge's API. `berth secret set` stores it.
+    #[schemars(default = "Remote::token")]
+    pub token: SecretName,
+    /// The name of the secret that the forge signs its webhook with.
+    #[schemars(default = "Remote::webhook_secret")]
+    pub webhook_secret: SecretName,
+    /// The name of the private key, for fetching over SSH.
+    #[schemars(default = "Remote::deploy_key")]
+    pub deploy_key: SecretName,
 }
 
-/// A kind of forge: how it signs a webhook, and how it is told what became of a commit.
+/// A kind of forge. It decides how webhooks are signed, and how the forge learns what became of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Forge {
@@ -56,7 +67,7 @@ pub enum Forge {
     Forgejo,
 }
 
-/// Where git fetches from. Holds no secret.
+/// URL that git fetches from. It holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RemoteUrl(String);
 
@@ -64,7 +75,7 @@ pub struct RemoteUrl(String);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Branch(String);
 
-/// How git gets there.
+/// Transport by which git fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// HTTP over TLS.
@@ -79,15 +90,15 @@ pub enum Transport {
 const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)];
 
 const URL_HINT: &str = "write it as `https://git.example.org/org/state.git`, `ssh://git@git.example.org/org/state.git` or an \
-     absolute path, without a password: a token is a file on the host (docs/forge.md)";
+     absolute path, without a password: `token` names the one on the host (docs/forge.md)";
 
 impl RemoteUrl {
-    /// As git takes it.
+    /// Returns the URL as git takes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// How git gets there.
+    /// Transport by which git fetches.
     pub fn transport(&self) -> Transport {
         match self.0.as_str() {
             url if url.starts_with("https://") => Transport::Https,
@@ -194,7 +205,7 @@ impl Default for Branch {
 impl FromStr for Branch {
     type Err = Invalid;
 
-    /// A part of what git allows: what a refspec or a shell could read otherwise is left out.
+    /// Accepts a part of what git allows, and nothing that a refspec or a shell could read otherwise.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let good = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
         let part = |part: &str| {
@@ -239,6 +250,15 @@ impl Serialize for Branch {
     }
 }
 
+written_as! {
+    RemoteUrl: {
+        "type": "string",
+        "pattern": "^(https://|ssh://|/|[A-Za-z0-9_.-]+(@[A-Za-z0-9.-]+)?:)",
+        "examples": ["https://git.example.org/org/state.git", "ssh://git@git.example.org/org/state.git"],
+    },
+    Branch: { "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_./-]*$", "maxLength": 200 },
+}
+
 text_values! {
     RemoteUrl: "the URL of the repository in quotes, such as \"https://git.example.org/org/state.git\"" SECRET,
     Branch: "the name of a branch in quotes, such as \"main\"",
@@ -258,16 +278,59 @@ choice_values! {
 }
 
 impl Remote {
-    /// That `main` isn't for anybody here to change, in words.
+    /// Returns the sentence which tells that `main` follows the forge, so that nobody here may change it.
     pub fn in_charge(&self) -> String {
         format!("main follows {}: `[remote]` in platform.toml says so", self.url)
+    }
+
+    /// A forge at this URL, with everything else as it is by default.
+    pub fn new(url: RemoteUrl) -> Self {
+        Self {
+            url,
+            branch: Branch::default(),
+            poll: Self::poll(),
+            forge: None,
+            api: None,
+            listen: None,
+            token: Self::token(),
+            webhook_secret: Self::webhook_secret(),
+            deploy_key: Self::deploy_key(),
+        }
     }
 
     fn poll() -> Span {
         Span::new(Duration::from_secs(60))
     }
 
-    /// `None` without the table, or where it doesn't say from where to fetch.
+    fn token() -> SecretName {
+        SecretName::default_of(&FORGE_TOKEN)
+    }
+
+    fn webhook_secret() -> SecretName {
+        SecretName::default_of(&FORGE_WEBHOOK)
+    }
+
+    fn deploy_key() -> SecretName {
+        SecretName::default_of(&FORGE_DEPLOY_KEY)
+    }
+
+    /// The secrets that it refers to.
+    pub fn secrets(&self) -> [Reference; 3] {
+        let transport = self.url.transport();
+        let needed = |so: bool, need: Need| if so { need } else { Need::Unused };
+        let reference = |by, name: &SecretName, need| Reference { by, name: name.clone(), need };
+        [
+            reference(
+                &FORGE_TOKEN,
+                &self.token,
+                needed(transport == Transport::Https || self.forge.is_some(), Need::Useful),
+            ),
+            reference(&FORGE_WEBHOOK, &self.webhook_secret, needed(self.listen.is_some(), Need::Needed)),
+            reference(&FORGE_DEPLOY_KEY, &self.deploy_key, needed(transport == Transport::Ssh, Need::Needed)),
+        ]
+    }
+
+    /// Reads the table. `None` if there is none, or if it has no good `url`.
     pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let url = fields.required::<RemoteUrl>("url");
         let branch = fields.value("branch").unwrap_or_default();
@@ -302,9 +365,13 @@ impl Remote {
                 fields.found().warning(Some(listen.at), Invalid::new(message, hint));
             }
         }
+        let [token, webhook_secret, deploy_key] = read_secrets(fields);
         Some(Self {
             url: url?.value,
             branch,
+            token,
+            webhook_secret,
+            deploy_key,
             poll: poll.map_or_else(Self::poll, |found| found.value),
             forge,
             api: api.map(|found| found.value),
@@ -313,7 +380,25 @@ impl Remote {
     }
 }
 
-/// The token travels there, so only over TLS, or not over a wire at all.
+/// The names of the token, the webhook's secret and the deploy key, of which no two are the same.
+fn read_secrets(fields: &mut Fields<'_, '_>) -> [SecretName; 3] {
+    let uses: [(&'static str, &Use); 3] =
+        [("token", &FORGE_TOKEN), ("webhook_secret", &FORGE_WEBHOOK), ("deploy_key", &FORGE_DEPLOY_KEY)];
+    let mut named: Vec<SecretName> = Vec::new();
+    uses.map(|(key, of)| {
+        let found = fields.optional::<SecretName>(key);
+        let name = found.as_ref().map_or_else(|| SecretName::default_of(of), |found| found.value.clone());
+        if named.contains(&name) {
+            let message = format!("`{}` is the name of another secret of `[remote]` too", of.field);
+            let hint = "give each its own name: they are different secrets";
+            fields.found().error(found.map(|found| found.at), Invalid::new(message, hint));
+        }
+        named.push(name.clone());
+        name
+    })
+}
+
+/// Checks that the token travels to the API only over TLS, or not over a wire at all.
 fn check_api(url: &str) -> Result<(), Invalid> {
     let uri = url.parse::<Uri>().ok();
     let authority = uri.as_ref().and_then(Uri::authority);

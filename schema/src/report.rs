@@ -9,15 +9,16 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use crate::finding::{Finding, Position, Severity, shown};
+use crate::finding::{Finding, Position, Severity};
 use crate::state::Parsed;
+use crate::text::{counted, masked, safe, shown};
 
-/// How a report looks.
+/// Look of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// Characters only, for files, logs and a git client's terminal.
     Plain,
-    /// With ANSI colours.
+    /// Characters with ANSI colours.
     Coloured,
 }
 
@@ -59,7 +60,7 @@ pub fn summary(findings: &[Finding]) -> String {
     }
 }
 
-/// The same for programs: `{"errors": 1, "warnings": 0, "findings": [{"severity", "path", "position", "message",
+/// Findings for programs: `{"errors": 1, "warnings": 0, "findings": [{"severity", "path", "position", "message",
 /// "hint"}]}`.
 pub fn json(findings: &[Finding]) -> Value {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
@@ -75,8 +76,8 @@ fn group<'a>(finding: &'a Finding, source: Option<&'a str>) -> Group<'a> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(finding.message.as_str());
-    let line = finding.position.and_then(|position| Some((position, line_of(source?, position)?)));
+    let title = level.primary_title(safe(&finding.message));
+    let line = finding.position.and_then(|position| Some((position, masked(line_of(source?, position)?))));
     let group = match (line, finding.position) {
         (Some((position, line)), _) => {
             let start = line
@@ -94,7 +95,7 @@ fn group<'a>(finding: &'a Finding, source: Option<&'a str>) -> Group<'a> {
         (None, None) => title.element(Origin::path(shown(&finding.path))),
     };
     match &finding.hint {
-        Some(hint) => group.element(Level::HELP.message(hint.as_str())),
+        Some(hint) => group.element(Level::HELP.message(safe(hint))),
         None => group,
     }
 }
@@ -106,7 +107,7 @@ fn line_of(source: &str, position: Position) -> Option<&str> {
     Some(line.strip_suffix('\r').unwrap_or(line))
 }
 
-/// How far the name or value goes that begins the text: to the closing quote, or to the end of the word.
+/// Returns the length of the name or value that the text begins with, to the closing quote or the end of the word.
 fn token_length(text: &str) -> usize {
     let end = match text.chars().next() {
         Some(quote @ ('"' | '\'')) => text[1..].find(quote).map(|end| end + 2),
@@ -115,8 +116,4 @@ fn token_length(text: &str) -> usize {
         None => Some(0),
     };
     end.unwrap_or(text.len()).max(text.chars().next().map_or(0, char::len_utf8))
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

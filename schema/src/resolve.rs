@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 
-use crate::domain::{Domain, DomainFile};
+use crate::domain::{Domain, DomainAccess, DomainFile};
 use crate::finding::{Finding, Severity};
 use crate::firewall::refuse_own;
-use crate::name::{Fqdn, Invalid, UserName};
+use crate::invalid::Invalid;
+use crate::name::{Fqdn, UserName};
 use crate::parse::{Content, Parsed};
 use crate::platform::Platform;
 use crate::server::{Server, ServerFile};
@@ -31,12 +32,19 @@ pub(crate) struct Files<'a> {
     pub(crate) users: Vec<Entry<'a, UserFile, User>>,
     pub(crate) servers: Vec<Entry<'a, ServerFile, Server>>,
     pub(crate) domains: Vec<Entry<'a, DomainFile, Domain>>,
-    /// Where each name is found in the lists above.
+    /// Index of each name in the lists above.
     pub(crate) users_by_name: HashMap<&'a str, usize>,
     pub(crate) servers_by_name: HashMap<&'a str, usize>,
     findings: Vec<Finding>,
-    /// Looking for a near name among thousands takes time; past this many, findings do without.
+    /// Searches for a near name that are left. One among thousands takes time, so later findings do without.
     suggestions_left: u32,
+}
+
+impl State {
+    /// Resolves files against each other. `Err` holds every finding, sorted by place.
+    pub fn assemble<'a>(files: impl IntoIterator<Item = &'a Parsed>) -> Result<Self, Vec<Finding>> {
+        Files::of(files).resolve()
+    }
 }
 
 impl<'a> Files<'a> {
@@ -71,6 +79,7 @@ impl<'a> Files<'a> {
     pub(crate) fn resolve(mut self) -> Result<State, Vec<Finding>> {
         self.check_ids();
         self.check_keys();
+        self.check_passkeys();
         self.check_people();
         self.check_targets();
         let platform = match self.platform {
@@ -83,6 +92,7 @@ impl<'a> Files<'a> {
                 self.check_addresses(platform);
                 self.check_exceptions(platform);
                 self.check_names(platform);
+                self.check_guarded(platform);
                 self.check_usage(platform);
                 Some(platform)
             }
@@ -107,6 +117,24 @@ impl<'a> Files<'a> {
         let path = Arc::clone(parsed.shared_path());
         let invalid = Invalid::new(message, hint);
         self.findings.push(Finding::new(Severity::Error, path, parsed.position(at), invalid));
+    }
+
+    /// Tells of domains that nobody can open, since there is no panel to sign in at.
+    fn check_guarded(&mut self, platform: &Platform) {
+        if platform.panel.is_some() {
+            return;
+        }
+        let guarded = self
+            .domains
+            .iter()
+            .filter(|entry| entry.value.is_some_and(|domain| domain.access != DomainAccess::Public));
+        let warnings = guarded.map(|entry| {
+            let message = format!("nobody can open `{}`: there is no panel to sign in at", entry.file.fqdn);
+            let hint = "write a `[panel]` table in platform.toml (docs/panel.md), or `access = \"public\"`";
+            let path = Arc::clone(entry.parsed.shared_path());
+            Finding::new(Severity::Warning, path, None, Invalid::new(message, hint))
+        });
+        self.findings.extend(warnings.collect::<Vec<_>>());
     }
 
     pub(crate) fn user(&self, name: &UserName) -> Option<&'a Arc<User>> {
@@ -156,6 +184,29 @@ impl<'a> Files<'a> {
                 (message, "a key logs in one person: remove it from one of the two files")
             };
             self.error(self.users[index].parsed, at, message, hint);
+        }
+    }
+
+    fn check_passkeys(&mut self) {
+        let mut holders = HashMap::new();
+        let mut clashes = Vec::new();
+        for (index, user) in self.users.iter().enumerate() {
+            for passkey in &user.file.passkeys {
+                match holders.entry(passkey.value.id()) {
+                    hash_map::Entry::Occupied(holder) => clashes.push((index, passkey.at, *holder.get())),
+                    hash_map::Entry::Vacant(free) => _ = free.insert((index, passkey.at)),
+                }
+            }
+        }
+        for (index, at, (holder, holder_at)) in clashes {
+            let place = place(self.users[holder].parsed, holder_at);
+            let message = format!("a passkey of this id is `{}`'s, at {place}", self.users[holder].file.name);
+            self.error(
+                self.users[index].parsed,
+                at,
+                message,
+                "a passkey is one person's: remove one of the two",
+            );
         }
     }
 
@@ -224,7 +275,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// An exception may open what is somebody else's, never a way around the firewall.
+    /// Checks that no exception opens a way around the firewall, through the platform's own networks.
     fn check_exceptions(&mut self, platform: &Platform) {
         let exceptions =
             self.servers.iter().flat_map(|server| server.file.allow.iter().map(|at| (server.parsed, at)));

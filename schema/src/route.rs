@@ -1,9 +1,9 @@
-//! The routes file: what the SSH router may know, and all it knows.
+//! The routes file: all that the SSH router may know, and all it knows.
 //!
 //! The reconciler renders it, the router reads it. It holds nothing that a login doesn't need: members with their hashes
-//! and keys, servers with the address and the pinned host key of their own sshd. What a login names and who may enter a
-//! server is said here, for the router and for whoever tells another router; what proves who somebody is, is the router's
-//! own (`decide`).
+//! and keys, servers with the address and the pinned host key of their own sshd. This module owns what a login names and
+//! who may enter a server, for the router and for whoever tells another router. The router owns how somebody proves who
+//! they are (`decide`).
 //!
 //! ```toml
 //! version = 1
@@ -36,10 +36,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::fields::{At, Fields};
-use crate::finding::{Collector, FINDINGS_MAX, Finding, shown};
-use crate::name::{Invalid, ServerId, ServerName, UserName};
+use crate::finding::{Collector, FINDINGS_MAX, Finding};
+use crate::invalid::Invalid;
+use crate::name::{ServerId, ServerName, UserName};
 use crate::password::{PasswordHash, RoutedHash};
 use crate::ssh_key::SshKey;
+use crate::text::shown;
 use crate::value::{integer, text_values};
 
 /// The only version of the file that there is. A router refuses another, and keeps what it has.
@@ -48,10 +50,10 @@ pub const VERSION: u32 = 1;
 /// The port of a server's own sshd.
 pub const SERVER_PORT: u16 = 22;
 
-/// Whom a router logs in to a server as.
+/// Unix user as which a router logs in to a server.
 pub const SERVER_USER: &str = "root";
 
-/// Whether somebody may log in to a server: its owner, its members, and every admin.
+/// Returns whether somebody may log in to a server: its owner, its members and every admin may.
 pub fn may_enter(user: &UserName, is_admin: bool, owner: &UserName, members: &[UserName]) -> bool {
     is_admin || user == owner || members.contains(user)
 }
@@ -69,7 +71,7 @@ pub struct Routes {
     upstream_key: PathBuf,
     users: BTreeMap<UserName, RouteUser>,
     servers: BTreeMap<ServerName, RouteServer>,
-    /// Whose login each `server<id>` is.
+    /// Server whose login each `server<id>` is.
     #[serde(skip)]
     by_id: BTreeMap<ServerId, ServerName>,
     /// Servers whose name is the login of this number, which isn't theirs.
@@ -80,7 +82,7 @@ pub struct Routes {
 /// A member, as far as a login needs one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RouteUser {
-    /// Whether every server is open to them.
+    /// Opens every server to them.
     pub admin: bool,
     /// bcrypt or argon2id; without one only keys open. See [`RouteUser::checkable_hash`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,15 +104,15 @@ impl RouteUser {
 pub struct RouteServer {
     /// The login `server<id>`.
     pub id: ServerId,
-    /// Who answers for it.
+    /// Member who answers for it.
     pub owner: UserName,
-    /// Who may log in besides.
+    /// Members who may log in too.
     pub members: Vec<UserName>,
-    /// Where its sshd is.
+    /// Address of its sshd.
     pub host: Host,
     /// The port of its sshd.
     pub port: u16,
-    /// Whom the router logs in as.
+    /// Unix user as which the router logs in.
     pub user: UnixUser,
     /// The only key that its sshd may show.
     pub host_key: SshKey,
@@ -258,7 +260,7 @@ impl Routes {
     }
 }
 
-/// Whose login by number a name is, if it is another's than `own`.
+/// Returns the id whose login a name is, if that isn't `own`.
 fn login_taken(name: &ServerName, own: ServerId) -> Option<ServerId> {
     numbered(name.as_str()).filter(|id| *id != own)
 }
@@ -374,7 +376,7 @@ impl crate::value::Value for Port {
 macro_rules! checked_text {
     ($type:ident, $good:expr, $what:literal, $hint:literal) => {
         impl $type {
-            /// As text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

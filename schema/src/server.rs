@@ -4,19 +4,19 @@ use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toml::de::DeValue;
 
 use crate::fields::{At, Fields};
 use crate::firewall::{Exception, keep_exceptions};
-use crate::name::{ImageRef, Invalid, ServerId, ServerName, UserName};
+use crate::invalid::Invalid;
+use crate::name::{ImageRef, ServerId, ServerName, UserName};
 use crate::platform::Defaults;
-use crate::quantity::{Bytes, Cpus};
-use crate::value::{Value, choice_values, integer};
+use crate::quantity::{Bytes, Cpus, Pids};
+use crate::value::choice_values;
 
 /// A virtual server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Server {
-    /// From the file's name.
+    /// Name of the server, from the file's name.
     #[schemars(skip)]
     pub name: ServerName,
     /// A whole number from 1 on that no other server has or had: it names the container, the address and the SSH login
@@ -27,10 +27,10 @@ pub struct Server {
     /// Members who may log in too, besides the owner.
     #[schemars(default)]
     pub members: Vec<UserName>,
-    /// Whether it runs. A stopped server keeps everything.
+    /// Power state. A stopped server keeps everything.
     #[schemars(default)]
     pub state: PowerState,
-    /// Processors, such as 1 or 0.5. Like the other amounts, the platform's default where the file doesn't say. Changes
+    /// Processors, such as 1 or 0.5. The platform's default holds for amounts that the file doesn't set. Changes
     /// without a restart.
     pub cpus: Option<Cpus>,
     /// Memory with its unit, at least 64 MiB. Changes without a restart.
@@ -40,8 +40,8 @@ pub struct Server {
     pub pids: Option<NonZeroU32>,
     /// Disk with its unit, at least 64 MiB. Counted against the owner's quota.
     pub disk: Option<Bytes>,
-    /// The image; the platform's at the time of creation where the file doesn't say. Changing it makes the server anew:
-    /// what lies outside its volumes is lost.
+    /// The image. By default the platform's at the time of creation. A change recreates the server, and everything
+    /// outside its volumes is lost.
     pub image: Option<ImageRef>,
     /// Destinations that the firewall lets this server reach although it refuses them to others, such as
     /// `10.1.2.3/32:5432/tcp`. Only an admin may change the list.
@@ -49,7 +49,7 @@ pub struct Server {
     pub allow: Vec<Exception>,
 }
 
-/// Whether a server runs.
+/// Power state of a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PowerState {
@@ -89,12 +89,7 @@ impl Server {
     }
 }
 
-/// The fewest processes that systemd, Docker and a login need together.
-pub const PIDS_MIN: u32 = 64;
-/// The most that Linux numbers (`PID_MAX_LIMIT`).
-pub const PIDS_MAX: u32 = 4_194_304;
-
-/// What is known of a server's file, even when it is refused, with its places.
+/// Known parts of a server's file, even of a refused one, with their places.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerFile {
     pub(crate) name: ServerName,
@@ -121,7 +116,7 @@ impl ServerFile {
         let memory = fields.optional_if("memory", Bytes::suits_server);
         let pids = fields.optional::<Pids>("pids");
         let disk = fields.optional_if("disk", Bytes::suits_server);
-        let image = fields.value("image");
+        let image = fields.image("image");
         let allow = fields.list::<Exception>("allow").unwrap_or_default();
         let exceptions = keep_exceptions(&allow, fields);
         check_login_names(&name, id, fields);
@@ -147,24 +142,7 @@ impl ServerFile {
     }
 }
 
-/// A number of processes that a server can live with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pids(pub(crate) NonZeroU32);
-
-impl Value for Pids {
-    const WANTED: &'static str = "a whole number without quotes, such as 1024";
-    fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
-        Some(integer(value)?.and_then(|number| {
-            let pids = u32::try_from(number).ok().filter(|pids| (PIDS_MIN..=PIDS_MAX).contains(pids));
-            pids.and_then(NonZeroU32::new).map(Self).ok_or_else(|| {
-                let hint = format!("write a whole number from {PIDS_MIN} to {PIDS_MAX}, such as 1024");
-                Invalid::new(format!("{number} is not a number of processes that a server can have"), hint)
-            })
-        }))
-    }
-}
-
-/// People log in as `<name>` or `server<id>`, and push as `git`: no server may take another's login.
+/// Checks that no server takes another's login: people log in as `<name>` or `server<id>`, and push as `git`.
 fn check_login_names(name: &ServerName, id: Option<At<ServerId>>, fields: &mut Fields<'_, '_>) {
     let digits = name.as_str().strip_prefix("server").filter(|rest| !rest.is_empty());
     let numbered = digits.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));

@@ -1,7 +1,9 @@
 //! `[ssh]`: the SSH router before all servers.
 //!
-//! Owns its port on the machine, and whom it treats with patience. Who may log in is the members' and servers' files'.
+//! Owns its port on the machine, and the networks that it treats with patience. The files of members and servers decide
+//! who may log in.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use ipnet::IpNet;
@@ -9,14 +11,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::fields::{At, Fields};
-use crate::json_schema::Network;
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::json_schema::written::{Address, Network};
+use crate::listen::Place;
 use crate::web::Web;
 
 /// The SSH router before all servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Ssh {
+    /// The machine's address at which it listens, over IPv4. Without one, at all of them.
+    #[schemars(with = "Option<Address>")]
+    pub address: Option<Ipv4Addr>,
     /// The machine's port for SSH to servers. 22 is the machine's own, unless that was moved.
     pub port: NonZeroU16,
     /// Networks in which many people share an address, such as a school's: there nobody is kept waiting for what
@@ -27,19 +33,26 @@ pub struct Ssh {
 
 impl Default for Ssh {
     fn default() -> Self {
-        Self { port: NonZeroU16::MIN.saturating_add(10_021), exempt: Vec::new() }
+        Self { address: None, port: NonZeroU16::MIN.saturating_add(10_021), exempt: Vec::new() }
     }
 }
 
 impl Ssh {
+    /// Place at which it listens.
+    pub(crate) fn place(&self) -> Place {
+        Place { address: self.address.map(Into::into), port: self.port, owner: "SSH router" }
+    }
+
     pub(crate) fn read(fields: &mut Fields<'_, '_>, web: &Web) -> Self {
         let default = Self::default();
         let port = fields.optional::<NonZeroU16>("port");
         let at = port.as_ref().map(|port| port.at);
         let port = port.map_or(default.port, |found| found.value);
-        if [web.http_port, web.https_port].contains(&port) {
-            let message = format!("the web server has the port {port} already");
-            fields.found().error(at, Invalid::new(message, "give SSH another with `ssh.port`"));
+        let address = fields.value("address");
+        let own = Self { address, port, exempt: Vec::new() }.place();
+        if let Some(taken) = web.places().iter().find(|taken| taken.clashes(&own)) {
+            let hint = "give SSH another with `ssh.port`, or give both an address of their own (`web.address`, `ssh.address`)";
+            fields.found().error(at, Invalid::new(taken.is_taken(), hint));
         }
         let exempt = fields.list::<IpNet>("exempt");
         for found in exempt.iter().flatten().filter(|found| found.value.prefix_len() == 0) {
@@ -48,6 +61,6 @@ impl Ssh {
             fields.found().error(Some(found.at), Invalid::new(message, hint));
         }
         let networks = |list: Vec<At<IpNet>>| list.into_iter().map(|found| found.value).collect();
-        Self { port, exempt: exempt.map_or(default.exempt, networks) }
+        Self { address, port, exempt: exempt.map_or(default.exempt, networks) }
     }
 }

@@ -1,4 +1,4 @@
-//! SSH public keys: what a member logs in with.
+//! SSH public keys, with which members log in.
 //!
 //! Owns the rules for keys. Refuses private keys, weak keys and keys with options: an option such as `command=` or
 //! `permitopen=` would promise a limit that the platform doesn't keep.
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use ssh_key::public::Ed25519PublicKey;
 use ssh_key::{Algorithm, PublicKey};
 
-use crate::finding::shown;
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::json_schema::written::written_as;
+use crate::text::shown;
 use crate::value::text_values;
 
 /// An OpenSSH public key (RFC 4253, section 6.6, in the one-line form of `authorized_keys`).
@@ -22,6 +23,9 @@ pub struct SshKey(Arc<str>);
 
 /// The fewest bits of an RSA key (NIST SP 800-131A).
 const RSA_BITS_MIN: usize = 2048;
+
+/// End of the algorithms of OpenSSH's certificates (PROTOCOL.certkeys).
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
 const FORM: &str = "write the line of the `.pub` file, such as \"ssh-ed25519 AAAA… ann@laptop\"";
 
@@ -53,7 +57,15 @@ impl FromStr for SshKey {
                  `.pub` file here",
             ));
         }
-        let key = PublicKey::from_openssh(value.trim()).map_err(|_| not_a_key(value.trim()))?;
+        let value = value.trim();
+        if value.contains(['\n', '\r']) {
+            return Err(several_lines(value));
+        }
+        // OpenSSH takes any number of spaces and tabs between the parts (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
+        let (algorithm, rest) = next_word(value);
+        let (data, comment) = next_word(rest);
+        let line = format!("{algorithm} {data} {comment}");
+        let key = PublicKey::from_openssh(line.trim_end()).map_err(|_| not_a_key(value))?;
         // The crate takes whatever follows as a comment.
         if key.comment().contains(|c: char| c.is_control()) {
             return Err(Invalid::new("the key's comment has control characters in it", FORM));
@@ -84,17 +96,43 @@ impl fmt::Display for SshKey {
     }
 }
 
-/// OpenSSH, PEM and PuTTY files, and the bare Base64 of an OpenSSH one ("openssh-key-v1").
+/// Recognizes OpenSSH, PEM and PuTTY files, and the bare Base64 of an OpenSSH one ("openssh-key-v1").
 fn is_private(value: &str) -> bool {
     ["PRIVATE KEY", "PuTTY-User-Key-File", "Private-Lines:", "b3BlbnNzaC1rZXktdjE"]
         .iter()
         .any(|mark| value.contains(mark))
 }
 
+/// The first word of a line, and what comes after the spaces and tabs behind it.
+fn next_word(line: &str) -> (&str, &str) {
+    let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    (word, rest.trim_start_matches([' ', '\t']))
+}
+
+fn several_lines(value: &str) -> Invalid {
+    if value.starts_with("---- BEGIN SSH2 PUBLIC KEY") {
+        return Invalid::new(
+            "this key is in the form of RFC 4716, which OpenSSH doesn't read either",
+            "`ssh-keygen -i -f <file>` prints it as one line; write that",
+        );
+    }
+    Invalid::new(
+        "these are several lines",
+        "write each key as an entry of its own, without lines that aren't keys",
+    )
+}
+
 fn not_a_key(value: &str) -> Invalid {
     let words: Vec<&str> = value.split_whitespace().collect();
     let algorithm = words.iter().position(|word| word.parse::<Algorithm>().is_ok_and(|found| known(&found)));
     match algorithm {
+        _ if words.first().is_some_and(|word| word.ends_with(CERTIFICATE)) => Invalid::new(
+            "this is a certificate, which ends by itself, and the platform keeps keys",
+            "write the line of the key's own file, whose name has no `-cert` in it",
+        ),
+        Some(1) if words.first().is_some_and(|word| names_a_host(word)) => {
+            Invalid::new("this is a line of a file of known hosts, so the key is a server's", FORM)
+        }
         Some(1..) => Invalid::new(
             "this key has options before it, which the platform doesn't keep",
             "remove what stands before the algorithm's name",
@@ -105,6 +143,11 @@ fn not_a_key(value: &str) -> Invalid {
         ),
         None => Invalid::new("this is not an SSH public key", FORM),
     }
+}
+
+/// Recognizes how OpenSSH begins a line about a host other than the usual one: `[host]:10022`, or a name that is hashed.
+fn names_a_host(word: &str) -> bool {
+    word.starts_with('[') || word.starts_with("|1|")
 }
 
 fn known(algorithm: &Algorithm) -> bool {
@@ -136,6 +179,31 @@ fn bits(bytes: &[u8]) -> usize {
     significant.count() * 8 - leading
 }
 
+written_as! {
+    SshKey: { "type": "string", "pattern": "^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+[ \\t]+[A-Za-z0-9+/=]+" },
+}
+
 text_values! {
     SshKey: "the line of a `.pub` file in quotes, such as \"ssh-ed25519 AAAA… ann@laptop\"" SECRET,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_the_form_of_rfc_4716_is_called_that() {
+        let text = "\n---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5\n---- END SSH2 PUBLIC KEY ----\n";
+        let refused = text.parse::<SshKey>().unwrap_err().to_string();
+        assert!(refused.contains("RFC 4716"), "{refused}");
+    }
+
+    #[test]
+    fn spaces_and_tabs_between_the_parts_count_for_nothing() {
+        let key = SshKey::ed25519(&[7; 32]);
+        let data = key.key_data().split(' ').nth(1).unwrap();
+        let tabbed: SshKey = format!(" ssh-ed25519\t  {data} \t ann at home ").parse().unwrap();
+        assert_eq!((tabbed.key_data(), tabbed.as_str().ends_with(" ann at home")), (key.key_data(), true));
+    }
 }

@@ -8,7 +8,7 @@ use crate::finding::Finding;
 use crate::name::{Fqdn, ServerId, ServerName, UserName};
 pub use crate::parse::Parsed;
 use crate::platform::Platform;
-use crate::resolve::Files;
+use crate::secret::Reference;
 use crate::server::Server;
 use crate::user::{Quota, User};
 
@@ -23,22 +23,22 @@ pub struct State {
     pub servers: BTreeMap<ServerId, Arc<Server>>,
     /// The domains.
     pub domains: BTreeMap<Fqdn, Arc<Domain>>,
-    /// What is accepted and should be looked at, sorted by place.
+    /// Findings in the accepted state that somebody should look at, sorted by place.
     pub warnings: Vec<Finding>,
 }
 
 impl State {
-    /// Resolves files against each other. `Err` holds every finding, sorted by place.
-    pub fn assemble<'a>(files: impl IntoIterator<Item = &'a Parsed>) -> Result<Self, Vec<Finding>> {
-        Files::of(files).resolve()
-    }
-
     /// The server of that name. Looks at every server: for one question, not for a loop.
     pub fn server(&self, name: &ServerName) -> Option<&Arc<Server>> {
         self.servers.values().find(|server| server.name == *name)
     }
 
-    /// What a member may use.
+    /// The secrets that the state refers to.
+    pub fn secrets(&self) -> Vec<Reference> {
+        self.platform.remote.iter().flat_map(|remote| remote.secrets()).collect()
+    }
+
+    /// Returns the quota that holds for a member.
     pub fn quota(&self, user: &User) -> Quota {
         user.quota.over(&self.platform.quota)
     }

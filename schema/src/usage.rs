@@ -1,8 +1,8 @@
-//! What members use against what they may use: names, and sums over all their servers.
+//! Usage of members against what they may use: names, and sums over all their servers.
 //!
 //! Stopped servers count like running ones: starting a server never fails for want of quota.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::DomainFile;
@@ -12,9 +12,40 @@ use crate::platform::Platform;
 use crate::quantity::{Bytes, Cpus};
 use crate::resolve::{Entry, Files, label_below};
 use crate::server::Server;
+use crate::state::State;
+use crate::text::counted;
 use crate::user::{Quota, User};
 
-/// What a member's servers and domains use together.
+/// One amount of a quota: how much of it a member uses and may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Amount {
+    /// The field of the quota: `servers`, `cpus`, `memory`, `disk` or `domains`.
+    pub field: &'static str,
+    /// Amount in use, in the field's smallest unit: pieces, billionths of a processor, bytes.
+    pub used: u64,
+    /// Amount allowed, in the same unit.
+    pub allowed: u64,
+    /// Amount in use, in words.
+    pub used_text: String,
+    /// Amount allowed, in words.
+    pub allowed_text: String,
+}
+
+/// Returns what a member uses and may use. Looks at every server and domain.
+pub fn amounts(state: &State, user: &User) -> Vec<Amount> {
+    let own = state.servers.values().filter(|server| server.owner == user.name);
+    let (mut usage, mut names) = (Usage::default(), HashSet::new());
+    for server in own {
+        usage.add(server, &state.platform);
+        names.insert(&server.name);
+    }
+    let domains = state.domains.values().filter(|domain| names.contains(&domain.server)).count();
+    usage.domains = u32::try_from(domains).unwrap_or(u32::MAX);
+    let quota = state.quota(user);
+    SERVER_LIMITS.iter().chain([&DOMAIN_LIMIT]).map(|limit| limit.amount(&usage, &quota)).collect()
+}
+
+/// Amounts that a member's servers and domains use together.
 #[derive(Debug, Clone, Copy, Default)]
 struct Usage {
     servers: u32,
@@ -24,7 +55,7 @@ struct Usage {
     domains: u32,
 }
 
-/// One limit: how to say it, and which part of a usage it is about.
+/// One limit: its field, the amounts used and allowed, and their words in a message.
 struct Limit {
     field: &'static str,
     used: fn(&Usage) -> u64,
@@ -77,6 +108,12 @@ impl Usage {
 }
 
 impl Limit {
+    fn amount(&self, usage: &Usage, quota: &Quota) -> Amount {
+        let (used, allowed) = ((self.used)(usage), (self.allowed)(quota));
+        let (used_text, allowed_text) = ((self.shown)(used), (self.shown)(allowed));
+        Amount { field: self.field, used, allowed, used_text, allowed_text }
+    }
+
     fn is_over(&self, usage: &Usage, quota: &Quota) -> bool {
         (self.used)(usage) > (self.allowed)(quota)
     }
@@ -154,14 +191,21 @@ impl<'a> Files<'a> {
         entry.file.server.as_ref().map(|server| (entry.parsed, server.at))
     }
 
-    /// Below the platform's domain, a free label is anybody's, but not the reserved ones, the domain itself, or what
-    /// lies below somebody else's name. Elsewhere the member needs leave for names of their own.
+    /// Checks that members may have the names of their domains. Below the platform's domain they may have any free label,
+    /// but no reserved one, not the domain itself, and nothing below somebody else's name. Elsewhere they need leave for
+    /// names of their own.
     pub(crate) fn check_names(&mut self, platform: &Platform) {
         let labels = self.label_owners(platform);
         let mut refused = Vec::new();
         for domain in &self.domains {
             let Some(target) = &domain.file.server else { continue };
             let refusal = match label_below(&domain.file.fqdn, &platform.domain) {
+                _ if is_panel(&domain.file.fqdn, platform) => {
+                    let message = format!("`{}` is the panel's name, or leads there", domain.file.fqdn);
+                    let hint = "an app of that name would get the cookies of everybody who is signed in to the panel; choose another \
+                                name (`panel.domain` in platform.toml)";
+                    Some((message, hint.to_owned()))
+                }
                 Some(label) => self.refuse_label(domain.file, label, platform, &labels),
                 None => self.refuse_outside(domain.file, platform),
             };
@@ -172,7 +216,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Who has each label below the platform's domain: the owner of the shortest name with it.
+    /// Returns the shortest name with each label below the platform's domain, and its server, whose owner has the label.
     fn label_owners(&self, platform: &Platform) -> HashMap<&'a str, (&'a Fqdn, &'a Arc<Server>)> {
         let mut owners: HashMap<&str, (&Fqdn, &Arc<Server>)> = HashMap::with_capacity(self.domains.len());
         for domain in &self.domains {
@@ -231,6 +275,6 @@ impl<'a> Files<'a> {
     }
 }
 
-fn counted(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+fn is_panel(fqdn: &Fqdn, platform: &Platform) -> bool {
+    platform.panel.as_ref().is_some_and(|panel| panel.is_met_by(fqdn))
 }

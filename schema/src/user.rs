@@ -5,38 +5,48 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{At, Fields};
-use crate::finding::shown;
-use crate::name::{Invalid, UserName};
+use crate::invalid::Invalid;
+use crate::name::UserName;
+pub use crate::passkey::Passkey;
 use crate::password::PasswordHash;
 use crate::quantity::{Bytes, Cpus};
 pub use crate::ssh_key::SshKey;
+use crate::text::shown;
 use crate::value::choice_values;
 
 /// A member.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct User {
-    /// From the file's name.
+    /// Name of the member, from the file's name.
     #[schemars(skip)]
     pub name: UserName,
-    /// What the member may do.
+    /// Permissions of the member.
     #[schemars(default)]
     pub role: Role,
-    /// Where to reach the member. None unless said.
+    /// E-mail address of the member. None by default.
     #[schemars(email)]
     pub email: Option<String>,
     /// A bcrypt (`$2b$…`, cost 10 to 14) or argon2id hash of the password that opens the panel and SSH. Without one,
-    /// only keys do. Never the password itself: everybody who can read the repository reads this.
+    /// only keys do. Never write the password itself: everybody who can read the repository reads this.
     #[schemars(regex(pattern = r"^\$(2[aby]|argon2id)\$"))]
     pub password_hash: Option<String>,
     /// OpenSSH public keys, one line each. A key belongs to one member.
     #[schemars(default)]
     pub ssh_keys: Vec<SshKey>,
-    /// What the member may use, all servers taken together; the platform's `[quota]` where the file doesn't say.
+    /// Passkeys that open the panel, one line each: id, public key, name. The panel adds them, under Account. A passkey belongs to
+    /// one member.
+    #[schemars(default)]
+    pub passkeys: Vec<Passkey>,
+    /// Second factor that the panel asks for after the password. The panel sets it, under Account: the secret is on the host, so
+    /// this line alone lets nobody in, and without the secret an admin has to invite the member anew. None by default.
+    pub second_factor: Option<SecondFactor>,
+    /// Amounts that the member may use, all servers taken together. The platform's `[quota]` holds for amounts that
+    /// the file doesn't set.
     #[schemars(default)]
     pub quota: QuotaOverride,
 }
 
-/// What a member may do.
+/// Permissions of a member.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -47,7 +57,15 @@ pub enum Role {
     User,
 }
 
-/// What a member may use, all servers taken together.
+/// Second factor of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondFactor {
+    /// Codes of an app, a new one every 30 seconds (RFC 6238).
+    Totp,
+}
+
+/// Amounts that a member may use, all servers taken together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Quota {
@@ -61,7 +79,7 @@ pub struct Quota {
     pub disk: Bytes,
     /// Number of domains of all servers together.
     pub domains: u32,
-    /// Whether names outside the platform's domain are allowed, such as `shop.example.com`.
+    /// Allows names outside the platform's domain, such as `shop.example.com`.
     pub custom_domains: bool,
 }
 
@@ -79,7 +97,7 @@ pub struct QuotaOverride {
     pub disk: Option<Bytes>,
     /// Number of domains of all servers together.
     pub domains: Option<u32>,
-    /// Whether names outside the platform's domain are allowed, such as `shop.example.com`.
+    /// Allows names outside the platform's domain, such as `shop.example.com`.
     pub custom_domains: Option<bool>,
 }
 
@@ -97,15 +115,17 @@ impl QuotaOverride {
     }
 }
 
-/// What is known of a user's file, even when it is refused: enough for other files to be judged.
+/// Known parts of a user's file, even of a refused one: enough to judge other files.
 #[derive(Debug, Clone)]
 pub(crate) struct UserFile {
     pub(crate) name: UserName,
     pub(crate) keys: Vec<At<SshKey>>,
+    pub(crate) passkeys: Vec<At<Passkey>>,
 }
 
 choice_values! {
     Role, "a role": "\"admin\" or \"user\"",
+    SecondFactor, "a second factor": "\"totp\"",
 }
 
 impl UserFile {
@@ -116,12 +136,16 @@ impl UserFile {
             email: fields.optional_if("email", |email: &String| check_email(email)).map(|found| found.value),
             password_hash: fields.value("password_hash").map(|PasswordHash(hash)| hash),
             ssh_keys: Vec::new(),
+            passkeys: Vec::new(),
+            second_factor: fields.value("second_factor"),
             quota: QuotaOverride::default(),
         };
         let keys: Vec<At<SshKey>> = fields.list("ssh_keys").unwrap_or_default();
         let ssh_keys = keys.iter().map(|key| key.value.clone()).collect();
+        let held: Vec<At<Passkey>> = fields.list("passkeys").unwrap_or_default();
+        let passkeys = held.iter().map(|passkey| passkey.value.clone()).collect();
         let quota = fields.table("quota", "`[quota]`", QuotaOverride::read);
-        (Self { name, keys }, User { ssh_keys, quota, ..user })
+        (Self { name, keys, passkeys: held }, User { ssh_keys, passkeys, quota, ..user })
     }
 }
 
@@ -138,7 +162,7 @@ impl QuotaOverride {
     }
 }
 
-/// Refuses what no mail can be sent to: a bare address with a full domain is meant.
+/// Refuses an address that no mail reaches: it must be bare and have a full domain.
 pub(crate) fn check_email(email: &str) -> Result<(), Invalid> {
     let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
     match EmailAddress::parse_with_options(email, options) {

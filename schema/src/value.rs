@@ -1,4 +1,4 @@
-//! How a single TOML value becomes one of this crate's types.
+//! Conversion of a single TOML value to one of this crate's types.
 //!
 //! A type says which kind of TOML value it wants and how to refuse one; where the value stands is the business of
 //! [`crate::fields`].
@@ -7,18 +7,18 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned};
 use toml::de::DeValue;
 
-use crate::finding::shown;
-use crate::name::Invalid;
+use crate::invalid::Invalid;
 use crate::suggest;
+use crate::text::shown;
 
 /// A type that can be read from one TOML value.
 pub(crate) trait Value: Sized {
-    /// What to write, as the rest of a sentence that begins with "write".
+    /// Advice on a good value, as the rest of a sentence that begins with "write".
     const WANTED: &'static str;
-    /// Whether a refused value may be something that nobody should repeat.
+    /// Marks a type of which a refused value may be something that nobody should repeat.
     const SECRET: bool = false;
 
-    /// `None` when the value is of another TOML type.
+    /// Reads the value; `None` when it is of another TOML type.
     fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>>;
 }
 
@@ -28,7 +28,7 @@ macro_rules! text_values {
         impl $crate::value::Value for $type {
             const WANTED: &'static str = $wanted;
             $(const $secret: bool = true;)?
-            fn read(value: &toml::de::DeValue<'_>) -> Option<Result<Self, $crate::name::Invalid>> {
+            fn read(value: &toml::de::DeValue<'_>) -> Option<Result<Self, $crate::invalid::Invalid>> {
                 Some(value.as_str()?.parse())
             }
         }
@@ -41,7 +41,7 @@ macro_rules! choice_values {
     ($($type:ty, $noun:literal: $wanted:literal,)*) => {$(
         impl $crate::value::Value for $type {
             const WANTED: &'static str = $wanted;
-            fn read(value: &toml::de::DeValue<'_>) -> Option<Result<Self, $crate::name::Invalid>> {
+            fn read(value: &toml::de::DeValue<'_>) -> Option<Result<Self, $crate::invalid::Invalid>> {
                 Some($crate::value::choose($noun, Self::WANTED, value.as_str()?))
             }
         }
@@ -49,7 +49,7 @@ macro_rules! choice_values {
 }
 pub(crate) use choice_values;
 
-/// What serde says when a name is none of an enum's.
+/// Error of serde for a name that is none of an enum's: it keeps the names that are.
 #[derive(Debug)]
 struct Choices(&'static [&'static str]);
 

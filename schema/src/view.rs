@@ -1,14 +1,14 @@
-//! What a member may read of a state repo: password hashes are nobody's to read, and a user's file is its user's.
+//! View that a member has of a state repo: nobody reads a password hash, and a user's file is the user's own.
 //!
 //! Owns how one file is shown to one member, and how a password hash that was hidden comes back into a file that the
-//! member changed. Pure. What it can't tell for certain isn't shown.
+//! member changed. Pure. It hides everything that it can't judge for certain.
 
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
 use crate::edit::new_user;
-use crate::kind::Subject;
+use crate::kind::{Kind, Subject};
 use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::user::{Role, User};
@@ -16,14 +16,14 @@ use crate::user::{Role, User};
 /// Counts up whenever a view shows something in another way than before: views that were made earlier are made anew then.
 pub const RULES: u32 = 2;
 
-/// How a member sees a file.
+/// View that a member has of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// As it is.
+    /// The file as it is.
     Whole,
-    /// With this text instead.
+    /// This text instead.
     As(Vec<u8>),
-    /// Not at all, not even that it is there.
+    /// Nothing, not even that the file is there.
     Not,
 }
 
@@ -33,7 +33,7 @@ pub struct Hidden {
     /// The whole line, without its end.
     line: String,
     hash: String,
-    /// How many lines above it look like the mark that stands for it.
+    /// Number of lines above it that look like the mark that stands for it.
     marks_above: usize,
 }
 
@@ -42,7 +42,7 @@ pub struct Hidden {
 pub struct Restored {
     /// The text.
     pub text: String,
-    /// The line, counted from 1, that the file has more than its user sees; `None` where lines are where they are seen.
+    /// Number, from 1, of the line that the user doesn't see; `None` if every line is where the user sees it.
     pub inserted: Option<u32>,
 }
 
@@ -53,7 +53,32 @@ const MARK: &str =
 /// The folder of users' files, however somebody writes it.
 const USERS: &str = "users";
 
-/// Whether anything is shown at a path. A path that no good state has isn't: nobody knows whose it is.
+/// Returns the text of a file at `path` for a page that `reader` sees; without a name, a reader who may read everything. No
+/// page shows a password's hash. `None` where nothing is shown.
+pub fn on_page(reader: Option<&UserName>, path: &str, content: &[u8]) -> Option<String> {
+    let shown = match reader {
+        Some(reader) => shown(reader, path, content),
+        None => whole(path, content),
+    };
+    match shown {
+        Shown::Whole => Some(String::from_utf8_lossy(content).into_owned()),
+        Shown::As(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Shown::Not => None,
+    }
+}
+
+fn whole(path: &str, content: &[u8]) -> Shown {
+    let parsed = std::str::from_utf8(content).ok().map(|text| Parsed::parse(path, text));
+    // Secrets are blackened there.
+    let source = parsed.as_ref().and_then(Parsed::source);
+    if source.is_none() && Kind::of(path) == Some(Kind::User) {
+        return unreadable();
+    }
+    let content = source.map_or(content, str::as_bytes);
+    Shown::As(without_hashes(content).unwrap_or_else(|| content.to_vec()))
+}
+
+/// Returns whether anything is shown at a path. Nothing is at a path that no good state has: nobody knows whose it is.
 pub fn is_open(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
     match Subject::of(path) {
@@ -63,7 +88,7 @@ pub fn is_open(path: &str) -> bool {
     }
 }
 
-/// How `viewer`, who is no admin, sees the file at `path`.
+/// Returns the view of the file at `path` that `viewer` has, who is no admin.
 pub fn shown(viewer: &UserName, path: &str, content: &[u8]) -> Shown {
     let name = match Subject::of(path) {
         _ if !is_open(path) => return Shown::Not,
@@ -80,7 +105,7 @@ pub fn shown(viewer: &UserName, path: &str, content: &[u8]) -> Shown {
         _ => None,
     });
     let (Some(text), Some(user)) = (text, user) else {
-        return Shown::As(b"# This file has mistakes, so nothing of it is shown.\n".to_vec());
+        return unreadable();
     };
     if name != *viewer {
         return Shown::As(for_others(user).into_bytes());
@@ -98,34 +123,45 @@ pub fn shown(viewer: &UserName, path: &str, content: &[u8]) -> Shown {
     }
 }
 
+fn unreadable() -> Shown {
+    Shown::As(b"# This file has mistakes, so nothing of it is shown.\n".to_vec())
+}
+
 fn unclear() -> Shown {
     Shown::As(
         b"# This file holds a password hash in more than one place, so nothing of it is shown.\n".to_vec(),
     )
 }
 
-/// What others may know of a member: what the rules for everybody's servers and domains need.
+/// Returns the text that others see of a member's file: the fields that the rules for servers and domains need.
 fn for_others(user: &User) -> String {
     let heading = format!("# The rest of this file is for `{}` and the admins.\n", user.name);
-    let open =
-        User { email: None, password_hash: None, ssh_keys: Vec::new(), name: user.name.clone(), ..*user };
+    let open = User {
+        email: None,
+        password_hash: None,
+        ssh_keys: Vec::new(),
+        passkeys: Vec::new(),
+        second_factor: None,
+        name: user.name.clone(),
+        ..*user
+    };
     heading + &new_user(&open).unwrap_or_default()
 }
 
-/// What is hidden in the text of somebody's own file; `None` where nothing is, or it can't be told from the rest.
+/// Returns the line that is hidden in somebody's own file; `None` where none is, or where it can't be told from the rest.
 pub fn hidden(name: &UserName, text: &str) -> Option<Hidden> {
     let shown = shown(name, &format!("users/{name}.toml"), text.as_bytes());
     let (own, hidden) = without_hash(text)?;
     (shown == Shown::As(own.into_bytes())).then_some(hidden)
 }
 
-/// Whether a user's file says a password hash in the open.
+/// Returns whether a user's file has a password hash in the open.
 pub fn names_hash(text: &str) -> bool {
     hash_in(text).is_some()
 }
 
-/// Puts a hidden line back into what its user made of the file, in its place if the mark is there, else at the top.
-/// `None`: the file says another hash.
+/// Puts a hidden line back into the file that its user changed: in place of the mark if that is there, else at the top.
+/// Returns `None` if the file has a hash of its own.
 pub fn restore(text: &str, hidden: &Hidden) -> Option<Restored> {
     if names_hash(text) {
         return None;
@@ -140,7 +176,7 @@ pub fn restore(text: &str, hidden: &Hidden) -> Option<Restored> {
     if let Some(text) = restored.find(|restored| says_it(restored)) {
         return Some(Restored { text, inserted: None });
     }
-    // Above everything but the lines for editors: there it is nobody's table's.
+    // Goes below the lines for editors and above everything else, so that it belongs to no table.
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let heading = text[start..].split_inclusive('\n').take_while(|line| line.starts_with("#:"));
     let (mut at, mut number) = (start, 1);
@@ -155,7 +191,7 @@ pub fn restore(text: &str, hidden: &Hidden) -> Option<Restored> {
     Some(Restored { text: restored, inserted: Some(number) })
 }
 
-/// Where a text has the mark for a line of its own.
+/// Finds the marks that have a line to themselves.
 fn marks(text: &str) -> Vec<Range<usize>> {
     let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut found = Vec::new();
@@ -169,13 +205,13 @@ fn marks(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a user's file makes its user an admin. A file with mistakes makes nobody one.
+/// Returns whether a user's file makes its user an admin. A file with mistakes makes nobody one.
 pub fn is_admin(name: &UserName, text: &str) -> bool {
     let parsed = Parsed::parse(&format!("users/{name}.toml"), text);
     matches!(&parsed.content, Content::User(_, Some(user)) if user.role == Role::Admin)
 }
 
-/// The hash that a text says at its top level, if it is readable so far.
+/// Returns the hash at the top level of a text, if the text is readable so far.
 fn hash_in(text: &str) -> Option<String> {
     let (document, _) = DeTable::parse_recoverable(text);
     match document.get_ref().get("password_hash")?.get_ref() {
@@ -221,8 +257,8 @@ fn without_hashes(content: &[u8]) -> Option<Vec<u8>> {
     masked
 }
 
-/// How many bytes the hash is long that the bytes begin with; 0 where they begin with none. Shorter than a whole hash
-/// is long, a text is an example or a variable of a shell.
+/// Returns the length of the hash that the bytes begin with; 0 where they begin with none. A text that is shorter than
+/// a whole hash is an example or a shell's variable.
 fn hash_length(bytes: &[u8]) -> usize {
     const LEAST: usize = 28;
     let begins =

@@ -1,8 +1,9 @@
 //! `[web]`: the web server before all domains.
 //!
-//! Owns the ports on the machine and the networks that are Cloudflare's. What a domain says for itself is in
+//! Owns the ports on the machine and the networks that are Cloudflare's. A domain's own settings are in
 //! [`crate::domain`].
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use ipnet::IpNet;
@@ -10,24 +11,28 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::fields::Fields;
-use crate::json_schema::Network;
-use crate::name::Invalid;
+use crate::invalid::Invalid;
+use crate::json_schema::written::{Address, Network};
+use crate::listen::Place;
 
 /// The web server before all domains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Web {
+    /// The machine's address at which it listens, over IPv4. Without one, at all of them.
+    #[schemars(with = "Option<Address>")]
+    pub address: Option<Ipv4Addr>,
     /// The machine's port for HTTP. An ACME CA comes to 80, and nowhere else.
     pub http_port: NonZeroU16,
     /// The machine's port for HTTPS.
     pub https_port: NonZeroU16,
-    /// The networks that Cloudflare comes from. Only what comes from them is believed about a visitor's address, and
+    /// The networks of Cloudflare. Only a request from one of them is believed about its visitor's address, and
     /// only for domains with `cloudflare = true`.
     #[schemars(with = "Vec<Network>")]
     pub cloudflare: Vec<IpNet>,
 }
 
-/// As published by Cloudflare (<https://www.cloudflare.com/ips/>).
+/// Networks that Cloudflare publishes (<https://www.cloudflare.com/ips/>).
 const CLOUDFLARE: [&str; 22] = [
     "103.21.244.0/22",
     "103.22.200.0/22",
@@ -56,6 +61,7 @@ const CLOUDFLARE: [&str; 22] = [
 impl Default for Web {
     fn default() -> Self {
         Self {
+            address: None,
             http_port: NonZeroU16::MIN.saturating_add(79),
             https_port: NonZeroU16::MIN.saturating_add(442),
             cloudflare: CLOUDFLARE.iter().filter_map(|network| network.parse().ok()).collect(),
@@ -64,6 +70,12 @@ impl Default for Web {
 }
 
 impl Web {
+    /// Places at which it listens.
+    pub(crate) fn places(&self) -> [Place; 2] {
+        let address = self.address.map(Into::into);
+        [self.http_port, self.https_port].map(|port| Place { address, port, owner: "web server" })
+    }
+
     pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Self {
         let default = Self::default();
         let http = fields.optional::<NonZeroU16>("http_port");
@@ -84,7 +96,8 @@ impl Web {
         }
         let networks =
             |list: Vec<_>| list.into_iter().map(|found: crate::fields::At<_>| found.value).collect();
-        Self { http_port, https_port, cloudflare: cloudflare.map_or(default.cloudflare, networks) }
+        let address = fields.value("address");
+        Self { address, http_port, https_port, cloudflare: cloudflare.map_or(default.cloudflare, networks) }
     }
 }
 

@@ -11,7 +11,7 @@ use berth_schema::edit::{self, DomainEdit, EditError, QuotaEdit, ServerEdit, Use
 use berth_schema::name::{ServerId, UserName};
 use berth_schema::quantity::{Bytes, Cpus};
 use berth_schema::server::{PowerState, Server};
-use berth_schema::user::{QuotaOverride, Role, SshKey, User};
+use berth_schema::user::{Passkey, QuotaOverride, Role, SecondFactor, SshKey, User};
 use berth_schema::{Parsed, State};
 use proptest::prelude::*;
 
@@ -21,6 +21,10 @@ const KEYS: [&str; 3] = [
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGvTmhemq6diOVWu+C3HR9GvsNO9feexKYRBICZaHuY2 rasa@laptop",
 ];
 const HASH: &str = "$2b$12$odeciuvURMWYHyxaUSooeORUILdSujzA7pPBiCstyxNS992W1SqI.";
+
+fn passkey(name: &str) -> Passkey {
+    Passkey::new(&name.replace(' ', "-").repeat(9)[..22], &"k".repeat(43), name).unwrap()
+}
 
 fn key(number: usize) -> SshKey {
     KEYS[number].parse().unwrap()
@@ -247,6 +251,10 @@ fn user_edit() -> impl Strategy<Value = UserEdit> {
         prop::option::of("[a-z]{1,9}@[a-z]{1,9}\\.org").prop_map(UserEdit::Email),
         prop::option::of(Just(HASH.to_owned())).prop_map(UserEdit::PasswordHash),
         keys.prop_map(|keys| UserEdit::SshKeys(keys.into_iter().map(key).collect())),
+        prop::sample::subsequence(vec!["phone", "key ring", "laptop"], 0..=3)
+            .prop_shuffle()
+            .prop_map(|names| UserEdit::Passkeys(names.into_iter().map(passkey).collect())),
+        prop::option::of(Just(SecondFactor::Totp)).prop_map(UserEdit::SecondFactor),
         quota.prop_map(UserEdit::Quota),
     ]
 }
@@ -292,6 +300,8 @@ fn blank() -> User {
         email: None,
         password_hash: None,
         ssh_keys: vec![],
+        passkeys: vec![],
+        second_factor: None,
         quota: QuotaOverride::default(),
     }
 }
@@ -322,7 +332,7 @@ proptest! {
         let before = commented(&edit::user(&ann, "", &first).unwrap(), &picks);
         let after = edit::user(&ann, &before, &then).unwrap_or_else(|error| panic!("{before}\n{then:?}\n{error:?}"));
         // Inside a list, comments go with their entry.
-        if !before.contains("ssh_keys") {
+        if !before.contains("ssh_keys") && !before.contains("passkeys") {
             prop_assert_eq!(free_comments(&after), free_comments(&before), "{}\n---\n{}", before, after);
         }
         prop_assert_eq!(edit::user(&ann, &after, then.last().map_or(&[], std::slice::from_ref)).unwrap(), &after[..]);

@@ -137,8 +137,9 @@ fn the_example_shows_the_defaults_of_the_platform() {
     let text = fs::read_to_string(folder().join("platform.toml")).unwrap();
     let shown = platform(&text);
     let mut default = (*platform("domain = \"hosting.example.org\"")).clone();
-    // These three have an example's value, and a comment that says what happens without.
+    // These have an example's value, and a comment that says what happens without.
     default.acme = shown.acme.clone();
+    default.panel = shown.panel.clone();
     default.access.panel = shown.access.panel.clone();
     assert_eq!(*shown, default);
 }

@@ -18,7 +18,7 @@ const PATHS: [&str; 5] = [
     "domains/_.hosting.example.org.toml",
 ];
 
-/// Everything that is said about some files, in every form.
+/// All findings about some files, in every form.
 fn said(files: &[Parsed]) -> String {
     let findings = match State::assemble(files) {
         Ok(state) => state.warnings,

@@ -1,4 +1,4 @@
-//! How findings look on a terminal and to a program.
+//! Findings as a terminal shows them and as a program reads them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,9 @@
 )]
 
 use berth_schema::report::{Look, json, report, sources, summary};
+use berth_schema::testing::{harm, hostile_line, hostile_text};
 use berth_schema::{Finding, Parsed, State};
+use proptest::prelude::*;
 
 fn files() -> Vec<Parsed> {
     vec![
@@ -126,4 +128,24 @@ fn a_program_gets_the_same() {
             ],
         })
     );
+}
+
+proptest! {
+    /// Whatever is written into a file, and however it is called, nothing of it acts on the page that tells of it.
+    #[test]
+    fn no_finding_harms_its_reader(text in hostile_text(), value in hostile_line(), name in hostile_line()) {
+        let files = [
+            Parsed::parse("platform.toml", &text),
+            Parsed::parse("servers/shop.toml", &format!("id = 1\nowner = {}\nmem = {value}\n", toml::Value::from(&*value))),
+            Parsed::parse(&format!("servers/{name}.toml"), "id = 1\n"),
+        ];
+        let found = findings(&files);
+        let sources = sources(&files);
+        let page = report(&found, |path| sources.get(path).copied(), Look::Plain);
+        prop_assert_eq!(harm(&page), None, "{}", page);
+        for finding in &found {
+            prop_assert_eq!(harm(&finding.to_string()), None);
+        }
+        prop_assert_eq!(harm(&berth_schema::text::json(&json(&found)).unwrap()), None);
+    }
 }

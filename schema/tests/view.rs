@@ -1,4 +1,4 @@
-//! What members see of files, and how a hidden line comes back.
+//! Files as members see them, and the way in which a hidden line comes back.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use berth_schema::name::UserName;

@@ -1,5 +1,5 @@
-// What holds for whatever anybody says at the edges that are the router's own. Run on what a generator makes in the usual
-// tests (`tests/edge`), and on what a fuzzer finds (`fuzz_targets`). Each panics where it doesn't hold.
+// Properties of the router's own edges, which hold for any input. The usual tests run them on generated input
+// (`tests/edge`), a fuzzer on what it finds (`fuzz_targets`). Each panics where it doesn't hold.
 
 use berth_schema::door::{Command, FRAME_MAX, Head, Said};
 use berth_schema::route::Routes;
@@ -42,7 +42,7 @@ pub fn routes(text: &[u8]) {
     }
 }
 
-/// What a door says makes the router take no more than a frame at a time.
+/// A door's answer makes the router take no more than a frame at a time.
 pub fn frames(mut said: &[u8]) {
     while let Some((bytes, rest)) = said.split_first_chunk::<{ Head::BYTES }>() {
         let Ok(head) = Head::read(*bytes) else { return };
@@ -57,7 +57,7 @@ pub fn frames(mut said: &[u8]) {
     }
 }
 
-/// What a client's beginning says doesn't change with what comes after, nor with the pieces in which it comes.
+/// The reading of a client's beginning changes neither with the bytes after it nor with the pieces in which it comes.
 pub fn beginning(said: &[u8], at: usize) {
     let (whole, part) = (offer::read(said), offer::read(&said[..at.min(said.len())]));
     assert!(part == Offer::Unfinished || part == whole, "{part:?}, then {whole:?}");

@@ -1,29 +1,32 @@
-//! Who may connect at all: a bound on connections, an early drop of half-open ones, and penalties for sources that
-//! fail to log in. Knows addresses and times, no sockets.
+//! Admission of connections: a bound on all of them, an early drop of half-open ones, and penalties for sources that fail to
+//! log in. Knows addresses and times, and no sockets.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use berth_host::network_of;
 use ipnet::IpNet;
+use parking_lot::{Mutex, MutexGuard};
 
-/// What the operator allows.
+/// Limits that the operator sets.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) connections: usize,
     pub(crate) half_open: HalfOpen,
-    /// Of one source.
+    /// Half-open connections of one source.
     pub(crate) half_open_each: usize,
     pub(crate) penalty_max: Duration,
     pub(crate) exempt: Vec<IpNet>,
 }
 
-/// From `start` half-open connections on, `rate` of a hundred new ones are dropped, more with each, and all at `full`.
+/// Rule that drops new connections while many are half-open: `rate` in a hundred from `start` on, more with every further
+/// one, and all at `full`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HalfOpen {
     start: usize,
@@ -31,29 +34,31 @@ pub(crate) struct HalfOpen {
     full: usize,
 }
 
-/// What a source did, and what it costs.
+/// Offence of a source, which costs it time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offence {
-    /// Credentials were refused, and none accepted.
+    /// Keys were refused, and nothing accepted.
     Refused,
+    /// A password was refused, however the connection goes on.
+    Password,
     /// Nobody logged in within the time.
     TooSlow,
-    /// Went away, or spoke no SSH, without trying.
+    /// The client left, or spoke no SSH, without an attempt to log in.
     NoLogin,
 }
 
-/// Why a connection isn't let in.
+/// Reasons why a connection isn't admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// There are as many connections as there may be.
     Full,
-    /// There are too many half-open connections, in all or of this source.
+    /// There are too many half-open connections, in all or from this source.
     HalfOpen,
     /// The source failed to log in too often.
     Penalty,
 }
 
-/// Connections that were refused and not told of yet: a flood is a line a second, not one each.
+/// Refused connections that the log doesn't have yet. They are gathered, so that a flood makes one line a second.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     full: u64,
@@ -63,7 +68,7 @@ pub(crate) struct Refusals {
     due: Option<Instant>,
 }
 
-/// Counts and remembers.
+/// Counter of connections and memory of penalties.
 #[derive(Debug)]
 pub(crate) struct Admission {
     rules: Rules,
@@ -76,24 +81,31 @@ pub(crate) struct Admission {
 struct State {
     connections: usize,
     half_open: usize,
-    /// Of each source that has any.
+    /// Half-open connections of every source that has any.
     half_open_of: HashMap<IpAddr, usize>,
-    /// Until when each source pays.
+    /// Time at which every source has paid.
     penalties: HashMap<IpAddr, Instant>,
 }
 
-/// One connection's place; gives it back when dropped.
+/// One connection's place; given back on drop.
 #[derive(Debug)]
-pub(crate) struct Ticket {
-    admission: Arc<Admission>,
-    source: IpAddr,
-    exempt: bool,
+pub(crate) struct Admitted {
+    source: Source,
     logged_in: bool,
 }
 
-/// Sources that are remembered. A flood from more forgets those that have paid, then remembers no new ones.
+/// Source of a connection, which pays for offences.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    admission: Arc<Admission>,
+    block: IpAddr,
+    exempt: bool,
+}
+
+/// Most sources that are remembered. Beyond that, sources that have paid are forgotten; if none has, no new ones are
+/// remembered.
 const SOURCES_MAX: usize = 65_536;
-/// A source is refused once it owes this much: one mistake costs nobody anything.
+/// Debt from which on a source is refused. A single mistake stays below it.
 const PENALTY_MIN: Duration = Duration::from_secs(15);
 
 impl Admission {
@@ -101,9 +113,9 @@ impl Admission {
         Self { rules, state: Mutex::default(), dice: RandomState::new(), thrown: AtomicU64::new(0) }
     }
 
-    /// Lets a connection in, or says why not.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Ticket, Refusal> {
-        let source = netblock(address);
+    /// Admits a connection, or tells why not.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Admitted, Refusal> {
+        let source = network_of(address, 32);
         let exempt = self.rules.exempt.iter().any(|net| net.contains(&address.to_canonical()));
         let mut state = self.lock();
         if state.connections >= self.rules.connections {
@@ -120,10 +132,11 @@ impl Admission {
         state.connections += 1;
         state.half_open += 1;
         state.half_open_of.insert(source, of_source + 1);
-        Ok(Ticket { admission: Arc::clone(self), source, exempt, logged_in: false })
+        let source = Source { admission: Arc::clone(self), block: source, exempt };
+        Ok(Admitted { source, logged_in: false })
     }
 
-    /// Makes a source pay. It owes the sum of its offences and pays a second a second.
+    /// Adds an offence to a source's debt. The debt shrinks by a second every second.
     fn punish(&self, source: IpAddr, offence: Offence, now: Instant) {
         let mut state = self.lock();
         if state.penalties.len() >= SOURCES_MAX {
@@ -145,43 +158,55 @@ impl Admission {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
-impl Ticket {
-    /// The connection isn't half-open any more.
+impl Source {
+    /// Adds an offence to the debt, unless the source is exempt.
+    pub(crate) fn punish(&self, offence: Offence, now: Instant) {
+        if !self.exempt {
+            self.admission.punish(self.block, offence, now);
+        }
+    }
+
+    /// Address that stands for the source: its own, or the first of its /64.
+    pub(crate) fn block(&self) -> IpAddr {
+        self.block
+    }
+}
+
+impl Admitted {
+    /// Returns the connection's source.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Notes that the connection is no longer half-open.
     pub(crate) fn log_in(&mut self) {
         if std::mem::replace(&mut self.logged_in, true) {
             return;
         }
-        let mut state = self.admission.lock();
+        let mut state = self.source.admission.lock();
         state.half_open -= 1;
-        if let Entry::Occupied(mut of_source) = state.half_open_of.entry(self.source) {
+        if let Entry::Occupied(mut of_source) = state.half_open_of.entry(self.source.block) {
             *of_source.get_mut() -= 1;
             if *of_source.get() == 0 {
                 of_source.remove();
             }
         }
     }
-
-    /// Makes the source pay.
-    pub(crate) fn punish(&self, offence: Offence, now: Instant) {
-        if !self.exempt {
-            self.admission.punish(self.source, offence, now);
-        }
-    }
 }
 
-impl Drop for Ticket {
+impl Drop for Admitted {
     fn drop(&mut self) {
         self.log_in();
-        self.admission.lock().connections -= 1;
+        self.source.admission.lock().connections -= 1;
     }
 }
 
 impl Refusals {
-    /// Until when refusals are gathered.
+    /// Time for which refusals are gathered.
     const GATHER: Duration = Duration::from_secs(1);
 
     pub(crate) fn add(&mut self, source: IpAddr, refusal: Refusal, now: Instant) {
@@ -194,12 +219,12 @@ impl Refusals {
         self.due.get_or_insert(now + Self::GATHER);
     }
 
-    /// When there is something to tell.
+    /// Returns the time at which the line is due, if anybody was refused.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Writes the line, if anybody was refused, and begins anew.
+    /// Writes the line, if anybody was refused, and begins again.
     pub(crate) fn tell(&mut self) {
         let Self { full, half_open, penalty, last, .. } = std::mem::take(self);
         if let Some(last) = last {
@@ -211,7 +236,7 @@ impl Refusals {
 impl Offence {
     fn cost(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Refused => 5,
+            Self::Refused | Self::Password => 5,
             Self::TooSlow => 10,
             Self::NoLogin => 1,
         })
@@ -219,7 +244,7 @@ impl Offence {
 }
 
 impl HalfOpen {
-    /// Whether the next connection is dropped; `dice` is 0 to 99.
+    /// Returns whether the next connection is dropped. `dice` is 0 to 99.
     fn drops(self, half_open: usize, dice: u64) -> bool {
         if half_open < self.start {
             return false;
@@ -232,9 +257,9 @@ impl HalfOpen {
     }
 }
 
-/// Why `--half-open` is refused.
+/// Refusal of a value for `--half-open`.
 #[derive(Debug, thiserror::Error)]
-#[error("write START:RATE:FULL, such as 10:30:100, with START below FULL and RATE at most 100")]
+#[error("write START:RATE:FULL, such as 10:30:100, with START less than FULL and RATE at most 100")]
 pub(crate) struct BadHalfOpen;
 
 impl FromStr for HalfOpen {
@@ -246,17 +271,6 @@ impl FromStr for HalfOpen {
             [start, rate, full] if start < full && rate <= 100 => Ok(Self { start, rate, full }),
             _ => Err(BadHalfOpen),
         }
-    }
-}
-
-/// Who counts as one source: an IPv4 address, or an IPv6 subscriber's /64.
-fn netblock(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let kept = u128::from(v6) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(kept))
-        }
-        v4 => v4,
     }
 }
 
@@ -281,8 +295,8 @@ mod tests {
         let (admission, now) = (admission(&[]), Instant::now());
         let ann: IpAddr = ANN.parse().unwrap();
         for _ in 0..3 {
-            let ticket = admission.admit(ann, now).unwrap();
-            ticket.punish(Offence::Refused, now);
+            let admitted = admission.admit(ann, now).unwrap();
+            admitted.source().punish(Offence::Refused, now);
         }
         assert_eq!(admission.admit(ann, now).unwrap_err(), Refusal::Penalty);
         assert!(admission.admit("192.0.2.2".parse().unwrap(), now).is_ok());
@@ -310,9 +324,9 @@ mod tests {
     fn a_v6_subscriber_is_one_source_and_an_exempt_net_pays_nothing() {
         let (admission, now) = (admission(&["192.0.2.0/24"]), Instant::now());
         for last in 1..=3 {
-            let ticket = admission.admit(format!("2001:db8::{last}").parse().unwrap(), now).unwrap();
-            ticket.punish(Offence::Refused, now);
-            admission.admit(ANN.parse().unwrap(), now).unwrap().punish(Offence::TooSlow, now);
+            let admitted = admission.admit(format!("2001:db8::{last}").parse().unwrap(), now).unwrap();
+            admitted.source().punish(Offence::Refused, now);
+            admission.admit(ANN.parse().unwrap(), now).unwrap().source().punish(Offence::TooSlow, now);
         }
         assert_eq!(admission.admit("2001:db8::9".parse().unwrap(), now).unwrap_err(), Refusal::Penalty);
         assert!(admission.admit("2001:db8:0:1::9".parse().unwrap(), now).is_ok());
@@ -325,12 +339,12 @@ mod tests {
             Rules { half_open: "100:30:200".parse().unwrap(), ..admission(&["10.0.0.0/8"]).rules.clone() };
         let (admission, now) = (Arc::new(Admission::new(rules)), Instant::now());
         let ann: IpAddr = ANN.parse().unwrap();
-        let mut tickets: Vec<Ticket> = (0..3).map(|_| admission.admit(ann, now).unwrap()).collect();
+        let mut admitted: Vec<Admitted> = (0..3).map(|_| admission.admit(ann, now).unwrap()).collect();
         assert_eq!(admission.admit(ann, now).unwrap_err(), Refusal::HalfOpen);
         assert!(admission.admit("192.0.2.2".parse().unwrap(), now).is_ok());
-        tickets[0].log_in();
+        admitted[0].log_in();
         assert!(admission.admit(ann, now).is_ok());
-        tickets.clear();
+        admitted.clear();
         assert!(admission.lock().half_open_of.is_empty());
         let exempt: Vec<_> = (0..5).map(|_| admission.admit("10.1.2.3".parse().unwrap(), now)).collect();
         assert!(exempt.iter().all(Result::is_ok));
@@ -341,14 +355,14 @@ mod tests {
         let rule: HalfOpen = "10:30:100".parse().unwrap();
         assert!(!rule.drops(9, 0) && rule.drops(10, 29) && !rule.drops(10, 30) && rule.drops(100, 99));
         let (admission, now) = (admission(&[]), Instant::now());
-        let mut tickets = Vec::new();
+        let mut all = Vec::new();
         for _ in 0..5 {
-            let mut ticket = admission.admit(ANN.parse().unwrap(), now).unwrap();
-            ticket.log_in();
-            tickets.push(ticket);
+            let mut admitted = admission.admit(ANN.parse().unwrap(), now).unwrap();
+            admitted.log_in();
+            all.push(admitted);
         }
         assert_eq!(admission.admit(ANN.parse().unwrap(), now).unwrap_err(), Refusal::Full);
-        tickets.clear();
+        all.clear();
         assert!(admission.admit(ANN.parse().unwrap(), now).is_ok());
         assert!("3:101:5".parse::<HalfOpen>().is_err() && "5:1:5".parse::<HalfOpen>().is_err());
     }

@@ -1,4 +1,4 @@
-//! What the router offers on the wire: modern algorithms only, post-quantum key exchange first.
+//! Algorithms that the router offers: modern ones only, post-quantum key exchange first.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use russh::{Preferred, SshId, cipher, compression, kex, mac};
 
 use crate::offer::Offer;
 
-/// A silent peer is given up after as many questions without an answer.
+/// Unanswered keepalives after which a peer is given up.
 pub(crate) const KEEPALIVE_MAX: usize = 4;
 
 /// RSA with SHA-2.
@@ -25,9 +25,9 @@ const KEX: &[kex::Name] = &[
 ];
 const CIPHERS: &[cipher::Name] =
     &[cipher::AES_256_GCM, cipher::AES_128_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR];
-/// For those who know them; see [`crate::offer`].
+/// Ciphers for clients that know AES-GCM; see [`crate::offer`].
 const GCM: &[cipher::Name] = &[cipher::AES_256_GCM, cipher::AES_128_GCM];
-/// The router's name says no version: a scanner need not know it.
+/// Name that the router shows to its peers. It has no version, which would only help scanners.
 pub(crate) const NAME: &str = "SSH-2.0-berth";
 const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
 const KEYS: &[Algorithm] = &[
@@ -45,7 +45,7 @@ pub(crate) fn ident() -> SshId {
     SshId::Standard(Cow::Borrowed(NAME))
 }
 
-/// Towards people.
+/// Offer to people's clients.
 pub(crate) fn client(offered: Offer) -> Preferred {
     let ciphers = match offered {
         Offer::Gcm => GCM,
@@ -54,7 +54,7 @@ pub(crate) fn client(offered: Offer) -> Preferred {
     offer(Cow::Borrowed(KEYS), ciphers)
 }
 
-/// Towards a server, whose key is known.
+/// Offer to a server, whose host key is known.
 pub(crate) fn upstream(host_key: Cow<'static, [Algorithm]>) -> Preferred {
     offer(host_key, CIPHERS)
 }

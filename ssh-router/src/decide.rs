@@ -1,13 +1,13 @@
-//! Who may log in where. Pure: routes and a credential in, a grant or nothing out.
+//! Decision who may log in where. Pure: routes and a credential in, a grant or nothing out.
 //!
-//! A login names a server (`server7`, or its name), never a person: the credential says who it is. A login that no
-//! server has is judged as a stand-in server and refused whatever comes out, so that it costs what a real one costs. The
-//! login `git` names the state repo; there, only a key that a single member has says who it is.
+//! A login names a server (`server7`, or its name) and not a person, whom the credential identifies. A login that no server
+//! has is tried against a stand-in server and refused whatever the result, so that it takes as long as a real one. The login
+//! `git` names the state repo; there, a key identifies a person only if no other member has it.
 
 use berth_schema::name::{ServerId, ServerName, UserName};
 use berth_schema::route::Routes;
 
-/// That somebody may enter, and by what.
+/// Permission to enter, with the credential that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) user: UserName,
@@ -15,15 +15,15 @@ pub(crate) struct Grant {
     pub(crate) credential: Credential,
 }
 
-/// What a login names.
+/// Target that a login names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Server(ServerName, ServerId),
-    /// The state repo. No server may have its name.
+    /// The state repo. No server may have this login as its name.
     Git,
 }
 
-/// The login of the state repo.
+/// Login of the state repo.
 pub(crate) const GIT: &str = "git";
 
 impl std::fmt::Display for Target {
@@ -35,21 +35,24 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// What opened, so that its revocation can close.
+/// Credential that opened a session, kept so that its revocation can close it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// Algorithm and key, as in `authorized_keys`, without a comment.
     Key(String),
     /// The hash that the password matched.
     Password(String),
+    /// A ticket of the panel's, which the door has redeemed. Its revocation is the door's.
+    Ticket,
 }
 
 impl Credential {
-    /// Its kind, for the log.
+    /// Word for its kind, for the log.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Key(_) => "key",
             Self::Password(_) => "password",
+            Self::Ticket => "ticket",
         }
     }
 }
@@ -60,16 +63,17 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// The hashes that a password is tried against.
+/// Hashes that a password is tried against.
 #[derive(Debug)]
 pub(crate) struct Trial {
     /// `None` for a stand-in.
     server: Option<(ServerName, ServerId)>,
-    /// Owner, members, admins; those without a password, or with one that costs too much to check, are left out.
+    /// Owner, members and admins with their hashes. Those without a password are left out, as are hashes that cost too much to
+    /// check.
     pub(crate) candidates: Vec<(UserName, String)>,
 }
 
-/// The grant that a verified key gives. `key` is the algorithm and the key, without a comment.
+/// Returns the grant that a verified key gives. `key` is the algorithm and the key, without a comment.
 pub(crate) fn by_key(routes: &Routes, login: &str, key: &str) -> Option<Grant> {
     let (name, server) = routes.server(login)?;
     let (user, _) =
@@ -78,21 +82,29 @@ pub(crate) fn by_key(routes: &Routes, login: &str, key: &str) -> Option<Grant> {
     Some(Grant { user: user.clone(), target: Target::Server(name.clone(), server.id), credential })
 }
 
-/// The grant that a verified key gives for the state repo. A key that two members have says nothing.
+/// Returns the grant of a member whom the door has named, if they may enter the server.
+pub(crate) fn by_ticket(routes: &Routes, user: &UserName, id: ServerId) -> Option<Grant> {
+    let (name, server) = routes.server_of(id)?;
+    let (user, _) = routes.entitled(server).find(|(name, _)| *name == user)?;
+    let target = Target::Server(name.clone(), id);
+    Some(Grant { user: user.clone(), target, credential: Credential::Ticket })
+}
+
+/// Returns the grant that a verified key gives for the state repo. A key that two members have identifies nobody.
 pub(crate) fn git_by_key(routes: &Routes, key: &str) -> Option<Grant> {
     let mut holders = routes.users().filter(|(_, user)| user.keys.iter().any(|k| k.key_data() == key));
     let (user, None) = (holders.next()?.0.clone(), holders.next()) else { return None };
     Some(Grant { user, target: Target::Git, credential: Credential::Key(key.to_owned()) })
 }
 
-/// Whose a key is, whatever it opens.
+/// Returns the holder of a key, whatever it opens.
 pub(crate) fn holder(routes: &Routes, key: &str) -> Option<UserName> {
     let mut users = routes.users();
     users.find(|(_, user)| user.keys.iter().any(|k| k.key_data() == key)).map(|(name, _)| name.clone())
 }
 
-/// What a password must be tried against. `stand_in` picks a server where the login has none: it should depend on the
-/// login and on a secret of this process.
+/// Returns the hashes that a password must be tried against. `stand_in` picks a server for a login that no server has; it
+/// should depend on the login and on a secret of this process.
 pub(crate) fn trial(routes: &Routes, login: &str, stand_in: u64) -> Trial {
     let found = routes.server(login);
     let judged = found.or_else(|| {
@@ -110,7 +122,7 @@ pub(crate) fn trial(routes: &Routes, login: &str, stand_in: u64) -> Trial {
 }
 
 impl Trial {
-    /// The grant when the password matched the candidate at `matched`.
+    /// Returns the grant if the password matched the candidate at `matched`.
     pub(crate) fn outcome(mut self, matched: Option<usize>) -> Option<Grant> {
         let (server, id) = self.server?;
         let matched = matched.filter(|at| *at < self.candidates.len())?;
@@ -120,11 +132,11 @@ impl Trial {
     }
 }
 
-/// Whether what was granted still would be. A server that has another name now is the same one.
+/// Returns whether a grant would still be given. A server that has been renamed stays the same server.
 pub(crate) fn still_stands(routes: &Routes, grant: &Grant) -> bool {
     let id = match (&grant.target, &grant.credential) {
         (Target::Git, Credential::Key(key)) => return git_by_key(routes, key).as_ref() == Some(grant),
-        (Target::Git, Credential::Password(_)) => return false,
+        (Target::Git, Credential::Password(_) | Credential::Ticket) => return false,
         (Target::Server(_, id), _) => *id,
     };
     let user = routes
@@ -134,6 +146,7 @@ pub(crate) fn still_stands(routes: &Routes, grant: &Grant) -> bool {
     user.is_some_and(|user| match &grant.credential {
         Credential::Key(key) => user.keys.iter().any(|k| k.key_data() == key),
         Credential::Password(hash) => user.password_hash.as_ref() == Some(hash),
+        Credential::Ticket => true,
     })
 }
 
@@ -214,6 +227,24 @@ mod tests {
         assert_eq!(git_by_key(&Routes::new("/key".into()), KEYS[1]), None);
         assert_eq!(by_key(&routes(), GIT, KEYS[2]), None);
         assert!(trial(&routes(), GIT, 0).outcome(Some(0)).is_none(), "no password opens it");
+    }
+
+    #[test]
+    fn a_ticket_opens_what_a_key_would_and_falls_with_the_person_alone() {
+        let by = |routes: &Routes, user: &str, id: u32| {
+            by_ticket(routes, &user.parse().unwrap(), ServerId(id.try_into().unwrap()))
+        };
+        let grant = by(&routes(), "ann", 1).unwrap();
+        assert_eq!((grant.user.as_str(), grant.target.to_string()), ("ann", "shop".to_owned()));
+        assert!(by(&routes(), "root", 2).is_some(), "an admin");
+        for (user, id) in [("ann", 2), ("bob", 1), ("ann", 3), ("nobody", 1)] {
+            assert_eq!(by(&routes(), user, id), None, "{user} {id}");
+        }
+        let without_key = RouteUser { keys: vec![], password_hash: None, ..user(false, 0) };
+        let routes = routes().with_user("ann".parse().unwrap(), without_key);
+        assert!(still_stands(&routes, &grant), "the door says when the session ends");
+        let no_owner = Grant { user: "bob".parse().unwrap(), ..grant };
+        assert!(!still_stands(&routes, &no_owner));
     }
 
     #[test]

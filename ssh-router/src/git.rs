@@ -1,16 +1,16 @@
 //! The login `git`: carries commands to the control plane's git door, in frames.
 //!
-//! Nothing runs here, and there is no shell, terminal or forwarding. What the person sends waits in the end's queue as for
-//! a server; what the door says is read when the person has taken what came before. So neither fills memory.
+//! Nothing runs here, and there is no shell, terminal or forwarding. Data from the person waits in the end's queue, as it
+//! does for a server. Data from the door is read only when the person has taken the data before it. Neither fills memory.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use berth_schema::door::{Command, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, Request, Said};
+use berth_schema::door::{Command, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, Places, Request, Said};
 use berth_schema::name::{Invalid, UserName};
 use russh::server::Msg;
 use russh::{ChannelId, ChannelWriteHalf};
@@ -18,41 +18,33 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::link::{End, Links};
-use crate::queue::Event;
+use crate::end::End;
+use crate::event::Event;
+use crate::link::Links;
 use crate::settings::Settings;
 use crate::unjoined::Unjoined;
 
-/// The control plane's git door, and who is in it.
+/// Way to the control plane's git door, and places for the commands in it.
 #[derive(Debug)]
 pub(crate) struct Door {
     socket: PathBuf,
-    most: usize,
-    most_each: usize,
-    /// Commands that run, of each member that has any.
-    running: Mutex<HashMap<UserName, usize>>,
+    places: Arc<Places>,
 }
 
-/// One command's place; gives it back when dropped.
-struct Place {
-    door: Arc<Door>,
-    user: UserName,
-}
-
-/// A channel that runs nothing yet.
+/// Channel that runs nothing yet.
 struct Ready {
     channel: Unjoined,
     protocol: Option<String>,
 }
 
-/// Who asks, and where they are.
+/// Person who asks, and the address that they come from.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) user: UserName,
     pub(crate) peer: SocketAddr,
 }
 
-/// The login of one connection.
+/// Login as `git` of one connection.
 pub(crate) struct Login {
     door: Arc<Door>,
     links: Arc<Links>,
@@ -60,53 +52,40 @@ pub(crate) struct Login {
     ready: HashMap<ChannelId, Ready>,
 }
 
-/// Why a command had no end of its own.
+/// Reasons why a command broke off before its own end.
 #[derive(Debug, thiserror::Error)]
 enum GitError {
     #[error(
-        "the git door isn't open: the control plane doesn't run, or is just starting; try again in a moment"
+        "the git door isn't open: the control plane doesn't run or is just starting; try again in a moment"
     )]
     Closed(#[source] io::Error),
-    #[error("too many git commands run at once; try again in a moment")]
+    #[error("too many git commands are running; try again in a moment")]
     Busy,
-    #[error("the control plane broke off; what was pushed may have been accepted, `git fetch` shows it")]
-    BrokenOff(#[source] io::Error),
     #[error(
-        "the control plane said something that the router doesn't understand; they must be of one release"
+        "the control plane broke off; a push may have been accepted all the same, which `git fetch` shows"
     )]
+    BrokenOff(#[source] io::Error),
+    #[error("the router doesn't understand the control plane's answer; both must be of the same release")]
     Frame(#[from] FrameError),
-    #[error("the control plane takes nothing, and the overflow limit is reached")]
+    #[error("cannot hold more for a control plane that takes nothing: the overflow limit is reached")]
     Overflow,
-    /// There is nobody left to tell.
+    /// Told to nobody: only the log has it.
     #[error("the person left")]
     Left,
 }
 
-/// A door answers at once, or not at all.
+/// Longest wait for the door. It answers at once or not at all.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// The exit code of a command that the router refuses.
+/// Exit code of a command that the router refuses.
 const REFUSED: u32 = 1;
 
 impl Door {
-    /// `None` where the operator has none.
+    /// Way to the door of the settings; `None` if they name none.
     pub(crate) fn new(settings: &Settings) -> Option<Self> {
         Some(Self {
             socket: settings.git_socket.clone()?,
-            most: settings.git_commands,
-            most_each: settings.git_commands_each,
-            running: Mutex::default(),
+            places: Places::new(settings.git_commands, settings.git_commands_each),
         })
-    }
-
-    fn place(self: &Arc<Self>, user: &UserName) -> Result<Place, GitError> {
-        let mut running = self.lock();
-        let all: usize = running.values().sum();
-        let own = running.get(user).copied().unwrap_or_default();
-        if all >= self.most || own >= self.most_each {
-            return Err(GitError::Busy);
-        }
-        running.insert(user.clone(), own + 1);
-        Ok(Place { door: Arc::clone(self), user: user.clone() })
     }
 
     async fn open(&self, request: &Request) -> Result<UnixStream, GitError> {
@@ -120,22 +99,6 @@ impl Door {
         let opened = tokio::time::timeout(CONNECT_MAX, open).await;
         opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(GitError::Closed)
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<UserName, usize>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut running = self.door.lock();
-        if let Some(own) = running.get_mut(&self.user) {
-            *own -= 1;
-            if *own == 0 {
-                running.remove(&self.user);
-            }
-        }
-    }
 }
 
 impl Login {
@@ -148,20 +111,20 @@ impl Login {
         self.ready.insert(channel.id(), Ready { channel, protocol: None });
     }
 
-    /// Whether the channel runs a command, so that what the person sends is for somebody.
+    /// Returns whether the channel runs a command, which takes the person's data.
     pub(crate) fn runs(&self, id: ChannelId) -> bool {
         !self.ready.contains_key(&id)
     }
 
-    /// Whether the variable is one that the login takes.
+    /// Sets a variable of the coming command; returns whether the login takes it.
     pub(crate) fn set_env(&mut self, id: ChannelId, name: &str, value: &str) -> bool {
         let Some(ready) = self.ready.get_mut(&id).filter(|_| name == "GIT_PROTOCOL") else { return false };
         ready.protocol = Command::protocol(value.as_bytes());
         ready.protocol.is_some()
     }
 
-    /// Runs a command line, or says what the login is for, beside the callback that asks. What comes of it is said after
-    /// the callback. `false` where the channel has asked before.
+    /// Runs a command line, or tells what the login is for. Either happens beside the callback that asks and speaks after
+    /// it. Returns `false` if the channel has asked before.
     pub(crate) fn run(&mut self, id: ChannelId, line: Option<&[u8]>) -> bool {
         let Some(ready) = self.ready.remove(&id) else { return false };
         match line.map(Command::parse) {
@@ -171,13 +134,13 @@ impl Login {
         true
     }
 
-    /// The person closed a channel.
+    /// Forgets a channel that the person closed.
     pub(crate) fn close(&mut self, id: ChannelId) {
         self.ready.remove(&id);
     }
 }
 
-/// Runs a command line, beside the callback that brought it.
+/// Runs a command line beside the callback that brought it.
 fn run(door: Arc<Door>, links: &Links, ready: Ready, caller: Caller, parsed: Result<Command, Invalid>) {
     links.spawn(async move {
         let (words, code) = match parsed {
@@ -194,7 +157,7 @@ fn run(door: Arc<Door>, links: &Links, ready: Ready, caller: Caller, parsed: Res
     });
 }
 
-/// One command, with its line in the log.
+/// Runs one command and logs it.
 async fn attempt(
     door: &Arc<Door>,
     ready: &Ready,
@@ -218,7 +181,7 @@ async fn attempt(
     outcome
 }
 
-/// Says who somebody is, and what this login is for.
+/// Tells somebody their name and the purpose of this login.
 fn greet(links: &Links, ready: Ready, user: &UserName) {
     let words = format!(
         "Hello {user}. This login is for git, and has no shell.\n\
@@ -228,14 +191,14 @@ fn greet(links: &Links, ready: Ready, user: &UserName) {
     links.spawn(ready.channel.finish(Some(words), 0));
 }
 
-/// Carries a command until it ends or cannot go on.
+/// Carries a command until it ends or breaks off.
 async fn carry(
     door: &Arc<Door>,
     user: &UserName,
     request: &Request,
     Unjoined { end, half, .. }: &Unjoined,
 ) -> Result<u32, GitError> {
-    let _place = door.place(user)?;
+    let _place = door.places.take(user).map_err(|_| GitError::Busy)?;
     let carried = async {
         let (from, to) = door.open(request).await?.into_split();
         let up = upload(end, to);
@@ -243,7 +206,7 @@ async fn carry(
         tokio::pin!(up, down);
         tokio::select! {
             code = &mut down => code,
-            // What the door says last comes after that.
+            // The door's last words come after the end of the input.
             () = &mut up => down.await,
         }
     };
@@ -254,13 +217,13 @@ async fn carry(
     }
 }
 
-/// Writes what the person sends, until that ends or the door takes no more.
+/// Writes the person's data to the door until the door takes no more.
 async fn upload(end: &End, mut door: OwnedWriteHalf) {
     loop {
         let sent = match end.inbox.next().await {
             Ok(Event::Data(data)) => send(&mut door, &data).await,
             Ok(Event::Eof) => door.write_all(&Head { kind: INPUT_END, length: 0 }.bytes()).await,
-            // The channel's own token says that it is closed; a client sends nothing else.
+            // The channel's own token tells of its close, and a client sends nothing else.
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
@@ -282,7 +245,7 @@ async fn send(door: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads what the door says, each piece when the person has taken the one before, up to the exit code.
+/// Reads the door's answer up to the exit code, each piece only when the person has taken the one before.
 async fn download(mut door: BufReader<OwnedReadHalf>, half: &ChannelWriteHalf<Msg>) -> Result<u32, GitError> {
     loop {
         let mut head = [0; Head::BYTES];

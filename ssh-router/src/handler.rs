@@ -1,89 +1,24 @@
-//! The person's half of a session: login, and every request passed on and answered.
+//! Callbacks of a person's connection: they answer logins, and pass every request on and its answer back.
 //!
-//! A request is answered inside its callback, since the library forgets who wanted an answer; opening a channel may
-//! take long and happens beside it.
+//! A request is answered inside its callback, since the library forgets who asked. Opening a channel may take long, so
+//! that happens elsewhere ([`crate::open`]).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use berth_schema::text::safe;
 use bytes::Bytes;
-use russh::client::Handle;
-use russh::keys::Algorithm;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig, client, server};
-use tokio::time::Instant;
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig, client, server};
 
-use crate::decide::{self, Grant, Target};
-use crate::git;
-use crate::link::{Kind, Side, Slot};
-use crate::queue::Event;
-use crate::router::Router;
-use crate::session::Shared;
+use crate::end::Side;
+use crate::event::Event;
+use crate::open::{self, ToServer};
+use crate::person::Person;
 use crate::terminal;
 use crate::unjoined::Unjoined;
-use crate::upstream::{self, Upstream, UpstreamError};
-
-/// Takes what a person says.
-pub(crate) struct Person {
-    router: Arc<Router>,
-    shared: Arc<Shared>,
-    peer: SocketAddr,
-    /// Passwords tried so far.
-    passwords: u32,
-    /// The login `git`, if that is what this is.
-    git: Option<git::Login>,
-}
-
-/// A channel that the person opens.
-enum ToServer {
-    Session,
-    Tcp { host: String, port: u32, from: String, from_port: u32 },
-    Socket(String),
-}
 
 impl Person {
-    pub(crate) fn new(router: Arc<Router>, shared: Arc<Shared>, peer: SocketAddr) -> Self {
-        Self { router, shared, peer, passwords: 0, git: None }
-    }
-
-    fn refuse(&self) -> Auth {
-        let mut methods = MethodSet::empty();
-        methods.push(MethodKind::PublicKey);
-        if self.passwords < self.router.settings.password_attempts {
-            methods.push(MethodKind::Password);
-        }
-        Auth::Reject { proceed_with_methods: Some(methods), partial_success: false }
-    }
-
-    /// What a key gives. One that gives nothing is counted.
-    fn by_key(&self, login: &str, key: &russh::keys::PublicKey, algorithm: &Algorithm) -> Option<Grant> {
-        self.shared.set_login(login);
-        let line = key.to_openssh().unwrap_or_default();
-        let data = line.match_indices(' ').nth(1).map_or(line.as_str(), |(end, _)| &line[..end]);
-        let table = self.router.table();
-        let grant = match algorithm {
-            // SHA-1.
-            Algorithm::Rsa { hash: None } => None,
-            _ if login == decide::GIT && self.router.git.is_some() => decide::git_by_key(&table.routes, data),
-            _ => decide::by_key(&table.routes, login, data),
-        };
-        if grant.is_none() {
-            self.shared.refuse(decide::holder(&table.routes, data));
-        }
-        grant
-    }
-
-    /// A place for one more channel.
-    fn slot(&self) -> Option<Slot> {
-        let slot = self.shared.links.slot();
-        if slot.is_none() {
-            self.shared.unopened.fetch_add(1, Ordering::Relaxed);
-        }
-        slot
-    }
-
-    /// Runs a command line, or a shell, where the router itself has an answer.
+    /// Runs a command line or a shell where the router itself answers; returns whether it does.
     fn answer(
         &mut self,
         id: ChannelId,
@@ -96,47 +31,6 @@ impl Person {
             false => session.channel_failure(id)?,
         }
         Ok(true)
-    }
-
-    /// Opens a channel on the server's connection and joins it to the person's.
-    fn open(&self, channel: Channel<Msg>, reply: ChannelOpenHandle, session: &Session, what: ToServer) {
-        let Some(slot) = self.slot() else {
-            tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
-            return;
-        };
-        let (shared, handle) = (Arc::clone(&self.shared), session.handle());
-        let opening = shared.links.question();
-        tokio::spawn(async move {
-            let _opening = opening;
-            let kind = if matches!(what, ToServer::Session) { Kind::Session } else { Kind::Stream };
-            let upstream = match (shared.upstream().await, &what) {
-                (Ok(upstream), _) => upstream,
-                (Err(why), ToServer::Session) => {
-                    shared.apologise(Unjoined::new(&shared.links, channel.split().1, slot), why);
-                    return reply.accept().await;
-                }
-                (Err(_), _) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
-            };
-            let opened = tokio::select! {
-                opened = what.open(&upstream) => opened,
-                () = shared.cut.cancelled() => return,
-            };
-            match opened {
-                Ok(to_server) => {
-                    let ((_, half), (_, to_server)) = (channel.split(), to_server.split());
-                    shared.links.join(kind, (half, handle), to_server, slot);
-                    reply.accept().await;
-                }
-                Err(error) => {
-                    shared.unopened.fetch_add(1, Ordering::Relaxed);
-                    let reason = match error {
-                        russh::Error::ChannelOpenFailure(reason) => reason,
-                        _ => ChannelOpenFailure::ConnectFailed,
-                    };
-                    reply.reject(reason).await;
-                }
-            }
-        });
     }
 
     /// Passes a request on, and its answer back.
@@ -157,27 +51,15 @@ impl Person {
         if granted { session.channel_success(id) } else { session.channel_failure(id) }
     }
 
-    /// Where there is no server, says why instead of running anything.
+    /// Says why there is no server instead of running anything; returns whether that was the channel's purpose.
     fn apologise(&self, id: ChannelId, session: &mut Session) -> Result<bool, russh::Error> {
         let Some((channel, why)) = self.shared.apology(id) else { return Ok(false) };
         let name = self.shared.grant().map_or("the server".to_owned(), |grant| grant.target.to_string());
         session.channel_success(id)?;
         self.shared
             .links
-            .spawn(channel.finish(Some(format!("berth: {name} can't be reached: {why}\r\n")), 255));
+            .spawn(channel.finish(Some(format!("berth: cannot reach {name}: {}\r\n", safe(&why))), 255));
         Ok(true)
-    }
-}
-
-impl ToServer {
-    async fn open(self, upstream: &Handle<Upstream>) -> Result<Channel<client::Msg>, russh::Error> {
-        match self {
-            Self::Session => upstream.channel_open_session().await,
-            Self::Tcp { host, port, from, from_port } => {
-                upstream.channel_open_direct_tcpip(host, port, from, from_port).await
-            }
-            Self::Socket(path) => upstream.channel_open_direct_streamlocal(path).await,
-        }
     }
 }
 
@@ -209,58 +91,13 @@ impl server::Handler for Person {
     }
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, Self::Error> {
-        let start = Instant::now();
-        self.shared.set_login(login);
-        if self.passwords >= self.router.settings.password_attempts {
-            return Ok(self.refuse());
-        }
-        self.passwords += 1;
-        let trial = decide::trial(&self.router.table().routes, login, self.router.secret_of(login));
-        let matched = self.router.verifier.matching(password, &trial.candidates).await;
-        // Of a stand-in, there is no outcome.
-        if let Some(grant) = trial.outcome(matched) {
-            self.shared.set_grant(grant);
-            return Ok(Auth::Accept);
-        }
-        self.shared.refuse(None);
-        tokio::time::sleep_until(start + self.router.settings.failure_delay).await;
-        Ok(self.refuse())
+        let Some(grant) = self.by_password(login, password).await else { return Ok(self.refuse()) };
+        self.shared.set_grant(grant);
+        Ok(Auth::Accept)
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
-        if let Some(grant) = self.shared.grant() {
-            let (user, server, by) = (&grant.user, &grant.target, grant.credential.kind());
-            tracing::info!(peer = %self.peer, %user, %server, by, "session began");
-        }
-        self.shared.set_client(session.handle());
-        self.shared.granted.notify_one();
-        if let (Some(Grant { user, target: Target::Git, .. }), Some(door)) =
-            (self.shared.grant(), &self.router.git)
-        {
-            let caller = git::Caller { user: user.clone(), peer: self.peer };
-            self.git = Some(git::Login::new(Arc::clone(door), Arc::clone(&self.shared.links), caller));
-            // Whatever else is asked for finds that there is no server.
-            self.shared.set_upstream(Err("this login has no server".into()));
-            return Ok(());
-        }
-        let (router, shared) = (Arc::clone(&self.router), Arc::clone(&self.shared));
-        tokio::spawn(async move {
-            let table = router.table();
-            let server = shared.grant().and_then(|grant| table.server(grant));
-            let outcome = match server {
-                Some(server) => {
-                    let (key, keepalive) = (Arc::clone(&table.key), router.settings.keepalive);
-                    upstream::connect(Arc::clone(&shared), server, key, keepalive).await
-                }
-                None => Err(UpstreamError::Gone),
-            };
-            let outcome = outcome.map_err(|error| {
-                let server = shared.grant().map(|grant| grant.target.to_string());
-                tracing::error!(server, error = &error as &dyn std::error::Error, "server not reached");
-                Arc::from(error.to_string())
-            });
-            shared.set_upstream(outcome);
-        });
+        self.begin(session);
         Ok(())
     }
 
@@ -271,10 +108,10 @@ impl server::Handler for Person {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         if self.git.is_none() {
-            self.open(channel, reply, session, ToServer::Session);
+            ToServer::Session.join(&self.shared, channel, reply, session.handle());
             return Ok(());
         }
-        match (self.slot(), &mut self.git) {
+        match (open::slot(&self.shared), &mut self.git) {
             (Some(slot), Some(git)) => {
                 git.open(Unjoined::new(&self.shared.links, channel.split().1, slot));
                 reply.accept().await;
@@ -295,7 +132,8 @@ impl server::Handler for Person {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         let (host, from) = (host.to_owned(), from.to_owned());
-        self.open(channel, reply, session, ToServer::Tcp { host, port, from, from_port });
+        let wanted = ToServer::Tcp { host, port, from, from_port };
+        wanted.join(&self.shared, channel, reply, session.handle());
         Ok(())
     }
 
@@ -306,12 +144,12 @@ impl server::Handler for Person {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.open(channel, reply, session, ToServer::Socket(path.to_owned()));
+        ToServer::Socket(path.to_owned()).join(&self.shared, channel, reply, session.handle());
         Ok(())
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), Self::Error> {
-        // There is no command that it could be for, and none comes later: a client waits for the answer.
+        // No command runs that could take it, and none will: a client waits for the answer to its request first.
         if self.git.as_ref().is_some_and(|git| !git.runs(id)) {
             return Ok(());
         }

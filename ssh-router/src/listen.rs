@@ -1,4 +1,4 @@
-//! The listening socket: opened so that a second router can share it, or handed over as standard input.
+//! Listening socket: opened so that a second router can share it, or handed over as standard input.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::settings::Listen;
 
-/// The kernel asks a silent peer too, for a connection on which nothing has been agreed on yet.
+/// Interval of the kernel's keepalives. They cover the time before the SSH connection has keepalives of its own.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -24,7 +24,7 @@ pub(crate) fn open(listen: Listen) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket that listens, whether or not anybody accepts yet.
+/// Opens a socket that listens at once, even if nobody accepts yet.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -34,14 +34,15 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Nothing of it stays behind: a socket that somebody holds open takes connections that nobody will accept.
+/// Takes the socket off standard input and leaves no copy there: a copy that stays open would take connections that
+/// nobody accepts.
 fn take_stdin() -> io::Result<Socket> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     Ok(Socket::from(socket))
 }
 
-/// Keystrokes go out at once, and a peer that vanished is noticed.
+/// Sets a connection up so that keystrokes go out at once and a vanished peer is noticed.
 pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     socket2::SockRef::from(stream)

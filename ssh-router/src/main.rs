@@ -1,27 +1,33 @@
 //! `berth-ssh-router`: one SSH port for every server.
 //!
-//! A process that reads a routes file and listens: no Docker, no state repo, nothing that it could change.
+//! The process reads a routes file and listens. It reaches no Docker and no state repo, and changes nothing.
 
 mod admission;
 mod algorithms;
 mod decide;
+mod end;
+mod event;
 mod git;
 mod handler;
 mod link;
 mod listen;
 mod loaded;
 mod offer;
+mod open;
 mod password;
+mod person;
 mod pump;
 mod queue;
 mod router;
 mod routes;
+mod services;
 mod session;
 mod settings;
 mod spill;
 mod stream;
 mod supervise;
 mod terminal;
+mod ticket;
 mod unjoined;
 mod upstream;
 mod words;
@@ -33,6 +39,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use berth_schema::Finding;
+use berth_schema::text::{SafeLog, page};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -44,10 +51,14 @@ use crate::settings::{Invocation, Settings, Supervise, Task};
 
 fn main() -> ExitCode {
     let invocation = Invocation::parse();
-    // The library's warnings are about peers, who could write the log full.
+    // The library's warnings are about peers, and peers could fill the log with them.
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=off"));
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| SafeLog(std::io::stderr()))
+        .with_ansi(ansi)
+        .init();
     let done = match invocation {
         Invocation::Serve(settings) => start(*settings),
         Invocation::Task(Task::Check { file }) => return check(&file),
@@ -57,22 +68,22 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A failed write to stderr leaves nothing better to tell the caller than the exit code.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            // If stderr takes nothing, the exit code is all that is left to tell.
+            let _ = writeln!(std::io::stderr(), "error: {}", page(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Reads a routes file as the router would, the key that it names too.
+/// Reads a routes file and the key that it names, as the router would.
 fn check(file: &Path) -> ExitCode {
     let said = match Table::load(file) {
         Ok(_) => return ExitCode::SUCCESS,
         Err(RoutesError::Broken(findings)) => findings.iter().map(in_full).collect(),
         Err(error) => format!("error: {:#}\n", anyhow::Error::from(error)),
     };
-    // The exit code says the main thing.
-    let _ = std::io::stderr().write_all(said.as_bytes());
+    // If stderr takes nothing, the exit code still tells the result.
+    let _ = std::io::stderr().write_all(page(&said).as_bytes());
     ExitCode::FAILURE
 }
 
@@ -82,34 +93,35 @@ fn in_full(finding: &Finding) -> String {
 }
 
 fn digest(file: &Path) -> anyhow::Result<()> {
-    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     writeln!(std::io::stdout(), "{}", blake3::hash(&bytes))?;
     Ok(())
 }
 
 fn start(settings: Settings) -> anyhow::Result<()> {
-    // Overflow that blocks on a disk must leave a thread for everybody else, whatever the machine has.
+    // At least two: overflow may block one thread on the disk, and another must be left for everybody else.
     let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
-        .context("the runtime can't be started")?
+        .context("cannot start the runtime")?
         .block_on(run(settings))
 }
 
-/// On one thread: a router that is started by it ends with it.
+/// Supervises on a single thread: a router asks for a signal when its parent thread ends, and no thread ends earlier than
+/// the process.
 fn supervise(rules: Supervise) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("this program's file can't be found")?;
+    let program = std::env::current_exe().context("cannot find this program's file")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("the runtime can't be started")?.block_on(supervise::run(rules, program))?;
+    runtime.context("cannot start the runtime")?.block_on(supervise::run(rules, program))?;
     Ok(())
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let host_key = russh::keys::load_secret_key(&settings.host_key, None).with_context(|| {
         let path = settings.host_key.display();
-        format!("the host key can't be read (`ssh-keygen -t ed25519 -N '' -f {path}` makes one)")
+        format!("cannot read the host key (`ssh-keygen -t ed25519 -N '' -f {path}` makes one)")
     })?;
     allow_descriptors();
     let loaded = Arc::new(Loaded::new(settings.loaded.clone()));
@@ -118,11 +130,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (mut term_again, mut interrupt_again) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let listener = listen::open(settings.listen).context("the port can't be listened on")?;
+    let listener = listen::open(settings.listen).context("cannot listen on the port")?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     if settings.ready {
         set_parent_process_death_signal(Some(Signal::TERM))?;
-        // Nobody who listens is gone already, or doesn't care.
+        // A failure means that the parent is gone or doesn't care.
         let _ = std::io::stdout().write_all(b"ready\n");
     }
     let stop = async {
@@ -130,7 +142,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         loaded.retire();
     };
     let abort = async {
-        // The first one is the one that stopped.
+        // The first signal is the one that asked to stop.
         for _ in 0..2 {
             tokio::select! { _ = term_again.recv() => {}, _ = interrupt_again.recv() => {} }
         }
@@ -139,10 +151,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A session takes two descriptors and more; the usual soft limit ends at five hundred sessions.
+/// Raises the limit of open files. A session takes two descriptors or more, so the usual soft limit would end at five
+/// hundred sessions.
 fn allow_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!(%error, "the limit of open files stays where it is");
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }

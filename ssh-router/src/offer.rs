@@ -1,31 +1,31 @@
-//! What a client offers, as far as the router looks at it: whether it knows AES-GCM.
+//! A client's offer, read for one thing only: whether the client knows AES-GCM.
 //!
-//! A client's order of ciphers decides, and OpenSSH's begins with ChaCha20, which costs twice the time where the processor
-//! has instructions for AES. Who knows AES-GCM is therefore offered nothing else. Pure: bytes in, an answer out.
+//! The client's order of ciphers decides, and OpenSSH's begins with ChaCha20, which takes twice as long on a processor with
+//! AES instructions. A client that knows AES-GCM is therefore offered nothing else. Pure: bytes in, an answer out.
 
-/// What the beginning of a client's words says.
+/// Result of reading the beginning of a client's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offer {
-    /// There is more to come.
+    /// The offer isn't complete yet.
     Unfinished,
-    /// AES-GCM is among its ciphers.
+    /// The client knows AES-GCM.
     Gcm,
-    /// It isn't, or this is not what a client says.
+    /// The client doesn't know AES-GCM, or it doesn't speak SSH.
     Other,
 }
 
-/// The longest line of a name, with its end (RFC 4253, section 4.2).
+/// Longest line with a peer's name, with its line break (RFC 4253, section 4.2).
 const NAME_MAX: usize = 255;
-/// The longest packet that anybody must take (section 6.1).
+/// Longest packet that a peer must accept (section 6.1).
 const PACKET_MAX: usize = 35_000;
-/// `SSH_MSG_KEXINIT`.
+/// Number of the message `SSH_MSG_KEXINIT`.
 const KEXINIT: u8 = 20;
-/// In front of the lists: the message's number and the cookie.
+/// Length of the message's number and its cookie, which precede the lists.
 const LISTS_AT: usize = 17;
-/// The list of ciphers from client to server comes after those of key exchanges and of host keys.
+/// Lists before the one of ciphers from client to server: key exchanges and host keys.
 const LISTS_BEFORE: usize = 2;
 
-/// Reads what a client has said so far.
+/// Reads what a client has sent so far.
 pub(crate) fn read(said: &[u8]) -> Offer {
     let begin = said.len().min(b"SSH-".len());
     if said[..begin] != b"SSH-"[..begin] {
@@ -45,7 +45,7 @@ pub(crate) fn read(said: &[u8]) -> Offer {
     }
 }
 
-/// `None` where the packet is not the one that lists algorithms.
+/// Returns whether AES-GCM is in the packet's list of ciphers; `None` if the packet lists no algorithms.
 fn gcm_in(packet: &[u8]) -> Option<bool> {
     let (padding, packet) = packet.split_first()?;
     let payload = packet.get(..packet.len().checked_sub(usize::from(*padding))?)?;
@@ -62,7 +62,7 @@ fn gcm_in(packet: &[u8]) -> Option<bool> {
     Some(ciphers.any(|name| name == b"aes256-gcm@openssh.com" || name == b"aes128-gcm@openssh.com"))
 }
 
-/// Four bytes, and what follows.
+/// Splits a number of four bytes off.
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (number, rest) = bytes.split_first_chunk()?;
     Some((usize::try_from(u32::from_be_bytes(*number)).ok()?, rest))
@@ -72,7 +72,7 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
 mod tests {
     use super::*;
 
-    /// A name, and a packet with these ciphers.
+    /// A name and a packet with these ciphers.
     fn said(ciphers: &str) -> Vec<u8> {
         let mut payload = vec![KEXINIT];
         payload.extend([7; 16]);

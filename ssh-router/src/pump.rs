@@ -1,4 +1,4 @@
-//! One direction of a channel in motion: takes what waits on one end, in order, and writes it to the other.
+//! One direction of a channel in motion: takes events from one end, in order, and writes them to the other.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use russh::{ChannelWriteHalf, client, server};
 
-use crate::link::{End, Kind};
-use crate::queue::{Event, Patience};
+use crate::end::{End, Kind};
+use crate::event::Event;
+use crate::queue::Patience;
 
-/// Writes to one end.
+/// Way out of one end.
 pub(crate) enum Writer {
     Client { half: ChannelWriteHalf<server::Msg>, handle: server::Handle },
     Server { half: Arc<ChannelWriteHalf<client::Msg>> },
 }
 
-/// Carries what arrived on one end to the other, until either ends.
+/// Carrier of the events that arrive on one end to the other, until either ends.
 pub(crate) struct Pump {
     pub(crate) from: Arc<End>,
     pub(crate) to: Arc<End>,
@@ -23,18 +24,19 @@ pub(crate) struct Pump {
     pub(crate) kind: Kind,
 }
 
-/// How far the end of a program's output has come.
+/// Progress of the end of a program's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
+    /// The program may write more.
     None,
-    /// It has arrived, and waits for the exit status. A client that has heard it, and has nothing to say itself, closes
-    /// the channel; the library answers that at once, and the status would never get through.
+    /// The end has arrived and waits for the exit status. A client that gets the end and has nothing to send itself closes
+    /// the channel; the library answers the close at once, and the status would never get through.
     Held,
-    /// The status was there first, or didn't come in time.
+    /// The status came first, or it didn't come in time.
     Free,
 }
 
-/// How long the end of output waits for the exit status, where the client may still have something to say.
+/// Longest wait of the end of output for the exit status while the client may still send data.
 const STATUS_MAX: Duration = Duration::from_secs(1);
 
 impl Pump {
@@ -52,20 +54,20 @@ impl Pump {
                 sent = self.writer.send(event) => if last || sent.is_err() { break },
                 () = to.closed.cancelled() => break,
                 () = from.inbox.broken() => {
-                    // Nothing to be done where even this fails: the connection is gone.
+                    // If even this fails, the connection is gone.
                     let _ = self.writer.send(Event::Close).await;
                     break;
                 }
             }
         }
         from.inbox.abandon();
-        // Whether it was closed by its peer or by the event above: nothing more will come out of it. The library says
-        // nothing of a close that answers our own.
+        // Nothing more comes out of it, whether its peer closed it or the event above did. The library doesn't report a close
+        // that answers our own.
         to.closed.cancel();
         let _ = to.inbox.push(Event::Close, Patience::None).await;
     }
 
-    /// The next event to send.
+    /// Returns the next event to send.
     async fn next(&self, ending: &mut Ending) -> Event {
         loop {
             let arrived = match *ending {
@@ -80,14 +82,14 @@ impl Pump {
                 Ending::None | Ending::Free => self.from.inbox.next().await,
             };
             let event = arrived.unwrap_or_else(|error| {
-                tracing::error!(side = ?self.from.side, %error, "the overflow file can't be read back");
+                tracing::error!(side = ?self.from.side, %error, "cannot read the overflow file back");
                 Event::Close
             });
             match (&event, *ending) {
                 (Event::Eof, Ending::None) if self.kind == Kind::Session => *ending = Ending::Held,
                 (Event::ExitStatus(_) | Event::ExitSignal(_), Ending::Held) => {
                     *ending = Ending::Free;
-                    // Behind the status that goes out now.
+                    // It follows the status, which goes out now.
                     self.from.inbox.push_front(Event::Eof);
                     return event;
                 }
@@ -125,7 +127,7 @@ impl Writer {
                 Event::Data(data) => half.data_bytes(data).await,
                 Event::Extended(kind, data) => half.extended_data_bytes(kind, data).await,
                 Event::Eof => half.eof().await,
-                // Only servers say how a program ended.
+                // Only servers report how a program ended.
                 Event::ExitStatus(_) | Event::ExitSignal(_) => Ok(()),
                 Event::Close => half.close().await,
             },

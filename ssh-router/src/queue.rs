@@ -1,84 +1,48 @@
-//! One direction of one channel: events in the order of their arrival, in memory first, then on disk.
+//! Queue of one direction of a channel: events in the order of their arrival, in memory first, then on disk.
 //!
 //! The SSH library grants a sender new window when data arrives, not when it is passed on, and a callback that waits
-//! stops its whole connection. So a callback here waits for a bounded time only, which slows a sender down to what
-//! its receiver takes without ever stopping the connection; what comes in the meantime overflows to disk.
+//! stops its whole connection. A callback here therefore waits for a bounded time only. That slows a sender down to the
+//! pace of its receiver and never stops the connection; data that arrives in the meantime overflows to disk.
 //!
-//! What is no data comes once: a peer that says a second time that its output has ended, or its program, or that it
-//! closes, says nothing new, and it is dropped. So nothing that doesn't overflow can pile up.
+//! Control events (end of data, exit status, close) are accepted once and dropped when repeated. They never go to disk, so
+//! a peer that repeats them must not fill memory.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use russh::Sig;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::event::{Event, Said};
 use crate::spill::{Overflow, Spill, SpillError};
-use crate::words;
 
-/// What a channel carries, in the order that matters.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Data(Bytes),
-    /// Data of a kind; 1 is stderr.
-    Extended(u32, Bytes),
-    Eof,
-    ExitStatus(u32),
-    ExitSignal(Box<ExitSignal>),
-    Close,
-}
-
-/// How a program died.
-#[derive(Debug)]
-pub(crate) struct ExitSignal {
-    pub(crate) signal: Sig,
-    pub(crate) core_dumped: bool,
-    pub(crate) message: String,
-    pub(crate) language: String,
-}
-
-impl ExitSignal {
-    /// Long words are cut: they are for a person, and a packet has room for a great many.
-    pub(crate) fn new(signal: Sig, core_dumped: bool, message: &str, language: &str) -> Self {
-        let cut = |words: &str| words::cut(words, WORDS_MAX).to_owned();
-        let signal = match signal {
-            Sig::Custom(name) => Sig::Custom(cut(&name)),
-            known => known,
-        };
-        Self { signal, core_dumped, message: cut(message), language: cut(language) }
-    }
-}
-
-/// How long a callback may wait for space.
+/// Time that a callback may wait for space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// A turn: nothing else needs this connection.
+    /// One turn; for a connection that nothing else needs.
     Turn,
-    /// Not at all, unless the disk fills up.
+    /// None, unless the disk fills up.
     None,
 }
 
-/// The longest text that an exit signal carries, in bytes.
-const WORDS_MAX: usize = 1 << 10;
-/// Kept in memory before anything goes to disk.
+/// Bytes that stay in memory before anything goes to disk.
 const MEMORY_MAX: usize = 4 << 20;
-/// What an event costs besides its bytes.
+/// Memory that an event takes besides its data.
 const EVENT_COST: usize = 64;
-/// The most pieces on disk that differ in kind from their neighbours.
+/// Most pieces on disk that differ in kind from their neighbours.
 const PIECES_MAX: usize = 65_536;
-/// The longest wait of one callback. Keepalives and other channels go on between two.
+/// Longest wait of one callback. Keepalives and other channels get their turn between two waits.
 const TURN: Duration = Duration::from_millis(150);
-/// Read back from disk at a time.
+/// Bytes that are read back from disk at once.
 const READ_BACK: u64 = 128 << 10;
 
 #[derive(Debug)]
 enum Item {
     Here(Event),
-    /// So many bytes at the head of the file.
+    /// Bytes at the head of the file.
     OnDisk {
         kind: Option<u32>,
         length: u64,
@@ -94,35 +58,14 @@ struct State {
     said: Said,
 }
 
-/// What has come that comes only once.
-#[derive(Debug, Default)]
-struct Said {
-    eof: bool,
-    exit: bool,
-    close: bool,
-}
-
-impl Said {
-    /// Whether the event says something new.
-    fn hears(&mut self, event: &Event) -> bool {
-        let said = match event {
-            Event::Data(_) | Event::Extended(..) => return true,
-            Event::Eof => &mut self.eof,
-            Event::ExitStatus(_) | Event::ExitSignal(_) => &mut self.exit,
-            Event::Close => &mut self.close,
-        };
-        !std::mem::replace(said, true)
-    }
-}
-
-/// See the module.
+/// Queue of one direction of a channel.
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     filled: Notify,
     drained: Notify,
     overflow: Arc<Overflow>,
-    /// Cancelled when something didn't fit and was lost: the channel must not go on.
+    /// Cancelled when data didn't fit and was lost: the channel must not go on.
     broken: CancellationToken,
 }
 
@@ -137,7 +80,7 @@ impl Queue {
         }
     }
 
-    /// Adds an event. `Err` once, when it doesn't fit; the queue takes nothing more then.
+    /// Adds an event. Fails once, when it doesn't fit; from then on the queue drops everything.
     pub(crate) async fn push(&self, event: Event, patience: Patience) -> Result<(), SpillError> {
         let size = match &event {
             Event::Data(data) | Event::Extended(_, data) => data.len(),
@@ -176,7 +119,7 @@ impl Queue {
         })
     }
 
-    /// The next event, once there is one.
+    /// Waits for the next event and takes it.
     pub(crate) async fn next(&self) -> std::io::Result<Event> {
         loop {
             let filled = self.filled.notified();
@@ -188,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// Puts an event that carries no data before all others.
+    /// Puts an event without data in front of all others.
     pub(crate) fn push_front(&self, event: Event) {
         let mut state = self.lock();
         if !state.abandoned {
@@ -199,13 +142,13 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Whether more waits than memory should hold.
+    /// Returns whether more waits than memory should hold.
     pub(crate) fn is_backlogged(&self) -> bool {
         let state = self.lock();
         state.memory > MEMORY_MAX / 2 || state.spill.as_ref().is_some_and(|spill| spill.waiting() > 0)
     }
 
-    /// Forgets everything and takes nothing more: nobody wants it.
+    /// Forgets everything and drops what comes: nobody wants it.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         self.overflow.forget(state.memory);
@@ -214,7 +157,7 @@ impl Queue {
         self.drained.notify_waiters();
     }
 
-    /// Returns when something was lost.
+    /// Returns when data was lost.
     pub(crate) async fn broken(&self) {
         self.broken.cancelled().await;
     }
@@ -230,8 +173,9 @@ impl Queue {
     }
 
     fn remember(&self, state: &mut State, event: &Event) {
-        state.memory += cost(event);
-        self.overflow.remember(cost(event));
+        let cost = EVENT_COST + event.size();
+        state.memory += cost;
+        self.overflow.remember(cost);
     }
 
     fn put_on_disk(&self, event: &Event) -> Result<(), SpillError> {
@@ -269,8 +213,9 @@ impl Queue {
         let event = match state.items.pop_front() {
             None => return Ok(None),
             Some(Item::Here(event)) => {
-                state.memory -= cost(&event);
-                self.overflow.forget(cost(&event));
+                let cost = EVENT_COST + event.size();
+                state.memory -= cost;
+                self.overflow.forget(cost);
                 event
             }
             Some(Item::OnDisk { kind, length }) => {
@@ -290,7 +235,7 @@ impl Queue {
             }
         };
         if state.items.is_empty() {
-            // An idle channel holds on to nothing.
+            // An idle channel keeps neither memory nor a file.
             state.items = VecDeque::new();
             state.spill = None;
         }
@@ -298,7 +243,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -308,18 +253,12 @@ impl Drop for Queue {
     }
 }
 
-fn cost(event: &Event) -> usize {
-    EVENT_COST
-        + match event {
-            Event::Data(data) | Event::Extended(_, data) => data.len(),
-            Event::ExitSignal(exit) => exit.message.len() + exit.language.len(),
-            Event::Eof | Event::ExitStatus(_) | Event::Close => 0,
-        }
-}
-
 #[cfg(test)]
 mod tests {
+    use russh::Sig;
+
     use super::*;
+    use crate::event::{ExitSignal, WORDS_MAX};
 
     fn queue(each: u64) -> Queue {
         Queue::new(Arc::new(Overflow::new(std::env::temp_dir(), each, 1 << 30, 1 << 30)))
@@ -374,7 +313,7 @@ mod tests {
         let Event::ExitSignal(exit) = queue.next().await.unwrap() else { panic!() };
         assert!(exit.message.len() == WORDS_MAX && long.starts_with(&exit.message));
         assert!(matches!(queue.next().await.unwrap(), Event::Close));
-        // Nor when what came first has been taken.
+        // The same holds after the first one has been taken.
         queue.push(Event::Eof, Patience::None).await.unwrap();
         assert!(queue.lock().items.is_empty() && queue.lock().memory == 0);
     }

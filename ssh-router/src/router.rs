@@ -1,6 +1,5 @@
-//! The router: accepts connections and looks after each until its session has ended.
+//! The router itself: accepts connections and looks after each until its session has ended.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,58 +11,53 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::{Admission, Offence, Refusals, Ticket};
+use crate::admission::{Admission, Admitted, Offence, Refusals};
 use crate::decide;
-use crate::git::Door;
-use crate::handler::Person;
-use crate::link::Side;
+use crate::end::Side;
 use crate::offer::Offer;
-use crate::password::Verifier;
+use crate::person::Person;
 use crate::routes::Table;
+use crate::services::Services;
 use crate::session::Shared;
 use crate::settings::Settings;
 use crate::spill::Overflow;
 use crate::stream::{Begun, Cuttable, Traffic};
+use crate::ticket::Desk;
 use crate::{algorithms, listen};
 
-/// What every connection shares.
+/// State that all connections share.
 pub(crate) struct Router {
-    pub(crate) settings: Settings,
-    pub(crate) verifier: Verifier,
-    /// `None` without a git door.
-    pub(crate) git: Option<Arc<Door>>,
-    /// For clients that know AES-GCM, and for the others.
+    services: Arc<Services>,
+    /// Configurations for clients that know AES-GCM and for the others.
     configs: [Arc<server::Config>; 2],
-    table: watch::Receiver<Arc<Table>>,
     admission: Arc<Admission>,
     overflow: Arc<Overflow>,
-    secret: RandomState,
-    /// Cancelled when no session may go on.
+    /// Cancelled when every session has to end.
     over: CancellationToken,
 }
 
-/// How a connection ended, for the log.
+/// End of a connection, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     /// The person left.
     Left,
     /// Nobody logged in within the time.
     TooSlow,
-    /// The credential that had opened doesn't any more.
+    /// The credential of the login was revoked.
     Revoked,
     /// The server's connection ended first.
     Server,
-    /// The router stops.
+    /// The router stopped.
     Stopped,
 }
 
-/// A person's client is told why before it is cut off.
+/// Longest time for telling a person's client why it is cut off.
 const FAREWELL: Duration = Duration::from_millis(250);
-/// What one side has said already goes to the other for so long after the first has gone.
+/// Longest time for delivering what one side had sent before it went away.
 const LAST_WORDS: Duration = Duration::from_secs(10);
-/// Between attempts while the process has no descriptors left.
+/// Pause between attempts to accept while the process has no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
-/// Keys that one client may show; agents hold many.
+/// Keys that one client may show. Agents hold many.
 const KEYS_MAX: usize = 10;
 
 impl Router {
@@ -76,7 +70,7 @@ impl Router {
             Arc::new(server::Config {
                 server_id: algorithms::ident(),
                 methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
-                // Refused passwords are delayed where they are checked; keys needn't be.
+                // Refused passwords are delayed where they are checked; keys need no delay.
                 auth_rejection_time: Duration::ZERO,
                 max_auth_attempts: KEYS_MAX,
                 keys: vec![host_key.clone()],
@@ -91,29 +85,15 @@ impl Router {
         let (each, total) = (settings.overflow.as_u64(), settings.overflow_total.as_u64());
         let memory = usize::try_from(settings.memory.as_u64()).unwrap_or(usize::MAX);
         Self {
-            verifier: Verifier::new(settings.password_checks),
-            git: Door::new(&settings).map(Arc::new),
             configs: [config(Offer::Gcm), config(Offer::Other)],
-            table,
             admission: Arc::new(Admission::new(settings.admission())),
             overflow: Arc::new(Overflow::new(settings.overflow_dir.clone(), each, total, memory)),
-            secret: RandomState::new(),
             over: CancellationToken::new(),
-            settings,
+            services: Arc::new(Services::new(settings, table)),
         }
     }
 
-    /// The routes as they are now.
-    pub(crate) fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table.borrow())
-    }
-
-    /// A number that depends on a login and on this process.
-    pub(crate) fn secret_of(&self, login: &str) -> u64 {
-        self.secret.hash_one(login)
-    }
-
-    /// Accepts until `stop`, then lets sessions finish for as long as the settings say, or until `abort`.
+    /// Accepts until `stop`, then lets sessions finish until the time in the settings is over or `abort` comes.
     pub(crate) async fn run(
         self: Arc<Self>,
         listener: TcpListener,
@@ -121,15 +101,23 @@ impl Router {
         abort: impl Future<Output = ()>,
     ) {
         let sessions = TaskTracker::new();
+        let desk = Desk::new(Arc::clone(&self.services), Arc::clone(&self.overflow), self.over.clone());
+        let panel = async {
+            match desk {
+                Some(desk) => desk.serve(&sessions).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = self.accept(listener, &sessions) => {}
+            () = panel => {}
             () = stop => {}
         }
         sessions.close();
         tracing::info!(sessions = sessions.len(), "no longer accepting; sessions may finish");
         tokio::select! {
             () = sessions.wait() => return,
-            () = tokio::time::sleep(self.settings.finish) => {}
+            () = tokio::time::sleep(self.services.settings.finish) => {}
             () = abort => {}
         }
         tracing::info!(sessions = sessions.len(), "ending what is left");
@@ -151,35 +139,35 @@ impl Router {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::error!(%error, "a connection can't be accepted");
+                    tracing::error!(%error, "cannot accept a connection");
                     tokio::time::sleep(BREATH).await;
                     continue;
                 }
             };
             match self.admission.admit(peer.ip(), Instant::now()) {
-                Ok(ticket) => {
-                    let serving = Arc::clone(self).serve(stream, peer, ticket);
+                Ok(admitted) => {
+                    let serving = Arc::clone(self).serve(stream, peer, admitted);
                     sessions.spawn(serving);
                 }
                 Err(refusal) => {
                     refusals.add(peer.ip().to_canonical(), refusal, Instant::now());
-                    // A line before the protocol begins, which clients show; lost if it doesn't fit at once.
+                    // Clients show a line that comes before the protocol. It is lost if it doesn't fit at once.
                     let _ = stream.try_write(b"Not allowed at this time\r\n");
                 }
             }
         }
     }
 
-    /// One connection, from accepting it to its line in the log.
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, mut ticket: Ticket) {
+    /// Serves one connection, from accepting it to its line in the log.
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, mut admitted: Admitted) {
         let start = Instant::now();
-        let shared = Arc::new(Shared::new(Arc::clone(&self.overflow), self.settings.channels));
+        let shared = Arc::new(Shared::new(Arc::clone(&self.overflow), self.services.settings.channels));
         let traffic = Arc::new(Traffic::default());
         if listen::tune(&stream).is_err() {
             return;
         }
         let stream = Cuttable::new(stream, Arc::clone(&traffic), shared.cut.clone());
-        let ending = self.attend(stream, peer, &shared, &mut ticket).await;
+        let ending = self.attend(stream, peer, &shared, &mut admitted).await;
         shared.cut.cancel();
         let received = traffic.received.load(Ordering::Relaxed);
         let sent = traffic.sent.load(Ordering::Relaxed);
@@ -194,31 +182,32 @@ impl Router {
                 let refused = shared.refused.load(Ordering::Relaxed);
                 let (login, key_of) = shared.tried();
                 tracing::info!(%peer, login, key_of, refused, seconds, ?ending, "nobody logged in");
-                ticket.punish(
-                    match ending {
-                        _ if refused > 0 => Offence::Refused,
-                        Ending::TooSlow => Offence::TooSlow,
-                        _ => Offence::NoLogin,
-                    },
-                    Instant::now(),
-                );
+                let offence = match ending {
+                    // Passwords were paid for one by one.
+                    _ if shared.passwords.load(Ordering::Relaxed) > 0 => return,
+                    _ if refused > 0 => Offence::Refused,
+                    Ending::TooSlow => Offence::TooSlow,
+                    _ => Offence::NoLogin,
+                };
+                admitted.source().punish(offence, Instant::now());
             }
         }
     }
 
-    /// Looks after a connection until it ends, and says how it did.
+    /// Looks after a connection until it ends, and returns how it ended.
     async fn attend(
         self: &Arc<Self>,
         stream: Cuttable,
         peer: SocketAddr,
         shared: &Arc<Shared>,
-        ticket: &mut Ticket,
+        admitted: &mut Admitted,
     ) -> Ending {
-        // Before anybody is asked: a change that comes during the login is not missed.
-        let mut table = self.table.clone();
-        let deadline = tokio::time::sleep(self.settings.login_time);
+        // Taken before the login, so that no change during the login is missed.
+        let mut table = self.services.changes();
+        let deadline = tokio::time::sleep(self.services.settings.login_time);
         tokio::pin!(deadline);
-        let person = Person::new(Arc::clone(self), Arc::clone(shared), peer);
+        let person =
+            Person::new(Arc::clone(&self.services), Arc::clone(shared), peer, admitted.source().clone());
         let begin = async {
             let (stream, offer) = Begun::greet(stream, algorithms::NAME).await?;
             let [gcm, any] = &self.configs;
@@ -237,7 +226,7 @@ impl Router {
                 _ = &mut session => break Ending::Left,
                 () = shared.granted.notified(), if !logged_in => {
                     logged_in = true;
-                    ticket.log_in();
+                    admitted.log_in();
                 }
                 changed = table.changed() => if changed.is_err() { break Ending::Stopped },
                 () = &mut deadline, if !logged_in => break Ending::TooSlow,
@@ -257,7 +246,7 @@ impl Router {
                 return ending;
             }
         }
-        // A timeout leaves unsaid what nobody took.
+        // A timeout drops what nobody took.
         let _ = tokio::time::timeout(LAST_WORDS, shared.links.ended()).await;
         if ending == Ending::Server {
             farewell(&mut session, ending).await;
@@ -269,7 +258,7 @@ impl Router {
     }
 }
 
-/// Never, without a time.
+/// Waits until a time; without one, for ever.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,
@@ -277,10 +266,10 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// Tells a person's client why, if it listens.
+/// Tells a person's client why the session ends, if it listens.
 async fn farewell(session: &mut server::RunningSession<Person>, ending: Ending) {
     let why = match ending {
-        Ending::Revoked => "this login is not allowed any more",
+        Ending::Revoked => "this login is no longer allowed",
         Ending::TooSlow => "nobody logged in",
         Ending::Server => "the server ended the connection",
         Ending::Stopped | Ending::Left => "the router stops",
@@ -288,7 +277,7 @@ async fn farewell(session: &mut server::RunningSession<Person>, ending: Ending) 
     let said = session.handle();
     let said = said.disconnect(Disconnect::ByApplication, why.to_owned(), String::new());
     if tokio::time::timeout(FAREWELL, said).await.is_ok() {
-        // The client closes when it has read it; if not, it is cut off.
+        // The client closes when it has read that; otherwise it is cut off.
         let _ = tokio::time::timeout(FAREWELL, session).await;
     }
 }

@@ -1,6 +1,6 @@
-//! The routes file while it changes: read whole, replaced whole, and kept when the new one is broken.
+//! Routes file, followed while it changes: read whole, replaced whole, and kept while the new one is broken.
 //!
-//! The folder is watched, not the file: a watch on a file ends when another is renamed over it.
+//! The folder is watched and not the file: a watch on a file ends when another file is renamed over it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -17,46 +17,47 @@ use tokio::sync::{mpsc, watch};
 use crate::decide::{Grant, Target};
 use crate::loaded::Loaded;
 
-/// The routes and the key that they name.
+/// Routes and the key that they name.
 pub(crate) struct Table {
     pub(crate) routes: Routes,
     pub(crate) key: Arc<PrivateKey>,
-    /// Of the file's bytes.
+    /// Digest of the file's bytes.
     pub(crate) digest: Hash,
-    /// Of the file and of the key's file, from before they were read.
+    /// Stamps of the routes file and of the key's file, taken before they were read.
     stamps: [Option<Stamp>; 2],
 }
 
-/// By what a file's change shows without reading it: device, number, size, and time of the last change.
+/// Signs of a file's change that need no reading: device, number, size, and time of the last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp(u64, u64, u64, i64, i64);
 
-/// Why there are no routes, or no new ones.
+/// Reasons why there are no routes, or no new ones.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoutesError {
-    #[error("the routes file {path} can't be read")]
+    #[error("cannot read the routes file {path}")]
     Read {
         path: PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("the routes file is broken: {}", shown(.0))]
+    #[error("cannot use the routes file: {}", shown(.0))]
     Broken(Vec<Finding>),
-    #[error("the router's key {path} can't be read")]
+    #[error("cannot read the router's key {path}")]
     Key {
         path: PathBuf,
         #[source]
         source: russh::keys::Error,
     },
-    #[error("the folder of the routes file can't be watched")]
+    #[error("cannot watch the folder of the routes file")]
     Watch(#[from] notify::Error),
 }
 
-/// A burst of writes is one change.
+/// Pause in which a burst of writes becomes one change.
 const SETTLE: Duration = Duration::from_millis(20);
-/// For file systems that tell nothing, and for what was told while nobody listened. What is revoked ends in a second.
+/// Interval of looks at the files themselves, for file systems that report nothing and for reports that were missed. It is
+/// short enough to end a revoked session within a second.
 const LOOK_ANYWAY: Duration = Duration::from_millis(400);
-/// More than a hundred thousand keys.
+/// Longest routes file, in bytes. It has room for more than a hundred thousand keys.
 const SIZE_MAX: u64 = 64 << 20;
 
 impl Table {
@@ -73,7 +74,7 @@ impl Table {
         for (user, _) in
             routes.users().filter(|(_, user)| user.password_hash.is_some() && user.checkable_hash().is_none())
         {
-            tracing::warn!(%user, "this password's hash costs too much to check: it opens nothing");
+            tracing::warn!(%user, "the hash of this password costs too much to check, so the password opens nothing");
         }
         let stamps = [stamp, self::stamp(routes.upstream_key())];
         let key = russh::keys::load_secret_key(routes.upstream_key(), None)
@@ -81,7 +82,7 @@ impl Table {
         Ok(Self { routes, key: Arc::new(key), digest: blake3::hash(text.as_bytes()), stamps })
     }
 
-    /// Whether neither of the files has been touched since.
+    /// Returns whether neither file has been touched since it was read.
     fn is_current(&self, path: &Path) -> bool {
         self.stamps == [stamp(path), stamp(self.routes.upstream_key())]
     }
@@ -90,7 +91,7 @@ impl Table {
         self.digest == other.digest && self.key.public_key() == other.key.public_key()
     }
 
-    /// Where a grant leads.
+    /// Returns the server that a grant leads to.
     pub(crate) fn server(&self, grant: &Grant) -> Option<&RouteServer> {
         let Target::Server(_, id) = &grant.target else { return None };
         self.routes.server_of(*id).map(|(_, server)| server)
@@ -100,7 +101,7 @@ impl Table {
 /// Loads the routes, and follows them for as long as the receiver lives.
 pub(crate) fn follow(path: PathBuf, loaded: Arc<Loaded>) -> Result<watch::Receiver<Arc<Table>>, RoutesError> {
     let (woken, wakes) = mpsc::channel(1);
-    // Watched before it is read, so that no change falls between.
+    // Watched before it is read, so that no change falls between the two.
     let watcher = watch_folder(&path, woken)?;
     let table = Table::load(&path)?;
     tracing::info!(servers = table.routes.servers().len(), "routes loaded");
@@ -112,9 +113,9 @@ pub(crate) fn follow(path: PathBuf, loaded: Arc<Loaded>) -> Result<watch::Receiv
 
 fn watch_folder(path: &Path, woken: mpsc::Sender<()>) -> Result<RecommendedWatcher, notify::Error> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Our own reading is an access too.
+        // Our own reading is an access, too.
         if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-            // A wake that waits already is as good as two.
+            // A second wake adds nothing to one that waits already.
             let _ = woken.try_send(());
         }
     })?;
@@ -146,14 +147,14 @@ async fn keep_current(
         let (from, before) = (path.clone(), Arc::clone(&sender.borrow()));
         let read = move || (told || !before.is_current(&from)).then(|| Table::load(&from));
         match tokio::task::spawn_blocking(read).await {
-            // As it was, or the thread was lost; there is a next time.
+            // Nothing changed, or the thread was lost. The next round looks again.
             Ok(None) | Err(_) => {}
             Ok(Some(Ok(table))) => {
                 complained = None;
                 let (digest, same) = (table.digest, sender.borrow().is_same(&table));
                 let servers = table.routes.servers().len();
                 if same {
-                    // Only for its stamps: nobody needs to know.
+                    // Taken for its stamps only, so nobody is told.
                     sender.send_if_modified(|there| {
                         *there = Arc::new(table);
                         false

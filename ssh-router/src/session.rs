@@ -1,62 +1,66 @@
-//! What the two connections of one session share: who it is, the channels, and the end.
+//! State that the two connections of one session share: the person, the channels, and the end.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use berth_schema::name::UserName;
+use parking_lot::{Mutex, MutexGuard};
 use russh::client::Handle;
 use russh::{ChannelId, server};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::decide::Grant;
-use crate::link::{Links, Side};
+use crate::end::Side;
+use crate::link::Links;
 use crate::spill::Overflow;
 use crate::unjoined::Unjoined;
 use crate::upstream::Upstream;
 use crate::words;
 
-/// See the module.
+/// State that both connections share.
 pub(crate) struct Shared {
     pub(crate) links: Arc<Links>,
     /// Cancelled to end both connections at once.
     pub(crate) cut: CancellationToken,
-    /// Cancelled when the server's connection, on which the router had been let in, has ended.
+    /// Cancelled when the connection to the server ends after the router was let in.
     pub(crate) upstream_ended: CancellationToken,
-    /// Whether the server's connection has ended, however far it had come.
+    /// Set when the connection to the server has ended, however far it had come.
     upstream_gone: AtomicBool,
     pub(crate) wants: Wants,
-    /// Rung when somebody has logged in.
+    /// Notified when somebody has logged in.
     pub(crate) granted: Notify,
-    /// Credentials that were refused.
+    /// Number of refused credentials.
     pub(crate) refused: AtomicU32,
-    /// Channels that were refused: by the server, by the way to it, or as one too many.
+    /// Number of refused passwords among them.
+    pub(crate) passwords: AtomicU32,
+    /// Number of refused channels: by the server, for lack of a connection, or as one too many.
     pub(crate) unopened: AtomicU32,
-    /// What was tried last, while nobody has logged in.
+    /// Last attempt to log in.
     tried: Mutex<Tried>,
     grant: OnceLock<Grant>,
     client: OnceLock<server::Handle>,
     upstream: watch::Sender<State>,
-    /// Channels that were opened to say why there is no server.
+    /// Channels that were opened only to say why there is no server.
     apologies: Mutex<HashMap<ChannelId, (Unjoined, Arc<str>)>>,
 }
 
-/// An attempt to log in, for the log: it says who reached for what.
+/// Attempt to log in, kept for the log.
 #[derive(Debug, Default)]
 struct Tried {
     login: Option<String>,
     key_of: Option<UserName>,
 }
 
-/// What the person has asked for; a server may open nothing else towards them.
+/// Kinds of channels that the person has asked for; a server may open no others towards them.
 #[derive(Debug, Default)]
 pub(crate) struct Wants {
     forwarding: AtomicBool,
     agent: AtomicBool,
 }
 
-/// How far the server's connection is.
+/// Progress of the connection to the server.
 #[derive(Clone)]
 enum State {
     Connecting,
@@ -64,11 +68,11 @@ enum State {
     Down(Arc<str>),
 }
 
-/// As much of a login as the log has room for, in bytes.
+/// Longest login that the log shows, in bytes.
 const LOGIN_MAX: usize = 64;
 
 impl Shared {
-    /// With at most `channels` channels at once.
+    /// State of a new session, which may have `channels` channels at once.
     pub(crate) fn new(overflow: Arc<Overflow>, channels: usize) -> Self {
         let cut = CancellationToken::new();
         Self {
@@ -79,6 +83,7 @@ impl Shared {
             wants: Wants::default(),
             granted: Notify::new(),
             refused: AtomicU32::new(0),
+            passwords: AtomicU32::new(0),
             unopened: AtomicU32::new(0),
             tried: Mutex::default(),
             grant: OnceLock::new(),
@@ -88,7 +93,7 @@ impl Shared {
         }
     }
 
-    /// Remembers a login that somebody tried.
+    /// Remembers the login that somebody tried.
     pub(crate) fn set_login(&self, login: &str) {
         let mut tried = self.lock_tried();
         if tried.login.as_deref() != Some(login) {
@@ -96,7 +101,7 @@ impl Shared {
         }
     }
 
-    /// Counts a credential that was refused. `key_of` is whose the key is that was shown, which proves nothing.
+    /// Counts a refused credential. `key_of` is the holder of the key that was shown; showing it proves nothing.
     pub(crate) fn refuse(&self, key_of: Option<UserName>) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         if key_of.is_some() {
@@ -104,27 +109,34 @@ impl Shared {
         }
     }
 
-    /// The last login that was tried, and whose key was shown. The log escapes a text, so that none breaks its line.
+    /// Counts a refused password.
+    pub(crate) fn refuse_password(&self) {
+        self.passwords.fetch_add(1, Ordering::Relaxed);
+        self.refuse(None);
+    }
+
+    /// Returns the login that was tried last and the holder of the key that was shown. The log escapes texts, so that none
+    /// of them breaks its line.
     pub(crate) fn tried(&self) -> (Option<String>, Option<String>) {
         let tried = self.lock_tried();
         (tried.login.clone(), tried.key_of.as_ref().map(ToString::to_string))
     }
 
     fn lock_tried(&self) -> MutexGuard<'_, Tried> {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tried.lock()
     }
 
-    /// Who logged in, once somebody has.
+    /// Grant of the person who logged in, once somebody has.
     pub(crate) fn grant(&self) -> Option<&Grant> {
         self.grant.get()
     }
 
-    /// Remembers who logged in. Only the first counts: a connection logs in once.
+    /// Remembers a login. Only the first counts: a connection logs in once.
     pub(crate) fn set_grant(&self, grant: Grant) {
         let _ = self.grant.set(grant);
     }
 
-    /// The person's connection, once they are logged in.
+    /// Handle of the person's connection, once they have logged in.
     pub(crate) fn client(&self) -> Option<server::Handle> {
         self.client.get().cloned()
     }
@@ -133,7 +145,7 @@ impl Shared {
         let _ = self.client.set(handle);
     }
 
-    /// The server's connection; waits while it is being made. `Err` says why there is none.
+    /// Waits for the connection to the server. The error tells the person why there is none.
     pub(crate) async fn upstream(&self) -> Result<Arc<Handle<Upstream>>, Arc<str>> {
         let mut state = self.upstream.subscribe();
         let known = tokio::select! {
@@ -143,45 +155,46 @@ impl Shared {
         match known {
             Some(State::Up(handle)) => Ok(handle),
             Some(State::Down(why)) => Err(why),
-            _ => Err("the session is over".into()),
+            _ => Err("the session has ended".into()),
         }
     }
 
-    /// Says how the attempt to reach the server went.
+    /// Sets the outcome of the attempt to reach the server.
     pub(crate) fn set_upstream(&self, outcome: Result<Handle<Upstream>, Arc<str>>) {
         let state = outcome.map_or_else(State::Down, |handle| State::Up(Arc::new(handle)));
         self.upstream.send_replace(state);
         self.end_without_upstream();
     }
 
-    /// The server's connection has ended: what it had said still goes out, then the session ends. One that ended before
-    /// the router was let in ends nothing: the person is told why there is no server.
+    /// Notes that the connection to the server has ended. Data that had arrived from it still goes out, then the session
+    /// ends. If the router had not been let in yet, the session goes on and the person is told why there is no server.
     pub(crate) async fn upstream_is_gone(&self) {
         self.links.side_is_gone(Side::Server).await;
         self.upstream_gone.store(true, Ordering::SeqCst);
         self.end_without_upstream();
     }
 
-    /// Called after each of the two that it looks at, so that the last one sees both.
+    /// Ends the session once the server was reached and its connection is gone. It runs after each of the two changes, so
+    /// that the later one sees both.
     fn end_without_upstream(&self) {
         if matches!(*self.upstream.borrow(), State::Up(_)) && self.upstream_gone.load(Ordering::SeqCst) {
             self.upstream_ended.cancel();
         }
     }
 
-    /// Remembers what a channel is to say instead of running anything.
+    /// Keeps a channel that will only say `why` there is no server.
     pub(crate) fn apologise(&self, channel: Unjoined, why: Arc<str>) {
         channel.end.inbox.abandon();
         self.lock_apologies().insert(channel.id(), (channel, why));
     }
 
-    /// The channel, if it is to say something instead of running anything, and what.
+    /// Takes a channel that only says why there is no server, and the reason.
     pub(crate) fn apology(&self, id: ChannelId) -> Option<(Unjoined, Arc<str>)> {
         self.lock_apologies().remove(&id)
     }
 
     fn lock_apologies(&self) -> MutexGuard<'_, HashMap<ChannelId, (Unjoined, Arc<str>)>> {
-        self.apologies.lock().unwrap_or_else(PoisonError::into_inner)
+        self.apologies.lock()
     }
 }
 

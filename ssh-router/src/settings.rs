@@ -1,4 +1,4 @@
-//! What the operator says, by flags or environment, or by a task's name.
+//! Settings of the operator, by flags or environment, and the tasks that a name selects.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -19,114 +19,124 @@ use crate::admission::{HalfOpen, Rules};
 /// People log in as `server<id>` or with the server's name, with a member's key or password. The router checks who may
 /// enter, then carries the session to the server's own sshd with its own key.
 ///
-/// It changes nothing and asks nobody: what it knows is the routes file, which it follows while it runs.
+/// The router changes nothing and asks nobody: it knows only the routes file, which it follows while it runs.
 #[derive(Debug, Parser)]
 #[command(name = "berth-ssh-router", version, args_override_self = true)]
 pub(crate) struct Settings {
-    /// Where to listen: an address, or `stdin` for a listening socket handed over as standard input. Two routers may
-    /// listen on one address, so that a new one can take over.
+    /// Address to listen on, or `stdin` for a listening socket handed over as standard input. Two routers may listen on one
+    /// address, so that a new one can take over.
     #[arg(long, env = "BERTH_SSH_LISTEN", default_value = "0.0.0.0:2222")]
     pub(crate) listen: Listen,
-    /// The routes file.
+    /// Routes file.
     #[arg(long, env = "BERTH_SSH_ROUTES", value_name = "FILE")]
     pub(crate) routes: PathBuf,
-    /// Says `ready` on standard output once it listens, and finishes like after SIGTERM when its parent is gone.
+    /// Prints `ready` once the router listens, and finishes as after SIGTERM when its parent is gone.
     #[arg(long)]
     pub(crate) ready: bool,
-    /// Where to write which routes are in use: the digest of the file, after it was taken.
+    /// File to write the digest of the routes file to once its routes are in use.
     #[arg(long, env = "BERTH_SSH_LOADED", value_name = "FILE")]
     pub(crate) loaded: Option<PathBuf>,
-    /// The socket of the control plane's git door, for the login `git`. Without it there is no such login.
+    /// Socket of the control plane's git door, for the login `git`. Without it there is no such login.
     #[arg(long, env = "BERTH_SSH_GIT_SOCKET", value_name = "PATH")]
     pub(crate) git_socket: Option<PathBuf>,
-    /// The private key that the router shows to people, in OpenSSH's form.
+    /// Socket to make for the panel, at which it hands tickets in that the git door redeems. Without it, or without a git
+    /// door, the panel has no way into servers.
+    #[arg(long, env = "BERTH_SSH_TICKET_SOCKET", value_name = "PATH")]
+    pub(crate) ticket_socket: Option<PathBuf>,
+    /// Most terminals, logs and clean-ups of the panel at once.
+    #[arg(long, env = "BERTH_SSH_PANEL_SESSIONS", default_value_t = 400)]
+    pub(crate) panel_sessions: usize,
+    /// Most of these of one member.
+    #[arg(long, env = "BERTH_SSH_PANEL_SESSIONS_EACH", default_value_t = 16)]
+    pub(crate) panel_sessions_each: usize,
+    /// Private key that the router shows to people, in OpenSSH's format.
     #[arg(long, env = "BERTH_SSH_HOST_KEY", value_name = "FILE")]
     pub(crate) host_key: PathBuf,
-    /// The time to log in.
+    /// Time that a client has to log in.
     #[arg(long, env = "BERTH_SSH_LOGIN_TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) login_time: Duration,
-    /// A peer that is silent for so long is asked whether it is there, and given up after four questions.
+    /// Silence after which a peer is asked for a sign of life. It is given up after four unanswered questions.
     #[arg(long, env = "BERTH_SSH_KEEPALIVE", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(crate) keepalive: Duration,
-    /// Connections at once.
+    /// Most connections at once.
     #[arg(long, env = "BERTH_SSH_CONNECTIONS", default_value_t = 2000)]
     connections: usize,
-    /// START:RATE:FULL. From START connections without a login on, RATE of a hundred new ones are dropped, and all at
-    /// FULL.
+    /// Limit of connections without a login, as START:RATE:FULL. From START on, RATE in a hundred new ones are dropped,
+    /// rising to all of them at FULL.
     #[arg(long, env = "BERTH_SSH_HALF_OPEN", default_value = "30:30:200")]
     half_open: HalfOpen,
-    /// Connections without a login that one source may have.
+    /// Most connections without a login from one source.
     #[arg(long, env = "BERTH_SSH_HALF_OPEN_EACH", default_value_t = 20)]
     half_open_each: usize,
-    /// The longest that a source is refused for failing to log in.
+    /// Longest time that a source is refused for failing to log in.
     #[arg(long, env = "BERTH_SSH_PENALTY_MAX", default_value = "10m", value_parser = humantime::parse_duration)]
     penalty_max: Duration,
-    /// Networks in which many share an address: they are not refused for failing to log in, and count as many sources.
+    /// Networks in which many people share an address. They aren't refused for failing to log in, and count as many sources.
     #[arg(long, env = "BERTH_SSH_EXEMPT", value_name = "CIDR", value_delimiter = ',')]
     exempt: Vec<IpNet>,
-    /// Passwords that one connection may try.
+    /// Most passwords that one connection may try.
     #[arg(long, env = "BERTH_SSH_PASSWORD_ATTEMPTS", default_value_t = 3)]
     pub(crate) password_attempts: u32,
-    /// Passwords that are checked at once. Each takes a processor.
+    /// Most passwords that are checked at once. Each takes a processor.
     #[arg(long, env = "BERTH_SSH_PASSWORD_CHECKS", default_value = "2")]
     pub(crate) password_checks: NonZeroUsize,
-    /// The least time that a refused password takes.
+    /// Least time that a refused password takes.
     #[arg(long, env = "BERTH_SSH_FAILURE_DELAY", default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) failure_delay: Duration,
-    /// Channels of one connection at once: shells, transfers, forwarded connections, and those that are refused with a word.
+    /// Most channels of one connection at once: shells, transfers, forwarded connections, and those that only get a refusal.
     #[arg(long, env = "BERTH_SSH_CHANNELS", default_value_t = 200)]
     pub(crate) channels: usize,
-    /// Commands of the login `git` that run at once.
+    /// Most commands of the login `git` at once.
     #[arg(long, env = "BERTH_SSH_GIT_COMMANDS", default_value_t = door::COMMANDS)]
     pub(crate) git_commands: usize,
-    /// And of them, one member's.
+    /// Most of these commands of one member.
     #[arg(long, env = "BERTH_SSH_GIT_COMMANDS_EACH", default_value_t = door::COMMANDS_EACH)]
     pub(crate) git_commands_each: usize,
-    /// How much data may wait in memory, of all channels together. More goes where overflow goes.
+    /// Most data that waits in memory, of all channels together. More goes to the overflow folder.
     #[arg(long, env = "BERTH_SSH_MEMORY", default_value = "256MiB")]
     pub(crate) memory: ByteSize,
-    /// Where data goes that one end sends faster than the other takes it.
+    /// Folder for data that one end sends faster than the other takes it.
     #[arg(long, env = "BERTH_SSH_OVERFLOW_DIR", value_name = "FOLDER", default_value = "/var/tmp")]
     pub(crate) overflow_dir: PathBuf,
-    /// How much of it one channel may have. A channel that needs more is closed.
+    /// Most overflow of one channel. A channel that needs more is closed.
     #[arg(long, env = "BERTH_SSH_OVERFLOW", default_value = "1GiB")]
     pub(crate) overflow: ByteSize,
-    /// How much of it all channels may have.
+    /// Most overflow of all channels together.
     #[arg(long, env = "BERTH_SSH_OVERFLOW_TOTAL", default_value = "8GiB")]
     pub(crate) overflow_total: ByteSize,
-    /// How long live sessions may go on after SIGTERM. A second signal ends them at once.
+    /// Time that live sessions may go on after SIGTERM. A second signal ends them at once.
     #[arg(long, env = "BERTH_SSH_FINISH", default_value = "1h", value_parser = humantime::parse_duration)]
     pub(crate) finish: Duration,
 }
 
-/// What to do instead of carrying sessions.
+/// Tasks other than carrying sessions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
-    /// Says whether the router would take a routes file, and what is wrong with it if not.
+    /// Checks that the router would take a routes file, and reports the mistakes in it.
     Check {
-        /// The routes file.
+        /// Routes file.
         file: PathBuf,
     },
     /// Prints the digest of a routes file, as the router writes it to `--loaded`.
     Digest {
-        /// The routes file.
+        /// Routes file.
         file: PathBuf,
     },
-    /// Keeps the port, and a router on it, in such a way that a new one takes over without a refused connection.
+    /// Keeps the port and a router on it, so that a new router takes over without a refused connection.
     ///
-    /// SIGHUP starts a new router, of the program as it is now, on the same socket. Once that one listens, the old one
-    /// gets SIGTERM and lets its sessions finish. If it doesn't come to that, the old one goes on. A router that dies is
-    /// started again. SIGTERM stops everything as it stops a router. Fit to be the first process of a container.
+    /// SIGHUP starts a new router on the same socket, from the program as it is now. Once the new one listens, the old one
+    /// gets SIGTERM and lets its sessions finish. If the new one never listens, the old one goes on. A router that dies is
+    /// started again. SIGTERM stops everything as it stops a router. This can be the first process of a container.
     Supervise(Supervise),
 }
 
-/// How routers are kept.
+/// Settings of the supervisor.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Supervise {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, env = "BERTH_SSH_LISTEN", default_value = "0.0.0.0:2222")]
     pub(crate) listen: SocketAddr,
-    /// A file with more flags for the router, one a line, `--name=value`. It is read anew for each router.
+    /// File with more flags for the router, one a line, `--name=value`. Every new router reads it again.
     #[arg(long, value_name = "FILE")]
     pub(crate) flags_file: Option<PathBuf>,
     /// Flags for the router.
@@ -134,7 +144,7 @@ pub(crate) struct Supervise {
     pub(crate) flags: Vec<OsString>,
 }
 
-/// The command line: flags alone carry sessions, a task's name does something else.
+/// Command line: flags alone carry sessions, a task's name does something else.
 #[derive(Debug)]
 pub(crate) enum Invocation {
     Serve(Box<Settings>),
@@ -142,7 +152,7 @@ pub(crate) enum Invocation {
 }
 
 impl Invocation {
-    /// Reads the command line; says what is wrong with it, or the help, and ends the process.
+    /// Reads the command line. Prints the help or the mistakes in it and ends the process where there is nothing to do.
     pub(crate) fn parse() -> Self {
         let matches = Self::command().get_matches();
         let parsed = match matches.subcommand_name() {
@@ -161,7 +171,7 @@ impl Invocation {
     }
 }
 
-/// Where connections come from.
+/// Source of connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Listen {
     Address(SocketAddr),
@@ -180,7 +190,7 @@ impl FromStr for Listen {
 }
 
 impl Settings {
-    /// What is admitted.
+    /// Rules by which connections are admitted.
     pub(crate) fn admission(&self) -> Rules {
         Rules {
             connections: self.connections,

@@ -1,5 +1,6 @@
-//! A queue's overflow: an unlinked temporary file, first in first out, with a ceiling of its own and one for all. Counts
-//! what all queues together have in memory, too: what doesn't fit there overflows.
+//! Overflow of a queue: an unlinked temporary file, first in first out, with a ceiling for itself and one for all queues.
+//!
+//! This module also counts what all queues together hold in memory, because what doesn't fit there overflows.
 
 use std::fs::File;
 use std::io;
@@ -10,21 +11,21 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-/// Where overflow goes and how much of it there may be.
+/// Folder and limits of the overflow.
 #[derive(Debug)]
 pub(crate) struct Overflow {
     pub(crate) folder: PathBuf,
-    /// Bytes of one queue.
+    /// Most bytes of one queue.
     pub(crate) each: u64,
-    /// Bytes of all queues together.
+    /// Most bytes of all queues together.
     pub(crate) total: u64,
-    /// Bytes that all queues together may have in memory.
+    /// Most bytes that all queues together may hold in memory.
     pub(crate) memory: usize,
     used: AtomicU64,
     in_memory: AtomicUsize,
 }
 
-/// Freed in steps of this size, so that not every read costs a system call.
+/// Bytes that are freed at once, so that not every read costs a system call.
 const PUNCH: u64 = 4 << 20;
 
 impl Overflow {
@@ -32,32 +33,32 @@ impl Overflow {
         Self { folder, each, total, memory, used: AtomicU64::new(0), in_memory: AtomicUsize::new(0) }
     }
 
-    /// Whether so many bytes more may be in memory.
+    /// Returns whether `bytes` more fit into memory.
     pub(crate) fn has_memory(&self, bytes: usize) -> bool {
         self.in_memory.load(Ordering::Relaxed) + bytes <= self.memory
     }
 
-    /// Bytes came into memory.
+    /// Counts bytes that came into memory.
     pub(crate) fn remember(&self, bytes: usize) {
         self.in_memory.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes left memory.
+    /// Counts bytes that left memory.
     pub(crate) fn forget(&self, bytes: usize) {
         self.in_memory.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// Why nothing more fits.
+/// Reasons why a queue takes nothing more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpillError {
-    #[error("the other end takes nothing, and the overflow limit is reached")]
+    #[error("cannot hold more for an end that takes nothing: the overflow limit is reached")]
     Full,
-    #[error("the overflow file can't be written")]
+    #[error("cannot write the overflow file")]
     Write(#[source] io::Error),
 }
 
-/// One queue's file.
+/// Overflow file of one queue.
 #[derive(Debug)]
 pub(crate) struct Spill {
     file: File,
@@ -73,7 +74,7 @@ impl Spill {
         Ok(Self { file, overflow: Arc::clone(overflow), read: 0, written: 0, freed: 0 })
     }
 
-    /// Bytes that wait to be read.
+    /// Number of bytes that wait to be read.
     pub(crate) fn waiting(&self) -> u64 {
         self.written - self.read
     }
@@ -95,7 +96,7 @@ impl Spill {
         Ok(())
     }
 
-    /// The next `length` bytes, which must be there.
+    /// Returns the next `length` bytes, which must be there.
     pub(crate) fn pop(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut data = vec![0; length];
         self.file.read_exact_at(&mut data, self.read)?;
@@ -106,7 +107,7 @@ impl Spill {
             self.file.set_len(0)?;
         } else if self.read - self.freed >= PUNCH {
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            // A file system without holes frees when the file is empty.
+            // On a file system without holes, the space is freed when the file has been read to its end.
             if fallocate(&self.file, hole, self.freed, self.read - self.freed).is_ok() {
                 self.release(self.read - self.freed);
                 self.freed = self.read;

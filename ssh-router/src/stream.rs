@@ -1,4 +1,4 @@
-//! A connection's stream that can be cut from outside and counts what passes, and its beginning, which is read ahead.
+//! Streams of a connection: one that can be cut from outside and counts what passes, and one whose beginning is read ahead.
 
 use std::io;
 use std::pin::Pin;
@@ -14,19 +14,19 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::offer::{self, Offer};
 
-/// Bytes on the wire.
+/// Bytes that passed on the wire.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
 }
 
-/// A TCP stream that ends when its token is cancelled, whatever the library is waiting for.
+/// TCP stream that ends when its token is cancelled, whatever the library is waiting for.
 pub(crate) struct Cuttable {
     stream: TcpStream,
     traffic: Arc<Traffic>,
     token: CancellationToken,
-    // Reads and writes may wait in different tasks, and a future wakes the last one that asked.
+    // One future for each direction: they may wait in different tasks, and a future wakes only the last that polled it.
     reading: Pin<Box<WaitForCancellationFutureOwned>>,
     writing: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -94,20 +94,20 @@ impl AsyncWrite for Cuttable {
     }
 }
 
-/// A stream whose beginning has been said and read already; the library says and reads it again.
+/// Stream whose beginning was written and read before the library began; the library writes and reads it once more.
 pub(crate) struct Begun {
     stream: Cuttable,
     read: Bytes,
-    /// Bytes of what was said that the library has still to say.
+    /// Bytes already written that the library will write again.
     said: usize,
 }
 
-/// A client that is near has said by then what it offers. One that is farther away gets the whole offer, and is not kept
-/// waiting: its line is slower than any cipher.
+/// Longest wait for a client's offer. A client nearby has sent it by then. A distant one gets the full offer instead of a
+/// delay: its line is slower than any cipher.
 const LOOK_MAX: Duration = Duration::from_millis(25);
 
 impl Begun {
-    /// Says the router's name and looks at what the client offers. An error is a client that is gone.
+    /// Sends the router's name and reads the client's offer. An error means that the client is gone.
     pub(crate) async fn greet(mut stream: Cuttable, name: &str) -> io::Result<(Self, Offer)> {
         let name = format!("{name}\r\n");
         stream.write_all(name.as_bytes()).await?;

@@ -1,8 +1,8 @@
-//! Keeps the port and a router on it, and lets a new router take over from an old one.
+//! Supervisor that keeps the port and a router on it, and lets a new router take over from an old one.
 //!
-//! The listening socket belongs to this process and is each router's standard input, so that a connection finds it open
-//! at any moment. A router says on its standard output that it listens; only then the one before is told to finish. This
-//! process knows nothing of SSH, and reads no routes.
+//! The listening socket belongs to this process and is every router's standard input, so that connections always find it
+//! open. A router announces on its standard output that it listens, and only then is the one before told to finish. This
+//! process knows nothing of SSH and reads no routes.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use berth_host::Waits;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -23,34 +24,34 @@ use tokio::time::{Instant, sleep_until};
 use crate::listen;
 use crate::settings::Supervise;
 
-/// Why there is no router any more.
+/// Reasons for giving up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SuperviseError {
-    #[error("the port can't be listened on")]
+    #[error("cannot listen on the port")]
     Listen(#[source] io::Error),
-    #[error("signals can't be received")]
+    #[error("cannot receive signals")]
     Signals(#[source] io::Error),
-    #[error("the router can't be started")]
+    #[error("cannot start the router")]
     Start(#[source] io::Error),
-    #[error("the router ended before it listened ({0}); its own words are above")]
+    #[error("cannot keep a router: it ended before it listened ({0}), for the reason above")]
     NeverListened(String),
 }
 
-/// A router that doesn't listen by then is given up.
+/// Time after which a router that doesn't listen is given up.
 const START_MAX: Duration = Duration::from_secs(30);
-/// Before a router that died is started again; doubled each time, up to the second.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// A router that lived so long was not bad from the start.
+/// Pauses before a dead router is started again.
+const PAUSES: Waits = Waits::new(Duration::from_millis(200), Duration::from_secs(10));
+/// Lifetime from which on a router counts as good, and the pauses begin anew.
 const LIVED: Duration = Duration::from_secs(60);
-/// What a router says.
+/// Announcement of a router that listens.
 const READY: &[u8; 6] = b"ready\n";
 
-/// What a router is there for.
+/// Role of a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Doesn't listen yet; given up at this time.
+    /// Doesn't listen yet, and is given up at this time.
     Starting(Instant),
-    /// Accepts, since then.
+    /// Accepts connections since this time.
     Serving(Instant),
     /// Lets its sessions finish.
     Finishing,
@@ -59,20 +60,20 @@ enum Role {
 struct Supervisor {
     rules: Supervise,
     program: PathBuf,
-    /// `None` once everything is to stop.
+    /// `None` once everything has to stop.
     socket: Option<OwnedFd>,
     routers: HashMap<Pid, Role>,
-    /// Whether another router was asked for while one was starting.
+    /// Set when another router was asked for while one was starting.
     again: bool,
-    /// When the next is started, if none serves or starts.
+    /// Time at which the next router is started, if none serves or starts.
     restart: Option<Instant>,
-    pause: Duration,
-    /// Whether any router ever listened.
+    pauses: Waits,
+    /// Set once any router has listened.
     served: bool,
     listens: mpsc::Sender<Pid>,
 }
 
-/// Runs until SIGTERM and the end of the last session, or until the first router failed to start.
+/// Runs until SIGTERM and the end of the last session, or until the first router fails to start.
 pub(crate) async fn run(rules: Supervise, program: PathBuf) -> Result<(), SuperviseError> {
     let on = |kind| signal(kind).map_err(SuperviseError::Signals);
     let (mut ended, mut renew) = (on(SignalKind::child())?, on(SignalKind::hangup())?);
@@ -86,7 +87,7 @@ pub(crate) async fn run(rules: Supervise, program: PathBuf) -> Result<(), Superv
         routers: HashMap::new(),
         again: false,
         restart: None,
-        pause: PAUSE.0,
+        pauses: PAUSES,
         served: false,
         listens,
     };
@@ -113,7 +114,7 @@ impl Supervisor {
         let Some(socket) = &self.socket else { return Ok(()) };
         let mut command = Command::new(&self.program);
         command.args(&self.rules.flags).args(self.flags_of_file()?).args(["--listen=stdin", "--ready"]);
-        // A group of its own: an interrupt that is typed reaches it through us, once.
+        // In a group of its own: an interrupt from the keyboard reaches it once, through this process.
         command.stdin(Stdio::from(socket.try_clone()?)).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let pid = Pid::from_child(&child);
@@ -123,7 +124,7 @@ impl Supervisor {
         let (mut said, listens) = (pipe::Receiver::from_owned_fd(stdout.into())?, self.listens.clone());
         tokio::spawn(async move {
             let mut words = [0; READY.len()];
-            // One that ends instead is heard of by its signal.
+            // One that ends instead is noticed by the signal of its end.
             if said.read_exact(&mut words).await.is_ok() && &words == READY {
                 let _ = listens.send(pid).await;
             }
@@ -138,11 +139,11 @@ impl Supervisor {
         Ok(lines.map(OsString::from).collect())
     }
 
-    /// A router listens: the ones before it finish.
+    /// Notes that a router listens, and tells the ones before it to finish.
     fn take_over(&mut self, router: Pid) {
         match self.routers.get_mut(&router) {
             Some(role @ Role::Starting(_)) => *role = Role::Serving(Instant::now()),
-            // It has ended since, or is to stop.
+            // It has ended since, or it has to stop.
             _ => return,
         }
         (self.served, self.restart) = (true, None);
@@ -154,14 +155,14 @@ impl Supervisor {
         self.renew_again();
     }
 
-    /// Starts a router that is to take over.
+    /// Starts a router that will take over.
     fn renew(&mut self) {
         if self.routers.values().any(|role| matches!(role, Role::Starting(_))) {
             self.again = true;
             return;
         }
         if let Err(error) = self.start() {
-            tracing::error!(%error, "no new router can be started; the one before goes on");
+            tracing::error!(%error, "cannot start a new router; the one before goes on");
         }
     }
 
@@ -171,7 +172,7 @@ impl Supervisor {
         }
     }
 
-    /// The first time, everything finishes; the second time, everything ends.
+    /// Lets everything finish the first time, and ends everything the second time.
     fn stop(&mut self) {
         let first = self.socket.take().is_some();
         (self.again, self.restart) = (false, None);
@@ -183,9 +184,9 @@ impl Supervisor {
         }
     }
 
-    /// Takes leave of every child that has ended, also of those that were left to us.
+    /// Waits for every child that has ended, orphans of other processes included.
     fn reap(&mut self) -> Result<(), SuperviseError> {
-        // An error says that there are no children.
+        // An error means that there are no children.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let Some(role) = self.routers.remove(&pid) else { continue };
             let (router, how) = (pid.as_raw_nonzero(), in_words(status));
@@ -199,7 +200,7 @@ impl Supervisor {
                 Role::Serving(since) => {
                     tracing::error!(router, how, "router died");
                     if since.elapsed() >= LIVED {
-                        self.pause = PAUSE.0;
+                        self.pauses.reset();
                     }
                 }
             }
@@ -208,15 +209,14 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Where nobody serves and nobody will, a router is started in a while.
+    /// Plans the start of a router if none serves or starts.
     fn plan_restart(&mut self) {
         if self.socket.is_some() && !self.has_router() && self.restart.is_none() {
-            self.restart = Some(Instant::now() + self.pause);
-            self.pause = (self.pause * 2).min(PAUSE.1);
+            self.restart = Some(Instant::now() + self.pauses.next_wait());
         }
     }
 
-    /// When something is due.
+    /// Returns the time at which something is due.
     fn next_time(&self) -> Option<Instant> {
         let given_up = self.routers.values().filter_map(|role| match role {
             Role::Starting(until) => Some(*until),
@@ -231,7 +231,7 @@ impl Supervisor {
             if matches!(role, Role::Starting(until) if *until <= now) {
                 tracing::error!(router = pid.as_raw_nonzero(), "router given up: it doesn't listen");
                 let _ = kill_process(*pid, Signal::KILL);
-                // Heard of again when it has ended.
+                // The signal of its end comes next.
                 *role = Role::Starting(now + START_MAX);
             }
         }
@@ -241,19 +241,19 @@ impl Supervisor {
                 return;
             }
             if let Err(error) = self.start() {
-                tracing::error!(%error, "the router can't be started");
+                tracing::error!(%error, "cannot start the router");
                 self.plan_restart();
             }
         }
     }
 
     fn finish(&mut self, pid: Pid) {
-        // Its number is its own until we take leave of it; where it has ended already, that comes next.
+        // Its number stays its own until this process waits for it, even if it has ended already.
         let _ = kill_process(pid, Signal::TERM);
         self.routers.insert(pid, Role::Finishing);
     }
 
-    /// Whether a router serves or starts.
+    /// Returns whether a router serves or starts.
     fn has_router(&self) -> bool {
         self.routers.values().any(|role| *role != Role::Finishing)
     }

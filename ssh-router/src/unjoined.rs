@@ -1,4 +1,4 @@
-//! A channel that leads to no server's: the router itself answers it, with words and an exit code.
+//! Channels that lead to no server: the router itself answers them, with text and an exit code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,19 @@ use bytes::Bytes;
 use russh::server::Msg;
 use russh::{ChannelId, ChannelWriteHalf};
 
-use crate::link::{End, Links, Side, Slot};
+use crate::end::{End, Side};
+use crate::link::{Links, Slot};
 
-/// See the module. Dropped, it is forgotten, whoever closed it.
+/// Channel of that kind. Its end is forgotten on drop, whoever closed it.
 pub(crate) struct Unjoined {
-    /// Made with the channel, so that its close is never missed.
+    /// End of the channel, made together with it so that no close is missed.
     pub(crate) end: Arc<End>,
     pub(crate) half: ChannelWriteHalf<Msg>,
     links: Arc<Links>,
     _slot: Slot,
 }
 
-/// A person who takes nothing keeps no place.
+/// Longest wait for a person to take the text, so that nobody keeps a place by reading nothing.
 const WORDS_MAX: Duration = Duration::from_secs(5);
 
 impl Unjoined {
@@ -30,9 +31,9 @@ impl Unjoined {
         self.half.id()
     }
 
-    /// Says the words, if any, on standard error, and ends the channel.
+    /// Writes the text, if there is one, to standard error and ends the channel.
     pub(crate) async fn finish(self, words: Option<String>, code: u32) {
-        // What the person says from here on is for nobody.
+        // Nobody reads what the person sends from here on.
         self.end.inbox.abandon();
         let said = async {
             if let Some(words) = words {
@@ -42,7 +43,7 @@ impl Unjoined {
             self.half.eof().await
         };
         tokio::select! {
-            // Nothing can be done where that fails: the person is gone.
+            // A failure means that the person is gone, so there is nobody to tell.
             _ = tokio::time::timeout(WORDS_MAX, said) => {}
             () = self.end.closed.cancelled() => return,
         }

@@ -1,7 +1,7 @@
-//! The connection to a server's own sshd.
+//! Connection to a server's own sshd.
 //!
-//! Owns the client's half of a session: it shows the router's key, accepts the pinned host key and no other, and hands
-//! what arrives to the session's links.
+//! Owns the router's half of a session towards the server: it shows the router's key, accepts only the pinned host key, and
+//! hands arriving events to the session's links.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
 use tokio::net::TcpStream;
 
 use crate::algorithms;
-use crate::link::{Kind, Side};
-use crate::queue::{Event, ExitSignal};
-use crate::session::Shared;
+use crate::end::{Kind, Side};
+use crate::event::{Event, ExitSignal};
+use crate::session::{Shared, Wants};
 use crate::stream::{Cuttable, Traffic};
 
-/// Why a server can't be reached. Said to a person who may log in there, so it names no address.
+/// Reasons why a server cannot be reached. People who may log in there read them, so they name no address.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
     #[error("it doesn't answer")]
@@ -34,14 +34,14 @@ pub(crate) enum UpstreamError {
     Refused,
     #[error("its SSH server broke off")]
     Protocol(#[source] russh::Error),
-    #[error("it isn't there any more")]
+    #[error("it is gone")]
     Gone,
 }
 
-/// Waits for the whole of connecting, key exchange and login.
+/// Longest time for connecting, key exchange and login together.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// Connects and logs in. A server that is silent for `keepalive` is asked whether it is there.
+/// Connects to a server and logs in. A server that is silent for `keepalive` is asked for a sign of life.
 pub(crate) async fn connect(
     shared: Arc<Shared>,
     server: &RouteServer,
@@ -59,7 +59,7 @@ async fn log_in(
     key: Arc<PrivateKey>,
     keepalive: Duration,
 ) -> Result<Handle<Upstream>, UpstreamError> {
-    // The schema has parsed the key; another parser may still differ.
+    // The schema has parsed the key already, but another parser may still disagree.
     let pinned = PublicKey::from_openssh(server.host_key.as_str()).map_err(|_| UpstreamError::HostKey)?;
     let config = client::Config {
         client_id: algorithms::ident(),
@@ -88,7 +88,7 @@ async fn log_in(
     }
 }
 
-/// Asks for no other kind of key than the pinned one, so that a server with several shows that one.
+/// Returns the pinned key's algorithms only, so that a server with several keys shows that one.
 fn host_key_algorithms(pinned: &PublicKey) -> Cow<'static, [Algorithm]> {
     match pinned.algorithm() {
         Algorithm::Rsa { .. } => Cow::Borrowed(&algorithms::RSA),
@@ -96,28 +96,29 @@ fn host_key_algorithms(pinned: &PublicKey) -> Cow<'static, [Algorithm]> {
     }
 }
 
-/// Takes what a server's sshd says.
+/// Receiver of everything that a server's sshd sends.
 pub(crate) struct Upstream {
     shared: Arc<Shared>,
     pinned: PublicKey,
 }
 
 impl Upstream {
-    /// Opens a channel to the person for one that the server opened, and joins the two.
-    fn open_to_client<F>(&self, channel: Channel<Msg>, reply: ChannelOpenHandle, open: F)
-    where
-        F: AsyncOpen + Send + 'static,
-    {
+    /// Opens a channel to the person for one that the server opened, and joins the two. A channel that the person hasn't
+    /// asked for is refused.
+    fn open_to_client(&self, channel: Channel<Msg>, reply: ChannelOpenHandle, wanted: ToClient) {
+        if !wanted.was_asked_for(&self.shared.wants) {
+            return;
+        }
         let Some(handle) = self.shared.client() else { return };
         let Some(slot) = self.shared.links.slot() else {
             tokio::spawn(reply.reject(ChannelOpenFailure::ResourceShortage));
             return;
         };
         let shared = Arc::clone(&self.shared);
-        // Never inside the callback: the person's connection may be waiting for this one.
+        // Not inside the callback: the person's connection may be waiting for this one.
         tokio::spawn(async move {
             let opened = tokio::select! {
-                opened = open.open(&handle) => opened,
+                opened = wanted.open(&handle) => opened,
                 () = shared.cut.cancelled() => return,
             };
             match opened {
@@ -133,21 +134,21 @@ impl Upstream {
     }
 }
 
-/// A way to open a channel on the person's connection.
-trait AsyncOpen {
-    fn open(
-        self,
-        handle: &russh::server::Handle,
-    ) -> impl Future<Output = Result<Channel<russh::server::Msg>, russh::Error>> + Send;
-}
-
+/// Channel that a server opens towards the person.
 enum ToClient {
     Forwarded { address: String, port: u32, from: String, from_port: u32 },
     Socket(String),
     Agent,
 }
 
-impl AsyncOpen for ToClient {
+impl ToClient {
+    fn was_asked_for(&self, wants: &Wants) -> bool {
+        match self {
+            Self::Forwarded { .. } | Self::Socket(_) => wants.forwarding(),
+            Self::Agent => wants.agent(),
+        }
+    }
+
     async fn open(self, handle: &russh::server::Handle) -> Result<Channel<russh::server::Msg>, russh::Error> {
         match self {
             Self::Forwarded { address, port, from, from_port } => {
@@ -236,10 +237,8 @@ impl client::Handler for Upstream {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.shared.wants.forwarding() {
-            let (address, from) = (address.to_owned(), from.to_owned());
-            self.open_to_client(channel, reply, ToClient::Forwarded { address, port, from, from_port });
-        }
+        let (address, from) = (address.to_owned(), from.to_owned());
+        self.open_to_client(channel, reply, ToClient::Forwarded { address, port, from, from_port });
         Ok(())
     }
 
@@ -250,9 +249,7 @@ impl client::Handler for Upstream {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.shared.wants.forwarding() {
-            self.open_to_client(channel, reply, ToClient::Socket(path.to_owned()));
-        }
+        self.open_to_client(channel, reply, ToClient::Socket(path.to_owned()));
         Ok(())
     }
 
@@ -262,13 +259,12 @@ impl client::Handler for Upstream {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.shared.wants.agent() {
-            self.open_to_client(channel, reply, ToClient::Agent);
-        }
+        self.open_to_client(channel, reply, ToClient::Agent);
         Ok(())
     }
 
-    // A server opens nothing else; the library would accept these.
+    // A server may open no other kind of channel. The library would accept these, so they are refused here: a reply that is
+    // dropped is a refusal.
     async fn server_channel_open_session(
         &mut self,
         _: Channel<Msg>,

@@ -1,6 +1,6 @@
-//! What others say, when it is repeated.
+//! Others' text, cut short before it is repeated.
 
-/// As much of a text as fits into so many bytes.
+/// Returns the longest beginning of `text` that fits into `most` bytes.
 pub(crate) fn cut(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
     &text[..end.unwrap_or_default()]

@@ -20,7 +20,7 @@ pub struct Docker {
     socket: PathBuf,
 }
 
-/// What the engine says about a container.
+/// A container, as the engine describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// The engine's id.
@@ -42,7 +42,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Whether it runs.
+    /// Returns whether it runs.
     pub fn runs(&self) -> bool {
         self.status == "running"
     }
@@ -99,7 +99,7 @@ impl Docker {
         self.attempt(arguments).good().stdout.trim().to_owned()
     }
 
-    /// Whether the engine answers. `network ls` and not a ping, since a stuck engine still answers pings.
+    /// Checks that the engine answers. Asks with `network ls` and not a ping, since a stuck engine still answers pings.
     pub fn answers(&self) -> bool {
         run(&mut self.command(&["network", "ls", "-q"]), Duration::from_secs(20)).is_good()
     }

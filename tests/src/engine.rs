@@ -1,24 +1,25 @@
 //! A private Docker engine: its own data, its own containerd, its own socket. It takes no part in the host's firewall
 //! rules and knows nothing of another engine beside it; one that has networks has them in a namespace (`lab`).
 //!
-//! What a run that was killed has left is found by its path, and ended, when the next run starts an engine of the same
-//! name. Nothing else is ever signalled.
+//! When a run starts an engine, it finds what an engine of the same name has left whose run was killed, by its path,
+//! and ends that. Nothing else is ever signalled.
 
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::Signal;
 
 use crate::docker::Docker;
 use crate::namespace::Namespace;
-use crate::process::{built, children_of, eventually, is_alive, processes, run, send, stories_folder, wait};
+use crate::process::{PATIENCE, built, eventually, is_alive, run, send, wait, within};
+use crate::{ground, leftovers};
 
-/// Whether the engine gives its containers a user namespace.
+/// User namespace that the engine gives its containers, or doesn't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mapping {
     /// Root in a container is nobody on the host.
@@ -27,7 +28,7 @@ pub enum Mapping {
     Plain,
 }
 
-/// Which cgroup tree the engine sees.
+/// Cgroup tree that the engine sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cgroup {
     /// The host's own.
@@ -36,7 +37,7 @@ pub enum Cgroup {
     Unified,
 }
 
-/// Which networks the engine may make.
+/// Networks that the engine may make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Networks {
     /// None that reaches anything: no bridge, no rules, no forwarding.
@@ -45,20 +46,17 @@ pub enum Networks {
     In(Namespace),
 }
 
-/// What an engine is like.
+/// Traits of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' types say it")]
 pub struct Traits {
-    /// Whether containers have a user namespace.
     pub mapping: Mapping,
-    /// The cgroup tree.
     pub cgroup: Cgroup,
-    /// The networks.
     pub networks: Networks,
-    /// What stays.
     pub data: Data,
 }
 
-/// What becomes of the engine's data at its end.
+/// Fate of the engine's data at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {
     /// Images stay, for the next run; containers, volumes and networks go.
@@ -84,18 +82,18 @@ impl Engine {
 
     /// Starts an engine called `name` that has these traits.
     pub fn with(name: &str, traits: Traits) -> Self {
-        let folder = stories_folder().join(name);
-        fs::create_dir_all(&folder).expect("the engine's folder");
-        let socket = folder.join("d.sock");
-        // Its containerd's socket lies deeper still, and a socket's path has 107 bytes at most.
-        assert!(
-            socket.as_os_str().len() < 70,
-            "{} is too deep for sockets; set CARGO_TARGET_DIR",
-            folder.display()
-        );
-        let docker = Docker::at(&socket);
+        let folder = match traits.data {
+            Data::KeepImages => ground::ground().join(name),
+            Data::Discard => ground::passing().join(name),
+        };
+        leftovers::end(&folder);
+        if traits.data == Data::Discard {
+            let _ = fs::remove_dir_all(&folder);
+        }
+        ground::make_open(&folder);
+        let _ = fs::remove_file(folder.join("log"));
+        let docker = Docker::at(&folder.join("d.sock"));
         let engine = Self { folder, traits, docker, child: Mutex::new(None) };
-        engine.end_leftovers();
         engine.launch();
         let failures = engine.docker.remove_everything();
         assert!(failures.is_empty(), "left by an earlier run: {failures:#?}");
@@ -120,15 +118,15 @@ impl Engine {
         }
     }
 
-    /// Where it logs.
+    /// Path of its log.
     pub fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
 
+    /// Last line of its log, which is where an engine that doesn't come up says why.
     fn last_words(&self) -> String {
         let log = fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(10)..].join("\n")
+        log.lines().next_back().unwrap_or("it logged nothing").to_owned()
     }
 
     /// The folder of what this engine is, for things that belong to it.
@@ -154,7 +152,7 @@ impl Engine {
         let mut child = self.child().take().expect("a running engine");
         child.kill().expect("kill the engine");
         child.wait().expect("wait for the engine");
-        self.end_leftovers();
+        leftovers::end(&self.folder);
     }
 
     /// Starts the engine again after `kill` or `lose_power`.
@@ -212,8 +210,15 @@ impl Engine {
         let child = command.spawn().expect("start dockerd (is docker.io installed?)");
         let pid = child.id();
         *self.child() = Some(child);
-        eventually("the engine answers", || {
-            assert!(is_alive(pid), "the engine ended:\n{}", self.last_words());
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let log = self.log();
+        within(PATIENCE, &format!("the engine `{name}` answers\nits log: {}", log.display()), || {
+            assert!(
+                is_alive(pid),
+                "the engine `{name}` did not come up: {}\nits log: {}",
+                self.last_words(),
+                log.display()
+            );
             self.docker.socket().exists().then(|| self.docker.answers()).filter(|answers| *answers)
         });
     }
@@ -221,7 +226,7 @@ impl Engine {
     /// Removes what is left in it, ends it, and gives up what the kernel still holds for it.
     pub fn stop(&self) {
         let Some(mut child) = self.child().take() else {
-            self.end_leftovers();
+            leftovers::end(&self.folder);
             return;
         };
         if is_alive(child.id()) && self.docker.answers() {
@@ -235,43 +240,14 @@ impl Engine {
             let _ = child.kill();
             let _ = child.wait();
         }
-        self.end_leftovers();
+        leftovers::end(&self.folder);
         if self.traits.data == Data::Discard {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
 
-    /// Ends processes that name this engine's folder on their command line (an engine, its containerd, their shims),
-    /// and unmounts what is mounted below it.
-    fn end_leftovers(&self) {
-        let theirs = || processes_naming(&self.folder);
-        let found = theirs();
-        // A container's first process is its shim's child, and would outlive it.
-        for pid in children_of(&found).into_iter().chain(found) {
-            send(pid, Signal::KILL);
-        }
-        eventually("what an engine left has ended", || theirs().is_empty().then_some(()));
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let below = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        // The innermost first.
-        for mount in
-            below.filter(|mount| Path::new(mount).starts_with(&self.folder)).collect::<Vec<_>>().iter().rev()
-        {
-            run(Command::new("umount").args(["-l", mount]), Duration::from_secs(20));
-        }
-        // An engine that maps users has a second folder of this kind, named for the mapping.
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("exec") {
-                let _ = fs::remove_dir_all(entry.path());
-            } else if ["pid", "d.sock", "log"].contains(&name.as_str()) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-    }
-
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+        self.child.lock()
     }
 }
 
@@ -279,25 +255,6 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// The processes that have a path below `folder` among their arguments, but for the commands that merely ask an engine.
-fn processes_naming(folder: &Path) -> Vec<u32> {
-    let mut found = Vec::new();
-    for pid in processes() {
-        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
-        let words: Vec<String> =
-            line.split(|byte| *byte == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
-        let program = Path::new(&words[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_engine =
-            ["dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy"].contains(&&*program);
-        let below =
-            |word: &String| word.trim_start_matches("unix://").starts_with(&format!("{}/", folder.display()));
-        if is_engine && words.iter().any(below) {
-            found.push(pid);
-        }
-    }
-    found
 }
 
 /// The user whose subordinate ids the engines of the stories map to. Not Docker's own `dockremap`: the kernel counts
@@ -310,7 +267,7 @@ const FIRST_ID: u32 = 1_000_000_000;
 fn make_mapped_user() {
     // Engines may be started side by side, and an id file is read and written as a whole.
     static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURN.lock();
     let prefix = format!("{MAPPED_USER}:");
     let has = |path: &str| {
         fs::read_to_string(path).unwrap_or_default().lines().any(|line| line.starts_with(&prefix))

@@ -19,16 +19,14 @@ impl Folder {
         Self { root: root.to_owned() }
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.root
     }
 
     /// Writes a file, whatever was there.
     pub fn write(&self, path: &str, text: &str) -> &Self {
-        let path = self.root.join(path);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        fs::write(path, text).expect("write a file");
+        berth_testing::put(&self.root, path, text);
         self
     }
 
@@ -75,15 +73,11 @@ impl Folder {
     }
 }
 
-/// A `git` that knows nothing of the machine's settings and always is the same person.
+/// Git as Ann, with nobody's settings.
 pub fn git() -> Command {
-    let mut command = Command::new("git");
-    command
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_TERMINAL_PROMPT", "0");
+    let mut git = berth_testing::git(Path::new("."));
     for role in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{role}_NAME"), "Ann").env(format!("GIT_{role}_EMAIL"), "ann@example.org");
+        berth_testing::git::signed(&mut git, role, "Ann");
     }
-    command
+    git
 }

@@ -16,10 +16,10 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::folder::{Folder, git};
-use crate::platform::MARK;
-use crate::process::{PATIENCE, Ran, build_folder, built, eventually, run, scratch, send, wait};
+use crate::ground::scratch;
+use crate::process::{MARK, PATIENCE, Ran, build_folder, built, eventually, run, send, wait};
 
-/// How long a push may take on a busy machine: it waits for the reconciler.
+/// Time that a push may take on a busy machine: it waits for the reconciler.
 const PUSH: Duration = Duration::from_secs(180);
 
 /// A door that is open, and who may come through it.
@@ -28,6 +28,8 @@ pub struct GitDoor {
     home: TempDir,
     state: PathBuf,
     data: PathBuf,
+    /// Folder of what the gate is told.
+    gate: PathBuf,
     port: u16,
     router: Option<Child>,
     door: Option<Child>,
@@ -55,15 +57,20 @@ impl GitDoor {
         run(Command::new(built("berth")).arg("init").arg(&state).arg("--from").arg(first.path()), PATIENCE)
             .good();
         let data = home.path().join("data");
-        Self::open(home, &state, &data, people)
+        Self::open(home, &state, &data, None, people)
     }
 
     /// A door to a state repo that somebody reconciles.
     pub fn of(state: &Path, data: &Path, people: &[&str]) -> Self {
-        Self::open(scratch(), state, data, people)
+        Self::open(scratch(), state, data, None, people)
     }
 
-    fn open(home: TempDir, state: &Path, data: &Path, people: &[&str]) -> Self {
+    /// The same, with a gate in the web server's container that it tells who may come in.
+    pub fn with_gate(state: &Path, data: &Path, gate: PathBuf, people: &[&str]) -> Self {
+        Self::open(scratch(), state, data, Some(gate), people)
+    }
+
+    fn open(home: TempDir, state: &Path, data: &Path, gate: Option<PathBuf>, people: &[&str]) -> Self {
         for key in ["router", "upstream"].iter().chain(people) {
             let mut keygen = Command::new("ssh-keygen");
             keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "story", "-f"]).arg(home.path().join(key));
@@ -85,7 +92,8 @@ impl GitDoor {
         fs::write(home.path().join("known_hosts"), known).expect("a file");
         let (state, data, names) = (state.to_owned(), data.to_owned(), Nameless::new());
         // Whole before anything is started, so that whatever fails ends what was.
-        let mut opened = Self { home, state, data, port, router: None, door: None, names };
+        let gate = gate.unwrap_or_else(|| home.path().join("gate"));
+        let mut opened = Self { home, state, data, gate, port, router: None, door: None, names };
         opened.router = Some(opened.start_router(listener));
         opened.open_door();
         opened
@@ -109,6 +117,16 @@ impl GitDoor {
             .expect("start the router")
     }
 
+    /// Folder of the panel's sockets.
+    pub fn panel(&self) -> PathBuf {
+        self.data.with_file_name("panel")
+    }
+
+    /// Process of the door, while it is open.
+    pub fn pid(&self) -> Option<u32> {
+        self.door.as_ref().map(Child::id)
+    }
+
     /// Opens the door, the first time or after it was killed.
     #[track_caller]
     pub fn open_door(&mut self) {
@@ -123,6 +141,10 @@ impl GitDoor {
             .arg(self.folder())
             .arg("--resolver")
             .arg(self.names.at.to_string())
+            .arg("--gate-folder")
+            .arg(&self.gate)
+            .arg("--panel-folder")
+            .arg(self.panel())
             // A busy machine is no reason to give another answer.
             .env("BERTH_WAIT", "150")
             .env("BERTH_LOOK", "60")
@@ -132,10 +154,14 @@ impl GitDoor {
             .process_group(0)
             .spawn()
             .expect("start the door");
-        self.door = Some(door);
         // A socket alone may be one that was left behind.
-        let socket = self.folder().join("git.sock");
-        eventually("the git door opens", || UnixStream::connect(&socket).ok());
+        let (socket, log) = (self.folder().join("git.sock"), self.home.path().join("door.log"));
+        let door = self.door.insert(door);
+        eventually("the git door opens", || {
+            let ended = door.try_wait().expect("a door");
+            assert!(ended.is_none(), "the git door ended:\n{}", fs::read_to_string(&log).unwrap_or_default());
+            UnixStream::connect(&socket).ok()
+        });
     }
 
     /// Kills the door where it stands.
@@ -145,7 +171,7 @@ impl GitDoor {
         let _ = door.wait();
     }
 
-    /// Where the door's socket is.
+    /// Folder of the door's socket.
     fn folder(&self) -> PathBuf {
         self.home.path().join("door")
     }
@@ -160,12 +186,12 @@ impl GitDoor {
         &self.data
     }
 
-    /// What the door has logged.
+    /// Log of the door.
     pub fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("door.log")).unwrap_or_default()
     }
 
-    /// What the router has logged.
+    /// Log of the router.
     pub fn router_log(&self) -> String {
         fs::read_to_string(self.home.path().join("router.log")).unwrap_or_default()
     }
@@ -198,7 +224,7 @@ impl GitDoor {
         self.port
     }
 
-    /// Where the state is, as people name it.
+    /// URL of the state, as people give it to git.
     pub fn url(&self) -> String {
         format!("ssh://git@127.0.0.1:{}/state", self.port)
     }

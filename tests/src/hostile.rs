@@ -1,4 +1,4 @@
-//! What root in a server tries against the host and the neighbours, and how each attempt is known to be refused.
+//! Attempts of root in a server against the host and the neighbours, and how each is known to be refused.
 //!
 //! Owns the list only; a story runs it on cgroup v1 and v2. A command runs as root inside the attacker's server with
 //! `sh -c`, in an environment that tells it what a real attacker would have to guess:
@@ -13,7 +13,7 @@
 /// One attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
-    /// What is tried, in words.
+    /// The attempt in words.
     pub name: &'static str,
     /// The attack. Exit code 0 means that it worked.
     pub command: &'static str,
@@ -23,9 +23,9 @@ pub struct Attempt {
     pub host: &'static str,
 }
 
-/// What the kernel says when it refuses, and the shell's words for it.
+/// Words of the kernel when it refuses, and the shell's words for that.
 const NO: &[&str] = &["Permission denied", "Operation not permitted", "permission denied", "not permitted"];
-/// The same, for what is not even there to be opened.
+/// The same, and the words for a file that isn't even there to be opened.
 const ABSENT: &[&str] = &[
     "Permission denied",
     "Operation not permitted",

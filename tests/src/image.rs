@@ -1,9 +1,11 @@
 //! Images: a tiny one that most stories use for their servers, made in a moment, and the real one, made once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::engine::{Cgroup, Data, Engine, Mapping};
 use crate::process::{PATIENCE, built, run, source_tree};
@@ -53,17 +55,24 @@ pub fn bring_platform(engine: &Engine) {
 /// The build needs the network of the host, which an engine that maps users doesn't lend; so it runs on an engine of its
 /// own that maps none, and the images are carried over. They stay in both engines' data for the next run.
 fn bring(engine: &Engine, wanted: &[&str]) {
-    // There is one builder, and its folder is its own.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let builder = Engine::start("builder", Mapping::Plain, Cgroup::Host, Data::KeepImages);
-    build(&builder);
-    let ids = |engine: &Engine| {
-        let arguments = [&["image", "inspect", "--format", "{{.Id}}"], wanted].concat();
-        let ran = engine.docker().attempt(&arguments);
-        ran.is_good().then_some(ran.stdout)
+    // There is one builder, and its folder is its own. What it has made once in a run needs no second look.
+    static BUILT: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock();
+    let is_there = |built: &BTreeMap<String, String>| {
+        wanted
+            .iter()
+            .all(|image| built.contains_key(*image) && id(engine, image).as_ref() == built.get(*image))
     };
-    if ids(engine).is_none() || ids(engine) != ids(&builder) {
+    if is_there(&built) {
+        return;
+    }
+    let builder = Engine::start("builder", Mapping::Plain, Cgroup::Host, Data::KeepImages);
+    if built.is_empty() {
+        build(&builder);
+        let all = [&[SERVER, SERVER_HOLDER], &SERVICES[..]].concat();
+        built.extend(all.iter().filter_map(|image| Some(((*image).to_owned(), id(&builder, image)?))));
+    }
+    if !is_there(&built) {
         // The bootstrapped base goes along, so that a build on the other engine finds everything made.
         let base =
             builder.docker().run(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "berth-base"]);
@@ -76,6 +85,12 @@ fn bring(engine: &Engine, wanted: &[&str]) {
         run(&mut engine.docker().command(&["load", "--quiet", "--input", &path]), minutes).good();
         fs::remove_file(&archive).expect("remove the archive");
     }
+}
+
+/// Id of an image on an engine, if it is there.
+fn id(engine: &Engine, image: &str) -> Option<String> {
+    let ran = engine.docker().attempt(&["image", "inspect", "--format", "{{.Id}}", image]);
+    ran.is_good().then_some(ran.stdout)
 }
 
 /// Runs `berth image build` on an engine and returns what it said.

@@ -4,7 +4,6 @@
 //! nobody else's is touched. Making, entering and ending is all that happens here; what lies in one is its maker's.
 
 use std::fs;
-use std::hash::{Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,9 +13,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::process::{PATIENCE, Ran, eventually, is_alive, processes, run, send, stories_folder};
+use crate::ground::mark;
+use crate::process::{PATIENCE, Ran, eventually, is_alive, processes, run, send};
 
-/// Where `ip netns` keeps them.
+/// Folder in which `ip netns` keeps them.
 const FOLDER: &str = "/run/netns";
 
 /// A network namespace. Its clones are the same one.
@@ -53,7 +53,7 @@ impl Namespace {
     }
 
     /// The beginning of a command that runs in it: the program and its arguments are to be added. Not `ip netns exec`,
-    /// which has a mount namespace of its own, so that what an engine mounts there nobody else would see.
+    /// which has a mount namespace of its own: nobody else would see what an engine mounts there.
     pub fn command(&self) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path().display()));
@@ -108,13 +108,6 @@ pub fn end_leftovers() {
             Namespace { name }.end();
         }
     }
-}
-
-/// What tells the namespaces of one target folder from another's.
-fn mark() -> String {
-    let mut hasher = std::hash::DefaultHasher::new();
-    stories_folder().hash(&mut hasher);
-    format!("{:08x}", hasher.finish() as u32)
 }
 
 #[track_caller]

@@ -22,7 +22,7 @@ pub struct Place {
     servants: Vec<Servant>,
 }
 
-/// What becomes of a connection that somebody tries to open.
+/// Outcome of an attempt to open a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It opens, and the other side saw it come from this address.
@@ -35,7 +35,7 @@ pub enum Answer {
     Closed,
 }
 
-/// How long silence takes to be believed. Everything is on one machine.
+/// Time after which silence is believed. It is short, since everything is on one machine.
 const SILENCE: Duration = Duration::from_millis(250);
 
 /// A thread that answers until it is told to end.
@@ -87,7 +87,7 @@ impl Place {
         self.child.id()
     }
 
-    /// For the links.
+    /// Its namespace, for the links.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }

@@ -5,9 +5,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,25 +15,23 @@ use tempfile::TempDir;
 use crate::docker::{Container, Docker};
 use crate::engine::Engine;
 use crate::folder::{Folder, git};
+use crate::ground::scratch;
 use crate::image;
 use crate::lab::{self, Lab};
 use crate::namespace::Namespace;
 use crate::process::{
-    PATIENCE, Ran, build_folder, built, children_of, ending, eventually, is_alive, run, scratch, send, wait,
+    MARK, PATIENCE, Ran, build_folder, built, children_of, ending, eventually, is_alive, run, send, wait,
 };
 use crate::proxy::Proxy;
 
 /// Platforms of this run, so that each has subnets of its own.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// An environment variable that marks the `berth` processes of the stories of a target folder.
-pub const MARK: &str = "BERTH_STORIES";
-
 /// A platform instance.
 #[derive(Debug)]
 pub struct Platform {
     docker: Docker,
-    /// Where `berth` finds the engine: its socket, or a proxy's.
+    /// Address at which `berth` finds the engine: its socket, or a proxy's.
     host: String,
     /// The network namespace of its `berth`, where that isn't this machine's.
     namespace: Option<Namespace>,
@@ -86,7 +84,7 @@ impl Platform {
 
     /// A platform in the closed world, of the real images. `begin` may change the settings.
     pub fn in_lab(lab: &Lab, begin: impl FnOnce(&Folder)) -> Self {
-        let turn = LAB.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = LAB.lock();
         let mut platform = Self::new(lab.engine(), |first| {
             let settings = first.read("platform.toml");
             let settings =
@@ -125,9 +123,19 @@ impl Platform {
         self.home.path().join("data")
     }
 
+    /// Folder in which the door tells the gate who may come in, as the web server's container sees it.
+    pub fn gate(&self) -> PathBuf {
+        berth_plan::system::gate(&self.prefix.parse().expect("a prefix")).into()
+    }
+
     /// The folder of the git door's socket.
     pub fn door(&self) -> PathBuf {
         self.home.path().join("door")
+    }
+
+    /// The folder of the panel's sockets.
+    pub fn panel(&self) -> PathBuf {
+        self.home.path().join("panel")
     }
 
     /// A folder for whatever the story needs, removed with the platform.
@@ -135,7 +143,7 @@ impl Platform {
         self.home.path()
     }
 
-    /// From now on `berth` reaches the engine through `proxy`.
+    /// Leads `berth` to the engine through `proxy` from now on.
     pub fn through(&mut self, proxy: &Proxy) {
         self.host = proxy.host();
     }
@@ -163,6 +171,8 @@ impl Platform {
             .env("BERTH_DATA", self.data())
             .env("DOCKER_HOST", &self.host)
             .env("BERTH_GIT_SOCKET_DIR", self.door())
+            .env("BERTH_GATE_FOLDER", self.gate())
+            .env("BERTH_PANEL", self.panel())
             .env("NO_COLOR", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env(MARK, build_folder())
@@ -215,7 +225,7 @@ impl Platform {
         Daemon { child, log }
     }
 
-    /// What `berth status` says to programs; `None` while there is no status yet.
+    /// Status that `berth status` gives to programs; `None` while there is none yet.
     pub fn status(&self) -> Option<Value> {
         serde_json::from_str(&self.berth(&["status", "--json"]).stdout).ok()
     }
@@ -279,8 +289,12 @@ impl Drop for Platform {
         }
         // What was kept of its part on the machine.
         let _ = berth_link::KeptRules::remove(Path::new(berth_link::HOST_RULES), &self.prefix);
-        // Where its git door is.
-        let _ = fs::remove_dir_all(berth_plan::system::door(&self.prefix.parse().expect("a prefix")));
+        // Where its git door is, and where the panel listens to the edge.
+        let prefix = self.prefix.parse().expect("a prefix");
+        for folder in [berth_plan::system::door(&prefix), berth_plan::system::edge(&prefix)] {
+            let _ = fs::remove_dir_all(folder);
+        }
+        let _ = fs::remove_dir_all(self.gate());
         // An engine that a story has killed takes its containers with it when it is stopped.
         if !self.docker.socket().exists() || !self.docker.answers() {
             return;
@@ -293,7 +307,7 @@ impl Drop for Platform {
 
 /// Settings for a platform of tiny servers.
 fn write_settings(folder: &Folder, prefix: &str) {
-    let [users, external, panel, control] = subnets();
+    let [users, external] = subnets();
     let (server, holder) = (image::TINY, image::HOLDER);
     folder.write(
         "platform.toml",
@@ -304,8 +318,6 @@ prefix = "{prefix}"
 [networks]
 users = "{users}"
 external = "{external}"
-control_panel = "{panel}"
-control_docker = "{control}"
 
 [images]
 server = "{server}"
@@ -340,7 +352,7 @@ count = 100
 }
 
 /// Four subnets that no other platform of this run has and no route of this machine leads to.
-fn subnets() -> [String; 4] {
+fn subnets() -> [String; 2] {
     static FIRST: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     // A 10.x.0.0/16 has room for 64 platforms; a run needs two or three of them, side by side.
     const IN_A_ROW: u32 = 4;
@@ -358,7 +370,7 @@ fn subnets() -> [String; 4] {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     assert!(number < 64 * IN_A_ROW, "more platforms in one run than subnets");
     let (second, third) = (first + number / 64, 4 * (number % 64));
-    [0, 1, 2, 3].map(|part| format!("10.{second}.{}.0/24", third + part))
+    [0, 1].map(|part| format!("10.{second}.{}.0/24", third + part))
 }
 
 /// A `berth` that stays.
@@ -374,12 +386,12 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Whether it is there still.
+    /// Returns whether it is still there.
     pub fn is_alive(&self) -> bool {
         is_alive(self.pid())
     }
 
-    /// What it has logged.
+    /// Log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }

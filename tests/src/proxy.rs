@@ -9,13 +9,15 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::process::{PATIENCE, scratch};
+use crate::ground::scratch;
+use crate::process::PATIENCE;
 
 /// A call that changes something on the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub struct Call {
     pub path: String,
 }
 
-/// What becomes of a call.
+/// Fate of a call.
 pub enum Act {
     /// It goes through.
     Pass,
@@ -49,7 +51,7 @@ struct Held {
 }
 
 type Judge = Box<dyn FnMut(&Call) -> Act + Send>;
-/// What is to happen when the engine answers next.
+/// Action to take when the engine answers next.
 type Then = Option<Box<dyn FnOnce() + Send>>;
 
 struct Shared {
@@ -106,7 +108,7 @@ impl Proxy {
 
     /// Lets `judge` decide about every call that changes something. It may take its time: the call waits.
     pub fn judge(&self, judge: impl FnMut(&Call) -> Act + Send + 'static) {
-        *lock(&self.shared.judge) = Some(Box::new(judge));
+        *self.shared.judge.lock() = Some(Box::new(judge));
     }
 
     /// Holds the call of this number back until the gate is opened.
@@ -129,27 +131,27 @@ impl Proxy {
     pub fn hold_program(&self, words: &str) -> Gate {
         let (reached, is_reached) = channel();
         let (open, is_open) = channel();
-        *lock(&self.shared.program) = Some(Held { words: words.to_owned(), reached, is_open });
+        *self.shared.program.lock() = Some(Held { words: words.to_owned(), reached, is_open });
         Gate { is_reached, open }
     }
 
     /// Makes no more faults and begins to count anew.
     pub fn calm(&self) {
-        *lock(&self.shared.program) = None;
-        *lock(&self.shared.judge) = None;
-        *lock(&self.shared.refusing) = None;
-        lock(&self.shared.calls).clear();
+        *self.shared.program.lock() = None;
+        *self.shared.judge.lock() = None;
+        *self.shared.refusing.lock() = None;
+        self.shared.calls.lock().clear();
     }
 
     /// Answers every request for a list with `status` until `calm`; all else goes through, so that it shows what somebody
     /// makes of it.
     pub fn refuse_lists(&self, status: u16) {
-        *lock(&self.shared.refusing) = Some(status);
+        *self.shared.refusing.lock() = Some(status);
     }
 
     /// The calls so far that were to change something.
     pub fn calls(&self) -> Vec<Call> {
-        lock(&self.shared.calls).clone()
+        self.shared.calls.lock().clone()
     }
 }
 
@@ -201,7 +203,7 @@ fn serve(shared: &Arc<Shared>, mut client: UnixStream) {
             while buffer.len() < whole && read_more(&mut client, &mut buffer) {}
             hold_back(shared, &request, &buffer);
         }
-        let refused = *lock(&shared.refusing);
+        let refused = *shared.refusing.lock();
         let act = match refused {
             Some(status) if request.is_list() => Act::Answer(status),
             _ if request.changes_something() => judge(shared, &request),
@@ -209,7 +211,7 @@ fn serve(shared: &Arc<Shared>, mut client: UnixStream) {
         };
         match act {
             Act::Pass => {}
-            Act::AfterAnswer(then) => *lock(&pending) = Some(then),
+            Act::AfterAnswer(then) => *pending.lock() = Some(then),
             Act::Cut => break,
             Act::Answer(status) => {
                 let body = r#"{"message":"the story says no"}"#;
@@ -252,7 +254,7 @@ fn serve(shared: &Arc<Shared>, mut client: UnixStream) {
 /// Waits where this is the program that is held.
 fn hold_back(shared: &Shared, request: &Request, whole: &[u8]) {
     let body = String::from_utf8_lossy(whole.get(request.head..).unwrap_or_default());
-    let held = lock(&shared.program).take_if(|held| body.contains(&held.words));
+    let held = shared.program.lock().take_if(|held| body.contains(&held.words));
     if let Some(Held { reached, is_open, .. }) = held {
         let _ = reached.send(Call { number: 0, method: request.method.clone(), path: request.path.clone() });
         // Opened, or dropped with the story.
@@ -262,12 +264,12 @@ fn hold_back(shared: &Shared, request: &Request, whole: &[u8]) {
 
 fn judge(shared: &Shared, request: &Request) -> Act {
     let call = {
-        let mut calls = lock(&shared.calls);
+        let mut calls = shared.calls.lock();
         let number = calls.len() + 1;
         calls.push(Call { number, method: request.method.clone(), path: request.path.clone() });
         calls[number - 1].clone()
     };
-    match lock(&shared.judge).as_mut() {
+    match shared.judge.lock().as_mut() {
         Some(judge) => judge(&call),
         None => Act::Pass,
     }
@@ -279,7 +281,7 @@ fn relay_answers(from: &mut UnixStream, to: &mut UnixStream, pending: &Mutex<The
         if count == 0 {
             break;
         }
-        if let Some(then) = lock(pending).take() {
+        if let Some(then) = pending.lock().take() {
             then();
             break;
         }
@@ -327,18 +329,18 @@ impl Request {
         Some(Self { method, path, head, body })
     }
 
-    /// Whether it asks for a list of objects.
+    /// Returns whether it asks for a list of objects.
     fn is_list(&self) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         self.method == "GET" && ["/containers/json", "/volumes", "/networks"].contains(&path)
     }
 
-    /// Whether its body names a program that is to be run in a container.
+    /// Returns whether its body names a program that is to be run in a container.
     fn names_a_program(&self) -> bool {
         self.method == "POST" && self.path.starts_with("/containers/") && self.path.ends_with("/exec")
     }
 
-    /// Whether it changes an object of the engine, as opposed to running something in one or waiting for one.
+    /// Returns whether it changes an object of the engine, as opposed to running something in one or waiting for one.
     fn changes_something(&self) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         let last = path.rsplit('/').next().unwrap_or_default();
@@ -371,11 +373,6 @@ fn read_more(client: &mut UnixStream, buffer: &mut Vec<u8>) -> bool {
         _ => false,
     }
 }
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,12 +6,13 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
 use berth_plan::Identities;
 use berth_plan::render::{self, Kind, Templates};
 use berth_schema::{Parsed, State};
@@ -19,8 +20,9 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::folder::Folder;
+use crate::ground::scratch;
 use crate::namespace::Namespace;
-use crate::process::{Ran, ending, eventually, run, scratch, send, source_tree, wait};
+use crate::process::{Ran, built, ending, eventually, run, send, source_tree, wait};
 
 /// The app's place: server 1 of the default subnet.
 pub const APP: (&str, u16) = ("172.19.2.16", 8080);
@@ -66,7 +68,7 @@ impl Web {
         &self.namespace
     }
 
-    /// What should be; [`Self::load`] makes it so.
+    /// The wanted state; [`Self::load`] brings it into force.
     pub fn state(&self) -> &Folder {
         &self.state
     }
@@ -83,6 +85,18 @@ impl Web {
         source_tree().join("templates/caddy/rootfs/usr/lib/berth").join(name)
     }
 
+    /// Has an app like that of server 1 stand in for the panel, at the socket that the edge passes visitors on to.
+    pub fn serve_panel(&self) {
+        let folder = self.run().join("panel");
+        fs::create_dir(&folder).expect("a folder");
+        let listener = UnixListener::bind(folder.join("edge.sock")).expect("the panel's socket");
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                thread::spawn(move || answer(&stream));
+            }
+        });
+    }
+
     /// A command that runs in the namespace, with the places that the image's programs use.
     pub fn command(&self) -> Command {
         let mut command = self.namespace.command();
@@ -91,6 +105,7 @@ impl Web {
             .env("BERTH_RUN", path.join("run"))
             .env("BERTH_DATA", path.join("data"))
             .env("BERTH_CONFIG", path.join("config"))
+            .env("BERTH_GATE", built("berth-gate"))
             .env("HOME", path.join("data"));
         command
     }
@@ -142,23 +157,28 @@ impl Web {
         crate::process::processes().into_iter().find(is_it).expect("a process")
     }
 
-    /// Where its sockets are.
+    /// A folder for whatever the story needs, removed with the web server.
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Folder of its sockets.
     pub fn run(&self) -> PathBuf {
         self.folder.path().join("run")
     }
 
-    /// What its processes have written.
+    /// Path of its processes' log.
     pub fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    /// Where a configuration lies once it is confirmed.
+    /// Path at which a configuration lies once it is confirmed.
     pub fn confirmed(&self, kind: Kind) -> PathBuf {
         let name = kind.file();
         self.folder.path().join("config").join(name)
     }
 
-    /// What a kind of configuration is for the state.
+    /// Renders a kind of configuration for the state.
     pub fn render(&self, kind: Kind) -> String {
         let mut parsed = Vec::new();
         let mut folders = vec![self.state.path().to_owned()];
@@ -200,7 +220,7 @@ impl Web {
         run(self.command().arg(self.program("load")).arg(kind.as_str()).arg(&next), LOADING)
     }
 
-    /// What `curl` says of a visit from `address`: the status, a line feed, and the body.
+    /// Visits from `address`, by `curl`.
     pub fn visit_from(&self, address: &str, arguments: &[&str]) -> Visit {
         // Every name is here, and certificates are looked at by the stories that are about them.
         let ran = run(
@@ -273,18 +293,18 @@ impl Drop for Web {
     }
 }
 
-/// What a visitor got.
+/// Outcome of a visit.
 #[derive(Debug)]
 pub struct Visit {
     /// The status; 0 when there was no answer.
     pub status: u16,
     /// The version of HTTP.
     pub version: String,
-    /// Where it leads on.
+    /// Address that it redirects to; empty when it doesn't.
     pub location: String,
     /// The body.
     pub body: String,
-    /// What went wrong on the way.
+    /// Words of `curl` about a failure on the way.
     pub error: String,
 }
 
@@ -347,7 +367,7 @@ impl<R: io::Read, W: io::Write> WebSocket<R, W> {
         Self { reader, writer }
     }
 
-    /// Whether it still says what it hears.
+    /// Checks that it still echoes what it hears.
     pub fn lives(&mut self) -> bool {
         // A masked text frame; the mask is zero.
         let frame = [0x81, 0x84, 0, 0, 0, 0, b'p', b'i', b'n', b'g'];
@@ -379,17 +399,22 @@ fn serve_app() {
 }
 
 /// An app that repeats what it is asked: the head of the request, and how much came with it.
-fn answer(stream: &TcpStream) -> Option<()> {
+fn answer<'a, S>(stream: &'a S) -> Option<()>
+where
+    &'a S: io::Read + io::Write,
+{
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     loop {
         let request = head(&mut reader)?;
         if request.to_ascii_lowercase().contains("upgrade: websocket") {
-            writer
-                .write_all(
-                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-                )
-                .ok()?;
+            let accept = accept(&request)?;
+            write!(
+                writer,
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
+            )
+            .ok()?;
             io::copy(&mut reader, &mut writer).ok()?;
             return None;
         }
@@ -423,6 +448,15 @@ fn answer(stream: &TcpStream) -> Option<()> {
         let text = format!("{request}body: {body}\n");
         write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).ok()?;
     }
+}
+
+/// The word by which a browser knows that somebody agrees to its WebSocket.
+fn accept(request: &str) -> Option<String> {
+    let lines = request.lines().filter_map(|line| line.split_once(": "));
+    let key = lines.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))?.1;
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    Some(base64::engine::general_purpose::STANDARD.encode(digest))
 }
 
 /// Reads a body in chunks, and says how long it was.

@@ -10,16 +10,16 @@ crate::stories! { every_mistake_is_a_finding_and_touches_nothing, all_mistakes_a
 
 /// One mistake.
 struct Mistake {
-    /// In words.
+    /// The mistake in words.
     what: &'static str,
     /// The file that is written.
     path: &'static str,
     text: &'static str,
-    /// Where it is found: line and column, nothing when it is the file as a whole, or another file's place.
+    /// Place at which it is found: line and column, nothing when it is the file as a whole, or another file's place.
     place: &'static str,
     /// Words of the message.
     says: &'static str,
-    /// What nobody may ever repeat.
+    /// Secret in the text, which no message may ever repeat.
     secret: Option<&'static str>,
 }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use berth::figures::RateLimit;
+use berth_wire::usage::RateLimit;
 use berth_tests::namespace::Namespace;
-use berth_tests::process::{PATIENCE, Ran, ending, scratch, send, source_tree, wait, within};
+use berth_tests::ground::scratch;
+use berth_tests::process::{PATIENCE, Ran, ending, send, source_tree, wait, within};
 use berth_tests::{Platform, World, eventually, run};
 use rustix::process::Signal;
 use serde_json::{Value, json};

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use berth_tests::acme::Acme;
 use berth_tests::lab::{PUBLIC, WEBSITE};
-use berth_tests::process::{scratch, within};
+use berth_tests::ground::scratch;
+use berth_tests::process::within;
 use berth_tests::{Lab, Platform, Ran, World};
 
 crate::stories! { a_domain_s_certificate_comes_by_itself_and_is_renewed }
 
-/// As long as a certificate is good: it is renewed when two thirds of that are over.
+/// Lifetime of a certificate: it is renewed when two thirds of that are over.
 const SECONDS: u32 = 60;
 /// Asking the CA takes some round trips between busy processes.
 const ISSUING: Duration = Duration::from_secs(60);

@@ -31,7 +31,7 @@ fn a_commit_becomes_servers(world: &World) {
     for end in ["apps", "home", "docker"] {
         assert!(volumes.contains(&format!("{}-{end}", platform.name(1))), "{volumes:?}");
     }
-    assert_eq!(platform.docker().networks_of(&platform.prefix).len(), 3);
+    assert_eq!(platform.docker().networks_of(&platform.prefix).len(), 1);
     platform.berth(&["status"]).good().says("shop").says("running");
 }
 

@@ -60,7 +60,7 @@ fn real_servers(engine: &Engine, power: &str) -> Platform {
     })
 }
 
-/// What makes the same container again, limits aside.
+/// Request that makes the same container again, limits aside.
 fn without_limits(inspected: &Value) -> Value {
     let mut body = inspected["Config"].clone();
     body["HostConfig"] = inspected["HostConfig"].clone();
@@ -98,7 +98,7 @@ fn everything_is_refused(docker: &Docker, attacker: &str, neighbour: &str) {
     assert!(docker.container(neighbour).runs());
 }
 
-/// What an attempt achieved; `None` when it was refused and left no trace on the host.
+/// Describes what an attempt achieved; `None` when it was refused and left no trace on the host.
 fn breach(docker: &Docker, attacker: &str, attempt: &Attempt, facts: &[(&str, String)]) -> Option<String> {
     let host = || {
         let mut command = Command::new("sh");

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use berth_tests::process::{built, run, scratch, source_tree};
+use berth_tests::ground::scratch;
+use berth_tests::process::{built, run, source_tree};
 use berth_tests::{GitDoor, World};
 
 crate::stories! {
@@ -17,7 +18,7 @@ crate::stories! {
 /// A push waits for nobody here: no reconciler runs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Who runs a block, whether it must succeed, and the block.
+/// A block of commands, who runs it, and whether it must be refused.
 struct Block {
     who: String,
     refused: bool,

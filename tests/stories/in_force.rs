@@ -1,5 +1,5 @@
-//! What is in force is what was confirmed: whatever somebody changes by hand, wherever a change is cut off, and from the
-//! first packet after a start of the machine on.
+//! Checks that what was confirmed is in force: whatever somebody changes by hand, wherever a change is cut off, and
+//! from the first packet after a start of the machine on.
 
 use std::fs;
 use std::net::TcpListener;
@@ -195,7 +195,7 @@ fn the_host_is_closed_from_the_first_packet_on(world: &World) {
     fs::write(format!("{}/{}.json", berth_link::HOST_RULES, platform.prefix), kept.replace("DROP", "NOWHERE")).expect("a file");
     let holder = format!("{}-filtered-users", platform.prefix);
     platform.docker().run(&["stop", &holder]);
-    platform.docker().attempt(&["start", &holder]).says("can't be put in force");
+    platform.docker().attempt(&["start", &holder]).says("cannot put the host's rules in force");
     // A pass writes anew what is kept.
     platform.berth(&["apply"]);
     within(BOOT, "a pass mends it", || platform.berth(&["apply"]).is_good().then_some(()));

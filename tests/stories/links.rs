@@ -85,7 +85,8 @@ fn of_the_platform_s_own_containers_leave_their_other_legs_alone(world: &World) 
     plane.docker.shell(&caddy, own).coded(1);
 }
 
-/// What the firewall's container stands on: it joins the holder's namespace, with NET_ADMIN there and no other right.
+/// Tries what the firewall's container stands on: it joins the holder's namespace, with NET_ADMIN there and no other
+/// right.
 fn are_made_in_the_holder_s_user_namespace(world: &World) {
     let plane = Plane::new(world);
     plane.start_holder();
@@ -221,7 +222,7 @@ impl<'a> Plane<'a> {
         self.inside(id, "ping -c 1 -W 2 10.77.0.1").is_good()
     }
 
-    /// Whether a server has nothing but its loopback.
+    /// Returns whether a server has nothing but its loopback.
     fn is_closed(&self, id: u32) -> bool {
         self.inside(id, "ls /sys/class/net").good().stdout.trim() == "lo"
     }

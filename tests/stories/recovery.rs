@@ -37,7 +37,7 @@ enum Part {
     Sampler,
 }
 
-/// Where the pass stands that a part dies in: a program is about to be run, and its beginning is held back.
+/// Points of a pass at which a part dies: a program is about to be run, and its beginning is held back.
 const LOADS_RULES: &str = r#"load","firewall""#;
 const CHECKS_SITES: &str = r#"check","sites""#;
 const LOADS_SITES: &str = r#"load","sites""#;
@@ -148,7 +148,7 @@ fn is_back(docker: &Docker, container: &str, before: u32) {
     });
 }
 
-/// Where it all happens.
+/// Place where it all happens.
 struct Ground<'a> {
     lab: &'a Lab,
     platform: &'a Platform,

@@ -1,4 +1,4 @@
-//! What somebody does by hand is undone, at once, by the daemon that listens to the engine.
+//! Repair of what somebody did by hand: the daemon listens to the engine, and undoes it at once.
 
 use berth_tests::{Platform, World, eventually};
 

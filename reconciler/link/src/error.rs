@@ -1,4 +1,4 @@
-//! What can go wrong: always the kernel's refusal, with what was tried.
+//! The error of this crate: always the kernel's refusal, with the act that it refused.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// `ESRCH`.
 const NO_PROCESS: i32 = 3;
 
-/// What was tried, and what the kernel said.
+/// An act that failed, and the kernel's answer.
 #[derive(Debug)]
 pub struct Error {
     what: String,
@@ -22,13 +22,13 @@ impl Error {
         Self { what: what.into(), source }
     }
 
-    /// What the kernel said.
+    /// Kind of the kernel's answer.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
 
-    /// Whether the kernel said that a process is not there. One that has ended but was not waited for yet has no
-    /// namespaces any more.
+    /// Returns whether the kernel said that a process is not there. One that has ended but was not waited for yet has no
+    /// namespaces left.
     pub(crate) fn says_gone(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound || self.source.raw_os_error() == Some(NO_PROCESS)
     }
@@ -46,7 +46,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Says what was tried when it failed.
+/// Names the act that failed.
 pub(crate) trait Trying<T> {
     fn trying(self, what: impl FnOnce() -> String) -> Result<T>;
 }

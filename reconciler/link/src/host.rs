@@ -1,19 +1,19 @@
 //! The host's part of the firewall, as it was confirmed last: kept where it outlives the machine's end, so that it can be
 //! in force before the first packet leaves the plane, with everything else of Berth down.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, Trying as _};
 
-/// The folder of what is kept, one file for each platform.
+/// Folder of the rules that are kept, one file for each platform.
 pub const HOST_RULES: &str = "/var/lib/berth/host";
 
-/// What was confirmed.
+/// Rules that were confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptRules {
     /// The rules that lead into the platform's own chains.
@@ -32,7 +32,8 @@ pub struct Lead {
 }
 
 impl KeptRules {
-    /// What is kept for a prefix. `None` when nothing is; an error of the kind `InvalidData` when it is none of ours.
+    /// Reads the rules kept for a prefix. `None` when there are none; an error of the kind `InvalidData` when the file isn't
+    /// ours.
     pub fn read(folder: &Path, prefix: &str) -> Result<Option<Self>> {
         let path = file(folder, prefix);
         let read = || match fs::read(&path) {
@@ -45,23 +46,17 @@ impl KeptRules {
         read().trying(|| format!("read {}", path.display()))
     }
 
-    /// Keeps it, as a whole, and so that a loss of power doesn't lose it.
+    /// Keeps them, so that a loss of power doesn't lose them.
     pub fn write(&self, folder: &Path, prefix: &str) -> Result<()> {
         let path = file(folder, prefix);
         let write = || {
             DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-            let new = path.with_extension("next");
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(folder)?.sync_all()
+            berth_host::file::replace(&path, &serde_json::to_vec_pretty(self)?, 0o600)
         };
         write().trying(|| format!("write {}", path.display()))
     }
 
-    /// Keeps nothing for a prefix any more.
+    /// Forgets the rules kept for a prefix.
     pub fn remove(folder: &Path, prefix: &str) -> Result<()> {
         let path = file(folder, prefix);
         let remove = || match fs::remove_file(&path) {

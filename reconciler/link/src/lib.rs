@@ -4,11 +4,13 @@
 //! so the plane's firewall sees every packet, and nothing on a link can be learned, poisoned or flooded.
 //!
 //! Synchronous on purpose: the runtime's hook, which runs before a container's first process, uses it as well as the
-//! reconciler. It makes and removes links; which ones there should be is for its callers to say. It also keeps what both
-//! must find: where a plane is, and the host's rules that must be in force before one.
+//! reconciler. It makes and removes links; its callers decide which ones there should be. It also keeps what both must
+//! find: the place of a plane, and the host's rules that must be in force before there is one.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod error;
 mod host;
+pub mod iptables;
 mod link;
 mod member;
 mod namespace;

@@ -1,4 +1,4 @@
-//! What one link is: its port in the plane, its address, and its other end.
+//! One link: its port in the plane, its address, and its other end.
 
 use std::net::Ipv4Addr;
 
@@ -11,7 +11,7 @@ pub struct Link {
     pub address: Ipv4Addr,
     /// The plane's own address, which every packet goes through.
     pub gateway: Ipv4Addr,
-    /// How the other end looks.
+    /// The other end.
     pub inside: Inside,
 }
 
@@ -36,7 +36,7 @@ impl Link {
         }
     }
 
-    /// What goes through the link, besides the gateway itself.
+    /// The network that is reached through the link, besides the gateway itself.
     pub(crate) fn destination(&self) -> (Ipv4Addr, u8) {
         match self.inside {
             Inside::Only => (Ipv4Addr::UNSPECIFIED, 0),
@@ -44,8 +44,8 @@ impl Link {
         }
     }
 
-    /// The MAC address of the port. Both are made from the address, locally administered (IEEE 802, the second bit of
-    /// the first octet), so that a link that is made again looks the same.
+    /// The MAC address of the port. Like that of the end inside, it is made from the link's address and locally administered
+    /// (IEEE 802, the second bit of the first octet), so that a link that is made again looks the same.
     pub fn port_mac(&self) -> [u8; 6] {
         self.mac(0x06)
     }

@@ -1,4 +1,4 @@
-//! What a container is to the plane, as its environment says it (docs/decisions/0009-user-plane.md).
+//! A container's part in the plane, as its environment tells it (docs/decisions/0009-user-plane.md).
 //!
 //! The environment is fixed when the container is made, by the reconciler; a program in the container can't change it.
 
@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use crate::link::{Inside, Link};
 
-/// What a container is to the plane.
+/// A container's part in the plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Member {
     /// The container whose namespace is the plane.
@@ -33,7 +33,7 @@ pub enum Member {
     },
 }
 
-/// An environment that doesn't say clearly what the container is to the plane.
+/// An environment that doesn't tell the container's part in the plane clearly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMember {
     /// A variable is missing.
@@ -89,7 +89,8 @@ impl Member {
     }
 }
 
-/// What a port's name says: the firewall's rules are for all ports that begin with `s`, which are the servers'.
+/// Kind of a port, which its name tells: the firewall's rules are for all ports that begin with `s`, which are the
+/// servers'.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Server,

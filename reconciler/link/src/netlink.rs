@@ -13,7 +13,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-/// How long the kernel may take for an answer. It answers at once, unless its lock on interfaces is held for long.
+/// Time that the kernel may take for an answer. It answers at once, unless its lock on interfaces is held for long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The kernel's own address.
@@ -86,7 +86,7 @@ impl Netlink {
                 let packet = rest.get(..length).unwrap_or(rest);
                 // Messages are aligned to four bytes.
                 rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-                // What is left of an earlier request that failed.
+                // The rest of an answer to an earlier request, which failed.
                 if number != self.sequence {
                     continue;
                 }

@@ -36,13 +36,13 @@ pub(crate) fn make(
     made
 }
 
-/// How long to wait for the kernel to let packets through a new link. It takes milliseconds on a busy machine; a link that
+/// Time to wait for the kernel to let packets through a new link. It takes milliseconds on a busy machine; a link that
 /// takes longer comes up by itself, unless somebody inside has taken it down.
 const PATIENCE: Duration = Duration::from_millis(500);
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Waits until the end inside sends what it is given. That one was up first, and got its other end later; until the kernel
-/// has noticed, it throws away what a program sends, such as its first question to DNS.
+/// Waits until the end inside sends the packets that it is given. It was up before it had its other end; until the kernel
+/// has noticed that one, it throws away what a program sends, such as its first question to DNS.
 pub(crate) fn settle(inside: &mut Netlink, link: &Link) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -55,8 +55,8 @@ pub(crate) fn settle(inside: &mut Netlink, link: &Link) -> Result<()> {
     }
 }
 
-/// Whether the pair is there: the port's other end lies in the container's namespace, has its name, and both have their
-/// own addresses. Where the other end lies is asked of the plane's side, which nobody in the container can write to.
+/// Returns whether the pair is there: the port's other end lies in the container's namespace, has its name, and both have
+/// their own addresses. The plane's side tells where the other end lies, since nobody in the container can write to it.
 fn is_there(
     plane: &mut Netlink,
     inside: &mut Netlink,

@@ -6,12 +6,14 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use berth_host::FileLock;
+
 use crate::error::{Error, Result, Trying as _};
 use crate::link::Link;
 use crate::namespace::Namespace;
 use crate::netlink::Netlink;
 use crate::pair;
-use crate::registration::{GLANCE, Lock, REGISTRATIONS, Registration};
+use crate::registration::{self, REGISTRATIONS, Registration};
 
 /// A plane that exists. It keeps the namespace open, so it is not for keeping: a plane whose holder has ended would live
 /// on with it.
@@ -29,11 +31,11 @@ pub struct Port {
     pub name: String,
     /// The address of the container behind it, when the port is one that this crate made.
     pub address: Option<Ipv4Addr>,
-    /// Whether packets can go through: it is switched on, and its address is routed to it.
+    /// Packets can go through: the port is switched on, and its address is routed to it.
     pub up: bool,
 }
 
-/// What holds for the plane before the first port is made. Nothing is forwarded until the firewall has its rules, and a
+/// Settings of the plane before the first port is made. Nothing is forwarded until the firewall has its rules, and a
 /// packet is taken only from the link that its source address is routed to. Forwarding comes first: the kernel changes
 /// others of these together with it.
 const SETTINGS: [(&str, &str); 5] = [
@@ -44,11 +46,12 @@ const SETTINGS: [(&str, &str); 5] = [
     ("net/ipv6/conf/default/disable_ipv6", "1"),
 ];
 
-/// What holds for each interface of the plane; the kernel asks the interface's own setting as well as that for all.
+/// Settings of each interface of the plane. The kernel asks the interface's own as well as the one for all.
 const OF_EACH: [(&str, &str); 3] =
     [("accept_redirects", "0"), ("send_redirects", "0"), ("accept_source_route", "0")];
 
-/// After so many links of a batch the lock is free for a moment: a container that starts must not wait for all of them.
+/// Number of links in a batch, after which the lock is free for a moment: a container that starts must not wait for all
+/// of them.
 const BATCH: usize = 50;
 
 impl Plane {
@@ -76,7 +79,7 @@ impl Plane {
 
     /// Like [`Plane::prepare`], with another folder of registrations.
     pub fn prepare_in(folder: &Path, prefix: &str, pid: u32, gateway: Ipv4Addr) -> Result<Self> {
-        let _lock = Lock::take(folder, prefix)?;
+        let _lock = registration::lock(folder, prefix)?;
         let namespace = Namespace::of_process(pid)?;
         refuse_own(&namespace)?;
         let registered = Self::registered_in(folder, prefix)?;
@@ -112,14 +115,14 @@ impl Plane {
         &self.namespace
     }
 
-    /// Whether a process is in the plane, as the firewall's must be. A process that has ended is nowhere.
+    /// Returns whether a process is in the plane, as the firewall's must be. A process that has ended is nowhere.
     pub fn is_joined_by(&self, pid: u32) -> Result<bool> {
         let namespace = Namespace::of_living_process(pid)?;
         Ok(namespace.is_some_and(|namespace| namespace.inode() == self.inode()))
     }
 
-    /// Links a container's namespace to the plane. What is there already and is right stays: packets go on; what is
-    /// wrong is made anew. A link that could not be made as a whole is taken away again. Packets go through when this
+    /// Links a container's namespace to the plane. A link that is there and right stays, and its packets go on; a wrong
+    /// one is made anew. A link that could not be made as a whole is taken away again. Packets go through when this
     /// returns.
     pub fn connect(&self, link: &Link, container: &Namespace) -> Result<()> {
         let mut plane = socket_in(&self.namespace)?;
@@ -138,7 +141,7 @@ impl Plane {
         let mut results = Vec::with_capacity(links.len());
         for batch in links.chunks(BATCH) {
             if !results.is_empty() {
-                thread::sleep(GLANCE * 2);
+                thread::sleep(FileLock::GLANCE * 2);
             }
             let _lock = self.lock()?;
             results.extend(batch.iter().map(|(link, pid)| {
@@ -172,8 +175,8 @@ impl Plane {
         Ok(ports)
     }
 
-    fn lock(&self) -> Result<Lock> {
-        Lock::take(&self.folder, &self.prefix)
+    fn lock(&self) -> Result<FileLock> {
+        registration::lock(&self.folder, &self.prefix)
     }
 
     /// Makes a link, and returns the socket in the container's namespace.
@@ -202,7 +205,7 @@ fn socket_in(namespace: &Namespace) -> Result<Netlink> {
     namespace.run(Netlink::open)?.trying(|| "open a netlink socket".to_owned())
 }
 
-/// What `/proc/sys/net` shows depends on the thread's namespace.
+/// Writes the settings of the thread's own namespace, which `/proc/sys/net` shows.
 fn close() -> io::Result<()> {
     let root = Path::new("/proc/sys");
     for (path, value) in SETTINGS {

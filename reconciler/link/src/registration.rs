@@ -1,15 +1,14 @@
-//! Where the plane is: a small file that is written when its holder starts, so that a server that starts later finds
-//! the plane while nothing else of Berth runs.
+//! Registration of a plane: a small file that is written when its holder starts, so that a server that starts later
+//! finds the plane while nothing else of Berth runs.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use berth_host::FileLock;
+use berth_host::file::replace;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Trying as _};
@@ -18,26 +17,26 @@ use crate::namespace::Namespace;
 /// The folder of registrations. It vanishes with the machine's start, as the planes do.
 pub const REGISTRATIONS: &str = "/run/berth/planes";
 
-/// Who holds a plane.
+/// The process that holds a plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// The holder's first process.
     pub pid: u32,
-    /// When that process started, in clock ticks since the machine's start (proc(5), `starttime`): process ids return.
+    /// Start of that process, in clock ticks since the machine's start (proc(5), `starttime`): process ids are used again.
     pub started: u64,
     /// The inode of its network namespace.
     pub namespace: u64,
 }
 
 impl Registration {
-    /// What to register for a process.
+    /// Makes the registration of a process.
     pub fn of_process(pid: u32) -> Result<Self> {
         let namespace = Namespace::of_process(pid)?.inode();
         let started = started(pid).trying(|| format!("learn when process {pid} started"))?;
         Ok(Self { pid, started, namespace })
     }
 
-    /// What is registered for a prefix. `None` when there is nothing, or when it is of a process that has ended.
+    /// Reads the registration of a prefix. `None` when there is none, or its process has ended.
     pub fn read(folder: &Path, prefix: &str) -> Result<Option<Self>> {
         let path = file(folder, prefix)?;
         let text = match fs::read(&path) {
@@ -50,7 +49,7 @@ impl Registration {
         Ok(found.holds().then_some(found))
     }
 
-    /// Whether its process is still the one that was registered.
+    /// Returns whether its process is still the one that was registered.
     pub(crate) fn holds(&self) -> bool {
         started(self.pid).is_ok_and(|started| started == self.started)
     }
@@ -60,15 +59,12 @@ impl Registration {
         let path = file(folder, prefix)?;
         let write = || {
             make(folder)?;
-            let new = path.with_extension("next");
-            let mut file = private().truncate(true).open(&new)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            fs::rename(&new, &path)
+            replace(&path, &serde_json::to_vec(self)?, 0o600)
         };
         write().trying(|| format!("write {}", path.display()))
     }
 
-    /// Removes what is registered for a prefix. The lock stays: another process may wait for it.
+    /// Removes the registration of a prefix. The lock stays: another process may wait for it.
     pub fn remove(folder: &Path, prefix: &str) -> Result<()> {
         let path = file(folder, prefix)?;
         match fs::remove_file(&path) {
@@ -80,50 +76,16 @@ impl Registration {
     }
 }
 
-/// How long to wait for another process that changes the same plane. A start of a container waits no longer than this.
+/// Time to wait for another process that changes the same plane. A start of a container waits no longer than this.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Between two looks at the lock. A holder that lets others pass must stay away for longer.
-pub(crate) const GLANCE: Duration = Duration::from_millis(2);
-
-/// Keeps two from changing one plane's links at a time, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "its closing is what unlocks")] File);
-
-impl Lock {
-    /// Waits for the lock, but not for ever: who holds it may be stopped.
-    pub(crate) fn take(folder: &Path, prefix: &str) -> Result<Self> {
-        let path = file(folder, prefix)?.with_extension("lock");
-        let take = || {
-            make(folder)?;
-            // Whoever can open it can hold it, so it is for root alone.
-            let file = private().open(&path)?;
-            let until = Instant::now() + PATIENCE;
-            loop {
-                match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                    Ok(()) => return Ok(Self(file)),
-                    Err(Errno::WOULDBLOCK) if Instant::now() < until => thread::sleep(GLANCE),
-                    Err(Errno::WOULDBLOCK) => {
-                        let told = format!("another process has held it for {PATIENCE:?}");
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, told));
-                    }
-                    Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        };
-        take().trying(|| format!("lock {}", path.display()))
-    }
+/// Takes the lock of one plane's links, which keeps two processes from changing them at a time.
+pub(crate) fn lock(folder: &Path, prefix: &str) -> Result<FileLock> {
+    let path = file(folder, prefix)?.with_extension("lock");
+    make(folder).and_then(|()| FileLock::take(&path, PATIENCE)).trying(|| format!("lock {}", path.display()))
 }
 
 fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(folder)
-}
-
-/// How files are opened here: to be written, by root alone.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).mode(0o600);
-    options
 }
 
 /// The prefix comes from a container's environment: it must be a plain name.
@@ -170,12 +132,12 @@ mod tests {
     #[test]
     fn a_lock_that_is_held_is_given_up_on() {
         let folder = tempfile::tempdir().expect("a folder");
-        let held = Lock::take(folder.path(), "demo").expect("the lock");
-        let error = Lock::take(folder.path(), "demo").expect_err("it is held");
+        let held = lock(folder.path(), "demo").expect("the lock");
+        let error = lock(folder.path(), "demo").expect_err("it is held");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        Lock::take(folder.path(), "other").expect("another plane's lock");
+        lock(folder.path(), "other").expect("another plane's lock");
         drop(held);
-        Lock::take(folder.path(), "demo").expect("the lock");
+        lock(folder.path(), "demo").expect("the lock");
     }
 
     #[test]

@@ -15,7 +15,9 @@ use berth_schema::platform::Platform;
 use berth_schema::server::PowerState;
 use serde::Serialize;
 
+use crate::digest::digest;
 use crate::identity::Identities;
+use crate::names::Service;
 use crate::plane;
 use crate::render::{Kind, RenderError, Templates, render};
 use crate::spec::LinkSpec;
@@ -23,8 +25,8 @@ use crate::system;
 
 /// A configuration that should be in force.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Configuration {
-    /// Which.
     pub kind: Kind,
     /// Its text, ready to be put in force; or why there is none.
     pub text: Result<ConfigurationSpec, RenderError>,
@@ -33,34 +35,33 @@ pub struct Configuration {
 /// A configuration to be put in force: checked by the program that reads it, loaded, tried from outside, and only then
 /// kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ConfigurationSpec {
-    /// Which.
     pub kind: Kind,
-    /// Where it is in force.
     pub place: Place,
-    /// What it says. `berth render` prints it.
+    /// Its text. `berth render` prints it.
     #[serde(skip)]
     pub text: Arc<str>,
-    /// The digest of what it says (BLAKE3).
+    /// The BLAKE3 digest of its text.
     pub digest: String,
-    /// What must hold, seen from outside, for it to be kept.
+    /// Conditions that must hold, seen from outside, for it to be kept.
     pub probes: Vec<Expectation>,
 }
 
-/// Where a configuration is in force.
+/// Place where a configuration is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
-    /// In one of the platform's own containers, whose program reads it from a volume.
+    /// One of the platform's own containers, whose program reads it from a volume.
     Container {
         /// The container.
         container: String,
         /// The volume that it lies in.
         volume: String,
-        /// Its file there, and below `/etc/berth` in the container.
+        /// The name of its file in the volume, which the container finds below `/etc/berth`.
         file: String,
     },
-    /// On the host itself: chains of the platform's own.
+    /// The host itself: chains of the platform's own.
     Host {
         /// The platform.
         platform: Prefix,
@@ -69,20 +70,19 @@ pub enum Place {
 
 /// A probe, and when its failure counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Expectation {
-    /// What is tried.
     pub probe: Probe,
-    /// When it must hold.
     pub holds: Holds,
 }
 
-/// When a probe must hold.
+/// Condition under which a probe must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holds {
-    /// After the change, whatever was before.
+    /// The probe must hold after the change, whatever was before.
     Always,
-    /// After the change if it did before: what was broken already is not this change's doing.
+    /// The probe must hold after the change if it held before: the change didn't break what was broken already.
     AsBefore,
 }
 
@@ -99,8 +99,8 @@ pub enum Probe {
         /// The address that must be the answer.
         answer: Ipv4Addr,
     },
-    /// A server asks the gateway for what only the resolvers outside can say: the root's name servers, which each of
-    /// them knows (RFC 8109), and which the gateway doesn't keep.
+    /// A server asks the gateway for names that only the resolvers outside know: the root's name servers. Each resolver
+    /// knows them (RFC 8109), and the gateway doesn't keep them.
     Forwards {
         /// The link over which it is tried.
         link: LinkSpec,
@@ -109,14 +109,14 @@ pub enum Probe {
     Opens {
         /// The link over which it is tried.
         link: LinkSpec,
-        /// Where to.
+        /// The addresses, one of which must accept.
         to: Vec<SocketAddrV4>,
     },
     /// A server opens a TCP connection that must be refused, though something listens there.
     Refused {
         /// The link over which it is tried.
         link: LinkSpec,
-        /// Where to.
+        /// The address that must refuse.
         to: SocketAddrV4,
     },
     /// Somebody connects with SSH, and is greeted (RFC 4253, section 4.2).
@@ -149,7 +149,7 @@ pub enum Probe {
 pub struct Visit {
     /// The domain.
     pub host: String,
-    /// How it gets its certificate. A name that waits for one of the CA's is not asked for: that would order it.
+    /// Source of its certificate. A name that waits for one from the CA is not asked for: that would order it.
     pub tls: Tls,
 }
 
@@ -158,15 +158,10 @@ pub const GATEWAY_NAME: &str = "gateway.berth.internal";
 
 /// The port of a resolver (RFC 1035, section 4.2).
 const DNS: u16 = 53;
-/// Where a cloud tells a machine its secrets.
+/// Address at which a cloud tells a machine its secrets.
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-/// As many apps are asked.
+/// Number of apps that are asked at most.
 const APPS: usize = 8;
-
-/// The digest of a configuration's text.
-pub fn digest(text: &[u8]) -> String {
-    blake3::hash(text).to_hex().to_string()
-}
 
 /// The configurations that should be in force. `routes` are those that the same state was known to make before.
 pub(crate) fn configurations(
@@ -214,13 +209,13 @@ fn spec(
 
 fn place(kind: Kind, platform: &Platform) -> Place {
     let (service, volume_end) = match kind {
-        Kind::Firewall | Kind::Dns => ("firewall", ""),
-        Kind::Cache => ("dockerhub-cache", "-config"),
-        Kind::Caddy | Kind::Sites => ("caddy", "-config"),
-        Kind::Routes => (system::ROUTER, ""),
+        Kind::Firewall | Kind::Dns => (Service::Firewall, ""),
+        Kind::Cache => (Service::Cache, "-config"),
+        Kind::Caddy | Kind::Sites => (Service::Caddy, "-config"),
+        Kind::Routes => (Service::Router, ""),
         Kind::Host => return Place::Host { platform: platform.prefix.clone() },
     };
-    let container = system::container(platform, service);
+    let container = service.container(&platform.prefix);
     Place::Container { volume: format!("{container}{volume_end}"), container, file: kind.file().to_owned() }
 }
 
@@ -237,7 +232,9 @@ fn probes(kind: Kind, state: &State, apps: &Option<Expectation>) -> Vec<Expectat
         Kind::Caddy => visits(state).map(as_before).chain(apps).collect(),
         Kind::Sites => visits(state).map(always).chain(apps).collect(),
         // Until the first routes are loaded, nobody is greeted.
-        Kind::Routes => vec![as_before(Probe::Greets { at: published(platform, platform.ssh.port) })],
+        Kind::Routes => vec![as_before(Probe::Greets {
+            at: published(platform, platform.ssh.address, platform.ssh.port),
+        })],
     }
 }
 
@@ -249,7 +246,7 @@ fn as_before(probe: Probe) -> Expectation {
     Expectation { probe, holds: Holds::AsBefore }
 }
 
-/// What a server may do, as far as somebody answers, and what it may not.
+/// Probes of what a server may do, as far as somebody answers, and of what it may not.
 fn in_plane(platform: &Platform) -> Vec<Expectation> {
     let mut probes = vec![as_before(resolves(platform)), as_before(forwards(platform))];
     probes.extend(outside(platform).map(as_before));
@@ -270,22 +267,22 @@ fn outside(platform: &Platform) -> Option<Probe> {
     (!to.is_empty()).then(|| Probe::Opens { link: plane::probe_link(platform), to })
 }
 
-/// Addresses that no exception opens, and where somebody listens, so that only the rules can be what refuses.
+/// Addresses that no exception opens and at which somebody listens, so that only the rules can refuse.
 fn denied(platform: &Platform) -> impl Iterator<Item = SocketAddrV4> {
     let services = platform.services;
     let caddy = SocketAddrV4::new(platform.networks.caddy(), system::HTTP);
     // The host itself, in a private network.
-    let web = published(platform, platform.web.http_port);
-    let ssh = published(platform, platform.ssh.port);
+    let web = published(platform, platform.web.address, platform.web.http_port);
+    let ssh = published(platform, platform.ssh.address, platform.ssh.port);
     let listening = [(services.web, caddy), (services.web, web), (services.router, ssh)];
     let listening = listening.into_iter().filter_map(|(runs, to)| runs.then_some(to));
     listening.chain([SocketAddrV4::new(METADATA, system::HTTP)])
 }
 
-/// Two domains of which the platform itself says what visitors get: one that is led to HTTPS, if there is one, and one
-/// that nobody can have (RFC 6761, `invalid`).
+/// Two domains for which the platform itself decides what visitors get: one that is redirected to HTTPS, if there is
+/// one, and one that nobody can have (RFC 6761, `invalid`).
 fn visits(state: &State) -> impl Iterator<Item = Probe> {
-    let at = published(&state.platform, state.platform.web.http_port);
+    let at = published(&state.platform, state.platform.web.address, state.platform.web.http_port);
     let visit = move |host: String, status| Probe::Answers { at, host, status };
     let mut encrypted =
         state.domains.values().filter(|domain| domain.tls != Tls::Off && !domain.fqdn.is_wildcard());
@@ -316,16 +313,18 @@ fn serves(state: &State) -> Option<Expectation> {
     let domains = of_kind(false).chain(of_kind(true)).filter(|domain| asked.insert(&domain.server));
     let visits: Vec<Visit> =
         domains.take(APPS).map(|domain| Visit { host: domain.fqdn.to_string(), tls: domain.tls }).collect();
-    let at = [platform.web.http_port, platform.web.https_port].map(|port| published(platform, port));
+    let at = [platform.web.http_port, platform.web.https_port]
+        .map(|port| published(platform, platform.web.address, port));
     let certificates = system::caddy_data(platform);
     (!visits.is_empty()).then(|| as_before(Probe::Serves { at, visits, certificates }))
 }
 
-/// A published port, at the host's end of the uplink's bridge. From there the kernel leads on to the container as it does
-/// for a visitor; at the host's loopback a program of the engine's would.
-fn published(platform: &Platform, port: NonZeroU16) -> SocketAddrV4 {
-    let host = platform.networks.external.hosts().next().unwrap_or(Ipv4Addr::LOCALHOST);
-    SocketAddrV4::new(host, port.get())
+/// A published port, at the host's end of the uplink's bridge. From there the kernel forwards to the container as it
+/// does for a visitor; at the host's loopback, a program of the engine's would forward instead. Or at the one address where it is
+/// published.
+fn published(platform: &Platform, address: Option<Ipv4Addr>, port: NonZeroU16) -> SocketAddrV4 {
+    let bridge = platform.networks.external.hosts().next().unwrap_or(Ipv4Addr::LOCALHOST);
+    SocketAddrV4::new(address.unwrap_or(bridge), port.get())
 }
 
 fn resolves(platform: &Platform) -> Probe {

@@ -1,7 +1,7 @@
-//! Identities: the public halves of the platform's SSH keys, and what is put into a volume of each.
+//! Identities: the public halves of the platform's SSH keys, and what goes into a volume of each.
 //!
-//! Who holds the private halves is not known here: a step names whose keys it places and how they look from outside, and
-//! whoever carries it out makes sure that they do.
+//! This module doesn't know who holds the private halves. A step names whose keys it places and their public halves, and
+//! whoever carries it out makes sure that the private halves match.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use berth_schema::name::ServerId;
 use berth_schema::user::SshKey;
 use serde::{Deserialize, Serialize};
 
-use crate::configuration::digest;
+use crate::digest::digest;
 
 /// The private key that an sshd shows, in its volume.
 pub const HOST_KEY: &str = "host_key";
@@ -18,27 +18,27 @@ pub const HOST_KEY: &str = "host_key";
 pub const CLIENT_KEY: &str = "client_key";
 /// The keys that may log in to a server, in its volume.
 pub const AUTHORIZED_KEYS: &str = "authorized_keys";
-/// What a volume's keys look like from outside. It is written last, so that where it is, the rest is.
+/// The description of a volume's keys by their public halves. It is written last, so that it proves the rest.
 pub const PLACED: &str = "identity";
 
 /// The public halves of the platform's SSH keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identities {
-    /// What people see when they connect to the router.
+    /// Host key that people see when they connect to the router.
     pub router: SshKey,
-    /// What the router logs in to servers with.
+    /// Key that the router logs in to servers with.
     pub client: SshKey,
-    /// What each server's sshd shows.
+    /// Host key that each server's sshd shows.
     pub servers: BTreeMap<ServerId, SshKey>,
 }
 
-/// Whose keys.
+/// Owner of SSH keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Whose {
-    /// The router's: its host key, and the one that it logs in to servers with.
+    /// The router, which has a host key and the key that it logs in to servers with.
     Router,
-    /// A server's: its host key.
+    /// A server, which has a host key.
     Server(ServerId),
 }
 
@@ -47,19 +47,19 @@ pub enum Whose {
 pub struct IdentitySpec {
     /// The volume.
     pub volume: String,
-    /// Whose keys they are.
+    /// Owner of the keys.
     pub whose: Whose,
     /// The public half of the host key.
     pub host_key: SshKey,
-    /// The public half of the key that logs in to servers: the router has the private one, servers let it in.
+    /// The public half of the key that logs in to servers: the router has the private half, and servers let it in.
     pub client_key: SshKey,
     /// The only address that a server lets that key in from.
     pub from: std::net::Ipv4Addr,
 }
 
 impl Identities {
-    /// Stands in where only the difference between two states is of interest. Nobody holds the private halves: these are
-    /// no keys at all, only numbers in the form of some.
+    /// Makes identities that stand in where only the difference between two states matters. Nobody holds the private
+    /// halves: these aren't keys, only numbers in the form of keys.
     pub fn example(servers: impl IntoIterator<Item = ServerId>) -> Self {
         let key = |what: &str| SshKey::ed25519(blake3::hash(what.as_bytes()).as_bytes());
         let servers = servers.into_iter().map(|id| (id, key(&format!("server {id}"))));

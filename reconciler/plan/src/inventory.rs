@@ -9,15 +9,15 @@ use berth_schema::name::ServerId;
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
-use crate::desired::DATA_VOLUMES;
 use crate::identity::PLACED;
 use crate::label::{Tag, Tombstone};
+use crate::names::DATA_VOLUMES;
 use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume};
 
-/// What the platform owns, and which names are taken.
+/// Objects that the platform owns, and the names that are taken.
 #[derive(Debug)]
 pub struct Inventory<'a> {
-    /// What there is of each server, whether it is still wanted or not.
+    /// Objects of each server, whether it is still wanted or not.
     pub servers: HashMap<ServerId, Holding<'a>>,
     /// The platform's own containers, by name.
     pub system: HashMap<&'a str, System<'a>>,
@@ -25,25 +25,25 @@ pub struct Inventory<'a> {
     pub volumes: HashMap<&'a str, &'a ObservedVolume>,
     /// All networks by name, foreign ones included: an engine may have two of one name.
     pub networks: HashMap<&'a str, Vec<&'a ObservedNetwork>>,
-    /// What carries our label and can't be understood: what it is, and why. Never touched.
+    /// Objects that carry our label and can't be understood, each with the reason. Never touched.
     pub unreadable: Vec<(String, String)>,
     observed: &'a Observed,
     containers_by_name: OnceCell<HashMap<&'a str, &'a ObservedContainer>>,
     volumes_by_name: OnceCell<HashMap<&'a str, &'a ObservedVolume>>,
 }
 
-/// What there is of one server.
+/// Objects of one server.
 #[derive(Debug, Default)]
 pub struct Holding<'a> {
     /// Its container.
     pub container: Option<ServerContainer<'a>>,
-    /// Further containers that claim to be this server. Any at all, and nobody can say which one is right.
+    /// Further containers that claim to be this server. If there is one, nobody can say which container is right.
     pub rivals: Vec<ServerContainer<'a>>,
     /// Its data volumes.
     pub data: SmallVec<[DataVolume<'a>; DATA_VOLUMES.len()]>,
     /// The volumes of its SSH keys. One, unless somebody made more by hand.
     pub ssh: SmallVec<[SshVolume<'a>; 1]>,
-    /// The marks that it was removed. One, unless somebody made more by hand.
+    /// The marks of its removal. One, unless somebody made more by hand.
     pub tombstones: Vec<TombstoneVolume<'a>>,
 }
 
@@ -82,7 +82,7 @@ pub struct SshVolume<'a> {
     pub name: &'a str,
     /// The server's owner when it was made.
     pub owner: &'a str,
-    /// The digest of what tells of the keys in it; `None` when there are none.
+    /// The digest of the keys in it; `None` when there are none.
     pub placed: Option<&'a str>,
 }
 
@@ -91,7 +91,7 @@ pub struct SshVolume<'a> {
 pub struct TombstoneVolume<'a> {
     /// The volume's name.
     pub volume: &'a str,
-    /// What it says.
+    /// The tombstone that its labels describe.
     pub stone: &'a Tombstone,
 }
 
@@ -136,7 +136,7 @@ impl<'a> Inventory<'a> {
         inventory
     }
 
-    /// The container that has this name, whoever's it is.
+    /// The container of this name, whoever owns it.
     pub fn container_named(&self, name: &str) -> Option<&'a ObservedContainer> {
         // Only plans that make something ask, so the map isn't there until then.
         self.containers_by_name
@@ -145,7 +145,7 @@ impl<'a> Inventory<'a> {
             .copied()
     }
 
-    /// The volume that has this name, whoever's it is.
+    /// The volume of this name, whoever owns it.
     pub fn volume_named(&self, name: &str) -> Option<&'a ObservedVolume> {
         self.volumes_by_name
             .get_or_init(|| self.observed.volumes.iter().map(|v| (v.name.as_str(), v)).collect())
@@ -238,7 +238,7 @@ impl<'a> Holding<'a> {
     }
 }
 
-/// When a tombstone's data may be purged; `None` when that lies beyond what a clock can say.
+/// Time from which a tombstone's data may be purged; `None` when that is later than a timestamp can be.
 pub fn expiry(stone: &Tombstone, retention: std::time::Duration) -> Option<Timestamp> {
     stone.removed_at.checked_add(retention).ok()
 }

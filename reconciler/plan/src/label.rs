@@ -7,9 +7,9 @@ use berth_schema::name::{Prefix, ServerId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Which platform an object belongs to; the value is the platform's prefix.
+/// The platform that an object belongs to; the value is the platform's prefix.
 pub const PLATFORM: &str = "berth.platform";
-/// What an object is: one of the `KIND_*` values.
+/// The kind of an object: one of the `KIND_*` values.
 pub const KIND: &str = "berth.kind";
 /// The number of the server that an object belongs to.
 pub const SERVER: &str = "berth.server";
@@ -21,7 +21,7 @@ pub const OWNER: &str = "berth.owner";
 pub const IMAGE: &str = "berth.image";
 /// The fingerprint of the specification that an object was made from.
 pub const SPEC: &str = "berth.spec";
-/// When a server was removed from the state repo (RFC 3339).
+/// The time when a server was removed from the state repo (RFC 3339).
 pub const REMOVED_AT: &str = "berth.removed-at";
 /// The revision that removed a server.
 pub const REVISION: &str = "berth.revision";
@@ -43,13 +43,13 @@ pub const KIND_VOLUME: &str = "volume";
 /// A container that tries the isolation from inside, and is gone when it has.
 pub const KIND_CANARY: &str = "canary";
 
-/// What an object of ours says about itself.
+/// Description that an object of ours carries in its labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tag {
     /// A virtual server's container.
     Server {
-        /// Whose container it is.
+        /// The server's number.
         id: ServerId,
         /// The server's name when it was made.
         name: String,
@@ -67,7 +67,7 @@ pub enum Tag {
     },
     /// A server's data volume.
     Data {
-        /// Whose data it is.
+        /// The server's number.
         id: ServerId,
         /// The server's name when it was made.
         name: String,
@@ -76,7 +76,7 @@ pub enum Tag {
     },
     /// The volume of a server's SSH keys. It holds nothing that couldn't be made again.
     Ssh {
-        /// Whose keys they are.
+        /// The server's number.
         id: ServerId,
         /// The server's name when it was made.
         name: String,
@@ -89,12 +89,12 @@ pub enum Tag {
     Canary,
     /// Carries our platform label, yet can't be understood. Never touched.
     Unreadable {
-        /// What is missing or wrong.
+        /// The label that is missing or wrong, in a sentence.
         why: String,
     },
 }
 
-/// The mark of a removed server: who it was, and since when it is gone.
+/// The mark of a removed server: its identity, and the time of its removal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     /// The server's number, not to be reused while this stands.
@@ -103,7 +103,7 @@ pub struct Tombstone {
     pub name: String,
     /// The server's owner when it was removed.
     pub owner: String,
-    /// When it was removed.
+    /// The time of its removal.
     pub removed_at: Timestamp,
     /// The revision that removed it.
     pub revision: String,
@@ -155,7 +155,7 @@ impl Tag {
         }
     }
 
-    /// The labels that say this; `Tag::read` reads them back.
+    /// Writes the labels, which [`Tag::read`] reads back.
     pub fn write(&self, platform: &Prefix) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([(PLATFORM.to_owned(), platform.to_string())]);
         let mut put = |key: &str, value: &str| {

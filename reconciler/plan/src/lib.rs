@@ -1,14 +1,17 @@
 //! The planner: what should exist and what does exist go in, an exact plan comes out.
 //!
-//! Pure and deterministic: no clock, no file, no engine. What a step will do is written in the step, byte by byte, so
-//! that a reviewer reads what will run and the executor has nothing left to choose.
+//! Pure and deterministic: no clock, no file, no engine. A step holds all that it will do, byte by byte, so that
+//! a reviewer reads what will run and the executor has nothing left to choose.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod configuration;
 pub mod desired;
 pub mod diff;
+pub mod digest;
 pub mod identity;
 pub mod inventory;
 pub mod label;
+pub mod names;
 pub mod observed;
 pub mod plane;
 pub mod recipe;
@@ -17,6 +20,7 @@ pub mod show;
 pub mod simulate;
 pub mod spec;
 pub mod step;
+pub mod subject;
 pub mod system;
 
 pub use desired::Desired;

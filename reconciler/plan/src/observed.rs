@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::label::Tag;
 
-/// What exists. The order of the lists means nothing.
+/// Everything that exists on the engine. The order of the lists means nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// Networks.
@@ -23,16 +23,17 @@ pub struct Observed {
     pub host_rules: HostRules,
 }
 
-/// The platform's own chains on the host: what is in force of them, beside what was confirmed.
+/// State of the platform's own chains on the host, compared with the confirmed configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostRules {
     /// There are none, and none were ever confirmed.
     #[default]
     Absent,
-    /// What is in force isn't what was confirmed: somebody changed it, the machine started anew, or a change was cut off.
+    /// The chains in force aren't the confirmed ones: somebody changed them, the machine restarted, or a change was cut
+    /// off.
     Altered,
-    /// What was confirmed is in force, to the letter: the configuration with this digest.
+    /// The confirmed configuration is in force, to the letter; this is its digest.
     Confirmed(String),
 }
 
@@ -53,15 +54,15 @@ pub struct ObservedPlane {
     pub ports: BTreeMap<String, Ipv4Addr>,
     /// The ids of running containers that are in its network namespace, the holder aside.
     pub joined: BTreeSet<String>,
-    /// What the gateway works by; `None` while it doesn't run, or hasn't loaded yet what was confirmed.
+    /// Configuration that the gateway works by; `None` while it doesn't run, or hasn't loaded yet what was confirmed.
     pub gateway: Option<ObservedGateway>,
 }
 
-/// What the gateway works by, whatever its files say.
+/// Configuration that the gateway works by, whatever its files say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedGateway {
-    /// The digest of the rules as the kernel lists them. The same was written down when they were confirmed, in
-    /// [`LISTED`](crate::plane::LISTED).
+    /// The digest of the rules as the kernel lists them. It is compared with the digest of the
+    /// file [`LISTED`](crate::plane::LISTED), which was written when they were confirmed.
     pub rules: String,
     /// The digest of the configuration that the resolver has read; `None` when no resolver was started.
     pub resolver: Option<String>,
@@ -74,7 +75,7 @@ pub struct ObservedNetwork {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What it says about itself; `None` when it isn't ours.
+    /// The description in its labels; `None` when it isn't ours.
     pub tag: Option<Tag>,
 }
 
@@ -83,32 +84,32 @@ pub struct ObservedNetwork {
 pub struct ObservedVolume {
     /// Its name.
     pub name: String,
-    /// What it says about itself; `None` when it isn't ours.
+    /// The description in its labels; `None` when it isn't ours.
     pub tag: Option<Tag>,
-    /// The configurations in it, by file, with the digest of each, and that of what tells of SSH keys. Only volumes of the
-    /// platform itself and those of servers' keys are looked into.
+    /// The digests of the configurations in it, and of the description of SSH keys, by file. Only the platform's own
+    /// volumes and those of servers' keys are read.
     pub files: BTreeMap<String, String>,
 }
 
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ObservedContainer {
     /// The engine's id.
     pub id: String,
     /// Its name, without the leading slash.
     pub name: String,
-    /// What it says about itself; `None` when it isn't ours.
+    /// The description in its labels; `None` when it isn't ours.
     pub tag: Option<Tag>,
-    /// What the engine calls its image: the reference that it was made of, or only a digest once that reference means
+    /// The engine's name for its image: the reference that it was made of, or only a digest once that reference means
     /// another image.
     pub image: String,
-    /// What it is doing.
     pub state: RunState,
     /// The limits in force; `None` when it isn't ours.
     pub limits: Option<Limits>,
 }
 
-/// What a container is doing, in the engine's words.
+/// State of a container, in the engine's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {

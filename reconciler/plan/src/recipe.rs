@@ -13,11 +13,12 @@ pub const SYSBOX: &str = "sysbox-runc";
 /// Seconds that a server gets to stop: its own containers may each take ten when they ignore SIGTERM.
 pub const STOP_TIMEOUT: u32 = 60;
 
-/// Connections that `berth engine setup` makes room for in the kernel's table, which all servers share: more than all that
-/// the subnet of the default has addresses for may have with the default limits.
+/// Connections that `berth engine setup` makes room for in the kernel's table, which all servers share. The servers that
+/// fill the default subnet have fewer together with the default limits.
 pub const CONNECTIONS: u64 = 1 << 20;
 
-/// What systemd and an inner Docker need; everything else is dropped. docs/isolation.md says what breaks without each.
+/// Capabilities that systemd and an inner Docker need; all others are dropped. docs/isolation.md says what breaks
+/// without each.
 const CAPABILITIES: [&str; 16] = [
     "SYS_ADMIN",
     "NET_ADMIN",
@@ -37,7 +38,7 @@ const CAPABILITIES: [&str; 16] = [
     "AUDIT_WRITE",
 ];
 
-/// How a server is confined under the platform's isolation.
+/// Returns the confinement of servers under the platform's isolation.
 pub fn confinement(platform: &Platform) -> Confinement {
     let base = Confinement {
         stop_signal: Some("SIGRTMIN+3".to_owned()),
@@ -53,7 +54,8 @@ pub fn confinement(platform: &Platform) -> Confinement {
         // The engine's AppArmor profile refuses every mount. Its seccomp profile stays.
         security_opt: vec!["apparmor=unconfined".to_owned()],
         private_cgroup: true,
-        // Of a size, which systemd's own would not have. None at /tmp: it would count against the server's memory.
+        // Each has a size, which systemd's own wouldn't have. There is none at /tmp: it would count against the server's
+        // memory.
         tmpfs: [
             ("/run", "rw,nosuid,nodev,mode=755,size=64m"),
             ("/run/lock", "rw,nosuid,nodev,noexec,size=5m"),

@@ -1,11 +1,12 @@
 //! Configurations: the text that a system container reads, made from a state. Pure: the same state gives the same bytes.
 //!
-//! Each kind has a template in `templates/`, which is built in and can be replaced, and a module here that says what the
-//! template gets to see. A template decides how things are written; what is true is decided here.
+//! Each kind has a template in `templates/`, which is built in and can be replaced, and a module here that gives
+//! the template its values. The template decides how things are written; the module decides what is true.
 
 mod cache;
 mod caddy;
 mod dns;
+mod error;
 mod firewall;
 pub mod host;
 pub mod routes;
@@ -20,6 +21,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
+
+pub use error::RenderError;
 
 use crate::identity::Identities;
 
@@ -37,31 +40,10 @@ pub enum Kind {
     Caddy,
     /// The platform's own chains on the host, for `iptables-restore --noflush`.
     Host,
-    /// Who may log in to which server, for the SSH router. It has no template: it is no text for people.
+    /// The routes: who may log in to which server, for the SSH router. It has no template, since it isn't for people.
     Routes,
     /// The table: which domain is what, a Caddyfile for the web server that the edge asks.
     Sites,
-}
-
-/// Why a configuration can't be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RenderError {
-    /// The template that replaces the built-in one has an error.
-    #[error("the template `{template}` can't be used{}: {reason}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
-    Template {
-        /// The template's path below `templates/`.
-        template: &'static str,
-        /// The line in it, from 1 on.
-        line: Option<usize>,
-        /// What the template engine says.
-        reason: String,
-    },
-    /// The routes contradict themselves.
-    #[error("the SSH router's routes can't be written: {reason}")]
-    Routes {
-        /// What is wrong with them.
-        reason: String,
-    },
 }
 
 /// The templates that replace built-in ones, by their path below `templates/`.
@@ -79,7 +61,7 @@ impl Templates {
 impl Kind {
     /// All kinds, in the order in which they are loaded.
     ///
-    /// The host's before the gateway's: from the first packet that the gateway lets through on, the host is closed.
+    /// The host's comes before the gateway's, so that the host is closed when the gateway lets the first packet through.
     pub const ALL: [Self; 7] =
         [Self::Routes, Self::Host, Self::Firewall, Self::Dns, Self::Cache, Self::Caddy, Self::Sites];
 
@@ -124,7 +106,7 @@ impl Kind {
         self.template().map_or("routes.toml", |path| path.rsplit('/').next().unwrap_or_default())
     }
 
-    /// Whether it holds what nobody else on the host may read, such as password hashes.
+    /// Returns whether it holds secrets that nobody else on the host may read, such as password hashes.
     pub fn is_secret(self) -> bool {
         self == Self::Routes
     }

@@ -1,7 +1,7 @@
-//! How a plan is shown: to a person, to a pull request, to a program. Says what the plan says, decides nothing.
+//! Views of a plan: for a person, for a pull request, for a program. A view shows what the plan holds and decides
+//! nothing.
 
 mod digest;
-mod escape;
 mod json;
 mod markdown;
 mod text;
@@ -26,7 +26,7 @@ pub fn symbol(action: Action) -> &'static str {
     }
 }
 
-/// What an action comes to, in words that follow the subject.
+/// Phrase for an action, to follow the subject.
 pub fn phrase(action: Action) -> &'static str {
     match action {
         Action::Create => "is created",
@@ -49,6 +49,7 @@ pub fn step(step: &Step) -> String {
         Step::CreateVolume(spec) => format!("create volume {}", spec.name),
         Step::PlaceIdentity(spec) => format!("place SSH keys in volume {}", spec.volume),
         Step::RemoveVolume { name } => format!("remove volume {name}"),
+        Step::RequireAddress { address } => format!("look for address {address} of this host"),
         Step::RequireImage { image } => format!("look for image {image}"),
         Step::CreateContainer(spec) => format!("create container {} from {}", spec.name, spec.image),
         Step::StartContainer(container) => format!("start container {}", container.name),
@@ -75,7 +76,7 @@ pub fn step(step: &Step) -> String {
     }
 }
 
-/// What is held back, together with whatever else is held back for the same reason.
+/// Groups of changes that are held back for the same reason.
 fn obstacles(plan: &Plan) -> Vec<Vec<&Blocked>> {
     let mut places = HashMap::new();
     let mut groups: Vec<Vec<&Blocked>> = Vec::new();
@@ -89,7 +90,7 @@ fn obstacles(plan: &Plan) -> Vec<Vec<&Blocked>> {
     groups
 }
 
-/// How many changes there are of each sort that people count.
+/// Numbers of changes, by the sorts that people count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     /// Made, or brought back.

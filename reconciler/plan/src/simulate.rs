@@ -1,8 +1,9 @@
 //! The engine as a model: Docker's rules, without Docker.
 //!
-//! Serves two ends: a plan between two states needs no engine ([`settled`]), and the planner's promises are tested
-//! against worlds that no real engine could be brought into so fast.
+//! Serves two ends: a plan between two states needs no engine ([`settled`]), and tests hold the planner's promises
+//! against worlds that a real engine couldn't be brought into so fast.
 
+#[cfg(feature = "testing")]
 mod drift;
 
 use std::collections::BTreeMap;
@@ -13,21 +14,23 @@ use berth_schema::server::Limits;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 
-use crate::configuration::{self, ConfigurationSpec, Place};
+use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
 use crate::diff::{Context, plan};
+use crate::digest;
 use crate::identity::PLACED;
 use crate::label::{self, Tag};
+use crate::names::{self, Service, value_in, variable};
 use crate::observed::{
     HostRules, Observed, ObservedContainer, ObservedGateway, ObservedNetwork, ObservedPlane, ObservedVolume,
     RunState,
 };
-use crate::plane::{self, LISTED};
+use crate::plane::LISTED;
 use crate::render::Kind;
 use crate::spec::{ContainerSpec, NetworkSpec};
 use crate::step::{Connection, ContainerRef, Plan, Step};
 
-/// Why the engine refuses a step.
+/// Reason for which the engine refuses a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SimulatedError {
     /// The name is taken (409).
@@ -61,7 +64,7 @@ pub enum SimulatedError {
     WrongState {
         /// Its name.
         name: String,
-        /// What it is doing.
+        /// Its state.
         state: RunState,
     },
     /// Another network has the subnet, or a part of it (403).
@@ -102,7 +105,7 @@ struct Network {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Volume {
-    /// Stands for what is in it: a volume that is removed and made again has another one.
+    /// Number that stands for what is in it: a volume that is removed and made again has another one.
     content: u64,
     labels: Labels,
     /// Digests of the configurations in it, by file.
@@ -122,7 +125,7 @@ struct Container {
     volumes: Vec<String>,
     /// The container whose network namespace it is in.
     joins: Option<String>,
-    /// The port and the address that its environment names: what its runtime links it by.
+    /// The port and the address that its environment names, by which its runtime links it.
     port: Option<(String, Ipv4Addr)>,
     /// Its network namespace: another one after every start.
     namespace: u64,
@@ -142,7 +145,7 @@ pub fn settled(desired: &Desired) -> Result<World, SimulatedError> {
 }
 
 impl World {
-    /// What a platform with this prefix sees.
+    /// Returns what a platform with this prefix sees.
     pub fn observed(&self, platform: &Prefix) -> Observed {
         let tag = |labels: &Labels| {
             Tag::read(&labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(), platform)
@@ -186,9 +189,9 @@ impl World {
         }
     }
 
-    /// The user plane: the network namespace of the holder, while that runs.
+    /// The user plane: the network namespace of the holder, while it runs.
     fn plane(&self, platform: &Prefix) -> Option<ObservedPlane> {
-        let namespace = self.plane_namespace(&plane::holder(platform))?;
+        let namespace = self.plane_namespace(&names::holder(platform))?;
         let up = || self.containers.values().filter(|container| container.state.has_namespaces());
         let linked = up().filter(|container| container.linked_to == Some(namespace));
         let inside = up().filter(|container| container.joins.is_some() && container.namespace == namespace);
@@ -200,7 +203,7 @@ impl World {
     }
 
     fn gateway(&self, platform: &Prefix, plane: u64) -> Option<ObservedGateway> {
-        let found = self.containers.get(&plane::gateway(platform))?;
+        let found = self.containers.get(&Service::Firewall.container(platform))?;
         (found.state == RunState::Running && found.namespace == plane).then(|| ObservedGateway {
             rules: self.rules.get(&plane).cloned().unwrap_or_default(),
             resolver: found.resolver.clone(),
@@ -212,15 +215,15 @@ impl World {
         holder.state.has_namespaces().then_some(holder.namespace)
     }
 
-    /// What stands for the plane that a container's packets get to: another one after every loss of the holder. `None`
-    /// when they get nowhere.
+    /// Number that stands for the plane that a container's packets reach: another one after every loss of the holder.
+    /// `None` when they reach none.
     pub fn reaches(&self, container: &str) -> Option<u64> {
         let plane = self.holder_beside(container).and_then(|holder| self.plane_namespace(&holder))?;
         let found = self.containers.get(container).filter(|found| found.state.has_namespaces())?;
         (found.linked_to == Some(plane) || found.namespace == plane).then_some(plane)
     }
 
-    /// What stands for the content of a volume: equal as long as nobody removed it and made it again.
+    /// Number that stands for the content of a volume: equal as long as nobody removed it and made it again.
     pub fn content(&self, volume: &str) -> Option<u64> {
         self.volumes.get(volume).map(|volume| volume.content)
     }
@@ -246,8 +249,8 @@ impl World {
                 Ok(())
             }
             Step::RemoveVolume { name } => self.remove_volume(name),
-            // Every image is there: what images exist is not of this world.
-            Step::RequireImage { .. } => Ok(()),
+            // The model has every image.
+            Step::RequireImage { .. } | Step::RequireAddress { .. } => Ok(()),
             Step::CreateContainer(spec) => self.create_container(spec),
             Step::StartContainer(container) => self.start(container),
             Step::UnpauseContainer(container) => {
@@ -300,7 +303,7 @@ impl World {
     }
 
     fn connect(&mut self, plane: &str, wanted: &Connection) -> Result<(), SimulatedError> {
-        let holder = format!("{plane}-filtered-users");
+        let holder = names::holder(plane);
         let Some(namespace) = self.plane_namespace(&holder) else {
             return Err(SimulatedError::NoSuch { what: "plane", name: plane.to_owned() });
         };
@@ -343,7 +346,7 @@ impl World {
         Ok(())
     }
 
-    /// What the gateway does when it starts: it takes up what was confirmed.
+    /// Makes the gateway work by the confirmed configuration, as it does when it starts.
     fn begin(&mut self, container: &str, namespace: u64) {
         let Some(files) = self.volumes.get(container).map(|volume| &volume.files) else { return };
         match files.get(Kind::Firewall.file()) {
@@ -466,7 +469,7 @@ impl World {
                 found.namespace = namespace;
                 found.linked_to = plane.filter(|_| found.port.is_some());
                 found.state = RunState::Running;
-                if name.ends_with("-users-firewall") {
+                if self.is_gateway(&name) {
                     self.begin(&name, namespace);
                 }
                 Ok(())
@@ -477,10 +480,15 @@ impl World {
         }
     }
 
+    fn is_gateway(&self, container: &str) -> bool {
+        let platform = self.containers.get(container).and_then(|found| found.labels.get(label::PLATFORM));
+        platform.is_some_and(|platform| Service::Firewall.container(platform) == container)
+    }
+
     /// The holder of the platform that a container belongs to.
     fn holder_beside(&self, container: &str) -> Option<String> {
         let platform = self.containers.get(container)?.labels.get(label::PLATFORM)?;
-        Some(format!("{platform}-filtered-users"))
+        Some(names::holder(platform))
     }
 
     fn find(&mut self, wanted: &ContainerRef) -> Result<(String, &mut Container), SimulatedError> {
@@ -510,12 +518,12 @@ impl World {
     }
 }
 
-/// Stands for what the kernel lists when it has the rules with this digest.
+/// Stand-in for what the kernel lists when it has the rules with this digest.
 fn listed(digest: &str) -> String {
-    configuration::digest(format!("listed {digest}").as_bytes())
+    digest::digest(format!("listed {digest}").as_bytes())
 }
 
 fn port(environment: &[String]) -> Option<(String, Ipv4Addr)> {
-    let value = |name| environment.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    Some((value("BERTH_PLANE_PORT")?.to_owned(), value("BERTH_ADDRESS")?.parse().ok()?))
+    let value = |variable| value_in(environment, variable);
+    Some((value(variable::PORT)?.to_owned(), value(variable::ADDRESS)?.parse().ok()?))
 }

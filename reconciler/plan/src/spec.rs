@@ -14,9 +14,9 @@ pub struct NetworkSpec {
     pub name: String,
     /// Its subnet.
     pub subnet: Ipv4Net,
-    /// Whether it has no way out.
+    /// Leaves it without a way out.
     pub internal: bool,
-    /// What the host calls its bridge; `None` leaves that to the engine.
+    /// The host's name for its bridge; `None` leaves that to the engine.
     pub bridge: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
@@ -33,6 +33,7 @@ pub struct VolumeSpec {
 
 /// A container to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ContainerSpec {
     /// Its name.
     pub name: String,
@@ -40,7 +41,6 @@ pub struct ContainerSpec {
     pub image: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What it calls itself.
     pub hostname: String,
     /// Environment, as `NAME=value`.
     pub env: Vec<String>,
@@ -48,22 +48,25 @@ pub struct ContainerSpec {
     pub networks: Vec<String>,
     /// The container whose network namespace it is in, instead of one of its own.
     pub joins: Option<String>,
-    /// Ports that it answers on all of the host's addresses.
+    /// Ports of the host at which it answers.
     pub publishes: Vec<Published>,
-    /// Volumes and where they appear.
+    /// Volumes, each with its path in the container.
     pub mounts: Vec<Mount>,
-    /// Folders of the host and where they appear. Made when they are missing, for nobody but the container's root.
+    /// Folders of the host, each with its path in the container. A missing one is made, for nobody but the container's
+    /// root.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub binds: Vec<Bind>,
-    /// What the kernel lets it use. `None`: the image decides nothing, no limit.
+    /// Limits that the kernel enforces; `None` means no limit, whatever the image.
     pub limits: Option<Limits>,
-    /// How it is confined.
     pub confinement: Confinement,
 }
 
 /// A TCP port of a container that is the host's as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Published {
+    /// The host's address; `None` for all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
     /// The port on the host.
     pub host: u16,
     /// The port in the container.
@@ -79,32 +82,47 @@ pub struct LinkSpec {
     pub address: Ipv4Addr,
     /// The plane's own address.
     pub gateway: Ipv4Addr,
-    /// What goes through the link: the users' subnet, or everything.
+    /// Destinations that are reached through the link: the users' subnet, or everything.
     pub destination: Ipv4Net,
 }
 
 /// A volume in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Mount {
     /// The volume's name.
     pub volume: String,
     /// The path in the container.
     pub target: String,
-    /// Whether the container may only read it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
 }
 
-/// A folder of the host in a container. State names none: there are those that are written in this crate.
+/// A folder of the host in a container. A state can't name one: only this crate does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bind {
     /// The folder on the host.
     pub source: String,
     /// The path in the container.
     pub target: String,
+    /// Lets the container change nothing in it. It may connect to sockets there all the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// Users of the host who may enter it, besides root.
+    pub share: Share,
 }
 
-/// How a container is confined and run: what servers of one platform have in common.
+/// Users of the host who may enter a folder that a container sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Share {
+    /// The container's root alone.
+    Own,
+    /// The panel's group too.
+    Panel,
+}
+
+/// Confinement of a container, and settings of how it runs. Servers of one platform have it in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Confinement {
     /// The OCI runtime; `None` is the engine's default.
@@ -117,11 +135,11 @@ pub struct Confinement {
     pub cap_drop: Vec<String>,
     /// Security options, such as `seccomp=unconfined`.
     pub security_opt: Vec<String>,
-    /// Whether `/proc` is shown whole, which an inner Docker needs.
+    /// Shows `/proc` whole, which an inner Docker needs.
     pub unmask_proc: bool,
-    /// Whether the root file system can't be written.
+    /// Makes the root file system read-only.
     pub read_only: bool,
-    /// Whether the container has its own view of the cgroup tree.
+    /// Gives the container its own view of the cgroup tree.
     pub private_cgroup: bool,
     /// Memory file systems, with their options.
     pub tmpfs: BTreeMap<String, String>,
@@ -133,14 +151,6 @@ pub struct Confinement {
     pub stop_signal: Option<String>,
     /// Seconds that it gets to stop.
     pub stop_timeout: u32,
-    /// Whether it has a terminal, which systemd logs to.
+    /// Gives it a terminal, which systemd logs to.
     pub tty: bool,
-}
-
-/// A short fingerprint of anything that can be written as JSON: what a label compares instead of the thing.
-pub fn fingerprint(value: &impl Serialize) -> String {
-    // Writing our own structs as JSON can't fail; were it to, the empty text is a fingerprint that matches nothing
-    // that was ever made, so the object would be shown as outdated rather than as unchanged.
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    blake3::hash(&text).to_hex()[..16].to_owned()
 }

@@ -1,10 +1,10 @@
 //! The plan: changes in stages, each a list of exact steps.
 
-use std::fmt;
+use std::net::Ipv4Addr;
 
 use berth_schema::name::{Prefix, ServerId};
 use berth_schema::server::Limits;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::configuration::ConfigurationSpec;
 use crate::identity::IdentitySpec;
@@ -14,15 +14,15 @@ use crate::spec::{ContainerSpec, LinkSpec, NetworkSpec, VolumeSpec};
 /// Everything that a pass will do, and what it won't do and why.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Plan {
-    /// In this order; the changes of one stage are independent of each other.
+    /// The stages, in order; the changes of one stage are independent of each other.
     pub stages: Vec<Stage>,
-    /// What ought to be done and isn't, because something is in the way.
+    /// Changes that ought to be made and aren't, because something is in the way.
     pub blocked: Vec<Blocked>,
     /// Things that an administrator should know and that need no step.
     pub notes: Vec<Note>,
     /// Number of things that are as they should be.
     pub unchanged: usize,
-    /// What the removals come to.
+    /// The removals, counted against the budget.
     pub removals: Removals,
     /// Room in the user plane's subnet.
     pub capacity: Capacity,
@@ -30,8 +30,8 @@ pub struct Plan {
 
 /// One stage: its changes may run side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Stage {
-    /// What the stage is about.
     pub kind: StageKind,
     /// Its changes, in a fixed order.
     pub changes: Vec<Change>,
@@ -49,28 +49,26 @@ pub enum StageKind {
     Links,
     /// Servers, with their volumes.
     Servers,
-    /// What the platform's own containers are told.
+    /// Configurations of the platform's own containers, and of the host.
     Configurations,
     /// Removals: tombstones, then purges.
     Removals,
 }
 
-/// One thing that changes: why, and by which steps. The steps run one after the other; the first failure ends them.
+/// Change of one object, with its reasons and its steps. The steps run one after the other; the first failure ends them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Change {
-    /// What changes.
     pub subject: Subject,
-    /// How, in a word.
     pub action: Action,
-    /// Why. Explains, never decides.
+    /// Explanations for the reader; nothing is decided by them.
     pub reasons: Vec<String>,
-    /// What will be lost for good; empty when nothing is.
+    /// Data that will be lost for good; empty when none is.
     pub losses: Vec<String>,
-    /// What will be done.
     pub steps: Vec<Step>,
 }
 
-/// What a change is about.
+/// Object that a change is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
@@ -91,8 +89,8 @@ pub enum Subject {
     Configuration(Kind),
 }
 
-/// How a thing changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// Kind of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// It is made.
@@ -103,7 +101,7 @@ pub enum Action {
     Start,
     /// It is stopped, with everything kept.
     Stop,
-    /// It is taken away and made anew.
+    /// It is removed and created again.
     Recreate,
     /// A removed server is stopped and kept as a tombstone.
     Entomb,
@@ -118,73 +116,74 @@ pub enum Action {
 /// One effect on the engine, with everything that it needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Step {
-    /// Make a network.
+    /// Makes a network.
     CreateNetwork(NetworkSpec),
-    /// Remove a network.
+    /// Removes a network.
     RemoveNetwork {
         /// Its name.
         name: String,
         /// The engine's id.
         id: String,
     },
-    /// Make a volume.
+    /// Makes a volume.
     CreateVolume(VolumeSpec),
-    /// Put SSH keys in a volume, in place of others.
+    /// Puts SSH keys in a volume, in place of others.
     PlaceIdentity(Box<IdentitySpec>),
-    /// Remove a volume and what is in it.
+    /// Removes a volume and its content.
     RemoveVolume {
         /// Its name.
         name: String,
     },
-    /// Make sure that an image is there before something is taken away for its sake. Changes nothing.
+    /// Checks that the host has an address before something is taken away for its sake. Changes nothing.
+    RequireAddress {
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Checks that an image is there before something is taken away for its sake. Changes nothing.
     RequireImage {
         /// The image reference.
         image: String,
     },
-    /// Make a container.
+    /// Makes a container.
     CreateContainer(Box<ContainerSpec>),
-    /// Start a container.
+    /// Starts a container.
     StartContainer(ContainerRef),
-    /// Let a frozen container go on.
+    /// Lets a frozen container go on.
     UnpauseContainer(ContainerRef),
-    /// Stop a container.
+    /// Stops a container.
     StopContainer {
-        /// Which.
         container: ContainerRef,
         /// Seconds that it gets before it is killed.
         timeout: u32,
     },
-    /// Change a container's limits in place.
+    /// Changes a container's limits in place.
     UpdateLimits {
-        /// Which.
         container: ContainerRef,
         /// The new limits.
         limits: Limits,
     },
-    /// Remove a stopped container; its volumes stay.
+    /// Removes a stopped container; its volumes stay.
     RemoveContainer(ContainerRef),
-    /// Link containers to the user plane that run without a link.
+    /// Links running containers that have no link to the user plane.
     Connect {
         /// The platform whose plane it is.
         plane: String,
-        /// Which containers, and how.
+        /// The containers and their links.
         links: Vec<Connection>,
     },
-    /// Put a configuration in force: check it, load it, try it from outside, and keep it or go back to the last one.
+    /// Puts a configuration in force: checks it, loads it, tries it from outside, and keeps it or goes back to the last
+    /// one.
     Configure(Box<ConfigurationSpec>),
-    /// Load a configuration again that was confirmed, since something else is in force.
+    /// Loads a confirmed configuration again, since something else is in force.
     Reload {
-        /// Which.
         kind: Kind,
         /// The container that reads it, which is the name of the volume that it lies in too.
         container: String,
     },
-    /// Take away the platform's chains on the host.
-    WithdrawHostRules {
-        /// Whose chains.
-        platform: Prefix,
-    },
+    /// Takes away the platform's chains on the host.
+    WithdrawHostRules { platform: Prefix },
 }
 
 /// A container and the link that it should have.
@@ -205,38 +204,37 @@ pub struct ContainerRef {
     pub id: Option<String>,
 }
 
-/// Something that ought to be done and isn't.
+/// Change that ought to be made and isn't.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Blocked {
-    /// What it is about.
     pub subject: Subject,
-    /// What would have been done.
     pub action: Action,
-    /// What is in the way.
+    /// Reason why it isn't made.
     pub why: String,
-    /// How to get it out of the way.
+    /// Advice on how to clear the way.
     pub hint: String,
 }
 
 /// Something that an administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Note {
-    /// What it is about, in words.
+    /// Its subject, in words.
     pub about: String,
-    /// What there is to know.
     pub text: String,
 }
 
-/// What a plan's removals come to.
+/// A plan's removals, counted against the budget.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Removals {
     /// Servers that this revision removes, those that it has removed already included.
     pub count: usize,
-    /// How many one revision may remove.
+    /// Number of servers that one revision may remove.
     pub allowed: usize,
     /// The hash that a commit's trailer must carry to lift the budget once; `None` when nothing is removed.
     pub hash: Option<String>,
-    /// Whether the budget was exceeded and a trailer lifted it.
+    /// Tells whether the budget was exceeded and a trailer lifted it.
     pub lifted: bool,
 }
 
@@ -255,20 +253,8 @@ impl Plan {
         self.stages.iter().flat_map(|stage| &stage.changes)
     }
 
-    /// Whether there is nothing to do. What is blocked is not nothing, but no step comes of it.
+    /// Returns whether there is nothing to do. Blocked changes don't count, since they have no steps.
     pub fn is_empty(&self) -> bool {
         self.stages.iter().all(|stage| stage.changes.is_empty())
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(name) => write!(f, "network {name}"),
-            Self::System(name) => write!(f, "system container {name}"),
-            Self::Links(plane) => write!(f, "links of {plane}"),
-            Self::Configuration(kind) => write!(f, "configuration {kind}"),
-            Self::Server { id, name } => write!(f, "server {name} (id {id})"),
-        }
     }
 }

@@ -1,15 +1,18 @@
-//! The platform's own containers: how each is made and confined. Which of them run is for the platform's settings.
+//! The platform's own containers: how each is made and confined. The platform's settings decide which of them run.
 
 use berth_schema::name::Prefix;
+use berth_schema::panel::PanelEdge;
 use berth_schema::platform::Platform;
 use berth_schema::server::Limits;
 
+use crate::digest::fingerprint;
 use crate::label::{self, Tag};
+use crate::names::{self, HOLDER, Service, assigned, variable};
 use crate::plane;
 use crate::recipe::RUNTIME;
-use crate::spec::{Bind, Confinement, ContainerSpec, LinkSpec, Mount, Published, VolumeSpec, fingerprint};
+use crate::spec::{Bind, Confinement, ContainerSpec, LinkSpec, Mount, Published, Share, VolumeSpec};
 
-/// Where a container finds its configurations.
+/// Folder in which a container finds its configurations.
 pub const CONFIGURATION: &str = "/etc/berth";
 
 /// Ports that the web server answers on, inside its container.
@@ -19,17 +22,19 @@ const HTTPS: u16 = 443;
 pub(crate) const CACHE_PORT: u16 = 5000;
 /// The port that the SSH router answers on, inside its container.
 const SSH: u16 = 2222;
-/// The SSH router among the platform's own containers.
-pub(crate) const ROUTER: &str = "ssh-router";
-/// Where the control plane listens for what the router passes on: a folder for each platform.
+/// Folder in which the control plane listens for what the router passes on; each platform has a folder of its own in it.
 const DOORS: &str = "/run/berth/doors";
-/// Where that is in the router's container.
+/// Path of the folder in which the door is, in the containers of the router and of the web server.
 const DOOR: &str = "/run/berth/door";
+/// Folder in which the control plane tells the gate who may come in; each platform has a folder of its own in it.
+const GATES: &str = "/run/berth/gates";
+/// Folder in which routers take the panel's tickets; each platform has a folder of its own in it.
+const TICKETS: &str = "/run/berth/tickets";
 
-/// The name of one of the platform's own containers that serve the users.
-pub fn container(platform: &Platform, service: &str) -> String {
-    format!("{}-users-{service}", platform.prefix)
-}
+/// Folder in which the panel listens for what the web server passes on; each platform has a folder of its own in it.
+const EDGES: &str = "/run/berth/edge";
+/// Path of the platform's folder in the web server's container. The templates know it.
+const EDGE: &str = "/run/berth/panel";
 
 /// The platform's own containers that should run.
 pub(crate) fn containers(platform: &Platform) -> Vec<ContainerSpec> {
@@ -50,22 +55,22 @@ pub(crate) fn containers(platform: &Platform) -> Vec<ContainerSpec> {
     all.into_iter().map(|spec| tagged(spec, platform)).collect()
 }
 
-/// The links of those that have one: the container's name, and its link.
+/// The links of the containers that have one, each with the container's name.
 pub(crate) fn links(platform: &Platform) -> Vec<(String, LinkSpec)> {
     let mut all = Vec::new();
     if platform.services.cache {
-        all.push((container(platform, "dockerhub-cache"), cache_link(platform)));
+        all.push((Service::Cache.container(&platform.prefix), cache_link(platform)));
     }
     if platform.services.web {
-        all.push((container(platform, "caddy"), caddy_link(platform)));
+        all.push((Service::Caddy.container(&platform.prefix), caddy_link(platform)));
     }
     if platform.services.router {
-        all.push((container(platform, ROUTER), router_link(platform)));
+        all.push((Service::Router.container(&platform.prefix), router_link(platform)));
     }
     all
 }
 
-/// A volume of the platform itself, which is never removed: what is in it may be a certificate.
+/// A volume of the platform itself, which is never removed: it may hold certificates.
 pub(crate) fn volume(platform: &Platform, name: &str) -> VolumeSpec {
     let mut labels = Tag::System { spec: fingerprint(&name) }.write(&platform.prefix);
     labels.insert(label::KIND.to_owned(), label::KIND_VOLUME.to_owned());
@@ -75,9 +80,9 @@ pub(crate) fn volume(platform: &Platform, name: &str) -> VolumeSpec {
 /// Holds the network namespace that is the user plane. It outlives the processes that work in it.
 fn holder(platform: &Platform) -> ContainerSpec {
     ContainerSpec {
-        name: plane::holder(&platform.prefix),
+        name: names::holder(&platform.prefix),
         image: platform.images.holder.to_string(),
-        hostname: "filtered-users".to_owned(),
+        hostname: HOLDER.to_owned(),
         env: plane::holder_environment(platform),
         networks: vec![external(platform)],
         limits: Some(Limits { nano_cpus: 100_000_000, memory: 16 << 20, pids: 16 }),
@@ -99,21 +104,23 @@ fn holder(platform: &Platform) -> ContainerSpec {
 /// The firewall and DNS work in the plane itself: they join the holder, and share its user namespace.
 fn firewall(platform: &Platform) -> ContainerSpec {
     ContainerSpec {
-        name: container(platform, "firewall"),
+        name: Service::Firewall.container(&platform.prefix),
         image: platform.images.firewall.to_string(),
         // A container that joins another's network has that one's host name.
         hostname: String::new(),
         env: vec![
-            format!("BERTH_GATEWAY={}", platform.networks.gateway()),
-            format!("BERTH_SUBNET={}", platform.networks.users),
+            assigned(variable::GATEWAY, platform.networks.gateway()),
+            assigned(variable::SUBNET, platform.networks.users),
         ],
-        joins: Some(plane::holder(&platform.prefix)),
-        mounts: vec![mount(container(platform, "firewall"), CONFIGURATION)],
+        joins: Some(names::holder(&platform.prefix)),
+        mounts: vec![mount(Service::Firewall.container(&platform.prefix), CONFIGURATION)],
         limits: Some(Limits { nano_cpus: 0, memory: 256 << 20, pids: 128 }),
         confinement: Confinement {
             // Forwarding is switched on under /proc/sys, by its owner: the mapped root.
             unmask_proc: true,
             tmpfs: scratch(),
+            // The engine's AppArmor profile denies that too, and logs nothing of it.
+            security_opt: vec!["no-new-privileges".to_owned(), "apparmor=unconfined".to_owned()],
             ..confined(&["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE", "SETUID", "SETGID"])
         },
         ..ContainerSpec::default()
@@ -121,28 +128,46 @@ fn firewall(platform: &Platform) -> ContainerSpec {
 }
 
 fn caddy(platform: &Platform) -> ContainerSpec {
-    let name = container(platform, "caddy");
+    let name = Service::Caddy.container(&platform.prefix);
     ContainerSpec {
         image: platform.images.caddy.to_string(),
         env: plane::service_environment(platform, &caddy_link(platform)),
         publishes: vec![
-            Published { host: platform.web.http_port.get(), container: HTTP },
-            Published { host: platform.web.https_port.get(), container: HTTPS },
+            Published { address: platform.web.address, host: platform.web.http_port.get(), container: HTTP },
+            Published {
+                address: platform.web.address,
+                host: platform.web.https_port.get(),
+                container: HTTPS,
+            },
         ],
         mounts: vec![mount(format!("{name}-config"), CONFIGURATION), mount(caddy_data(platform), "/data")],
+        binds: caddy_binds(platform),
         limits: Some(Limits { nano_cpus: 0, memory: 2 << 30, pids: 1024 }),
         confinement: service_confinement(platform, &["NET_BIND_SERVICE"]),
-        ..service(platform, name, "caddy")
+        ..service(platform, name, Service::Caddy)
     }
+}
+
+/// Folders of the host in the web server's container: the panel's, and the gate's.
+fn caddy_binds(platform: &Platform) -> Vec<Bind> {
+    let bind =
+        |source, target: &str| Bind { source, target: target.to_owned(), read_only: true, share: Share::Own };
+    // Whoever has this folder is believed about visitors' addresses, so nobody else has it.
+    let panel = platform.panel_edge() != PanelEdge::None;
+    let panel = panel.then(|| bind(edge(&platform.prefix), EDGE));
+    // Where nobody can sign in, the gate lets nobody in.
+    let guarded = platform.panel.is_some();
+    let gate = guarded.then(|| bind(gate(&platform.prefix), DOOR));
+    panel.into_iter().chain(gate).collect()
 }
 
 /// The volume in which the web server keeps certificates.
 pub(crate) fn caddy_data(platform: &Platform) -> String {
-    format!("{}-data", container(platform, "caddy"))
+    format!("{}-data", Service::Caddy.container(&platform.prefix))
 }
 
 fn cache(platform: &Platform) -> ContainerSpec {
-    let name = container(platform, "dockerhub-cache");
+    let name = Service::Cache.container(&platform.prefix);
     ContainerSpec {
         image: platform.images.cache.to_string(),
         env: plane::service_environment(platform, &cache_link(platform)),
@@ -152,30 +177,47 @@ fn cache(platform: &Platform) -> ContainerSpec {
         ],
         limits: Some(Limits { nano_cpus: 0, memory: 512 << 20, pids: 256 }),
         confinement: service_confinement(platform, &[]),
-        ..service(platform, name, "dockerhub-cache")
+        ..service(platform, name, Service::Cache)
     }
 }
 
 fn router(platform: &Platform) -> ContainerSpec {
-    let name = container(platform, ROUTER);
+    let name = Service::Router.container(&platform.prefix);
     let mut env = plane::service_environment(platform, &router_link(platform));
     if !platform.ssh.exempt.is_empty() {
         let exempt: Vec<String> = platform.ssh.exempt.iter().map(ToString::to_string).collect();
-        env.push(format!("BERTH_SSH_EXEMPT={}", exempt.join(",")));
+        env.push(assigned(variable::SSH_EXEMPT, exempt.join(",")));
     }
     ContainerSpec {
         image: platform.images.router.to_string(),
         env,
-        publishes: vec![Published { host: platform.ssh.port.get(), container: SSH }],
+        publishes: vec![Published {
+            address: platform.ssh.address,
+            host: platform.ssh.port.get(),
+            container: SSH,
+        }],
         mounts: vec![
             // Its keys and who may log in: it has no business writing there.
             Mount { read_only: true, ..mount(name.clone(), CONFIGURATION) },
             mount(format!("{name}-overflow"), "/var/tmp"),
         ],
-        binds: vec![Bind { source: door(&platform.prefix), target: DOOR.to_owned() }],
+        binds: vec![
+            Bind {
+                source: door(&platform.prefix),
+                target: DOOR.to_owned(),
+                read_only: false,
+                share: Share::Own,
+            },
+            Bind {
+                source: tickets(&platform.prefix),
+                target: TICKETS.to_owned(),
+                read_only: false,
+                share: Share::Panel,
+            },
+        ],
         limits: Some(Limits { nano_cpus: 0, memory: 2 << 30, pids: 1024 }),
         confinement: service_confinement(platform, &[]),
-        ..service(platform, name, ROUTER)
+        ..service(platform, name, Service::Router)
     }
 }
 
@@ -184,11 +226,26 @@ pub fn door(prefix: &Prefix) -> String {
     format!("{DOORS}/{prefix}")
 }
 
-/// What containers with one leg in the plane and one at the uplink have in common.
-fn service(platform: &Platform, name: String, hostname: &str) -> ContainerSpec {
+/// The folder on the host in which the control plane tells the gate, in the web server's container, who may come in.
+pub fn gate(prefix: &Prefix) -> String {
+    format!("{GATES}/{prefix}")
+}
+
+/// The folder on the host in which the panel listens for what the web server passes on.
+pub fn edge(prefix: &Prefix) -> String {
+    format!("{EDGES}/{prefix}")
+}
+
+/// The folder on the host in which the router takes the panel's tickets.
+pub fn tickets(prefix: &Prefix) -> String {
+    format!("{TICKETS}/{prefix}")
+}
+
+/// Common part of containers with one leg in the plane and one at the uplink.
+fn service(platform: &Platform, name: String, service: Service) -> ContainerSpec {
     ContainerSpec {
         name,
-        hostname: hostname.to_owned(),
+        hostname: service.word().to_owned(),
         networks: vec![external(platform)],
         ..ContainerSpec::default()
     }
@@ -227,7 +284,7 @@ fn mount(volume: String, target: &str) -> Mount {
 }
 
 fn external(platform: &Platform) -> String {
-    format!("{}-external", platform.prefix)
+    names::network(&platform.prefix, names::EXTERNAL)
 }
 
 fn caddy_link(platform: &Platform) -> LinkSpec {
@@ -246,4 +303,28 @@ fn cache_link(platform: &Platform) -> LinkSpec {
 fn tagged(mut spec: ContainerSpec, platform: &Platform) -> ContainerSpec {
     spec.labels = Tag::System { spec: fingerprint(&spec) }.write(&platform.prefix);
     spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_firewall_runs_without_the_engine_s_apparmor_profile() {
+        let plainest = berth_schema::Parsed::parse("platform.toml", "domain = \"h.org\"\n");
+        let platform = &berth_schema::State::assemble(&[plainest]).unwrap().platform;
+        let all = containers(platform);
+        assert_eq!(all.len(), 5);
+        for spec in all {
+            let options = &spec.confinement.security_opt;
+            assert!(options.iter().any(|option| option == "no-new-privileges"), "{}", spec.name);
+            let is_unconfined = options.iter().any(|option| option == "apparmor=unconfined");
+            assert_eq!(
+                is_unconfined,
+                spec.name == Service::Firewall.container(&platform.prefix),
+                "{}",
+                spec.name
+            );
+        }
+    }
 }

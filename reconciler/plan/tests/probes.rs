@@ -1,4 +1,4 @@
-//! What a configuration is confirmed by, for a state that has something of everything.
+//! Probes that confirm a configuration, for a state that has something of everything.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 

@@ -1,6 +1,6 @@
-//! What a state makes of the configurations, one document each in `cases/rendered/`: the files that a state has besides the
+//! Configurations of several states, one document each in `cases/rendered/`: the files that a state has besides the
 //! plainest platform, and after `>>> kind` the lines that they add (`+`) to what that platform gets, or take out (`-`).
-//! `BLESS=1` writes those anew.
+//! `BLESS=1` writes those lines anew.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 
@@ -68,7 +68,7 @@ fn differences(kind: Kind, state: &State) -> String {
     only(&before, &after, '-') + &only(&after, &before, '+')
 }
 
-/// What is taken over from before is what would have been made.
+/// Checks that what is taken over from before is what would have been made.
 #[test]
 fn what_is_made_of_what_was_is_the_same_as_made_anew() {
     let templates = Templates::default();

@@ -34,7 +34,7 @@ owner = \"carol\"
 #[test]
 fn markdown_puts_losses_first_and_folds_the_steps() {
     let expected = "\
-**Plan\\: 0 to create, 0 to update, 1 to make anew, 1 to remove; 4 unchanged; 1 held back\\. Room\\: 2 of 239 addresses used\\.**
+**Plan\\: 0 to create, 0 to update, 1 to make anew, 1 to remove; 2 unchanged; 1 held back\\. Room\\: 2 of 239 addresses used\\.**
 
 > **This plan loses data:**
 > - server blog (id 1): everything outside /apps, /home and /var/lib/docker

@@ -3,34 +3,16 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use berth_host::Waits;
 use git2::{ErrorCode, Oid};
 
+use crate::oid::{oid, revision_of};
+use crate::state_repo::Lifetime;
 use crate::tree_edit::Changes;
-use crate::{Error, MAIN, Revision, Signature, StateRepo, durable};
-
-/// One file of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    /// Path from the root of the repo, with `/`.
-    pub path: String,
-    /// The whole new content; `None` removes the file.
-    pub content: Option<Vec<u8>>,
-}
-
-impl Edit {
-    /// Puts a file in place, new or changed.
-    pub fn write(path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
-        Self { path: path.into(), content: Some(content.into()) }
-    }
-
-    /// Takes a file away.
-    pub fn remove(path: impl Into<String>) -> Self {
-        Self { path: path.into(), content: None }
-    }
-}
+use crate::{Edit, Error, MAIN, Revision, StateRepo, Words, durable};
 
 /// A ref is locked for the time of one small file; a lock that stands this long is a dead writer's.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl StateRepo {
     /// Commits `edits` on top of `base` and moves `main` there, unless `main` is elsewhere by now: then nothing changes
@@ -40,22 +22,20 @@ impl StateRepo {
         &self,
         base: Option<&Revision>,
         edits: &[Edit],
-        author: &Signature,
-        committer: &Signature,
-        message: &str,
+        words: &Words<'_>,
     ) -> Result<Revision, Error> {
         // Most lost races end here, before anything is written. The one that counts is in `move_main`.
         self.expect(base)?;
-        let revision = self.write(base, edits, author, committer, message)?;
+        let revision = self.write(base, edits, words)?;
         if Some(&revision) == base {
             return Ok(revision);
         }
         // git keeps the same first words in its own log of a ref.
         let kind = if base.is_some() { "commit" } else { "commit (initial)" };
-        let log = format!("{kind}: {}", message.lines().next().unwrap_or_default());
+        let log = format!("{kind}: {}", words.message.lines().next().unwrap_or_default());
         self.move_main(base, revision, &log)?;
         durable::reference(self.repository.commondir(), MAIN)?;
-        tracing::info!(%revision, author = author.name, "committed to main");
+        tracing::info!(%revision, author = words.author.name, "committed to main");
         Ok(revision)
     }
 
@@ -65,16 +45,15 @@ impl StateRepo {
         &self,
         base: Option<&Revision>,
         edits: &[Edit],
-        author: &Signature,
-        committer: &Signature,
-        message: &str,
+        words: &Words<'_>,
     ) -> Result<Revision, Error> {
-        let (author, committer) = (author.to_git()?, committer.to_git()?);
+        let _owner = self.as_owner()?;
+        let (author, committer) = (words.author.to_git()?, words.committer.to_git()?);
         let changes = Changes::of(edits)?;
         let parent = match base {
             Some(base) => {
                 let read =
-                    self.repository.find_commit(base.0).and_then(|commit| Ok((commit.tree()?, commit)));
+                    self.repository.find_commit(oid(base)).and_then(|commit| Ok((commit.tree()?, commit)));
                 Some(read.map_err(|source| Error::ReadCommit { revision: *base, source })?)
             }
             None => None,
@@ -93,27 +72,31 @@ impl StateRepo {
         }
         let tree = self.repository.find_tree(new).map_err(failed)?;
         let parents: Vec<_> = parent.iter().map(|(_, commit)| commit).collect();
-        let id =
-            self.repository.commit(None, &author, &committer, message, &tree, &parents).map_err(failed)?;
+        let id = self
+            .repository
+            .commit(None, &author, &committer, words.message, &tree, &parents)
+            .map_err(failed)?;
         written.extend([new, id]);
-        durable::objects(self.repository.commondir(), &written)?;
-        Ok(Revision(id))
+        if self.lifetime == Lifetime::Lasting {
+            durable::objects(self.repository.commondir(), &written)?;
+        }
+        Ok(revision_of(id))
     }
 
     pub(crate) fn move_main(&self, base: Option<&Revision>, to: Revision, log: &str) -> Result<(), Error> {
+        let _owner = self.as_owner()?;
         // libgit2 takes the zero id for "must not exist", and compares while it holds the lock.
-        let expected = base.map_or(Oid::ZERO_SHA1, |base| base.0);
+        let expected = base.map_or(Oid::ZERO_SHA1, oid);
         let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
+        let mut pauses = Waits::new(Duration::from_millis(1), Duration::from_millis(50));
         loop {
-            match self.repository.reference_matching(MAIN, to.0, true, expected, log) {
+            match self.repository.reference_matching(MAIN, oid(to), true, expected, log) {
                 Ok(_) => return Ok(()),
                 Err(source) if source.code() == ErrorCode::Locked => {
                     if start.elapsed() > PATIENCE {
                         return Err(Error::Locked { source });
                     }
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(50));
+                    thread::sleep(pauses.next_wait());
                 }
                 Err(source) => {
                     self.expect(base)?;

@@ -1,16 +1,17 @@
-//! Changes: what differs between two revisions, and the commits between them. Reads only.
+//! Changes between two revisions, and the commits between them. Reads only.
 
 use std::path::Path;
 
-use git2::{Diff, DiffOptions, Patch, Sort};
+use git2::{Diff, DiffOptions, ErrorCode, Oid, Patch, Sort};
 use serde::Serialize;
 
+use crate::oid::{oid, revision_of};
 use crate::{CommitInfo, Error, Revision, StateRepo, commit_info};
 
-/// How much of one file differs.
+/// Number of lines that differ in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileChange {
-    /// Where, with `/`.
+    /// Path of the file, with `/`.
     pub path: String,
     /// Lines that are new.
     pub added: usize,
@@ -28,7 +29,7 @@ impl StateRepo {
         Ok(paths)
     }
 
-    /// What differs between two revisions, in lines, sorted by path.
+    /// Counts the lines that differ between two revisions, file by file, sorted by path.
     pub fn stat(&self, old: &Revision, new: &Revision) -> Result<Vec<FileChange>, Error> {
         let unreadable = |source| Error::ReadCommit { revision: *new, source };
         let diff = self.diff(old, new)?;
@@ -43,7 +44,7 @@ impl StateRepo {
         Ok(changes)
     }
 
-    /// The commits that lead to `to` and not to `after`, the youngest first; `most` of them.
+    /// The commits that lead to `to` and not to `after`, the youngest first; at most `most` of them.
     pub fn commits(
         &self,
         to: &Revision,
@@ -53,9 +54,50 @@ impl StateRepo {
         self.walk(to, after, most, false)
     }
 
-    /// What a branch pointed at: `to`, its first parent, and so on; `most` of them.
+    /// The commits that a branch pointed at: `to`, its first parent, and so on; at most `most` of them.
     pub fn first_parents(&self, to: &Revision, most: usize) -> Result<Vec<CommitInfo>, Error> {
         self.walk(to, None, most, true)
+    }
+
+    /// The commits of a branch that changed one file, as [`StateRepo::first_parents`] goes through it, the youngest first: at most
+    /// `most` of them, among the last `within`.
+    pub fn touching(
+        &self,
+        to: &Revision,
+        path: &str,
+        most: usize,
+        within: usize,
+    ) -> Result<Vec<CommitInfo>, Error> {
+        let mut found = Vec::new();
+        let mut revision = *to;
+        let mut blob = self.blob_at(&revision, path)?;
+        for _ in 0..within {
+            if found.len() == most {
+                break;
+            }
+            let commit = self.commit_of(&revision)?;
+            let parent = commit.parent_ids().next().map(revision_of);
+            let before = match &parent {
+                Some(parent) => self.blob_at(parent, path)?,
+                None => None,
+            };
+            if before != blob {
+                found.push(commit_info::read(&self.repository, &revision)?);
+            }
+            let Some(parent) = parent else { break };
+            (revision, blob) = (parent, before);
+        }
+        Ok(found)
+    }
+
+    fn blob_at(&self, revision: &Revision, path: &str) -> Result<Option<Oid>, Error> {
+        let unreadable = |source| Error::ReadCommit { revision: *revision, source };
+        let tree = self.commit_of(revision)?.tree().map_err(unreadable)?;
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) => Ok(Some(entry.id())),
+            Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
+            Err(source) => Err(unreadable(source)),
+        }
     }
 
     fn walk(
@@ -68,16 +110,16 @@ impl StateRepo {
         let unreadable = |source| Error::ReadCommit { revision: *to, source };
         let mut walk = self.repository.revwalk().map_err(unreadable)?;
         walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME).map_err(unreadable)?;
-        walk.push(to.0).map_err(unreadable)?;
+        walk.push(oid(to)).map_err(unreadable)?;
         if first_parents {
             walk.simplify_first_parent().map_err(unreadable)?;
         }
         if let Some(after) = after {
-            walk.hide(after.0).map_err(unreadable)?;
+            walk.hide(oid(after)).map_err(unreadable)?;
         }
         let mut commits = Vec::new();
         for id in walk.take(most) {
-            commits.push(commit_info::read(&self.repository, &Revision(id.map_err(unreadable)?))?);
+            commits.push(commit_info::read(&self.repository, &revision_of(id.map_err(unreadable)?))?);
         }
         Ok(commits)
     }
@@ -92,7 +134,8 @@ impl StateRepo {
     }
 }
 
-fn of(delta: &git2::DiffDelta<'_>) -> Option<String> {
+/// Returns the path of a file that differs.
+pub(crate) fn of(delta: &git2::DiffDelta<'_>) -> Option<String> {
     let file = delta.new_file();
     let path = file.path_bytes().or_else(|| delta.old_file().path_bytes())?;
     Some(Path::new(&*String::from_utf8_lossy(path)).to_string_lossy().into_owned())

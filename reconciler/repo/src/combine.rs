@@ -1,30 +1,28 @@
 //! Combine: two lines of history become one, without a checkout. A merge or a revert is made as a commit that no ref leads
 //! to; [`StateRepo::advance`] makes it count, and [`StateRepo::scratch`] lets it be looked at first and thrown away.
 
-use std::fs;
-use std::path::Path;
-
-use git2::{ErrorCode, Index, Oid, Repository, RepositoryInitOptions, Tree};
+use git2::{ErrorCode, Index, Oid, Tree};
 use tempfile::TempDir;
 
-use crate::source::Opening;
+use crate::oid::{oid, revision_of};
+use crate::state_repo::Lifetime;
 use crate::{Error, Revision, Signature, StateRepo, durable};
 
-/// What came of putting two changes together.
+/// The result of a merge or of a revert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Combined {
-    /// This commit, which no ref leads to yet.
+    /// A commit that no ref leads to yet.
     Clean(Revision),
-    /// Nothing: these files were changed by both, and nobody but a person can say which change holds.
+    /// The files that both sides changed. Only a person can say which change holds.
     Conflicts(Vec<String>),
 }
 
-/// Who makes a commit, and what it says.
+/// Signatures and message of a commit.
 #[derive(Debug, Clone)]
 pub struct Words<'a> {
-    /// Whose change it is.
+    /// Author of the change.
     pub author: &'a Signature,
-    /// Who puts it into the repo.
+    /// Member or part of Berth that puts it into the repo.
     pub committer: &'a Signature,
     /// The whole message.
     pub message: &'a str,
@@ -39,28 +37,11 @@ pub struct Scratch {
 }
 
 impl StateRepo {
-    /// A place to try things out. Objects of a push that isn't accepted yet are seen in it too.
+    /// Makes a place to try things out, which sees the objects of a push that isn't accepted yet, too.
     pub fn scratch(&self) -> Result<Scratch, Error> {
         let folder = TempDir::with_prefix("berth-")
             .map_err(|source| Error::Scratch { path: std::env::temp_dir(), source })?;
-        let path = folder.path().to_owned();
-        let mut options = RepositoryInitOptions::new();
-        options.bare(true).external_template(false).initial_head("main");
-        Repository::init_opts(&path, &options)
-            .map_err(|source| Error::Init { path: path.clone(), source })?;
-        let failed = |source| Error::Scratch { path: path.clone(), source };
-        let mut alternates = Vec::new();
-        let own = self.repository.commondir().join("objects");
-        for seen in [Some(own.as_path()), self.quarantine()].into_iter().flatten() {
-            let seen = std::path::absolute(seen).map_err(failed)?;
-            alternates.extend_from_slice(seen.as_os_str().as_encoded_bytes());
-            alternates.push(b'\n');
-        }
-        let info = path.join("objects/info");
-        fs::create_dir_all(&info)
-            .and_then(|()| fs::write(info.join("alternates"), alternates))
-            .map_err(failed)?;
-        let repo = Self::open_as(Opening { git_dir: path, quarantine: None })?;
+        let repo = StateRepo { lifetime: Lifetime::Scratch, ..self.beside(folder.path())? };
         Ok(Scratch { repo, _folder: folder })
     }
 
@@ -72,7 +53,8 @@ impl StateRepo {
         self.settle(index, &[&our, &their], words, failed)
     }
 
-    /// Takes back what `revision` changed, on top of `tip`. Of a merge, what it brought to its first parent.
+    /// Takes back the change of `revision`, on top of `tip`. The change of a merge is the one that it brought to its first
+    /// parent.
     pub fn revert(&self, revision: &Revision, tip: &Revision, words: &Words<'_>) -> Result<Combined, Error> {
         let failed = |source| Error::Combine { act: "revert", revision: *revision, source };
         let (undone, tip) = (self.commit_of(revision)?, self.commit_of(tip)?);
@@ -105,6 +87,7 @@ impl StateRepo {
             paths.dedup();
             return Ok(Combined::Conflicts(paths));
         }
+        let _owner = self.as_owner()?;
         let (author, committer) = (words.author.to_git()?, words.committer.to_git()?);
         let tree = index.write_tree_to(&self.repository).map_err(&failed)?;
         let tree = self.repository.find_tree(tree).map_err(&failed)?;
@@ -112,7 +95,7 @@ impl StateRepo {
             .repository
             .commit(None, &author, &committer, words.message, &tree, parents)
             .map_err(&failed)?;
-        Ok(Combined::Clean(Revision(id)))
+        Ok(Combined::Clean(revision_of(id)))
     }
 
     /// Moves `main` from `base` to `to`, which is built on it, unless `main` is elsewhere by now: then nothing changes and
@@ -157,27 +140,28 @@ impl StateRepo {
         Ok(())
     }
 
-    /// Where two lines of history part; `None` when they never were one.
+    /// The commit at which two lines of history part; `None` when they never were one.
     pub fn merge_base(&self, one: &Revision, other: &Revision) -> Result<Option<Revision>, Error> {
-        match self.repository.merge_base(one.0, other.0) {
-            Ok(id) => Ok(Some(Revision(id))),
+        match self.repository.merge_base(oid(one), oid(other)) {
+            Ok(id) => Ok(Some(revision_of(id))),
             Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
             Err(source) => Err(Error::ReadCommit { revision: *other, source }),
         }
     }
 
-    /// Whether `new` is `old`, or built on it.
+    /// Returns whether `new` is `old`, or built on it. A tag stands for its commit.
     pub fn is_ancestor(&self, old: &Revision, new: &Revision) -> Result<bool, Error> {
         let unreadable = |source| Error::ReadCommit { revision: *new, source };
-        Ok(old == new || self.repository.graph_descendant_of(new.0, old.0).map_err(unreadable)?)
+        let commit = |revision: &Revision| {
+            let object = self.repository.find_object(oid(revision), None)?;
+            Ok(object.peel_to_commit()?.id())
+        };
+        let (old, new) = (commit(old).map_err(unreadable)?, commit(new).map_err(unreadable)?);
+        Ok(old == new || self.repository.graph_descendant_of(new, old).map_err(unreadable)?)
     }
 
     pub(crate) fn commit_of(&self, revision: &Revision) -> Result<git2::Commit<'_>, Error> {
         let unreadable = |source| Error::ReadCommit { revision: *revision, source };
-        self.repository.find_commit(revision.0).map_err(unreadable)
-    }
-
-    fn quarantine(&self) -> Option<&Path> {
-        self.opening.quarantine.as_deref()
+        self.repository.find_commit(oid(revision)).map_err(unreadable)
     }
 }

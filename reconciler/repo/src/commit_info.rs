@@ -1,10 +1,12 @@
-//! What a commit says about itself: who, when, why.
+//! A commit's account of itself: its author and committer, their times, and its message.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use git2::{Oid, Repository};
+use berth_schema::text::steers;
+use git2::Repository;
 use serde::Serialize;
 
+use crate::oid::{oid, revision_of};
 use crate::{Error, Revision};
 
 /// Somebody, at a moment.
@@ -25,11 +27,11 @@ pub struct Signature {
 pub struct CommitInfo {
     /// The commit.
     pub revision: Revision,
-    /// What it was made on; two or more for a merge, none for the first commit.
+    /// The commits that it was made on; two or more for a merge, none for the first commit.
     pub parents: Vec<Revision>,
-    /// Whose change it is.
+    /// Author of the change.
     pub author: Signature,
-    /// Who put it into the repo: the member, or the door it came through.
+    /// The member who put it into the repo, or the door it came through.
     pub committer: Signature,
     /// First line of the message.
     pub summary: String,
@@ -55,7 +57,7 @@ impl Signature {
         let refuse =
             |source| Error::BadSignature { name: self.name.clone(), email: self.email.clone(), source };
         // libgit2 writes the name as it is: a line break in it would start a header of its own.
-        if self.name.chars().chain(self.email.chars()).any(char::is_control) {
+        if self.name.chars().chain(self.email.chars()).any(steers) {
             return Err(refuse(None));
         }
         let time = git2::Time::new(self.seconds, self.offset_minutes);
@@ -74,14 +76,14 @@ impl Signature {
 
 pub(crate) fn read(repository: &Repository, revision: &Revision) -> Result<CommitInfo, Error> {
     let unreadable = |source| Error::ReadCommit { revision: *revision, source };
-    let commit = repository.find_commit(revision.0).map_err(unreadable)?;
+    let commit = repository.find_commit(oid(revision)).map_err(unreadable)?;
     let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
     // libgit2 finds no trailers without a line break at the end, which `git commit` always writes and others may not.
     let terminated = format!("{}\n", message.trim_end());
     let trailers = git2::message_trailers_strs(&terminated).map_err(unreadable)?;
     Ok(CommitInfo {
         revision: *revision,
-        parents: commit.parent_ids().map(|id: Oid| Revision(id)).collect(),
+        parents: commit.parent_ids().map(revision_of).collect(),
         author: Signature::from_git(&commit.author()),
         committer: Signature::from_git(&commit.committer()),
         summary: message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned(),

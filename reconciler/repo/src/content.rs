@@ -1,7 +1,8 @@
-//! Content: what one file of a state turned out to be, and which files are read at all.
+//! Content of one file of a state, and the choice of the files that are read at all.
 
 use std::sync::Arc;
 
+use berth_schema::finding::About;
 use berth_schema::{Finding, Parsed, Severity};
 
 use crate::LARGEST_FILE;
@@ -13,7 +14,7 @@ pub(crate) enum Content {
     Refused(Arc<Finding>),
 }
 
-/// Why a file is not read.
+/// Reason for which a file is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Link,
@@ -28,7 +29,8 @@ pub(crate) enum Refusal {
 /// Folders inside folders below this are refused; the state itself needs two.
 pub(crate) const DEEPEST: usize = 16;
 
-/// Pages and whatever tools keep in hidden files are not state: nothing is read there, so nothing can be wrong there.
+/// Returns whether a path belongs to the state. Pages and the hidden files of tools don't: nothing is read there, so
+/// nothing can be wrong there.
 pub(crate) fn is_state(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
     first != "docs" && !path.split('/').any(|part| part.starts_with('.'))
@@ -53,6 +55,8 @@ impl Content {
             position: None,
             message,
             hint: Some(hint.to_owned()),
+            about: About::Whole,
+            is_strict: false,
         }))
     }
 }
@@ -87,7 +91,7 @@ impl Refusal {
     }
 }
 
-/// What stands where state is expected refuses the revision; a picture beside it only deserves a look.
+/// Severity of a refusal. A file where state is expected refuses the revision; a picture beside it only deserves a look.
 fn severity(path: &str) -> Severity {
     let folder = path.split('/').next().unwrap_or_default();
     match path.ends_with(".toml") || matches!(folder, "users" | "servers" | "domains") {

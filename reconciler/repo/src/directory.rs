@@ -1,4 +1,4 @@
-//! State from a plain directory: what an editor or a CI job has on disk, without history.
+//! State from a plain directory, such as an editor or a CI job has on disk, without history.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -4,35 +4,51 @@
 //! files of one into a [`berth_schema::State`], merging and reverting, and moving `refs/heads/main` forward. It refuses to judge what the files
 //! say (that is `berth-schema`), to watch for changes (that is the daemon), and to talk to other machines: fetch and push
 //! are git's own work. Nothing here ever checks a file out, follows a link, or runs a hook.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+mod beside;
+mod bounds;
 mod cas;
 mod changes;
+mod closed;
 mod combine;
 mod commit_info;
+mod configuration;
 mod content;
 mod directory;
 mod durable;
+mod edit;
 mod error;
 mod folder;
+pub mod git;
 mod loaded;
 mod marks;
-mod revision;
+mod measure;
+mod oid;
 mod source;
 mod state_repo;
+mod trail;
+mod tree;
 mod tree_edit;
+mod unified;
 pub mod view;
 
-pub use cas::Edit;
+pub use berth_schema::revision::{NotARevision, Revision};
+pub use bounds::Excess;
 pub use changes::FileChange;
+pub use closed::{Closed, close};
 pub use combine::{Combined, Scratch, Words};
 pub use commit_info::{CommitInfo, Signature};
+pub use configuration::Configuration;
 pub use directory::load_directory;
+pub use edit::Edit;
 pub use error::Error;
 pub use loaded::Loaded;
-pub use marks::{Mark, NOTES, OPENED, PROPOSALS};
-pub use revision::{NotARevision, Revision};
+pub use marks::{APPLIED, Mark, NOTES, OPENED, PROPOSALS};
 pub use source::Source;
-pub use state_repo::{MAIN, StateRepo};
+pub use state_repo::{Files, MAIN, Plain, StateRepo};
+pub use trail::{Step, Trail};
+pub use unified::unified;
 
 /// Files above this size are refused unread: a state file is a page of text, and a larger one is a mistake or an attack.
 pub const LARGEST_FILE: usize = 1 << 20;

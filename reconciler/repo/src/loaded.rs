@@ -1,4 +1,4 @@
-//! Loaded: the outcome of reading a whole state, with what a person needs to see where it is wrong.
+//! Loaded: the outcome of reading a whole state, with the texts that show a person where it is wrong.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use berth_schema::{Finding, Parsed, Severity, State};
 /// A state that was read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What it says, or everything that is wrong with it, sorted by place.
+    /// The state, or everything that is wrong with it, sorted by place.
     pub state: Result<Arc<State>, Vec<Finding>>,
     /// Files that had to be read, because they were new or changed since the load before.
     pub parsed_again: usize,
@@ -19,7 +19,7 @@ pub struct Loaded {
 
 impl Loaded {
     /// The text of a file that has findings, to show the line, with secrets blackened. `None` for files that have none
-    /// and for those of which nothing may be shown.
+    /// and for those that may not be shown.
     pub fn source(&self, path: &str) -> Option<&str> {
         self.sources.get(path).map(|text| &**text)
     }

@@ -3,14 +3,19 @@
 
 use git2::{ErrorCode, ObjectType, Oid};
 
+use crate::oid::{oid, revision_of};
 use crate::{Error, Revision, Signature, StateRepo};
 
-/// The ref under which what became of a revision is noted: `git log --notes=berth` shows it.
+/// The ref of the notes that tell how each revision ended: `git log --notes=berth` shows them.
 pub const NOTES: &str = "refs/notes/berth";
 
-/// Where the branches are that are proposals.
+/// The ref that remembers the last revision of which every change succeeded. It travels with the repository, so a new
+/// host knows it too.
+pub const APPLIED: &str = "refs/berth/applied";
+
+/// Prefix of the branches that are proposals.
 pub const PROPOSALS: &str = "refs/heads/review/";
-/// Where the signed marks are that say who opened each proposal.
+/// Prefix of the signed marks that say who opened each proposal.
 pub const OPENED: &str = "refs/berth/review/";
 
 /// A signed mark on a commit: who set it, when, and what they said. Git knows it as an annotated tag.
@@ -18,9 +23,9 @@ pub const OPENED: &str = "refs/berth/review/";
 pub struct Mark {
     /// The commit.
     pub on: Revision,
-    /// Who, and when.
+    /// Signer, and time of signing.
     pub by: Signature,
-    /// What they said.
+    /// The signer's words.
     pub message: String,
 }
 
@@ -35,17 +40,17 @@ impl StateRepo {
             let (Some(rest), Ok(commit)) = (name.strip_prefix(prefix), reference.peel_to_commit()) else {
                 continue;
             };
-            found.push((rest.to_owned(), Revision(commit.id())));
+            found.push((rest.to_owned(), revision_of(commit.id())));
         }
         found.sort();
         Ok(found)
     }
 
-    /// Where a ref leads; `None` when there is none.
+    /// The commit that a ref leads to; `None` when there is no such ref.
     pub fn find_reference(&self, name: &str) -> Result<Option<Revision>, Error> {
         let failed = |source| Error::Refs { prefix: name.to_owned(), source };
         match self.repository.find_reference(name) {
-            Ok(reference) => Ok(Some(Revision(reference.peel_to_commit().map_err(failed)?.id()))),
+            Ok(reference) => Ok(Some(revision_of(reference.peel_to_commit().map_err(failed)?.id()))),
             Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
             Err(source) => Err(failed(source)),
         }
@@ -53,11 +58,12 @@ impl StateRepo {
 
     /// Makes a branch that isn't there yet.
     pub fn create_branch(&self, name: &str, revision: &Revision, why: &str) -> Result<(), Error> {
-        let made = self.repository.reference(&format!("refs/heads/{name}"), revision.0, false, why);
+        let _owner = self.as_owner()?;
+        let made = self.repository.reference(&format!("refs/heads/{name}"), oid(revision), false, why);
         made.map(drop).map_err(|source| Error::Mark { reference: format!("refs/heads/{name}"), source })
     }
 
-    /// Takes a ref away if it still leads to `expected`; says whether it did.
+    /// Removes a ref if it still leads to `expected`, and returns whether it did.
     pub fn remove_reference(&self, name: &str, expected: &Revision) -> Result<bool, Error> {
         let failed = |source| Error::Mark { reference: name.to_owned(), source };
         let mut reference = match self.repository.find_reference(name) {
@@ -65,9 +71,10 @@ impl StateRepo {
             Err(source) if source.code() == ErrorCode::NotFound => return Ok(false),
             Err(source) => return Err(failed(source)),
         };
-        if reference.peel_to_commit().map_err(failed)?.id() != expected.0 {
+        if reference.peel_to_commit().map_err(failed)?.id() != oid(expected) {
             return Ok(false);
         }
+        let _owner = self.as_owner()?;
         // libgit2 compares once more while it holds the lock.
         match reference.delete() {
             Ok(()) => Ok(true),
@@ -82,6 +89,7 @@ impl StateRepo {
         let commit = self.commit_of(&mark.on)?;
         let short = name.rsplit('/').next().unwrap_or(name);
         let by = mark.by.to_git()?;
+        let _owner = self.as_owner()?;
         let tag = self.repository.tag_annotation_create(short, commit.as_object(), &by, &mark.message);
         let set = tag.and_then(|tag| self.repository.reference(name, tag, true, "berth: mark"));
         set.map(drop).map_err(failed)
@@ -101,26 +109,27 @@ impl StateRepo {
             return Ok(None);
         };
         Ok(Some(Mark {
-            on: Revision(tag.target_id()),
+            on: revision_of(tag.target_id()),
             by: Signature::from_git(&by),
             message: String::from_utf8_lossy(tag.message_bytes().unwrap_or_default()).into_owned(),
         }))
     }
 
-    /// What is noted of a revision.
+    /// The note on a revision.
     pub fn note(&self, revision: &Revision) -> Result<Option<String>, Error> {
-        match self.repository.find_note(Some(NOTES), revision.0) {
+        match self.repository.find_note(Some(NOTES), oid(revision)) {
             Ok(note) => Ok(Some(String::from_utf8_lossy(note.message_bytes()).into_owned())),
             Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
             Err(source) => Err(Error::Note { revision: *revision, source }),
         }
     }
 
-    /// Notes something of a revision, in place of what was noted before.
+    /// Writes the note on a revision, in place of the one before.
     pub fn write_note(&self, revision: &Revision, by: &Signature, text: &str) -> Result<(), Error> {
         let failed = |source| Error::Note { revision: *revision, source };
         let by = by.to_git()?;
-        let id: Oid = revision.0;
+        let _owner = self.as_owner()?;
+        let id: Oid = oid(revision);
         self.repository.note(&by, &by, Some(NOTES), id, text, true).map(drop).map_err(failed)
     }
 }

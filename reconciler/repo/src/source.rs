@@ -1,13 +1,13 @@
-//! Where state can come from, and where a repository's own folder is.
+//! Sources of state, and the place of a repository's own folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{Config, Repository};
+use git2::{Config, Odb, Repository};
 
 use crate::Error;
 
-/// What a path turned out to be.
+/// Kind of place that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A bare repository, or the `.git` folder of another.
@@ -45,11 +45,11 @@ impl Source {
     }
 }
 
-/// How a repository was opened, so that reader threads can open it the same way.
+/// The paths by which a repository was opened, so that reader threads can open it the same way.
 #[derive(Debug, Clone)]
 pub(crate) struct Opening {
     pub(crate) git_dir: PathBuf,
-    /// Where git keeps the objects of a push until its hooks have accepted it.
+    /// Folder in which git keeps the objects of a push until its hooks have accepted it.
     pub(crate) quarantine: Option<PathBuf>,
 }
 
@@ -61,13 +61,12 @@ impl Opening {
         if let Some(path) = &self.quarantine {
             let unreadable = |source| Error::OpenQuarantine { path: path.clone(), source };
             let objects = repository.odb().map_err(unreadable)?;
-            let text = path.to_str().ok_or_else(|| unreadable(git2::Error::from_str("not UTF-8")))?;
-            objects.add_disk_alternate(text).map_err(unreadable)?;
+            read_too(&objects, path).map_err(unreadable)?;
         }
         Ok(repository)
     }
 
-    /// libgit2 reports a foreign format as a broken configuration; say which format it is.
+    /// Names a foreign format, which libgit2 reports as a broken configuration.
     fn explain(&self, source: git2::Error) -> Error {
         let path = self.git_dir.clone();
         let config = Config::open(&path.join("config"));
@@ -83,4 +82,10 @@ impl Opening {
             _ => Error::Open { path, source },
         }
     }
+}
+
+/// Lets these objects be read in `folder` too, for as long as they are open.
+pub(crate) fn read_too(objects: &Odb<'_>, folder: &Path) -> Result<(), git2::Error> {
+    let path = folder.to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"))?;
+    objects.add_disk_alternate(path)
 }

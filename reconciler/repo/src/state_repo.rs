@@ -1,17 +1,31 @@
 //! StateRepo: one git repository that holds state.
 
+use std::borrow::Cow;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use git2::{ErrorCode, ObjectType, Repository, RepositoryInitOptions};
+use berth_host::{Acting, Owner};
+use git2::{ErrorCode, Odb, Oid, Repository, RepositoryInitOptions};
 
+use crate::closed::close;
 use crate::folder::{Folder, Reader};
+use crate::oid::{oid, revision_of};
 use crate::source::Opening;
+use crate::tree::Trees;
 use crate::{CommitInfo, Error, LARGEST_FILE, Loaded, Revision, Source, commit_info};
 
 /// The one branch that counts.
 pub const MAIN: &str = "refs/heads/main";
+
+/// A plain file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plain {
+    /// Its bytes.
+    Read(Vec<u8>),
+    /// It has so many bytes, more than [`LARGEST_FILE`], which nobody reads.
+    TooLarge(u64),
+}
 
 /// A repository, bare or with a work tree, whose files are read from its objects and never checked out. It belongs to
 /// one thread at a time; another thread opens its own.
@@ -19,7 +33,17 @@ pub struct StateRepo {
     pub(crate) repository: Repository,
     pub(crate) opening: Opening,
     /// The revision loaded last. Its good files are kept even when the revision as a whole was refused.
-    before: Option<Arc<Folder>>,
+    pub(crate) before: Option<Arc<Folder>>,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// Time for which what is written is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// For ever: it survives a power cut.
+    Lasting,
+    /// Until the value is dropped.
+    Scratch,
 }
 
 impl StateRepo {
@@ -47,10 +71,11 @@ impl StateRepo {
     }
 
     pub(crate) fn open_as(opening: Opening) -> Result<Self, Error> {
-        Ok(Self { repository: opening.open()?, opening, before: None })
+        Ok(Self { repository: opening.open()?, opening, before: None, lifetime: Lifetime::Lasting })
     }
 
-    /// Creates a bare repository at `path`, with history that can't be rewritten and pushes that are checked and kept.
+    /// Creates a bare repository at `path`, with history that can't be rewritten and pushes that are checked and kept. Nobody
+    /// but its owner can read it.
     pub fn init(path: &Path) -> Result<Self, Error> {
         let mut options = RepositoryInitOptions::new();
         // No template: the hooks and settings of whoever runs this are not the platform's.
@@ -64,10 +89,11 @@ impl StateRepo {
         for (name, value) in SETTINGS {
             config.set_str(name, value).map_err(failed)?;
         }
+        close(path)?;
         Self::open_as(Opening { git_dir: path.to_owned(), quarantine: None })
     }
 
-    /// The folder that holds the objects and refs: what a watcher watches.
+    /// The folder that holds the objects and refs, for a watcher to watch.
     pub fn git_dir(&self) -> &Path {
         &self.opening.git_dir
     }
@@ -75,7 +101,7 @@ impl StateRepo {
     /// The tip of `main`; `None` before the first commit.
     pub fn head(&self) -> Result<Option<Revision>, Error> {
         match self.repository.refname_to_id(MAIN) {
-            Ok(id) => Ok(Some(Revision(id))),
+            Ok(id) => Ok(Some(revision_of(id))),
             Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
             Err(source) => Err(Error::ReadHead { source }),
         }
@@ -88,11 +114,27 @@ impl StateRepo {
             ErrorCode::Ambiguous => Error::Ambiguous { spec: spec.to_owned() },
             _ => Error::Resolve { spec: spec.to_owned(), source },
         };
-        let object = self.repository.revparse_single(spec).map_err(failed)?;
+        let object = self.repository.revparse_single(&self.branch_first(spec)).map_err(failed)?;
         object
             .peel_to_commit()
-            .map(|commit| Revision(commit.id()))
+            .map(|commit| revision_of(commit.id()))
             .map_err(|source| Error::Resolve { spec: spec.to_owned(), source })
+    }
+
+    /// Writes a branch's name in full where a spec begins with one: git would take a tag of that name first.
+    fn branch_first<'a>(&self, spec: &'a str) -> Cow<'a, str> {
+        let (name, rest) = spec.split_at(spec.find(['~', '^', '@', ':']).unwrap_or(spec.len()));
+        let reference = format!("refs/heads/{name}");
+        match self.repository.find_reference(&reference) {
+            Ok(_) => Cow::Owned(reference + rest),
+            Err(_) => Cow::Borrowed(spec),
+        }
+    }
+
+    /// Lets this thread write as the repository's owner, until the value is dropped.
+    pub(crate) fn as_owner(&self) -> Result<Acting, Error> {
+        let path = self.repository.commondir();
+        Owner::of(path).and_then(Owner::act).map_err(|source| Error::Owner { path: path.to_owned(), source })
     }
 
     /// Points a ref outside `refs/heads/` at `revision`, whatever it pointed at before. Branches move by
@@ -102,11 +144,12 @@ impl StateRepo {
         if reference.starts_with("refs/heads/") {
             return Err(failed(git2::Error::from_str("a branch is not a mark")));
         }
-        let moved = self.repository.reference(reference, revision.0, true, "berth: mark");
+        let _owner = self.as_owner()?;
+        let moved = self.repository.reference(reference, oid(revision), true, "berth: mark");
         moved.map(|_| ()).map_err(failed)
     }
 
-    /// Who made a commit, when, and why.
+    /// Describes a commit: its author and committer, their times, and its message.
     pub fn commit_info(&self, revision: &Revision) -> Result<CommitInfo, Error> {
         commit_info::read(&self.repository, revision)
     }
@@ -115,7 +158,7 @@ impl StateRepo {
     /// the next load still knows what the one before knew.
     pub fn load(&mut self, revision: &Revision) -> Result<Loaded, Error> {
         let unreadable = |source| Error::ReadCommit { revision: *revision, source };
-        let commit = self.repository.find_commit(revision.0).map_err(unreadable)?;
+        let commit = self.repository.find_commit(oid(revision)).map_err(unreadable)?;
         let tree = commit.tree_id();
         let mut reader = Reader { repository: &self.repository, opening: &self.opening, parsed_again: 0 };
         let folder = reader.folder(tree, "", self.before.as_ref(), 0)?;
@@ -130,24 +173,61 @@ impl StateRepo {
 
     /// The bytes of one file at `revision`; `None` when there is no plain file, or it is above [`LARGEST_FILE`].
     pub fn read(&self, revision: &Revision, path: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(match self.read_plain(revision, path)? {
+            Some(Plain::Read(bytes)) => Some(bytes),
+            Some(Plain::TooLarge(_)) | None => None,
+        })
+    }
+
+    /// One file at `revision`; `None` when there is no plain file.
+    pub fn read_plain(&self, revision: &Revision, path: &str) -> Result<Option<Plain>, Error> {
+        self.files(revision)?.read(path)
+    }
+
+    /// Returns the files at `revision`, of which many can be read: a folder of ten thousand is looked through once.
+    pub fn files(&self, revision: &Revision) -> Result<Files<'_>, Error> {
         let unreadable = |source| Error::ReadCommit { revision: *revision, source };
-        let tree = self.repository.find_commit(revision.0).and_then(|c| c.tree()).map_err(unreadable)?;
+        let commit = self.repository.find_commit(oid(revision)).map_err(unreadable)?;
+        let objects = self.repository.odb().map_err(unreadable)?;
+        Ok(Files { root: commit.tree_id(), trees: Trees::new(&self.repository), objects })
+    }
+
+    /// A commit as git keeps it: headers, an empty line, the message.
+    pub fn raw_commit(&self, revision: &Revision) -> Result<Vec<u8>, Error> {
+        let unreadable = |source| Error::ReadCommit { revision: *revision, source };
+        let objects = self.repository.odb().map_err(unreadable)?;
+        Ok(objects.read(oid(revision)).map_err(unreadable)?.data().to_vec())
+    }
+}
+
+/// The files of one revision.
+pub struct Files<'r> {
+    root: Oid,
+    trees: Trees<'r>,
+    objects: Odb<'r>,
+}
+
+impl Files<'_> {
+    /// One of them; `None` when there is no plain file. A link's blob holds the name of its target, which isn't the file that
+    /// was asked for.
+    pub fn read(&self, path: &str) -> Result<Option<Plain>, Error> {
         let failed =
             |source: git2::Error| Error::ReadFile { path: path.to_owned(), source: Box::new(source) };
-        let entry = match tree.get_path(Path::new(path)) {
-            Ok(entry) => entry,
-            Err(source) if source.code() == ErrorCode::NotFound => return Ok(None),
-            Err(source) => return Err(failed(source)),
-        };
-        // A link's blob holds the name of its target, which is not the file that was asked for.
-        if entry.kind() != Some(ObjectType::Blob) || entry.filemode() == i32::from(git2::FileMode::Link) {
-            return Ok(None);
+        let entry = self.trees.entry(self.root, path.as_bytes()).map_err(failed)?;
+        let Some(entry) = entry.filter(|entry| entry.is_plain()) else { return Ok(None) };
+        let size = self.objects.read_header(entry.id).map_err(failed)?.0;
+        if size > LARGEST_FILE {
+            return Ok(Some(Plain::TooLarge(size as u64)));
         }
-        let objects = self.repository.odb().map_err(failed)?;
-        if objects.read_header(entry.id()).map_err(failed)?.0 > LARGEST_FILE {
-            return Ok(None);
+        Ok(Some(Plain::Read(self.objects.read(entry.id).map_err(failed)?.data().to_vec())))
+    }
+
+    /// The text of one of them; `None` when there is no plain file of text that isn't too large.
+    pub fn text(&self, path: &str) -> Result<Option<String>, Error> {
+        match self.read(path)? {
+            Some(Plain::Read(bytes)) => Ok(String::from_utf8(bytes).ok()),
+            Some(Plain::TooLarge(_)) | None => Ok(None),
         }
-        Ok(Some(objects.read(entry.id()).map_err(failed)?.data().to_vec()))
     }
 }
 

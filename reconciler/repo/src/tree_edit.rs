@@ -7,7 +7,7 @@ use git2::{FileMode, ObjectType, Oid, Repository, Tree};
 use crate::folder::join;
 use crate::{Edit, Error};
 
-/// What to do in one folder.
+/// Changes to make in one folder.
 #[derive(Default)]
 pub(crate) struct Changes<'e> {
     /// By name.

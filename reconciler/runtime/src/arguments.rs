@@ -1,4 +1,4 @@
-//! What runc was asked to do: the verb, and of `create` its bundle, pid file and container id.
+//! The call of runc: its verb, and for `create` the bundle, the pid file and the container's id.
 //!
 //! Understands runc's own flag forms (`--flag value`, `--flag=value`, one dash or two) just far enough to find those.
 //! A flag unknown here counts as one without a value; runc stays the judge of whether the arguments are right.
@@ -21,18 +21,18 @@ const CREATE_WITH_VALUE: &[&str] =
 #[derive(Debug)]
 pub(crate) struct Invocation {
     arguments: Vec<OsString>,
-    /// Where the verb stands in `arguments`; their length when there is none.
+    /// Index of the verb in `arguments`; their length when there is none.
     verb: usize,
     log: Option<PathBuf>,
     log_format: LogFormat,
 }
 
-/// How runc writes its log file.
+/// Format of runc's log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     /// `key=value` pairs.
     Text,
-    /// One JSON object a line; what the engine reads.
+    /// One JSON object a line, which the engine reads.
     Json,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct CreateRequest {
     /// The directory that holds `config.json`.
     pub(crate) bundle: PathBuf,
-    /// Where runc writes the process id of the container's first process.
+    /// File to which runc writes the process id of the container's first process.
     pub(crate) pid_file: Option<PathBuf>,
     /// The container's id.
     pub(crate) id: OsString,
@@ -66,7 +66,7 @@ impl Invocation {
         &self.arguments
     }
 
-    /// The flags before the verb: which runc state directory, which log.
+    /// The flags before the verb, such as runc's state directory and its log.
     pub(crate) fn global(&self) -> &[OsString] {
         self.arguments.get(..self.verb).unwrap_or_default()
     }
@@ -76,12 +76,12 @@ impl Invocation {
         self.log.as_ref().map(|path| (path, self.log_format))
     }
 
-    /// Whether this is the call of the hook.
+    /// Returns whether this is the call of the hook.
     pub(crate) fn is_link(&self) -> bool {
         self.arguments.get(self.verb..).is_some_and(|rest| rest == [LINK])
     }
 
-    /// The flags that tell the log, for another call that shall write to the same.
+    /// The flags that name the log, for another call that writes to the same one.
     pub(crate) fn log_flags(&self) -> Vec<OsString> {
         let Some((path, format)) = self.log() else { return Vec::new() };
         let format = match format {
@@ -111,7 +111,7 @@ impl Invocation {
     }
 }
 
-/// Walks the leading flags, tells `found` of each, and returns the index of the first argument that is not a flag.
+/// Walks the leading flags, passes each to `found`, and returns the index of the first argument that is not a flag.
 fn flags(arguments: &[OsString], with_value: &[&str], mut found: impl FnMut(&[u8], &OsStr)) -> usize {
     let mut index = 0;
     while let Some(argument) = arguments.get(index) {

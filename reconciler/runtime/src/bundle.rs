@@ -1,19 +1,21 @@
-//! The bundle's `config.json`: what this program must know of it, and the edits that it makes.
+//! The bundle's `config.json`: the parts that this program must know, and the edits that it makes.
 //!
 //! The document is edited as JSON and only the parts in question are read as OCI types, so a field that a newer engine
 //! writes and these types don't know yet stays in place.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use berth_host::Owner;
+use berth_host::file::replace_for;
 use oci_spec::runtime::{LinuxIdMapping, Mount};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// Where a container sees its cgroups.
+/// Directory in which a container sees its cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
 /// A system call that the engine's own seccomp profile refuses and a runc *inside* the server needs: the change into the
@@ -27,19 +29,19 @@ const KEYRING_SYSCALLS: &[&str] = &["add_key", "keyctl", "request_key"];
 /// The name that the hook's process sees as its own.
 const PROGRAM: &str = "berth-runtime";
 
-/// After so long runc ends a hook and gives the container up. The hook ends by itself long before.
+/// Time after which runc ends a hook and gives the container up. The hook ends by itself long before.
 const HOOK_SECONDS: u32 = 30;
 
 /// `ENOSYS`, as the seccomp profile has it.
 const NOT_IMPLEMENTED: u32 = 38;
 
-/// Why a bundle could not be prepared.
+/// Reason for which a bundle could not be prepared.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BundleError {
     /// `config.json` could not be read.
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    /// `config.json` is not JSON, or a part of it is not what the OCI specification says.
+    /// `config.json` is not JSON, or a part of it doesn't follow the OCI specification.
     #[error("{part} of {} is not understood", path.display())]
     Parse { path: PathBuf, part: &'static str, source: serde_json::Error },
     /// The hooks are not where the OCI specification has them.
@@ -67,7 +69,7 @@ pub(crate) struct Bundle {
     pub(crate) cgroups_path: Option<String>,
 }
 
-/// Who the container's root is on the host.
+/// The host's ids of the container's root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MappedRoot {
     /// The user id.
@@ -107,8 +109,8 @@ impl Bundle {
         self.is_changed |= writable || fitted;
     }
 
-    /// Adds a program that runs when the container's namespaces are made and nothing runs in them yet. What is there
-    /// stays: older engines bring up their own networks by such a hook.
+    /// Adds a program that runs when the container's namespaces are made and nothing runs in them yet. Other hooks
+    /// stay: older engines bring up their own networks by such a hook.
     pub(crate) fn add_hook(&mut self, program: &Path, arguments: &[OsString]) -> Result<(), BundleError> {
         let text = |value: &OsStr| value.to_str().map(str::to_owned);
         let hook = text(program.as_os_str())
@@ -135,7 +137,7 @@ impl Bundle {
         self.write().map_err(|source| BundleError::Write { path: self.path.clone(), source })
     }
 
-    /// Takes `ro` off the cgroup mount, and says whether it was there.
+    /// Takes `ro` off the cgroup mount, and returns whether it was there.
     fn make_cgroups_writable(&mut self) -> bool {
         let mut changed = false;
         for (index, mount) in self.mounts.iter().enumerate() {
@@ -153,7 +155,7 @@ impl Bundle {
         changed
     }
 
-    /// Fits the seccomp profile to a nested runc, and says whether there is a profile. The rest of it stays the engine's,
+    /// Fits the seccomp profile to a nested runc, and returns whether there is one. The rest of it stays the engine's,
     /// which knows what this kernel has and what these capabilities allow.
     fn fit_seccomp(&mut self) -> bool {
         let Some(Value::Array(rules)) = self.document.pointer_mut("/linux/seccomp/syscalls") else {
@@ -176,19 +178,8 @@ impl Bundle {
     /// Replaces the file as a whole: runc must never see half of it. The new file keeps the owner and mode of the old.
     fn write(&self) -> io::Result<()> {
         let old = fs::metadata(&self.path)?;
-        let new = self.path.with_extension("json.berth");
-        let mut file: File = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        let written = serde_json::to_vec(&self.document)
-            .map_err(io::Error::from)
-            .and_then(|bytes| file.write_all(&bytes))
-            .and_then(|()| std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid())))
-            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777)))
-            .and_then(|()| fs::rename(&new, &self.path));
-        if written.is_err() {
-            // The first error is the one to report; a left-over file goes with the bundle.
-            let _ = fs::remove_file(&new);
-        }
-        written
+        let owner = Owner::from(&old);
+        replace_for(&self.path, &serde_json::to_vec(&self.document)?, old.mode() & 0o7777, owner)
     }
 }
 

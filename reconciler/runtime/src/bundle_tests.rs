@@ -1,5 +1,7 @@
 //! Edits of real-looking bundles.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 
 fn bundle_of(document: &Value) -> (tempfile::TempDir, PathBuf) {

@@ -4,15 +4,16 @@
 //! both at once; this process's mount table says where those hierarchies are. A path is taken only if it is the one that the bundle
 //! asked for, so a hierarchy that runc did not use (its path is the engine's own or `/`) is never given away.
 //!
-//! Delegated are the directory and the files that move processes and create children. Files that hold limits stay the
-//! host's: a server can divide what it has, not raise it.
+//! The directory is delegated, and the files that move processes and create children. Files that hold limits stay the
+//! host's: a server can divide its share, but not raise it.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, open, openat};
+use berth_host::cgroup::{Hierarchy, hierarchies};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fstat, open, openat};
 
 use crate::bundle::MappedRoot;
 
@@ -20,11 +21,11 @@ use crate::bundle::MappedRoot;
 /// children may use".
 const DELEGATED_FILES: &[&str] = &["cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "tasks"];
 
-/// How directories are opened: never through a symbolic link.
+/// Flags with which directories are opened: never through a symbolic link.
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Why a cgroup could not be delegated.
+/// Reason for which a cgroup could not be delegated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CgroupError {
     /// A file of /proc could not be read.
@@ -70,18 +71,6 @@ impl Wanted {
     }
 }
 
-/// One mount of a cgroup hierarchy. A hierarchy may have several, and a mount may be hidden under a later one.
-#[derive(Debug, PartialEq, Eq)]
-struct Hierarchy {
-    mount_point: PathBuf,
-    /// The device number of what is mounted: tells whether the mount point still leads there.
-    device: u64,
-    /// The part of the hierarchy that is mounted there; `/` unless this process is in a container itself.
-    root: PathBuf,
-    /// The controllers or the name of a v1 hierarchy, none for v2.
-    controllers: Option<Vec<String>>,
-}
-
 /// Gives the cgroup of process `pid` to `root` under every hierarchy, and returns the directories.
 pub(crate) fn delegate(
     pid: u32,
@@ -105,38 +94,6 @@ pub(crate) fn delegate(
 
 fn read_proc(path: PathBuf) -> Result<String, CgroupError> {
     fs::read_to_string(&path).map_err(|source| CgroupError::Proc { path, source })
-}
-
-/// The cgroup mounts in a `mountinfo`.
-fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
-    mountinfo.lines().filter_map(hierarchy).collect()
-}
-
-/// Reads one line of a `mountinfo`, if it is a cgroup mount:
-/// `36 35 0:26 /root /mount/point rw,opts optional... - type source super,options`.
-fn hierarchy(line: &str) -> Option<Hierarchy> {
-    let (mount, filesystem) = line.split_once(" - ")?;
-    let mut mount = mount.split(' ').skip(2);
-    let (major, minor) = mount.next()?.split_once(':')?;
-    let (root, mount_point) = (mount.next()?, mount.next()?);
-    let mut filesystem = filesystem.split(' ');
-    let (kind, options) = (filesystem.next()?, filesystem.nth(1)?);
-    let controllers = match kind {
-        "cgroup2" => None,
-        "cgroup" => Some(options.split(',').map(str::to_owned).collect()),
-        _ => return None,
-    };
-    Some(Hierarchy {
-        mount_point: PathBuf::from(unescape(mount_point)),
-        device: makedev(major.parse().ok()?, minor.parse().ok()?),
-        root: PathBuf::from(unescape(root)),
-        controllers,
-    })
-}
-
-/// Undoes the octal escapes of `mountinfo` for the characters that a path of cgroups may hold.
-fn unescape(field: &str) -> String {
-    field.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 }
 
 /// For each hierarchy that holds the container where it is wanted: its mounts, and the path below each mount point.

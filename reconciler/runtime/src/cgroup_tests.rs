@@ -1,4 +1,4 @@
-//! Where a container's cgroup is found, and what of it changes its owner.
+//! The place of a container's cgroup, and the parts of it that change their owner.
 
 use super::*;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -13,12 +13,6 @@ const V1: &str = "\
 ";
 
 const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-
-/// A test that is skipped says so.
-#[allow(clippy::print_stderr, reason = "the only way to tell that a test did not run")]
-fn skipped() {
-    eprintln!("skipped: changing owners needs root");
-}
 
 fn opened(path: &Path) -> OwnedFd {
     open(path, DIRECTORY, Mode::empty()).expect("an open directory")
@@ -102,7 +96,7 @@ fn a_process_outside_the_wanted_cgroup_is_an_error() {
 #[test]
 fn gives_the_directory_and_the_process_files_and_no_limit() {
     if !rustix::process::geteuid().is_root() {
-        skipped();
+        berth_testing::skipped("changing owners needs root");
         return;
     }
     let mount = tempfile::tempdir().expect("a directory");
@@ -127,7 +121,7 @@ fn gives_the_directory_and_the_process_files_and_no_limit() {
 #[test]
 fn follows_no_symbolic_link() {
     if !rustix::process::geteuid().is_root() {
-        skipped();
+        berth_testing::skipped("changing owners needs root");
         return;
     }
     let mount = tempfile::tempdir().expect("a directory");

@@ -1,8 +1,8 @@
 //! `create`, top to bottom: edit the bundle, call runc, delegate the cgroup.
 //!
-//! What a container gets depends on what it is to the user plane, as its environment says. A server, and a container that
-//! says nothing, gets its cgroup and the edits for a nested runc; the platform's own containers don't. Each member of a
-//! plane gets the hook that links it. An environment that isn't clear stops the creation.
+//! A container's part in the user plane, which its environment tells, decides what it gets. A server, and a container whose
+//! environment tells nothing, gets its cgroup and the edits for a nested runc; the platform's own containers don't. Each
+//! member of a plane gets the hook that links it. An environment that isn't clear stops the creation.
 //!
 //! All or nothing: when the delegation fails the container is deleted again, because a server without its cgroup would
 //! start and then hang in its first process.
@@ -21,7 +21,7 @@ use crate::bundle::{Bundle, BundleError};
 use crate::cgroup::{self, CgroupError};
 use crate::report::{Weight, report};
 
-/// Why a container was not created.
+/// Reason for which a container was not created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateError {
     /// runc is not there or can't be executed.
@@ -30,7 +30,7 @@ pub(crate) enum CreateError {
     /// The bundle is not usable.
     #[error("the bundle of the container could not be prepared")]
     Bundle(#[from] BundleError),
-    /// The environment says something of a plane that can't be followed.
+    /// The environment says something about a plane that can't be followed.
     #[error("the container's environment does not say clearly what it is to the user plane")]
     Member(#[from] InvalidMember),
     /// The hook needs a path that names this program.
@@ -67,12 +67,12 @@ pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequ
     ExitCode::SUCCESS
 }
 
-/// What a container gets.
+/// Edits that a container gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Edits {
-    /// Its own cgroup, and what a nested runc needs.
+    /// Its own cgroup, and everything that a nested runc needs.
     OfServer,
-    /// Nothing of that: it is one of the platform's own.
+    /// Neither: it is one of the platform's own.
     OfPlatform,
 }
 
@@ -138,7 +138,7 @@ fn process_id(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) ->
         .ok_or_else(|| CreateError::Pid { from, source: invalid(&String::from_utf8_lossy(&output.stdout)) })
 }
 
-/// Takes the container away again. What this attempt says is in runc's log; the error to report is the one before.
+/// Takes the container away again. The words of this attempt are in runc's log; the error to report is the one before.
 fn delete(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) {
     let _ = Command::new(runc)
         .args(invocation.global())

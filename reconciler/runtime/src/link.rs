@@ -2,8 +2,8 @@
 //!
 //! Works with everything else of Berth down, and never holds a start up for long. A server or a service that can't be
 //! linked starts all the same, *closed*: it has no way out, its owner's programs run, and the reconciler makes the link
-//! later. A holder that can't be prepared does not start: everything behind it would be open. That goes for the host's
-//! rules too, which must be in force before there is a plane.
+//! later. A holder that can't be prepared does not start: everything behind it would be open. The same goes for the
+//! host's rules, which must be in force before there is a plane.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -12,26 +12,25 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use berth_link::{InvalidMember, KeptRules, Link, Member, Namespace, Plane};
+use berth_link::{InvalidMember, KeptRules, Link, Member, Namespace, Plane, iptables};
 use serde::Deserialize;
 
 use crate::arguments::Invocation;
 use crate::bundle::{Bundle, BundleError};
-use crate::host;
 use crate::report::{Weight, report};
 
-/// How long linking may take in all. It takes milliseconds, unless another process holds the plane's lock, or the kernel
+/// Time that linking may take in all. It takes milliseconds, unless another process holds the plane's lock, or the kernel
 /// is busy for long.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Why a container was not linked.
+/// Reason for which a container was not linked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
     /// runc did not say which container.
-    #[error("the state of the container, from standard input, is not understood")]
+    #[error("cannot understand the state of the container, from standard input")]
     State(#[source] io::Error),
     /// The bundle could not be read again.
-    #[error("the container's bundle could not be read")]
+    #[error("cannot read the container's bundle")]
     Bundle(#[from] BundleError),
     /// The environment is not clear. It was when the hook was put in place.
     #[error(transparent)]
@@ -40,15 +39,18 @@ pub(crate) enum LinkError {
     #[error("the user plane {0} is not there")]
     NoPlane(String),
     /// The kernel refused, or another process kept the plane locked.
-    #[error("the user plane {plane} can't be used")]
+    #[error("cannot use the user plane {plane}")]
     Refused { plane: String, source: berth_link::Error },
-    /// What the host keeps its own services closed by can't be had.
-    #[error("the host's rules that were confirmed last can't be read; `berth apply` writes them anew")]
+    /// The rules by which the host keeps its own services closed can't be read.
+    #[error("the host's rules that were confirmed last cannot be read; `berth apply` writes them anew")]
     Kept(#[source] berth_link::Error),
     /// The host's rules are not in force.
-    #[error("the host's rules that were confirmed last can't be put in force")]
-    Host(#[source] io::Error),
-    /// The whole of it took too long.
+    #[error("cannot put the host's rules in force that were confirmed last")]
+    Host(#[source] berth_link::Error),
+    /// The kernel refused the host's rules.
+    #[error("cannot put the host's rules in force that were confirmed last: {said}")]
+    Rules { said: String },
+    /// Linking took too long.
     #[error("linking did not end within {PATIENCE:?}")]
     Late,
 }
@@ -60,7 +62,7 @@ struct State {
     bundle: PathBuf,
 }
 
-/// Where things are kept.
+/// Folders of the files that are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Folders {
     /// The planes there are.
@@ -69,14 +71,14 @@ pub(crate) struct Folders {
     pub(crate) host_rules: PathBuf,
 }
 
-/// What the hook has to do.
+/// Task of the hook.
 #[derive(Debug)]
 struct Task {
     pid: u32,
     member: Member,
 }
 
-/// Runs the hook. `state` is what runc writes to its standard input.
+/// Runs the hook. `state` is the OCI state, which runc writes to its standard input.
 pub(crate) fn link(invocation: &Invocation, state: impl Read, folders: &Folders) -> ExitCode {
     let task = match Task::read(state) {
         Ok(Some(task)) => task,
@@ -119,7 +121,9 @@ impl Task {
         match member {
             Member::Holder { plane, gateway } => {
                 if let Some(kept) = KeptRules::read(&folders.host_rules, &plane).map_err(LinkError::Kept)? {
-                    host::put_in_force(&kept).map_err(LinkError::Host)?;
+                    let outcome =
+                        iptables::put_in_force(&kept.rules, &kept.leads).map_err(LinkError::Host)?;
+                    outcome.map_err(|said| LinkError::Rules { said })?;
                 }
                 Plane::prepare_in(&folders.registrations, &plane, pid, gateway)
                     .map(drop)
@@ -136,7 +140,7 @@ impl Task {
     }
 }
 
-/// Links a container, and says whether its plane is there.
+/// Links a container, and returns whether its plane is there.
 fn connect(folders: &Folders, plane: &str, link: &Link, pid: u32) -> berth_link::Result<bool> {
     let Some(plane) = Plane::registered_in(&folders.registrations, plane)? else { return Ok(false) };
     plane.connect(link, &Namespace::of_process(pid)?).map(|()| true)
@@ -145,7 +149,7 @@ fn connect(folders: &Folders, plane: &str, link: &Link, pid: u32) -> berth_link:
 /// Gives up on a task that takes too long. Its thread ends with this process.
 fn in_time(task: Task, folders: Folders) -> Result<(), LinkError> {
     let (send, receive) = mpsc::channel();
-    // Nobody listens any more after the deadline, and then nobody needs to.
+    // After the deadline nobody listens, and nobody needs to.
     thread::spawn(move || drop(send.send(task.run(&folders))));
     receive.recv_timeout(PATIENCE).unwrap_or(Err(LinkError::Late))
 }

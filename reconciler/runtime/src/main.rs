@@ -1,20 +1,21 @@
 //! `berth-runtime`: the OCI runtime that the engine calls for servers, and for the platform's own containers that have a
 //! part in the user plane.
 //!
-//! Owns what happens around `runc create`. Of a server the bundle is edited (a writable cgroup mount, and a seccomp profile
-//! under which a nested runc works), and the container's own cgroup directories are given to the container's root, so that
-//! systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment
-//! tells, gets an OCI hook: it calls this program again, with the verb `link`, before the container's first process runs.
-//! Of a plane's holder that call first puts the host's rules in force that were confirmed last. Every other verb is `exec`ed: same arguments, same standard streams, same process id, runc's own exit code.
+//! Owns the work around `runc create`. It edits a server's bundle (a writable cgroup mount, and a seccomp profile under which
+//! a nested runc works), and gives the container's own cgroup directories to the container's root, so that systemd can
+//! manage its subtree without being root on the host. Every member of a user plane, which its environment tells, gets an
+//! OCI hook: it calls this program again, with the verb `link`, before the container's first process runs. For a plane's
+//! holder, that call first puts in force the host's rules that were confirmed last. Every other verb is `exec`ed: same
+//! arguments, same standard streams, same process id, runc's own exit code.
 //!
 //! Refuses to listen, to loosen a limit (the files that hold limits stay the host's), to act on a cgroup that the bundle
 //! does not name, and to keep state, but for the small file that says who holds a plane (`/run/berth/planes/<prefix>`).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod arguments;
 mod bundle;
 mod cgroup;
 mod create;
-mod host;
 mod link;
 mod report;
 

@@ -7,13 +7,14 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use berth_fault::chain;
 use rustix::fs::OFlags;
 
 use crate::arguments::{Invocation, LogFormat};
 
-/// What becomes of the container.
+/// Weight of an error: what becomes of the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weight {
     /// It starts nevertheless. The engine would show an error of this attempt beside a later one that isn't ours.
@@ -23,7 +24,7 @@ pub(crate) enum Weight {
 }
 
 /// Writes the error and its causes, once. Failing to write is not worth a second error.
-pub(crate) fn report(invocation: &Invocation, weight: Weight, error: &dyn Error) {
+pub(crate) fn report(invocation: &Invocation, weight: Weight, error: &(dyn Error + 'static)) {
     let message = format!("berth-runtime: {}", chain(error));
     let _ = writeln!(io::stderr(), "{message}");
     if let Some((path, format)) = invocation.log() {
@@ -31,24 +32,13 @@ pub(crate) fn report(invocation: &Invocation, weight: Weight, error: &dyn Error)
     }
 }
 
-/// The error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 fn line(message: &str, weight: Weight, format: LogFormat, now: SystemTime) -> String {
     let level = match weight {
         Weight::Warning => "warning",
         Weight::Error => "error",
     };
-    let time = rfc3339(now.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()));
+    // As the engine's log reader wants it.
+    let time = humantime::format_rfc3339_seconds(now).to_string();
     match format {
         LogFormat::Json => {
             format!("{}\n", serde_json::json!({"level": level, "msg": message, "time": time}))
@@ -68,40 +58,10 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
         .write_all(line.as_bytes())
 }
 
-/// Seconds since 1970 as the engine's log reader wants them. Days become a date by counting in years that start in March,
-/// so that the leap day is the last day of the year.
-fn rfc3339(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3_600, rest % 3_600 / 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn writes_times_as_the_engine_reads_them() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_709_251_199, "2024-02-29T23:59:59Z"),
-            (1_735_689_599, "2024-12-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(rfc3339(seconds), text);
-        }
-    }
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn a_json_line_survives_quotes_and_newlines() {

@@ -2,22 +2,26 @@
 
 use std::time::{Duration, Instant};
 
+use berth_schema::text::{counted, safe_line};
+use berth_wire::PassRecord;
+use berth_wire::client::Daemon;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, counted};
-use crate::client::Daemon;
+use super::Exit;
 use crate::draw::{Draw, say};
-use crate::journal::{JournalError, PassRecord};
+use crate::journal::JournalError;
 use crate::pass::{PassError, Reconciler};
 use crate::settings::Settings;
 
-/// How long a daemon that holds the journal has until it answers.
+/// Time for a daemon that holds the journal to answer.
 const COME_UP: Duration = Duration::from_secs(5);
+/// Characters of a problem that are shown.
+const PROBLEM: usize = 2000;
 
-/// How to apply.
+/// Options of the pass.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Don't show the plan first
+    /// Don't show the plan
     #[arg(long)]
     quiet: bool,
 }
@@ -42,7 +46,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     Ok(if record.is_clean() { Exit::Ok } else { Exit::Failed })
 }
 
-/// Who does the pass.
+/// Process that does the pass.
 enum Worker {
     Daemon(Daemon),
     Ourselves(Box<Reconciler>),
@@ -66,22 +70,26 @@ async fn open(settings: &Settings) -> anyhow::Result<Worker> {
     }
 }
 
-/// What a pass came to, in a few lines.
+/// Tells the outcome of a pass in a few lines.
 pub(super) fn tell(record: &PassRecord) {
-    for problem in &record.problems {
-        say(&format!("  {problem}"));
-    }
+    told(record).iter().for_each(|line| say(line));
+}
+
+fn told(record: &PassRecord) -> Vec<String> {
+    let problems = record.problems.iter().map(|problem| format!("  {}", safe_line(problem, PROBLEM)));
+    problems.chain([ending(record)]).collect()
+}
+
+fn ending(record: &PassRecord) -> String {
     let done = record.outcomes.iter().filter(|outcome| outcome.is_done()).count();
     let failed = record.outcomes.len() - done;
-    let tip = short(&record.attempted);
-    let Some(revision) = &record.revision else {
-        say("Nothing was done.");
-        return;
+    let (Some(tip), Some(revision)) = (record.attempted, record.revision) else {
+        return "Nothing was done.".to_owned();
     };
-    let good = short(revision);
+    let (tip, good, is_good) = (tip.short(), revision.short(), tip == revision);
     let (changes, problems) = (counted(done, "change"), record.problems.len());
-    say(&match (record.outcomes.len(), failed, problems) {
-        _ if good != tip => format!(
+    match (record.outcomes.len(), failed, problems) {
+        _ if !is_good => format!(
             "{tip} is not applied: {} (above). At {good}, the last good revision: {changes} done, {failed} failed.",
             counted(problems, "mistake")
         ),
@@ -90,10 +98,35 @@ pub(super) fn tell(record: &PassRecord) {
         _ => format!(
             "{good} is not wholly applied: {changes} done, {failed} failed, {problems} to look at (above)."
         ),
-    });
+    }
 }
 
-/// The beginning of a revision, as people write it.
-pub(crate) fn short(revision: &str) -> &str {
-    revision.get(..10).unwrap_or(revision)
+#[cfg(test)]
+mod tests {
+    use berth_schema::testing::{harm, hostile_text};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_problem_of_a_pass_harms_its_reader(typed in hostile_text()) {
+            let record = PassRecord {
+                at: Timestamp::UNIX_EPOCH,
+                attempted: None,
+                revision: None,
+                reason: typed.clone(),
+                outcomes: Vec::new(),
+                problems: vec![typed],
+                retry_millis: None,
+            };
+            for line in told(&record) {
+                prop_assert_eq!(harm(&line), None, "{}", line);
+                prop_assert!(!line.contains('\n'), "{line}");
+            }
+        }
+    }
 }

@@ -4,31 +4,32 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use berth_repo::{Source as Kind, load_directory};
-use berth_schema::report;
+use berth_schema::text::{self, counted};
+use berth_schema::{Origin, report};
 
-use super::{Exit, counted, show_findings};
+use super::{Exit, show_findings};
 use crate::draw::{print, say};
 use crate::settings::Settings;
-use crate::source::{FOLDER_REVISION, Found, Source};
+use crate::source::{Found, Source};
 
-/// What to check.
+/// Subject and form of the check.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A folder (its files as they are) or a bare repository (its main branch). Default: --state
+    /// A folder, whose files are checked as they are, or a bare repository. Default: --state
     path: Option<PathBuf>,
-    /// Check this revision of the repository instead
+    /// Check this revision of the repository. Default: the tip of main
     #[arg(long, value_name = "REVISION")]
     at: Option<String>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// For people
+    /// Text for people
     Text,
-    /// For programs, on standard output
+    /// JSON for programs, on standard output
     Json,
 }
 
@@ -36,10 +37,9 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let path = args.path.as_ref().unwrap_or(&settings.state);
     let found = find(path, args.at.as_deref())?;
     match args.format {
-        Format::Json => print(
-            &serde_json::to_string_pretty(&report::json(found.loaded.findings()))
-                .context("write findings")?,
-        ),
+        Format::Json => {
+            print(&text::json(&report::json(found.loaded.findings())).context("cannot write findings")?);
+        }
         Format::Text => show_findings(&found.loaded),
     }
     match &found.state {
@@ -59,13 +59,13 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     }
 }
 
-/// A checkout is checked as its files are, because that is what somebody is about to commit.
+/// Finds the state to check. A checkout is checked as its files are, because that is what somebody is about to commit.
 fn find(path: &std::path::Path, at: Option<&str>) -> anyhow::Result<Found> {
-    let opened = || format!("check {}", path.display());
+    let opened = || format!("cannot check {}", path.display());
     match (Kind::of(path).with_context(opened)?, at) {
         (Kind::WorkTree { .. } | Kind::Directory, None) => {
             let loaded = load_directory(path).with_context(opened)?;
-            Ok(Found::new(FOLDER_REVISION.to_owned(), loaded, None))
+            Ok(Found::new(Origin::Folder, loaded, None))
         }
         _ => Ok(Source::open(path)?.find(at)?),
     }

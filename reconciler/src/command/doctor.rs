@@ -1,37 +1,57 @@
-//! `berth doctor`: tries whether servers are kept from what they must not reach.
+//! `berth doctor`: checks this host. One subject a flag; without a flag, the secrets.
+
+mod names;
+mod secrets;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use berth_doctor::{Answer, Attempt, Outside, Scope, Verdict, isolation};
+use berth_engine::connect;
 use berth_plan::Desired;
+use berth_schema::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Exit, show_findings};
-use crate::docker::connect;
-use crate::doctor::{Answer, Attempt, Outside, Scope, Verdict, isolation};
 use crate::draw::{print, say};
 use crate::settings::Settings;
 use crate::source::Source;
 
-/// What to look at.
+/// Subject of the check.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Check that each secret that the state names is there, readable by root alone, and of the right form. This is the
+    /// default. Exit code 0: all is well, 2: something is missing or wrong, 1: an error
+    #[arg(long, conflicts_with_all = ["isolation", "names"])]
+    secrets: bool,
+    /// Check that DNS leads each of the platform's names here, and refuse IPv6 addresses at which visitors would look like this
+    /// machine. Exit code 0: all is well, 2: a record is to be changed, 1: an error
+    #[arg(long, conflicts_with = "isolation")]
+    names: bool,
     /// Try every way out of a server that a hostile root would try, from two canaries that are removed afterwards. Exit
     /// code 0: nothing got through, 2: something did, 1: something could not be tried
-    #[arg(long, required = true)]
+    #[arg(long)]
     isolation: bool,
-    /// Only attempts in whose group or name these words are
-    #[arg(long, value_name = "WORDS")]
+    /// Make only the attempts that have these words in their group or name
+    #[arg(long, value_name = "WORDS", requires = "isolation")]
     only: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// A lab's own internet, described by this file: what would contact others is tried there
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// The file that describes a lab's own internet: attempts that would contact others are made there
+    #[arg(long, value_name = "FILE", requires = "isolation", hide = true)]
     outside: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    match (args.isolation, args.names) {
+        (true, _) => try_isolation(args, settings).await,
+        (_, true) => names::run(args.json, settings),
+        _ => secrets::run(args.json, settings),
+    }
+}
+
+async fn try_isolation(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let mut source = Source::open(&settings.state)?;
     let found = source.find(None)?;
     let Ok(settled) = found.state else {
@@ -39,7 +59,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         return Ok(Exit::Failed);
     };
     let outside = args.outside.as_deref().map(Outside::read).transpose()?;
-    let (docker, _) = connect(&settings.docker).await?;
+    let (engine, _) = connect(&settings.docker).await?;
     if !rustix::process::geteuid().is_root() {
         bail!("the doctor looks into network namespaces, which only root may: run it as root");
     }
@@ -47,11 +67,11 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let bar = Bar::new();
     let scope = Scope { outside, only: args.only.clone() };
     let report =
-        isolation(&docker, &desired, scope, &|attempt, verdict, of| bar.show(attempt, verdict, of)).await;
+        isolation(&engine, &desired, scope, &|attempt, verdict, of| bar.show(attempt, verdict, of)).await;
     bar.bar.finish_and_clear();
     let report = report?;
     if args.json {
-        print(&serde_json::to_string_pretty(&report).context("write the report")?);
+        print(&text::json(&report).context("cannot write the report")?);
     } else {
         print(report.table().trim_end());
     }
@@ -63,7 +83,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     })
 }
 
-/// What is being tried: a bar on a terminal; elsewhere nothing moves, and the matrix follows.
+/// Progress of the attempts: a bar on a terminal; elsewhere nothing moves, and the matrix follows.
 struct Bar {
     bar: ProgressBar,
 }

@@ -1,15 +1,15 @@
 //! `berth down`: stops the platform's processes. Servers keep running.
 
 use anyhow::bail;
+use berth_wire::client::Daemon;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::Exit;
-use crate::client::Daemon;
 use crate::draw::say;
 use crate::settings::Settings;
 
-/// A stop in hand is finished first, and a server may take its whole time to stop.
+/// Longest wait for the end: a stop in hand is finished first, and a server may take its whole time to stop.
 const PATIENCE_SECONDS: i64 = 180;
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<Exit> {

@@ -5,15 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use berth_engine::{Facts, Swarm, connect};
 
 use super::Exit;
-use crate::docker::connect;
 use crate::draw::say;
-use crate::engine::keys::{QUOTAS, Quota};
-use crate::engine::settings::{Swarm, merge};
-use crate::engine::subordinate::{self, Subordinate};
-use crate::engine::{Needs, put};
 use crate::settings::Settings;
+use crate::setup::keys::{QUOTAS, Quota};
+use crate::setup::settings::{Merged, merge};
+use crate::setup::subordinate::{self, Subordinate};
+use crate::setup::{Needs, lacks, put};
+use crate::source::Source;
 
 /// The engine.
 #[derive(Debug, clap::Args)]
@@ -24,35 +25,36 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Show what the engine's settings lack, and with --yes add it. Exit code 0: nothing to do, 2: not written yet, or
-    /// the engine must be restarted, 1: an error
+    /// Show the settings that the engine lacks; --yes adds them. Exit code 0: nothing to do, 2: not written yet, or the
+    /// engine must be restarted, 1: an error
     Setup(Setup),
-    /// Show what the running engine lacks
+    /// Show the settings that the running engine lacks
     Check(Check),
 }
 
 #[derive(Debug, clap::Args)]
 struct Setup {
-    /// Write what is shown; without this, nothing is written
+    /// Write the settings that are shown
     #[arg(long)]
     yes: bool,
-    /// The engine's settings
+    /// The file of the engine's settings
     #[arg(long, default_value = "/etc/docker/daemon.json", value_name = "FILE")]
     config: PathBuf,
-    /// Where berth-runtime is installed
+    /// Path of the installed berth-runtime
     #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
     runtime: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
 struct Check {
-    /// Where berth-runtime is installed
+    /// Path of the installed berth-runtime
     #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
     runtime: PathBuf,
 }
 
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-berth.conf";
-const SYSCTL_HEAD: &str = "# Written by `berth engine setup`: all servers share the kernel's room for session keys and for connections.\n";
+const SYSCTL_HEAD: &str =
+    "# Written by `berth engine setup`: the kernel counts what all servers use of these together.\n";
 /// Modules are loaded before settings are made, so that those of a module are there to be made.
 const MODULES_FILE: &str = "/etc/modules-load.d/60-berth.conf";
 const ID_FILES: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
@@ -66,11 +68,23 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 
 async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
     let (_, facts) = connect(&settings.docker).await?;
-    let lacks = facts.lacks(&Needs::new(std::path::absolute(&args.runtime)?));
-    for lack in &lacks {
+    let missing = lacks(&facts, &Needs::new(std::path::absolute(&args.runtime)?));
+    for lack in &missing {
         say(&format!("  {lack}"));
     }
-    if lacks.is_empty() {
+    let servers = servers(settings);
+    let mut has_room = true;
+    for quota in QUOTAS {
+        let found = read(&quota.file())?.unwrap_or_default();
+        let Some(room) = quota.room(&found, servers) else { continue };
+        has_room = false;
+        say(&format!(
+            "  {} is {}: enough for about {room} idle servers, and the state repo has {servers}",
+            quota.sysctl,
+            found.trim()
+        ));
+    }
+    if missing.is_empty() && has_room {
         say("The engine has what servers need.");
         return Ok(Exit::Ok);
     }
@@ -79,69 +93,17 @@ async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
 }
 
 async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
-    // The engine looks it up from a folder of its own.
-    let runtime = std::path::absolute(&args.runtime).context("find berth-runtime")?;
-    let needs = Needs::new(&runtime);
-    if !runtime.is_file() {
-        bail!(
-            "{} is not there: install berth-runtime, or say where it is with --runtime",
-            args.runtime.display()
-        );
-    }
-    // An engine that doesn't run yet is the usual case on a new host.
-    let running = match connect(&settings.docker).await {
-        Ok((_, facts)) => Some(facts),
-        Err(_) => None,
-    };
-    let swarm = running.as_ref().map_or(Swarm::Inactive, |facts| facts.swarm);
-    let before = read(&args.config)?;
-    let merged = merge(before.as_deref(), &needs, swarm)
-        .with_context(|| format!("merge Berth's needs into {}", args.config.display()))?;
-    let user = needs.remap_user();
-    let ranges = missing_ranges(user)?;
-    let no_user = !subordinate::user_exists(&read(Path::new("/etc/passwd"))?.unwrap_or_default(), user);
-
-    if !merged.is_unchanged() {
-        say(&format!("{}:\n{}", args.config.display(), indented(&merged.difference())));
-        if running.is_some() && merged.difference().contains("userns-remap") {
-            say(
-                "  Containers and images that the engine has now belong to no mapping: they are kept, and out of sight\n  \
-                 as long as this setting stands.",
-            );
-        }
-    }
-    for (file, line, ..) in &ranges {
-        say(&format!("{file}:\n  + {line}"));
-    }
-    if no_user {
-        say(&format!("user {user} is made"));
-    }
-    let quotas = missing_quotas()?;
-    for (quota, line) in &quotas {
-        say(&format!(
-            "{SYSCTL_FILE}:\n  + {line}   (now {})",
-            read(Path::new(quota.file))?.unwrap_or_default().trim()
-        ));
-    }
-    let complete = merged.is_unchanged() && ranges.is_empty() && !no_user && quotas.is_empty();
-    if !complete && !args.yes {
+    let missing = Missing::find(args, settings).await?;
+    missing.show(&args.config)?;
+    if !missing.is_nothing() && !args.yes {
         say("Nothing was written; add --yes to write it.");
         return Ok(Exit::Changes);
     }
-    if no_user {
-        make_user(user).await?;
-    }
-    raise(&quotas)?;
-    for (file, _, before, text) in &ranges {
-        tell_copy(put(Path::new(file), before.as_deref(), text)?);
-    }
-    if !merged.is_unchanged() {
-        tell_copy(put(&args.config, before.as_deref(), &merged.text)?);
-    }
-    match running {
+    missing.put(&args.config).await?;
+    match &missing.running {
         // Whoever starts it starts it with these settings.
         None => Ok(Exit::Ok),
-        Some(facts) if facts.lacks(&needs).is_empty() => {
+        Some(facts) if lacks(facts, &missing.needs).is_empty() => {
             say("The engine has what servers need.");
             Ok(Exit::Ok)
         }
@@ -149,6 +111,90 @@ async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
             say("The engine must be restarted: systemctl restart docker");
             Ok(Exit::Changes)
         }
+    }
+}
+
+/// Everything that this host lacks.
+struct Missing {
+    needs: Needs,
+    /// Settings of the engine that runs, if one does.
+    running: Option<Facts>,
+    /// The engine's configuration as it is.
+    before: Option<String>,
+    merged: Merged,
+    ranges: Vec<Range>,
+    /// Set where the mapped user has to be made.
+    user: bool,
+    quotas: Vec<(&'static Quota, u64)>,
+}
+
+impl Missing {
+    async fn find(args: &Setup, settings: &Settings) -> anyhow::Result<Self> {
+        // The engine looks it up from a folder of its own.
+        let runtime = std::path::absolute(&args.runtime).context("cannot find berth-runtime")?;
+        let needs = Needs::new(&runtime);
+        if !runtime.is_file() {
+            bail!(
+                "{} is not there: install berth-runtime, or say where it is with --runtime",
+                args.runtime.display()
+            );
+        }
+        // An engine that doesn't run yet is the usual case on a new host.
+        let running = connect(&settings.docker).await.ok().map(|(_, facts)| facts);
+        let swarm = running.as_ref().map_or(Swarm::Inactive, |facts| facts.swarm);
+        let before = read(&args.config)?;
+        let merged = merge(before.as_deref(), &needs, swarm)
+            .with_context(|| format!("cannot merge Berth's needs into {}", args.config.display()))?;
+        let ranges = missing_ranges(needs.remap_user())?;
+        let passwd = read(Path::new("/etc/passwd"))?.unwrap_or_default();
+        let user = !subordinate::user_exists(&passwd, needs.remap_user());
+        let quotas = missing_quotas(servers(settings))?;
+        Ok(Self { needs, running, before, merged, ranges, user, quotas })
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.merged.is_unchanged() && self.ranges.is_empty() && !self.user && self.quotas.is_empty()
+    }
+
+    fn show(&self, config: &Path) -> anyhow::Result<()> {
+        if !self.merged.is_unchanged() {
+            let difference = self.merged.difference();
+            say(&format!("{}:\n{}", config.display(), indented(&difference)));
+            if self.running.is_some() && difference.contains("userns-remap") {
+                say(
+                    "  Containers and images that the engine has now belong to no mapping: they are kept, and out of sight\n  \
+                     as long as this setting stands.",
+                );
+            }
+        }
+        for (file, line, ..) in &self.ranges {
+            say(&format!("{file}:\n  + {line}"));
+        }
+        if self.user {
+            say(&format!("user {} is made", self.needs.remap_user()));
+        }
+        if !self.quotas.is_empty() {
+            say(&format!("{SYSCTL_FILE}:"));
+        }
+        for (quota, least) in &self.quotas {
+            let found = read(&quota.file())?.unwrap_or_default();
+            say(&format!("  + {}   (now {})", line(quota, *least), found.trim()));
+        }
+        Ok(())
+    }
+
+    async fn put(&self, config: &Path) -> anyhow::Result<()> {
+        if self.user {
+            make_user(self.needs.remap_user()).await?;
+        }
+        raise(&self.quotas)?;
+        for (file, _, before, text) in &self.ranges {
+            tell_copy(put(Path::new(file), before.as_deref(), text)?);
+        }
+        if !self.merged.is_unchanged() {
+            tell_copy(put(config, self.before.as_deref(), &self.merged.text)?);
+        }
+        Ok(())
     }
 }
 
@@ -172,34 +218,49 @@ fn missing_ranges(user: &str) -> anyhow::Result<Vec<Range>> {
     Ok(missing)
 }
 
-/// The host's settings that are too small for many servers, with the line that mends each.
-fn missing_quotas() -> anyhow::Result<Vec<(&'static Quota, String)>> {
+/// Counts the servers of the state repo: none where there is no state yet, or none that holds.
+fn servers(settings: &Settings) -> usize {
+    let found = Source::open(&settings.state).and_then(|mut source| source.find(None));
+    found.ok().and_then(|found| found.state.ok()).map_or(0, |settled| settled.state.servers.len())
+}
+
+/// The host's settings that are too small for many servers, with the value that mends each.
+fn missing_quotas(servers: usize) -> anyhow::Result<Vec<(&'static Quota, u64)>> {
     let mut missing = Vec::new();
     for quota in QUOTAS {
-        let found = read(Path::new(quota.file))?.unwrap_or_default();
-        missing.extend(quota.wanted(&found).map(|line| (quota, line)));
+        let found = read(&quota.file())?.unwrap_or_default();
+        missing.extend(quota.wanted(&found, servers).map(|least| (quota, least)));
     }
     Ok(missing)
 }
 
+fn line(quota: &Quota, value: u64) -> String {
+    format!("{} = {value}", quota.sysctl)
+}
+
 /// Raises the settings now and for every boot to come.
-fn raise(quotas: &[(&Quota, String)]) -> anyhow::Result<()> {
+fn raise(quotas: &[(&Quota, u64)]) -> anyhow::Result<()> {
     if quotas.is_empty() {
         return Ok(());
     }
     let path = Path::new(SYSCTL_FILE);
     let before = read(path)?;
     let mut text = before.clone().unwrap_or_else(|| SYSCTL_HEAD.to_owned());
-    for (quota, line) in quotas {
+    for (quota, least) in quotas {
         if let Some(module) = quota.module {
-            load(module, Path::new(quota.file))?;
+            load(module, &quota.file())?;
         }
-        fs::write(quota.file, quota.least.to_string()).with_context(|| format!("write {}", quota.file))?;
-        text.push_str(line);
-        text.push('\n');
+        fs::write(quota.file(), least.to_string())
+            .with_context(|| format!("cannot write {}", quota.file().display()))?;
+        let line = line(quota, *least);
+        // The last of two lines is the one that counts.
+        if text.lines().rfind(|found| found.starts_with(quota.sysctl)) != Some(&*line) {
+            text.push_str(&line);
+            text.push('\n');
+        }
     }
-    if !before.is_some_and(|before| quotas.iter().all(|(_, line)| before.contains(line.as_str()))) {
-        put(path, read(path)?.as_deref(), &text)?;
+    if before.as_deref() != Some(&*text) {
+        put(path, before.as_deref(), &text)?;
     }
     Ok(())
 }
@@ -207,7 +268,8 @@ fn raise(quotas: &[(&Quota, String)]) -> anyhow::Result<()> {
 /// Loads a module now, if its setting isn't there, and at every start of the machine.
 fn load(module: &str, setting: &Path) -> anyhow::Result<()> {
     if !setting.exists() {
-        let status = std::process::Command::new("modprobe").arg(module).status().context("run modprobe")?;
+        let status =
+            std::process::Command::new("modprobe").arg(module).status().context("cannot run modprobe")?;
         if !status.success() {
             bail!("modprobe {module} ended with {status}");
         }
@@ -227,7 +289,7 @@ async fn make_user(user: &str) -> anyhow::Result<()> {
         .args(["--shell", "/usr/sbin/nologin", user])
         .status()
         .await
-        .context("run useradd")?;
+        .context("cannot run useradd")?;
     if !status.success() {
         bail!("useradd {user} ended with {status}");
     }
@@ -238,7 +300,7 @@ fn read(path: &Path) -> anyhow::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 

@@ -4,33 +4,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use berth_engine::{Inspections, Reader, connect};
+use berth_judge::review::{find, propose, signature};
 use berth_plan::Desired;
 use berth_plan::inventory::Inventory;
-use berth_repo::{Edit, StateRepo, load_directory};
+use berth_repo::{Edit, StateRepo, Words, load_directory};
 use berth_schema::door::Topic;
 use berth_schema::name::Prefix;
 use berth_schema::policy::Actor;
+use berth_schema::text::counted;
 use jiff::Timestamp;
 
-use super::{Exit, counted, show_findings};
-use crate::docker::connect;
+use super::{Exit, show_findings};
 use crate::draw::say;
 use crate::export::{Drift, drift, export};
-use crate::observe::{Inspections, Reader};
-use crate::review::{find, propose, signature};
 use crate::settings::Settings;
 use crate::source::Source;
 
-/// What to write, and where.
+/// Subject and place of the export.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A new or empty folder for the state repo's files
+    /// A new or empty folder for the files
     #[arg(default_value = "state", value_name = "FOLDER")]
     folder: PathBuf,
-    /// The platform to read: what the names of its containers begin with
+    /// The platform to read, by the prefix of its containers
     #[arg(long, default_value = "hosting")]
     prefix: Prefix,
-    /// Propose what somebody changed by hand instead: limits and power of servers, as review/drift-<date> in --state
+    /// Propose changes made by hand to limits and power of servers, as review/drift-<date> in --state
     #[arg(long, conflicts_with_all = ["folder", "prefix"])]
     drift: bool,
 }
@@ -47,8 +47,8 @@ async fn write(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     if folder.exists() && fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_some()) {
         bail!("{} isn't an empty folder; choose a new one", folder.display());
     }
-    let (docker, _) = connect(&settings.docker).await?;
-    let seen = Reader::new(docker).sight(&args.prefix).await?;
+    let (engine, _) = connect(&settings.docker).await?;
+    let seen = Reader::new(&engine).sight(&args.prefix).await?;
     let exported = export(&args.prefix, &seen);
     for (path, text) in &exported.files {
         put(&folder.join(path), text)?;
@@ -65,7 +65,7 @@ async fn write(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
 }
 
 fn put(path: &Path, text: &str) -> anyhow::Result<()> {
-    let failed = || format!("write {}", path.display());
+    let failed = || format!("cannot write {}", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(failed)?;
     }
@@ -78,10 +78,10 @@ async fn propose_drift(settings: &Settings) -> anyhow::Result<Exit> {
     show_findings(&found.loaded);
     let Ok(settled) = found.state else { return Ok(Exit::Failed) };
     let repo = StateRepo::open(&settings.state).context("drift is proposed to a git repository")?;
-    let main = repo.resolve(&settled.revision)?;
-    let (docker, _) = connect(&settings.docker).await?;
+    let Some(main) = settled.revision.revision() else { bail!("a plain folder has no proposals") };
+    let (engine, _) = connect(&settings.docker).await?;
     let desired = Desired::from_state(&settled.state);
-    let observed = Reader::new(docker).observe(&desired, &mut Inspections::default()).await?;
+    let observed = Reader::new(&engine).observe(&desired, &mut Inspections::default()).await?;
     let text = |path: &str| String::from_utf8(repo.read(&main, path).ok()??).ok();
     let Drift { files, told, unsaid } = drift(&desired, &Inventory::read(&observed), text);
     for line in told.iter().chain(&unsaid) {
@@ -95,7 +95,7 @@ async fn propose_drift(settings: &Settings) -> anyhow::Result<Exit> {
     let by = signature(Actor::Operator, Some(&settled.state));
     let edits: Vec<Edit> = files.into_iter().map(|(path, text)| Edit::write(path, text)).collect();
     let message = format!("servers: keep what was changed by hand\n\n{}\n", told.join("\n"));
-    let tip = repo.write(Some(&main), &edits, &by, &by, &message)?;
+    let tip = repo.write(Some(&main), &edits, &Words { author: &by, committer: &by, message: &message })?;
     propose(&repo, &topic, tip, by)?;
     say(&format!(
         "Proposed as review/{topic}: `berth review show {topic}`, then approve it to keep the change, or reject it and `berth apply`."

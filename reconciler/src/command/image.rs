@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use berth_engine::connect;
+use berth_engine::image::{Base, Build as Image, Built, build, recipes};
 use berth_repo::Source as Kind;
 use berth_schema::platform::Images;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Exit;
-use crate::docker::connect;
 use crate::draw::say;
-use crate::image::{Base, Built, build, recipes};
 use crate::settings::Settings;
 use crate::source::Source;
 
@@ -25,20 +25,20 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make every image whose recipe or base has changed
+    /// Build every image whose recipe or base has changed
     Build(Build),
 }
 
 #[derive(Debug, clap::Args)]
 struct Build {
-    /// What the server image begins with: an image reference, `bootstrap` for a Debian made on this host, or `auto`:
+    /// Base of the server image: an image reference, `bootstrap` for a Debian made on this host, or `auto`:
     /// ubuntu:noble where it can be pulled, else a bootstrapped Debian
     #[arg(long, env = "BERTH_BASE", default_value = "auto", value_name = "IMAGE")]
     base: Base,
-    /// The engine's network that packages come over. `host` is refused by an engine that maps users
+    /// The engine's network for downloads. An engine that maps users refuses `host`
     #[arg(long, default_value = "default", value_name = "NETWORK")]
     network: String,
-    /// Show the builds' whole output
+    /// Show the full output of the builds
     #[arg(long)]
     verbose: bool,
 }
@@ -46,12 +46,12 @@ struct Build {
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let Command::Build(args) = &args.command;
     let [server, holder, firewall, caddy, cache, router] = names(settings)?;
-    let (docker, _) = connect(&settings.docker).await?;
+    let (engine, _) = connect(&settings.docker).await?;
     let recipe = |name| recipes(name, settings.templates.as_deref());
 
     let bar = Bar::new(args.verbose);
     let line = |text: &str| bar.line(text);
-    let base = bar.during("base image", args.base.reference(&docker, &recipe("base")?, &line)).await?;
+    let base = bar.during("base image", args.base.reference(&engine, &recipe("base")?, &line)).await?;
     let args_of = |key: &str, value: &str| HashMap::from([(key.to_owned(), value.to_owned())]);
     let steps = [
         ("server", server.clone(), args_of("BASE", &base)),
@@ -60,14 +60,15 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         ("firewall", firewall, args_of("BASE", &base)),
         ("caddy", caddy, args_of("BASE", &base)),
         ("dockerhub-cache", cache, args_of("BASE", &base)),
-        (SSH_ROUTER, router, args_of("BASE", &base)),
+        ("ssh-router", router, args_of("BASE", &base)),
     ];
     for (name, tag, build_args) in steps {
-        let recipe = match name {
-            SSH_ROUTER => recipe(name)?.with_program(ROUTER_PROGRAM, &router_program()?)?,
-            _ => recipe(name)?,
-        };
-        match bar.during(&tag, build(&docker, &recipe, &tag, &build_args, &args.network, &line)).await? {
+        let mut recipe = recipe(name)?;
+        for (_, program, variable) in PROGRAMS.iter().filter(|(of, ..)| *of == name) {
+            recipe = recipe.with_program(program, &find_program(program, variable)?)?;
+        }
+        let image = Image { recipe: &recipe, tag: &tag, args: &build_args, network: &args.network };
+        match bar.during(&tag, build(&engine, image, &line)).await? {
             Built::Unchanged => say(&format!("  unchanged  {tag}")),
             Built::Made => say(&format!("  built      {tag}")),
         }
@@ -75,17 +76,17 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     Ok(Exit::Ok)
 }
 
-/// The recipe that a program of this host goes into, and the program.
-const SSH_ROUTER: &str = "ssh-router";
-const ROUTER_PROGRAM: &str = "berth-ssh-router";
+/// Programs of this host that go into images: the recipe, the program, and the variable that may say where it is.
+const PROGRAMS: [(&str, &str, &str); 2] =
+    [("ssh-router", "berth-ssh-router", "BERTH_SSH_ROUTER"), ("caddy", "berth-gate", "BERTH_GATE")];
 
-/// Where that program is: beside this one, unless said.
-fn router_program() -> anyhow::Result<PathBuf> {
-    if let Some(path) = std::env::var_os("BERTH_SSH_ROUTER") {
+/// Path of such a program: beside this one, unless given.
+fn find_program(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
-    let own = std::env::current_exe().context("find our own program")?;
-    Ok(own.with_file_name(ROUTER_PROGRAM))
+    let own = std::env::current_exe().context("cannot find our own program")?;
+    Ok(own.with_file_name(name))
 }
 
 /// The images that the state repo names, or the platform's defaults when there is no state repo yet.

@@ -4,16 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use berth_repo::{Edit, Signature, Source as Kind, StateRepo, load_directory};
+use berth_repo::{Edit, Signature, Source as Kind, StateRepo, Words, load_directory};
+use berth_schema::text::counted;
 
-use super::{Exit, counted, show_findings};
+use super::{Exit, show_findings};
 use crate::draw::say;
 
-/// What to make.
+/// Repository to make.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("beginning").required(true).multiple(false).args(["from", "domain"]))]
 pub(super) struct Args {
-    /// Where the bare repository shall be
+    /// Path of the bare repository
     path: PathBuf,
     /// Begin with the files of this folder (this or --domain)
     #[arg(long, value_name = "FOLDER")]
@@ -55,25 +56,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let repo = StateRepo::init(&args.path)?;
     let berth = Signature::now("Berth", "berth@localhost");
-    let revision = repo.commit(None, &edits, &berth, &berth, "platform: first state\n")?;
+    let revision = repo.commit(
+        None,
+        &edits,
+        &Words { author: &berth, committer: &berth, message: "platform: first state\n" },
+    )?;
     let files = counted(edits.len(), "file");
     say(&format!("{}: a new state repo with {files} at {}", args.path.display(), revision.short()));
     Ok(Exit::Ok)
 }
 
-/// Whether the folder's state holds; tells its mistakes.
+/// Checks the folder's state, and shows its mistakes.
 fn is_good(folder: &Path) -> anyhow::Result<bool> {
     let loaded = load_directory(folder)?;
     show_findings(&loaded);
     Ok(loaded.state.is_ok())
 }
 
-/// Every plain file below the folder, but nothing of git's own.
+/// Collects every plain file below the folder, but nothing of git's own.
 fn files(root: &Path) -> anyhow::Result<Vec<Edit>> {
     let mut edits = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        let list = fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
+        let list = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for entry in list {
             let entry = entry?;
             let path = entry.path();
@@ -81,7 +86,7 @@ fn files(root: &Path) -> anyhow::Result<Vec<Edit>> {
             if kind.is_dir() && entry.file_name() != ".git" {
                 folders.push(path);
             } else if kind.is_file() {
-                let content = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+                let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
                 edits.push(Edit::write(name, content));
             }

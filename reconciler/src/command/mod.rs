@@ -1,15 +1,19 @@
-//! What people call: one file a subcommand. Data goes to standard output, talk to standard error.
+//! Commands that people call: one file a subcommand. Data goes to standard output, talk to standard error.
 
 mod apply;
 mod check;
 mod doctor;
 mod down;
 mod engine;
+mod exit;
 mod export;
+mod fault;
+mod findings;
 mod git;
 mod hook;
 mod image;
 mod init;
+mod invite;
 mod log;
 mod plan;
 mod reconcile;
@@ -18,24 +22,25 @@ mod render;
 mod revert;
 mod review;
 mod schema;
+mod secret;
 mod status;
 mod up;
 mod why;
 
-pub(crate) use apply::short;
-
-use std::error::Error;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use berth_repo::Loaded;
-use berth_schema::report::{Look, report};
+use berth_fault::chain;
+use berth_schema::text::SafeLog;
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tracing_subscriber::EnvFilter;
 
+use self::exit::Exit;
+use self::findings::show_findings;
 use crate::draw::say;
-use crate::outcome::chain;
 use crate::settings::Settings;
 
 /// Berth: an app hosting platform that lives in a git repository.
@@ -50,37 +55,41 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check a state repo or a folder: every mistake at once, with its place and how to mend it
+    /// Check a state repo or a folder: list every mistake with its place and a hint
     Check(check::Args),
-    /// Show what would change on the engine. Exit code 0: nothing, 2: something, 1: an error
+    /// Show what a pass would change on the engine. Exit code 0: nothing, 2: something, 1: an error
     Plan(plan::Args),
-    /// Print a configuration as it would be written, for review
+    /// Print a configuration as a pass would write it
     Render(render::Args),
-    /// Make the engine agree with the state repo, now
+    /// Make the engine agree with the state repo now
     Apply(apply::Args),
-    /// Show how things are
+    /// Show the state of servers, containers and the forge
     Status(status::Args),
     /// Make a new state repo
     Init(init::Args),
+    /// Print a link with which a member sets their password for the panel
+    Invite(invite::Args),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Args),
-    /// Images of servers and of the platform
+    /// Store, list and remove the secrets that the state names
+    Secret(secret::Args),
+    /// Build the images of servers and of the platform
     Image(image::Args),
-    /// The Docker engine's own settings
+    /// Prepare the Docker engine and this host, or check them
     Engine(engine::Args),
-    /// Try whether servers are kept from what they must not reach
+    /// Check this host: its secrets, or the isolation of servers
     Doctor(doctor::Args),
-    /// What git runs when somebody pushes to the state repo
+    /// Judge pushes to the state repo: git runs these commands, except `install`
     Hook(hook::Args),
     /// Explain what a member may change, and why
     Why(why::Args),
-    /// Show who changed what, why, and whether it worked
+    /// Show the revisions: who changed what and why, and the result
     Log(log::Args),
-    /// Take back what a revision changed, by a commit like any other
+    /// Take back the changes of a revision, by a new commit
     Revert(revert::Args),
-    /// Write a state repo from what runs, or propose what somebody changed by hand
+    /// Write a state repo from the servers that run, or propose changes that somebody made by hand
     Export(export::Args),
-    /// Proposals: changes that wait for somebody's consent
+    /// List, show, approve and reject proposals: changes that wait for consent
     Review(review::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
@@ -94,18 +103,7 @@ enum Command {
     Down,
 }
 
-/// How a command ended, other than by an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    /// All is well; for a plan: nothing to do.
-    Ok,
-    /// There are mistakes or failures, and they were told.
-    Failed,
-    /// The plan has changes.
-    Changes,
-}
-
-/// Parses the command line, runs the command, and turns what came of it into an exit code.
+/// Parses the command line, runs the command, and turns its end into an exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -129,16 +127,21 @@ pub fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| SafeLog(std::io::stderr()))
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+
+    if is_private(&cli.command) {
+        // Before there are threads, since a process has one umask.
+        umask(Mode::RWXG | Mode::RWXO);
+    }
 
     // Two threads: the engine is the limit, and each thread costs memory for as long as the daemon idles.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(cli)),
-        Err(error) => Err(anyhow::Error::new(error).context("start the async runtime")),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot start the async runtime")),
     };
     match ended {
         Ok(Exit::Ok) => ExitCode::SUCCESS,
@@ -146,12 +149,43 @@ pub fn main() -> ExitCode {
         Ok(Exit::Changes) => ExitCode::from(2),
         Err(error) => {
             let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-            say(&format!("{red}error{red:#}: {}", chain(&*error)));
-            if let Some(hint) = hint(&error) {
+            let (kind, hint) = fault::of(&error);
+            say(&format!("{red}{}{red:#}: {}", kind.heading(), chain(error.as_ref())));
+            if let Some(hint) = hint {
                 say(&format!("  hint: {hint}"));
             }
-            ExitCode::from(1)
+            ExitCode::from(kind.exit_code())
         }
+    }
+}
+
+/// Tells whether the files that a command makes are for their owner alone: those of the state repo and of Berth's own data are. An
+/// export is its reader's, and an image's files are for whoever lives in a container.
+fn is_private(command: &Command) -> bool {
+    match command {
+        Command::Init(_)
+        | Command::Invite(_)
+        | Command::Hook(_)
+        | Command::Revert(_)
+        | Command::Secret(_)
+        | Command::Review(_)
+        | Command::Apply(_)
+        | Command::Reconcile
+        | Command::Git(_)
+        | Command::Remote(_)
+        | Command::Up(_) => true,
+        Command::Check(_)
+        | Command::Plan(_)
+        | Command::Render(_)
+        | Command::Status(_)
+        | Command::Schema(_)
+        | Command::Image(_)
+        | Command::Engine(_)
+        | Command::Doctor(_)
+        | Command::Why(_)
+        | Command::Log(_)
+        | Command::Export(_)
+        | Command::Down => false,
     }
 }
 
@@ -164,7 +198,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Apply(args) => apply::run(&args, &settings).await,
         Command::Status(args) => status::run(&args, &settings).await,
         Command::Init(args) => init::run(&args),
+        Command::Invite(args) => invite::run(&args, &settings),
         Command::Schema(args) => schema::run(&args),
+        Command::Secret(args) => secret::run(&args, &settings),
         Command::Image(args) => image::run(&args, &settings).await,
         Command::Engine(args) => engine::run(&args, &settings).await,
         Command::Doctor(args) => doctor::run(&args, &settings).await,
@@ -179,88 +215,5 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Remote(args) => remote::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
-    }
-}
-
-/// "1 file", "2 files"
-fn counted(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
-    }
-}
-
-/// How to mend what failed, where that is known.
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    use crate::docker::EngineError;
-    use crate::hook::InstallError;
-    use crate::journal::JournalError;
-    use crate::source::SourceError;
-    for cause in error.chain().map(unwrapped) {
-        match cause.downcast_ref::<EngineError>() {
-            Some(EngineError::Connect { .. }) => {
-                return Some("start the engine (systemctl start docker), or say where it is with --docker");
-            }
-            Some(EngineError::Address { .. }) => {
-                return Some("unset DOCKER_HOST, or say --docker unix:///var/run/docker.sock");
-            }
-            Some(EngineError::Deadline { .. }) => {
-                return Some("the engine may be stuck: `docker network ls` hangs then; restart it");
-            }
-            _ => {}
-        }
-        if let Some(JournalError::InUse { .. }) = cause.downcast_ref() {
-            return Some("a reconciler is running: `berth status` talks to it, `berth down` stops it");
-        }
-        if let Some(JournalError::Prepare { .. }) = cause.downcast_ref() {
-            return Some("is --data (BERTH_DATA) a folder that you may write to?");
-        }
-        if let Some(InstallError::Foreign { .. }) = cause.downcast_ref() {
-            return Some("move it away, or let it run `berth hook pre-receive` (or post-receive) itself");
-        }
-        let repo = match cause.downcast_ref() {
-            Some(SourceError::Read { source, .. }) => Some(source),
-            _ => cause.downcast_ref(),
-        };
-        match repo {
-            Some(berth_repo::Error::Missing { .. }) => {
-                return Some(
-                    "name the state repo with --state (or BERTH_STATE), or make one with `berth init`",
-                );
-            }
-            Some(berth_repo::Error::Unknown { .. }) => {
-                return Some("`git log --oneline main` in the state repo lists the revisions");
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// What a transparent error stands for: in a chain it takes the place of the error that it wraps.
-fn unwrapped<'a>(cause: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    use crate::daemon::DaemonError;
-    use crate::pass::PassError;
-    let cause = match cause.downcast_ref() {
-        Some(DaemonError::Open(error)) => error,
-        _ => cause,
-    };
-    match cause.downcast_ref() {
-        Some(PassError::Source(error)) => error,
-        Some(PassError::Engine(error)) => error,
-        Some(PassError::Journal(error)) => error,
-        _ => cause,
-    }
-}
-
-/// Shows the findings of a load on standard error.
-fn show_findings(loaded: &Loaded) {
-    let look = match anstream::AutoStream::choice(&std::io::stderr()) {
-        anstream::ColorChoice::Never => Look::Plain,
-        _ => Look::Coloured,
-    };
-    let text = report(loaded.findings(), |path| loaded.source(path), look);
-    if !text.is_empty() {
-        say(text.trim_end());
     }
 }

@@ -3,43 +3,41 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use berth_engine::{Identity, Inspections, Reader, connect};
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
-use berth_plan::{Desired, Plan, show, simulate};
+use berth_plan::{Desired, Observed, Plan, show, simulate};
 use jiff::Timestamp;
 
 use super::{Exit, show_findings};
-use crate::docker::connect;
 use crate::draw::print;
-use crate::identity::Identity;
-use crate::observe::{Inspections, Reader};
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
 
-/// What to plan, and how to show it.
+/// Subject and form of the plan.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Plan this revision instead of the tip of main
+    /// Plan this revision. Default: the tip of main
     #[arg(long, value_name = "REVISION", conflicts_with_all = ["from", "to"])]
     at: Option<String>,
-    /// Plan from this revision to --to, without an engine: what a pull request would change
+    /// Plan from this revision to --to, without an engine, as for a pull request
     #[arg(long, value_name = "REVISION", requires = "to")]
     from: Option<String>,
-    /// The revision to plan to
+    /// The revision at the end of the plan
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
-    /// For people
+    /// Text for people
     Text,
-    /// For a comment on a pull request
+    /// Markdown for a comment on a pull request
     Markdown,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
@@ -59,7 +57,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     print(&match args.format {
         Format::Text => show::text(&plan, &show::Style { colour: stdout_colour(), ..show::Style::default() }),
         Format::Markdown => show::markdown(&plan),
-        Format::Json => show::json(&plan).context("write the plan")?,
+        Format::Json => show::json(&plan).context("cannot write the plan")?,
     });
     Ok(if plan.is_empty() && plan.blocked.is_empty() { Exit::Ok } else { Exit::Changes })
 }
@@ -71,32 +69,35 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
     Ok(found.state.ok())
 }
 
-/// Against the engine as it is.
+/// Plans against the engine as it is.
 async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> anyhow::Result<Plan> {
-    let (docker, _) = connect(&settings.docker).await?;
+    let (engine, _) = connect(&settings.docker).await?;
     let identities = Identity::shown(&settings.data, settled.state.servers.keys().copied())?;
     let templates = settings.configuration_templates()?;
     let desired = Desired::new(&settled.state, &templates, &Arc::new(identities));
-    let observed = Reader::new(docker).observe(&desired, &mut Inspections::default()).await?;
+    let observed = Reader::new(&engine).observe(&desired, &mut Inspections::default()).await?;
     let applied = source.applied();
-    Ok(plan(&desired, &observed, &context(settled, applied.as_ref())))
+    Ok(planned(&desired, &observed, settled, applied.as_ref()))
 }
 
-/// Against the engine as it would be with everything of `from` in place.
+/// Plans against the engine as it would be with everything of `from` in place.
 fn between(from: &Settled, to: &Settled, templates: &Templates) -> anyhow::Result<Plan> {
     let before = Desired::with_templates(&from.state, templates);
-    let world = simulate::settled(&before).context("imagine an engine with everything of --from in place")?;
+    let world =
+        simulate::settled(&before).context("cannot imagine an engine with everything of --from in place")?;
     let observed = world.observed(before.prefix());
-    Ok(plan(&Desired::with_templates(&to.state, templates), &observed, &context(to, Some(from))))
+    Ok(planned(&Desired::with_templates(&to.state, templates), &observed, to, Some(from)))
 }
 
-fn context<'a>(settled: &'a Settled, before: Option<&'a Settled>) -> Context<'a> {
-    Context {
+fn planned(desired: &Desired, observed: &Observed, settled: &Settled, before: Option<&Settled>) -> Plan {
+    let revision = settled.revision.to_string();
+    let context = Context {
         now: Timestamp::now(),
-        revision: &settled.revision,
+        revision: &revision,
         allowance: settled.allowance.as_deref(),
         previous: before.map(|before| &*before.state),
-    }
+    };
+    plan(desired, observed, &context)
 }
 
 fn stdout_colour() -> show::Colour {

@@ -1,28 +1,28 @@
 //! `berth render`: a configuration as it would be written, without writing it.
 
+use berth_engine::Identity;
 use berth_plan::render::{Kind, render, routes};
 
 use super::{Exit, show_findings};
 use crate::draw::print;
-use crate::identity::Identity;
 use crate::settings::Settings;
 use crate::source::Source;
 
-/// Which configuration.
+/// Configuration to print.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The kind of configuration
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)))]
     kind: String,
-    /// Of this revision instead of the tip of main
+    /// Render this revision. Default: the tip of main
     #[arg(long, value_name = "REVISION")]
     at: Option<String>,
-    /// Show password hashes too, which `routes` has: whoever reads one may guess the password
+    /// Show the password hashes in `routes`: whoever reads one can try to guess the password
     #[arg(long)]
     secrets: bool,
 }
 
-/// What stands in place of a password hash. It is no hash, so that no router takes it for one.
+/// Text in place of a password hash. It is no hash, so that no router takes it for one.
 const HIDDEN: &str = "hidden; `--secrets` shows it";
 
 pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {

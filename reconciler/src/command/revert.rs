@@ -4,30 +4,31 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::bail;
+use berth_judge::review::{Assessment, Assessor, Need, signature};
 use berth_plan::show;
 use berth_repo::{Combined, Error, Revision, StateRepo, Words};
 use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
 use berth_schema::report::{Look, report};
+use berth_schema::text::{counted, safe};
 
+use super::Exit;
 use super::hook::{Names, follow};
-use super::{Exit, counted};
 use crate::draw::{print, say};
-use crate::review::{Assessor, Standing, signature};
 use crate::settings::Settings;
 
-/// What to take back.
+/// Revision to take back.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The revision to take back: an id, its beginning, `main~3`, …
+    /// The revision: an id, the beginning of one, `main~3`, …
     revision: String,
-    /// Show what would change, and change nothing
+    /// Only show what would change
     #[arg(long)]
     dry_run: bool,
-    /// In the name of this member, as a door does; without it as whoever has the repository's files
+    /// Act in the name of this member. Default: as somebody with the repository's files, who may do everything
     #[arg(long = "as", value_name = "USER")]
     user: Option<UserName>,
-    /// How long to watch it being applied, in seconds; 0 doesn't
+    /// Seconds to follow how it is applied; 0 returns at once
     #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
 }
@@ -40,26 +41,18 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         return Ok(Exit::Ok);
     }
     if args.wait > 0 {
-        follow(&reverted.to_string(), &Names::default(), Duration::from_secs(args.wait), settings).await;
+        follow(reverted, &Names::default(), Duration::from_secs(args.wait), settings).await;
     }
     Ok(Exit::Ok)
 }
 
 /// Makes the commit, or only shows it; `None` after it was told why not.
 fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow::Result<Option<Revision>> {
-    let undone = repo.resolve(&args.revision)?;
     let mut assessor = Assessor::new(repo, resolver)?;
     let main = assessor.main();
-    if !repo.is_ancestor(&undone, &main)? {
-        bail!("{} is not in main, so there is nothing of it to take back", undone.short());
-    }
-    let info = repo.commit_info(&undone)?;
-    if info.parents.is_empty() {
-        bail!("{} is the first commit of all: taking it back would leave nothing", undone.short());
-    }
+    let (undone, message) = to_undo(args, repo, &main)?;
     let actor = args.user.as_ref().map_or(Actor::Operator, Actor::Member);
     let by = signature(actor, assessor.state());
-    let message = format!("Revert \"{}\"\n\nThis reverts commit {undone}.\n", info.summary);
     let words = Words { author: &by, committer: &by, message: &message };
     let tried = match assessor.revert(&undone, &words)? {
         Combined::Clean(tried) => tried,
@@ -74,40 +67,15 @@ fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow
         }
     };
     let assessment = assessor.assess(&tried, args.user.as_ref())?;
-    if assessment.files.is_empty() && assessment.standing != Standing::Refused {
+    if assessment.files.is_empty() && assessment.need != Need::Refused {
         say(&format!("main has nothing of {} any more; nothing to take back.", undone.short()));
         return Ok(None);
     }
-    let source = |path: &str| assessment.sources.get(path).map(String::as_str);
-    let found = report(&assessment.findings, source, Look::Plain);
-    if !found.is_empty() {
-        say(found.trim_end());
-    }
-    if !assessment.note.is_empty() {
-        say(assessment.note.trim_end());
-    }
     let is_admin = actor == Actor::Operator || assessor.state().is_some_and(|state| actor.is_admin(state));
-    match &assessment.standing {
-        Standing::Refused => {
-            say("Refused; nothing was changed.");
-            return Ok(None);
-        }
-        Standing::NeedsReview { .. } if !is_admin => {
-            say(
-                "Somebody else has to agree to this: revert it in a clone (`git revert`) and push it to review/<topic>.",
-            );
-            return Ok(None);
-        }
-        Standing::NeedsReview { .. } | Standing::Own => {}
+    if !is_allowed(&assessment, is_admin) {
+        return Ok(None);
     }
-    say(&format!("{} changes:", counted(assessment.files.len(), "file")));
-    for file in &assessment.files {
-        say(&format!("  {} +{} -{}", file.path, file.added, file.removed));
-    }
-    match &assessment.plan {
-        Ok(plan) => print(&show::text(plan, &show::Style::default())),
-        Err(why) => say(&format!("Not planned: {why}.")),
-    }
+    show_changes(&assessment);
     if args.dry_run {
         return Ok(Some(tried));
     }
@@ -122,4 +90,49 @@ fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow
     }
     say(&format!("main is at {}: it takes back {}.", reverted.short(), undone.short()));
     Ok(Some(reverted))
+}
+
+/// Finds the revision that is to be taken back, and the message of the commit that does it.
+fn to_undo(args: &Args, repo: &StateRepo, main: &Revision) -> anyhow::Result<(Revision, String)> {
+    let undone = repo.resolve(&args.revision)?;
+    if !repo.is_ancestor(&undone, main)? {
+        bail!("{} is not in main, so there is nothing of it to take back", undone.short());
+    }
+    let info = repo.commit_info(&undone)?;
+    if info.parents.is_empty() {
+        bail!("{} is the first commit of all: taking it back would leave nothing", undone.short());
+    }
+    Ok((undone, format!("Revert \"{}\"\n\nThis reverts commit {undone}.\n", info.summary)))
+}
+
+/// Checks that the change may be made right away; tells its findings, and why it may not.
+fn is_allowed(assessment: &Assessment, is_admin: bool) -> bool {
+    let source = |path: &str| assessment.sources.get(path).map(String::as_str);
+    let found = report(&assessment.findings, source, Look::Plain);
+    if !found.is_empty() {
+        say(found.trim_end());
+    }
+    if !assessment.note.is_empty() {
+        say(assessment.note.trim_end());
+    }
+    match &assessment.need {
+        Need::Refused => say("Refused; nothing was changed."),
+        Need::NeedsReview { .. } if !is_admin => say(
+            "Somebody else has to agree to this: revert it in a clone (`git revert`) and push it to review/<topic>.",
+        ),
+        Need::NeedsReview { .. } | Need::Own => return true,
+    }
+    false
+}
+
+/// Shows the files that the change touches, and its plan.
+fn show_changes(assessment: &Assessment) {
+    say(&format!("{} changes:", counted(assessment.files.len(), "file")));
+    for file in &assessment.files {
+        say(&format!("  {} +{} -{}", safe(&file.path), file.added, file.removed));
+    }
+    match &assessment.plan {
+        Ok(plan) => print(&show::text(plan, &show::Style::default())),
+        Err(why) => say(&format!("Not planned: {why}.")),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_judge::review::{Approval, Ask, Format, answer};
 use berth_repo::StateRepo;
 use berth_schema::door::Topic;
 use berth_schema::name::UserName;
@@ -12,13 +13,12 @@ use clap::{Subcommand, ValueEnum};
 use super::Exit;
 use super::hook::{Names, follow};
 use crate::draw::{print, say};
-use crate::review::{Approval, Ask, Format, answer};
 use crate::settings::Settings;
 
-/// What to do, and in whose name.
+/// Act on proposals, in somebody's name.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// In the name of this member, as a door does; without it as whoever has the repository's files
+    /// Act in the name of this member. Default: as somebody with the repository's files, who may do everything
     #[arg(long = "as", value_name = "USER", global = true)]
     user: Option<UserName>,
     #[command(subcommand)]
@@ -27,39 +27,38 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Which proposals wait
+    /// List the proposals that wait
     List {
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t = Form::Text)]
         format: Form,
     },
-    /// One proposal: its commits, files, findings and plan, and who may agree to it
+    /// Show a proposal: its commits, files, findings and plan, and who may approve it
     Show {
         /// The topic of `review/<topic>`
         topic: Topic,
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value_t = Form::Text)]
         format: Form,
     },
-    /// Agree to a proposal: merge it into main as that is now, and show how it is applied
+    /// Approve a proposal: merge it into the present main, and show how it is applied
     Approve {
         /// The topic of `review/<topic>`
         topic: Topic,
-        /// Its newest commit as `review show` printed it, so that what you looked at is what is merged; over SSH it has to
-        /// be said
+        /// The commit that `review show` printed, so that nothing newer is merged; required over SSH
         revision: Option<String>,
-        /// Lift the removal budget for the removals of this merge: the hash that its plan shows
+        /// Lift the removal budget for this merge: the hash that its plan shows
         #[arg(long, value_name = "HASH", value_parser = hash)]
         allow_removals: Option<String>,
-        /// How long to watch it being applied, in seconds; 0 doesn't
+        /// Seconds to follow how it is applied; 0 returns at once
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
     },
-    /// Close a proposal without merging it; its commits are kept
+    /// Close a proposal without merging it. Its commits are kept
     Reject {
         /// The topic of `review/<topic>`
         topic: Topic,
-        /// Why, for its author
+        /// The reason, for the author to read
         #[arg(short = 'm', long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -67,15 +66,15 @@ enum Verb {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// For people
+    /// Text for people
     Text,
-    /// For a comment on a pull request
+    /// Markdown for a comment on a pull request
     Markdown,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
-/// It becomes a line of the merge's message.
+/// Parses the hash of an allowance, which becomes a line of the merge's message.
 fn hash(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit()) {
         true => Ok(text.to_owned()),
@@ -113,7 +112,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     }
     print(&answered.text);
     if let Some(merged) = answered.merged.filter(|_| wait > 0) {
-        follow(&merged.to_string(), &Names::default(), Duration::from_secs(wait), settings).await;
+        follow(merged, &Names::default(), Duration::from_secs(wait), settings).await;
     }
     Ok(Exit::Ok)
 }

@@ -1,15 +1,16 @@
 //! `berth schema`: the JSON Schema of a kind of file.
 
 use anyhow::Context as _;
+use berth_schema::text;
 use berth_schema::{Kind, json_schema};
 
 use super::Exit;
 use crate::draw::print;
 
-/// Which schema.
+/// Schema to print.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The kind of file: platform, user, server or domain; without it, all of them in one object
+    /// The kind of file: platform, user, server or domain. Default: all of them, in one object
     #[arg(value_parser = parse_kind)]
     kind: Option<Kind>,
 }
@@ -30,6 +31,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             .collect::<serde_json::Map<_, _>>()
             .into(),
     };
-    print(&serde_json::to_string_pretty(&value).context("write the schema")?);
+    print(&text::json(&value).context("cannot write the schema")?);
     Ok(Exit::Ok)
 }

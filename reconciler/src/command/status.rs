@@ -1,24 +1,33 @@
 //! `berth status`: how things are.
 
+mod certificate;
+
+use std::collections::HashMap;
+
 use anyhow::Context as _;
+use berth_engine::{Inspections, Reader, connect};
+use berth_forge::configured;
 use berth_plan::Desired;
 use berth_repo::StateRepo;
 use berth_schema::quantity::{Bytes, Cpus};
+use berth_schema::text::{self, safe, safe_line};
+use berth_wire::Standing;
+use berth_wire::client::Daemon;
+use berth_wire::figures::{Figures, Sample};
+use berth_wire::status::{RemoteRow, ServerRow, Status, word};
+use berth_wire::usage::CacheFigures;
 use comfy_table::{Table, presets};
 
-use super::apply::{short, tell};
+use super::apply::tell;
 use super::{Exit, show_findings};
-use crate::client::Daemon;
-use crate::docker::connect;
 use crate::draw::{print, say};
-use crate::figures::CacheFigures;
-use crate::observe::{Inspections, Reader};
-use crate::remote::{Standing, configured};
 use crate::settings::Settings;
 use crate::source::Source;
-use crate::status::{RemoteRow, Status};
 
-/// How to show it.
+/// Characters of an error that are shown.
+const WORDS: usize = 2000;
+
+/// Form of the status.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print JSON, for programs
@@ -27,9 +36,13 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
+    let mut used = Used::new();
     let status = match Daemon::find(&settings.socket()).await? {
         Some(mut daemon) => match daemon.status().await? {
-            Some(status) => status,
+            Some(status) => {
+                used = samples(daemon.newest_figures().await?);
+                status
+            }
             None => {
                 say("The reconciler's first pass is still running; ask again in a moment.");
                 return Ok(Exit::Failed);
@@ -40,19 +53,19 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             None => return Ok(Exit::Failed),
         },
     };
-    let status = Status { remote: remote(settings), ..status };
+    let status = Status { remote: remote(settings), panel: certificate::panel(settings), ..status };
     if args.json {
-        print(&serde_json::to_string_pretty(&status).context("write the status")?);
+        print(&json(&status)?);
     } else {
-        show(&status);
+        show(&status, &used);
     }
-    let as_wanted = status.servers.iter().all(|row| row.wanted == row.actual);
+    let as_wanted = status.servers.iter().all(ServerRow::is_as_wanted);
     let follows = status.remote.as_ref().is_none_or(|remote| remote.runs && remote.standing.is_fine());
     let fine = as_wanted && status.engine_answers && follows;
     Ok(if fine && status.last_pass.is_none_or(|pass| pass.is_clean()) { Exit::Ok } else { Exit::Failed })
 }
 
-/// What is known of the forge, where `main` names one.
+/// Reads what is known of the forge, where `main` names one.
 fn remote(settings: &Settings) -> Option<RemoteRow> {
     let repo = StateRepo::open(&settings.state).ok()?;
     let remote = configured(&repo).ok()??;
@@ -70,55 +83,26 @@ async fn look(settings: &Settings) -> anyhow::Result<Option<Status>> {
     let found = source.find(None)?;
     show_findings(&found.loaded);
     let Ok(settled) = found.state else { return Ok(None) };
-    let (docker, engine) = connect(&settings.docker).await?;
+    let (connection, engine) = connect(&settings.docker).await?;
     let desired = Desired::from_state(&settled.state);
-    let observed = Reader::new(docker).observe(&desired, &mut Inspections::default()).await?;
+    let observed = Reader::new(&connection).observe(&desired, &mut Inspections::default()).await?;
     Ok(Some(Status { engine: engine.version, last_applied, ..Status::of(&desired, &observed) }))
 }
 
-fn show(status: &Status) {
-    let daemon = match status.pid {
-        Some(pid) => format!("reconciler {} runs (pid {pid})", status.version),
-        None => "no reconciler runs (start it with `berth up`)".to_owned(),
-    };
-    let applied = status.last_applied.as_deref().map_or("none yet", short);
-    print(&format!(
-        "platform {}: {daemon}, engine {}, last applied revision {applied}",
-        status.platform, status.engine
-    ));
-    if !status.engine_answers {
-        print("THE ENGINE DOES NOT ANSWER. What follows is how things were when it last did.");
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["ID", "SERVER", "OWNER", "WANTED", "IS", "CPUS", "MEMORY", "IMAGE"]);
-    for row in &status.servers {
-        table.add_row([
-            row.id.to_string(),
-            row.name.clone(),
-            row.owner.clone(),
-            row.wanted.clone(),
-            row.actual.clone(),
-            Cpus::from_nanos(row.nano_cpus).to_string(),
-            Bytes::new(row.memory).to_string(),
-            row.image.clone(),
-        ]);
-    }
-    for row in &status.tombstones {
-        let until = row.purge_after.strftime("%Y-%m-%d");
-        let state = format!("removed, kept until {until}");
-        table.add_row([&row.id.to_string(), &row.name, &row.owner, &state, "tombstone", "", "", ""]);
-    }
-    print(&table.trim_fmt());
-    for row in status.system.iter().filter(|row| row.actual != "running") {
-        print(&format!("system container {} is {}", row.name, row.actual));
-    }
-    if let Some(cache) = &status.cache {
-        print(&cache_line(cache));
-    }
-    if let Some(remote) = &status.remote {
-        remote_lines(remote).iter().for_each(|line| print(line));
-    }
+fn json(status: &Status) -> anyhow::Result<String> {
+    text::json(status).context("cannot write the status")
+}
+
+/// Use of the servers, by id, where it is known.
+type Used = HashMap<u32, Sample>;
+
+fn samples(figures: Option<Figures>) -> Used {
+    let servers = figures.into_iter().flat_map(|figures| figures.servers);
+    servers.filter_map(|server| Some((server.id.get(), server.newest()?))).collect()
+}
+
+fn show(status: &Status, used: &Used) {
+    print(&page(status, used));
     if let Some(pass) = status.last_pass.as_ref().filter(|pass| !pass.is_clean()) {
         say("The last pass left something to look at:");
         for outcome in pass.outcomes.iter().filter(|outcome| !outcome.is_done()) {
@@ -128,6 +112,65 @@ fn show(status: &Status) {
     }
 }
 
+/// Everything but the last pass.
+fn page(status: &Status, used: &Used) -> String {
+    let daemon = match status.pid {
+        Some(pid) => format!("reconciler {} runs (pid {pid})", safe(&status.version)),
+        None => "no reconciler runs (start it with `berth up`)".to_owned(),
+    };
+    let applied = status.last_applied.map_or_else(|| "none yet".to_owned(), |applied| applied.short());
+    let mut lines = vec![format!(
+        "platform {}: {daemon}, engine {}, last applied revision {applied}",
+        safe(&status.platform),
+        safe(&status.engine)
+    )];
+    if !status.engine_answers {
+        lines
+            .push("THE ENGINE DOES NOT ANSWER. What follows is how things were when it last did.".to_owned());
+    }
+    lines.push(servers(status, used));
+    let down = status.system.iter().filter(|row| !row.is_running());
+    lines.extend(down.map(|row| format!("system container {} is {}", safe(&row.name), word(row.actual))));
+    lines.extend(status.cache.as_ref().map(cache_line));
+    lines.extend(status.remote.iter().flat_map(remote_lines));
+    lines.extend(status.panel.iter().flat_map(certificate::lines));
+    lines.join("\n")
+}
+
+/// The servers in a table, with what they use of what they may, and those that were removed.
+fn servers(status: &Status, used: &Used) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["ID", "SERVER", "OWNER", "WANTED", "IS", "CPUS", "MEMORY", "IMAGE"]);
+    for row in &status.servers {
+        let (cpus, memory) = (Cpus::from_nanos(row.nano_cpus), Bytes::new(row.memory));
+        let (cpus, memory) = match used.get(&row.id) {
+            Some(used) => (
+                format!("{:.2} of {cpus}", f64::from(used.cpu_millis) / 1000.0),
+                format!("{} MiB of {memory}", used.memory >> 20),
+            ),
+            None => (cpus.to_string(), memory.to_string()),
+        };
+        table.add_row([
+            row.id.to_string(),
+            safe(&row.name),
+            safe(&row.owner),
+            word(Some(row.wanted_state())).to_owned(),
+            word(row.actual).to_owned(),
+            cpus,
+            memory,
+            safe(&row.image),
+        ]);
+    }
+    for row in &status.tombstones {
+        let until = row.purge_after.strftime("%Y-%m-%d");
+        let state = format!("removed, kept until {until}");
+        let (name, owner) = (safe(&row.name), safe(&row.owner));
+        table.add_row([&row.id.to_string(), &name, &owner, &state, "tombstone", "", "", ""]);
+    }
+    table.trim_fmt()
+}
+
 /// The forge in a few lines.
 fn remote_lines(remote: &RemoteRow) -> Vec<String> {
     let standing = &remote.standing;
@@ -135,27 +178,28 @@ fn remote_lines(remote: &RemoteRow) -> Vec<String> {
         Some(at) => format!("last looked at {} UTC", at.strftime("%Y-%m-%d %H:%M:%S")),
         None => "not looked at yet".to_owned(),
     };
-    let tip = standing.tip.as_deref().map_or(String::new(), |tip| format!(", its tip was {}", short(tip)));
-    let mut lines = vec![format!("forge {}, branch {}: {looked}{tip}", standing.url, standing.branch)];
+    let tip = standing.tip.map_or(String::new(), |tip| format!(", its tip was {}", tip.short()));
+    let mut lines =
+        vec![format!("forge {}, branch {}: {looked}{tip}", safe(&standing.url), safe(&standing.branch))];
     if !remote.runs {
         lines.push("  nothing follows it (start it with `berth up` or `berth remote`)".to_owned());
     }
     if let Some(address) = standing.listening.filter(|_| remote.runs) {
-        lines.push(format!("  its webhook may call http://{address}{}", berth_web::PATH));
+        lines.push(format!("  its webhook may call http://{address}{}", berth_forge::PATH));
     }
     if let Some(trouble) = &standing.trouble {
-        lines.push(format!("  it can't be followed: {trouble}"));
+        lines.push(format!("  it can't be followed: {}", words(trouble)));
     }
     if let Some(refusal) = &standing.refused {
-        lines.push(format!("  main doesn't follow {}:", short(&refusal.revision)));
-        lines.extend(refusal.why.iter().map(|why| format!("    {why}")));
-        lines.push(format!("    hint: {}", refusal.hint));
+        lines.push(format!("  main doesn't follow {}:", refusal.revision.short()));
+        lines.extend(refusal.why.iter().map(|why| format!("    {}", words(why))));
+        lines.push(format!("    hint: {}", words(&refusal.hint)));
     }
     if let Some(trouble) = &standing.webhook_trouble {
-        lines.push(format!("  its webhook can't call: {trouble}"));
+        lines.push(format!("  its webhook can't call: {}", words(trouble)));
     }
     if let Some(trouble) = &standing.telling_trouble {
-        lines.push(format!("  it can't be told what became of its commits: {trouble}"));
+        lines.push(format!("  it can't be told what became of its commits: {}", words(trouble)));
     }
     lines
 }
@@ -182,16 +226,101 @@ fn cache_line(cache: &CacheFigures) -> String {
         }
     }
     if let Some(trouble) = &cache.trouble {
-        line.push_str(&format!("; {trouble}"));
+        line.push_str(&format!("; {}", words(trouble)));
     }
     line
+}
+
+/// Words of somebody's program, on one line.
+fn words(said: &str) -> String {
+    safe_line(said, WORDS)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 mod tests {
-    use super::cache_line;
-    use crate::figures::{CacheFigures, RateLimit, Usage};
+    use berth_plan::observed::RunState;
+    use berth_schema::Revision;
+    use berth_schema::server::PowerState;
+    use berth_schema::testing::{harm, hostile_text};
+    use berth_wire::standing::Refusal;
+    use berth_wire::status::{SystemRow, TombstoneRow};
+    use berth_wire::usage::{RateLimit, Usage};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A status in which everything that somebody may have typed is `typed`.
+    fn status(typed: &str) -> Status {
+        let typed = || typed.to_owned();
+        let revision = Revision::from_bytes([10; 20]);
+        let standing = Standing {
+            url: typed(),
+            branch: typed(),
+            trouble: Some(typed()),
+            refused: Some(Refusal { revision, main: revision, why: vec![typed(), typed()], hint: typed() }),
+            webhook_trouble: Some(typed()),
+            telling_trouble: Some(typed()),
+            ..Standing::default()
+        };
+        let server = ServerRow {
+            id: 1,
+            name: typed(),
+            owner: typed(),
+            wanted: PowerState::Running,
+            actual: Some(RunState::Running),
+            nano_cpus: 1,
+            memory: 1,
+            image: typed(),
+        };
+        Status {
+            version: typed(),
+            pid: Some(1),
+            engine: typed(),
+            engine_answers: false,
+            platform: typed(),
+            last_applied: None,
+            last_pass: None,
+            servers: vec![server],
+            tombstones: vec![TombstoneRow {
+                id: 2,
+                name: typed(),
+                owner: typed(),
+                purge_after: Timestamp::UNIX_EPOCH,
+            }],
+            system: vec![SystemRow { name: typed(), actual: None }],
+            power: Vec::new(),
+            cache: Some(CacheFigures { trouble: Some(typed()), ..CacheFigures::default() }),
+            remote: Some(RemoteRow { runs: true, standing }),
+            panel: Some(certificate::hostile(typed())),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_status_harms_its_reader(typed in hostile_text()) {
+            let shown = page(&status(&typed), &Used::new());
+            prop_assert_eq!(harm(&shown), None, "{}", shown);
+            prop_assert_eq!(shown.lines().count(), page(&status("usual"), &Used::new()).lines().count(), "{}", shown);
+            let json = json(&status(&typed)).unwrap();
+            prop_assert_eq!(harm(&json), None, "{}", json);
+        }
+    }
+
+    #[test]
+    fn a_server_that_runs_is_told_with_what_it_uses() {
+        let mut status = status("shop");
+        status.servers[0] =
+            ServerRow { nano_cpus: 500_000_000, memory: 1 << 30, ..status.servers[0].clone() };
+        let sample = Sample { cpu_millis: 250, memory: 200 << 20, processes: 7, network: None };
+        let shown = servers(&status, &Used::from([(1, sample)]));
+        assert!(shown.contains("0.25 of 0.5") && shown.contains("200 MiB of 1 GiB"), "{shown}");
+        let shown = servers(&status, &Used::new());
+        assert!(!shown.contains(" of "), "{shown}");
+    }
 
     #[test]
     fn the_cache_is_told_in_a_line_whatever_is_known_of_it() {

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use anyhow::{anyhow, bail};
+use berth_judge::case::{Asked, Case, Past};
+use berth_judge::history::History;
+use berth_judge::proofs::Resolvers;
 use berth_schema::name::UserName;
 use berth_schema::policy::{self, Actor, Verdict};
 use berth_schema::report::{Look, report};
 
 use super::{Exit, show_findings};
 use crate::draw::{print, say};
-use crate::hook::{Asked, Case, History, Resolvers};
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
 
-/// Who, and what.
+/// Member and file of the question.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The member
@@ -22,10 +24,10 @@ pub(super) struct Args {
     /// A path in the state repo, such as servers/shop.toml; it needn't exist
     #[arg(required_unless_present = "from", conflicts_with = "from")]
     path: Option<String>,
-    /// Judge the change from this revision to --to instead, as if the member had pushed it
+    /// Judge the change from this revision to --to, as if the member had pushed it
     #[arg(long, value_name = "REVISION", requires = "to")]
     from: Option<String>,
-    /// The revision that the change ends at
+    /// The revision at the end of the change
     #[arg(long, value_name = "REVISION", requires = "from")]
     to: Option<String>,
 }
@@ -66,7 +68,9 @@ fn judge(
     resolver: Option<SocketAddr>,
 ) -> anyhow::Result<Exit> {
     let Source::Repository(repo) = source else { bail!("a plain folder has no revisions") };
-    let (old, new) = (repo.resolve(&from.revision)?, repo.resolve(&to.revision)?);
+    let (Some(old), Some(new)) = (from.revision.revision(), to.revision.revision()) else {
+        bail!("a plain folder has no revisions")
+    };
     let history = History::of(repo.git_dir());
     let proven = Resolvers::of(resolver, &from.state).prove(name, &from.state, &to.state);
     if !proven.note.is_empty() {
@@ -75,7 +79,7 @@ fn judge(
     let asked = Asked {
         actor: Actor::Member(name),
         repo,
-        history: &history,
+        past: Past::History(&history),
         main: old,
         old,
         new,
@@ -84,7 +88,7 @@ fn judge(
         proven: &proven,
         allowance: to.allowance.as_deref(),
     };
-    let case = Case::gather(asked, history.changed(&old, &new)?)?;
+    let case = Case::gather(asked, repo.changed(&old, &new)?)?;
     let (verdict, _) = case.judge();
     let texts: HashMap<String, String> = case.into_texts().collect();
     let findings = report(verdict.findings(), |path: &str| texts.get(path).map(String::as_str), Look::Plain);

@@ -11,9 +11,9 @@ use super::{cpus, memory, pids, power};
 pub struct Drift {
     /// Path and new text.
     pub files: Vec<(String, String)>,
-    /// What differs, a line each.
+    /// Differences, a line each.
     pub told: Vec<String>,
-    /// What differs and can't be said in a file.
+    /// Differences that no file can express.
     pub unsaid: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub fn drift(desired: &Desired, inventory: &Inventory<'_>, text: impl Fn(&str) -
         }
         match text(&path).map(|text| edit(&server.name, &text, &edits)) {
             Some(Ok(text)) => drift.files.push((path, text)),
-            Some(Err(error)) => drift.unsaid.push(crate::outcome::chain(&error)),
+            Some(Err(error)) => drift.unsaid.push(berth_fault::chain(&error)),
             None => drift.unsaid.push(format!("{path} can't be read")),
         }
     }

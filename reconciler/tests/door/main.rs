@@ -6,18 +6,18 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod invite;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::time::{Duration, Instant};
 
 use berth_schema::door::{Command, ERROR, EXIT, INPUT, INPUT_END, OUTPUT, Request};
+use berth_testing::process::PATIENCE;
+use berth_testing::{put, until};
 use tempfile::TempDir;
-
-/// Generous, for a busy machine: what is waited for comes much sooner.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A state repo, and a door to it.
 struct Bench {
@@ -28,7 +28,7 @@ struct Bench {
 /// A connection to the door, as the router has it.
 struct Line(UnixStream);
 
-/// What a command said.
+/// Outcome of a command.
 #[derive(Debug, Default)]
 struct Said {
     output: Vec<u8>,
@@ -45,9 +45,7 @@ impl Bench {
             ("users/ann.toml", "role = \"admin\"\n"),
             ("users/bob.toml", ""),
         ] {
-            let path = root.join("first").join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            put(&root.join("first"), path, text);
         }
         let berth = || {
             let mut berth = Process::new(env!("CARGO_BIN_EXE_berth"));
@@ -71,13 +69,17 @@ impl Bench {
             .arg("git")
             .arg("--socket-dir")
             .arg(root.join("door"))
+            .arg("--gate-folder")
+            .arg(root.join("gate"))
+            .arg("--panel-folder")
+            .arg(root.join("panel"))
             .args(flags)
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         let bench = Self { folder, door };
-        eventually("the door opens", || UnixStream::connect(bench.socket()).is_ok());
+        until("the door opens", || UnixStream::connect(bench.socket()).is_ok());
         bench
     }
 
@@ -118,7 +120,7 @@ impl Bench {
     /// Waits until the door has ended well.
     fn ended(&mut self) {
         let mut status = None;
-        eventually("the door ends", || {
+        until("the door ends", || {
             status = self.door.try_wait().unwrap();
             status.is_some()
         });
@@ -164,7 +166,7 @@ impl Line {
         said
     }
 
-    /// What it says until the end of git's advertisement.
+    /// Returns its output until the end of git's advertisement.
     fn advertisement(&mut self) -> String {
         let mut said = Vec::new();
         while !said.ends_with(b"0000") {
@@ -174,14 +176,6 @@ impl Line {
             }
         }
         String::from_utf8_lossy(&said).into_owned()
-    }
-}
-
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !look() {
-        assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -283,7 +277,7 @@ fn nobody_runs_more_than_their_share() {
     first.send(INPUT, b"0000").unwrap();
     assert_eq!(first.rest().code, Some(0));
     // Their place is free again, sooner or later.
-    eventually("another command runs", || {
+    until("another command runs", || {
         let mut line = bench.ask("ann", Command::UploadPack);
         let Some((OUTPUT, _)) = line.frame() else { return false };
         true
@@ -299,8 +293,8 @@ fn a_command_ends_with_its_connection() {
     line.advertisement();
     assert!(!running(&repo).is_empty());
     drop(line);
-    eventually("receive-pack has ended", || running(&repo).is_empty());
-    eventually("the log says so", || bench.log().contains("a command lost its connection"));
+    until("receive-pack has ended", || running(&repo).is_empty());
+    until("the log says so", || bench.log().contains("a command lost its connection"));
     bench.end();
 }
 
@@ -313,7 +307,7 @@ fn silence_ends_a_command_and_says_so() {
     let said = line.rest();
     assert_eq!(said.code, Some(1));
     assert!(said.error.contains("nothing moved for 3 s"), "{}", said.error);
-    eventually("upload-pack has ended", || running(&repo).is_empty());
+    until("upload-pack has ended", || running(&repo).is_empty());
     bench.end();
 }
 
@@ -323,7 +317,7 @@ fn the_end_of_the_door_waits_for_commands_that_run() {
     let mut line = bench.ask("ann", Command::UploadPack);
     line.advertisement();
     bench.close();
-    eventually("the door is closed", || UnixStream::connect(bench.socket()).is_err());
+    until("the door is closed", || UnixStream::connect(bench.socket()).is_err());
     line.send(INPUT, b"0000").unwrap();
     assert_eq!(line.rest().code, Some(0));
     bench.ended();
@@ -341,7 +335,7 @@ fn what_is_made_ready_ends_with_the_connection_and_in_time() {
     assert_eq!(said.code, Some(1));
     assert!(said.error.contains("the command took longer than 5 s"), "{}", said.error);
     drop(bench.ask("bob", Command::UploadPack));
-    eventually("the log says so", || bench.log().contains("a command lost its connection"));
+    until("the log says so", || bench.log().contains("a command lost its connection"));
     // Let go of, it is there for the next one.
     drop(lock);
     let mut line = bench.ask("bob", Command::UploadPack);
@@ -377,6 +371,6 @@ fn a_frame_out_of_all_proportion_ends_the_command() {
     let mut line = bench.ask("ann", Command::ReceivePack);
     line.advertisement();
     line.0.write_all(&[INPUT, 0xff, 0xff, 0xff, 0xff]).unwrap();
-    eventually("receive-pack has ended", || running(&repo).is_empty());
+    until("receive-pack has ended", || running(&repo).is_empty());
     bench.end();
 }

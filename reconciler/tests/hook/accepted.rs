@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth::control::{Control, Socket};
-use berth::journal::PassRecord;
+use berth::control::{Control, Keys, Socket};
 use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
+use berth_engine::Identity;
+use berth_schema::Origin;
+use berth_wire::PassRecord;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, InTime as _, git};
@@ -110,8 +112,9 @@ fn daemon(bench: &Bench, answers: bool) -> (tokio::runtime::Runtime, Cancellatio
     let (wakeups, stop) = (Wakeups::default(), CancellationToken::new());
     let control = Control::new(wakeups.clone(), EngineHealth::default());
     std::fs::create_dir_all(bench.data()).unwrap();
-    let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
-    runtime.spawn(control.serve(socket, stop.clone()));
+    let socket = Socket::open(&bench.data().join("door.sock")).unwrap();
+    let keys = Keys::of(Identity::open(&bench.data()).unwrap());
+    runtime.spawn(stop.clone().run_until_cancelled_owned(control.serve_door(socket, keys, None)));
     let tip = Arc::new(bench.bare.clone());
     runtime.spawn(async move {
         loop {
@@ -120,12 +123,12 @@ fn daemon(bench: &Bench, answers: bool) -> (tokio::runtime::Runtime, Cancellatio
                 std::future::pending::<()>().await;
             }
             let output = git(&tip).args(["rev-parse", "main"]).in_time();
-            let revision = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+            let revision: Origin = String::from_utf8_lossy(&output.stdout).trim_end().parse().unwrap();
             for request in pending.requests {
                 let _ = request.send(PassRecord {
                     at: jiff::Timestamp::UNIX_EPOCH,
-                    attempted: revision.clone(),
-                    revision: Some(revision.clone()),
+                    attempted: Some(revision),
+                    revision: Some(revision),
                     reason: "request".to_owned(),
                     outcomes: Vec::new(),
                     problems: Vec::new(),

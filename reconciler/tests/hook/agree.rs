@@ -1,6 +1,6 @@
 //! One change, judged at every door: a push to main, a proposal, its approval, a push into a member's view, `berth why`,
-//! `berth revert`, and the same change said as typed edits and judged without git. All of them give the same answer for the
-//! same reasons.
+//! `berth revert`, a form of the panel, and the same change said as typed edits and judged without git. All of them give the
+//! same answer for the same reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -8,20 +8,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use berth::hook::{Asker, Judgement, Unseen, Update, judge, view};
-use berth::review::{Approval, Ask, Format as ReviewFormat, answer, propose};
-use berth::settings::Settings;
+use berth_judge::form::{Author, Forms};
+use berth_judge::hook::{Asker, Judgement, judge, view};
+use berth_judge::review::{Approval, Ask, Format as ReviewFormat, answer, propose};
+use berth_judge::{Unseen, Update};
 use berth_repo::{MAIN, Revision, Signature, StateRepo};
 use berth_schema::domain::Domain;
 use berth_schema::door::Topic;
 use berth_schema::edit::{self, DomainEdit, QuotaEdit, ServerEdit, UserEdit};
+use berth_schema::form::{self, FieldEdit};
 use berth_schema::name::{Fqdn, ServerId, UserName};
 use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
 use berth_schema::quantity::Cpus;
 use berth_schema::report::Look;
 use berth_schema::server::{PowerState, Server};
 use berth_schema::user::Role;
-use berth_schema::{Finding, Parsed, State};
+use berth_schema::{Finding, Kind, Parsed, State};
+use berth_wire::web::{self, Deed, Object, Standing};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
 use tempfile::TempDir;
@@ -35,7 +38,7 @@ type Files = BTreeMap<String, String>;
 type Changed = Vec<(String, Option<String>)>;
 
 const PEOPLE: [&str; 3] = ["ann", "bob", "cyn"];
-/// What the DNS server says is bob's.
+/// Domain that the DNS server says is bob's.
 const PROVED: &str = "bob.example";
 /// Random changes, unless `PROPTEST_CASES` says otherwise. Each goes through every door, some of which are processes.
 const CASES: u32 = 16;
@@ -65,7 +68,7 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
 /// Ids that servers had, and whose they were: the last one is gone from the state, not from history.
 const FORMER: [(u32, &str); 4] = [(1, "bob"), (2, "bob"), (3, "cyn"), (4, "cyn")];
 
-/// What a door answers.
+/// Answer of a door.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     verdict: Word,
@@ -80,7 +83,7 @@ enum Word {
     Deny,
 }
 
-/// What the changes have in common: a state repo with a past, which is copied for each, and a DNS server.
+/// Ground that the changes have in common: a state repo with a past, which is copied for each, and a DNS server.
 struct Ground {
     dns: Dns,
     first: TempDir,
@@ -195,6 +198,16 @@ impl Ground {
         let reverted = answered(self.house().revert(who, &changed));
         prop_assert_eq!(reverted.verdict, without_git.verdict, "a revert by {}: {:?}", who, changed);
         prop_assert!(reverted.reasons.is_superset(&without_git.reasons), "{:?}: {:?}", reverted, without_git);
+        if let Some(change) = as_form(&changed, house.tip()) {
+            let in_form = answered(house.form(&user, &change));
+            // A form can't even read what isn't theirs, and says no more than that.
+            let hidden = changed[0].0.starts_with("users/") && changed[0].0 != format!("users/{who}.toml");
+            if who == "ann" || !hidden {
+                prop_assert_eq!(&in_form, &without_git, "a form of {}: {:?}", who, change);
+            } else {
+                prop_assert_eq!(in_form.verdict, without_git.verdict, "a form of {}: {:?}", who, change);
+            }
+        }
         if who == "ann" {
             return Ok(());
         }
@@ -282,6 +295,48 @@ fn change(sort: u8, pick: u8, files: &Files) -> Changed {
             _ => raw("domains/lost.h.example.toml", "server = \"nowhere\"\n"),
         },
     }
+}
+
+/// The same change as a form says it, where it is one that a form can say: of one file, field by field.
+fn as_form(changed: &Changed, base: Revision) -> Option<web::Change> {
+    let [(path, after)] = &changed[..] else { return None };
+    let kind = Kind::of(path)?;
+    let name = path.rsplit('/').next()?.strip_suffix(".toml")?.to_owned();
+    let of = match kind {
+        Kind::Platform => Object::Platform,
+        Kind::User => Object::User(name),
+        Kind::Server => Object::Server(name),
+        Kind::Domain => Object::Domain(name),
+    };
+    let deed = match (FILES.get(path), after) {
+        (Some(_), None) => Deed::Remove,
+        (_, Some(after)) if kind == Kind::Platform => Deed::Write { text: after.clone(), base },
+        (before, Some(after)) => {
+            let values = form::read(kind, before.map_or("", |before| before)).into_iter();
+            let values = values.zip(form::read(kind, after)).filter(|((name, _), _)| *name != "id");
+            let fields: Vec<FieldEdit> =
+                values.map(|((name, was), (_, now))| FieldEdit { name: name.to_owned(), was, now }).collect();
+            let said: Vec<(&str, form::Input)> = fields
+                .iter()
+                .filter(|edit| edit.was != edit.now)
+                .map(|edit| (&*edit.name, edit.now.clone()))
+                .collect();
+            match before {
+                Some(before) => {
+                    // A mistake of another sort than a value is nothing that a form says.
+                    let is_it = form::write(kind, before, &said).is_ok_and(|text| text == *after);
+                    is_it.then_some(Deed::Edit { fields })?
+                }
+                // A door chooses the id, and never one that another had.
+                None if ["id = 2\n", "id = 3\n", "id = 4\n"].iter().any(|id| after.contains(id)) => {
+                    return None;
+                }
+                None => Deed::Create { fields },
+            }
+        }
+        (None, None) => return None,
+    };
+    Some(web::Change { of, deed })
 }
 
 fn server_id(id: u32) -> ServerId {
@@ -373,7 +428,7 @@ fn reasons(text: &str) -> BTreeSet<String> {
     text.lines().filter_map(reason).collect()
 }
 
-/// What a push to main was answered.
+/// Answer to a push to main.
 fn of_main(judgement: &Judgement) -> Answer {
     let verdict = match judgement.accepted {
         true => Word::Allow,
@@ -388,14 +443,9 @@ impl House {
         self.folder.path().join("state.git")
     }
 
-    fn settings(&self) -> Settings {
-        Settings {
-            state: self.state(),
-            data: self.folder.path().join("data"),
-            docker: String::new(),
-            templates: None,
-            resolver: Some(self.resolver),
-        }
+    fn settings(&self) -> view::ViewSettings {
+        let data = self.folder.path().join("data");
+        view::ViewSettings { state: self.state(), views: data.join("views"), data }
     }
 
     fn asker<'a>(&self, user: &'a UserName) -> Asker<'a> {
@@ -430,7 +480,8 @@ impl House {
         Answer { verdict, reasons }
     }
 
-    /// What `review show` says of a proposal, and whether it can be agreed to. It and main are where they were afterwards.
+    /// Returns the answer of `review show` to a proposal, and asserts that the proposal can be agreed to just if it
+    /// isn't denied. Afterwards main is where it was, and the proposal is gone.
     fn approval(&self, user: &UserName, tip: &Revision) -> Answer {
         let repo = StateRepo::open(&self.state()).unwrap();
         let main = revision(&self.state(), MAIN);
@@ -459,7 +510,7 @@ impl House {
         Answer { verdict, reasons }
     }
 
-    /// What `berth revert` says to taking back the commit that took a change back.
+    /// Answer of `berth revert` to taking back the commit that took a change back.
     fn revert(&self, who: &str, changed: &Changed) -> Answer {
         let back: Changed =
             changed.iter().map(|(path, _)| (path.clone(), FILES.get(path).cloned())).collect();
@@ -475,6 +526,25 @@ impl House {
         };
         let reasons = reasons(&said.text);
         Answer { verdict, reasons }
+    }
+
+    fn tip(&self) -> Revision {
+        revision(&self.state(), MAIN)
+    }
+
+    /// Answer to a form of the panel.
+    fn form(&self, user: &UserName, change: &web::Change) -> Answer {
+        let forms = Forms::of(&self.state(), Some(self.resolver));
+        let Ok(planned) = forms.plan(Author { name: user, engine: &Unseen }, change) else {
+            return Answer { verdict: Word::Deny, reasons: BTreeSet::new() };
+        };
+        let verdict = match planned.standing {
+            Standing::Allowed => Word::Allow,
+            Standing::NeedsReview { .. } => Word::Review,
+            Standing::Refused => Word::Deny,
+            Standing::Nothing | Standing::Conflict { .. } => panic!("{planned:?}"),
+        };
+        Answer { verdict, reasons: planned.findings.into_iter().map(|finding| finding.message).collect() }
     }
 
     fn berth(&self) -> Command {

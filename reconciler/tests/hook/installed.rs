@@ -1,6 +1,8 @@
 //! The hooks in a repository.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{Bench, InTime as _, git};
 
@@ -58,6 +60,41 @@ fn settings_that_somebody_chose_stay() {
         ("100k", "true")
     );
     assert!(bench.bare.join("other hooks/pre-receive").exists() && !bench.hook("pre-receive").exists());
+}
+
+#[test]
+fn nobody_else_can_read_the_state_repo() {
+    let bench = Bench::new();
+    assert_eq!(open_to_others(&bench.bare), Vec::<PathBuf>::new());
+    // Git makes new files as the umask of whoever pushes says, unless the repository says otherwise.
+    bench.push_change(None, &[("docs/more.md", Some("more\n"))]).accepted(&[]);
+    assert!(git(&bench.bare).args(["gc", "--quiet"]).in_time().status.success());
+    bench.push_change(Some("bob"), &[("servers/bobs.toml", Some("id = 1\nowner = \"bob\"\n"))]).accepted(&[]);
+    assert!(bench.push(Some("bob"), &["origin", "HEAD:review/mine"]).good);
+    assert_eq!(open_to_others(&bench.bare), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_state_repo_that_others_can_read_is_closed() {
+    let bench = Bench::new();
+    assert!(git(&bench.bare).args(["config", "--unset", "core.sharedRepository"]).in_time().status.success());
+    let opened = Command::new("chmod").args(["-R", "go+rX"]).arg(&bench.bare).in_time();
+    assert!(opened.status.success());
+    bench.push_change(None, &[("docs/more.md", Some("more\n"))]).accepted(&[]);
+    assert!(open_to_others(&bench.bare).len() > 10);
+    let said = bench.berth(&["hook", "install"]);
+    said.has(&["the hooks are there already", "other users of this machine can't read it any more"]);
+    assert_eq!(open_to_others(&bench.bare), Vec::<PathBuf>::new());
+    assert!(!bench.berth(&["hook", "install"]).text.contains("other users"));
+    bench.push_change(None, &[("docs/most.md", Some("most\n"))]).accepted(&[]);
+    assert_eq!(open_to_others(&bench.bare), Vec::<PathBuf>::new());
+}
+
+/// Paths that others than the owner may do anything with.
+fn open_to_others(at: &Path) -> Vec<PathBuf> {
+    let found = Command::new("find").arg(at).args(["-perm", "/077"]).in_time();
+    assert!(found.status.success());
+    String::from_utf8_lossy(&found.stdout).lines().map(PathBuf::from).collect()
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `berth log` and `berth revert`, over what notes tell.
 
-use berth::journal::PassRecord;
-use berth::note::Note;
-use berth::outcome::{Ended, Outcome};
-use berth::source::{APPLIED, Source};
+use berth::source::Source;
+use berth_judge::note::Note;
+use berth_plan::Action;
+use berth_repo::APPLIED;
+use berth_schema::Origin;
+use berth_wire::{Ended, Outcome, PassRecord};
 
 use super::{Bench, InTime as _, git};
 
@@ -11,12 +13,13 @@ const NEW: (&str, Option<&str>) = ("servers/shop.toml", Some("id = 3\nowner = \"
 
 impl Bench {
     /// Notes of a revision what a pass would have noted of it.
-    fn note(&self, revision: &str, outcomes: Vec<Outcome>) {
+    pub(crate) fn note(&self, revision: &str, outcomes: Vec<Outcome>) {
+        let revision: Origin = revision.parse().unwrap();
         let source = Source::open(&self.bare).unwrap();
         let record = PassRecord {
             at: jiff::Timestamp::UNIX_EPOCH,
-            attempted: revision.to_owned(),
-            revision: Some(revision.to_owned()),
+            attempted: Some(revision),
+            revision: Some(revision),
             reason: "ref".to_owned(),
             outcomes,
             problems: Vec::new(),
@@ -32,7 +35,7 @@ impl Bench {
 }
 
 fn outcome(subject: &str, result: Ended) -> Outcome {
-    let (subject, action) = (subject.to_owned(), "create".to_owned());
+    let (subject, action) = (subject.parse().unwrap(), Action::Create);
     Outcome { subject, action, result, millis: 2100, steps_done: 3, steps: 5 }
 }
 
@@ -43,7 +46,7 @@ fn the_log_says_who_what_why_and_whether_it_worked() {
     bench.push_change(Some("bob"), &[NEW]).accepted(&[]);
     let (first, second) = (bench.tip(), bench.push_change(None, &[("docs/x.md", Some("x\n"))]));
     second.accepted(&[]);
-    let failed = Ended::Failed { error: "no image `x`".to_owned(), passing: true };
+    let failed = Ended::Failed { error: "no image `x`".to_owned(), retry: berth_wire::Retry::SOON };
     let second = bench.tip();
     bench.note(&second, vec![outcome("server shop (id 3)", failed)]);
     bench.berth(&["log"]).accepted(&["create server shop (id 3)  failed"]);

@@ -9,6 +9,8 @@
 
 mod accepted;
 mod agree;
+mod bounds;
+mod hostile;
 mod installed;
 mod log;
 mod page;
@@ -20,45 +22,12 @@ mod views;
 mod why;
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::{Command, Output};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use berth_testing::organisation::FILES;
+use berth_testing::{InTime, git, put};
 use tempfile::TempDir;
-
-/// Generous, for a busy machine: what is waited for comes much sooner.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// A program that is run to its end, and ended with all that it started when that doesn't come.
-trait InTime {
-    fn in_time(&mut self) -> Output {
-        self.in_time_reading(b"")
-    }
-
-    fn in_time_reading(&mut self, input: &[u8]) -> Output;
-}
-
-impl InTime for Command {
-    fn in_time_reading(&mut self, input: &[u8]) -> Output {
-        self.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = self.spawn().unwrap();
-        let group = Pid::from_child(&child);
-        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
-        // Who doesn't read it all has its reasons, and says them.
-        thread::spawn(move || stdin.write_all(&input));
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
-        told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            let _ = kill_process_group(group, Signal::KILL);
-            panic!("{self:?} had not ended after {PATIENCE:?}")
-        })
-    }
-}
 
 /// A state repo with hooks, and a clone of it.
 struct Bench {
@@ -67,22 +36,11 @@ struct Bench {
     work: PathBuf,
 }
 
-/// What a command said, and whether it succeeded.
+/// Output of a command, and whether it succeeded.
 struct Said {
     good: bool,
     text: String,
 }
-
-/// The admin ann, bob with `bobs`, cyn with `cyns`.
-const FILES: [(&str, &str); 7] = [
-    ("platform.toml", "domain = \"hosting.example.org\"\n"),
-    ("users/ann.toml", "role = \"admin\"\n"),
-    ("users/bob.toml", "email = \"bob@example.org\"\n"),
-    ("users/cyn.toml", ""),
-    ("servers/bobs.toml", "id = 1\nowner = \"bob\"\nmemory = \"512 MiB\"\n"),
-    ("servers/cyns.toml", "id = 2\nowner = \"cyn\"\n"),
-    ("docs/welcome.md", "# Welcome\n"),
-];
 
 impl Bench {
     fn new() -> Self {
@@ -93,7 +51,7 @@ impl Bench {
     }
 
     fn without_hooks() -> Self {
-        Self::holding(&FILES)
+        Self::holding(&[&FILES[..], &[("docs/welcome.md", "# Welcome\n")]].concat())
     }
 
     fn holding(files: &[(&str, &str)]) -> Self {
@@ -204,28 +162,4 @@ impl Said {
             assert!(self.text.contains(part), "no `{part}` in\n{}", self.text);
         }
     }
-}
-
-/// Git with a pinned identity and nobody's configuration.
-fn git(at: &Path) -> Command {
-    let mut git = Command::new("git");
-    let ours = |name: &str| name.starts_with("GIT_") || name.starts_with("BERTH_");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(&name.to_string_lossy())) {
-        git.env_remove(name);
-    }
-    git.current_dir(at)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_AUTHOR_NAME", "Ada")
-        .env("GIT_AUTHOR_EMAIL", "ada@example.org")
-        .env("GIT_COMMITTER_NAME", "Ada")
-        .env("GIT_COMMITTER_EMAIL", "ada@example.org")
-        .env("GIT_TERMINAL_PROMPT", "0");
-    git
-}
-
-fn put(root: &Path, path: &str, text: &str) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
 }

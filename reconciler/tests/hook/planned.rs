@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use berth::hook::{Asker, Engine, Update, judge};
-use berth::identity::Identity;
-use berth::look::Sight;
 use berth::source::Source;
+use berth_engine::Identity;
+use berth_judge::hook::{Asker, judge};
+use berth_judge::{Sights, Update};
 use berth_plan::diff::{ALLOW_REMOVALS, Context};
 use berth_plan::render::Templates;
 use berth_plan::step::ContainerRef;
@@ -13,6 +13,7 @@ use berth_plan::{Desired, Identities, Plan, Step, plan, show, simulate};
 use berth_repo::{MAIN, StateRepo};
 use berth_schema::State;
 use berth_schema::report::Look;
+use berth_wire::Sight;
 use jiff::Timestamp;
 
 use super::Bench;
@@ -23,7 +24,7 @@ struct Seeing<'a> {
     identity: &'a Identity,
 }
 
-impl Engine for Seeing<'_> {
+impl Sights for Seeing<'_> {
     fn look(&self, _: bool) -> Result<Sight, String> {
         Ok(self.sight.clone())
     }
@@ -60,16 +61,17 @@ impl Scene {
         Self { bench, identity, sight }
     }
 
-    /// What a pass would do with this look at a revision, which is the tip by then.
+    /// Plan of a pass with this look, at a revision that is the tip by then.
     fn pass(&self, revision: &str) -> Plan {
         let mut source = Source::open(&self.bench.bare).unwrap();
         let settled = source.find(Some(revision)).unwrap().state.unwrap();
-        let applied = source.find(self.sight.applied.as_deref()).unwrap().state.unwrap();
+        let applied = source.at(self.sight.applied.unwrap()).unwrap().state.unwrap();
         let identities = Arc::new(self.identity.identities(settled.state.servers.keys().copied()));
         let desired = Desired::new(&settled.state, &self.sight.templates, &identities);
+        let revision = settled.revision.to_string();
         let context = Context {
             now: Timestamp::now(),
-            revision: &settled.revision,
+            revision: &revision,
             allowance: settled.allowance.as_deref(),
             previous: Some(&applied.state),
         };

@@ -186,7 +186,7 @@ fn slow(scope: &Scope) -> SocketAddr {
     at
 }
 
-/// As long as it is there, what it was given to goes on.
+/// Guard of threads: those that it was given to go on as long as it exists.
 struct Scope(Arc<AtomicBool>);
 
 impl Scope {

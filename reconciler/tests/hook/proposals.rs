@@ -336,17 +336,32 @@ fn a_rejected_proposal_is_closed_and_kept() {
 }
 
 #[test]
-fn other_refs_only_grow_and_berths_own_are_its_own() {
+fn other_refs_only_grow_or_go_and_berths_own_are_its_own() {
     let bench = Bench::new();
     bench.commit(&[NEW]);
-    bench.push(Some("ann"), &["origin", "HEAD:refs/heads/try"]).accepted(&[]);
+    let nothing = "refs/heads/try isn't main, so nothing of it is applied.";
+    bench.push(Some("ann"), &["origin", "HEAD:refs/heads/try"]).accepted(&[nothing]);
     bench.git(&["reset", "--quiet", "--hard", "HEAD^"]);
     bench.commit(&[PAGE]);
     for user in [None, Some("ann")] {
-        let rewritten = "can't be deleted or rewritten: history only grows";
+        let rewritten = "`refs/heads/try` can't be rewritten: history only grows";
         bench.push(user, &["--force", "origin", "HEAD:refs/heads/try"]).refused(&[rewritten]);
-        bench.push(user, &["origin", ":try"]).refused(&[rewritten]);
     }
+    bench.push(Some("ann"), &["origin", ":try"]).accepted(&["refs/heads/try is gone"]);
+    bench.push(None, &["origin", "HEAD:refs/heads/try"]).accepted(&[nothing]);
+    bench.push(None, &["origin", ":try"]).accepted(&["refs/heads/try is gone"]);
+    for (name, why) in [
+        ("refs/heads/review", "would block every proposal"),
+        ("refs/tags/main", "would be taken for the branch `main`"),
+        ("refs/main", "would be taken for the branch `main`"),
+        ("refs/remotes/main/HEAD", "would be taken for the branch `main`"),
+        ("refs/replace/0123456789012345678901234567890123456789", "show other commits than those that count"),
+    ] {
+        for user in [None, Some("ann")] {
+            bench.push(user, &["origin", &format!("HEAD:{name}")]).refused(&[why]);
+        }
+    }
+    bench.propose(Some("bob"), "still", &[PAGE]).accepted(&[]);
     for name in ["refs/berth/applied", "refs/berth/review/x", "refs/notes/berth"] {
         bench.push(Some("ann"), &["origin", &format!("HEAD:{name}")]).refused(&["is kept by Berth itself"]);
     }

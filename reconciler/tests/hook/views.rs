@@ -1,11 +1,10 @@
-//! What members see of the state repo, and what becomes of what they push: their views, with real git.
+//! Views of the state repo, with real git: what members see, and what becomes of what they push.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use berth::hook::view;
-use berth::settings::Settings;
+use berth_judge::hook::view;
 
 use super::{Bench, InTime as _, Said, git, put};
 
@@ -54,13 +53,8 @@ impl Bench {
 
     /// Makes somebody's view ready, as the door does before each command.
     fn prepare(&self, name: &str) -> Result<PathBuf, view::ViewHookError> {
-        let settings = Settings {
-            state: self.bare.clone(),
-            data: self.data(),
-            docker: String::new(),
-            templates: None,
-            resolver: None,
-        };
+        let (state, data) = (self.bare.clone(), self.data());
+        let settings = view::ViewSettings { state, views: data.join("views"), data };
         view::prepare(&settings, Path::new(env!("CARGO_BIN_EXE_berth")), &name.parse().unwrap())
     }
 
@@ -70,7 +64,7 @@ impl Bench {
         member
     }
 
-    /// What the state repo holds at a path.
+    /// Content of a file in the state repo.
     fn real(&self, path: &str) -> String {
         let output = git(&self.bare).args(["show", &format!("main:{path}")]).in_time();
         String::from_utf8(output.stdout).unwrap()
@@ -582,4 +576,33 @@ fn a_push_that_git_couldnt_finish_in_the_view_is_there_after_the_next_look() {
     assert_eq!(bench.real("servers/shop.toml"), "id = 3\nowner = \"bob\"\n");
     bob.fetch();
     assert_eq!(bob.git(&["rev-parse", "origin/main"]), bob.git(&["rev-parse", "HEAD"]));
+}
+
+#[test]
+fn a_view_takes_no_more_than_a_push_may_bring() {
+    let bench = Bench::with_members();
+    let bob = bench.member("bob");
+    bench.git(&["fetch", "--quiet", bob.clone.to_str().unwrap(), "HEAD"]);
+    bench.git(&["reset", "--quiet", "--hard", "FETCH_HEAD"]);
+    let bomb = bench.with_docs(&bench.bomb(9));
+    bob.git(&["fetch", "--quiet", bench.work.to_str().unwrap(), &bomb]);
+    for to in ["review/x", "main"] {
+        let said = bob.push(&["origin", &format!("{bomb}:refs/heads/{to}")]);
+        said.refused(&["the commits change more than 100000 paths"]);
+    }
+    // It kept nobody from pushing.
+    bob.push_change(&[("servers/bobs.toml", Some("id = 1\nowner = \"bob\"\n"))]).accepted(&[]);
+}
+
+#[test]
+fn a_proposal_of_many_pages_is_told_in_a_few_lines() {
+    let bench = Bench::with_members();
+    let bob = bench.member("bob");
+    let pages: Vec<String> = (0..3000).map(|at| format!("docs/moved/{at:04}.md")).collect();
+    let pages: Vec<(&str, Option<&str>)> =
+        pages.iter().map(|page| (page.as_str(), Some("# A page\n"))).collect();
+    bob.commit(&pages);
+    let said = bob.push(&["origin", "HEAD:review/pages"]);
+    said.accepted(&["`docs/moved/0000.md` and 2999 other files are everybody's"]);
+    assert!(said.text.lines().count() < 60, "{}", said.text.lines().count());
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Bench, Ends as _, git, platform, until};
+use super::{Bench, InTime as _, git, platform, until};
 
 const OFTEN: &str = "poll = \"1s\"\n";
 
@@ -11,17 +11,17 @@ fn the_poll_moves_main() {
     let bench = Bench::new(OFTEN);
     let follower = bench.follow();
     let first = bench.main();
-    bench.until(|standing| standing.tip.as_ref() == Some(&first));
+    bench.until(|standing| standing.tip == Some(first.parse().unwrap()));
     bench.commit(&[("servers/blog.toml", "id = 2\nowner = \"ann\"\n")]);
     let tip = bench.push(&[("docs/welcome.md", "# Welcome\n")]);
     bench.until_main_is(&tip);
-    let standing = bench.until(|standing| standing.tip.as_ref() == Some(&tip));
+    let standing = bench.until(|standing| standing.tip == Some(tip.parse().unwrap()));
     assert!(standing.is_fine(), "{standing:#?}");
     assert!(bench.has("main:servers/blog.toml"));
     // The state repo is as whole as after a push, and what the fetch needed is gone.
-    let whole = git(&bench.state).args(["fsck", "--strict", "--no-dangling"]).ended();
+    let whole = git(&bench.state).args(["fsck", "--strict", "--no-dangling"]).in_time();
     assert!(whole.status.success(), "{whole:?}");
-    let log = git(&bench.state).args(["for-each-ref", "--format=%(refname)"]).ended();
+    let log = git(&bench.state).args(["for-each-ref", "--format=%(refname)"]).in_time();
     assert_eq!(String::from_utf8_lossy(&log.stdout).trim(), "refs/heads/main");
     follower.end();
     let left: Vec<String> = fs::read_dir(bench.data().join("remote"))
@@ -38,7 +38,7 @@ fn another_branch_can_be_the_one() {
     let first = bench.main();
     bench.git(&["push", "--quiet", "origin", "HEAD:refs/heads/release/live"]);
     let _follower = bench.follow();
-    bench.until(|standing| standing.tip.as_ref() == Some(&first));
+    bench.until(|standing| standing.tip == Some(first.parse().unwrap()));
     let ignored = bench.push(&[("docs/a.md", "a\n")]);
     let tip = bench.commit(&[("docs/b.md", "b\n")]);
     bench.git(&["push", "--quiet", "origin", "HEAD:refs/heads/release/live"]);
@@ -51,7 +51,7 @@ fn a_forge_that_is_down_is_waited_for() {
     let bench = Bench::new(OFTEN);
     let follower = bench.follow();
     let first = bench.main();
-    bench.until(|standing| standing.tip.as_ref() == Some(&first));
+    bench.until(|standing| standing.tip == Some(first.parse().unwrap()));
     let tip = bench.push(&[("docs/a.md", "a\n")]);
     bench.until_main_is(&tip);
 
@@ -76,7 +76,7 @@ fn a_new_forge_is_followed_from_the_commit_that_names_it() {
     let bench = Bench::new(OFTEN);
     let second = bench.folder.path().join("second.git");
     let made =
-        git(bench.folder.path()).args(["clone", "--quiet", "--bare", "forge.git", "second.git"]).ended();
+        git(bench.folder.path()).args(["clone", "--quiet", "--bare", "forge.git", "second.git"]).in_time();
     assert!(made.status.success());
     let _follower = bench.follow();
     let moves = bench.push(&[("platform.toml", &platform(&second, OFTEN))]);
@@ -85,7 +85,7 @@ fn a_new_forge_is_followed_from_the_commit_that_names_it() {
     let tip = bench.commit(&[("docs/a.md", "a\n")]);
     bench.git(&["push", "--quiet", second.to_str().unwrap(), "HEAD:main"]);
     bench.until_main_is(&tip);
-    let standing = bench.until(|standing| standing.tip.as_ref() == Some(&tip));
+    let standing = bench.until(|standing| standing.tip == Some(tip.parse().unwrap()));
     assert_eq!(standing.url, second.to_str().unwrap());
 }
 
@@ -105,7 +105,7 @@ fn one_process_follows() {
     let bench = Bench::new(OFTEN);
     let _follower = bench.follow();
     bench.until(|standing| standing.tip.is_some());
-    let second = bench.berth().arg("remote").ended();
+    let second = bench.berth().arg("remote").in_time();
     assert!(!second.status.success());
     let words = super::said(&second);
     assert!(words.contains("another `berth remote` follows the forge already"), "{words}");

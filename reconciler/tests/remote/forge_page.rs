@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use super::telling::World;
-use super::{Bench, Ends as _, git, said, shown};
+use super::{Bench, InTime as _, git, said, shown};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/forge.md");
 const URL: &str = "https://git.example.org/org/state.git";
@@ -58,11 +58,11 @@ fn every_command_of_the_page_works() {
     let root = bench.folder.path();
     // As it is before: a state repo here that follows nothing, and an empty repository on the forge.
     let plain = bench.push(&[("platform.toml", "domain = \"hosting.example.org\"\n")]);
-    git(&bench.state).args(["fetch", "--quiet", bench.forge.to_str().unwrap(), "main:main"]).ended();
+    git(&bench.state).args(["fetch", "--quiet", bench.forge.to_str().unwrap(), "main:main"]).in_time();
     assert_eq!(bench.main(), plain);
-    good(&bench.berth().args(["hook", "install"]).ended());
+    good(&bench.berth().args(["hook", "install"]).in_time());
     fs::remove_dir_all(&bench.forge).unwrap();
-    git(root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).ended();
+    git(root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).in_time();
 
     let here = |block: &str| {
         let block = block.replace(URL, bench.forge.to_str().unwrap());
@@ -78,10 +78,10 @@ fn every_command_of_the_page_works() {
         if block.contains("berth status") {
             // What the commands before and after this one have to do with each other: `berth up` runs on that host.
             let (fetch, status) = block.split_once("berth status").unwrap();
-            good(&shell(&bench, root, fetch).ended());
+            good(&shell(&bench, root, fetch).in_time());
             follower = Some(bench.follow());
             bench.until(|standing| standing.listening.is_some() && standing.tip.is_some());
-            let shows = good(&shell(&bench, root, &format!("berth status{status}")).ended());
+            let shows = good(&shell(&bench, root, &format!("berth status{status}")).in_time());
             assert!(shows.contains(&format!("forge {}", bench.forge.display())), "{shows}");
             assert!(shows.contains("/hooks/remote"), "{shows}");
             continue;
@@ -89,19 +89,19 @@ fn every_command_of_the_page_works() {
         if begins.contains("fetch") && !block.contains("+main:main") {
             rewrite(&bench);
         }
-        let output = shell(&bench, root, &block).ended();
+        let output = shell(&bench, root, &block).in_time();
         let words = good(&output);
         if block.contains("FETCH_HEAD..main") {
             assert!(words.contains("what is going to be lost"), "{words}");
         }
     }
-    for name in ["webhook-secret", "deploy-key"] {
-        let mode = fs::metadata(bench.data().join("remote").join(name)).unwrap().permissions().mode();
+    for name in ["forge-webhook", "forge-deploy-key"] {
+        let mode = fs::metadata(bench.data().join("secrets").join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     // The last commands were those that take `[remote]` out: it ends by itself.
     assert!(follower.unwrap().ended().success());
-    let platform = git(&bench.state).args(["show", "main:platform.toml"]).ended();
+    let platform = git(&bench.state).args(["show", "main:platform.toml"]).in_time();
     assert!(!good(&platform).contains("remote"));
     stop.cancel();
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
@@ -110,7 +110,7 @@ fn every_command_of_the_page_works() {
 /// A commit that `main` follows, and that is gone from the forge's branch afterwards.
 fn rewrite(bench: &Bench) {
     let clone = bench.folder.path().join("state");
-    let run = |arguments: &[&str]| good(&git(&clone).args(arguments).ended());
+    let run = |arguments: &[&str]| good(&git(&clone).args(arguments).in_time());
     run(&["commit", "--quiet", "--allow-empty", "-m", "what is going to be lost"]);
     run(&["push", "--quiet"]);
     let lost = run(&["rev-parse", "HEAD"]);
@@ -154,7 +154,7 @@ fn examples() -> Vec<Example> {
     parsed.collect()
 }
 
-/// What a step runs; nothing for one that uses somebody's action.
+/// Script of a step, and its environment; nothing for one that uses somebody's action.
 fn step(step: &Value) -> Option<(String, BTreeMap<String, String>)> {
     let script = step.get("run")?.as_str().unwrap().to_owned();
     assert!(!script.contains("${{"), "what a pull request says must not become a part of a script");
@@ -178,13 +178,13 @@ impl<'a> Checkout<'a> {
     fn new(bench: &'a Bench, world: &'a World, name: &str, branch: &str) -> Self {
         let at = bench.folder.path().join(format!("{name}-{branch}").replace(' ', "-"));
         let mut clone = git(bench.folder.path());
-        good(&clone.args(["clone", "--quiet", "--branch", branch, "forge.git"]).arg(&at).ended());
+        good(&clone.args(["clone", "--quiet", "--branch", branch, "forge.git"]).arg(&at).in_time());
         Self { bench, world, at }
     }
 
     /// Runs the steps until one fails, as CI does.
     fn run(&self, example: &Example) -> Result<(), String> {
-        let base = git(&self.at).args(["merge-base", "origin/main", "HEAD"]).ended();
+        let base = git(&self.at).args(["merge-base", "origin/main", "HEAD"]).in_time();
         for (script, env) in &example.steps {
             let mut step = shell(self.bench, &self.at, script);
             step.envs(env)
@@ -194,7 +194,7 @@ impl<'a> Checkout<'a> {
                 .env("GITHUB_REPOSITORY", "org/state")
                 .env("CI_MERGE_REQUEST_DIFF_BASE_SHA", good(&base).trim());
             // CI has neither of the two.
-            let output = step.env_remove("BERTH_STATE").env_remove("BERTH_DATA").ended();
+            let output = step.env_remove("BERTH_STATE").env_remove("BERTH_DATA").in_time();
             if !output.status.success() {
                 return Err(format!("{script}\n{}", said(&output)));
             }
@@ -202,7 +202,7 @@ impl<'a> Checkout<'a> {
         Ok(())
     }
 
-    /// Where the example shows the plan.
+    /// Returns the plan, from the place where the example shows it.
     fn shown(&self, name: &str) -> String {
         let scheme = match name {
             "GitHub Actions" => "Bearer",

@@ -12,17 +12,19 @@ mod forge_page;
 mod over_ssh;
 mod over_tls;
 mod refusing;
+mod secrets;
 mod shown;
 mod telling;
 mod webhook;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use berth::remote::Standing;
+use berth_secrets::Secrets;
+use berth_testing::{InTime, git, put};
+use berth_wire::Standing;
 use tempfile::TempDir;
 
 /// Far beyond what anything here takes; only a hang comes near it.
@@ -43,7 +45,7 @@ struct Follower {
 }
 
 impl Bench {
-    /// With these lines below `[remote]`, besides its `url`.
+    /// Bench with these lines below `[remote]`, besides its `url`.
     fn new(remote: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let root = folder.path().to_owned();
@@ -53,15 +55,15 @@ impl Bench {
             work: root.join("work"),
             state: root.join("state.git"),
         };
-        git(&root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).ended();
-        git(&root).args(["clone", "--quiet", "forge.git", "work"]).ended();
+        git(&root).args(["init", "--quiet", "--bare", "-b", "main", "forge.git"]).in_time();
+        git(&root).args(["clone", "--quiet", "forge.git", "work"]).in_time();
         bench.git(&["checkout", "--quiet", "-B", "main"]);
         bench.push(&[
             ("platform.toml", &platform(&bench.forge, remote)),
             ("users/ann.toml", "role = \"admin\"\n"),
             ("servers/shop.toml", "id = 1\nowner = \"ann\"\n"),
         ]);
-        let cloned = git(&root).args(["clone", "--quiet", "--bare", "forge.git", "state.git"]).ended();
+        let cloned = git(&root).args(["clone", "--quiet", "--bare", "forge.git", "state.git"]).in_time();
         assert!(cloned.status.success(), "{cloned:?}");
         bench
     }
@@ -70,7 +72,7 @@ impl Bench {
     fn move_to(&self, url: &str, remote: &str) {
         let forge = self.forge.to_str().unwrap();
         self.push(&[("platform.toml", &platform(Path::new(url), remote))]);
-        let fetched = git(&self.state).args(["fetch", "--quiet", forge, "main:main"]).ended();
+        let fetched = git(&self.state).args(["fetch", "--quiet", forge, "main:main"]).in_time();
         assert!(fetched.status.success(), "{fetched:?}");
     }
 
@@ -78,12 +80,9 @@ impl Bench {
         self.folder.path().join("data")
     }
 
-    /// Puts a secret where an operator would.
+    /// Stores a secret as an operator does.
     fn secret(&self, name: &str, text: &str) {
-        let folder = self.data().join("remote");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(name), text).unwrap();
-        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        Secrets::of(&self.data()).set(&name.parse().unwrap(), text.as_bytes(), None).unwrap();
     }
 
     fn berth(&self) -> Command {
@@ -119,7 +118,7 @@ impl Bench {
 
     /// Runs git in the clone and insists that it succeeds.
     fn git(&self, arguments: &[&str]) -> String {
-        let output = git(&self.work).args(arguments).ended();
+        let output = git(&self.work).args(arguments).in_time();
         assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
@@ -127,11 +126,9 @@ impl Bench {
     /// Commits files, without a text removes them, and returns the commit.
     fn commit(&self, files: &[(&str, &str)]) -> String {
         for (path, text) in files {
-            let path = self.work.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
             match text.is_empty() {
-                true => fs::remove_file(path).unwrap(),
-                false => fs::write(path, text).unwrap(),
+                true => fs::remove_file(self.work.join(path)).unwrap(),
+                false => put(&self.work, path, text),
             }
         }
         self.git(&["add", "--all"]);
@@ -146,14 +143,14 @@ impl Bench {
         tip
     }
 
-    /// Where `main` is in the state repo.
+    /// Commit of `main` in the state repo.
     fn main(&self) -> String {
-        let output = git(&self.state).args(["rev-parse", "main"]).ended();
+        let output = git(&self.state).args(["rev-parse", "main"]).in_time();
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
     fn has(&self, object: &str) -> bool {
-        git(&self.state).args(["cat-file", "-e", object]).ended().status.success()
+        git(&self.state).args(["cat-file", "-e", object]).in_time().status.success()
     }
 
     fn standing(&self) -> Standing {
@@ -225,45 +222,10 @@ fn until(so: impl Fn() -> bool, what: impl Fn() -> String) {
     }
 }
 
-/// Commands that end by themselves, or fail the test.
-trait Ends {
-    fn ended(&mut self) -> Output;
-}
-
-impl Ends for Command {
-    #[track_caller]
-    fn ended(&mut self) -> Output {
-        let words = format!("{self:?}");
-        let mut command = tokio::process::Command::from(std::mem::replace(self, Self::new("")));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let ran = runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output()).await });
-        ran.unwrap_or_else(|_| panic!("it does not end: {words}")).unwrap()
-    }
-}
-
 fn platform(forge: &Path, remote: &str) -> String {
     format!("domain = \"hosting.example.org\"\n[remote]\nurl = \"{}\"\n{remote}", forge.display())
 }
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
-
-/// Git with a pinned identity and nobody's configuration.
-fn git(at: &Path) -> Command {
-    let mut git = Command::new("git");
-    let ours = |name: &str| name.starts_with("GIT_") || name.starts_with("BERTH_");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(&name.to_string_lossy())) {
-        git.env_remove(name);
-    }
-    git.current_dir(at)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_AUTHOR_NAME", "Ada")
-        .env("GIT_AUTHOR_EMAIL", "ada@example.org")
-        .env("GIT_COMMITTER_NAME", "Ada")
-        .env("GIT_COMMITTER_EMAIL", "ada@example.org")
-        .env("GIT_TERMINAL_PROMPT", "0");
-    git
 }

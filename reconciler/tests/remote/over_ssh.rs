@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::{Bench, Ends as _};
+use super::{Bench, InTime as _};
 
 /// An SSH server; ends with this value.
 struct Sshd {
@@ -45,7 +45,7 @@ impl Sshd {
     }
 }
 
-/// As inetd does: the connection is the server's standard input and output. It ends with the connection.
+/// Runs a server as inetd does: the connection is its standard input and output. It ends with the connection.
 fn answer(stream: TcpStream, config: PathBuf) {
     let output = OwnedFd::from(stream.try_clone().unwrap());
     let child = Command::new("/usr/sbin/sshd")
@@ -69,7 +69,7 @@ impl Drop for Sshd {
 }
 
 fn keygen(path: &Path) {
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).ended();
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).in_time();
     assert!(made.status.success());
 }
 
@@ -83,16 +83,16 @@ fn a_deploy_key_and_a_known_host_open_the_repository() {
 
     let mut follower = bench.follow();
     let trouble = |part: &'static str| {
-        let has = |standing: &berth::remote::Standing| {
+        let has = |standing: &berth_wire::Standing| {
             standing.trouble.as_ref().is_some_and(|trouble| trouble.contains(part))
         };
         bench.until(has);
     };
-    trouble("deploy-key is missing: put the private key of a deploy key there");
+    trouble("cannot find the secret `forge-deploy-key`: `berth secret set forge-deploy-key` stores it");
     drop(follower);
 
     keygen(&folder.join("deploy"));
-    bench.secret("deploy-key", &fs::read_to_string(folder.join("deploy")).unwrap());
+    bench.secret("forge-deploy-key", &fs::read_to_string(folder.join("deploy")).unwrap());
     follower = bench.follow();
     trouble("Host key verification failed");
     drop(follower);
@@ -108,6 +108,6 @@ fn a_deploy_key_and_a_known_host_open_the_repository() {
     follower = bench.follow();
     let tip = bench.push(&[("docs/a.md", "a\n")]);
     bench.until_main_is(&tip);
-    assert!(bench.until(|standing| standing.tip.as_ref() == Some(&tip)).is_fine());
+    assert!(bench.until(|standing| standing.tip == Some(tip.parse().unwrap())).is_fine());
     drop(follower);
 }

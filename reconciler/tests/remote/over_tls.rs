@@ -22,9 +22,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::telling::token;
-use super::{Bench, Ends as _};
+use super::{Bench, InTime as _};
 
-/// What the forge has to answer with, and what it has seen.
+/// A forge: what it has to answer with, and what it has seen.
 struct Forge {
     root: PathBuf,
     token: String,
@@ -52,7 +52,7 @@ impl Running {
             .arg(&key)
             .arg("-out")
             .arg(&certificate)
-            .ended();
+            .in_time();
         assert!(made.status.success(), "{made:?}");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -162,7 +162,7 @@ fn git_http_backend(root: &Path, head: &http::request::Parts, body: &[u8]) -> Re
     answer.body(Full::from(output[end + 4..].to_vec())).unwrap()
 }
 
-/// As git shows it to a forge.
+/// Encodes a token as git shows it to a forge.
 fn encoded(token: &str) -> String {
     STANDARD.encode(format!("oauth2:{token}"))
 }
@@ -198,11 +198,12 @@ fn a_private_repository_is_followed_with_a_token() {
     assert_eq!(forge.called(), Vec::<String>::new());
 
     let token = &forge.forge.token;
-    bench.secret("token", &format!("{token}\n"));
+    bench.secret("forge-token", &format!("{token}\n"));
     let follower = bench.follow_with(&trust);
     let tip = bench.push(&[("docs/a.md", "a\n")]);
     bench.until_main_is(&tip);
-    let standing = bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision == tip));
+    let standing =
+        bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision.to_string() == tip));
     assert!(standing.is_fine(), "{standing:#?}");
     assert_eq!(forge.called().last().unwrap(), &format!("/api/v1/repos/org/state/statuses/{tip}"));
     assert_eq!(*forge.forge.leaks.lock().unwrap(), Vec::<String>::new());

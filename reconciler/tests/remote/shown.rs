@@ -1,15 +1,15 @@
-//! What an operator sees.
+//! Output that an operator sees.
 
 use std::time::Duration;
 
 use berth::control::{Control, Socket};
-use berth::status::Status;
 use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
+use berth_wire::Status;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bench, Ends as _, said};
+use super::{Bench, InTime as _, said};
 
 /// A reconciler that has nothing to say, for `berth status` to ask.
 pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, CancellationToken) {
@@ -24,7 +24,7 @@ pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, Cancellatio
     let stop = CancellationToken::new();
     std::fs::create_dir_all(bench.data()).unwrap();
     let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
-    runtime.spawn(control.serve(socket, stop.clone()));
+    runtime.spawn(stop.clone().run_until_cancelled_owned(control.serve(socket)));
     (runtime, stop)
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, Cancellatio
 fn status_shows_the_forge() {
     let bench = Bench::new("poll = \"1s\"\n");
     let (runtime, stop) = reconciler(&bench);
-    let status = || bench.berth().arg("status").ended();
+    let status = || bench.berth().arg("status").in_time();
     let before = status();
     assert_eq!(before.status.code(), Some(1));
     assert!(said(&before).contains("nothing follows it"), "{}", said(&before));
@@ -54,7 +54,7 @@ fn status_shows_the_forge() {
     {
         assert!(said(&refused).contains(part), "{}", said(&refused));
     }
-    let json = bench.berth().args(["status", "--json"]).ended();
+    let json = bench.berth().args(["status", "--json"]).in_time();
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["remote"]["runs"], true);
     assert_eq!(json["remote"]["standing"]["refused"]["main"], tip.as_str());
@@ -67,8 +67,8 @@ fn status_shows_the_forge() {
 fn up_ends_what_it_started() {
     let bench = Bench::new("poll = \"1s\"\n");
     // Without an engine the reconciler can't begin, and `up` says so; what follows the forge ends with it.
-    let up = bench.berth().arg("up").ended();
+    let up = bench.berth().arg("up").in_time();
     assert!(!up.status.success());
     assert!(said(&up).contains("the reconciler could not begin"), "{}", said(&up));
-    assert!(!berth::remote::Standing::is_kept(&bench.data().join("remote")));
+    assert!(!berth_wire::Standing::is_kept(&bench.data().join("remote")));
 }

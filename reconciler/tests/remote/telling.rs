@@ -7,10 +7,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use berth::control::{Control, Socket};
-use berth::event::{Event, Listener as _};
-use berth::journal::PassRecord;
 use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
+use berth_wire::standing::CommitState;
+use berth_wire::{Event, Listener as _, PassRecord};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,7 @@ impl World {
         std::fs::create_dir_all(bench.data()).unwrap();
         let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
         let (control, stop) = (self.control.clone(), self.stop.clone());
-        self.runtime.as_ref().unwrap().spawn(control.serve(socket, stop));
+        self.runtime.as_ref().unwrap().spawn(stop.run_until_cancelled_owned(control.serve(socket)));
     }
 
     /// Tells, again and again, what a pass came to, until the forge has seen something of it: whoever listens begins when it
@@ -77,7 +77,7 @@ impl World {
     fn passes(&self, record: &PassRecord, until_seen: impl Fn(&[Seen]) -> bool) {
         until(
             || {
-                self.control.hear(Event::PassEnded(record.clone()));
+                self.control.events().hear(Event::PassEnded(record.clone()));
                 until_seen(&self.api.seen.lock().unwrap())
             },
             || format!("{:#?}", self.api.seen.lock().unwrap()),
@@ -117,8 +117,8 @@ async fn answer(
 fn record(tip: &str, problems: &[&str]) -> PassRecord {
     PassRecord {
         at: jiff::Timestamp::UNIX_EPOCH,
-        attempted: tip.to_owned(),
-        revision: Some(tip.to_owned()),
+        attempted: Some(tip.parse().unwrap()),
+        revision: Some(tip.parse().unwrap()),
         reason: "ref change".to_owned(),
         outcomes: Vec::new(),
         problems: problems.iter().map(|&problem| problem.to_owned()).collect(),
@@ -128,7 +128,7 @@ fn record(tip: &str, problems: &[&str]) -> PassRecord {
 
 fn bench(world: &World, forge: &str, base: &str) -> Bench {
     let bench = Bench::new(&format!("poll = \"1s\"\nforge = \"{forge}\"\napi = \"{}{base}\"\n", world.url));
-    bench.secret("token", &format!("{}\n", world.token));
+    bench.secret("forge-token", &format!("{}\n", world.token));
     bench
 }
 
@@ -192,8 +192,9 @@ fn a_failure_is_told_and_taken_back_when_it_is_over() {
     assert_eq!(seen[1].body["state"], "failure");
     assert_eq!(seen[1].body["description"], "server shop (id 1): no image `berth-server:latest`");
     assert_eq!(seen[2].body["state"], "success");
-    let told = bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.state == "success"));
-    assert_eq!(told.told.unwrap().revision, tip);
+    let told =
+        bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.state == CommitState::Success));
+    assert_eq!(told.told.unwrap().revision.to_string(), tip);
 }
 
 #[test]
@@ -208,7 +209,8 @@ fn a_forge_that_doesnt_take_it_is_told_again_and_delays_nothing() {
     assert!(trouble.contains("503") && trouble.contains("come back later"), "{trouble}");
     let tip = bench.push(&[("docs/a.md", "a\n")]);
     bench.until_main_is(&tip);
-    let standing = bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision == tip));
+    let standing =
+        bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision.to_string() == tip));
     assert_eq!(standing.telling_trouble, None);
     assert!(world.seen(5).iter().all(|seen| seen.body["state"] == "pending"));
 }

@@ -12,7 +12,7 @@ const PUSH: &str = r#"{"ref":"refs/heads/main","after":"0000"}"#;
 
 fn bench(forge: &str) -> Bench {
     let bench = Bench::new(&format!("poll = \"1d\"\nforge = \"{forge}\"\nlisten = \"127.0.0.1:0\"\n"));
-    bench.secret("webhook-secret", &format!("{SECRET}\n"));
+    bench.secret("forge-webhook", &format!("{SECRET}\n"));
     bench
 }
 
@@ -138,13 +138,13 @@ fn clients_that_say_nothing_dont_keep_the_forge_out() {
 #[test]
 fn without_a_secret_it_doesnt_listen_and_says_so() {
     let bench = bench("gitlab");
-    bench.secret("webhook-secret", "too short");
+    bench.secret("forge-webhook", "too short");
     let _follower = bench.follow();
     let standing = bench.until(|standing| standing.webhook_trouble.is_some() && standing.tip.is_some());
     assert_eq!(standing.listening, None);
     let trouble = standing.webhook_trouble.unwrap();
     assert!(trouble.contains("16 characters or more"), "{trouble}");
     // It is tried again, so that an operator who mends it needs to do nothing else.
-    bench.secret("webhook-secret", SECRET);
+    bench.secret("forge-webhook", SECRET);
     assert!(bench.until(|standing| standing.listening.is_some()).is_fine());
 }

@@ -1,14 +1,45 @@
-//! What Berth answers on a network: the forge's webhook.
+//! The panel: pages that show what the door lets somebody read, and forms whose changes the door plans, judges and commits.
 //!
-//! Owns the only listener of Berth's own that speaks HTTP over TCP, and what guards it: a signature over every request, and
-//! limits on size, time and number. Refuses to do anything itself: a good request rings a bell, and whoever listens to the bell
-//! fetches, so that the worst a forged or repeated request could bring about is a look at the forge. It reaches neither the
-//! engine nor the state repo; the list of its dependencies is the proof.
+//! Owns TLS, sessions, the guards before every page, and the pages. It knows nobody by itself: the door says who somebody is,
+//! what they may read and what they may change. It refuses every request that doesn't come from one of its own pages.
 
-mod limit;
-mod push;
-mod serve;
-mod signature;
+mod account;
+pub mod acme;
+mod agent;
+mod app;
+mod asset;
+mod authority;
+mod challenge;
+mod confirm;
+mod factor;
+mod file;
+mod guard;
+mod handover;
+mod invite;
+pub mod launch;
+pub mod live;
+mod open;
+pub mod page;
+mod passkey;
+mod problem;
+pub mod routes;
+pub mod serve;
+pub mod session;
+mod settings;
+mod shell;
+mod signin;
+pub mod supervise;
+mod template;
+pub mod tls;
+pub mod user;
+mod visitor;
+mod way;
 
-pub use serve::{PATH, Webhook};
-pub use signature::Secret;
+pub use app::App;
+pub use challenge::Challenges;
+pub use handover::Listeners;
+pub use problem::Problem;
+pub use settings::Settings;
+pub use shell::Shells;
+pub use visitor::{Opened, Peer, Sent, Visitor};
+pub use way::Way;

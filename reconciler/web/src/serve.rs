@@ -1,151 +1,362 @@
-//! The listener: one endpoint, a limit on everything that a stranger could use up, and a bell.
+//! The listener: connections, their limits, and TLS.
+//!
+//! Somebody who may not open the panel is cut off before TLS answers, unless a CA is to look at the panel and they ask for
+//! nothing but the proof (RFC 8737): CAs come from anywhere. Whoever is slow has a deadline at each step: the
+//! handshake, a request's head, its body (in the guards), the wait for the next request. Visitors whom the edge passes on come over
+//! its own socket, in plain text.
 
-use std::io;
-use std::net::SocketAddr;
+mod admission;
+mod edge;
+mod hello;
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixListener;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use berth_schema::remote::{Branch, Forge};
-use hyper::body::Body as _;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::body::Body;
+use futures_util::FutureExt as _;
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use jiff::Timestamp;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::limit::Limit;
-use crate::push::Meaning;
-use crate::signature::Secret;
+use crate::acme::{Validation, Validations};
+use crate::app::App;
+use crate::challenge::Challenges;
+use crate::routes;
+use crate::settings::Settings;
+use crate::tls::TlsError;
+use crate::visitor::Peer;
+use crate::way::Way;
+use admission::{Admission, Admitted};
+use berth_tasks::Tasks;
+use edge::{Edge, Introduced, Scheme, introduced};
 
-/// Where a forge sends its requests.
-pub const PATH: &str = "/hooks/remote";
+/// Time for TLS to be agreed on.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time for the head of a request to arrive.
+const HEAD: Duration = Duration::from_secs(15);
+/// Time that a connection may wait for its next request.
+const IDLE: Duration = Duration::from_secs(75);
+/// The longest head of a request, in bytes. Below it, hyper refuses to work.
+const LONGEST_HEAD: usize = 32 << 10;
+/// The most headers of a request.
+const HEADERS: usize = 100;
+/// The most requests at once on one connection.
+const STREAMS: u32 = 64;
+/// Time for answers to be sent out when the process is to end.
+const LAST: Duration = Duration::from_secs(10);
+/// Time between two looks, then, whether a connection has a request in hand. After two without one, it ends: a browser may keep one
+/// open that it doesn't use.
+const GLANCE: Duration = Duration::from_millis(1500);
+/// Time between two looks at the certificate, and between two sweeps of the sessions.
+const LOOK: Duration = Duration::from_secs(10);
+const SWEEP: Duration = Duration::from_secs(600);
+/// Time to wait where the kernel is short of something.
+const SHORT: Duration = Duration::from_millis(100);
 
-/// The largest body. A forge describes each commit of a push; what is larger than this is found by the next look.
-const LARGEST_BODY: usize = 1 << 20;
-/// Connections at a time: together with the body's limit, what a stranger can make us hold in memory.
-const CONNECTIONS: usize = 32;
-/// How long a client has for its headers, and for everything.
-const HEADERS: Duration = Duration::from_secs(5);
-const WHOLE: Duration = Duration::from_secs(15);
-/// Requests at once, and how long it takes until there may be one more.
-const BURST: u32 = 30;
-const EVERY: Duration = Duration::from_secs(1);
-/// How long to wait when the system has no more sockets.
-const EXHAUSTED: Duration = Duration::from_millis(200);
-
-/// A forge's webhook.
-#[derive(Debug)]
-pub struct Webhook {
-    forge: Forge,
-    reference: String,
-    secret: Secret,
-    bell: Arc<Notify>,
-    limit: Limit,
-}
-
-impl Webhook {
-    /// A webhook of this forge, which rings `bell` when `branch` was pushed.
-    pub fn new(forge: Forge, branch: &Branch, secret: Secret, bell: Arc<Notify>) -> Self {
-        let limit = Limit::new(BURST, EVERY, Instant::now());
-        Self { forge, reference: branch.reference(), secret, bell, limit }
-    }
-
-    /// Answers on `listener` until `stop`.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let router = Router::new().route(PATH, post(receive)).with_state(Arc::new(self));
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
+/// Serves the panel until its tasks are asked to end, and the answers that are in hand then.
+pub async fn serve(
+    listener: TcpListener,
+    edge: mpsc::Receiver<UnixListener>,
+    app: App,
+    tasks: &Tasks,
+) -> Result<(), TlsError> {
+    let tls = app.certificates.server()?;
+    let admission = Admission::default();
+    let (certificates, sessions) = (app.certificates.clone(), app.sessions.clone());
+    tasks.keep("the look at the certificate", async move {
+        let mut looks = every(LOOK);
         loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = accept(&listener, &room) => accepted,
-            };
-            match accepted {
-                Ok((stream, peer, place)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            () = converse(stream, peer, router) => {}
-                            () = stop.cancelled() => {}
-                        }
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the webhook can't take a connection");
-                    tokio::time::sleep(EXHAUSTED).await;
-                }
+            looks.tick().await;
+            tokio::task::block_in_place(|| certificates.look());
+        }
+    });
+    tasks.keep("the sweep of sessions", async move {
+        let mut sweeps = every(SWEEP);
+        loop {
+            sweeps.tick().await;
+            if let Err(error) = tokio::task::block_in_place(|| sessions.sweep(Timestamp::now())) {
+                tracing::warn!(error = berth_fault::chain(&error), "old sessions can't be swept");
             }
         }
-    }
-}
-
-/// The next connection, once there is room for it: those that wait, wait in the kernel.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
-}
-
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router) {
-    let mut server = http1::Builder::new();
-    // One request a connection: a forge sends no more, and a place is free again sooner.
-    server.timer(TokioTimer::new()).header_read_timeout(HEADERS).keep_alive(false);
-    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match tokio::time::timeout(WHOLE, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection to the webhook broke"),
-        Err(_) => tracing::debug!(%peer, "a connection to the webhook took too long"),
-    }
-}
-
-async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
-    webhook.answer(request).await.into_response()
-}
-
-impl Webhook {
-    async fn answer(&self, request: Request) -> (StatusCode, &'static str) {
-        if !self.limit.take(Instant::now()) {
-            tracing::warn!("too many requests to the webhook; the poll goes on");
-            return (StatusCode::TOO_MANY_REQUESTS, "too many requests; the forge is looked at anyway\n");
-        }
-        let (Parts { headers, .. }, body) = request.into_parts();
-        let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "too large; the forge is looked at anyway\n");
-        // What says that it is too large isn't waited for.
-        if body.size_hint().lower() > LARGEST_BODY as u64 {
-            return too_large;
-        }
-        let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return too_large };
-        if let Err(why) = self.secret.check(self.forge, &headers, &body) {
-            // Neither the body nor what the header says instead: either may hold a secret.
-            tracing::warn!(%why, bytes = body.len(), "a request to the webhook was refused");
-            return (StatusCode::UNAUTHORIZED, "this is not signed with the webhook's secret\n");
-        }
-        let words = match Meaning::of(self.forge, &headers, &body, &self.reference) {
-            Meaning::Pushed => {
-                // However often it rings until somebody looks, it is looked once: a request that is sent again does no harm.
-                self.bell.notify_one();
-                "fetching\n"
+    });
+    let connections = Connections {
+        tls,
+        settings: Arc::clone(&app.settings),
+        closing: app.closing.clone(),
+        challenges: app.challenges.clone(),
+        of_edge: Admission::default(),
+        validations: app.validations.clone(),
+        pages: TowerToHyperService::new(routes::router(app)),
+    };
+    let mut edge = Edge::new(edge);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            stream = edge.accept() => {
+                tasks.serve("a connection of the edge", connections.clone().serve_edge(stream));
+                continue;
             }
-            Meaning::AnotherEvent => "well signed, and no push: nothing to do\n",
-            Meaning::AnotherRef => "a push to another branch: nothing to do\n",
-            Meaning::Unreadable => {
-                tracing::warn!(
-                    "a webhook's body isn't JSON: choose application/json in the forge's settings"
-                );
-                "this isn't JSON: choose application/json in the forge's settings\n"
+            () = connections.closing.cancelled() => return Ok(()),
+        };
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection can't be taken");
+                sleep(SHORT).await;
+                continue;
             }
         };
-        (StatusCode::ACCEPTED, words)
+        // Without an answer: whoever may not open the panel needn't learn that there is one.
+        let Ok(to) = stream.local_addr() else { continue };
+        let is_admitted = connections.settings.admits(from.ip(), to.ip());
+        let validation = connections.validations.now();
+        if !is_admitted && validation.is_none() {
+            continue;
+        }
+        let Some(admitted) = admission.admit(from.ip()) else { continue };
+        let connections = connections.clone();
+        tasks.serve("a connection", async move {
+            let _admitted: Admitted = admitted;
+            let stream = match validation {
+                Some(validation) => timeout(HANDSHAKE, prove(validation, stream)).await.unwrap_or_default(),
+                None => Some(stream),
+            };
+            if let Some(stream) = stream.filter(|_| is_admitted) {
+                connections.serve_own(stream, from).await;
+            }
+        });
+    }
+}
+
+/// Shows the proof to a CA that asks for it. Anybody else gets no answer here, and is returned.
+async fn prove(validation: Validation, stream: TcpStream) -> Option<TcpStream> {
+    if !hello::asks_for(&validation, &stream).await {
+        return Some(stream);
+    }
+    if let Ok(mut shown) = TlsAcceptor::from(validation.config()).accept(stream).await {
+        let _ = shown.shutdown().await;
+    }
+    None
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+#[derive(Clone)]
+struct Connections {
+    tls: Arc<ServerConfig>,
+    settings: Arc<Settings>,
+    closing: CancellationToken,
+    challenges: Challenges,
+    /// Places of the edge's visitors, each for one request.
+    of_edge: Admission,
+    validations: Validations,
+    pages: TowerToHyperService<Router>,
+}
+
+impl Connections {
+    async fn serve_own(self, stream: TcpStream, from: SocketAddr) {
+        // An answer is sent at once, however small it is.
+        let _ = stream.set_nodelay(true);
+        let served = async |load: &Arc<Load>| {
+            // Scanners break off here all day.
+            let agreed = timeout(HANDSHAKE, TlsAcceptor::from(Arc::clone(&self.tls)).accept(stream)).await;
+            if let Ok(Ok(stream)) = agreed {
+                // The version is agreed on, so nobody can keep us waiting for a sign of it.
+                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.answer(stream, is_h2, From::Own(from.ip().to_canonical()), load).await;
+            }
+        };
+        self.until_closing(served).await;
+    }
+
+    async fn serve_edge(self, stream: UnixStream) {
+        self.until_closing(async |load: &Arc<Load>| self.answer(stream, false, From::Edge, load).await).await;
+    }
+
+    async fn until_closing(&self, serve: impl AsyncFnOnce(&Arc<Load>)) {
+        let load = Arc::new(Load::default());
+        tokio::select! {
+            () = serve(&load) => {}
+            // Whoever has got this far is answered, but not waited for without an end.
+            () = self.closing.cancelled().then(|()| load.patience()) => {}
+        }
+    }
+
+    async fn answer<S>(&self, stream: S, is_h2: bool, from: From, load: &Arc<Load>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let builder = Builder::new(TokioExecutor::new());
+        let mut builder = if is_h2 { builder.http2_only() } else { builder.http1_only() };
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(LONGEST_HEAD)
+            .max_headers(HEADERS);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(LONGEST_HEAD as u32)
+            .max_concurrent_streams(STREAMS)
+            .keep_alive_interval(IDLE)
+            .keep_alive_timeout(HEAD);
+        let (this, of_requests) = (self.clone(), Arc::clone(load));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let held = Held::of(&of_requests);
+            let answer = this.clone().page(request, from);
+            async move {
+                let (answer, admitted) = answer.await?;
+                // It counts until its last byte is on the way.
+                Ok::<_, Infallible>(answer.map(|body| {
+                    Body::new(body.map_frame(move |frame| {
+                        let _ = (&held, &admitted);
+                        frame
+                    }))
+                }))
+            }
+        });
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut looks = every(IDLE);
+        looks.tick().await;
+        let mut seen = load.begun.load(Ordering::Relaxed);
+        let ended = loop {
+            tokio::select! {
+                ended = connection.as_mut() => break ended,
+                _ = looks.tick() => {
+                    let begun = load.begun.load(Ordering::Relaxed);
+                    if begun == seen && load.in_hand.load(Ordering::Relaxed) == 0 {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    seen = begun;
+                }
+                () = self.closing.cancelled() => {
+                    if load.begun.load(Ordering::Relaxed) == 0 {
+                        // Whoever has come in before the end is still answered once.
+                        tokio::select! {
+                            ended = connection.as_mut() => break ended,
+                            () = load.first.notified() => {}
+                        }
+                    }
+                    connection.as_mut().graceful_shutdown();
+                    break connection.as_mut().await;
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection broke");
+        }
+    }
+
+    /// The answer to a request, and the place that it takes at the edge.
+    async fn page(
+        self,
+        mut request: Request<Incoming>,
+        from: From,
+    ) -> Result<(Response<Body>, Option<Admitted>), Infallible> {
+        let (peer, way, admitted) = match from {
+            From::Own(peer) => (peer, Way::Own, None),
+            From::Edge => match self.introduce(&mut request) {
+                Ok((peer, admitted)) => (peer, Way::Edge, Some(admitted)),
+                Err(answer) => return Ok((*answer, None)),
+            },
+        };
+        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(way);
+        Ok((self.pages.call(request).await?, admitted))
+    }
+
+    /// Learns who a visitor of the edge's is, and gives them a place. Otherwise this is the answer.
+    fn introduce(&self, request: &mut Request<Incoming>) -> Result<(IpAddr, Admitted), Box<Response<Body>>> {
+        let refused = |status: StatusCode| {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = status;
+            Box::new(answer)
+        };
+        match introduced(request) {
+            None => Err(refused(StatusCode::BAD_REQUEST)),
+            // In plain text the panel has nothing to say to anybody else.
+            Some(Introduced { scheme: Scheme::Http, .. }) => {
+                Err(Box::new(self.challenges.answer(request.uri().path())))
+            }
+            // The edge has looked already; its settings may be older than ours.
+            Some(Introduced { from, .. }) if !self.settings.admits_from_edge(from) => {
+                Err(refused(StatusCode::FORBIDDEN))
+            }
+            Some(Introduced { from, .. }) => {
+                let admitted = self.of_edge.admit(from);
+                Ok((from, admitted.ok_or_else(|| refused(StatusCode::SERVICE_UNAVAILABLE))?))
+            }
+        }
+    }
+}
+
+/// Other end of a connection.
+#[derive(Clone, Copy)]
+enum From {
+    /// A visitor at the panel's own port.
+    Own(IpAddr),
+    /// The edge, which tells of its visitors.
+    Edge,
+}
+
+/// Requests of a connection.
+#[derive(Default)]
+struct Load {
+    begun: AtomicUsize,
+    first: Notify,
+    in_hand: AtomicUsize,
+}
+
+impl Load {
+    /// Waits, once the process is to end, until there is nothing more to wait for: the next process serves nobody before.
+    async fn patience(&self) {
+        let end = Instant::now() + LAST;
+        let mut quiet = 0;
+        while quiet < 2 && Instant::now() < end {
+            sleep(GLANCE).await;
+            quiet = if self.in_hand.load(Ordering::Relaxed) == 0 { quiet + 1 } else { 0 };
+        }
+    }
+}
+
+/// A request in hand.
+struct Held(Arc<Load>);
+
+impl Held {
+    fn of(load: &Arc<Load>) -> Self {
+        load.begun.fetch_add(1, Ordering::Relaxed);
+        load.first.notify_one();
+        load.in_hand.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.in_hand.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,52 +1,56 @@
 //! The frames in which both sides of the git door speak: a kind, a length, and as many bytes.
 
-/// Kind of a frame: bytes for the command's standard input.
+/// Kind of a frame with bytes for the command's standard input.
 pub const INPUT: u8 = 0;
-/// Kind of a frame: the command's standard input ends. Without bytes.
+/// Kind of a frame that ends the command's standard input. It has no bytes.
 pub const INPUT_END: u8 = 1;
-/// Kind of a frame: bytes of the command's standard output.
+/// Kind of a frame with bytes of the command's standard output.
 pub const OUTPUT: u8 = 2;
-/// Kind of a frame: bytes of the command's standard error.
+/// Kind of a frame with bytes of the command's standard error.
 pub const ERROR: u8 = 3;
-/// Kind of a frame: the command has ended. Its exit code, four bytes, big-endian.
+/// Kind of a frame that ends the connection with the command's exit code: four bytes, big-endian.
 pub const EXIT: u8 = 4;
+/// Kind of a frame with the size of a terminal ([`crate::ticket::Size`]). It comes after a ticket alone.
+pub const RESIZE: u8 = 5;
+/// Kind of a frame that ends the connection with a sentence for the person. It comes after a ticket alone.
+pub const WORDS: u8 = 6;
 
-/// The longest frame, in bytes without its head.
+/// Longest frame, in bytes without its head.
 pub const FRAME_MAX: usize = 64 << 10;
 
-/// What a frame begins with.
+/// Beginning of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// One of the kinds, if the other side speaks as this one does.
     pub kind: u8,
-    /// How many bytes follow; [`FRAME_MAX`] at most.
+    /// Number of bytes that follow, [`FRAME_MAX`] at most.
     pub length: usize,
 }
 
-/// What a door says in a frame.
+/// Content of a door's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
-    /// So many bytes of standard output.
+    /// Bytes of standard output, this many.
     Output(usize),
-    /// So many bytes of standard error.
+    /// Bytes of standard error, this many.
     Error(usize),
-    /// Four bytes: the exit code.
+    /// Exit code, four bytes.
     Exit,
 }
 
-/// Why a frame can't be understood.
+/// Reasons why a frame cannot be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// No such kind comes from that side.
-    #[error("a frame of the unknown kind {0}")]
+    /// The other side sends no frames of this kind.
+    #[error("cannot understand a frame of kind {0}")]
     Kind(u8),
-    /// No frame of its kind has so many bytes.
-    #[error("a frame of {0} bytes")]
+    /// No frame of its kind has this many bytes.
+    #[error("cannot take a frame of {0} bytes")]
     Length(u32),
 }
 
 impl Head {
-    /// The bytes of a head: the kind, then the length, big-endian.
+    /// Length of a head: the kind, then the length in four bytes, big-endian.
     pub const BYTES: usize = 5;
 
     /// Reads a head.
@@ -58,9 +62,9 @@ impl Head {
         }
     }
 
-    /// The head as it is sent.
+    /// Returns the head as it is sent.
     pub fn bytes(self) -> [u8; Self::BYTES] {
-        // A length that doesn't fit is refused by whoever reads it.
+        // The reader refuses a length that doesn't fit.
         let [a, b, c, d] = u32::try_from(self.length).unwrap_or(u32::MAX).to_be_bytes();
         [self.kind, a, b, c, d]
     }

@@ -1,8 +1,8 @@
 //! One field of a TOML document: put in place, or taken out, with the comments around it kept.
 
-use toml_edit::{Array, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
-use crate::edit::list::{Layout, arrange};
+use crate::edit::list::{Layout, arrange, text};
 
 /// Gives a field of the document, or of a table in it, a value.
 pub(crate) fn put(document: &mut DocumentMut, table: Option<&str>, field: &str, value: Value) {
@@ -158,8 +158,4 @@ fn take_heading(document: &mut DocumentMut, besides: &str) -> String {
 
 fn is_dotted(item: &Item) -> bool {
     item.as_table().is_some_and(Table::is_dotted)
-}
-
-pub(crate) fn text(raw: Option<&RawString>) -> String {
-    raw.and_then(RawString::as_str).unwrap_or_default().to_owned()
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use toml_edit::{DocumentMut, Value};
 
-use crate::domain::{Domain, DomainAccess, Tls};
+use crate::domain::{Domain, DomainAccess, Tls, domain_path};
 use crate::edit::document::put;
 use crate::edit::{Edit, EditError, create, edit, put_or_unset};
 use crate::name::{Fqdn, ServerName};
 use crate::parse::{Content, Parsed};
-use crate::policy::domain_path;
 
 /// The port of a domain whose file doesn't say.
 const HTTP: NonZeroU16 = NonZeroU16::MIN.saturating_add(79);

@@ -1,10 +1,10 @@
 //! A list of texts, entry by entry: those that stay keep their place in the layout and their comments.
 
-use toml_edit::{Array, Value};
+use toml_edit::{Array, RawString, Value};
 
-use crate::edit::document::text;
+use crate::edit::quoted::quoted;
 
-/// How a list looks that isn't there yet.
+/// Layout of a list that isn't there yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// `["a", "b"]`
@@ -60,7 +60,7 @@ pub(crate) fn arrange(
         let is_it = |entry: &Entry| entry.value.as_str().is_some_and(|value| normal(value) == normal(text));
         let kept = entries.iter().position(is_it).map(|at| entries.remove(at));
         let new = || Entry {
-            value: Value::from(*text),
+            value: quoted(text),
             above: if lines { indent.clone() } else { String::new() },
             behind: String::new(),
         };
@@ -90,7 +90,7 @@ fn put_together(entries: Vec<Entry>, opening: String, closing: String, layout: L
     array
 }
 
-/// A comment ends with its line.
+/// Joins a comment and the text behind it, on a new line where the comment needs one.
 fn join(comment: &str, rest: &str) -> String {
     match comment.contains('#') && !rest.starts_with(['\n', '\r']) {
         true => format!("{comment}\n{rest}"),
@@ -98,11 +98,16 @@ fn join(comment: &str, rest: &str) -> String {
     }
 }
 
-/// What stands between two entries: the comment behind the first, and what is above the second.
+/// Splits the text between two entries into the comment behind the first and the text above the second.
 fn split(between: &str) -> (String, String) {
     let line = between.find('\n').unwrap_or(between.len());
     match between[..line].contains('#') {
         true => (between[..line].trim_end().to_owned(), between[line..].to_owned()),
         false => (String::new(), between.to_owned()),
     }
+}
+
+/// Returns the text before or behind something in a document.
+pub(crate) fn text(raw: Option<&RawString>) -> String {
+    raw.and_then(RawString::as_str).unwrap_or_default().to_owned()
 }

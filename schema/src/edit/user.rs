@@ -10,7 +10,7 @@ use crate::edit::{Edit, EditError, bytes, create, edit, processors, put_or_unset
 use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::quantity::{Bytes, Cpus};
-use crate::user::{Role, SshKey, User};
+use crate::user::{Passkey, Role, SecondFactor, SshKey, User};
 
 /// A change of a user's file. `None` takes the field out, so that the default holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub enum UserEdit {
     PasswordHash(Option<String>),
     /// `ssh_keys`, all of them; an empty list takes the field out.
     SshKeys(Vec<SshKey>),
+    /// `passkeys`, all of them; an empty list takes the field out.
+    Passkeys(Vec<Passkey>),
+    /// `second_factor`
+    SecondFactor(Option<SecondFactor>),
     /// A field of `[quota]`.
     Quota(QuotaEdit),
 }
@@ -57,6 +61,8 @@ pub fn new_user(user: &User) -> Result<String, EditError> {
         UserEdit::Email(user.email.clone()),
         UserEdit::PasswordHash(user.password_hash.clone()),
         UserEdit::SshKeys(user.ssh_keys.clone()),
+        UserEdit::Passkeys(user.passkeys.clone()),
+        UserEdit::SecondFactor(user.second_factor),
         UserEdit::Quota(QuotaEdit::Servers(quota.servers)),
         UserEdit::Quota(QuotaEdit::Cpus(quota.cpus)),
         UserEdit::Quota(QuotaEdit::Memory(quota.memory)),
@@ -83,6 +89,8 @@ impl Edit for UserEdit {
             Self::Email(email) => user.email = email,
             Self::PasswordHash(hash) => user.password_hash = hash,
             Self::SshKeys(keys) => user.ssh_keys = keys,
+            Self::Passkeys(passkeys) => user.passkeys = passkeys,
+            Self::SecondFactor(factor) => user.second_factor = factor,
             Self::Quota(QuotaEdit::Servers(servers)) => user.quota.servers = servers,
             Self::Quota(QuotaEdit::Cpus(cpus)) => user.quota.cpus = cpus,
             Self::Quota(QuotaEdit::Memory(memory)) => user.quota.memory = memory,
@@ -113,6 +121,18 @@ impl Edit for UserEdit {
                     |key: &str| key.parse::<SshKey>().map_or_else(|_| key.to_owned(), |key| key.to_string());
                 put_list(document, "ssh_keys", &keys, Layout::LineEach, normal);
             }
+            Self::Passkeys(passkeys) => {
+                let lines: Vec<&str> = passkeys.iter().map(Passkey::as_str).collect();
+                put_list(document, "passkeys", &lines, Layout::LineEach, str::to_owned);
+            }
+            Self::SecondFactor(factor) => put_or_unset(
+                document,
+                None,
+                "second_factor",
+                factor.map(|factor| match factor {
+                    SecondFactor::Totp => "totp".into(),
+                }),
+            ),
             Self::Quota(edit) => {
                 let (field, value) = match edit {
                     QuotaEdit::Servers(servers) => {
@@ -136,6 +156,8 @@ impl Edit for UserEdit {
             Self::Role(role) => role.is_none(),
             Self::Email(text) | Self::PasswordHash(text) => text.is_none(),
             Self::SshKeys(keys) => keys.is_empty(),
+            Self::Passkeys(passkeys) => passkeys.is_empty(),
+            Self::SecondFactor(factor) => factor.is_none(),
             Self::Quota(QuotaEdit::Servers(number) | QuotaEdit::Domains(number)) => number.is_none(),
             Self::Quota(QuotaEdit::Cpus(cpus)) => cpus.is_none(),
             Self::Quota(QuotaEdit::Memory(amount) | QuotaEdit::Disk(amount)) => amount.is_none(),

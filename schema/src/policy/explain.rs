@@ -1,14 +1,15 @@
-//! What somebody may do with a path, in words: the rules, told instead of applied.
+//! Explanation of what somebody may do with a path: the rules, told instead of applied.
 
-use crate::finding::shown;
 use crate::kind::Subject;
 use crate::name::{Fqdn, ServerName, UserName};
+use crate::policy::proof;
 use crate::policy::rules::{Side, admins_in_words};
-use crate::policy::{Actor, proof};
+use crate::policy::types::Actor;
 use crate::resolve::label_below;
 use crate::state::State;
+use crate::text::shown;
 
-/// Whether somebody may change a path.
+/// Extent to which somebody may change a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum May {
     /// Everything that makes a good state.
@@ -21,12 +22,12 @@ pub enum May {
     No,
 }
 
-/// What somebody may do with a path, and why.
+/// Permission to change a path, with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// In a word.
+    /// The permission in a word.
     pub may: May,
-    /// In sentences.
+    /// The reasons in sentences.
     pub why: Vec<String>,
 }
 
@@ -47,7 +48,7 @@ impl std::fmt::Display for May {
     }
 }
 
-/// What `actor` may do with `path` while `state` holds.
+/// Explains what `actor` may do with `path` while `state` holds.
 pub fn explain(actor: Actor<'_>, state: &State, path: &str) -> Answer {
     let me = match actor {
         Actor::Operator => {
@@ -86,6 +87,8 @@ fn user(me: &UserName, name: &UserName, state: &State) -> Answer {
     if name == me {
         let why = [
             "It is their own file: `email`, `password_hash` and `ssh_keys` are theirs to change.".to_owned(),
+            "`passkeys` and `second_factor` change in the panel, which asks for a password and a code first."
+                .to_owned(),
             format!("`role`, `quota` and removing the file are up to {}.", admins_in_words(state)),
         ];
         return Answer::new(May::InPart, why);
@@ -155,6 +158,9 @@ fn domain(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
             May::No,
             [format!("`{fqdn}` lies within what `{other}` holds, which is `{holder}`'s.")],
         );
+    }
+    if platform.panel.as_ref().is_some_and(|panel| panel.is_met_by(fqdn)) {
+        return Answer::new(May::No, [format!("`{fqdn}` is the panel's name, or leads there.")]);
     }
     match label_below(fqdn, &platform.domain) {
         Some(label) if platform.access.is_reserved(label) => Answer::new(

@@ -1,4 +1,4 @@
-//! Where a refusal points: at a field, or at what differs.
+//! Place that a refusal points at: a field, or the first difference.
 
 use toml::de::{DeTable, DeValue};
 
@@ -15,8 +15,8 @@ pub(crate) struct Texts<'a> {
 const BEGINNING: Position = Position { line: 1, column: 1 };
 
 impl Texts<'_> {
-    /// The position of a field's value after the change; where it isn't there, that of what differs. More than one key
-    /// leads into tables, and no key is no field.
+    /// The position of a field's value after the change, or of the first difference if the field isn't there. More than
+    /// one key leads into tables, and no key is no field.
     pub(crate) fn place(self, keys: &[&str]) -> Position {
         self.after.and_then(|text| of_field(text, keys)).unwrap_or_else(|| self.first_difference())
     }

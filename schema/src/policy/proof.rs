@@ -1,8 +1,8 @@
 //! The proof that a name outside the platform's domain is somebody's: a DNS record that only whoever runs the name can
-//! publish. Says which names want one and what it looks like; asking is a door's work.
+//! publish. Owns which names need a proof and what it looks like; a door does the asking.
 
 use crate::name::{Fqdn, UserName};
-use crate::policy::Actor;
+use crate::policy::types::Actor;
 use crate::resolve::label_below;
 use crate::state::State;
 
@@ -14,9 +14,9 @@ const LEVELS_MAX: usize = 4;
 /// A TXT record that proves a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// Where it is looked for.
+    /// Name at which the record is looked up.
     pub record: String,
-    /// What it says.
+    /// Content of the record.
     pub text: String,
 }
 
@@ -36,7 +36,7 @@ pub fn proofs(fqdn: &Fqdn, member: &UserName, platform: &Fqdn) -> Vec<Proof> {
     names.map(|name| proof_at(name, member, platform)).collect()
 }
 
-/// The names that a change adds for a member and that want a proof. An admin needs none.
+/// The names that a change adds for a member and that need a proof. An admin needs none.
 pub fn to_prove(actor: Actor<'_>, before: &State, after: &State) -> Vec<Fqdn> {
     if actor.is_admin(before) {
         return Vec::new();

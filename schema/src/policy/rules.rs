@@ -2,31 +2,40 @@
 
 use std::collections::HashMap;
 
-use crate::domain::Domain;
-use crate::finding::{Finding, Severity, shown};
+use crate::domain::{Domain, domain_path};
+use crate::finding::{About, Finding, Severity};
 use crate::firewall::Exception;
+use crate::invalid::Invalid;
 use crate::kind::Subject;
-use crate::name::{Fqdn, Invalid, ServerId, ServerName, UserName};
+use crate::name::{Fqdn, ServerId, ServerName, UserName};
 use crate::policy::place::Texts;
-use crate::policy::{Proposal, Verdict, admins, domain_path, proof};
+use crate::policy::proof;
+use crate::policy::types::{Factors, Proposal, Verdict, admins};
 use crate::resolve::label_below;
 use crate::server::Server;
 use crate::state::State;
+use crate::text::{any_of, shown};
 use crate::user::{QuotaOverride, Role, User};
 
-/// What stands in place of a path where a commit's message is meant.
+/// Stand-in for a path where a commit's message is meant.
 const COMMIT_MESSAGE: &str = "the commit's message";
 
-/// What was found against a proposal so far.
+/// Findings against a proposal so far.
 #[derive(Debug, Default)]
 pub(crate) struct Rulings {
     denied: Vec<Finding>,
     to_review: Vec<Finding>,
+    /// Points that say the same of one file each: that it is everybody's.
+    everybodys: Vec<Finding>,
 }
+
+/// The most files that are told one by one to be everybody's.
+const FEW: usize = 3;
 
 /// A member's proposal, prepared for questions.
 pub(crate) struct Case<'a> {
     member: &'a User,
+    factors: Factors,
     before: Side<'a>,
     after: Side<'a>,
     proven: &'a [Fqdn],
@@ -46,7 +55,7 @@ struct File<'r, 'a> {
     rulings: &'r mut Rulings,
 }
 
-/// What isn't its owner's to say of a server.
+/// Fields of a server that its owner may not change.
 struct Held<'a> {
     id: ServerId,
     owner: &'a UserName,
@@ -83,12 +92,13 @@ impl<'a> Side<'a> {
         self.servers.get(name.as_str()).copied()
     }
 
-    /// Whose a domain is: the owner of the server that it leads to.
+    /// Returns the holder of a domain: the owner of the server that it leads to.
     pub(crate) fn holder(&self, domain: &Domain) -> Option<&'a UserName> {
         self.server(&domain.server).map(|server| &server.owner)
     }
 
-    /// Somebody else's domain that a name would be, lie below, or lie above under the platform's domain.
+    /// Finds somebody else's domain that keeps a name from a member: below the platform's domain, any with the same label;
+    /// elsewhere, one that equals the name or lies above it.
     pub(crate) fn in_the_way(&self, fqdn: &Fqdn, member: &UserName) -> Option<(&'a Fqdn, &'a UserName)> {
         let platform = &self.state.platform.domain;
         let label = label_below(fqdn, platform);
@@ -105,13 +115,13 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Whether a name is the other, or lies below it.
+/// Returns whether a name equals the other or lies below it.
 fn is_below(name: &str, other: &str) -> bool {
     name.strip_suffix(other).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 impl Rulings {
-    /// The door knows somebody whom the state doesn't.
+    /// Denies the proposal of somebody whom the door knows and the state doesn't.
     pub(crate) fn deny_stranger(&mut self, name: &UserName, before: &State) {
         let invalid = Invalid::new(
             format!("there is no user `{name}`, so nothing may be changed in that name"),
@@ -121,8 +131,20 @@ impl Rulings {
     }
 
     pub(crate) fn verdict(mut self, before: &State) -> Verdict {
+        self.everybodys.sort();
+        let others = self.everybodys.len().saturating_sub(1);
+        if others >= FEW {
+            self.everybodys.truncate(1);
+            for first in &mut self.everybodys {
+                first.message = format!(
+                    "`{}` and {others} other files are everybody's, so somebody else has to look at them",
+                    shown(&first.path)
+                );
+            }
+        }
+        self.to_review.append(&mut self.everybodys);
         if !self.denied.is_empty() {
-            // What would only need review is said too: it is in the way just as well.
+            // Points that would only need review are told too: they are in the way just as well.
             self.denied.append(&mut self.to_review);
             self.denied.sort();
             return Verdict::Deny(self.denied);
@@ -139,20 +161,26 @@ impl File<'_, '_> {
     fn deny(&mut self, field: &[&str], message: String, hint: String) {
         let place = self.texts.place(field);
         let invalid = Invalid::new(message, hint);
-        self.rulings.denied.push(Finding::new(Severity::Error, self.path, Some(place), invalid));
+        let finding = Finding::new(Severity::Error, self.path, Some(place), invalid);
+        self.rulings.denied.push(finding.about(about(field)));
     }
 
     fn review(&mut self, field: &[&str], message: String, hint: String) {
         let place = self.texts.place(field);
         let invalid = Invalid::new(message, hint);
-        self.rulings.to_review.push(Finding::new(Severity::Warning, self.path, Some(place), invalid));
+        let finding = Finding::new(Severity::Warning, self.path, Some(place), invalid);
+        self.rulings.to_review.push(finding.about(about(field)));
     }
 }
 
+fn about(field: &[&str]) -> About {
+    if field.is_empty() { About::Whole } else { About::Field(field.join(".")) }
+}
+
 impl<'a> Case<'a> {
-    pub(crate) fn new(member: &'a User, proposal: &Proposal<'a>) -> Self {
+    pub(crate) fn new(member: &'a User, proposal: &Proposal<'a>, factors: Factors) -> Self {
         let (before, after) = (Side::new(proposal.before), Side::new(proposal.after));
-        Self { member, before, after, proven: proposal.proven, former: proposal.former }
+        Self { member, factors, before, after, proven: proposal.proven, former: proposal.former }
     }
 
     /// Judges one file.
@@ -168,13 +196,16 @@ impl<'a> Case<'a> {
             }
             Ok(None) => {
                 let message = format!("`{}` is everybody's, so somebody else has to look at it", shown(path));
-                file.review(&[], message, format!("send the change to {}", self.admins()));
+                let hint = format!("propose it: {} can agree to it", self.admins());
+                let (severity, place) = (Severity::Warning, Some(file.texts.place(&[])));
+                let finding = Finding::new(severity, path, place, Invalid::new(message, hint));
+                file.rulings.everybodys.push(finding.about(About::Whole));
             }
             Err(invalid) => file.deny(&[], invalid.message, invalid.hint),
         }
     }
 
-    /// The budget keeps everybody's servers from a slip, so a member's word doesn't lift it.
+    /// Denies a member's allowance: the removal budget protects everybody's servers from a slip.
     pub(crate) fn rule_allowance(&self, allowance: Option<&str>, rulings: &mut Rulings) {
         if allowance.is_none() {
             return;
@@ -210,7 +241,20 @@ impl<'a> Case<'a> {
             return;
         };
         // Whole, so that a field which is new has to be decided here: those that aren't named below are the member's own.
-        let User { name: _, role, email: _, password_hash: _, ssh_keys: _, quota } = &**after;
+        let User { name: _, role, email: _, password_hash: _, ssh_keys: _, passkeys, second_factor, quota } =
+            &**after;
+        if self.factors == Factors::Kept {
+            let change =
+                "change it in the panel, under Account, which asks for your password and a code first";
+            if *second_factor != self.member.second_factor {
+                let message = format!("`{me}` may not change the second factor of `{me}` like this");
+                file.deny(&["second_factor"], message, change.to_owned());
+            }
+            if passkeys.iter().any(|passkey| !self.member.passkeys.contains(passkey)) {
+                let message = format!("`{me}` may not add a passkey of `{me}` like this");
+                file.deny(&["passkeys"], message, change.replacen("change", "add", 1));
+            }
+        }
         if *role != self.member.role {
             let message = format!("`{me}` may not change the role of `{me}`");
             file.deny(&["role"], message, format!("ask {} for another role", self.admins()));
@@ -292,7 +336,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What the firewall lets through is for admins to say; a server keeps what it was granted, under another name too.
+    /// Denies a change of a server's exceptions, which only admins grant. A renamed server keeps its own.
     fn rule_exceptions(&self, allow: &[Exception], granted: &[Exception], file: &mut File<'_, '_>) {
         if allow != granted {
             let message = format!("`{}` may not change `allow`, the firewall's exceptions", self.member.name);
@@ -363,7 +407,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Who can help with something that somebody else has.
+    /// Returns a hint that names the people to ask for something that somebody else has.
     fn ask(&self, holder: &UserName) -> String {
         let admins = self.admins();
         match self.before.state.users.get(holder) {
@@ -377,14 +421,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// "`ann` or `rasa`"; how to call whoever can help.
+/// The admins whom somebody may ask.
 pub(crate) fn admins_in_words(state: &State) -> String {
-    /// Where there are more, a few are enough to ask.
-    const NAMED: usize = 3;
-    let names: Vec<String> = admins(state).iter().take(NAMED).map(|name| format!("`{name}`")).collect();
-    match names.split_last() {
-        None => "whoever runs the platform".to_owned(),
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-    }
+    any_of(admins(state))
 }

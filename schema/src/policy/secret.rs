@@ -1,24 +1,32 @@
-//! Secrets in text: what may not even pass through history.
+//! Secrets in text, which may not even pass through history.
 //!
 //! A file with a secret is refused as a state anyway; this looks at files that a later commit mended or removed, where
 //! the secret would stay readable for whoever clones. Messages never repeat what was found.
 
+use std::borrow::Cow;
+
 use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Position, Severity};
-use crate::name::Invalid;
+use crate::invalid::Invalid;
 
-/// What begins a private key, in the forms that programs write: OpenSSH and PEM, PuTTY, age, and the bare Base64 of
-/// OpenSSH's ("openssh-key-v1").
-const PRIVATE_KEYS: [&str; 4] =
-    ["PRIVATE KEY-----", "PuTTY-User-Key-File", "AGE-SECRET-KEY-1", "b3BlbnNzaC1rZXktdjE"];
+/// Beginnings of private keys, in the forms that programs write: OpenSSH and PEM, OpenPGP (RFC 9580, section 6.2.1), PuTTY,
+/// age, and the bare Base64 of OpenSSH's ("openssh-key-v1").
+const PRIVATE_KEYS: [&str; 5] = [
+    "PRIVATE KEY-----",
+    "PRIVATE KEY BLOCK-----",
+    "PuTTY-User-Key-File",
+    "AGE-SECRET-KEY-1",
+    "b3BlbnNzaC1rZXktdjE",
+];
 
 /// Names under which people write down a secret.
 const SECRET_FIELDS: [&str; 8] =
     ["password", "password_hash", "passwd", "passphrase", "secret", "token", "api_key", "private_key"];
 
-/// The secrets in a file that is about to become a part of history.
-pub fn secrets(path: &str, text: &str) -> Vec<Finding> {
+/// The secrets in a file that is about to become a part of history: its bytes, in UTF-8 or UTF-16.
+pub fn secrets(path: &str, content: &[u8]) -> Vec<Finding> {
+    let text = &*text_of(content);
     let mut found = Vec::new();
     let mut add = |at: usize, message: &str, hint: &str| {
         let position = Some(Position::of(text, at));
@@ -48,7 +56,24 @@ pub fn secrets(path: &str, text: &str) -> Vec<Finding> {
     found
 }
 
-/// Where fields with a secret's name hold anything but a hash.
+/// Text of a file. Windows' PowerShell writes UTF-16 when output goes into a file, with a mark before it; other programs leave
+/// the mark out, and then every other byte of what is mostly ASCII is zero.
+fn text_of(content: &[u8]) -> Cow<'_, str> {
+    let zeros = |odd: usize| content.iter().take(256).skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    let most = content.len().min(256) / 4;
+    let order: fn([u8; 2]) -> u16 = match content {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        [_, _, ..] if zeros(1) > most => u16::from_le_bytes,
+        [_, _, ..] if zeros(0) > most => u16::from_be_bytes,
+        _ => return String::from_utf8_lossy(content),
+    };
+    let units: Vec<u16> =
+        content.chunks_exact(2).filter_map(|pair| Some(order(pair.try_into().ok()?))).collect();
+    Cow::Owned(String::from_utf16_lossy(&units))
+}
+
+/// Finds the places where fields with a secret's name hold anything but a hash.
 fn look(table: &DeTable<'_>, places: &mut Vec<usize>) {
     for (key, value) in table {
         match value.get_ref() {

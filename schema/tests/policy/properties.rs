@@ -69,7 +69,7 @@ fn change() -> impl Strategy<Value = (Files, Files)> {
         .prop_filter("good states only", |(_, after)| state(after).is_ok())
 }
 
-/// Whose a file is, by what a reader sees in it: nobody's where it isn't a member's to have.
+/// Holder of a file, by what a reader sees in it: nobody's where it isn't a member's to have.
 fn holder(files: &Files, path: &str) -> Option<String> {
     let field = |path: &str, key: &str| {
         let line = files.get(path)?.lines().find(|line| line.starts_with(key))?;

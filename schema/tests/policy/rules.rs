@@ -380,41 +380,65 @@ fn a_stranger_changes_nothing() {
     );
 }
 
+/// A text for a path, as one of the members would write it there.
+fn minimal(member: &str, path: &str) -> String {
+    let id = match path {
+        "servers/bobs.toml" => 1,
+        "servers/cyns.toml" => 2,
+        _ => 7,
+    };
+    match path.split('/').next() {
+        Some("servers") => format!("id = {id}\nowner = \"{member}\"\nstate = \"stopped\"\n"),
+        Some("domains") => format!("server = \"{member}s\"\nport = 8080\n"),
+        Some("users") => "email = \"new@h.org\"\n[quota]\ncustom_domains = true\n".to_owned(),
+        Some("platform.toml") => format!("{}[quota]\nservers = 9\n", platform()["platform.toml"]),
+        _ => "# New\n".to_owned(),
+    }
+}
+
+/// Checks that `berth why` tells somebody what the judge does: each path is asked about, and then changed.
 #[test]
 fn explanations_agree_with_verdicts() {
     let state = state(&platform()).unwrap();
-    let may = |user: &str, path: &str| explain(Actor::Member(&name(user)), &state, path).may;
-    for path in ["platform.toml", "users/cyn.toml", "docs/welcome.md", "servers/none.toml"] {
-        assert_eq!(may("ann", path), May::Yes);
-        assert_eq!(explain(Actor::Operator, &state, path).may, May::Yes);
-        assert_eq!(may("eve", path), May::No);
+    for user in ["ann", "bob", "cyn", "eve"] {
+        for path in [
+            "platform.toml",
+            "users/bob.toml",
+            "users/cyn.toml",
+            "users/new.toml",
+            "servers/bobs.toml",
+            "servers/cyns.toml",
+            "servers/new.toml",
+            "domains/blog.h.org.toml",
+            "domains/free.h.org.toml",
+            "domains/cyn.h.org.toml",
+            "domains/free.example.toml",
+            "docs/welcome.md",
+            "docs/new.md",
+        ] {
+            let told = explain(Actor::Member(&name(user)), &state, path).may;
+            let text = minimal(if user == "cyn" { "cyn" } else { "bob" }, path);
+            let verdict = verdict(user, &[(path, Some(&text))]);
+            let agrees = match told {
+                // What is theirs in part is theirs in this one.
+                May::Yes | May::InPart => verdict == Verdict::Allow,
+                May::WithReview => matches!(verdict, Verdict::NeedsReview { .. }),
+                May::No => matches!(verdict, Verdict::Deny(_)),
+            };
+            assert!(agrees, "{user}, {path}: told {told}, and judged {verdict:?}");
+        }
     }
-    assert_eq!(may("bob", "users/bob.toml"), May::InPart);
-    assert_eq!(may("bob", "servers/bobs.toml"), May::InPart);
-    assert_eq!(may("bob", "servers/new.toml"), May::Yes);
-    assert_eq!(may("bob", "domains/blog.h.org.toml"), May::Yes);
-    assert_eq!(may("bob", "domains/free.h.org.toml"), May::Yes);
-    assert_eq!(may("bob", "domains/free.example.toml"), May::WithReview);
-    assert_eq!(may("bob", "docs/welcome.md"), May::WithReview);
-    for path in [
-        "platform.toml",
-        "users/cyn.toml",
-        "users/new.toml",
-        "servers/cyns.toml",
-        "domains/cyn.net.toml",
-        "domains/a.cyn.net.toml",
-        "domains/www.h.org.toml",
-        "domains/_.h.org.toml",
-        "user/bob.toml",
-    ] {
-        assert_eq!(may("bob", path), May::No, "{path}");
+    assert_eq!(explain(Actor::Operator, &state, "platform.toml").may, May::Yes);
+    // No state can hold these, so there is nothing to judge.
+    for path in ["domains/www.h.org.toml", "domains/_.h.org.toml", "user/bob.toml"] {
+        assert_eq!(explain(Actor::Member(&name("bob")), &state, path).may, May::No, "{path}");
     }
 }
 
 #[test]
 fn secrets_are_seen_wherever_they_stand() {
     let found = |path: &str, text: &str| -> Vec<String> {
-        secrets(path, text)
+        secrets(path, text.as_bytes())
             .iter()
             .map(|finding| finding.to_string().split(':').take(3).collect::<Vec<_>>().join(":"))
             .collect()
@@ -425,7 +449,97 @@ fn secrets_are_seen_wherever_they_stand() {
     assert_eq!(found("docs/k.md", "see\n-----BEGIN OPENSSH PRIVATE KEY-----\n"), ["docs/k.md:2:20"]);
     assert!(found("users/a.toml", "password_hash = \"$2b$12$x\"\n").is_empty());
     assert!(found("docs/k.md", "password = \"is written so\"\n").is_empty());
-    for finding in secrets("users/a.toml", "password = \"hunter2\"\n") {
+    assert_eq!(found("docs/k.asc", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n"), ["docs/k.asc:1:16"]);
+    for finding in secrets("users/a.toml", b"password = \"hunter2\"\n") {
         assert!(!format!("{finding:?}").contains("hunter2"));
     }
+}
+
+#[test]
+fn secrets_are_seen_in_utf_16_too() {
+    let text = "see\n-----BEGIN OPENSSH PRIVATE KEY-----\n";
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        for mark in ["", "\u{feff}"] {
+            let content: Vec<u8> = format!("{mark}{text}").encode_utf16().flat_map(order).collect();
+            assert_eq!(secrets("docs/k.txt", &content).len(), 1, "{content:?}");
+            let cut = &content[..content.len() - 1];
+            assert_eq!(secrets("docs/k.txt", cut).len(), 1, "half a letter at the end changes nothing");
+        }
+    }
+    let plain: Vec<u8> = "no secret at all".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for content in [&plain[..], b"", b"\0", b"\xff\xfe", b"\0\0\0\0"] {
+        assert!(secrets("docs/k.txt", content).is_empty());
+    }
+}
+
+/// Rules that are newer than a state: what stands there stays, and can be changed; nothing more of the kind comes in.
+#[test]
+fn a_strict_rule_is_for_what_comes_in() {
+    let hint = "rename the file, and what refers to it";
+    let device = |path: &str, name: &str| {
+        format!("{path}: `{name}` is the name of a device on Windows, where nobody could clone this [{hint}]")
+    };
+    let aux = ("servers/aux.toml", Some("id = 3\nowner = \"bob\"\n"));
+    assert_eq!(denied("bob", &[aux]), [device("servers/aux.toml", "aux")]);
+    assert_eq!(denied("ann", &[aux]), [device("servers/aux.toml", "aux")]);
+    // Together with what a member may not do in any case.
+    let found = denied("bob", &[aux, ("users/new.toml", Some(""))]);
+    assert_eq!(found.len(), 2, "{found:?}");
+
+    let mut before = platform();
+    before.insert("servers/aux.toml".to_owned(), "id = 3\nowner = \"bob\"\nimage = \"Ubuntu\"\n".to_owned());
+    let judged = |text: &str| {
+        let mut after = before.clone();
+        after.insert("servers/aux.toml".to_owned(), text.to_owned());
+        let bob = name("bob");
+        judge(&Proposal {
+            actor: Actor::Member(&bob),
+            before: &state(&before).unwrap(),
+            after: &state(&after).unwrap(),
+            changes: &differing(&before, &after),
+            proven: &[],
+            former: &[],
+            allowance: None,
+        })
+    };
+    assert_eq!(judged("id = 3\nowner = \"bob\"\nimage = \"Ubuntu\"\nstate = \"stopped\"\n"), Verdict::Allow);
+    assert_eq!(judged("id = 3\nowner = \"bob\"\n"), Verdict::Allow);
+    assert!(matches!(judged("id = 3\nowner = \"bob\"\nimage = \"Debian\"\n"), Verdict::Deny(_)));
+}
+
+#[test]
+fn a_guarded_name_comes_in_with_encryption_alone() {
+    let domain =
+        |tls: &str, access: &str| format!("server = \"bobs\"\ntls = \"{tls}\"\naccess = \"{access}\"\n");
+    let found = denied("bob", &[("domains/x.h.org.toml", Some(&domain("off", "owner")))]);
+    assert!(found.iter().any(|found| found.contains("signing in needs HTTPS")), "{found:?}");
+}
+
+#[test]
+fn the_last_admin_stays_one() {
+    let found = denied("ann", &[("users/ann.toml", Some(""))]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("users/ann.toml: without `ann` nobody is an admin"), "{found:?}");
+    allowed("ann", &[("users/ann.toml", Some("")), ("users/bob.toml", Some("role = \"admin\"\n"))]);
+}
+
+#[test]
+fn many_pages_are_one_point() {
+    let pages: Vec<String> = (0..1000).map(|at| format!("docs/{at:04}.md")).collect();
+    let edits =
+        |count: usize| pages[..count].iter().map(|page| (page.as_str(), Some("x\n"))).collect::<Vec<_>>();
+    let findings = |edits: &[(&str, Option<&str>)]| match verdict("bob", edits) {
+        Verdict::NeedsReview { findings, .. } => findings,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(findings(&edits(3)).len(), 3);
+    let many = findings(&edits(1000));
+    assert_eq!(many.len(), 1);
+    assert_eq!(
+        many[0].to_string(),
+        "docs/0000.md:1:1: `docs/0000.md` and 999 other files are everybody's, so somebody else has to look at them"
+    );
+    // Whatever else is to be looked at is still told by itself.
+    let both = [edits(1000), vec![("domains/b.example.com.toml", Some("server = \"bobs\"\n"))]].concat();
+    assert_eq!(findings(&both).len(), 2);
 }

@@ -1,4 +1,4 @@
-//! What strangers, a control plane and a routes file may say, at random: the properties of `fuzz/properties.rs`.
+//! Random input from strangers, a control plane and a routes file: the properties of `fuzz/properties.rs`.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 #![allow(unreachable_pub, dead_code, reason = "the router's own modules, of which only the edges are tried")]
 

@@ -1,4 +1,4 @@
-//! What strangers do: floods, garbage, guessing, and a server that reaches for its visitors.
+//! Attacks of strangers: floods, garbage, guesses, and a server that reaches for its visitors.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -7,11 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::changes::is_alive;
-use crate::harness::{
-    PASSWORD, PATIENCE, Place, Running, accept, await_end, await_that, keygen, memory_of, text,
-};
+use crate::harness::{PASSWORD, PATIENCE, Place, Running, accept, await_end, await_that, keygen, text};
+use crate::measure::memory_of;
 
-/// What the router may have in memory under attack, in bytes: a build for tests starts with a fifth of it.
+/// Most memory of the router under attack, in bytes. A build for tests starts with a fifth of it.
 pub(crate) const MEMORY_MAX: u64 = 160 << 20;
 
 #[test]
@@ -187,7 +186,7 @@ fn one_connection_opens_only_so_many_channels() {
     assert!(!output.status.success());
 }
 
-/// Nobody is refused for it here: every guess costs the router what a guess can cost.
+/// Guesses have no penalty here, so every guess costs the router as much as a guess can.
 #[test]
 fn guesses_at_speed_are_refused_and_logged_and_hold_up_nobody_else() {
     let place = Place::with(&["--failure-delay", "0s", "--half-open", "200:30:300"]);
@@ -292,7 +291,7 @@ fn beginning_of_a_client() -> Vec<u8> {
     said
 }
 
-/// What is agreed on is signed, and what follows is sealed: a byte that changes on the way ends the connection.
+/// The agreement is signed and the rest is sealed, so a byte that changes on the way ends the connection.
 #[test]
 fn a_byte_that_changes_on_the_way_ends_its_own_connection_only() {
     let place = Place::with(&["--login-time", "10s"]);

@@ -1,4 +1,4 @@
-//! What changes under live sessions: the routes file, the router, the server.
+//! Changes under live sessions: of the routes file, the router and the server.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use crate::harness::{
     PASSWORD, PATIENCE, Place, Running, await_end, await_that, public, router_command, text,
 };
 
-/// Whether a session still carries what is said.
+/// Returns whether a session still carries data.
 pub(crate) fn is_alive(session: &mut Running) -> bool {
     let said = session.0.stdin.as_mut().unwrap().write_all(b"said\n").is_ok();
     let mut back = [0; 5];
@@ -71,7 +71,7 @@ fn long_session_by_password(place: &Place) -> Running {
     session
 }
 
-/// Not only with the key: with whatever it was by which somebody might enter. And no other session.
+/// A session ends with anything by which its person was allowed to enter, not only with the key. Other sessions go on.
 #[test]
 fn a_session_ends_with_its_user_its_membership_its_admins_role_or_its_password() {
     let place = Place::new();
@@ -234,7 +234,7 @@ fn a_broken_routes_file_leaves_the_last_good_one() {
     place.await_log("the last good routes stay");
     assert!(is_alive(&mut ann) && place.run("true").status.success());
     fs::remove_file(place.path("routes.toml")).unwrap();
-    place.await_log("can't be read");
+    place.await_log("cannot read the routes file");
     assert!(is_alive(&mut ann) && place.run("true").status.success());
     place.put_routes(&without_keys(place.routes(), "ann").render().unwrap());
     assert!(!await_end(&mut ann.0, PATIENCE).success());

@@ -1,6 +1,6 @@
-//! Other people's clients: PuTTY's, dropbear's, paramiko and libssh. What they ask for differs from what OpenSSH does.
+//! Other people's clients: PuTTY's, dropbear's, paramiko and libssh. Their requests differ from OpenSSH's.
 //!
-//! What they hear through the router is, byte for byte, what they hear straight from the sshd.
+//! They get the same bytes through the router as straight from the sshd.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,14 +14,14 @@ use berth_schema::route::RouteServer;
 use crate::forwarding::{agent, echo_server, echoes, proxied};
 use crate::harness::{PASSWORD, Place, Running, noise, public, sshd_config, text};
 
-/// How somebody logs in.
+/// Credential of a login.
 #[derive(Clone, Copy)]
 enum By<'a> {
     Key,
     Password(&'a str),
 }
 
-/// Where and how a client logs in, and what else it is told.
+/// Login of a client: the place, the credential, and further flags.
 #[derive(Clone)]
 struct Login<'a> {
     place: &'a Place,

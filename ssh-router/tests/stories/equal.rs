@@ -1,4 +1,4 @@
-//! What a program hears and says through the router is, byte for byte, what it hears and says straight from the sshd.
+//! Programs that get and send the same bytes through the router as straight from the sshd.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,7 +12,7 @@ struct Case {
     flags: Vec<String>,
     remote: String,
     stdin: Vec<u8>,
-    /// Whether ssh has a terminal of its own.
+    /// Set if ssh has a terminal of its own.
     terminal: bool,
 }
 
@@ -49,13 +49,16 @@ impl Case {
             .spawn()
             .unwrap();
         let mut to = child.stdin.take().unwrap();
-        let stdin = self.stdin.clone();
+        let (stdin, terminal) = (self.stdin.clone(), self.terminal);
         let writing = std::thread::spawn(move || {
             // A program may end before it has heard everything.
             let _ = to.write_all(&stdin);
+            // At the end of its input, `script` types a character, which the far side's terminal echoes or not, as it comes.
+            // So a terminal's input stays open until the program has ended.
+            terminal.then_some(to)
         });
         let output = child.wait_with_output().unwrap();
-        writing.join().unwrap();
+        drop(writing.join().unwrap());
         output
     }
 }

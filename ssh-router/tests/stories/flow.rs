@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +9,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::harness::{PATIENCE, Place, Running, await_end, await_growth, await_that, most_memory_of, noise};
+use crate::harness::{PATIENCE, Place, Running, await_end, await_that, noise};
+use crate::measure::{await_growth, await_overflow, await_standstill, most_memory_of, on_disk};
 
 #[test]
 fn a_large_transfer_is_equal_both_ways() {
@@ -51,8 +51,8 @@ fn a_duplex_transfer_survives_a_reader_that_pauses() {
         .spawn()
         .unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    // A pipe holds 64 KiB: ssh is blocked for as long as nobody reads.
-    std::thread::sleep(Duration::from_secs(4));
+    // A pipe holds 64 KiB, so ssh is blocked for as long as nobody reads. Then both directions fill up.
+    await_overflow(&place, 2);
     let mut back = Vec::new();
     stdout.read_to_end(&mut back).unwrap();
     assert!(back == fs::read(&big).unwrap(), "{} bytes came back", back.len());
@@ -76,7 +76,7 @@ fn a_stalled_channel_holds_up_no_other() {
     );
     let mut first = [0; 1];
     stalled.0.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    await_overflow(&place, 1);
     for _ in 0..3 {
         let live = place.ssh("ann", "shop", &[&control]).arg("echo live").stdout(Stdio::piped()).spawn();
         let mut live = Running(live.unwrap());
@@ -91,7 +91,7 @@ fn a_stalled_channel_holds_up_no_other() {
     assert_eq!(rest.len() + 1, 200_000_000);
 }
 
-/// How much a large upload is, unless this variable says another size, such as `10GiB`.
+/// Variable with the size of a large upload, such as `10GiB`, and the size without it.
 const UPLOAD: (&str, u64) = ("BERTH_STORY_UPLOAD", 1 << 30);
 
 /// The reader takes nothing, then a part, then nothing, then all: the sender is held back to what it takes, and what is
@@ -99,7 +99,7 @@ const UPLOAD: (&str, u64) = ("BERTH_STORY_UPLOAD", 1 << 30);
 #[test]
 fn a_large_upload_to_a_reader_that_pauses_waits_for_it_in_little_memory_and_little_disk() {
     const MIB: u64 = 1 << 20;
-    /// What is on the way: the queue, two windows, and what the programs and the sockets hold.
+    /// Most bytes on the way: in the queue, two windows, the programs and the sockets.
     const ON_THE_WAY: u64 = 64 * MIB;
     let said = std::env::var(UPLOAD.0);
     let asked = said.map_or(UPLOAD.1, |size| size.parse::<ByteSize>().unwrap().as_u64());
@@ -129,11 +129,8 @@ fn a_large_upload_to_a_reader_that_pauses_waits_for_it_in_little_memory_and_litt
     });
     for (go, taken) in [("go1", 0), ("go2", half)] {
         await_growth("the part that is read", taken, sent);
-        await_that("the sender to be held back", || {
-            let before = sent();
-            std::thread::sleep(Duration::from_millis(700));
-            before > taken && sent() - before < 2 * MIB
-        });
+        await_overflow(&place, 1);
+        await_standstill("the sender to be held back", taken, sent);
         let ahead = sent() - taken;
         assert!(ahead < ON_THE_WAY, "{} MiB are on the way", ahead / MIB);
         assert!(on_disk(&place) <= 32 * MIB, "{} MiB on disk", on_disk(&place) / MIB);
@@ -169,15 +166,4 @@ fn a_channel_that_overflows_its_limit_ends_and_the_connection_does_not() {
     assert_eq!(output.stdout, b"live\n");
     drop(other.0.stdin.take());
     assert!(await_end(&mut other.0, PATIENCE).success());
-}
-
-/// Bytes of the router's files that have no name.
-fn on_disk(place: &Place) -> u64 {
-    let folder = format!("/proc/{}/fd", place.router.0.id());
-    let files = fs::read_dir(folder).unwrap().flatten().filter(|file| {
-        let target = fs::read_link(file.path()).unwrap_or_default();
-        target.starts_with(place.folder.path()) && target.to_string_lossy().ends_with(" (deleted)")
-    });
-    // One may be closed meanwhile.
-    files.filter_map(|file| fs::metadata(file.path()).ok()).map(|file| file.blocks() * 512).sum()
 }

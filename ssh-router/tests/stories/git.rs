@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use berth_schema::door::{self, ERROR, EXIT, FRAME_MAX, INPUT, INPUT_END, OUTPUT,
 use berth_schema::route::RouteUser;
 use tempfile::TempDir;
 
-use crate::harness::{PASSWORD, PATIENCE, Place, Running, await_end, await_that, memory_of, noise, text};
+use crate::harness::{PASSWORD, PATIENCE, Place, Running, await_end, await_that, noise, text};
+use crate::measure::{await_overflow, await_standstill, memory_of};
 
 /// A socket behind which a story's door stands.
 struct Door {
@@ -330,7 +332,7 @@ fn output_error_and_exit_code_come_through_and_a_door_that_breaks_off_is_told() 
 fn a_stalled_reader_costs_no_memory() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = Mutex::new(wait);
-    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let sent = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&sent);
     let door = Door::open(move |request, stream| match request.command {
         // Takes nothing until it is told to.
@@ -350,7 +352,7 @@ fn a_stalled_reader_costs_no_memory() {
                 if say(&stream, OUTPUT, &block).is_err() {
                     return;
                 }
-                count.fetch_add(FRAME_MAX, std::sync::atomic::Ordering::Relaxed);
+                count.fetch_add(FRAME_MAX as u64, Ordering::Relaxed);
             }
             say(&stream, EXIT, &[0; 4]).unwrap();
         }
@@ -358,12 +360,8 @@ fn a_stalled_reader_costs_no_memory() {
     let place = door.place(&[]);
     let mut down = place.ssh("ann", "git", &[]);
     let mut down = Running(down.arg("git-upload-pack '/state'").stdout(Stdio::piped()).spawn().unwrap());
-    let progress = || sent.load(std::sync::atomic::Ordering::Relaxed);
-    await_that("the door to be held back", || {
-        let before = progress();
-        std::thread::sleep(Duration::from_millis(300));
-        before > 0 && progress() == before
-    });
+    let progress = || sent.load(Ordering::Relaxed);
+    await_standstill("the door to be held back", 0, progress);
     assert!(progress() < 64 << 20, "{} MiB were taken for a reader who takes nothing", progress() >> 20);
 
     let mut up = place.ssh("ann", "git", &[]);
@@ -372,8 +370,8 @@ fn a_stalled_reader_costs_no_memory() {
     let mut stdin = up.0.stdin.take().unwrap();
     let writer = std::thread::spawn(move || (0..96).try_for_each(|_| stdin.write_all(&[7; 1 << 20])));
     await_that("the door", || door.requests().len() == 2);
-    // Long enough for all of it, were nobody held back.
-    std::thread::sleep(Duration::from_secs(2));
+    // The rest waits on disk and in the client.
+    await_overflow(&place, 1);
     assert!(memory_of(&place) < 100 << 20, "{} MiB", memory_of(&place) >> 20);
     go.send(()).unwrap();
     writer.join().unwrap().unwrap();

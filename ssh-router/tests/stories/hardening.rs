@@ -1,4 +1,4 @@
-//! What keeps the router usable for those who may use it: each line of the operator's list, once.
+//! Limits that keep the router usable for its people: each line of the operator's list, once.
 //!
 //! Floods and garbage are in `attacks`, revocation in `changes`, equal answers and algorithms in `login`.
 
@@ -12,9 +12,8 @@ use berth_schema::route::{RouteUser, Routes};
 
 use crate::attacks::{guess, write_program};
 use crate::changes::{is_alive, signal};
-use crate::harness::{
-    BCRYPT, PASSWORD, PATIENCE, Place, Running, await_end, await_that, most_memory_of, text,
-};
+use crate::harness::{BCRYPT, PASSWORD, PATIENCE, Place, Running, await_end, await_that, text};
+use crate::measure::most_memory_of;
 
 /// Everybody has this password, at a cost that takes a processor for a while.
 fn with_password(place: &Place, cost: u32) -> Routes {
@@ -78,7 +77,7 @@ fn hashes_that_cost_too_much_to_check_open_nothing_and_hold_up_nobody() {
     place.await_log("routes changed");
     for name in ["ann", "carol", "eve"] {
         place.await_log(&format!(
-            "this password's hash costs too much to check: it opens nothing user={name}"
+            "the hash of this password costs too much to check, so the password opens nothing user={name}"
         ));
     }
     for login in ["shop", "wiki", "nothing", "nobody"] {

@@ -21,7 +21,7 @@ use crate::watch::Watch;
 pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const BCRYPT: &str = "$2b$10$/6bNTysPXL5XOzRuAs79De5fBU3jhuQAYGnEiRogvmXSwUhhcSVEa";
 
-/// What a story waits for at most.
+/// Longest wait of a story for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Files that this process may have open: a flood is a thousand.
@@ -119,7 +119,7 @@ impl Place {
         place
     }
 
-    /// Where its router and its sshd listen, and nobody else.
+    /// Address on which its router and its sshd listen, and nobody else.
     pub(crate) fn host(&self) -> Ipv4Addr {
         self.address.ip
     }
@@ -154,7 +154,7 @@ impl Place {
         stream
     }
 
-    /// How clients name a login.
+    /// Name of a login as clients write it.
     pub(crate) fn at(&self, login: &str) -> String {
         format!("{login}@{}", self.host())
     }
@@ -226,7 +226,7 @@ impl Place {
         command
     }
 
-    /// What a command says as ann on `shop`.
+    /// Runs a command as ann on `shop`.
     pub(crate) fn run(&self, remote: &str) -> Output {
         self.ssh("ann", "shop", &[]).arg(remote).output().unwrap()
     }
@@ -316,7 +316,7 @@ fn start_sshd(folder: &Path, at: SocketAddr, lines: &str) -> Running {
     Running(command.stdin(Stdio::null()).stderr(log).spawn().expect("sshd is installed"))
 }
 
-/// What a server's sshd goes by. A home of its own keeps this machine's settings out of its shells.
+/// Configuration of a server's sshd. Its own home keeps this machine's settings out of its shells.
 pub(crate) fn sshd_config(folder: &Path, at: SocketAddr, lines: &str) -> String {
     format!(
         "Port {2}\nListenAddress {1}\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized_keys\n\
@@ -383,18 +383,6 @@ pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until a number has grown so far, for as long as it grows.
-pub(crate) fn await_growth(what: &str, to: u64, number: impl Fn() -> u64) {
-    let mut reached = 0;
-    while reached < to {
-        let before = reached;
-        await_that(what, || {
-            reached = number();
-            reached > before || reached >= to
-        });
-    }
-}
-
 /// Waits for a process to end, and fails when it doesn't.
 pub(crate) fn await_end(child: &mut Child, within: Duration) -> std::process::ExitStatus {
     let start = Instant::now();
@@ -422,20 +410,4 @@ pub(crate) fn noise(path: &Path, bytes: usize) {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Resident bytes of the router.
-pub(crate) fn memory_of(place: &Place) -> u64 {
-    bytes_of(place, "VmRSS:")
-}
-
-/// The most that it ever had.
-pub(crate) fn most_memory_of(place: &Place) -> u64 {
-    bytes_of(place, "VmHWM:")
-}
-
-fn bytes_of(place: &Place, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", place.router.0.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }

@@ -14,9 +14,10 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Sig, clien
 use tokio::net::TcpListener;
 
 use crate::attacks::MEMORY_MAX;
-use crate::harness::{Place, Running, await_that, most_memory_of};
+use crate::harness::{Place, Running, await_that};
+use crate::measure::most_memory_of;
 
-/// What the server does when somebody runs a command. It counts what it has done.
+/// Conduct of the server when somebody runs a command. It counts its messages.
 type Deed =
     fn(Handle, Arc<ChannelWriteHalf<Msg>>, Arc<AtomicUsize>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -221,8 +222,8 @@ async fn a_server_opens_only_as_many_channels_as_a_connection_may_have() {
     assert!(place.run("true").status.success());
 }
 
-/// Where there is no server, a channel opens to say so; it counts before it was asked for anything, and while what it says
-/// isn't taken.
+/// A channel that opens only to say that there is no server counts before it is asked for anything, and for as long as
+/// nobody takes its text.
 #[tokio::test(flavor = "multi_thread")]
 async fn channels_that_lead_nowhere_count_until_they_are_closed() {
     let place = Place::with(&["--channels", "4", "--git-socket", "/nowhere"]);

@@ -1,4 +1,4 @@
-//! Who gets in, and what those see who don't.
+//! Logins: of people who get in, and of people who don't and see why.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -72,17 +72,17 @@ fn a_password_opens_as_bcrypt_and_as_argon2id_and_a_wrong_one_is_like_an_unknown
 fn a_server_that_does_not_answer_or_shows_another_key_says_so_to_those_who_may_know() {
     let place = Place::new();
     let output = place.ssh("eve", "gone", &[]).arg("true").output().unwrap();
-    assert_eq!(text(&output.stderr), "berth: gone can't be reached: it doesn't answer\r\n");
+    assert_eq!(text(&output.stderr), "berth: cannot reach gone: it doesn't answer\r\n");
     assert_eq!(output.status.code(), Some(255));
     let output = place.ssh("eve", "wiki", &[]).arg("true").output().unwrap();
     assert!(text(&output.stderr).contains("it shows another host key than it should"), "{output:?}");
     assert_eq!(output.status.code(), Some(255));
-    place.await_log("server not reached server=\"wiki\" error=it shows another host key");
+    place.await_log("cannot reach the server server=\"wiki\" error=it shows another host key");
     // The server closes as soon as it has refused; it is said all the same.
     std::fs::write(place.path("authorized_keys"), "").unwrap();
     for _ in 0..5 {
         let output = place.run("true");
-        assert_eq!(text(&output.stderr), "berth: shop can't be reached: it doesn't let the router in\r\n");
+        assert_eq!(text(&output.stderr), "berth: cannot reach shop: it doesn't let the router in\r\n");
         assert_eq!(output.status.code(), Some(255));
     }
 }
@@ -131,7 +131,7 @@ fn only_modern_algorithms_are_offered_and_the_post_quantum_ones_come_first() {
     assert_eq!(lists, expected);
 }
 
-/// What a router offers stands in the clear after its name: eight lists (RFC 4253, section 7.1).
+/// Algorithms that a router offers. They follow its name in the clear, in eight lists (RFC 4253, section 7.1).
 fn offered_lists(place: &Place) -> Vec<String> {
     let mut stream = place.connect();
     stream.write_all(b"SSH-2.0-story\r\n").unwrap();

@@ -44,7 +44,7 @@ fn a_client_that_takes_only_post_quantum_keys_logs_in_and_runs_a_command() {
     assert_eq!((said.as_slice(), code), (&b"said\n"[..], Some(7)));
 }
 
-/// What a command says, and its exit code.
+/// Output of a command, and its exit code.
 async fn run(place: &Place) -> (Vec<u8>, Option<u32>) {
     let preferred = Preferred { kex: Cow::Borrowed(&[kex::MLKEM768X25519_SHA256]), ..Preferred::default() };
     let config = client::Config { preferred, ..client::Config::default() };

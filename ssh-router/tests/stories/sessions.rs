@@ -1,4 +1,4 @@
-//! What a session carries, byte for byte.
+//! Contents of a session, byte for byte.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

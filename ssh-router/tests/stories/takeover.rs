@@ -75,8 +75,8 @@ impl Kept {
     }
 }
 
-/// By another process: a file that this one has open for writing, if only in a child that another story is about to start,
-/// can't be run.
+/// Copies a program by another process. A file that this one has open for writing, if only in a child that another story is
+/// about to start, cannot be run.
 fn copy_program(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
@@ -133,7 +133,7 @@ fn a_program_or_a_setting_that_does_not_work_leaves_the_router_that_is_there() {
     kept.place.await_log("the new router ended before it listened");
     fs::remove_file(&kept.program).unwrap();
     kept.hang_up();
-    kept.place.await_log("no new router can be started");
+    kept.place.await_log("cannot start a new router");
     kept.replace_program(Path::new(env!("CARGO_BIN_EXE_berth-ssh-router")));
     fs::write(kept.place.path("flags"), "--no-such-flag\n").unwrap();
     kept.hang_up();
@@ -225,7 +225,7 @@ fn as_the_first_process_it_takes_leave_of_everybodys_children() {
     await_that("its end", || !Path::new(&format!("/proc/{first}")).exists());
 }
 
-/// Where there is no container whose end would be everybody's.
+/// Takeover without a container, whose end would be everybody's.
 #[test]
 fn without_its_supervisor_a_router_finishes_its_sessions() {
     let mut kept = Kept::new();

@@ -1,4 +1,4 @@
-//! What the binary does besides carrying sessions, and how it tells which routes are in use.
+//! Tasks of the binary besides carrying sessions, and the file that tells which routes are in use.
 
 use std::fs;
 use std::process::{Command, Output};

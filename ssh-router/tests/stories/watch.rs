@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// What a story takes at most. The slowest takes half a minute on a quiet machine.
+/// Longest time of a story. The slowest takes half a minute on a quiet machine.
 const STORY_MAX: Duration = Duration::from_secs(600);
-/// What it may take to fail after that: longer than it waits for anything.
+/// Longest time that it takes to fail after that. It is longer than a story waits for anything.
 const FAILING_MAX: Duration = Duration::from_secs(180);
 
 /// Ends the processes of a story that takes too long, which is what it waits for, and lets the story fail. If that doesn't
@@ -71,7 +71,7 @@ fn watch(name: &str, folder: &Path, told: &Receiver<Duration>, most: Duration, l
     std::process::abort();
 }
 
-/// Whether the story ends in time.
+/// Returns whether the story ends in time.
 fn ends_within(told: &Receiver<Duration>, most: Duration) -> bool {
     let mut deadline = Instant::now() + most;
     loop {
@@ -83,7 +83,7 @@ fn ends_within(told: &Receiver<Duration>, most: Duration) -> bool {
     }
 }
 
-/// Past what keeps the words of a story until it ends.
+/// Writes past the capture that keeps a story's output until it ends.
 fn say(words: &str) {
     // There is nobody else to tell.
     let _ = writeln!(std::io::stderr(), "{words}");
@@ -99,7 +99,7 @@ fn kill(processes: &[u32]) {
     }
 }
 
-/// Whether a process has a folder among its arguments or in its environment.
+/// Returns whether a process has a folder among its arguments or in its environment.
 fn names(process: u32, folder: &Path) -> bool {
     let folder = folder.as_os_str().as_bytes();
     ["cmdline", "environ"].iter().any(|what| {

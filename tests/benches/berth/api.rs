@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Runtime;
 
-/// How long anything may take before a benchmark gives up.
+/// Time that anything may take before a benchmark gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An engine, by its API.
@@ -29,11 +29,11 @@ pub(crate) struct Api {
 pub(crate) struct Heard {
     id: String,
     action: String,
-    /// By the engine's clock, which is this machine's.
+    /// Time by the engine's clock, which is this machine's.
     at: i64,
 }
 
-/// What the engine says happens, from the moment on at which one began to listen.
+/// Events that the engine tells, from the moment on at which one began to listen.
 pub(crate) struct Ears {
     heard: Receiver<Heard>,
 }
@@ -42,7 +42,9 @@ impl Api {
     /// Connects as `berth` does.
     pub(crate) fn connect(address: &str) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let (docker, _) = runtime.block_on(berth::docker::connect(address))?;
+        let path = address.strip_prefix("unix://").unwrap_or(address);
+        let docker = Docker::connect_with_unix(path, DEADLINE.as_secs(), bollard::API_DEFAULT_VERSION)?;
+        let docker = runtime.block_on(docker.negotiate_version())?;
         Ok(Self { runtime, docker })
     }
 
@@ -79,7 +81,7 @@ impl Api {
             self.docker.create_volume(request).await?;
         }
         let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
-        let body = berth::apply::create_body(container);
+        let body = berth_engine::create_body(container);
         let made = self.docker.create_container(Some(options), body).await?;
         Ok(self.docker.start_container(&made.id, None::<StartContainerOptions>).await?)
     }

@@ -19,9 +19,9 @@ use berth_tests::process::{processes, send, source_tree, wait};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-/// Where every server's app listens.
+/// Port at which every server's app listens.
 pub(crate) const APP_PORT: u16 = 8080;
-/// Where the edge and the single Caddy are reached, at 127.0.0.1.
+/// Ports at which the edge and the single Caddy are reached, at 127.0.0.1.
 pub(crate) const EDGE_PORT: u16 = 80;
 pub(crate) const SINGLE_PORT: u16 = 8081;
 
@@ -82,7 +82,7 @@ impl Ground {
         command
     }
 
-    /// Whether Caddy takes a file.
+    /// Checks that Caddy takes a file.
     pub(crate) fn check(&self, config: &Path) -> anyhow::Result<()> {
         good(&mut self.caddy("validate", config))
     }

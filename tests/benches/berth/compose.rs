@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use berth_tests::{Docker, image};
 use tempfile::TempDir;
 
-/// How long one `up` may take, in seconds.
+/// Time that one `up` may take, in seconds.
 const PATIENCE: &str = "150";
 /// Services that are made by one `up`.
 const AT_A_TIME: usize = 40;

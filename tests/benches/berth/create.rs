@@ -60,7 +60,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a plan would make, byte by byte.
+/// Volumes and container of each server, byte by byte as a plan would make them.
 fn specs(platform: &Platform) -> anyhow::Result<Vec<(Vec<VolumeSpec>, ContainerSpec)>> {
     let found = Source::open(&platform.repo())?.find(None)?;
     let settled = found.state.map_err(|findings| anyhow::anyhow!("the state has mistakes: {findings:?}"))?;

@@ -55,12 +55,12 @@ pub(crate) fn file(number: usize) -> (String, String) {
     (format!("domains/{}.toml", name(number)), text)
 }
 
-/// What a domain is called. All are equally long, so that the order of site blocks is that of the names.
+/// Name of a domain. All are equally long, so that the order of site blocks is that of the names.
 pub(crate) fn name(number: usize) -> String {
     format!("d{number:05}.example.org")
 }
 
-/// What the app says when it is asked for a domain and the request has come to the right server.
+/// Answer of the app to a request for a domain that has reached the right server.
 pub(crate) fn answer(state: &State, number: usize) -> anyhow::Result<String> {
     let id = u32::try_from(server(number))?;
     let found = state.servers.values().find(|server| server.id.get() == id).context("the domain's server")?;
@@ -78,12 +78,12 @@ pub(crate) fn table(state: &State) -> anyhow::Result<String> {
     Ok(render::render(Kind::Sites, state, &Templates::default(), &berth_plan::Identities::example([]))?)
 }
 
-/// How site blocks get their certificates.
+/// Source of the certificates of site blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tls {
     /// They have none: plain HTTP.
     Off,
-    /// By a `tls` line in each, though none is ever asked for.
+    /// Each has a `tls` line, though no certificate is ever asked for.
     Lines,
 }
 

@@ -18,10 +18,10 @@ const SERVERS: usize = 200;
 const ROUNDS: usize = 5;
 const DAEMON_ROUNDS: usize = 11;
 const KILLS: usize = 11;
-/// How long the seed's controller sleeps between two looks.
+/// Time that the seed's controller sleeps between two looks.
 const SEED_POLL: Duration = Duration::from_secs(3);
 
-/// What is to be measured.
+/// Parts that are to be measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts {
     /// (a) and (b)
@@ -263,7 +263,7 @@ impl Compared {
     }
 }
 
-/// What a process holds in memory, in KiB.
+/// Memory of a process, in KiB.
 struct Memory {
     resident: u64,
     own: u64,

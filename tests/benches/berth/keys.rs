@@ -2,13 +2,17 @@
 //! it for good; here it is made for the time of the measurement.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use berth::engine::keys::QUOTAS;
+use berth::setup::keys::QUOTAS;
+
+/// Servers for which there is to be room.
+const SERVERS: usize = 1_000;
 
 /// The room, given back when it is dropped.
 pub(crate) struct Room {
-    before: Vec<(&'static str, String)>,
+    before: Vec<(PathBuf, String)>,
 }
 
 impl Room {
@@ -16,11 +20,11 @@ impl Room {
     pub(crate) fn make() -> anyhow::Result<Self> {
         let mut room = Self { before: Vec::new() };
         for quota in QUOTAS.iter().filter(|quota| quota.module.is_none()) {
-            let found = fs::read_to_string(quota.file).with_context(|| format!("read {}", quota.file))?;
-            if quota.wanted(&found).is_some() {
-                fs::write(quota.file, quota.least.to_string())
-                    .with_context(|| format!("set {}", quota.sysctl))?;
-                room.before.push((quota.file, found));
+            let file = quota.file();
+            let found = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+            if let Some(wanted) = quota.wanted(&found, SERVERS) {
+                fs::write(&file, wanted.to_string()).with_context(|| format!("set {}", quota.sysctl))?;
+                room.before.push((file, found));
             }
         }
         Ok(room)

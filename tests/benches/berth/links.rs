@@ -16,7 +16,7 @@ use crate::table;
 use crate::times::Times;
 
 const LINKS: usize = 1_000;
-/// Of these many links the time for all is reckoned, where each needs commands.
+/// Number of links that are made where each needs commands. The time for all is reckoned from theirs.
 const BY_COMMANDS: usize = 50;
 const ROUNDS: usize = 3;
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -152,7 +152,7 @@ fn are_there(plane: &Plane, links: &[(Link, u32)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What `ip` is told of a link: in the plane, and in the server.
+/// Commands of `ip` that make a link: in the plane, and in the server.
 fn commands(link: &Link, pid: u32) -> ([String; 4], [String; 5]) {
     let mac = |octets: [u8; 6]| octets.map(|octet| format!("{octet:02x}")).join(":");
     let (outside, inside) = (mac(link.port_mac()), mac(link.inside_mac()));

@@ -19,9 +19,9 @@ const DOMAINS: usize = 10_000;
 const SERVERS: usize = 100;
 const ADDITIONS: usize = 7;
 const KILLS: usize = 5;
-/// What nothing here takes.
+/// Time after which a wait is given up. Nothing here takes so long.
 const GIVEN_UP: Duration = Duration::from_secs(120);
-/// Between two looks.
+/// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -98,7 +98,7 @@ fn file(number: usize) -> String {
     format!("domains/d{number:05}.stories.example.org.toml")
 }
 
-/// Whether a visitor from the internet gets the app under a domain.
+/// Returns whether a visitor from the internet gets the app under a domain.
 fn is_answered(lab: &Lab, number: usize) -> bool {
     let visit = || {
         let mut stream = TcpStream::connect_timeout(&(PUBLIC, 80).into(), Duration::from_secs(1)).ok()?;

@@ -13,6 +13,7 @@ mod keys;
 mod links;
 mod live;
 mod organisation;
+mod panel;
 mod plan;
 mod push;
 mod requests;
@@ -28,9 +29,10 @@ mod web;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use berth_tests::Turn;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 14] = [
+const PARTS: [(char, &str); 15] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
@@ -45,10 +47,12 @@ const PARTS: [(char, &str); 14] = [
     ('l', "SSH through the router, against a direct connection and `ssh -J`"),
     ('m', "a push: its plan, and its outcome"),
     ('n', "a running platform: one more domain, and every link anew"),
+    ('o', "the panel: pages, plans, commits, and those who look"),
 ];
 
 fn main() -> anyhow::Result<()> {
     let chosen = chosen(std::env::args().skip(1));
+    let _turn = Turn::take();
     let started = Instant::now();
     machine()?;
     let wanted = |letter| chosen.contains(&letter);
@@ -89,6 +93,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('n') {
         live::run()?;
+    }
+    if wanted('o') {
+        panel::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

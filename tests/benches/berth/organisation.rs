@@ -53,7 +53,7 @@ pub(crate) fn state<'a>(files: impl IntoIterator<Item = &'a Parsed>) -> anyhow::
     State::assemble(files).map_err(|findings| anyhow!("the organisation has mistakes: {findings:?}"))
 }
 
-/// What a server is called.
+/// Name of a server.
 pub(crate) fn name(id: usize) -> String {
     format!("s{id}")
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use berth::source::{Settled, Source};
 use berth_plan::render::Templates;
 use berth_plan::{Context, Desired, Observed, simulate};
-use berth_repo::{Edit, Signature, StateRepo};
+use berth_repo::{Edit, Signature, StateRepo, Words};
 use jiff::Timestamp;
 
 use crate::organisation;
@@ -97,9 +97,10 @@ impl Stages {
                 }
                 None => Desired::from_state(&settled.state),
             });
+            let revision = settled.revision.to_string();
             let context = Context {
                 now: Timestamp::now(),
-                revision: &settled.revision,
+                revision: &revision,
                 allowance: None,
                 previous: Some(&settled.state),
             };
@@ -130,6 +131,6 @@ pub(crate) fn commit(repo: &StateRepo, id: usize, cpus: &str) -> anyhow::Result<
     let edit =
         Edit::write(format!("servers/{}.toml", organisation::name(id)), organisation::server(id, cpus));
     let ada = Signature::now("Ada", "ada@example.org");
-    repo.commit(Some(&tip), &[edit], &ada, &ada, "cpus")?;
+    repo.commit(Some(&tip), &[edit], &Words { author: &ada, committer: &ada, message: "cpus" })?;
     Ok(())
 }

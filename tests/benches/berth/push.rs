@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
-use berth::identity::Identity;
 use berth::source::Source;
+use berth_engine::Identity;
 use berth_link::{Plane, REGISTRATIONS};
 use berth_plan::render::Templates;
 use berth_plan::{Context, Desired, Observed, Plan};
 use berth_repo::StateRepo;
+use berth_tests::panel::HASH;
 use berth_tests::process::{built, within};
 use berth_tests::{GitDoor, Person, Place};
 use jiff::Timestamp;
@@ -27,16 +28,17 @@ use crate::times::Times;
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
 const ROUNDS: usize = 9;
-/// For a first pass over everything.
+/// Time that a first pass over everything may take.
 const FIRST_PASS: Duration = Duration::from_secs(300);
-/// Where the holder of the platform's network would have its gateway.
+/// Address at which the holder of the platform's network would have its gateway.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
-/// As many servers as a member may have seen by then: the first look at a larger state takes seconds, and isn't measured here.
+/// Size of the largest state into which a member pushes too. A member's first look at a larger one takes seconds, and
+/// isn't measured here.
 const SEEN_BY_MEMBERS: usize = 1_000;
-/// Who comes through the door.
-const ADMIN: &str = "ada";
-const MEMBER: &str = "m0";
+/// People who come through the door.
+pub(crate) const ADMIN: &str = "ada";
+pub(crate) const MEMBER: &str = "m0";
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let (mut rows, mut ways) = (Vec::new(), Vec::new());
@@ -152,7 +154,7 @@ impl Clone {
 }
 
 /// A platform with a sham engine, and a clone of its state.
-struct Ground {
+pub(crate) struct Ground {
     daemon: Child,
     sham: Sham,
     repo: PathBuf,
@@ -163,14 +165,14 @@ struct Ground {
     folder: tempfile::TempDir,
 }
 
-/// What a push took.
+/// Times that a push took.
 struct Pushed {
     planned: Duration,
     converged: Duration,
 }
 
 impl Ground {
-    fn new(servers: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(servers: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
         let (repo, data) = (at("state.git"), at("data"));
@@ -184,13 +186,18 @@ impl Ground {
         for (_, text) in &mut files {
             *text = stopped(text);
         }
-        files.push((format!("users/{ADMIN}.toml"), "role = \"admin\"\n".to_owned()));
+        for (name, role) in [(ADMIN, "admin"), (MEMBER, "user")] {
+            let path = format!("users/{name}.toml");
+            files.retain(|(found, _)| *found != path);
+            files.push((path, format!("role = \"{role}\"\npassword_hash = \"{HASH}\"\n")));
+        }
         organisation::import(&repo, &files)?;
         let sham = Sham::holding(&everything(&repo, &data)?, folder.path())?;
         let berth = |arguments: &[&str]| {
             let mut berth = Command::new(built("berth"));
             berth.args(arguments).arg("--state").arg(&repo).arg("--data").arg(&data);
             berth.args(["--docker", &sham.address()]).stdin(Stdio::null());
+            berth.env("BERTH_PANEL", at("panel"));
             berth
         };
         ensure!(berth(&["hook", "install"]).stderr(Stdio::null()).status()?.success(), "no hooks");
@@ -203,6 +210,21 @@ impl Ground {
         let applied = ground.repo.join("refs/berth/applied");
         within(FIRST_PASS, "the first pass is over", || applied.exists().then_some(()));
         Ok(ground)
+    }
+
+    /// Prefix of the platform.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The state repo.
+    pub(crate) fn repo(&self) -> &Path {
+        &self.repo
+    }
+
+    /// Berth's own folder. Beside it is room for others.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// A clone by whoever has the repository's files.
@@ -258,7 +280,7 @@ impl Ground {
         Ok(Pushed { planned: planned.ok_or_else(|| anyhow!("no plan in\n{all}"))?, converged })
     }
 
-    /// What the hook reads, in a process that knows nothing yet: the state before and after.
+    /// Reads the state before and after, as the hook does in a process that knows nothing yet.
     fn read(&self) -> anyhow::Result<()> {
         let mut repo = StateRepo::open(&self.repo)?;
         let tip = repo.head()?.context("a tip")?;
@@ -291,8 +313,8 @@ fn everything(repo: &Path, data: &Path) -> anyhow::Result<Plan> {
     fs::create_dir_all(data)?;
     let identities = Identity::open(data)?.identities(settled.state.servers.keys().copied());
     let desired = Desired::new(&settled.state, &Templates::default(), &Arc::new(identities));
-    let context =
-        Context { now: Timestamp::now(), revision: &settled.revision, allowance: None, previous: None };
+    let revision = settled.revision.to_string();
+    let context = Context { now: Timestamp::now(), revision: &revision, allowance: None, previous: None };
     Ok(berth_plan::plan(&desired, &Observed::default(), &context))
 }
 

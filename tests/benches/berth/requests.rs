@@ -14,7 +14,7 @@ use crate::times::Times;
 
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 const ROUNDS: usize = 5;
-/// How long each measurement takes.
+/// Duration of each measurement.
 const SECONDS: &str = "2s";
 const CONNECTIONS: usize = 32;
 

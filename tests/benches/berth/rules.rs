@@ -133,7 +133,7 @@ impl Ground {
         self.command(source_tree().join("templates/firewall/lib").join(name))
     }
 
-    /// What is in force, without what differs from one look to the next.
+    /// Rules in force, without the comments, which differ from one look to the next.
     fn saved(&self) -> anyhow::Result<String> {
         let output = self.command("iptables-save").output().context("run iptables-save")?;
         ensure!(output.status.success(), "iptables-save: {}", String::from_utf8_lossy(&output.stderr));

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
-use berth_repo::{Edit, Signature, StateRepo};
+use berth_repo::{Edit, Signature, StateRepo, Words};
 use berth_tests::{Folder, Platform};
 
 /// Writes the files of `servers` servers, and gives their owner room for them.
@@ -19,7 +19,11 @@ pub(crate) fn write(folder: &Folder, servers: usize) {
 pub(crate) fn commit_cpus(repo: &StateRepo, id: usize, cpus: &str) -> anyhow::Result<()> {
     let tip = repo.head()?.context("the state repo is empty")?;
     let ann = Signature::now("Ann", "ann@example.org");
-    repo.commit(Some(&tip), &[Edit::write(path(id), text(id, cpus))], &ann, &ann, "cpus")?;
+    repo.commit(
+        Some(&tip),
+        &[Edit::write(path(id), text(id, cpus))],
+        &Words { author: &ann, committer: &ann, message: "cpus" },
+    )?;
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use anyhow::{Context as _, anyhow};
 use berth_plan::identity::PLACED;
 use berth_plan::recipe::RUNTIME;
 use berth_plan::{Plan, Step};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 /// An engine that listens until it is dropped.
@@ -32,7 +33,7 @@ struct Shared {
 struct World {
     networks: Vec<Value>,
     volumes: Vec<Value>,
-    /// By id.
+    /// Containers by id.
     containers: BTreeMap<String, Container>,
     ids: HashMap<String, String>,
     ears: Vec<UnixStream>,
@@ -73,7 +74,7 @@ impl Sham {
         format!("unix://{}", self.socket.display())
     }
 
-    /// How long its answers have taken since it was asked last, all together.
+    /// Returns how long its answers have taken since the last call, all together.
     pub(crate) fn take_busy(&self) -> Duration {
         std::mem::take(&mut self.shared.world().busy)
     }
@@ -188,7 +189,7 @@ impl World {
 
 impl Shared {
     fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock()
     }
 
     /// Answers what comes over a connection, until the other side ends it.

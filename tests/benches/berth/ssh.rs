@@ -16,16 +16,16 @@ use crate::times::Times;
 
 const LOGINS: usize = 31;
 const KEYSTROKES: usize = 1_000;
-/// Of a transfer, in MiB, and how often.
+/// Size of a transfer, in MiB, and the number of transfers.
 const TRANSFER: u64 = 512;
 const TRANSFERS: usize = 5;
 /// Idle sessions on each way.
 const IDLE: usize = 500;
 /// Sessions that transfer so many MiB each way at the same time.
 const BULK: (usize, u64) = (10, 32);
-/// Of the upload to a slow reader, in GiB.
+/// Size of the upload to a slow reader, in GiB.
 const UPLOAD: u64 = 10;
-/// What the router may have of memory meanwhile, whatever the machine.
+/// Memory that the router may take meanwhile, whatever the machine has.
 const UPLOAD_MEMORY: u64 = 64 << 20;
 const MIB: f64 = (1 << 20) as f64;
 
@@ -37,7 +37,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     slow_reader()
 }
 
-/// How busy the machine is, for what is printed next.
+/// Load of the machine, for what is printed next.
 fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or_default().to_owned()
@@ -189,7 +189,7 @@ fn keystrokes() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a client of sftp says first. A shell would cost the machine more than what is measured.
+/// First message of an sftp client. A shell would cost the machine more than what is measured.
 const SFTP: [u8; 9] = [0, 0, 0, 5, 1, 0, 0, 0, 3];
 
 /// Logs in so many times, hears an answer from the server, and stays.
@@ -282,7 +282,7 @@ fn masters(ground: &Ground, way: Way, count: usize) -> anyhow::Result<Vec<Runnin
     (0..count).map(master).collect()
 }
 
-/// How the client names a connection that is shared.
+/// Option by which the client names a connection that is shared.
 fn control(ground: &Ground, number: usize) -> String {
     format!("-S{}", ground.path(&format!("c{number}")).display())
 }

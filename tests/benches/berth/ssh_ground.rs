@@ -43,10 +43,10 @@ impl Way {
     }
 }
 
-/// What clients are told besides where to go. The client that jumps reads it too.
+/// Settings of clients besides their destination. The client that jumps reads them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Client {
-    /// As OpenSSH comes.
+    /// OpenSSH as it comes.
     Unconfigured,
     /// The same key exchange on every connection.
     EqualKeyExchange,
@@ -93,7 +93,7 @@ pub(crate) struct Ground {
     server: Running,
 }
 
-/// What one channel through the router may have on disk, in bytes.
+/// Bytes that one channel through the router may have on disk.
 pub(crate) const OVERFLOW: u64 = 1 << 30;
 
 impl Ground {

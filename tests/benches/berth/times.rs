@@ -27,11 +27,25 @@ impl Times {
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     }
 
+    /// The time that this share of all stays below: 0.99 for the slowest in a hundred.
+    pub(crate) fn below(&self, share: f64) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+        let place = (sorted.len() as f64 * share).ceil() as usize;
+        sorted.get(place.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    /// Adds those of another.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     pub(crate) fn rounds(&self) -> usize {
         self.0.len()
     }
 
-    /// How many times as long this takes as the other.
+    /// Returns how many times as long this takes as the other, by their medians.
     pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
         self.median().as_secs_f64() / other.median().as_secs_f64()
     }

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::ensure;
 use berth::source::{Found, Source};
 use berth_plan::render::Kind;
-use berth_repo::{Edit, Signature, StateRepo};
+use berth_repo::{Edit, Signature, StateRepo, Words};
 use berth_schema::State;
 
 use crate::caddy::{EDGE_PORT, Ground, Pair, SINGLE_PORT, Single, good};
@@ -127,7 +127,7 @@ pub(crate) fn configurations() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What lies between the commit and the first answer.
+/// Times of the stages between the commit and the first answer.
 #[derive(Default)]
 struct Way {
     find: Times,
@@ -212,6 +212,6 @@ fn settled(found: Found) -> anyhow::Result<std::sync::Arc<State>> {
 fn commit(repo: &StateRepo, edit: Edit) -> anyhow::Result<()> {
     let tip = repo.head()?;
     let ada = Signature::now("Ada", "ada@example.org");
-    repo.commit(tip.as_ref(), &[edit], &ada, &ada, "domain")?;
+    repo.commit(tip.as_ref(), &[edit], &Words { author: &ada, committer: &ada, message: "domain" })?;
     Ok(())
 }

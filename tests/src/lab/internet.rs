@@ -5,14 +5,15 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
+use crate::ground::scratch;
 use crate::namespace::Namespace;
-use crate::platform::MARK;
-use crate::process::{build_folder, eventually, scratch};
+use crate::process::{MARK, build_folder, eventually};
 
 /// The address of the platform's machine, under which the world knows it.
 pub const PUBLIC: Ipv4Addr = Ipv4Addr::new(51, 0, 0, 10);
@@ -30,7 +31,7 @@ pub const NAME_SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::ne
 pub const NAME: &str = "web.lab.example.net";
 /// A name whose address is private.
 pub const NAME_OF_PRIVATE: &str = "private.lab.example.net";
-/// That address.
+/// Address of [`NAME_OF_PRIVATE`].
 pub const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
 /// Addresses that no server may reach, one of each range.
 pub const DENIED: [Ipv4Addr; 7] = [
@@ -47,19 +48,18 @@ pub const DENIED: [Ipv4Addr; 7] = [
 #[derive(Debug)]
 pub struct Internet {
     namespace: Namespace,
-    /// Who came to which address, in the order of their coming.
+    /// Visits so far, in the order of their coming.
     visits: Arc<Mutex<Vec<Visit>>>,
     programs: Vec<Child>,
-    /// What the programs keep.
+    /// Folder of the programs' files.
     _folder: TempDir,
 }
 
 /// A connection that somebody outside has taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Visit {
-    /// Who came.
     pub from: SocketAddr,
-    /// To whom.
     pub to: SocketAddr,
 }
 
@@ -106,9 +106,9 @@ impl Internet {
         &self.namespace
     }
 
-    /// Who has come so far.
+    /// Visits so far, in the order of their coming.
     pub fn visits(&self) -> Vec<Visit> {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.visits.lock().clone()
     }
 
     pub(super) fn end(&mut self) {
@@ -125,7 +125,7 @@ type Answer = fn(TcpStream) -> std::io::Result<()>;
 fn take_visits(listener: &TcpListener, answer: Answer, visits: &Mutex<Vec<Visit>>) {
     for stream in listener.incoming().flatten() {
         if let (Ok(from), Ok(to)) = (stream.peer_addr(), stream.local_addr()) {
-            visits.lock().unwrap_or_else(PoisonError::into_inner).push(Visit { from, to });
+            visits.lock().push(Visit { from, to });
         }
         let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
         let _ = stream.set_write_timeout(Some(Duration::from_secs(5)));

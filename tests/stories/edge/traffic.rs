@@ -34,7 +34,7 @@ impl Flow {
         }
     }
 
-    /// Whether each try worked.
+    /// Returns whether each try worked.
     pub(super) fn was_never_cut(&self) -> bool {
         self.0.iter().all(|(_, worked)| *worked)
     }
@@ -46,14 +46,14 @@ impl Flow {
     }
 }
 
-/// What became of the traffic.
+/// Outcome of the traffic.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    /// From the internet to the app of a domain.
+    /// Visits from the internet to the app of a domain.
     pub(super) visits: Flow,
-    /// From the server to the internet.
+    /// Connections from the server to the internet.
     pub(super) connections: Flow,
-    /// Those whom the server reached and may not.
+    /// Visits to those whom the server may not reach.
     pub(super) reached: Vec<Visit>,
 }
 

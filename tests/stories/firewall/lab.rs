@@ -13,7 +13,8 @@ use berth_link::{Inside, Link, Plane};
 use berth_plan::Identities;
 use berth_plan::render::{Kind, Templates, render};
 use berth_schema::{Parsed, State};
-use berth_tests::process::{PATIENCE, Ran, run, scratch, send, source_tree, wait};
+use berth_tests::ground::scratch;
+use berth_tests::process::{PATIENCE, Ran, run, send, source_tree, wait};
 use berth_tests::{Place, eventually};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -30,7 +31,7 @@ pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(51, 0, 0, 53);
 pub(super) const UNWANTED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 66);
 /// A database in the organisation's own network.
 pub(super) const DATABASE: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
-/// Where the internet counts datagrams, at every address.
+/// Port at which the internet counts datagrams, at every address.
 pub(super) const SINK: u16 = 9999;
 
 /// One address of each network that is always denied, and can be sent to.
@@ -213,7 +214,7 @@ impl Lab {
         self.plane.shell("iptables-save | grep -v '^#' | sed 's/ \\[[0-9:]*\\]//'")
     }
 
-    /// What arrived at the sink so far, and from where.
+    /// Takes the datagrams that have arrived at the sink so far, each with its sender.
     pub(super) fn arrived(&self) -> Vec<(SocketAddrV4, String)> {
         // A word through the same socket, behind everything that was sent before.
         let socket = self.internet.datagrams(Ipv4Addr::UNSPECIFIED, 0);
@@ -254,7 +255,7 @@ pub(super) fn question(name: &str) -> Vec<u8> {
     words
 }
 
-/// What the gateway answers: `None` when it doesn't, else the address if it names one.
+/// Asks the gateway for a name. `None` when it doesn't answer, else the address if it names one.
 pub(super) fn ask(socket: &UdpSocket, name: &str) -> Option<Option<Ipv4Addr>> {
     socket.send_to(&question(name), (GATEWAY, 53)).ok()?;
     let mut heard = [0; 1500];

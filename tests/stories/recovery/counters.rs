@@ -11,7 +11,7 @@ use super::network;
 /// The plane's network namespace.
 pub(super) struct Plane {
     pid: u32,
-    /// Whose packets are counted.
+    /// Address whose packets are counted.
     from: String,
 }
 
@@ -39,7 +39,7 @@ impl Plane {
 pub(super) struct Counters<'a> {
     lab: &'a Lab,
     plane: Plane,
-    /// On the host, as the end of the command that adds or removes each: the table, the chain, and the match.
+    /// Those on the host, each as the end of the command that adds or removes it: the table, the chain, and the match.
     host: Vec<(&'static str, &'static str, String)>,
 }
 

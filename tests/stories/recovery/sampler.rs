@@ -48,7 +48,7 @@ impl Sampler {
         // The host: at its end of the uplink, where it publishes a port and where not, and at its public address.
         let host = format!("{}1", network(platform, "external"));
         targets.extend([format!("{host}:22"), format!("{host}:80"), format!("{PUBLIC}:22/10")]);
-        let folder = berth_tests::process::scratch();
+        let folder = berth_tests::ground::scratch();
         // The console's end, which systemd brings about when it begins, is not for the sampler.
         let init = format!(
             "#!/bin/sh\ntrap '' HUP\nsetsid perl /usr/local/lib/sampler.pl {} </dev/null >>/apps/samples 2>&1 &\n\
@@ -86,7 +86,7 @@ impl Sampler {
         within(Duration::from_secs(120), "it samples", || (self.samples().len() >= wanted).then_some(()));
     }
 
-    /// How long the allowed address was away since this was last asked.
+    /// Describes how long the allowed address was away since the last call.
     #[track_caller]
     pub(super) fn outage(&self) -> String {
         self.has_sampled(10);

@@ -1,4 +1,4 @@
-//! What nobody reaches from a session, though something listens there: what is the platform's or the machine's.
+//! Addresses of the platform and of the machine that nobody reaches from a session, though something listens there.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -8,11 +8,11 @@ use berth_tests::{Docker, Ran, eventually, image, run};
 
 use super::scene::{MACHINE, PATIENCE, Scene, Session};
 
-/// Where it listens.
+/// Port of the listener.
 const LISTENING: &str = "7000";
-/// What it does there.
+/// Arguments of `busybox` that make it the listener; its answer follows.
 const LISTEN: [&str; 7] = ["nc", "-ll", "-p", LISTENING, "-e", "/bin/busybox", "echo"];
-/// What it says.
+/// Answer of the listener.
 const REACHED: &str = "reached";
 
 /// A process that ends with the story.
@@ -54,7 +54,7 @@ impl Drop for Listener<'_> {
 }
 
 pub(super) fn refused_from_a_session(scene: &Scene<'_>) {
-    let controls = ["isolated-control-panel", "isolated-control-docker"];
+    let controls = ["external"];
     let controls = controls.map(|network| Listener::start(scene, network));
     let mut listener = scene.lab.host().command();
     listener.arg("busybox").args(LISTEN).arg(REACHED).stdin(Stdio::null()).stdout(Stdio::null());
@@ -65,7 +65,7 @@ pub(super) fn refused_from_a_session(scene: &Scene<'_>) {
         let subnet = settings.lines().find_map(|line| line.strip_prefix(network)?.strip_prefix(" = \""));
         format!("{}1", subnet.expect(network).split_once("0/24").expect("a /24").0)
     };
-    let machines = [own_in("external"), own_in("control_panel"), own_in("control_docker")];
+    let machines = [own_in("external")];
     let addresses: Vec<&str> = [MACHINE]
         .into_iter()
         .chain(machines.iter().map(String::as_str))

@@ -22,7 +22,7 @@ pub(super) const BCRYPT: &str = "$2b$10$/6bNTysPXL5XOzRuAs79De5fBU3jhuQAYGnEiRog
 pub(super) const BOBS: [&str; 3] = ["bob", "bobs-phone", "bobs-tablet"];
 /// A server boots in it, on a machine that is busy.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
-/// What a client says whose connection ends without a word.
+/// Words of a client whose connection ends without a word from the other side.
 pub(super) const CLOSED: &str = "closed by remote host";
 
 /// A platform with bob's server `shop` (1) and eve's `wiki` (2), the admin ann, and people outside.
@@ -75,7 +75,7 @@ impl<'a> Scene<'a> {
         format!("ssh_keys = [{}]\n", keys.join(", "))
     }
 
-    /// What `ssh` is told to be somebody with this key, who has seen the router's host key before.
+    /// Options of `ssh` for somebody with this key, who has seen the router's host key before.
     pub(super) fn options(&self, key: &str) -> Vec<String> {
         let identity = format!("IdentityFile={}", self.key(key).display());
         let known = self.known();
@@ -84,7 +84,7 @@ impl<'a> Scene<'a> {
         ["-F", "none"].into_iter().chain(all.flat_map(|option| ["-o", option])).map(str::to_owned).collect()
     }
 
-    /// What `ssh` is told about the router's host key.
+    /// Options of `ssh` about the router's host key.
     pub(super) fn known(&self) -> [String; 2] {
         let file = format!("UserKnownHostsFile={}", self.known_hosts().display());
         ["StrictHostKeyChecking=accept-new".to_owned(), file]
@@ -204,13 +204,13 @@ impl Session {
         Self { child, input, output, errors }
     }
 
-    /// Whether what is said comes back. A session that has ended says nothing.
+    /// Checks that the session echoes a line. One that has ended echoes nothing.
     pub(super) fn answers(&mut self) -> bool {
         let said = self.input.write_all(b"hello\n").and_then(|()| self.input.flush());
         said.is_ok() && self.output.recv_timeout(PATIENCE).is_ok_and(|line| line == "hello")
     }
 
-    /// What its client has said on standard error.
+    /// Standard error of its client so far.
     fn words(&mut self) -> String {
         let mut words = String::new();
         self.errors.rewind().and_then(|()| self.errors.read_to_string(&mut words)).expect("its words");

@@ -32,7 +32,7 @@ pub(crate) struct Interface {
     pub(crate) mac: [u8; 6],
     pub(crate) is_veth: bool,
     pub(crate) is_up: bool,
-    /// Whether it sends what it is given. The kernel turns that on a moment after both ends of a veth are up.
+    /// Packets that it is given are sent. The kernel turns that on a moment after both ends of a veth are up.
     pub(crate) carries: bool,
     /// The index of a veth's other end, in that end's namespace.
     pub(crate) peer: Option<u32>,
@@ -70,7 +70,7 @@ impl Interface {
         interface
     }
 
-    /// Whether the engine made it: a leg in one of its own networks is called `eth<number>`.
+    /// Returns whether the engine made it: a leg in one of its own networks is called `eth<number>`.
     pub(crate) fn is_leg(&self) -> bool {
         self.name.starts_with("eth")
     }

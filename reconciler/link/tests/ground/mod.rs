@@ -3,10 +3,9 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use berth_link::{Inside, Link, Namespace, Plane, Port};
+pub(crate) use berth_testing::until;
 use tempfile::TempDir;
 
 pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -15,7 +14,7 @@ pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 macro_rules! may_test {
     () => {
         if let Some(why) = $crate::ground::hindrance() {
-            eprintln!("SKIPPED: {why}");
+            berth_testing::skipped(why);
             return;
         }
     };
@@ -66,7 +65,7 @@ impl Space {
         command.args(["--net", "sleep", "600"]).stdin(Stdio::null()).stdout(Stdio::null());
         let space = Self(command.spawn().expect("unshare"));
         let own = Namespace::current().expect("a namespace").inode();
-        eventually("it has a namespace of its own", || {
+        until("it has a namespace of its own", || {
             fs::read_to_string(format!("/proc/{}/comm", space.pid())).is_ok_and(|name| name.trim() == "sleep")
         });
         assert_ne!(space.namespace().inode(), own);
@@ -129,7 +128,7 @@ impl Space {
     pub(crate) fn kill(&mut self) {
         self.0.kill().expect("killed");
         let stat = format!("/proc/{}/stat", self.pid());
-        eventually("it has ended", || fs::read_to_string(&stat).is_ok_and(|text| text.contains(") Z ")));
+        until("it has ended", || fs::read_to_string(&stat).is_ok_and(|text| text.contains(") Z ")));
     }
 }
 
@@ -149,13 +148,4 @@ pub(crate) fn link_of(id: u16) -> Link {
     let [high, low] = (15 + id).to_be_bytes();
     let address = Ipv4Addr::new(10, 77, high, low);
     Link { port: format!("s{id}"), address, gateway: GATEWAY, inside: Inside::Only }
-}
-
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !look() {
-        assert!(Instant::now() < until, "not in time: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -5,19 +5,20 @@ use berth_schema::domain::Domain;
 
 use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
+use crate::diff::draft::{Context, Draft, Obstacle};
 use crate::diff::system::Plane;
-use crate::diff::{Context, Draft, Obstacle};
 use crate::inventory::Inventory;
+use crate::names::Service;
 use crate::observed::{HostRules, ObservedPlane, RunState};
-use crate::plane::{LISTED, gateway};
+use crate::plane::LISTED;
 use crate::recipe::CONNECTIONS;
 use crate::render::Kind;
 use crate::step::{Action, Change, Step, Subject};
 
-/// As many domains are named in a reason.
+/// Number of domains that a reason names at most.
 const NAMED: usize = 10;
 
-/// Why what was confirmed is loaded again.
+/// Reason for which a confirmed configuration is loaded again.
 const ALTERED: &str =
     "what is in force is not what was confirmed: it was changed by hand, or a change was cut off";
 
@@ -80,9 +81,9 @@ pub(super) fn plan(
     }
 }
 
-/// Confirmed configurations of the gateway that are not what it works by.
+/// Loads confirmed configurations of the gateway again when it works by something else.
 ///
-/// What is wanted may be another one by now, and may wait, or be refused: what was confirmed holds until then.
+/// Another configuration may be wanted by now, and may wait or be refused. The confirmed one holds until then.
 pub(super) fn reload(
     desired: &Desired,
     inventory: &Inventory<'_>,
@@ -90,7 +91,7 @@ pub(super) fn reload(
     observed: Option<&ObservedPlane>,
     draft: &mut Draft,
 ) {
-    let container = gateway(desired.prefix());
+    let container = Service::Firewall.container(desired.prefix());
     // One that starts in this pass begins with what was confirmed.
     let starts = plane != Plane::Kept || changes(&container, draft);
     let is_wanted = desired.configurations.iter().any(|configuration| configuration.kind == Kind::Firewall);
@@ -121,7 +122,7 @@ pub(super) fn reload(
     });
 }
 
-/// The domains that are not what they were when a state was last applied.
+/// Reasons that name the domains that changed since a state was last applied.
 fn domain_reasons(previous: &State, desired: &Desired) -> Vec<String> {
     let target = |domain: &Domain| format!("{}, port {}", domain.server, domain.port);
     let now = desired.domains.iter().filter_map(|(name, domain)| match previous.domains.get(name) {
@@ -142,7 +143,7 @@ fn domain_reasons(previous: &State, desired: &Desired) -> Vec<String> {
     reasons
 }
 
-/// Says when servers may have more connections together than the kernel's table was given room for.
+/// Notes when servers together may have more connections than the kernel's table has room for.
 pub(super) fn measure(desired: &Desired, draft: &mut Draft) {
     if !desired.platform.services.firewall {
         return;
@@ -161,7 +162,7 @@ pub(super) fn measure(desired: &Desired, draft: &mut Draft) {
     }
 }
 
-/// Chains on the host that nobody wants any more.
+/// Removes the chains on the host when they are no longer wanted.
 pub(super) fn withdraw(desired: &Desired, observed: &HostRules, draft: &mut Draft) {
     let wanted = desired.configurations.iter().any(|configuration| configuration.kind == Kind::Host);
     if wanted || *observed == HostRules::Absent {
@@ -190,18 +191,18 @@ fn confirmed<'a>(
     }
 }
 
-/// Whether it was in force before and isn't now, as it was confirmed.
+/// Returns whether the host's rules in force aren't the confirmed ones.
 fn altered(spec: &ConfigurationSpec, host: &HostRules) -> bool {
     matches!(spec.place, Place::Host { .. }) && *host == HostRules::Altered
 }
 
-/// Whether a container runs, or will when this plan has been carried out.
+/// Returns whether a container runs, or will when this plan has been carried out.
 fn runs(container: &str, inventory: &Inventory<'_>, draft: &Draft) -> bool {
     changes(container, draft)
         || inventory.system.get(container).is_some_and(|found| found.container.state == RunState::Running)
 }
 
-/// Whether this plan starts or changes one of the platform's own containers.
+/// Returns whether this plan starts or changes one of the platform's own containers.
 fn changes(container: &str, draft: &Draft) -> bool {
     let is_it = |change: &Change| matches!(&change.subject, Subject::System(name) if name == container);
     draft.system.iter().any(is_it)

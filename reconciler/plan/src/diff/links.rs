@@ -1,6 +1,6 @@
-//! Links to the user plane: a container that runs without the one that it should have gets it.
+//! Links to the user plane: a running container that lacks its link gets it.
 //!
-//! A container's runtime makes its link when it starts. What is planned here is the repair: after a loss of the plane's
+//! A container's runtime makes its link when it starts. This module plans the repair: after a loss of the plane's
 //! holder, or of a link, or for a container that another runtime started.
 
 use std::collections::{HashMap, HashSet};
@@ -9,15 +9,16 @@ use std::net::Ipv4Addr;
 use berth_schema::name::ServerId;
 
 use crate::desired::Desired;
+use crate::diff::draft::{Draft, existing};
 use crate::diff::system::Plane;
-use crate::diff::{Draft, existing};
 use crate::inventory::Inventory;
+use crate::names::server_of_port;
 use crate::observed::{ObservedContainer, ObservedPlane};
-use crate::plane::{server_link, server_of_port};
+use crate::plane::server_link;
 use crate::spec::LinkSpec;
 use crate::step::{Action, Change, Connection, Step, Subject};
 
-/// As many are named in a reason.
+/// Number of containers that a reason names at most.
 const NAMED: usize = 5;
 
 pub(super) fn plan(
@@ -81,7 +82,7 @@ pub(super) fn plan(
     });
 }
 
-/// The platform's own containers that should have a link and are there, with the link.
+/// The platform's own containers that exist and should have a link, each with its link.
 fn services<'a>(
     desired: &'a Desired,
     inventory: &'a Inventory<'_>,

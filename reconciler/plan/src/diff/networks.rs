@@ -1,4 +1,4 @@
-//! Networks: made when missing, made anew when their specification changed, removed when nobody wants them.
+//! Networks: created when missing, recreated when their specification changed, removed when no longer wanted.
 //!
 //! A network is never changed under a container: the platform's own containers on it are taken away first, and the
 //! system stage makes them again. They hold no data.
@@ -6,23 +6,25 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::desired::Desired;
-use crate::diff::system::{STOP_TIMEOUT, undesired};
-use crate::diff::{Draft, Obstacle, power};
+use crate::diff::draft::{Draft, Obstacle};
+use crate::diff::power;
 use crate::inventory::Inventory;
 use crate::label::{self, Tag};
 use crate::observed::{ObservedNetwork, RunState};
 use crate::spec::{ContainerSpec, NetworkSpec};
 use crate::step::{Action, Change, Step, Subject};
 
-/// What the network stage means for the stages after it.
+/// Consequences of the network stage for the stages after it.
 #[derive(Debug, Default)]
 pub(super) struct Outcome<'a> {
     /// Networks that can't be used.
     pub(super) blocked: HashSet<&'a str>,
     /// System containers that the network stage takes away, and the network that is the reason.
     pub(super) detached: HashMap<&'a str, &'a str>,
-    /// Whether the network stage takes away the system containers that nobody wants any more.
+    /// Tells whether the network stage takes away the system containers that are no longer wanted.
     pub(super) swept: bool,
+    /// Tells whether a change of networks takes away those that are no longer wanted.
+    cleared: bool,
 }
 
 enum Verdict<'a> {
@@ -71,7 +73,9 @@ pub(super) fn plan<'a>(desired: &'a Desired, inventory: &Inventory<'_>, draft: &
     } else {
         draft.networks.push(renewed(&outdated, &missing, desired, inventory, &mut outcome));
     }
-    remove_undesired(desired, inventory, draft);
+    if !outcome.cleared {
+        remove_unwanted(desired, inventory, draft);
+    }
     outcome
 }
 
@@ -92,8 +96,8 @@ fn verdict<'a>(spec: &NetworkSpec, inventory: &Inventory<'a>) -> Verdict<'a> {
     }
 }
 
-/// Outdated networks are one change, together with the missing ones: one may want a subnet that another still has, and
-/// they may share containers.
+/// Recreates outdated networks and creates the missing ones in one change: one may want a subnet that another still has,
+/// and they may share containers.
 fn renewed<'a>(
     outdated: &[(&'a NetworkSpec, &ObservedNetwork)],
     missing: &[&'a NetworkSpec],
@@ -114,16 +118,18 @@ fn renewed<'a>(
         }
     }
     // Nobody sees who is on a network without asking for each one, so what has to go anyway goes first.
-    for system in undesired(desired, inventory) {
+    for system in power::undesired(desired, inventory) {
         reasons.push(format!("{} may be on it, and isn't needed any more", system.name));
-        steps.extend(power::remove(system, STOP_TIMEOUT));
+        steps.extend(power::remove(system, power::STOP_TIMEOUT));
     }
     outcome.swept = true;
-    steps.extend(
-        outdated
-            .iter()
-            .map(|(_, network)| Step::RemoveNetwork { name: network.name.clone(), id: network.id.clone() }),
-    );
+    // One of them may have the subnet that another is to have.
+    for network in unwanted(desired, inventory) {
+        reasons.push(format!("{} isn't needed any more", network.name));
+        steps.push(removed(network));
+    }
+    outcome.cleared = true;
+    steps.extend(outdated.iter().map(|(_, network)| removed(network)));
     steps.extend(all.iter().map(|(spec, _)| Step::CreateNetwork((*spec).clone())));
     let names: Vec<&str> = all.iter().map(|(spec, _)| spec.name.as_str()).collect();
     Change {
@@ -180,16 +186,28 @@ fn detach<'a>(
     detached
 }
 
-fn remove_undesired(desired: &Desired, inventory: &Inventory<'_>, draft: &mut Draft) {
+/// The platform's networks that are no longer wanted, sorted by name.
+fn unwanted<'a>(desired: &Desired, inventory: &Inventory<'a>) -> Vec<&'a ObservedNetwork> {
     let wanted: HashSet<&str> = desired.networks.iter().map(|spec| spec.name.as_str()).collect();
     let ours = inventory.networks.values().flatten().filter(|n| matches!(n.tag, Some(Tag::System { .. })));
-    for network in ours.filter(|network| !wanted.contains(network.name.as_str())) {
+    let mut unwanted: Vec<_> =
+        ours.copied().filter(|network| !wanted.contains(network.name.as_str())).collect();
+    unwanted.sort_unstable_by_key(|network| (&network.name, &network.id));
+    unwanted
+}
+
+fn removed(network: &ObservedNetwork) -> Step {
+    Step::RemoveNetwork { name: network.name.clone(), id: network.id.clone() }
+}
+
+fn remove_unwanted(desired: &Desired, inventory: &Inventory<'_>, draft: &mut Draft) {
+    for network in unwanted(desired, inventory) {
         draft.network_removals.push(Change {
             subject: Subject::Network(network.name.clone()),
             action: Action::Remove,
             reasons: vec!["this platform made it and has no use for it any more".to_owned()],
             losses: Vec::new(),
-            steps: vec![Step::RemoveNetwork { name: network.name.clone(), id: network.id.clone() }],
+            steps: vec![removed(network)],
         });
     }
 }

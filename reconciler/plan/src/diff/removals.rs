@@ -1,4 +1,4 @@
-//! Servers that nobody wants any more: stopped and kept under a tombstone, and purged when its time is over.
+//! Servers that are no longer wanted: stopped and kept under a tombstone, and purged when its time is over.
 //!
 //! Removing is the one thing that can't be undone by writing another state, so it is counted: a revision that removes
 //! more than the budget allows removes nothing until a trailer names exactly the servers that it removes.
@@ -8,13 +8,16 @@ use std::collections::HashSet;
 use berth_schema::name::ServerId;
 use jiff::Timestamp;
 
-use crate::desired::{Desired, server_container, tombstone_volume};
+use crate::desired::Desired;
+use crate::diff::draft::{Context, Draft, Obstacle};
+use crate::diff::power;
 use crate::diff::servers::rivalry;
-use crate::diff::{Context, Draft, Obstacle, power};
+use crate::digest::fingerprint;
 use crate::inventory::{Holding, Inventory, expiry};
 use crate::label::{Tag, Tombstone};
+use crate::names::{server_container, tombstone_volume};
 use crate::observed::{ObservedContainer, RunState};
-use crate::spec::{VolumeSpec, fingerprint};
+use crate::spec::VolumeSpec;
 use crate::step::{Action, Change, Removals, Step, Subject};
 
 /// The trailer of a commit that lifts the removal budget once; its value is the plan's removal hash.
@@ -52,7 +55,7 @@ pub(super) fn plan(
     removals
 }
 
-/// What is undesired, sorted by what is to become of it.
+/// Changes to unwanted servers, sorted by what becomes of each.
 #[derive(Default)]
 struct Removed {
     entombs: Vec<Change>,
@@ -133,7 +136,8 @@ impl Planner<'_, '_> {
         removed.entombs.push(Change { subject, action: Action::Entomb, reasons, losses: Vec::new(), steps });
     }
 
-    /// A container that has the server's name and isn't known to be the server may well have its data.
+    /// Finds a container that has the server's name and isn't known to be the server: it may well have the server's
+    /// data.
     fn stranger_in_its_place(&self, id: ServerId, own: Option<&ObservedContainer>) -> Option<Obstacle> {
         let name = server_container(self.desired.prefix(), id);
         let holder = self.inventory.container_named(&name)?;
@@ -149,8 +153,8 @@ impl Planner<'_, '_> {
         (name.to_owned(), owner.to_owned())
     }
 
-    /// Holds what this revision removes against the budget. What it has removed already counts too, so that neither a
-    /// crash midway nor a second pass gets around the budget, or has to ask for it again.
+    /// Compares what this revision removes with the budget. Servers that it has removed already count too, so that
+    /// neither a crash midway nor a second pass gets around the budget, or has to ask for it again.
     fn judge(&self, removed: &Removed) -> Removals {
         let mut counted = removed.counted.clone();
         counted.sort_unstable();

@@ -6,15 +6,18 @@
 use std::cell::Cell;
 
 use berth_schema::server::{Limits, PowerState, Server};
+use berth_schema::text::counted;
 
-use crate::desired::{DATA_VOLUMES, Desired, SSH_VOLUME, is_data_volume, server_container};
-use crate::diff::{Context, Draft, Obstacle, existing, made, power};
+use crate::desired::Desired;
+use crate::diff::draft::{Context, Draft, Obstacle, existing, made};
+use crate::diff::power;
 use crate::identity::IdentitySpec;
 use crate::inventory::{Holding, Inventory, ServerContainer, expiry};
+use crate::names::{DATA_VOLUMES, SSH_VOLUME, is_server_volume, server_container};
 use crate::observed::{ObservedContainer, RunState};
 use crate::step::{Action, Change, Step, Subject};
 
-/// What is lost with a server's container.
+/// Data that is lost with a server's container.
 const CONTAINER_LOSS: &str = "everything outside /apps, /home and /var/lib/docker";
 
 pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, context: &Context<'_>, draft: &mut Draft) {
@@ -50,7 +53,7 @@ enum Verdict {
     Unchanged,
     Change(Work),
     Blocked(Action, Obstacle),
-    /// Nothing can be done now; why.
+    /// Nothing can be done now, for the reason given.
     Wait(&'static str),
 }
 
@@ -74,7 +77,7 @@ struct Planner<'a, 'o> {
     context: &'a Context<'a>,
     older_image: Cell<usize>,
     older_confinement: Cell<usize>,
-    /// Those that were made before there were keys for the router.
+    /// Number of servers that were made before there were keys for the router.
     without_keys: Cell<usize>,
 }
 
@@ -96,8 +99,8 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// An id whose data is another server's: of a tombstone with another owner, or of a server that had both another name
-    /// and another owner.
+    /// Refuses an id whose data is another server's: that server is a tombstone with another owner, or had both
+    /// another name and another owner.
     fn stranger(&self, server: &Server, holding: &Holding<'_>) -> Option<Verdict> {
         let differs =
             |name: &str, owner: &str| name != server.name.as_str() && owner != server.owner.as_str();
@@ -138,7 +141,7 @@ impl Planner<'_, '_> {
         })
     }
 
-    /// What makes the server what it should be, its tombstone aside.
+    /// Plans what makes the server as it should be, its tombstone aside.
     fn bring(&self, server: &Server, holding: &Holding<'_>) -> Verdict {
         let Some(owned) = &holding.container else {
             let mut work = Work::new(Action::Create);
@@ -170,10 +173,9 @@ impl Planner<'_, '_> {
             self.older_confinement.set(self.older_confinement.get() + 1);
         }
         // The volume comes with the container, and neither goes without the other.
-        let keys = holding
-            .ssh
-            .iter()
-            .find(|ssh| is_data_volume(ssh.volume, self.desired.prefix(), server.id, SSH_VOLUME.0));
+        let keys = holding.ssh.iter().find(|ssh| {
+            is_server_volume(ssh.volume, self.desired.prefix().as_str(), server.id, SSH_VOLUME.0)
+        });
         if keys.is_none() {
             self.without_keys.set(self.without_keys.get() + 1);
         }
@@ -290,20 +292,20 @@ impl Planner<'_, '_> {
 
     fn note_older(&self, draft: &mut Draft) {
         let image = &self.desired.platform.images.server;
-        if let Some(subject) = counted(self.older_image.get()) {
+        if let Some(subject) = servers(self.older_image.get()) {
             draft.note(
                 subject,
                 format!("made of another image than the platform's default ({image}), which is kept"),
             );
         }
-        if let Some(subject) = counted(self.older_confinement.get()) {
+        if let Some(subject) = servers(self.older_confinement.get()) {
             draft.note(
                 subject,
                 "confined as when made; the new confinement takes effect when a server's image changes",
             );
         }
         if let Some(subject) =
-            counted(self.without_keys.get()).filter(|_| self.desired.platform.services.router)
+            servers(self.without_keys.get()).filter(|_| self.desired.platform.services.router)
         {
             draft.note(
                 subject,
@@ -313,15 +315,11 @@ impl Planner<'_, '_> {
     }
 }
 
-fn counted(number: usize) -> Option<String> {
-    match number {
-        0 => None,
-        1 => Some("1 server".to_owned()),
-        more => Some(format!("{more} servers")),
-    }
+fn servers(number: usize) -> Option<String> {
+    (number > 0).then(|| counted(number, "server"))
 }
 
-/// A server that comes back. The mark goes last, so that a crash before that leaves it to be done again.
+/// Brings a server back. The mark goes last, so that the next pass repeats this after a crash.
 fn resurrect(holding: &Holding<'_>, mut work: Work) -> Work {
     work.action = Action::Resurrect;
     if let Some(stone) = holding.tombstone() {
@@ -333,7 +331,7 @@ fn resurrect(holding: &Holding<'_>, mut work: Work) -> Work {
     work
 }
 
-/// Several containers say that they are one server.
+/// Reports that several containers claim to be one server.
 pub(super) fn rivalry(id: berth_schema::name::ServerId, holding: &Holding<'_>) -> Obstacle {
     let claimants = holding.claimants();
     Obstacle::new(

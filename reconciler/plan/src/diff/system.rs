@@ -1,31 +1,29 @@
-//! The platform's own containers: they hold no data, so whatever is wrong with one, it is made anew.
+//! The platform's own containers. They hold no data, so one that isn't right is recreated.
 
-use std::collections::HashSet;
+use std::net::Ipv4Addr;
 
 use crate::desired::Desired;
+use crate::diff::draft::{Draft, Obstacle, made};
 use crate::diff::networks::Outcome;
-use crate::diff::{Draft, Obstacle, made, power};
+use crate::diff::power;
 use crate::identity::PLACED;
 use crate::inventory::{Inventory, System};
 use crate::label;
-use crate::observed::{ObservedContainer, ObservedPlane, RunState};
-use crate::plane::holder;
+use crate::names::holder;
+use crate::observed::{ObservedPlane, RunState};
 use crate::spec::ContainerSpec;
 use crate::step::{Action, Change, Step, Subject};
 
-/// Seconds that a container gets to stop whose specification nobody has any more.
-pub(super) const STOP_TIMEOUT: u32 = 10;
-
-/// What becomes of the user plane, for whoever is in it.
+/// Fate of the user plane, for whoever is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plane {
     /// It stays as it is.
     Kept,
     /// Its holder starts again, with another network namespace and none of its links.
     Restarted,
-    /// Its holder is made anew.
+    /// Its holder is recreated.
     Renewed,
-    /// It can't be had.
+    /// Its holder can't be made or started now.
     Blocked,
 }
 
@@ -72,11 +70,20 @@ pub(super) fn plan(
     plane
 }
 
+/// Steps that look for everything a container needs, before another one goes for its sake.
+fn required(spec: &ContainerSpec) -> Vec<Step> {
+    let mut addresses: Vec<Ipv4Addr> =
+        spec.publishes.iter().filter_map(|published| published.address).collect();
+    addresses.dedup();
+    let image = Step::RequireImage { image: spec.image.clone() };
+    [image].into_iter().chain(addresses.into_iter().map(|address| Step::RequireAddress { address })).collect()
+}
+
 enum Verdict {
     Right,
     Change(Action, String, Vec<Step>),
     Blocked(Action, Obstacle),
-    /// Nothing can be done now; why.
+    /// Nothing can be done now, for the reason given.
     Wait(&'static str),
 }
 
@@ -109,8 +116,16 @@ fn one(
     let system = inventory.system.get(spec.name.as_str());
     if let Some(obstacle) = obstacle(spec, system, inventory, networks) {
         let action = if system.is_some() { Action::Recreate } else { Action::Create };
-        let in_the_way = system.is_none_or(|system| needs_making(spec, system, networks));
-        return if in_the_way { Verdict::Blocked(action, obstacle) } else { as_it_is(system) };
+        if system.is_none_or(|system| needs_making(spec, system, networks)) {
+            return Verdict::Blocked(action, obstacle);
+        }
+        return match as_it_is(system) {
+            // What it was made with is gone, so it can't start; one that runs, or is frozen, has it still.
+            Verdict::Change(action, _, steps) if matches!(steps[..], [Step::StartContainer(_)]) => {
+                Verdict::Blocked(action, obstacle)
+            }
+            verdict => verdict,
+        };
     }
     let make = || make(spec, desired, inventory);
     let Some(system) = system else {
@@ -121,7 +136,7 @@ fn one(
         return Verdict::Change(Action::Recreate, format!("its network {network} is made anew"), make());
     }
     let remake = |reason: &str| {
-        let mut steps = vec![Step::RequireImage { image: spec.image.clone() }];
+        let mut steps = required(spec);
         steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
         steps.extend(make());
         Verdict::Change(Action::Recreate, reason.to_owned(), steps)
@@ -136,7 +151,7 @@ fn one(
     }
 }
 
-/// What to do with a container that needn't be made.
+/// Decides about a container that needn't be made.
 fn as_it_is(system: Option<&System<'_>>) -> Verdict {
     let Some(system) = system else { return Verdict::Right };
     match (system.container.state, power::run(system.container)) {
@@ -146,7 +161,7 @@ fn as_it_is(system: Option<&System<'_>>) -> Verdict {
     }
 }
 
-/// A container that works in the plane's network namespace: it follows the plane.
+/// Decides about a container that works in the plane's network namespace and so follows the plane.
 fn joined(
     spec: &ContainerSpec,
     desired: &Desired,
@@ -169,7 +184,7 @@ fn joined(
         }
         // The engine knows whose network it joins by the holder's id, which is another one then.
         Plane::Renewed if !remakes && !waits => {
-            let mut steps = vec![Step::RequireImage { image: spec.image.clone() }];
+            let mut steps = required(spec);
             steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
             steps.extend(make(spec, desired, inventory));
             Verdict::Change(Action::Recreate, "the network that it works in is made anew".to_owned(), steps)
@@ -208,7 +223,7 @@ fn is_outdated(spec: &ContainerSpec, system: &System<'_>) -> bool {
     spec.labels.get(label::SPEC).map(String::as_str) != Some(system.spec)
 }
 
-/// Whether the reference that it was made of means another image by now.
+/// Returns whether the reference that it was made of means another image by now.
 fn has_newer_image(system: &System<'_>) -> bool {
     system.container.image.starts_with("sha256:")
 }
@@ -220,7 +235,7 @@ fn needs_making(spec: &ContainerSpec, system: &System<'_>, networks: &Outcome<'_
         || networks.detached.contains_key(spec.name.as_str())
 }
 
-/// Whether it should have SSH keys, and others or none are there.
+/// Returns whether it should have SSH keys, and has others or none.
 fn lacks_identity(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> bool {
     desired.router_identity(&spec.name).is_some_and(|identity| {
         let volume = inventory.volumes.get(identity.volume.as_str());
@@ -243,7 +258,7 @@ fn make(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> V
     steps
 }
 
-/// What is in the way of making it.
+/// Finds what is in the way of making it.
 fn obstacle(
     spec: &ContainerSpec,
     system: Option<&System<'_>>,
@@ -267,7 +282,8 @@ fn obstacle(
     name().or_else(|| blocked_network(spec, networks)).or_else(volume)
 }
 
-/// The engine would put our container on a stranger's network if only the name is right.
+/// Finds a network of it that can't be used: the engine would put our container on a stranger's network if only the
+/// name is right.
 fn blocked_network(spec: &ContainerSpec, networks: &Outcome<'_>) -> Option<Obstacle> {
     let network = spec.networks.iter().find(|name| networks.blocked.contains(name.as_str()))?;
     Some(Obstacle::new(
@@ -277,25 +293,13 @@ fn blocked_network(spec: &ContainerSpec, networks: &Outcome<'_>) -> Option<Obsta
 }
 
 fn remove_undesired(desired: &Desired, inventory: &Inventory<'_>, draft: &mut Draft) {
-    for container in undesired(desired, inventory) {
+    for container in power::undesired(desired, inventory) {
         draft.removals.push(Change {
             subject: Subject::System(container.name.clone()),
             action: Action::Remove,
             reasons: vec!["this platform made it and has no use for it any more".to_owned()],
             losses: Vec::new(),
-            steps: power::remove(container, STOP_TIMEOUT),
+            steps: power::remove(container, power::STOP_TIMEOUT),
         });
     }
-}
-
-/// The platform's own containers that nobody wants any more, by name.
-pub(super) fn undesired<'a>(desired: &Desired, inventory: &Inventory<'a>) -> Vec<&'a ObservedContainer> {
-    let wanted: HashSet<&str> = desired.system.iter().map(|spec| spec.name.as_str()).collect();
-    let all = inventory.system.values().map(|system| system.container);
-    let mut undesired: Vec<_> = all
-        .filter(|container| !wanted.contains(container.name.as_str()))
-        .filter(|container| container.state != RunState::Removing)
-        .collect();
-    undesired.sort_unstable_by_key(|container| &container.name);
-    undesired
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(super) struct Context {
     /// Its own address on the plane, the only one that it listens on.
     address: Ipv4Addr,
-    /// Where images lie in the container.
+    /// Folder of the images in the container.
     storage: &'static str,
     /// Scheme, host and port of the registry that it fetches from.
     upstream: String,

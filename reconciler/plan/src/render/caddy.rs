@@ -1,8 +1,12 @@
 //! The edge: the Caddy that visitors connect to. It is made of the platform's settings alone, so that no domain reloads it.
 
+use std::net::Ipv4Addr;
+
 use berth_schema::State;
 use berth_schema::certificate::Certificates;
-use berth_schema::platform::Acme;
+use berth_schema::name::Fqdn;
+use berth_schema::panel::PanelEdge;
+use berth_schema::platform::{Acme, Platform};
 use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 
@@ -11,8 +15,23 @@ pub(super) struct Context {
     acme: Authority,
     /// The users' subnet, from which nobody may visit.
     plane: Ipv4Net,
-    /// The networks whose word on a visitor's address counts.
+    /// Networks that are trusted to give a visitor's address.
     cloudflare: Vec<IpNet>,
+    /// The panel, where this web server answers to its name.
+    panel: Option<PanelSite>,
+}
+
+#[derive(Debug, Serialize)]
+struct PanelSite {
+    name: Fqdn,
+    /// Passes visitors on to the panel; otherwise they are led to its own port.
+    proxy: bool,
+    /// Address that visitors are led to: of HTTPS here, or of the panel's own port.
+    origin: String,
+    /// Networks whose visitors may open the panel; none for everybody.
+    networks: Vec<IpNet>,
+    /// The host's end of the uplink, as which every visitor appears whom the engine's own program forwards.
+    forwarder: Option<Ipv4Addr>,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,7 +53,31 @@ pub(super) fn context(state: &State) -> Context {
     let mut cloudflare = platform.web.cloudflare.clone();
     cloudflare.sort_unstable();
     cloudflare.dedup();
-    Context { acme: authority(&platform.acme), plane: platform.networks.users, cloudflare }
+    Context {
+        acme: authority(&platform.acme),
+        plane: platform.networks.users,
+        cloudflare,
+        panel: panel(platform),
+    }
+}
+
+fn panel(platform: &Platform) -> Option<PanelSite> {
+    let origins = platform.panel_origins()?;
+    let (proxy, origin) = match (platform.panel_edge(), origins.edge) {
+        (PanelEdge::Proxy, Some(edge)) => (true, edge),
+        (PanelEdge::Redirect, _) => (false, origins.own),
+        _ => return None,
+    };
+    let mut networks = platform.access.panel.clone();
+    networks.sort_unstable();
+    networks.dedup();
+    Some(PanelSite {
+        name: platform.panel.as_ref()?.domain.clone(),
+        proxy,
+        origin,
+        networks,
+        forwarder: platform.networks.external.hosts().next(),
+    })
 }
 
 fn authority(acme: &Acme) -> Authority {

@@ -1,5 +1,5 @@
-//! `rules.v4`: the firewall's rules. What they say for every server alike stands in the template; this adds the numbers,
-//! the denied networks, and a rule in each direction for every exception, so that their number grows with nothing else.
+//! `rules.v4`: the firewall's rules. The template holds what is the same for every server. This module adds the numbers,
+//! the denied networks, and a rule in each direction for every exception, so only exceptions make the rules more.
 
 use std::net::Ipv4Addr;
 
@@ -26,8 +26,9 @@ pub(super) struct Context {
 struct Opening {
     port: String,
     network: Ipv4Net,
-    /// What is matched in the direction away from the server, and in the other.
+    /// Matches for packets that the server sends.
     there: String,
+    /// Matches for packets that it gets back.
     back: String,
 }
 
@@ -59,7 +60,7 @@ pub(super) fn context(state: &State) -> Context {
     }
 }
 
-/// What one rule can match of an exception: ports only go with a protocol.
+/// Part of an exception that one rule can match: ports need a protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
     All,

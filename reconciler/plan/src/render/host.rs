@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use serde::Serialize;
 
 use super::firewall::services;
-use crate::desired::uplink_bridge;
+use crate::names::uplink_bridge;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Context {
@@ -74,23 +74,23 @@ pub fn published(state: &State) -> Vec<u16> {
     ports
 }
 
-/// The platform's own chains in the host's table `filter`: for what comes to the host, and for what goes through it. At
-/// most 26 bytes of the 28 that a chain's name can have.
+/// The platform's own chains in the host's table `filter`: for packets to the host, and for packets through it. A name
+/// has at most 26 bytes; a chain's name can have 28.
 pub fn chains(prefix: &Prefix) -> [String; 2] {
     [format!("berth-{prefix}-input"), format!("berth-{prefix}-forward")]
 }
 
 /// A rule that leads from one of the host's chains to one of ours. It belongs at the top of the first chain in `from`
-/// that there is: the engine puts its own rules above those in `FORWARD`, never above those in `DOCKER-USER`.
+/// that exists: the engine puts its own rules above those in `FORWARD`, never above those in `DOCKER-USER`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Jump {
     /// The host's chain: the first of these that exists.
     pub from: &'static [&'static str],
-    /// The rule: what it matches, and where it leads.
+    /// The rule: its match and its target.
     pub rule: Vec<String>,
 }
 
-/// The jumps of a platform, which its chains must exist for.
+/// The jumps of a platform. Its chains must exist first.
 pub fn jumps(prefix: &Prefix) -> [Jump; 2] {
     let [input, forward] = chains(prefix);
     let rule = |chain: String| vec!["-i".to_owned(), uplink_bridge(prefix), "-j".to_owned(), chain];
@@ -100,28 +100,7 @@ pub fn jumps(prefix: &Prefix) -> [Jump; 2] {
     ]
 }
 
-impl Jump {
-    /// The arguments of `iptables` that tell whether the chain `from` has it: exit code 0 if so.
-    pub fn check(&self, from: &str) -> Vec<String> {
-        self.arguments(&["-w", "-C", from])
-    }
-
-    /// Those that put it at the top of the chain `from`.
-    pub fn insert(&self, from: &str) -> Vec<String> {
-        self.arguments(&["-w", "-I", from, "1"])
-    }
-
-    /// Those that take it out of the chain `from`, once.
-    pub fn delete(&self, from: &str) -> Vec<String> {
-        self.arguments(&["-w", "-D", from])
-    }
-
-    fn arguments(&self, words: &[&str]) -> Vec<String> {
-        words.iter().map(|word| (*word).to_owned()).chain(self.rule.iter().cloned()).collect()
-    }
-}
-
-/// The text for `iptables-restore --noflush` that removes the chains, once no jump leads to them any more.
+/// The text for `iptables-restore --noflush` that removes the chains, once no jump leads to them.
 pub fn removal(prefix: &Prefix) -> String {
     let [input, forward] = chains(prefix);
     format!("*filter\n:{input} - [0:0]\n:{forward} - [0:0]\n-X {input}\n-X {forward}\nCOMMIT\n")

@@ -7,11 +7,11 @@ use berth_schema::name::Invalid;
 use berth_schema::route::{RouteServer, RouteUser, Routes, SERVER_PORT, SERVER_USER};
 use berth_schema::user::Role;
 
-use super::RenderError;
 use crate::identity::{CLIENT_KEY, Identities};
+use crate::render::error::RenderError;
 use crate::system::CONFIGURATION;
 
-/// The routes that a state makes. A server without an address or a key can't be entered, and isn't there.
+/// The routes that a state makes. A server without an address or a key can't be entered, and is left out.
 pub fn routes(state: &State, identities: &Identities) -> Result<Routes, RenderError> {
     let failed = |invalid: Invalid| RenderError::Routes { reason: invalid.message };
     let mut routes = Routes::new(PathBuf::from(CONFIGURATION).join(CLIENT_KEY));

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use berth_schema::State;
 use berth_schema::domain::{Domain, DomainAccess, Tls};
 use berth_schema::name::{Fqdn, ServerName};
+use berth_schema::panel::{PanelEdge, PanelTls};
+use berth_schema::platform::Platform;
 use berth_schema::server::{PowerState, Server};
 use serde::Serialize;
 
@@ -12,12 +14,14 @@ use serde::Serialize;
 pub(super) struct Context {
     /// Names, by themselves.
     hosts: Vec<Entry>,
-    /// Wildcards, by what they lie below.
+    /// Wildcards, by the domain that they lie below.
     wildcards: Vec<Entry>,
     /// Names and wildcards that have their certificate from the platform's own CA.
     internal: Vec<Fqdn>,
-    /// What follows the host in the address of a site, where HTTPS has another port than 443.
+    /// Suffix of the host in the address of a site: empty unless HTTPS has another port than 443.
     https_port: String,
+    /// Origin at which people sign in, where there is a panel.
+    panel: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,7 +32,7 @@ struct Entry {
     upstream: String,
 }
 
-/// Where the certificate comes from.
+/// Source of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Certificate {
@@ -39,20 +43,27 @@ enum Certificate {
     None,
 }
 
-/// What visitors get.
+/// Answer that visitors get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
-    /// What the server says.
+    /// The server's own answer.
     Open,
-    /// The same, where Cloudflare stands in front.
+    /// The server's own answer, with Cloudflare in front of it.
     Cloudflare,
     /// A page: the server is stopped.
     Stopped,
-    /// A page: for members of the platform.
+    /// The gate's: it lets in whom the site is for.
+    Guarded,
+    /// The gate's, with Cloudflare in front of it.
+    #[serde(rename = "guarded-cloudflare")]
+    GuardedCloudflare,
+    /// A page: for members of the platform, where nobody can sign in.
     Users,
-    /// A page: for the server's people.
+    /// A page: for the server's people, where nobody can sign in.
     Owner,
+    /// Nothing that the edge asks for: it knows the panel by itself, and only its certificate is a matter of the table.
+    Panel,
 }
 
 pub(super) fn context(state: &State) -> Context {
@@ -63,8 +74,9 @@ pub(super) fn context(state: &State) -> Context {
         let server = servers.get(&domain.server)?;
         Some((&domain.fqdn, entry(state, domain, server)?))
     });
+    let entries = entries.chain(panel(&state.platform));
     let (wildcards, hosts): (Vec<_>, Vec<_>) = entries.partition(|(fqdn, _)| fqdn.is_wildcard());
-    let https_port = state.platform.web.https_port.get();
+    let https_port = state.platform.public_https_port();
     Context {
         internal: hosts
             .iter()
@@ -74,12 +86,29 @@ pub(super) fn context(state: &State) -> Context {
             .collect(),
         hosts: hosts.into_iter().map(|(_, entry)| entry).collect(),
         wildcards: wildcards.into_iter().map(|(_, entry)| entry).collect(),
+        panel: state.platform.panel_origins().map(|origins| origins.first().to_owned()),
         https_port: if https_port == 443 { String::new() } else { format!(":{https_port}") },
     }
 }
 
+fn panel(platform: &Platform) -> Option<(&Fqdn, Entry)> {
+    let panel = platform.panel.as_ref().filter(|_| platform.panel_edge() != PanelEdge::None)?;
+    let entry = Entry {
+        name: panel.domain.to_string(),
+        tls: match panel.tls {
+            PanelTls::Auto => Certificate::Auto,
+            PanelTls::Internal => Certificate::Internal,
+        },
+        answer: Answer::Panel,
+        upstream: "none".to_owned(),
+    };
+    Some((&panel.domain, entry))
+}
+
 fn entry(state: &State, domain: &Domain, server: &Server) -> Option<Entry> {
     let address = state.platform.networks.address(server.id)?;
+    let answer = answer(state, domain, server);
+    let is_guarded = matches!(answer, Answer::Guarded | Answer::GuardedCloudflare);
     Some(Entry {
         name: domain.fqdn.base().to_owned(),
         tls: match domain.tls {
@@ -88,14 +117,21 @@ fn entry(state: &State, domain: &Domain, server: &Server) -> Option<Entry> {
             Tls::Internal => Certificate::Internal,
             Tls::Off => Certificate::Off,
         },
-        answer: answer(domain, server),
-        upstream: format!("{address}:{}", domain.port),
+        upstream: match server.state {
+            // The gate tells those who may know.
+            PowerState::Stopped if is_guarded => "stopped".to_owned(),
+            _ => format!("{address}:{}", domain.port),
+        },
+        answer,
     })
 }
 
-/// Whoever may not open it doesn't learn whether the server runs.
-fn answer(domain: &Domain, server: &Server) -> Answer {
+/// Chooses the answer so that visitors who may not open the domain don't learn whether the server runs.
+fn answer(state: &State, domain: &Domain, server: &Server) -> Answer {
+    let can_sign_in = state.platform.panel.is_some() && domain.tls != Tls::Off;
     match (domain.access, server.state, domain.cloudflare) {
+        (DomainAccess::Users | DomainAccess::Owner, _, true) if can_sign_in => Answer::GuardedCloudflare,
+        (DomainAccess::Users | DomainAccess::Owner, _, false) if can_sign_in => Answer::Guarded,
         (DomainAccess::Users, _, _) => Answer::Users,
         (DomainAccess::Owner, _, _) => Answer::Owner,
         (DomainAccess::Public, PowerState::Stopped, _) => Answer::Stopped,

@@ -5,13 +5,12 @@ use serde::Serialize;
 use crate::show::Counts;
 use crate::step::{Action, Blocked, Capacity, Note, Plan, Removals, StageKind, Step, Subject};
 
-/// The number of this shape.
+/// Version of this format.
 const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {
     format: u32,
-    /// Whether there is nothing to do.
     empty: bool,
     counts: Counts,
     changes: Vec<FlatChange<'a>>,
@@ -64,7 +63,7 @@ pub fn json(plan: &Plan) -> serde_json::Result<String> {
             steps: &change.steps,
         })
     });
-    serde_json::to_string_pretty(&Document {
+    berth_schema::text::json(&Document {
         format: FORMAT,
         empty: plan.is_empty(),
         counts: Counts::of(plan),

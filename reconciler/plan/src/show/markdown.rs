@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::show::{escape, obstacles, phrase, step, summary, symbol};
+use berth_schema::text;
+
+use crate::show::{obstacles, phrase, step, summary, symbol};
 use crate::step::Plan;
 
 /// A forge cuts a comment off near 65,000 characters; a table of this many rows stays below.
@@ -10,24 +12,21 @@ const ROWS: usize = 100;
 
 /// The plan as Markdown.
 pub fn markdown(plan: &Plan) -> String {
-    let mut out = format!("**{}**\n", escape::markdown(&summary(plan)));
+    let mut out = format!("**{}**\n", text::markdown(&summary(plan)));
     losses(plan, &mut out);
     changes(plan, &mut out);
     if !plan.blocked.is_empty() {
         out.push_str("\n**Held back**\n\n");
         let groups = obstacles(plan);
         for group in groups.iter().take(ROWS) {
-            let subjects: Vec<String> = group
-                .iter()
-                .take(ROWS)
-                .map(|blocked| escape::markdown(&blocked.subject.to_string()))
-                .collect();
+            let subjects: Vec<String> =
+                group.iter().take(ROWS).map(|blocked| text::markdown(&blocked.subject.to_string())).collect();
             let others = match group.len().saturating_sub(ROWS) {
                 0 => String::new(),
                 others => format!(" and {others} more"),
             };
             if let Some(blocked) = group.first() {
-                let (why, hint) = (escape::markdown(&blocked.why), escape::markdown(&blocked.hint));
+                let (why, hint) = (text::markdown(&blocked.why), text::markdown(&blocked.hint));
                 let _ = writeln!(out, "- {}{others}: {why}<br>Hint: {hint}", subjects.join(", "));
             }
         }
@@ -36,7 +35,7 @@ pub fn markdown(plan: &Plan) -> String {
     if !plan.notes.is_empty() {
         let _ = write!(out, "\n<details><summary>Notes ({})</summary>\n\n", plan.notes.len());
         for note in plan.notes.iter().take(ROWS) {
-            let _ = writeln!(out, "- {}: {}", escape::markdown(&note.about), escape::markdown(&note.text));
+            let _ = writeln!(out, "- {}: {}", text::markdown(&note.about), text::markdown(&note.text));
         }
         more(plan.notes.len(), &mut out);
         out.push_str("\n</details>\n");
@@ -44,7 +43,7 @@ pub fn markdown(plan: &Plan) -> String {
     out
 }
 
-/// What will be lost stands above everything else, unfolded and complete.
+/// Writes the losses above everything else, unfolded and complete.
 fn losses(plan: &Plan, out: &mut String) {
     let losing: Vec<_> = plan.changes().filter(|change| !change.losses.is_empty()).collect();
     if losing.is_empty() {
@@ -52,8 +51,8 @@ fn losses(plan: &Plan, out: &mut String) {
     }
     out.push_str("\n> **This plan loses data:**\n");
     for change in losing {
-        let subject = escape::markdown(&change.subject.to_string());
-        let losses: Vec<String> = change.losses.iter().map(|loss| escape::markdown(loss)).collect();
+        let subject = text::markdown(&change.subject.to_string());
+        let losses: Vec<String> = change.losses.iter().map(|loss| text::markdown(loss)).collect();
         let _ = writeln!(out, "> - {subject}: {}", losses.join("; "));
     }
 }
@@ -65,17 +64,17 @@ fn changes(plan: &Plan, out: &mut String) {
     }
     out.push_str("\n| | what | why |\n| --- | --- | --- |\n");
     for change in plan.changes().take(ROWS) {
-        let subject = escape::markdown(&change.subject.to_string());
-        let reasons: Vec<String> = change.reasons.iter().map(|reason| escape::markdown(reason)).collect();
+        let subject = text::markdown(&change.subject.to_string());
+        let reasons: Vec<String> = change.reasons.iter().map(|reason| text::markdown(reason)).collect();
         let (symbol, phrase) = (symbol(change.action), phrase(change.action));
         let _ = writeln!(out, "| `{symbol}` | {subject} {phrase} | {} |", reasons.join("<br>"));
     }
     more(number, out);
     out.push_str("\n<details><summary>Steps</summary>\n\n");
     for change in plan.changes().take(ROWS) {
-        let _ = writeln!(out, "- {}", escape::markdown(&change.subject.to_string()));
+        let _ = writeln!(out, "- {}", text::markdown(&change.subject.to_string()));
         for (number, one) in change.steps.iter().enumerate() {
-            let _ = writeln!(out, "  {}. {}", number + 1, escape::markdown(&step(one)));
+            let _ = writeln!(out, "  {}. {}", number + 1, text::markdown(&step(one)));
         }
     }
     more(number, out);

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style as Paint};
 
-use crate::show::{Counts, escape, obstacles, phrase, step, symbol};
+use berth_schema::text::safe;
+
+use crate::show::{Counts, obstacles, phrase, step, symbol};
 use crate::step::{Action, Blocked, Change, Plan, StageKind};
 
-/// Whether colours are used.
+/// Use of colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Colour {
     /// On.
@@ -17,22 +19,21 @@ pub enum Colour {
     Never,
 }
 
-/// Whether each change's steps are listed.
+/// Listing of each change's steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Steps {
-    /// Under each change.
+    /// Listed under each change.
     Shown,
-    /// Only changes and reasons.
+    /// Left out: only changes and reasons are shown.
     #[default]
     Hidden,
 }
 
-/// How a plan's text looks.
+/// Appearance of a plan's text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Style {
-    /// Colours.
     pub colour: Colour,
-    /// Steps.
     pub steps: Steps,
 }
 
@@ -59,7 +60,7 @@ pub fn text(plan: &Plan, style: &Style) -> String {
     if !plan.notes.is_empty() {
         page.heading("Notes");
         for note in &plan.notes {
-            page.line(2, &format!("· {}: {}", escape::text(&note.about), escape::text(&note.text)));
+            page.line(2, &format!("· {}: {}", safe(&note.about), safe(&note.text)));
         }
     }
     if !page.out.is_empty() {
@@ -127,19 +128,19 @@ impl Page {
             Action::Recreate | Action::Entomb | Action::Purge | Action::Remove => AnsiColor::Red,
         };
         let symbol = self.paint(colour.on_default().bold(), &format!("{:<3}", symbol(change.action)));
-        let subject = escape::text(&change.subject.to_string());
+        let subject = safe(&change.subject);
         self.line(2, &format!("{symbol} {subject} {}", phrase(change.action)));
         for reason in &change.reasons {
-            self.line(6, &escape::text(reason));
+            self.line(6, &safe(reason));
         }
         for loss in &change.losses {
-            let loss = format!("LOST: {}", escape::text(loss));
+            let loss = format!("LOST: {}", safe(loss));
             let loss = self.paint(AnsiColor::Red.on_default().bold(), &loss);
             self.line(6, &loss);
         }
         if self.style.steps == Steps::Shown {
             for (number, one) in change.steps.iter().enumerate() {
-                let line = format!("{}. {}", number + 1, escape::text(&step(one)));
+                let line = format!("{}. {}", number + 1, safe(step(one)));
                 let line = self.paint(Paint::new().dimmed(), &line);
                 self.line(8, &line);
             }
@@ -150,12 +151,12 @@ impl Page {
     fn obstacle(&mut self, group: &[&Blocked]) {
         for blocked in group {
             let mark = self.paint(AnsiColor::Yellow.on_default().bold(), "!");
-            let subject = escape::text(&blocked.subject.to_string());
+            let subject = safe(&blocked.subject);
             self.line(2, &format!("{mark} {:<3} {subject}", symbol(blocked.action)));
         }
         if let Some(blocked) = group.first() {
-            self.line(8, &escape::text(&blocked.why));
-            self.line(8, &format!("hint: {}", escape::text(&blocked.hint)));
+            self.line(8, &safe(&blocked.why));
+            self.line(8, &format!("hint: {}", safe(&blocked.hint)));
         }
     }
 

@@ -19,7 +19,7 @@ const DAY: i64 = 24 * 60 * 60;
 const IDS: std::ops::Range<u32> = 1..7;
 const REVISION: &str = "now";
 
-/// What is there and what is wanted.
+/// The world that is there, and the state that is wanted.
 #[derive(Clone)]
 pub(crate) struct Scene {
     pub(crate) world: World,
@@ -27,7 +27,7 @@ pub(crate) struct Scene {
     pub(crate) allowance: Option<String>,
     pub(crate) previous: Option<State>,
     now: Timestamp,
-    /// How it came about, for the report of a failure.
+    /// Its origin, for the report of a failure.
     told: String,
 }
 
@@ -148,13 +148,12 @@ fn scene(
 fn written(chance: &StateChance) -> State {
     let StateChance { servers, default_image, subnet, services, share, count } = chance;
     let mut files: Files = base();
-    let (external, control) = if *subnet == 0 { (1, 4) } else { (4, 1) };
+    let external = if *subnet == 0 { 1 } else { 4 };
     files.insert(
         "platform.toml".to_owned(),
         format!(
             "domain = \"example.org\"\nprefix = \"demo\"\n[images]\nserver = \"server:{default_image}\"\n\
              holder = \"holder:1\"\n[networks]\nusers = \"10.9.2.0/24\"\nexternal = \"10.9.{external}.0/24\"\n\
-             control_panel = \"10.9.3.0/24\"\ncontrol_docker = \"10.9.{control}.0/24\"\n\
              [quota]\nservers = 100\ncpus = 1000\nmemory = \"900 GiB\"\ndisk = \"9000 GiB\"\n\
              [services]\nfirewall = {services}\ncache = {services}\nweb = {services}\nrouter = {services}\n\
              [removal_budget]\nshare = 0.{share}\ncount = {count}\n"
@@ -222,10 +221,7 @@ fn accidents() -> impl Strategy<Value = Accident> {
         (IDS, prop::sample::select(vec!["apps", "home", "docker", "ssh", "tombstone"]))
             .prop_map(|(id, end)| format!("demo-users-dind-{id}-{end}"))
     };
-    let network = || {
-        prop::sample::select(vec!["external", "isolated-control-panel", "isolated-control-docker"])
-            .prop_map(|end| format!("demo-{end}"))
-    };
+    let network = || Just("demo-external".to_owned());
     let run_state = prop::sample::select(vec![
         RunState::Created,
         RunState::Running,

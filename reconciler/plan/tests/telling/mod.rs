@@ -1,7 +1,7 @@
 //! Stories: the language of the documents in `cases/`.
 //!
 //! ```text
-//! What the case is about.
+//! The subject of the case.
 //!
 //! --- applied 2026-01-01 a1
 //! == servers/blog.toml
@@ -31,7 +31,7 @@ pub(crate) type Files = BTreeMap<String, String>;
 pub(crate) fn base() -> Files {
     let platform = "domain = \"example.org\"\nprefix = \"demo\"\n\
         [networks]\nusers = \"10.9.2.0/24\"\nexternal = \"10.9.1.0/24\"\n\
-        control_panel = \"10.9.3.0/24\"\ncontrol_docker = \"10.9.4.0/24\"\n[defaults]\nmemory = \"512 MiB\"\n\
+        [defaults]\nmemory = \"512 MiB\"\n\
         [images]\nserver = \"server:1\"\nholder = \"holder:1\"\n\
         [services]\nfirewall = false\ncache = false\nweb = false\nrouter = false\n\
         [quota]\nservers = 1000\ncpus = 1000\nmemory = \"900 GiB\"\ndisk = \"90000 GiB\"\n";
@@ -51,7 +51,7 @@ pub(crate) fn state(files: &Files) -> Result<State, String> {
     })
 }
 
-/// What was applied and what happened since, and what is planned now.
+/// A story: what was applied and what happened since, and what is planned now.
 pub(crate) struct Story {
     world: World,
     previous: Option<State>,

@@ -6,18 +6,19 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use berth_host::Waits;
+use berth_host::file::replace_for_now;
 use berth_schema::Finding;
 use git2::{ErrorCode, Oid, Signature};
 
 use super::Received;
 use super::error::{ViewError, file, git};
-use super::receive::moved_meanwhile;
+use super::trouble::moved_meanwhile;
+use crate::cas::PATIENCE;
 use crate::durable;
+use crate::oid::oid;
 
-/// A ref is locked for the time of one small file; a lock that stands this long is a dead writer's.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What became of an accepted push.
+/// Outcome of an accepted push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// The state repo's branches are moved.
@@ -28,26 +29,26 @@ pub enum Accepted {
 
 /// A push that the state repo has, and whose branches git has yet to move in the view.
 pub(super) struct Pending {
-    /// The git that is going to.
+    /// Process id of the git that moves them.
     pub(super) process: u32,
-    /// Where each branch goes.
+    /// The branches, each with the commit it moves to; `None` removes one.
     pub(super) moves: Vec<(String, Option<Oid>)>,
 }
 
 impl Received {
-    /// Puts the commits into the state repo and moves its branches, all of them or none, unless one isn't any more where
+    /// Puts the commits into the state repo and moves its branches, all of them or none, unless one has moved since
     /// the push saw it. `process` is the git that moves the view's branches afterwards.
     pub fn accept(mut self, process: u32) -> Result<Accepted, ViewError> {
         self.keep_objects()?;
         for (real, view) in &self.commits {
-            if self.view.pairs.view_of(real.0) != Some(view.0) {
-                self.view.pairs.insert(real.0, view.0);
+            if self.view.pairs.view_of(oid(real)) != Some(oid(view)) {
+                self.view.pairs.insert(oid(real), oid(view));
             }
         }
         // Before the branches move: a commit that main has keeps the name under which its author knows it.
         self.view.pairs.save_for_good()?;
         let pending = self.view.repository.path().join(Pending::FILE);
-        let moves = self.shown.iter().map(|moved| (moved.reference.clone(), moved.new.map(|new| new.0)));
+        let moves = self.shown.iter().map(|moved| (moved.reference.clone(), moved.new.map(oid)));
         Pending { process, moves: moves.collect() }.save(&pending)?;
         let late = self.move_branches()?;
         if late.is_empty() {
@@ -86,13 +87,14 @@ impl Received {
         Ok(())
     }
 
-    /// All or none; what is late is said.
+    /// Moves all branches or none, and returns a finding for each that somebody else moved first.
     fn move_branches(&self) -> Result<Vec<Finding>, ViewError> {
         let start = Instant::now();
+        let mut pauses = Waits::new(Duration::from_millis(1), Duration::from_millis(50));
         loop {
             match self.try_to_move() {
                 Err(error) if error.code() == ErrorCode::Locked && start.elapsed() < PATIENCE => {
-                    thread::sleep(Duration::from_millis(10));
+                    thread::sleep(pauses.next_wait());
                 }
                 moved => return moved.map_err(git("move the state repo's branches")),
             }
@@ -114,12 +116,12 @@ impl Received {
                 Err(error) if error.code() == ErrorCode::NotFound => None,
                 Err(error) => return Err(error),
             };
-            if is != moved.old.map(|old| old.0) {
+            if is != moved.old.map(oid) {
                 late.push(moved_meanwhile(&moved.reference));
                 continue;
             }
             match moved.new {
-                Some(new) => transaction.set_target(&moved.reference, new.0, Some(&signature), "push")?,
+                Some(new) => transaction.set_target(&moved.reference, oid(new), Some(&signature), "push")?,
                 None => transaction.remove(&moved.reference)?,
             }
         }
@@ -155,6 +157,7 @@ impl Pending {
         for (reference, target) in &self.moves {
             text.push_str(&format!("{} {reference}\n", target.unwrap_or(Oid::ZERO_SHA1)));
         }
-        fs::write(path, text).map_err(file("write", path))
+        // After a loss of power the process that it names is gone too.
+        replace_for_now(path, text.as_bytes(), 0o600).map_err(file("write", path))
     }
 }

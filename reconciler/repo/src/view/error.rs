@@ -1,4 +1,4 @@
-//! What can go wrong with a view. What is wrong with a push into one is a finding.
+//! Errors of a view. A mistake in a push into one is a finding.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,56 +9,44 @@ use berth_schema::name::UserName;
 /// An act that failed, and its subject.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "the names and messages say it")]
 pub enum ViewError {
-    /// Nobody is called so, so there is nothing to see.
+    /// Nobody has this name, so there is nothing to see.
     #[error("there is no user `{user}` on main")]
-    Stranger {
-        /// The name.
-        user: UserName,
-    },
+    Stranger { user: UserName },
     /// Admins read and write the state repo itself.
     #[error("`{user}` is an admin, and admins work on the state repo itself")]
-    Admin {
-        /// The name.
-        user: UserName,
-    },
+    Admin { user: UserName },
     /// Another command works on the same view, and doesn't come to an end.
     #[error("the view of `{user}` has been in use for {} s", after.as_secs())]
-    Busy {
-        /// Whose it is.
-        user: UserName,
-        /// How long it was waited for.
-        after: Duration,
-    },
-    /// The state repo can't be read.
+    Busy { user: UserName, after: Duration },
     #[error(transparent)]
     State(#[from] crate::Error),
     /// Git can't do something in the state repo or in the view.
     #[error("{act}")]
     Git {
-        /// What.
         act: String,
-        /// Why not.
         #[source]
         source: git2::Error,
+    },
+    /// Git's programs can't copy objects of the state repo.
+    #[error("cannot copy objects to the view {}", path.display())]
+    Copy {
+        path: PathBuf,
+        #[source]
+        source: crate::git::GitError,
     },
     /// A file or a folder can't be read or written.
     #[error("{act} {path}")]
     File {
-        /// What.
         act: &'static str,
-        /// Where.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
     /// A commit's bytes aren't those of a commit.
     #[error("the commit {commit} can't be read")]
-    Commit {
-        /// Its id.
-        commit: String,
-    },
+    Commit { commit: String },
 }
 
 /// Names the act for an error of git's.

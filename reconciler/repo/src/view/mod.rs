@@ -1,9 +1,9 @@
-//! Views: what a member may read of the state repo, as a repository of its own.
+//! Views: the part of the state repo that a member may read, as a repository of its own.
 //!
 //! Owns a bare repository for each member, with objects of its own: git hands out any object that is asked for by its
-//! id, so what a member may not read must not be among them. Its commits are those of the state repo, one for one, made
-//! again with the files that the member may see ([`berth_schema::view`]). What the member pushes goes the other way:
-//! each commit is made again on top of the real ones, to be judged there. Refuses to judge anything itself.
+//! id, so nothing that a member may not read is among them. Its commits are those of the state repo, one for one, made
+//! again with the files that the member may see ([`berth_schema::view`]). A member's push goes the other way: each commit
+//! is made again on top of the real ones, to be judged there. Refuses to judge anything itself.
 
 mod accept;
 mod copy;
@@ -12,31 +12,30 @@ mod pairs;
 mod recast;
 mod receive;
 mod show;
-mod tree;
+mod trouble;
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use berth_host::FileLock;
 use berth_schema::name::UserName;
 use berth_schema::view::is_admin;
-use git2::{ErrorCode, Repository, RepositoryInitOptions};
+use git2::{ErrorCode, Repository};
 
 use self::error::{file, git};
 use self::pairs::Pairs;
-use crate::{MAIN, StateRepo};
+use crate::source::read_too;
+use crate::{MAIN, StateRepo, beside, tree};
 
 pub use accept::Accepted;
 pub use error::ViewError;
 pub use receive::{Move, Own, Received};
 
-/// How long a command waits for another one on the same view.
+/// Time that a command waits for another one on the same view.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often it looks whether that has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The views of a state repo.
 #[derive(Debug, Clone)]
@@ -52,10 +51,10 @@ struct View {
     real: Repository,
     repository: Repository,
     pairs: Pairs,
-    _lock: File,
+    _lock: FileLock,
 }
 
-/// What somebody is on main.
+/// A person's standing on main.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Stranger,
@@ -75,13 +74,13 @@ impl Views {
         Ok(Self { state, folder })
     }
 
-    /// Where a member's view is, whether it is there or not.
+    /// Path of a member's view, whether it exists or not.
     pub fn path(&self, user: &UserName) -> PathBuf {
         self.folder.join(format!("{user}.git"))
     }
 
-    /// Makes a member's view show what the state repo holds now, and says where it is. Only what is new is made. For
-    /// somebody who is no member, or an admin, there is none, and one that was there is removed.
+    /// Brings a member's view up to the state repo, and returns its path. Only new commits are made. Strangers and admins have
+    /// no view, and one that was there is removed.
     pub fn prepare(&self, user: &UserName) -> Result<PathBuf, ViewError> {
         let mut view = self.lock(user, None)?;
         view.settle()?;
@@ -89,12 +88,14 @@ impl Views {
         Ok(self.path(user))
     }
 
-    /// Opens a member's view for one, with the objects in `quarantine` besides.
+    /// Opens a member's view, locks it, and reads the objects in `quarantine` too.
     fn lock(&self, user: &UserName, quarantine: Option<&Path>) -> Result<View, ViewError> {
         let path = self.folder.join(format!("{user}.lock"));
-        let open = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = open.map_err(file("open", &path))?;
-        take(&lock, &path, user)?;
+        let lock = FileLock::take(&path, PATIENCE).map_err(|error| match error.kind() {
+            // Its holder may be a git that hangs.
+            io::ErrorKind::TimedOut => ViewError::Busy { user: user.clone(), after: PATIENCE },
+            _ => file("lock", &path)(error),
+        })?;
         let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
         let path = self.path(user);
         match standing(&real, user)? {
@@ -117,29 +118,13 @@ impl Views {
         };
         if let Some(quarantine) = quarantine {
             let objects = repository.odb().map_err(git("open the view"))?;
-            let text = quarantine.to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"));
-            text.and_then(|text| objects.add_disk_alternate(text)).map_err(git("read the pushed objects"))?;
+            read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
         }
         Ok(View { user: user.clone(), real, repository, pairs, _lock: lock })
     }
 }
 
-/// Waits for a view's lock, and not for ever: its holder may be a git that hangs.
-fn take(lock: &File, path: &Path, user: &UserName) -> Result<(), ViewError> {
-    let start = Instant::now();
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => thread::sleep(LOOK_AGAIN),
-            Err(TryLockError::WouldBlock) => {
-                return Err(ViewError::Busy { user: user.clone(), after: PATIENCE });
-            }
-            Err(TryLockError::Error(source)) => return Err(file("lock", path)(source)),
-        }
-    }
-}
-
-/// What somebody is, as their file on main says.
+/// Reads a person's standing from their file on main.
 fn standing(real: &Repository, user: &UserName) -> Result<Standing, ViewError> {
     let read = || {
         let tip = match real.refname_to_id(MAIN) {
@@ -148,10 +133,10 @@ fn standing(real: &Repository, user: &UserName) -> Result<Standing, ViewError> {
             Err(error) => return Err(error),
         };
         let tree = real.find_commit(tip)?.tree()?;
-        match tree::entry(&tree, format!("users/{user}.toml").as_bytes())? {
+        match tree::entry(real, &tree, format!("users/{user}.toml").as_bytes())? {
             Some(entry) if entry.is_plain() => {
                 let blob = real.find_blob(entry.id)?;
-                // Of a file that can't be read, nobody becomes an admin.
+                // A file that can't be read makes nobody an admin.
                 let admin = std::str::from_utf8(blob.content()).is_ok_and(|text| is_admin(user, text));
                 Ok(if admin { Standing::Admin } else { Standing::Member })
             }
@@ -169,9 +154,7 @@ fn remove(path: &Path) -> Result<(), ViewError> {
 }
 
 fn make(path: &Path) -> Result<Repository, ViewError> {
-    let mut options = RepositoryInitOptions::new();
-    options.bare(true).external_template(false).initial_head("main");
-    let made = Repository::init_opts(path, &options).and_then(|repository| {
+    let made = beside::make(path).and_then(|repository| {
         let mut config = repository.config()?;
         for (name, value) in SETTINGS {
             config.set_str(name, value)?;
@@ -188,7 +171,7 @@ const SETTINGS: [(&str, &str); 6] = [
     // State is text: a push of this size is a mistake or an attack, and git stops reading it there.
     ("receive.maxInputSize", "16m"),
     ("receive.advertisePushOptions", "true"),
-    // What was shown once may be shown again: a proposal that comes back keeps its commits.
+    // Commits that were shown once may be shown again: a proposal that comes back keeps its own.
     ("gc.pruneExpire", "never"),
     ("core.fsync", "committed,reference"),
     // The audit trail is the state repo's.

@@ -1,4 +1,4 @@
-//! Which commit of a view stands for which of the state repo: a file that only grows, read whole.
+//! Pairs of a commit of the state repo and the one of a view that stands for it: a file that only grows, read whole.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -37,7 +37,7 @@ impl Pairs {
         };
         let Some(records) = bytes.strip_prefix(heading().as_slice()) else { return Ok(None) };
         let (mut to_view, mut to_real) = (HashMap::new(), HashMap::new());
-        // What a crash cut off at the end is no record.
+        // A crash may have cut off the last record, which then counts for nothing.
         for record in records.chunks_exact(RECORD) {
             let (real, view) = record.split_at(OID);
             if let (Ok(real), Ok(view)) = (Oid::from_bytes(real), Oid::from_bytes(view)) {
@@ -76,7 +76,7 @@ impl Pairs {
         self.unsaved.extend_from_slice(view.as_bytes());
     }
 
-    /// Writes what was inserted since.
+    /// Writes the pairs that were inserted since the last time.
     pub(super) fn save(&mut self) -> Result<(), ViewError> {
         if !self.unsaved.is_empty() {
             self.append().map_err(file("write", &self.path))?;
@@ -85,7 +85,7 @@ impl Pairs {
         Ok(())
     }
 
-    /// The same, and forces it down: what a member's commits are called can't be found out again.
+    /// Does the same, and forces the file down: the ids of a member's own commits can't be found out again.
     pub(super) fn save_for_good(&mut self) -> Result<(), ViewError> {
         self.save()?;
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(file("force down", &self.path))
@@ -96,7 +96,7 @@ impl Pairs {
     }
 }
 
-/// As long as a record, so that records stand at multiples of their length.
+/// Beginning of the file, as long as a record, so that records stand at multiples of their length.
 fn heading() -> Vec<u8> {
     let mut heading = format!("berth view, rules {RULES}").into_bytes();
     heading.resize(RECORD, b'\n');

@@ -1,11 +1,12 @@
-//! A commit with another tree and other parents: who made it, when and why stays, byte for byte.
+//! A commit with another tree and other parents. Its author, its committer, their times and its message stay, byte for
+//! byte.
 
 use std::fmt::Write as _;
 
 use git2::Oid;
 
 /// The bytes of a commit made again. Signatures go, which would be wrong, and merged tags, which name other commits.
-/// `None`: these are no commit's bytes.
+/// `None` when `commit` isn't the bytes of a commit.
 pub(super) fn recast(commit: &[u8], tree: Oid, parents: &[Oid]) -> Option<Vec<u8>> {
     let end = commit.windows(2).position(|two| two == b"\n\n")?;
     let (headers, message) = commit.split_at(end + 1);

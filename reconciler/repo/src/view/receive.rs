@@ -1,4 +1,4 @@
-//! From a view to the state repo: what a member pushed, made again on top of the real commits.
+//! From a view to the state repo: a member's pushed commits, made again on top of the real ones.
 //!
 //! A change of a file that the member sees whole is taken as it is. Their own file gets its password hash back. A change
 //! of a file that they see in part can't be made again, and is kept as it was pushed, so that it is judged and refused
@@ -10,16 +10,20 @@ use std::path::{Path, PathBuf};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::view::{self, Hidden, hidden, names_hash};
 use berth_schema::{Finding, Severity};
-use git2::{Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Tree};
+use git2::{Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
 use tempfile::TempDir;
 
 use super::error::{ViewError, file, git};
 use super::recast::recast;
-use super::tree::{self, Entry};
+use super::trouble::{Trouble, moved_meanwhile, refusal};
 use super::{View, Views};
-use crate::{LARGEST_FILE, PROPOSALS, Revision, StateRepo};
+use crate::bounds::Budget;
+use crate::oid::{oid, revision_of};
+use crate::source::read_too;
+use crate::tree::{self, Entry, Trees};
+use crate::{LARGEST_FILE, PROPOSALS, Revision, StateRepo, beside};
 
-/// One push brings no more commits than this.
+/// Number of commits that one push may bring.
 const MOST_COMMITS: usize = 1000;
 
 /// A branch that a push moves.
@@ -27,20 +31,20 @@ const MOST_COMMITS: usize = 1000;
 pub struct Move {
     /// The branch's full name.
     pub reference: String,
-    /// Where it is; `None` when it is new.
+    /// The commit it is at; `None` when the branch is new.
     pub old: Option<Revision>,
-    /// Where it would be; `None` when it is deleted.
+    /// The commit it would be at; `None` when the branch is deleted.
     pub new: Option<Revision>,
 }
 
-/// How whoever pushed sees their own file, where that differs from the one that is judged.
+/// The own file of whoever pushed, as they see it, where that differs from the one that is judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Own {
     /// The file.
     pub path: String,
-    /// As they see it.
+    /// The file's text, as they see it.
     pub text: String,
-    /// The line that the judged file has more, counted from 1.
+    /// Number, from 1, of the line that only the judged file has.
     pub inserted: Option<u32>,
 }
 
@@ -49,11 +53,11 @@ pub struct Received {
     pub(super) view: View,
     /// A repository beside the state repo's objects, with the commits made again.
     pub(super) folder: TempDir,
-    /// What the push would move in the state repo.
+    /// The branches that the push would move in the state repo.
     pub moves: Vec<Move>,
-    /// The same in the view.
+    /// The same branches in the view.
     pub(super) shown: Vec<Move>,
-    /// Why the push can't be made again, and so not be judged.
+    /// Reasons for which the push can't be made again, and so can't be judged.
     pub refused: Vec<Finding>,
     /// Changes of files that the member sees in part. They are for the judge to refuse; should the judge allow them, they
     /// are refused all the same.
@@ -70,12 +74,13 @@ struct Restoring<'v> {
     /// Sees the real objects, and writes beside them.
     to: Repository,
     own_path: String,
-    /// The real commits of those that were pushed.
+    /// The real commit of each that was pushed.
     restored: HashMap<Oid, Oid>,
-    /// What is hidden in the member's own file at a commit of the view.
+    /// The hidden part of the member's own file, by commit of the view.
     hidden: HashMap<Oid, Option<Hidden>>,
     refused: Vec<Finding>,
     unclear: BTreeSet<(String, String)>,
+    budget: Budget,
 }
 
 /// A parent of a pushed commit: as the member sees it, and as it is.
@@ -84,18 +89,6 @@ struct Parent<'t> {
     real: Oid,
     seen: Tree<'t>,
     holds: Tree<'t>,
-}
-
-/// Why a commit can't be made again.
-enum Trouble {
-    Git(git2::Error),
-    Refused(Finding),
-}
-
-impl From<git2::Error> for Trouble {
-    fn from(error: git2::Error) -> Self {
-        Self::Git(error)
-    }
 }
 
 impl Views {
@@ -112,7 +105,9 @@ impl Views {
         // Git's own housekeeping knows this name, and removes what a crash left.
         let folder = tempfile::Builder::new().prefix("tmp_objdir-berth-").tempdir_in(&objects);
         let folder = folder.map_err(file("make a folder in", &objects))?;
-        let to = beside(&objects, folder.path()).map_err(git("make room for the pushed commits"))?;
+        let to = beside::make(folder.path()).map_err(git("make room for the pushed commits"))?;
+        let seen = to.odb().and_then(|odb| read_too(&odb, &objects));
+        seen.map_err(git("read the state repo"))?;
         let mut restoring = Restoring {
             view: &view,
             to,
@@ -121,6 +116,7 @@ impl Views {
             hidden: HashMap::new(),
             refused: Vec::new(),
             unclear: BTreeSet::new(),
+            budget: Budget::of_push(),
         };
         let real = restoring.moves(moves).map_err(git("make the pushed commits again"))?;
         let own = restoring.own(moves).map_err(git("read the pushed commits"))?;
@@ -129,18 +125,19 @@ impl Views {
             let hint = "take the change out of every commit with `git rebase -i`";
             Finding::new(Severity::Error, path, None, Invalid::new(message, hint))
         });
-        let commits = restored.iter().map(|(view, real)| (Revision(*real), Revision(*view)));
+        let commits = restored.iter().map(|(view, real)| (revision_of(*real), revision_of(*view)));
         let known = moves.iter().flat_map(|moved| [moved.old, moved.new]).flatten();
-        let known = known.filter_map(|view_id| Some((Revision(view.pairs.real_of(view_id.0)?), view_id)));
+        let known =
+            known.filter_map(|view_id| Some((revision_of(view.pairs.real_of(oid(view_id))?), view_id)));
         let commits = commits.chain(known).collect();
         let unclear = unclear.collect();
         Ok(Received { folder, moves: real, shown: moves.to_vec(), refused, unclear, own, commits, view })
     }
 
-    /// The same moves in the state repo, of a push that is accepted.
+    /// Returns the moves in the state repo that an accepted push stands for.
     pub fn real(&self, user: &UserName, moves: &[Move]) -> Result<Vec<Move>, ViewError> {
         let Some(pairs) = super::Pairs::load(&self.path(user))? else { return Ok(Vec::new()) };
-        let real = |view: Option<Revision>| view.and_then(|view| pairs.real_of(view.0)).map(Revision);
+        let real = |view: Option<Revision>| view.and_then(|view| pairs.real_of(oid(view))).map(revision_of);
         let of = |moved: &Move| Move {
             reference: moved.reference.clone(),
             old: real(moved.old),
@@ -151,7 +148,7 @@ impl Views {
 }
 
 impl Received {
-    /// Where the objects of the commits made again are, until they are accepted.
+    /// Folder of the objects of the commits made again, until they are accepted.
     pub fn objects(&self) -> PathBuf {
         self.folder.path().join("objects")
     }
@@ -162,27 +159,13 @@ impl Received {
     }
 }
 
-/// A bare repository in `folder` that sees the objects in `objects` too.
-fn beside(objects: &Path, folder: &Path) -> Result<Repository, git2::Error> {
-    let mut options = RepositoryInitOptions::new();
-    options.bare(true).external_template(false);
-    let repository = Repository::init_opts(folder, &options)?;
-    let text = objects.to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"))?;
-    repository.odb()?.add_disk_alternate(text)?;
-    Ok(repository)
-}
-
-fn refusal(place: impl Into<String>, message: impl Into<String>, hint: &str) -> Finding {
-    Finding::new(Severity::Error, place.into(), None, Invalid::new(message.into(), hint))
-}
-
 impl Restoring<'_> {
-    /// The moves in the state repo. With something in `refused` they are worth nothing.
+    /// The moves in the state repo. They are worth nothing once `refused` holds something.
     fn moves(&mut self, moves: &[Move]) -> Result<Vec<Move>, git2::Error> {
         let mut real = Vec::with_capacity(moves.len());
         for Move { reference, old, new } in moves {
             let old = match old {
-                Some(old) => self.known(old.0)?,
+                Some(old) => self.known(oid(old))?,
                 None => None,
             };
             let is = match self.view.real.refname_to_id(reference) {
@@ -206,7 +189,7 @@ impl Restoring<'_> {
                 continue;
             }
             let new = match new {
-                Some(new) => match self.restore_up_to(new.0) {
+                Some(new) => match self.restore_up_to(oid(new)) {
                     Ok(new) => Some(new),
                     Err(Trouble::Refused(finding)) => {
                         self.refused.push(finding);
@@ -216,7 +199,7 @@ impl Restoring<'_> {
                 },
                 None => None,
             };
-            let (old, new) = (old.map(Revision), new.map(Revision));
+            let (old, new) = (old.map(revision_of), new.map(revision_of));
             real.push(Move { reference: reference.clone(), old, new });
         }
         Ok(real)
@@ -280,20 +263,23 @@ impl Restoring<'_> {
             },
             _ => None,
         };
-        let mut paths = tree::differing(&view.repository, Some(&first.seen), &after)?;
+        // What was pushed may be a trap; everything else here was accepted before.
+        let mut paths = tree::pushed(&view.repository, &first.seen, &after, &mut self.budget)?;
         for other in parents.iter().skip(1) {
-            // What isn't seen may differ where all that is seen is the same.
+            // Hidden parts may differ where everything that is seen is the same.
             paths.extend(tree::differing(&repository, Some(&first.holds), &other.holds)?);
         }
         let own_path = self.own_path.clone();
         let carried = self.hidden_at(first.view, &first.seen, &first.holds)?;
         self.hidden.insert(id, carried);
+        // A folder of ten thousand pages is read once, and not for each of them.
+        let (pushed, held) = (Trees::new(&view.repository), Trees::new(&repository));
         let mut entries = Vec::with_capacity(paths.len());
         for path in paths {
-            let now = tree::entry(&after, &path)?;
+            let now = pushed.entry(after.id(), &path)?;
             let mut found = Vec::with_capacity(parents.len());
             for parent in &parents {
-                found.push((tree::entry(&parent.seen, &path)?, tree::entry(&parent.holds, &path)?));
+                found.push((pushed.entry(parent.seen.id(), &path)?, held.entry(parent.holds.id(), &path)?));
             }
             let mut real: Vec<Option<Entry>> =
                 found.iter().filter(|(seen, _)| *seen == now).map(|(_, real)| *real).collect();
@@ -308,7 +294,8 @@ impl Restoring<'_> {
                 }
                 [same] => *same,
                 several => {
-                    let before = base.as_ref().map(|base| tree::entry(base, &path)).transpose()?.flatten();
+                    let before =
+                        base.as_ref().map(|base| held.entry(base.id(), &path)).transpose()?.flatten();
                     let changed: Vec<_> = several.iter().filter(|real| **real != before).collect();
                     match changed.as_slice() {
                         [one] => **one,
@@ -333,7 +320,7 @@ impl Restoring<'_> {
         Ok(repository.odb()?.write(ObjectType::Commit, &bytes)?)
     }
 
-    /// The repository that is written to. Opened anew, so that trees of it can be held while this changes.
+    /// Opens the repository that is written to anew, so that trees of it can be held while this changes.
     fn to_again(&self) -> Result<Repository, git2::Error> {
         let repository = Repository::open_bare(self.to.path())?;
         repository.set_odb(&self.to.odb()?)?;
@@ -383,7 +370,7 @@ impl Restoring<'_> {
         Ok(Some(entry))
     }
 
-    /// The member's own file, changed: with its password hash again, unless it says another.
+    /// Puts the password hash back into the member's own file, which they changed, unless it names another.
     fn restore_own(
         &mut self,
         commit: Oid,
@@ -395,15 +382,15 @@ impl Restoring<'_> {
         let mut carried: Vec<Hidden> = Vec::new();
         for parent in parents {
             let hidden = self.hidden_at(parent.view, &parent.seen, &parent.holds)?;
-            let (seen, real) =
-                (tree::entry(&parent.seen, path.as_bytes())?, tree::entry(&parent.holds, path.as_bytes())?);
+            let seen = tree::entry(&self.view.repository, &parent.seen, path.as_bytes())?;
+            let real = tree::entry(&self.to, &parent.holds, path.as_bytes())?;
             if hidden.is_none() && seen != real {
                 self.note_unclear(path.as_bytes());
             }
             carried.extend(hidden.filter(|hidden| !carried.contains(hidden)));
         }
         if let ([_, _], Some(base)) = (carried.as_slice(), base) {
-            let before = self.text(&self.to, tree::entry(base, path.as_bytes())?)?;
+            let before = self.text(&self.to, tree::entry(&self.to, base, path.as_bytes())?)?;
             let before = before.and_then(|text| hidden(&self.view.user, &text));
             carried.retain(|hidden| Some(hidden) != before.as_ref());
         }
@@ -429,7 +416,7 @@ impl Restoring<'_> {
         }
     }
 
-    /// What is hidden in the member's own file at a commit of the view.
+    /// Returns the hidden part of the member's own file at a commit of the view.
     fn hidden_at(
         &mut self,
         commit: Oid,
@@ -440,9 +427,9 @@ impl Restoring<'_> {
             return Ok(known.clone());
         }
         let path = self.own_path.as_bytes();
-        let seen = self.text(&self.view.repository, tree::entry(seen, path)?)?;
-        let real = self.text(&self.to, tree::entry(holds, path)?)?;
-        // What the member wrote there in the open isn't hidden from them.
+        let seen = self.text(&self.view.repository, tree::entry(&self.view.repository, seen, path)?)?;
+        let real = self.text(&self.to, tree::entry(&self.to, holds, path)?)?;
+        // A hash that the member wrote there in the open isn't hidden from them.
         let found = match seen.is_some_and(|seen| names_hash(&seen)) {
             true => None,
             false => real.and_then(|real| hidden(&self.view.user, &real)),
@@ -473,24 +460,19 @@ impl Restoring<'_> {
         else {
             return Ok(None);
         };
-        let Some(real) = self.known(tip.0)? else { return Ok(None) };
+        let Some(real) = self.known(oid(tip))? else { return Ok(None) };
         let view = self.view;
-        let (seen, repository) = (view.repository.find_commit(tip.0)?.tree()?, self.to_again()?);
+        let (seen, repository) = (view.repository.find_commit(oid(tip))?.tree()?, self.to_again()?);
         let holds = repository.find_commit(real)?.tree()?;
-        let Some(text) = self.text(&view.repository, tree::entry(&seen, self.own_path.as_bytes())?)? else {
+        let Some(text) =
+            self.text(&view.repository, tree::entry(&view.repository, &seen, self.own_path.as_bytes())?)?
+        else {
             return Ok(None);
         };
-        let hidden = self.hidden_at(tip.0, &seen, &holds)?;
+        let hidden = self.hidden_at(oid(tip), &seen, &holds)?;
         let inserted = hidden.and_then(|hidden| view::restore(&text, &hidden)?.inserted);
         Ok(Some(Own { path: self.own_path.clone(), text, inserted }))
     }
-}
-
-/// Somebody else was faster.
-pub(super) fn moved_meanwhile(reference: &str) -> Finding {
-    let name = reference.strip_prefix("refs/heads/").unwrap_or(reference);
-    let message = format!("`{name}` has moved since you fetched it");
-    refusal(reference, message, "`git pull --rebase`, look at what others changed, and push again")
 }
 
 fn both_sides(path: &[u8]) -> Finding {
@@ -499,5 +481,5 @@ fn both_sides(path: &[u8]) -> Finding {
 }
 
 fn short(id: Oid) -> String {
-    Revision(id).short()
+    revision_of(id).short()
 }

@@ -1,4 +1,4 @@
-//! From the state repo to a view: commits made again with what the member may see.
+//! From the state repo to a view: commits made again with the files that the member may see.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -16,19 +16,20 @@ use super::accept::Pending;
 use super::copy;
 use super::error::{ViewError, file, git};
 use super::recast::recast;
-use super::tree::{self, Entry, Trees};
+use crate::source::read_too;
+use crate::tree::{self, Entry, Trees};
 use crate::{LARGEST_FILE, MAIN, OPENED, PROPOSALS};
 
 /// Up to this many commits are written as loose objects; more become packs.
 const FEW: usize = 32;
-/// As many commits go into one pack: their objects are held in memory until it is written.
+/// Number of commits that go into one pack: their objects are held in memory until it is written.
 const BATCH: usize = 100;
-/// How long a push that was accepted may take to move its branch. Git has nothing left to do but that.
+/// Time that an accepted push may take to move its branch, which is all that git has left to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl View {
-    /// Waits until git has moved the branches of a push that was accepted a moment ago. If it can't any more, the branches
-    /// are set like any other.
+    /// Waits until git has moved the branches of a push that was accepted a moment ago. If that git ends first or takes
+    /// too long, the branches are set like any other.
     pub(super) fn settle(&self) -> Result<(), ViewError> {
         let path = self.repository.path().join(Pending::FILE);
         let Some(pending) = Pending::load(&path)? else { return Ok(()) };
@@ -63,7 +64,7 @@ impl View {
         self.set_branches(&tips)
     }
 
-    /// Main and the member's own proposals, and where they are in the state repo.
+    /// Main and the member's own proposals, each with its commit in the state repo.
     fn tips(&self) -> Result<HashMap<String, Oid>, ViewError> {
         let read = || {
             let mut tips = HashMap::new();
@@ -81,7 +82,8 @@ impl View {
         read().map_err(git("read the state repo's branches"))
     }
 
-    /// Whether a branch is a proposal that the member opened. Others' are for their authors and the admins to read.
+    /// Returns whether a branch is a proposal that the member opened. Other proposals are for their authors and the
+    /// admins to read.
     pub(super) fn is_own_proposal(&self, name: &str, tip: Oid) -> Result<bool, git2::Error> {
         let Some(topic) = name.strip_prefix(PROPOSALS) else { return Ok(false) };
         match self.real.find_reference(&format!("{OPENED}{topic}")) {
@@ -116,17 +118,16 @@ impl View {
         Ok(found)
     }
 
-    /// Writes many commits: what is made for the view into memory first, and from there into packs; what is the state
-    /// repo's, byte for byte, is copied in the end, as it is packed there.
+    /// Writes many commits. Objects that are made for the view go into memory first, and from there into packs. Objects that
+    /// are the state repo's, byte for byte, are copied in the end, as they are packed there.
     fn show_many(&mut self, commits: &[Oid]) -> Result<(), ViewError> {
         let path = self.repository.path().to_owned();
         let memory = Repository::open_bare(&path).map_err(git("open the view"))?;
         let objects = memory.odb().map_err(git("open the view"))?;
         let kept = objects.add_new_mempack_backend(1000).map_err(git("hold objects in memory"))?;
-        // Here alone: what is copied in the end is read there until then.
-        let beside = self.real.commondir().join("objects");
-        let beside = beside.to_str().ok_or_else(|| git2::Error::from_str("the path is not UTF-8"));
-        beside.and_then(|beside| objects.add_disk_alternate(beside)).map_err(git("read the state repo"))?;
+        // Only here: objects that are copied in the end are read there until then.
+        let theirs = self.real.commondir().join("objects");
+        read_too(&objects, &theirs).map_err(git("read the state repo"))?;
         let trees = Trees::new(&memory);
         let mut copied = Needed::default();
         for batch in commits.chunks(BATCH) {
@@ -201,7 +202,8 @@ impl View {
         to.repository.odb()?.write(ObjectType::Commit, &bytes).map(Some)
     }
 
-    /// What the tree before is shown as, with what differs in the tree after. So what doesn't change looks unchanged.
+    /// Changes the tree that `before` is shown as wherever `after` differs from `before`. So a file that doesn't change looks
+    /// unchanged.
     fn show_tree(
         &self,
         to: Target<'_, '_>,
@@ -282,13 +284,13 @@ impl View {
     }
 }
 
-/// Where commits are made again.
+/// Place where commits are made again.
 #[derive(Clone, Copy)]
 struct Target<'t, 'r> {
     repository: &'t Repository,
-    /// The state repo's.
+    /// Trees of the state repo.
     trees: &'t Trees<'r>,
-    /// Whether it reads the state repo's objects too, which are copied to the view in the end.
+    /// The state repo's objects are read there too, and copied to the view in the end.
     reads_real: bool,
 }
 
@@ -308,7 +310,7 @@ impl Needed {
 }
 
 impl Pending {
-    /// Whether the git that has to move the branches still runs.
+    /// Returns whether the git that has to move the branches still runs.
     fn is_at_work(&self) -> bool {
         Path::new("/proc").join(self.process.to_string()).exists()
     }

@@ -1,11 +1,11 @@
-//! Git: the real program in a temporary folder, with a pinned identity and clock and nobody's configuration.
+//! Git: the real program in a temporary folder, with a pinned clock.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use berth_repo::{Revision, Signature, StateRepo};
+use berth_repo::{Revision, Signature, StateRepo, Words};
+use berth_testing::InTime as _;
+use berth_testing::git::signed;
 use tempfile::TempDir;
 
 /// A work tree and the bare repository that it pushes to.
@@ -18,21 +18,11 @@ pub(crate) struct Git {
 /// The moment at which everything happens.
 pub(crate) const NOW: i64 = 1_700_000_000;
 
+/// Git with a pinned clock; what it commits is the door's.
 pub(crate) fn command(at: &Path) -> Command {
-    let mut git = Command::new("git");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
-        git.env_remove(name);
-    }
-    git.current_dir(at)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_AUTHOR_NAME", "Ada")
-        .env("GIT_AUTHOR_EMAIL", "ada@example.org")
-        .env("GIT_AUTHOR_DATE", format!("{NOW} +0200"))
-        .env("GIT_COMMITTER_NAME", "Door")
-        .env("GIT_COMMITTER_EMAIL", "door@example.org")
-        .env("GIT_COMMITTER_DATE", format!("{NOW} +0000"))
-        .env("GIT_TERMINAL_PROMPT", "0");
+    let mut git = berth_testing::git(at);
+    signed(&mut git, "COMMITTER", "Door");
+    git.env("GIT_AUTHOR_DATE", format!("{NOW} +0200")).env("GIT_COMMITTER_DATE", format!("{NOW} +0000"));
     git
 }
 
@@ -46,14 +36,12 @@ pub(crate) fn git(at: &Path, arguments: &[&str]) -> String {
 
 /// Runs git and reports how it went.
 pub(crate) fn attempt(at: &Path, arguments: &[&str]) -> Output {
-    command(at).args(arguments).output().unwrap()
+    command(at).args(arguments).in_time()
 }
 
 /// Runs git with something to read.
 pub(crate) fn feed(at: &Path, arguments: &[&str], input: &[u8]) -> String {
-    let mut child = command(at).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = command(at).args(arguments).in_time_reading(input);
     assert!(output.status.success(), "git {arguments:?}");
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
@@ -69,7 +57,7 @@ impl Git {
         Self { _folder: folder, work, bare }
     }
 
-    /// With a small organisation committed and pushed: nine files.
+    /// Repository with a small organisation committed and pushed: nine files.
     pub(crate) fn with_state() -> (Self, Revision) {
         let git = Self::new();
         git.write("platform.toml", "domain = \"example.org\"\n[quota]\nservers = 9\ncpus = 9\n");
@@ -84,9 +72,7 @@ impl Git {
     }
 
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
-        let path = self.work.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        berth_testing::put(&self.work, path, text);
     }
 
     /// Commits everything in the work tree.
@@ -119,4 +105,8 @@ pub(crate) fn ada() -> Signature {
 
 pub(crate) fn door() -> Signature {
     Signature::at("Berth form", "form@berth.invalid", NOW + 1)
+}
+
+pub(crate) fn words<'a>(author: &'a Signature, committer: &'a Signature, message: &'a str) -> Words<'a> {
+    Words { author, committer, message }
 }

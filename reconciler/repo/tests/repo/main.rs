@@ -5,8 +5,6 @@ mod directory;
 #[cfg(test)]
 mod git;
 #[cfg(test)]
-mod measure;
-#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod race;
@@ -14,6 +12,8 @@ mod race;
 mod reading;
 #[cfg(test)]
 mod refusing;
+#[cfg(test)]
+mod trail;
 #[cfg(test)]
 mod views;
 #[cfg(test)]

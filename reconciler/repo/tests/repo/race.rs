@@ -6,14 +6,14 @@ use std::thread;
 
 use berth_repo::{Edit, Error, StateRepo};
 
-use crate::git::{Git, ada, attempt, command, door, git};
+use crate::git::{Git, ada, attempt, command, door, git, words};
 
 /// Writes one file until it is in.
 fn insist(repo: &StateRepo, path: &str) {
     loop {
         let base = repo.head().unwrap();
         let edits = [Edit::write(path, format!("# {path}\n"))];
-        match repo.commit(base.as_ref(), &edits, &ada(), &door(), path) {
+        match repo.commit(base.as_ref(), &edits, &words(&ada(), &door(), path)) {
             Ok(_) => return,
             Err(Error::Moved { .. }) => {}
             Err(error) => panic!("{path}: {error:?}"),
@@ -37,7 +37,7 @@ fn of_eight_first_commits_one_wins() {
                     let repo = state.open();
                     start.wait();
                     let edits = [Edit::write(format!("users/u{n}.toml"), "x = 1\n")];
-                    match repo.commit(None, &edits, &ada(), &door(), "first") {
+                    match repo.commit(None, &edits, &words(&ada(), &door(), "first")) {
                         Ok(_) => 1,
                         Err(Error::Moved { expected: None, actual: Some(_) }) => 0,
                         Err(error) => panic!("{error:?}"),

@@ -41,6 +41,19 @@ fn every_way_to_name_a_commit_resolves() {
 }
 
 #[test]
+fn a_tag_hides_no_branch_of_its_name() {
+    let (state, first) = Git::with_state();
+    let second = state.push("second");
+    git(&state.bare, &["tag", "main", &first.to_string()]);
+    let repo = state.open();
+    for (spec, found) in
+        [("main", second), ("main~1", first), ("main^{commit}", second), ("tags/main", first)]
+    {
+        assert_eq!(repo.resolve(spec).unwrap(), found, "{spec}");
+    }
+}
+
+#[test]
 fn a_name_that_leads_nowhere_is_told_back() {
     let (state, _) = Git::with_state();
     let repo = state.open();

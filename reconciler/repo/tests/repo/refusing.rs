@@ -1,4 +1,4 @@
-//! What is in a commit but is not a plain text file: a finding, never read, never followed.
+//! Entries of a commit that are no plain text files: each is a finding, never read, never followed.
 
 use berth_repo::LARGEST_FILE;
 use berth_schema::{Finding, Severity};

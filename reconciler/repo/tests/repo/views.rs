@@ -19,14 +19,14 @@ use crate::git::git;
 /// ann is the admin; the others have a server each.
 const NAMES: [&str; 3] = ["ann", "bob", "cyn"];
 
-/// What somebody does. Numbers say whose thing it is, and which of many values it gets.
+/// Change that somebody makes. Numbers say whose thing it is, and which of many values it gets.
 #[derive(Debug, Clone)]
 enum Op {
-    /// On the state repo itself.
+    /// A change on the state repo itself.
     Direct(What),
-    /// By a member, through their view.
+    /// A member's, through their view.
     Member(usize, What),
-    /// By a member through their view, merged with what happened meanwhile.
+    /// A member's through their view, merged with what happened meanwhile.
     Merged(usize, What, What),
 }
 
@@ -125,7 +125,7 @@ impl What {
         }
     }
 
-    /// Whose file it is, of files that only their user sees whole.
+    /// Person whose file it is, of files that only their user sees whole.
     fn of_user(&self) -> Option<usize> {
         match self {
             Self::Email(who, _) | Self::Key(who, _) | Self::Hash(who, _) | Self::Broken(who, _) => Some(*who),

@@ -1,14 +1,14 @@
 //! Commits: what they hold, and when they are refused.
 
 use std::thread;
-use std::time::Duration;
 
 use berth_repo::{Edit, Error, Revision, Signature};
+use berth_testing::until;
 
-use crate::git::{Git, NOW, ada, door, git};
+use crate::git::{Git, NOW, ada, door, git, words};
 
 fn commit(state: &Git, base: Option<&Revision>, edits: &[Edit]) -> Result<Revision, Error> {
-    state.open().commit(base, edits, &ada(), &door(), "a change")
+    state.open().commit(base, edits, &words(&ada(), &door(), "a change"))
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn the_first_commit_needs_no_base() {
 fn author_and_committer_are_kept_apart() {
     let (state, first) = Git::with_state();
     let edits = [Edit::write("servers/s1.toml", "id = 1\n")];
-    state.open().commit(Some(&first), &edits, &ada(), &door(), "smaller\n\nDoor: form\n").unwrap();
+    state.open().commit(Some(&first), &edits, &words(&ada(), &door(), "smaller\n\nDoor: form\n")).unwrap();
     let log = git(&state.bare, &["log", "-1", "--format=%an|%ae|%at|%cn|%ce|%ct|%s|%(trailers:key=Door)"]);
     let later = NOW + 1;
     assert_eq!(
@@ -132,7 +132,7 @@ fn a_name_cannot_smuggle_a_header() {
     let edits = [Edit::write("servers/s1.toml", "id = 1\n")];
     for (name, email) in [("A\ncommitter X", "a@b"), ("A", "a@b\n"), ("A <x>", "a@b"), ("", "a@b")] {
         let author = Signature::at(name, email, NOW);
-        let outcome = state.open().commit(Some(&first), &edits, &author, &door(), "x");
+        let outcome = state.open().commit(Some(&first), &edits, &words(&author, &door(), "x"));
         assert!(matches!(outcome, Err(Error::BadSignature { .. })), "{name:?} {email:?}: {outcome:?}");
     }
 }
@@ -156,7 +156,14 @@ fn a_writer_waits_for_a_lock_that_is_let_go() {
     thread::scope(|scope| {
         let writer =
             scope.spawn(|| commit(&state, Some(&first), &[Edit::write("servers/s1.toml", "id = 1\n")]));
-        thread::sleep(Duration::from_millis(50));
+        // The commit is written: from now on it waits for the lock.
+        let written = || {
+            git(&state.bare, &["cat-file", "--batch-all-objects", "--batch-check"])
+                .matches(" commit ")
+                .count()
+        };
+        until("the commit is written", || written() > 1);
+        assert!(!writer.is_finished());
         assert_eq!(state.open().head().unwrap(), Some(first), "main stays while it is locked");
         std::fs::remove_file(&lock).unwrap();
         writer.join().unwrap().unwrap();

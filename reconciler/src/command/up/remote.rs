@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use berth_forge::configured;
 use berth_repo::StateRepo;
 use tokio_util::sync::CancellationToken;
 
-use super::{GRACE, Kept, Life, Pace, arguments, live};
-use crate::remote::configured;
+use super::child::{GRACE, Kept, Life, Pace, Unasked, arguments, live};
 use crate::settings::Settings;
 use crate::wakeup::Wakeups;
 use crate::watch;
 
-/// How often to look whether `main` names a forge, where its refs can't be watched.
+/// Time between two looks whether `main` names a forge, where its refs can't be watched.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Runs until `stop`, and ends what it started.
@@ -27,6 +27,8 @@ pub(super) async fn keep(program: PathBuf, settings: Settings, stop: Cancellatio
         arguments: [vec!["remote".into(), "--with-parent".into()], arguments(&settings)].concat(),
         socket: None,
         grace: GRACE,
+        // It ends where `main` names no forge any more.
+        unasked: Unasked::IsTheEnd,
     };
     let mut pace = Pace::default();
     while !stop.is_cancelled() {

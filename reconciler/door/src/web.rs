@@ -1,0 +1,51 @@
+//! The panel's door: `web.sock`, where the panel asks everything that it shows and changes.
+//!
+//! Owns who somebody is (passwords, tokens, invitations), what each person may see, and the grants for guarded sites. The panel has no hash, no state and no
+//! git: it passes on what people type, and shows what it gets. Judging changes is `berth-judge`'s.
+
+mod account;
+mod audit;
+mod changes;
+mod clock;
+mod converse;
+mod entry;
+mod factors;
+mod gate;
+mod gate_door;
+mod gone;
+mod grants;
+mod heard;
+mod host;
+mod invitations;
+mod leads;
+mod orders;
+mod panel;
+mod past;
+mod power;
+mod questions;
+mod read;
+mod refusals;
+mod route;
+mod secret;
+mod serve;
+mod sessions;
+mod sign_in;
+mod site;
+mod store;
+mod throttle;
+mod ticket;
+mod tickets;
+mod timeline;
+mod tokens;
+mod user_file;
+
+pub use clock::{Clock, Now};
+pub use grants::KeyError;
+pub use host::invite;
+pub use panel::{Panel, PanelError};
+pub use questions::paths;
+pub use secret::NoRandom;
+pub use serve::{PanelDoor, SOCKET, SocketError};
+pub use store::StoreError;
+pub(crate) use tickets::Leased;
+pub use tokens::TokenError;

@@ -1,0 +1,161 @@
+//! Changes: forms, reverts and proposals, which the judge answers. The door says who asks, and looks at the engine for it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_judge::form::{Author, FormError};
+use berth_schema::Revision;
+use berth_schema::kind::Kind;
+use berth_schema::text::capital;
+use berth_wire::web::{
+    Approve, Change, Commit, Committed, Decided, Deed, Done, Input, Object, Plan, Planned, ProposalCard,
+    ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, Refusal, Reject, Revert, Why,
+};
+
+use super::panel::{Asker, Panel};
+use super::past::Made;
+use super::read::{file_of, find, may_revert};
+use super::refusals::{forbidden, not_found, unavailable};
+use crate::asking::Asking;
+
+/// Time for a look at the engine. Without one, the plan is from state to state.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Tells what a change comes to.
+pub(crate) fn plan(panel: &Panel, asker: &Asker, asked: Plan) -> Result<Planned, Refusal> {
+    seen(asker, &asked.change)?;
+    change(panel, asker, |author| panel.forms.plan(author, &asked.change))
+}
+
+/// Makes a change that was shown.
+pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: Commit) -> Result<Committed, Refusal> {
+    seen(asker, &asked.change)?;
+    if is_about_people(&asked.change) {
+        asker.must_be_fresh()?;
+    }
+    change(panel, asker, |author| panel.forms.commit(author, &asked))
+}
+
+/// Proposes a change.
+pub(crate) fn propose(panel: &Panel, asker: &Asker, asked: Propose) -> Result<Proposed, Refusal> {
+    seen(asker, &asked.change)?;
+    change(panel, asker, |author| panel.forms.propose(author, &asked.change))
+}
+
+/// Takes back what a revision changed.
+pub(crate) fn revert(panel: &Panel, asker: &Asker, asked: Revert) -> Result<Committed, Refusal> {
+    let made = takes_back(panel, asker, &asked.revision)?;
+    // It may give a role back, or a member, or a way in.
+    if asked.digest.is_some() && made.paths.iter().any(|path| is_user(path)) {
+        asker.must_be_fresh()?;
+    }
+    change(panel, asker, |author| panel.forms.revert(author, &asked))
+}
+
+/// Proposes to take back what a revision changed.
+pub(crate) fn propose_revert(
+    panel: &Panel,
+    asker: &Asker,
+    asked: ProposeRevert,
+) -> Result<Proposed, Refusal> {
+    takes_back(panel, asker, &asked.revision)?;
+    change(panel, asker, |author| panel.forms.propose_revert(author, &asked.revision))
+}
+
+/// Checks that a revision changes nothing but what the person may change, since the plan of taking it back shows all of it.
+fn takes_back(panel: &Panel, asker: &Asker, revision: &Revision) -> Result<Arc<Made>, Refusal> {
+    let _acting = panel.act()?;
+    let sight = asker.sight();
+    let made = find(panel, &panel.repo()?, revision)?;
+    let made = made.filter(|made| sight.sees(made)).ok_or_else(not_found)?;
+    if !asker.is_admin() && !may_revert(asker, &made) {
+        let message = "That commit changes what isn't yours, too, so you can't take it back.";
+        return Err(forbidden(message, "Ask an admin."));
+    }
+    Ok(made)
+}
+
+/// Lists the proposals that wait.
+pub(crate) fn proposals(panel: &Panel, asker: &Asker, _: Proposals) -> Result<Vec<ProposalCard>, Refusal> {
+    change(panel, asker, |author| panel.forms.proposals(author.name))
+}
+
+/// Shows one proposal.
+pub(crate) fn proposal(panel: &Panel, asker: &Asker, asked: ProposalRead) -> Result<ProposalSheet, Refusal> {
+    change(panel, asker, |author| panel.forms.proposal(author.name, &asked.topic))
+}
+
+/// Merges a proposal.
+pub(crate) fn approve(panel: &Panel, asker: &Asker, asked: Approve) -> Result<Decided, Refusal> {
+    if !asker.is_fresh {
+        let sheet = change(panel, asker, |author| panel.forms.proposal(author.name, &asked.topic))?;
+        if sheet.diffs.iter().any(|diff| is_user(&diff.path)) {
+            asker.must_be_fresh()?;
+        }
+    }
+    change(panel, asker, |author| panel.forms.approve(author.name, &asked))
+}
+
+/// Closes a proposal.
+pub(crate) fn reject(panel: &Panel, asker: &Asker, asked: Reject) -> Result<Done, Refusal> {
+    change(panel, asker, |author| panel.forms.reject(author.name, &asked).map(|()| Done))
+}
+
+/// Returns whether a change gives or takes a role, or removes somebody: only whoever has just proved who they are may make it.
+fn is_about_people(change: &Change) -> bool {
+    let Object::User(_) = change.of else { return false };
+    let is_admin = |value: &Input| value.normal() == Input::Text("admin".to_owned());
+    match &change.deed {
+        Deed::Create { fields } | Deed::Edit { fields } => {
+            fields.iter().any(|field| field.name == "role" && is_admin(&field.was) != is_admin(&field.now))
+        }
+        Deed::Remove => true,
+        Deed::Write { .. } => false,
+    }
+}
+
+fn is_user(path: &str) -> bool {
+    Kind::of(path) == Some(Kind::User)
+}
+
+/// Checks that the person may see what they change. A new thing is nobody's yet.
+fn seen(asker: &Asker, change: &Change) -> Result<(), Refusal> {
+    let is_seen = || file_of(&change.of).1.is_some_and(|path| asker.sight().shows(&path));
+    match change.deed {
+        Deed::Create { .. } => Ok(()),
+        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } if asker.is_admin() || is_seen() => Ok(()),
+        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } => Err(not_found()),
+    }
+}
+
+fn change<T>(
+    panel: &Panel,
+    asker: &Asker,
+    work: impl FnOnce(Author<'_>) -> Result<T, FormError>,
+) -> Result<T, Refusal> {
+    let _acting = panel.act()?;
+    let engine = Asking::new(socket(&panel.door.settings().data), LOOK);
+    work(Author { name: &asker.name, engine: &engine }).map_err(|error| refused(&error))
+}
+
+/// The reconciler's socket for the door.
+pub(crate) fn socket(data: &Path) -> std::path::PathBuf {
+    data.join("door.sock")
+}
+
+fn refused(error: &FormError) -> Refusal {
+    match error {
+        // Nobody learns whether it is somebody else's or nobody's.
+        FormError::NotFound { .. } | FormError::NotYours { .. } => not_found(),
+        FormError::Busy => Refusal { message: sentence(error), ..unavailable(error) },
+        _ => match error.why() {
+            Why::Unavailable => unavailable(error),
+            why => Refusal { why, message: sentence(error), hint: error.advice() },
+        },
+    }
+}
+
+fn sentence(error: &FormError) -> String {
+    format!("{}.", capital(&error.to_string()))
+}

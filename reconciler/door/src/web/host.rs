@@ -1,0 +1,24 @@
+//! Invitations by whoever has the host: the first admin gets in this way, and nobody needs a door that runs.
+
+use std::path::Path;
+
+use berth_schema::user::User;
+use berth_wire::web::{Invited, Secret};
+
+use super::audit::{Act, Audit, Line};
+use super::clock::Clock;
+use super::invitations::Invitations;
+use super::secret::Digest;
+use super::store::Store;
+use super::tokens::TokenError;
+
+/// Makes an invitation for somebody, among the door's records in Berth's folder `data`.
+pub fn invite(data: &Path, user: &User, clock: &Clock) -> Result<Invited, TokenError> {
+    let store = Store::open(data)?;
+    let invitations = Invitations::of(store.folder("invitations")?);
+    let now = clock.now().date;
+    let (secret, until) = invitations.make(&user.name, Digest::of_standing(user), now)?;
+    let act = Act::Invite { user: &user.name };
+    Audit::of(store).write(&Line { at: now, who: None, from: None, act });
+    Ok(Invited { invitation: Secret(secret), until })
+}

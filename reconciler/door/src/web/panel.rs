@@ -1,0 +1,207 @@
+//! Ground that every answer to the panel stands on: the state, the person who asks, and the door's own records.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use berth_fault::{Fault, Kind};
+use berth_host::Acting;
+use berth_judge::form::Forms;
+use berth_repo::StateRepo;
+use berth_schema::State;
+use berth_schema::name::UserName;
+use berth_schema::user::Role;
+use berth_wire::web::{Refusal, Token};
+use parking_lot::Mutex;
+
+use super::audit::{Act, Audit, Line};
+use super::clock::{Clock, Now};
+use super::factors::begun::Begun;
+use super::factors::ceremonies::Ceremonies;
+use super::factors::halves::Halves;
+use super::factors::kept::Kept;
+use super::gate::Gate;
+use super::grants::{Grants, KeyError};
+use super::heard::Heard;
+use super::invitations::Invitations;
+use super::orders::Orders;
+use super::past::Past;
+use super::refusals::{no_good_state, signed_out, stale, unavailable};
+use super::secret::Digest;
+use super::store::{Store, StoreError};
+use super::throttle::Throttle;
+use super::tickets::Tickets;
+use super::tokens::{Found, Tokens};
+use crate::door::Door;
+use crate::members::Good;
+
+/// The panel's door, before it is opened.
+pub struct Panel {
+    pub(crate) door: Arc<Door>,
+    pub(crate) clock: Clock,
+    pub(crate) tokens: Tokens,
+    pub(crate) invitations: Invitations,
+    /// Secrets and counters of factors.
+    pub(crate) kept: Kept,
+    /// Sign-ins that wait for their code.
+    pub(crate) halves: Halves,
+    /// Challenges that passkeys are to sign.
+    pub(crate) ceremonies: Ceremonies,
+    /// Second factors that are being set up.
+    pub(crate) begun: Begun,
+    pub(crate) throttle: Throttle,
+    /// Checks and hashes of passwords.
+    pub(crate) checks: Gate,
+    pub(crate) past: Past,
+    pub(crate) forms: Forms,
+    pub(crate) orders: Orders,
+    pub(crate) grants: Grants,
+    /// The last clean-up of each server.
+    pub(crate) clean_ups: Orders,
+    pub(crate) tickets: Tickets,
+    pub(crate) leads: Heard,
+    /// The repository as those commit in it that the door makes itself, one at a time. It knows what it has parsed before.
+    pub(crate) writer: Mutex<Option<StateRepo>>,
+    audit: Audit,
+    stand_ins: RandomState,
+}
+
+/// The panel's door can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PanelError {
+    /// Its own files can't be used.
+    #[error("cannot open the panel's door")]
+    Store(#[from] StoreError),
+    /// The key of grants can't be had.
+    #[error("cannot open the panel's door")]
+    Key(#[from] KeyError),
+}
+
+impl Fault for PanelError {
+    fn kind(&self) -> Kind {
+        Kind::Configuration
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Key(error) => error.hint(),
+        }
+    }
+}
+
+/// Somebody who is signed in, at the moment of a question.
+pub(crate) struct Asker {
+    pub(crate) name: UserName,
+    pub(crate) role: Role,
+    /// The state that the question is answered from.
+    pub(crate) good: Good,
+    /// Digest of the token that they asked with.
+    pub(crate) token: Digest,
+    /// Set if they have just proved who they are.
+    pub(crate) is_fresh: bool,
+}
+
+impl Asker {
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.good.state
+    }
+
+    /// Refuses what only somebody may do who has just proved who they are.
+    pub(crate) fn must_be_fresh(&self) -> Result<(), Refusal> {
+        if self.is_fresh { Ok(()) } else { Err(stale()) }
+    }
+}
+
+impl Panel {
+    /// A door for the panel beside the git door, which keeps its records in Berth's data.
+    pub fn new(door: Arc<Door>, clock: Clock) -> Result<Self, PanelError> {
+        let store = Store::open(&door.settings().data)?;
+        Ok(Self {
+            grants: Grants::open(&store, clock.now().date)?,
+            tokens: Tokens::open(store.folder("tokens")?, clock.now().date)?,
+            invitations: Invitations::of(store.folder("invitations")?),
+            kept: Kept::of(store.folder("factors")?),
+            halves: Halves::default(),
+            ceremonies: Ceremonies::default(),
+            begun: Begun::default(),
+            audit: Audit::of(store),
+            throttle: Throttle::default(),
+            checks: Gate::default(),
+            past: Past::default(),
+            forms: Forms::of(&door.settings().state, door.settings().resolver),
+            orders: Orders::default(),
+            clean_ups: Orders::default(),
+            tickets: Tickets::default(),
+            leads: Heard::default(),
+            writer: Mutex::default(),
+            stand_ins: RandomState::new(),
+            clock,
+            door,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// The last good state.
+    pub(crate) fn good(&self) -> Result<Good, Refusal> {
+        let _acting = self.act()?;
+        let good = self.door.members().good().map_err(|error| unavailable(&error))?;
+        good.ok_or_else(no_good_state)
+    }
+
+    /// The state repo, opened for this question.
+    pub(crate) fn repo(&self) -> Result<StateRepo, Refusal> {
+        StateRepo::open(&self.door.settings().state).map_err(|error| unavailable(&error))
+    }
+
+    /// Lets this thread act as the owner of the state repo, as everything does that reads or writes it.
+    pub(crate) fn act(&self) -> Result<Acting, Refusal> {
+        self.door.owner().act().map_err(|error| unavailable(&error))
+    }
+
+    /// Finds out who asks with a token. One whose holder has gone, or has another role, password or second factor by now, is dead; so
+    /// is one that a passkey was used for which they don't have any more.
+    pub(crate) fn asker(&self, token: Option<&Token>) -> Result<Asker, Refusal> {
+        let Some(token) = token else { return Err(signed_out()) };
+        let token = Digest::of(token.as_str());
+        let found = self.tokens.find(token, self.now().date).map_err(|error| unavailable(&error))?;
+        let Some(Found { user: name, standing, is_fresh, passkey }) = found else { return Err(signed_out()) };
+        let good = self.good()?;
+        match good.state.users.get(&name) {
+            Some(user) if standing.stands(user, passkey.as_deref()) => {
+                Ok(Asker { role: user.role, name, good, token, is_fresh })
+            }
+            _ => {
+                self.tokens.end(&name, token).map_err(|error| unavailable(&error))?;
+                Err(signed_out())
+            }
+        }
+    }
+
+    /// The hash that stands in for the one of somebody who has none: mostly somebody else's, always the same for a name, so
+    /// that a name that is nobody's costs what one costs that is somebody's.
+    pub(crate) fn stand_in<'s>(&self, state: &'s State, name: &str) -> &'s str {
+        let hashes = || state.users.values().filter_map(|user| user.password_hash.as_deref());
+        let count = hashes().count() as u64;
+        let pick = self.stand_ins.hash_one(name).checked_rem(count);
+        let pick = pick.and_then(|pick| usize::try_from(pick).ok());
+        pick.and_then(|pick| hashes().nth(pick)).unwrap_or(berth_password::STAND_IN)
+    }
+
+    /// Text of the audit log, the oldest line first.
+    pub(crate) fn read_log(&self) -> Result<String, StoreError> {
+        self.audit.read()
+    }
+
+    /// Adds a line to the audit log.
+    pub(crate) fn note(&self, who: Option<&UserName>, from: Option<IpAddr>, act: Act<'_>) {
+        self.audit.write(&Line { at: self.now().date, who, from, act });
+    }
+}

@@ -1,0 +1,81 @@
+//! The table of the panel's questions.
+
+use super::account::{invitation, invite, redeem, set_password};
+use super::changes::{approve, commit, plan, proposal, proposals, propose, propose_revert, reject, revert};
+use super::factors::{
+    add_passkey, begin_passkey, begin_totp, challenge, confirm, factors, lift_factor, new_recovery,
+    remove_passkey, remove_totp, set_totp, sign_in_code, sign_in_passkey,
+};
+use super::leads::leads;
+use super::power::power;
+use super::read::{
+    blank, commit as commit_read, domain, history, me, platform, server, servers, user, users,
+};
+use super::route::Routes;
+use super::sessions::{end_session, end_sessions, sessions};
+use super::sign_in::{sign_in, sign_out, sign_out_everywhere};
+use super::site::{enter, open, renew};
+use super::ticket::ticket;
+use super::timeline::audit;
+
+/// Every question that the door answers, a line each.
+pub(crate) fn questions() -> Routes {
+    Routes::default()
+        .open(sign_in)
+        .open(sign_in_code)
+        .open(sign_in_passkey)
+        .open(challenge)
+        .open(invitation)
+        .open(redeem)
+        .closed(sign_out)
+        .closed(sign_out_everywhere)
+        .closed(set_password)
+        .closed(invite)
+        .closed(confirm)
+        .closed(factors)
+        .closed(begin_totp)
+        .closed(set_totp)
+        .closed(remove_totp)
+        .closed(new_recovery)
+        .closed(lift_factor)
+        .closed(begin_passkey)
+        .closed(add_passkey)
+        .closed(remove_passkey)
+        .closed(sessions)
+        .closed(end_session)
+        .closed(end_sessions)
+        .closed(audit)
+        .closed(me)
+        .closed(servers)
+        .closed(server)
+        .closed(domain)
+        .closed(leads)
+        .closed(blank)
+        .closed(users)
+        .closed(user)
+        .closed(history)
+        .closed(commit_read)
+        .closed(platform)
+        .closed(plan)
+        .closed(commit)
+        .closed(propose)
+        .closed(revert)
+        .closed(propose_revert)
+        .closed(proposals)
+        .closed(proposal)
+        .closed(approve)
+        .closed(reject)
+        .closed(power)
+        .closed(open)
+        .closed(ticket)
+}
+
+/// Every question that the door answers to the gate.
+pub(crate) fn gate_questions() -> Routes {
+    Routes::default().open(enter).open(renew)
+}
+
+/// The paths of all questions.
+pub fn paths() -> Vec<&'static str> {
+    questions().paths().collect()
+}

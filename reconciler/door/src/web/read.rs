@@ -1,0 +1,18 @@
+//! Questions that read. Each answers from the last good state what the person may see; what isn't theirs is told of like
+//! what isn't there.
+
+mod cards;
+mod commit;
+mod history;
+mod lists;
+mod page;
+mod sheets;
+mod sight;
+
+pub(crate) use cards::{person, site_url};
+pub(crate) use commit::{commit, find, may_revert};
+pub(crate) use history::{history, line};
+pub(crate) use lists::{me, servers, users};
+pub(crate) use page::page;
+pub(crate) use sheets::{blank, domain, platform, server, user};
+pub(crate) use sight::{file_of, server_of};

@@ -1,0 +1,79 @@
+//! One commit: its files before and after, as far as the person may see them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use berth_repo::{Revision, StateRepo, unified};
+use berth_schema::name::ServerName;
+use berth_schema::view::on_page;
+use berth_wire::web::{CommitRead, CommitSheet, FileDiff, Refusal};
+
+use super::super::panel::{Asker, Panel};
+use super::super::past::Made;
+use super::super::refusals::{not_found, unavailable};
+use super::history::line;
+use super::sight::domain_path;
+
+/// The most files of one commit that are compared.
+const FILES: usize = 100;
+
+/// Shows one commit.
+pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: CommitRead) -> Result<CommitSheet, Refusal> {
+    let sight = asker.sight();
+    let _acting = panel.act()?;
+    let repo = panel.repo()?;
+    let made = find(panel, &repo, &asked.revision)?.filter(|made| sight.sees(made)).ok_or_else(not_found)?;
+    let mut diffs = Vec::new();
+    for path in sight.of(&made).into_iter().take(FILES) {
+        let before = made.parent.map(|parent| text(&repo, asker, &parent, path)).transpose()?.flatten();
+        let after = text(&repo, asker, &made.revision, path)?;
+        let lines = unified(&before.unwrap_or_default(), &after.unwrap_or_default());
+        diffs.push(FileDiff { path: path.to_owned(), lines: lines.map_err(|error| unavailable(&error))? });
+    }
+    let line = line(&repo, &sight, &made)?;
+    Ok(CommitSheet { line, diffs, may_revert: may_revert(asker, &made) })
+}
+
+/// The commit of a revision that `main` was at.
+pub(crate) fn find(
+    panel: &Panel,
+    repo: &StateRepo,
+    revision: &Revision,
+) -> Result<Option<Arc<Made>>, Refusal> {
+    let mut found = None;
+    let looked = panel.past.look(repo, |made| {
+        if made.revision == *revision {
+            found = Some(Arc::clone(made));
+        }
+        found.is_some()
+    });
+    looked.map_err(|error| unavailable(&error))?;
+    Ok(found)
+}
+
+/// The text of a file at a revision, as the person may read it; `None` where it isn't there.
+fn text(repo: &StateRepo, asker: &Asker, revision: &Revision, path: &str) -> Result<Option<String>, Refusal> {
+    let content = repo.read(revision, path).map_err(|error| unavailable(&error))?;
+    let reader = (!asker.is_admin()).then_some(&asker.name);
+    Ok(content.and_then(|content| on_page(reader, path, &content)))
+}
+
+/// Returns whether a commit changes nothing but what the person may change. The first of all can't be taken back.
+pub(crate) fn may_revert(asker: &Asker, made: &Made) -> bool {
+    let state = asker.state();
+    if made.parent.is_none() || state.platform.remote.is_some() {
+        return false;
+    }
+    if asker.is_admin() {
+        return true;
+    }
+    let own: HashSet<&ServerName> =
+        state.servers.values().filter(|server| asker.changes(server)).map(|server| &server.name).collect();
+    let domains = state.domains.values().filter(|domain| own.contains(&domain.server));
+    let mut paths: HashSet<String> = domains.filter_map(|domain| domain_path(domain)).collect();
+    paths.extend(own.iter().map(|name| format!("servers/{name}.toml")));
+    paths.insert(format!("users/{}.toml", asker.name));
+    let was_theirs = made.removed.iter().filter(|(_, owner)| *owner == asker.name);
+    paths.extend(was_theirs.map(|(path, _)| path.clone()));
+    made.paths.iter().all(|path| paths.contains(path))
+}

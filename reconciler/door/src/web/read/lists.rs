@@ -1,0 +1,56 @@
+//! The person who asks, and the lists. None of them reads a git object: everything is in the state that the door has in
+//! memory.
+
+use std::collections::HashMap;
+
+use berth_schema::name::UserName;
+use berth_schema::server::Server;
+use berth_schema::user::User;
+use berth_wire::web::{Me, Page, Person, Refusal, ServerCard, Servers, UserCard, Users};
+
+use super::super::panel::{Asker, Panel};
+use super::super::refusals::{admins_only, signed_out};
+use super::cards::{person, server_cards, user_card};
+use super::page::page;
+
+/// Tells who one is.
+pub(crate) fn me(_: &Panel, asker: &Asker, _: Me) -> Result<Person, Refusal> {
+    let user = asker.state().users.get(&asker.name).ok_or_else(signed_out)?;
+    Ok(person(asker.state(), user))
+}
+
+/// Lists servers: one's own, or everybody's for an admin.
+pub(crate) fn servers(_: &Panel, asker: &Asker, asked: Servers) -> Result<Page<ServerCard>, Refusal> {
+    if asked.everybody && !asker.is_admin() {
+        return Err(admins_only());
+    }
+    let search = asked.search.trim().to_lowercase();
+    let is_theirs = |server: &Server| server.owner == asker.name || server.members.contains(&asker.name);
+    let is_found = |server: &Server| {
+        search.is_empty()
+            || server.name.as_str().contains(&search)
+            || server.owner.as_str().contains(&search)
+            || server.id.to_string() == search
+    };
+    let all = asker.state().servers.values().map(|server| &**server);
+    let all: Vec<&Server> =
+        all.filter(|server| (asked.everybody || is_theirs(server)) && is_found(server)).collect();
+    let Page { rows, page, pages, all } = page(&all, asked.page, |server| *server);
+    Ok(Page { rows: server_cards(asker.state(), &rows), page, pages, all })
+}
+
+/// Lists everybody.
+pub(crate) fn users(_: &Panel, asker: &Asker, asked: Users) -> Result<Page<UserCard>, Refusal> {
+    let state = asker.state();
+    let search = asked.search.trim().to_lowercase();
+    let is_found = |user: &User| {
+        let email = || user.email.as_ref().is_some_and(|email| email.to_lowercase().contains(&search));
+        user.name.as_str().contains(&search) || email()
+    };
+    let all: Vec<&User> = state.users.values().map(|user| &**user).filter(|user| is_found(user)).collect();
+    let mut owned: HashMap<&UserName, usize> = HashMap::new();
+    for server in state.servers.values() {
+        *owned.entry(&server.owner).or_default() += 1;
+    }
+    Ok(page(&all, asked.page, |user| user_card(user, owned.get(&user.name).copied().unwrap_or_default())))
+}

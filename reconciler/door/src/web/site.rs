@@ -1,0 +1,105 @@
+//! Guarded sites: who may open one, the way into it, and the grant for it.
+//!
+//! A grant is given to the gate alone. The panel gets a way in for whoever asked it, which is worth nothing in another browser.
+
+use berth_schema::State;
+use berth_schema::domain::{Domain, DomainAccess};
+use berth_schema::name::{Fqdn, UserName};
+use berth_schema::route::may_enter;
+use berth_schema::user::Role;
+use berth_wire::grant::SessionId;
+use berth_wire::web::{Enter, Granted, Open, Opened, Refusal, Renew, Secret};
+
+use super::audit::Act;
+use super::grants::Way;
+use super::panel::{Asker, Panel};
+use super::read::{server_of, site_url};
+use super::refusals::{forbidden, not_found, signed_out, unavailable, used_up};
+
+/// Length of a challenge: a SHA-256 digest in base64.
+const CHALLENGE: usize = 43;
+
+/// Opens a way into a site, for somebody who is signed in at the panel.
+pub(crate) fn open(panel: &Panel, asker: &Asker, asked: Open) -> Result<Opened, Refusal> {
+    let Open { host, challenge } = asked;
+    let host: Fqdn = host.parse().map_err(|_| not_found())?;
+    let is_digest = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if challenge.len() != CHALLENGE || !challenge.bytes().all(is_digest) {
+        return Err(not_found());
+    }
+    let domain = guarded(asker.state(), &host).ok_or_else(not_found)?;
+    if !may_open(asker.state(), domain, &asker.name) {
+        return Err(not_theirs(asker.state(), domain, &host));
+    }
+    let url = site_url(&asker.state().platform, &host);
+    let way = Way { user: asker.name.clone(), token: asker.token, host, challenge };
+    let code = panel.grants.codes.open(way, panel.now().date).map_err(|error| unavailable(&error))?;
+    Ok(Opened { url: Secret(format!("{url}/.berth/enter?code={code}")) })
+}
+
+/// Gives a grant for a way in, which is used up by that.
+pub(crate) fn enter(panel: &Panel, asked: Enter) -> Result<Granted, Refusal> {
+    let Enter { host, code, challenge } = asked;
+    let way = panel.grants.codes.take(&code.0, panel.now().date).ok_or_else(used_up)?;
+    if way.host != host || way.challenge != challenge {
+        return Err(used_up());
+    }
+    let granted = grant(panel, &way.user, way.token.session(), host)?;
+    panel.note(Some(&way.user), None, Act::OpenSite { host: &way.host });
+    Ok(granted)
+}
+
+/// Gives a newer grant in the place of another, for as long as its holder is signed in and may open the site.
+pub(crate) fn renew(panel: &Panel, asked: Renew) -> Result<Granted, Refusal> {
+    let old = panel.grants.read(&asked.grant.0).ok_or_else(signed_out)?;
+    grant(panel, &old.user, old.session, old.host)
+}
+
+fn grant(panel: &Panel, user: &UserName, session: SessionId, host: Fqdn) -> Result<Granted, Refusal> {
+    let now = panel.now().date;
+    panel.grants.hold(user, &session, &host, now);
+    let (token, found) = panel.tokens.of_session(user, &session, now).ok_or_else(signed_out)?;
+    let good = panel.good()?;
+    let person = good.state.users.get(user);
+    if person.is_none_or(|person| !found.standing.stands(person, found.passkey.as_deref())) {
+        panel.tokens.end(user, token).map_err(|error| unavailable(&error))?;
+        return Err(signed_out());
+    }
+    let domain = guarded(&good.state, &host).ok_or_else(not_found)?;
+    if !may_open(&good.state, domain, user) {
+        return Err(not_theirs(&good.state, domain, &host));
+    }
+    Ok(Granted { grant: Secret(panel.grants.sign(user, session, host, now)) })
+}
+
+/// The domain that a host belongs to, if not everybody may open it. The table looks in the same order: the name itself, then the
+/// wildcard above it.
+pub(crate) fn guarded<'s>(state: &'s State, host: &Fqdn) -> Option<&'s Domain> {
+    let exact = state.domains.get(host).filter(|_| !host.is_wildcard());
+    let wildcard = || {
+        let (_, above) = host.as_str().split_once('.')?;
+        state.domains.get(&format!("*.{above}").parse().ok()?)
+    };
+    exact.or_else(wildcard).map(|domain| &**domain).filter(|domain| domain.access != DomainAccess::Public)
+}
+
+/// Returns whether somebody may open a guarded domain: any member one for users, and those who may log in to its server one for
+/// owners.
+pub(crate) fn may_open(state: &State, domain: &Domain, user: &UserName) -> bool {
+    let Some(person) = state.users.get(user) else { return false };
+    match domain.access {
+        DomainAccess::Public | DomainAccess::Users => true,
+        DomainAccess::Owner => server_of(state, domain).is_some_and(|server| {
+            may_enter(user, person.role == Role::Admin, &server.owner, &server.members)
+        }),
+    }
+}
+
+fn not_theirs(state: &State, domain: &Domain, host: &Fqdn) -> Refusal {
+    let message = format!("`{host}` is for the owner and the members of its server, and you are neither.");
+    let hint = match server_of(state, domain) {
+        Some(server) => format!("Ask `{}`, who owns the server, to make you a member of it.", server.owner),
+        None => "Ask an admin.".to_owned(),
+    };
+    forbidden(message, hint)
+}

@@ -1,0 +1,28 @@
+//! The panel's door, asked by the panel's client over its socket, with a real state repo behind it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by unwrapping"
+)]
+
+mod app;
+mod authenticator;
+mod authority;
+mod bench;
+mod changes;
+mod factors;
+mod fresh;
+mod guesses;
+mod invitations;
+mod leads;
+mod passkeys;
+mod past;
+mod reading;
+mod scale;
+mod sessions;
+mod sites;
+mod socket;
+mod tickets;
+mod timeline;
+mod tokens;

@@ -1,0 +1,23 @@
+//! Apply: how we change the engine. One step, one effect; nothing here chooses anything.
+
+mod configure;
+mod container;
+mod error;
+mod host_rules;
+mod identity;
+mod link;
+mod network;
+mod own;
+mod perform;
+mod probe;
+mod restart;
+mod schedule;
+mod turns;
+mod volume;
+mod writer;
+
+pub use container::create_body;
+pub use error::{After, ConfigureError, LinkError, PlaceError, StepError};
+pub use restart::RestartError;
+pub use schedule::apply;
+pub use writer::Writer;

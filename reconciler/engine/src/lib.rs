@@ -1,0 +1,34 @@
+//! The engine: the only room that talks to Docker.
+//!
+//! `observe` reads and `apply` writes; they mirror each other, and a [`Reader`] has no way to write. `image` makes images,
+//! [`Canaries`] are the doctor's containers, and a [`Lookout`] looks for whoever plans without a pass. Nobody outside needs
+//! the API's own types: a [`Connection`] can be opened and handed on, and no more.
+//!
+//! Refuses to decide: what is to be done is a plan's, what is said of it is a listener's.
+
+mod api;
+mod apply;
+mod canary;
+mod error;
+mod exec;
+mod facts;
+mod host;
+mod identity;
+pub mod image;
+mod look;
+mod observe;
+pub mod templates;
+mod volume_file;
+
+pub use api::{Connection, connect};
+pub use apply::{
+    After, ConfigureError, LinkError, PlaceError, RestartError, StepError, Writer, apply, create_body,
+};
+pub use canary::{Canaries, Canary};
+pub use error::EngineError;
+pub use exec::{Program, Ran};
+pub use facts::{Facts, Swarm, Unfit};
+pub use host::{HostError, PlaneError};
+pub use identity::Identity;
+pub use look::{LookError, LookSettings, Lookout, Unheard};
+pub use observe::{EngineEvent, Foreign, Inspections, ObserveError, Reader, Running, Sighting};

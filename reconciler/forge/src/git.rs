@@ -1,0 +1,195 @@
+//! Git's own programs, kept on a short leash: no prompt, nobody's configuration, no hook, a deadline, and no secret on a
+//! command line.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use berth_host::process::Stopped;
+use berth_repo::Revision;
+use berth_repo::git::{self, Answer};
+use berth_schema::remote::{Forge, Remote, Transport};
+use berth_schema::secret::Form;
+use berth_secrets::{SecretError, Secrets};
+
+/// Time that git has to say where the branch is.
+const LOOK: Duration = Duration::from_secs(60);
+/// Time that it has to bring the new commits.
+const FETCH: Duration = Duration::from_secs(10 * 60);
+
+/// The ref under which a room has the branch that was fetched into it.
+pub(crate) const FETCHED: &str = "refs/heads/fetched";
+
+/// Variables that git gets from our environment: they say how this host reaches the network.
+const WAYS_OUT: [&str; 12] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+];
+
+/// Git, with the secrets that it needs.
+#[derive(Debug)]
+pub(crate) struct Git {
+    folder: PathBuf,
+    secrets: Secrets,
+}
+
+/// Git could not do its part.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GitError {
+    #[error(transparent)]
+    Program(#[from] git::GitError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl Git {
+    /// Git, which finds the forge's host keys in `folder`.
+    pub(crate) fn new(folder: &Path, secrets: Secrets) -> Self {
+        Self { folder: folder.to_owned(), secrets }
+    }
+
+    /// Returns the tip of the branch; `None` when the forge has no such branch.
+    pub(crate) async fn tip(&self, remote: &Remote) -> Result<Option<Revision>, GitError> {
+        let reference = remote.branch.reference();
+        let git = self.outwards(remote, git::Git::nowhere(LOOK))?;
+        let arguments = ["--quiet", "--exit-code", "--", remote.url.as_str(), &reference];
+        let answer = run(git, "ls-remote", &arguments).await?;
+        match answer.ended.status.code() {
+            Some(0) => Ok(listed(&String::from_utf8_lossy(&answer.output), &reference)),
+            // Its own code for "no such ref".
+            Some(2) => Ok(None),
+            _ => Err(answer.ended.into_error().into()),
+        }
+    }
+
+    /// Brings the branch into the repository `room`, as [`FETCHED`]. Every object is checked as at a push.
+    pub(crate) async fn fetch(&self, remote: &Remote, room: &Path) -> Result<(), GitError> {
+        let refspec = format!("+{}:{FETCHED}", remote.branch.reference());
+        let git = self.outwards(remote, git::Git::at(room, FETCH))?;
+        let arguments = [&QUIET_FETCH[..], &["--", remote.url.as_str(), &refspec]].concat();
+        Ok(run(git, "fetch", &arguments).await?.ended.expect_success()?)
+    }
+
+    /// Brings what was fetched into `room` into the repository `into`, without moving a ref there.
+    pub(crate) async fn adopt(&self, room: &Path, into: &Path) -> Result<(), GitError> {
+        let git = settled(git::Git::at(into, FETCH)).variable("GIT_ALLOW_PROTOCOL", "file");
+        let room = room.to_string_lossy();
+        let arguments = [&QUIET_FETCH[..], &["--", &room, FETCHED]].concat();
+        Ok(run(git, "fetch", &arguments).await?.ended.expect_success()?)
+    }
+
+    /// Gives git what the forge's transport needs, and allows no other transport.
+    fn outwards(&self, remote: &Remote, git: git::Git) -> Result<git::Git, GitError> {
+        let git = settled(git).passing_on(&WAYS_OUT).variable("HOME", &self.folder);
+        Ok(match remote.url.transport() {
+            Transport::Https => {
+                let git = git.variable("GIT_ALLOW_PROTOCOL", "https");
+                match self.credential(remote)? {
+                    Some((name, header)) => git.config(name, header),
+                    None => git,
+                }
+            }
+            Transport::Ssh => git
+                .variable("GIT_ALLOW_PROTOCOL", "ssh")
+                .variable("SSH_ASKPASS_REQUIRE", "never")
+                .variable("GIT_SSH_COMMAND", self.ssh(remote)?),
+            Transport::Path => git.variable("GIT_ALLOW_PROTOCOL", "file"),
+        })
+    }
+
+    /// The header that shows the token to this repository's URL and to nothing else; none for a public repository.
+    fn credential(&self, remote: &Remote) -> Result<Option<(String, OsString)>, GitError> {
+        let token = match self.secrets.read(&remote.token, Form::Token) {
+            Err(error) if error.is_missing() => return Ok(None),
+            token => token?,
+        };
+        // Any name will do where the password is a token; these are the documented ones.
+        let name = match remote.forge {
+            Some(Forge::Github) => "x-access-token",
+            _ => "oauth2",
+        };
+        let encoded = STANDARD.encode(format!("{name}:{}", *token));
+        Ok(Some((
+            format!("http.{}.extraHeader", remote.url),
+            format!("Authorization: Basic {encoded}").into(),
+        )))
+    }
+
+    /// Git hands this to a shell.
+    fn ssh(&self, remote: &Remote) -> Result<OsString, GitError> {
+        // ssh reads it itself, and says less of what is wrong with it.
+        self.secrets.read(&remote.deploy_key, Form::PrivateKey)?;
+        let (key, hosts) = (self.secrets.path(&remote.deploy_key), self.folder.join("known-hosts"));
+        let hosts = format!("UserKnownHostsFile={}", in_ssh(&hosts));
+        let mut command = "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityAgent=none \
+                           -o StrictHostKeyChecking=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
+            .to_owned();
+        for (option, value) in [("-o", hosts), ("-i", key.to_string_lossy().into_owned())] {
+            // Writing to a String can't fail.
+            let _ = write!(command, " {option} '{}'", value.replace('\'', r"'\''"));
+        }
+        Ok(command.into())
+    }
+}
+
+const QUIET_FETCH: [&str; 6] = [
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+    "--no-recurse-submodules",
+    "--no-show-forced-updates",
+];
+
+const SETTINGS: [(&str, &str); 8] = [
+    // A forged object is refused at the door.
+    ("transfer.fsckObjects", "true"),
+    // A token isn't shown to whatever a forge points at.
+    ("http.followRedirects", "false"),
+    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedTime", "30"),
+    ("credential.helper", ""),
+    ("core.hooksPath", "/dev/null"),
+    // What is fetched survives a power cut, before main leads to it.
+    ("core.fsync", "committed,reference"),
+    ("gc.auto", "0"),
+];
+
+/// Quotes a path as the value of one of ssh's options: ssh splits at spaces, and reads `%` as the beginning of a token.
+fn in_ssh(path: &Path) -> String {
+    format!("\"{}\"", path.to_string_lossy().replace('%', "%%"))
+}
+
+fn listed(output: &str, reference: &str) -> Option<Revision> {
+    let line = output.lines().filter_map(|line| line.split_once('\t')).find(|(_, name)| *name == reference);
+    line.and_then(|(revision, _)| revision.parse().ok())
+}
+
+fn settled(git: git::Git) -> git::Git {
+    SETTINGS.iter().fold(git, |git, (name, value)| git.config(*name, *value))
+}
+
+/// Runs git beside the other tasks. Dropping this ends git with whatever it started, such as ssh.
+async fn run(git: git::Git, command: &'static str, arguments: &[&str]) -> Result<Answer, git::GitError> {
+    let failed = |source| git::GitError::Run { command, source };
+    let (stop, stopped) = Stopped::pair().map_err(failed)?;
+    let git = git.until(stopped);
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let answer = tokio::task::spawn_blocking(move || git.run(command, arguments)).await;
+    drop(stop);
+    answer.unwrap_or_else(|error| Err(failed(io::Error::other(error))))
+}

@@ -1,0 +1,22 @@
+//! The forge that hosts the state repo: its branch is followed, and it is told what became of its commits.
+//!
+//! Owns the way from a push on the forge to `main` here: look, fetch, judge, move `main` forward; and the listener that its
+//! webhook calls. Refuses what the hook would refuse, and a branch whose history was rewritten; `main` stays where it is then.
+//! Never touches the engine: the reconciler sees that `main` moved, as it does after any push.
+
+mod api;
+mod folder;
+mod follow;
+mod follower;
+mod git;
+mod listener;
+mod news;
+mod outcomes;
+mod settings;
+mod statuses;
+mod webhook;
+
+pub use folder::FolderError;
+pub use follower::{FollowError, configured, run};
+pub use listener::PATH;
+pub use settings::FollowSettings;

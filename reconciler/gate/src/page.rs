@@ -1,0 +1,126 @@
+//! Pages of the gate's own: a sentence each, and the next step. Nothing that a visitor sent stands in them.
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
+};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+
+use crate::cookie;
+use crate::ending::Body;
+
+/// Answer of the gate's own.
+pub(crate) fn page(status: StatusCode, title: &str, sentence: &str) -> Response<Body> {
+    let text = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{title}</title><body style=\"font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem\">\
+         <h1 style=\"font-size:1.5rem\">{title}</h1><p>{sentence}</p></body></html>\n"
+    );
+    let mut answer = plain(status, text.into());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    answer
+}
+
+fn plain(status: StatusCode, text: Bytes) -> Response<Body> {
+    let mut answer = Response::new(Full::new(text).map_err(|never| match never {}).boxed_unsync());
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let policy =
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    answer
+}
+
+/// Leads somewhere else.
+pub(crate) fn see_other(to: &str) -> Response<Body> {
+    let mut answer = plain(StatusCode::SEE_OTHER, Bytes::new());
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    answer.headers_mut().insert(LOCATION, to);
+    answer
+}
+
+/// Adds a cookie, or takes it away where the value is empty.
+pub(crate) fn with_cookie(mut answer: Response<Body>, name: &str, value: &str) -> Response<Body> {
+    answer.headers_mut().append(SET_COOKIE, cookie::set(name, value));
+    answer
+}
+
+/// Nobody is let in without having signed in.
+pub(crate) fn sign_in() -> Response<Body> {
+    page(
+        StatusCode::UNAUTHORIZED,
+        "Sign in first",
+        "Only people whom this site is for may open it. Open its first page in the browser: that leads to the sign-in.",
+    )
+}
+
+/// The door can't be asked.
+pub(crate) fn unsure() -> Response<Body> {
+    let mut answer = page(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Nobody can be let in now",
+        "The platform can't tell at the moment who may open this site. Try again in a minute. If it lasts, tell whoever runs the platform.",
+    );
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    answer
+}
+
+/// Two cookies of one name.
+pub(crate) fn two_cookies() -> Response<Body> {
+    page(
+        StatusCode::BAD_REQUEST,
+        "Two sign-ins at once",
+        "The browser sent two cookies of the name that says who you are. Remove this site's cookies and open it again.",
+    )
+}
+
+/// A path of the gate's own that leads nowhere.
+pub(crate) fn no_such_page() -> Response<Body> {
+    page(
+        StatusCode::NOT_FOUND,
+        "No such page",
+        "Addresses of this site that begin with /.berth/ are the platform's.",
+    )
+}
+
+/// A way in that isn't good.
+pub(crate) fn used_up() -> Response<Body> {
+    page(
+        StatusCode::FORBIDDEN,
+        "This way in is not good any more",
+        "It has been used, it is older than half a minute, or it was another browser’s. <a href=\"/\">Open the site again</a>.",
+    )
+}
+
+/// The request didn't come as the edge sends them.
+pub(crate) fn misdirected() -> Response<Body> {
+    page(
+        StatusCode::MISDIRECTED_REQUEST,
+        "This can't be opened like that",
+        "Sites that aren't for everybody are opened over HTTPS, by their name.",
+    )
+}
+
+/// The server is stopped.
+pub(crate) fn stopped() -> Response<Body> {
+    let mut answer = page(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The server is stopped",
+        "The server behind this address is stopped. Its owner can start it again.",
+    );
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("300"));
+    answer
+}
+
+/// The app doesn't answer.
+pub(crate) fn no_answer(status: StatusCode) -> Response<Body> {
+    page(
+        status,
+        "The app doesn't answer",
+        "The server behind this address runs, but nothing in it answers here. If it is yours: is the app started, and on the port \
+         that the domain's file names?",
+    )
+}

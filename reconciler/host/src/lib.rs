@@ -1,0 +1,29 @@
+//! Needs that Berth's programs have of the host they run on, each met in one way: replacing a file, locking, making a
+//! socket, writing as a repository's owner, ending a process with everything it started, waiting longer each time.
+//!
+//! Small on purpose, since `berth-runtime` links it: no async runtime, no git, no Docker, no knowledge of a platform.
+//! It decides nothing; its callers say what is written, locked or ended.
+
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
+pub mod cgroup;
+pub mod file;
+pub mod process;
+
+mod admit;
+mod guest;
+mod lock;
+mod network;
+mod owner;
+mod panel;
+mod socket;
+mod waits;
+
+pub use admit::admit;
+pub use guest::GuestSocket;
+pub use lock::FileLock;
+pub use network::network_of;
+pub use owner::{Acting, Owner};
+pub use panel::{PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, make_passage, panel_group};
+pub use socket::StagedSocket;
+pub use waits::Waits;

@@ -1,0 +1,161 @@
+//! A change as the policy is asked about it, gathered in one way whichever door it comes through.
+
+use berth_plan::diff::ALLOW_REMOVALS;
+use berth_repo::git::GitError;
+use berth_repo::{LARGEST_FILE, Revision, StateRepo};
+use berth_schema::State;
+use berth_schema::name::{ServerId, UserName};
+use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
+
+use crate::history::{Content, History, Range};
+use crate::proofs::Proven;
+
+/// A change that is to be judged.
+pub struct Asked<'a> {
+    /// The one who asks for the change.
+    pub actor: Actor<'a>,
+    /// Sees the objects of both revisions.
+    pub repo: &'a StateRepo,
+    /// The past; tells whose an id was.
+    pub past: Past<'a>,
+    /// The tip of `main`, up to which history is asked.
+    pub main: Revision,
+    /// The revision from which the change starts.
+    pub old: Revision,
+    /// The revision that it leads to.
+    pub new: Revision,
+    /// The state at `old`.
+    pub before: &'a State,
+    /// The state at `new`.
+    pub after: &'a State,
+    /// The actor's names, as DNS proves them.
+    pub proven: &'a Proven,
+    /// The removals that the commit's message allows beyond the budget.
+    pub allowance: Option<&'a str>,
+}
+
+/// The owners that ids had before.
+#[derive(Debug, Clone, Copy)]
+pub enum Past<'a> {
+    /// As the history of the state repo tells it.
+    History(&'a History),
+    /// All that there is to know of it up to the tip of `main`, sorted.
+    Known(&'a [(ServerId, UserName)]),
+}
+
+/// A change with everything that the policy wants to know of it.
+pub struct Case<'a> {
+    asked: Asked<'a>,
+    files: Vec<File>,
+    former: Vec<(ServerId, UserName)>,
+}
+
+/// A file that differs, and its text where it is text.
+struct File {
+    path: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl File {
+    fn change(&self) -> Change<'_> {
+        Change { path: &self.path, before: self.before.as_deref(), text: self.after.as_deref() }
+    }
+}
+
+/// A change that can't be looked at.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub enum CaseError {
+    /// A file of it can't be read.
+    #[error("cannot read {path} in the state repo")]
+    Read {
+        path: String,
+        #[source]
+        source: berth_repo::Error,
+    },
+    /// Git's own programs can't say whose an id was.
+    #[error(transparent)]
+    History(#[from] GitError),
+}
+
+impl<'a> Case<'a> {
+    /// Gathers a change of these files.
+    pub fn gather(asked: Asked<'a>, paths: Vec<String>) -> Result<Self, CaseError> {
+        let failed = |path: &str, source| CaseError::Read { path: path.to_owned(), source };
+        let files = |revision: &Revision| asked.repo.files(revision).map_err(|source| failed("", source));
+        let (old, new) = (files(&asked.old)?, files(&asked.new)?);
+        let files = paths.into_iter().map(|path| {
+            let before = old.text(&path).map_err(|source| failed(&path, source))?;
+            let after = new.text(&path).map_err(|source| failed(&path, source))?;
+            Ok(File { path, before, after })
+        });
+        let files = files.collect::<Result<_, CaseError>>()?;
+        let former = former(&asked)?;
+        Ok(Self { asked, files, former })
+    }
+
+    /// The policy's answer, and whether the change is the actor's own, so that it needs nobody's consent.
+    pub fn judge(&self) -> (Verdict, bool) {
+        let changes: Vec<Change<'_>> = self.files.iter().map(File::change).collect();
+        let proposal = self.proposal(&changes);
+        (policy::judge(&proposal), policy::is_own(&proposal))
+    }
+
+    /// The policy's answer to a change that the door makes itself, for an actor whom it has just asked who they are.
+    pub fn judge_confirmed(&self) -> Verdict {
+        let changes: Vec<Change<'_>> = self.files.iter().map(File::change).collect();
+        policy::judge_confirmed(&self.proposal(&changes))
+    }
+
+    fn proposal<'c>(&'c self, changes: &'c [Change<'c>]) -> Proposal<'c> {
+        Proposal {
+            actor: self.asked.actor,
+            before: self.asked.before,
+            after: self.asked.after,
+            changes,
+            proven: &self.asked.proven.names,
+            former: &self.former,
+            allowance: self.asked.allowance,
+        }
+    }
+
+    /// The texts after the change, for findings to point into.
+    pub fn into_texts(self) -> impl Iterator<Item = (String, String)> {
+        self.files.into_iter().filter_map(|file| Some((file.path, file.after?)))
+    }
+}
+
+/// Owners that the ids had which a change adds, as the history of `main` tells it. Without new ids nothing is read.
+fn former(asked: &Asked<'_>) -> Result<Vec<(ServerId, UserName)>, GitError> {
+    if asked.after.servers.keys().all(|id| asked.before.servers.contains_key(id)) {
+        return Ok(Vec::new());
+    }
+    match asked.past {
+        Past::Known(known) => Ok(known.to_vec()),
+        Past::History(history) => named(history, &asked.main, &Range::Everything),
+    }
+}
+
+/// Owners that the ids had which some commits up to `main` name, sorted.
+pub(crate) fn named(
+    history: &History,
+    main: &Revision,
+    range: &Range,
+) -> Result<Vec<(ServerId, UserName)>, GitError> {
+    let mut found = Vec::new();
+    history.added(main, range, Some("servers"), LARGEST_FILE, |added, content| {
+        if let Content::Plain(content) = content {
+            found.extend(policy::named_by(&added.path, &String::from_utf8_lossy(content)));
+        }
+    })?;
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The removals that a revision's message allows beyond the budget: the hash in its trailer.
+pub fn allowance(repo: &StateRepo, revision: &Revision) -> Result<Option<String>, berth_repo::Error> {
+    let info = repo.commit_info(revision)?;
+    Ok(info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS)).map(|(_, v)| v))
+}

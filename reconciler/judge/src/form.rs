@@ -1,0 +1,254 @@
+//! Forms: changes that somebody fills in, planned, and made a commit in their name.
+//!
+//! Owns what a form's values come to on top of `main` as it is now: the text, the plan, the permission, the commit. Has no rules
+//! of its own: a commit is tried in a scratch repository, and judged there by the code that judges a push of it. Refuses to
+//! make anything else than what was shown, and to call anything saved before `main` has moved.
+
+mod blame;
+mod draft;
+mod error;
+mod ground;
+mod judged;
+mod proposals;
+mod revert;
+mod tell;
+mod topic;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use berth_repo::{Error, Revision, Signature, StateRepo, Words};
+use berth_schema::State;
+use berth_schema::name::{Invalid, UserName};
+use berth_wire::web::{
+    Approve, Change, Commit, Committed, Decided, Deed, Object, Planned, ProposalCard, ProposalSheet,
+    Proposed, Reject, Revert, Standing,
+};
+use parking_lot::Mutex;
+
+use self::draft::{Draft, Drafted, Owners, Settled, draft};
+use self::ground::Ground;
+use self::judged::{message, plan, sealed, settled};
+use self::tell::error_at;
+use crate::case::{Past, named};
+use crate::history::{History, Range};
+use crate::refusals;
+use crate::review::propose;
+
+pub use error::FormError;
+pub use ground::Author;
+pub use tell::{DOOR, commit_line, diffs};
+
+/// Attempts at a commit. Each one after the first means that somebody else moved `main` meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// The forms of one state repo. It remembers what it read last, so that a change reads only what changed. Every question
+/// blocks: it reads and writes the repository, and may ask DNS and the engine.
+pub struct Forms {
+    state: PathBuf,
+    resolver: Option<SocketAddr>,
+    /// The repository that was used last, which knows every file of `main`.
+    kept: Mutex<Option<StateRepo>>,
+    past: Mutex<Option<Known>>,
+}
+
+/// Owners that ids had, up to a revision.
+struct Known {
+    at: Revision,
+    owners: Owners,
+}
+
+/// A change, planned, and what a commit of it needs.
+struct Looked {
+    planned: Planned,
+    /// `None` where there is nothing to commit.
+    ready: Option<Ready>,
+}
+
+struct Ready {
+    main: Revision,
+    draft: Draft,
+    by: Signature,
+}
+
+impl Forms {
+    /// Forms of the repository at `state`. `resolver` is asked whose names are, in place of the platform's.
+    pub fn of(state: &Path, resolver: Option<SocketAddr>) -> Self {
+        Self { state: state.to_owned(), resolver, kept: Mutex::default(), past: Mutex::default() }
+    }
+
+    /// Tells what a change comes to. Nothing is kept of it.
+    pub fn plan(&self, author: Author<'_>, change: &Change) -> Result<Planned, FormError> {
+        self.with(|repo| Ok(self.look(repo, author, change)?.planned))
+    }
+
+    /// Makes a change if it still comes to what was shown. While `main` moves, it is looked at again on top of that.
+    pub fn commit(&self, author: Author<'_>, commit: &Commit) -> Result<Committed, FormError> {
+        self.with(|repo| {
+            for _ in 0..ATTEMPTS {
+                let Looked { planned, ready } = self.look(repo, author, &commit.change)?;
+                let is_same = planned.digest == commit.digest && planned.standing == Standing::Allowed;
+                let Some(Ready { main, draft, by }) = ready.filter(|_| is_same) else {
+                    return Ok(Committed::Changed { planned: Box::new(planned) });
+                };
+                let message = message(&draft.summary, "");
+                let words = Words { author: &by, committer: &by, message: &message };
+                match repo.commit(Some(&main), &draft.edits, &words) {
+                    Ok(revision) => return Ok(Committed::Made { revision }),
+                    Err(Error::Moved { .. }) => {}
+                    Err(source) => return Err(self.failed(source)),
+                }
+            }
+            Err(FormError::Busy)
+        })
+    }
+
+    /// Makes a proposal of a change: one that needs somebody's consent, or one that the person would rather have looked at.
+    pub fn propose(&self, author: Author<'_>, change: &Change) -> Result<Proposed, FormError> {
+        self.with(|repo| {
+            let Looked { planned, ready } = self.look(repo, author, change)?;
+            let (Some(Ready { main, draft, by }), Standing::Allowed | Standing::NeedsReview { .. }) =
+                (ready, &planned.standing)
+            else {
+                return Err(not_proposed(planned));
+            };
+            let topic = topic::of_file(repo, &draft.own.path, draft.own.kind)?;
+            let message = message(&draft.summary, "");
+            let words = Words { author: &by, committer: &by, message: &message };
+            let revision =
+                repo.write(Some(&main), &draft.edits, &words).map_err(|source| self.failed(source))?;
+            propose(repo, &topic, revision, by)?;
+            Ok(Proposed { topic: topic.to_string(), revision })
+        })
+    }
+
+    /// Plans to take back what a revision changed, or does so where the plan was seen.
+    pub fn revert(&self, author: Author<'_>, asked: &Revert) -> Result<Committed, FormError> {
+        self.with(|repo| {
+            for _ in 0..ATTEMPTS {
+                let ground = Ground::look(repo, author, self.resolver)?;
+                let (planned, ready) = revert::look(&ground, &asked.revision)?;
+                let is_same =
+                    asked.digest.as_ref() == Some(&planned.digest) && planned.standing == Standing::Allowed;
+                let Some(ready) = ready.filter(|_| is_same) else {
+                    return Ok(Committed::Changed { planned: Box::new(planned) });
+                };
+                if let Some(revision) = revert::make(&ground, &asked.revision, &ready)? {
+                    return Ok(Committed::Made { revision });
+                }
+            }
+            Err(FormError::Busy)
+        })
+    }
+
+    /// Makes a proposal to take back what a revision changed.
+    pub fn propose_revert(&self, author: Author<'_>, revision: &Revision) -> Result<Proposed, FormError> {
+        self.with(|repo| {
+            let ground = Ground::look(repo, author, self.resolver)?;
+            let (planned, ready) = revert::look(&ground, revision)?;
+            let (Some(ready), Standing::Allowed | Standing::NeedsReview { .. }) = (ready, &planned.standing)
+            else {
+                return Err(not_proposed(planned));
+            };
+            let topic = topic::of_revert(ground.repo, revision)?;
+            let taken = revert::taken_back(&ground, revision, &ready)?.ok_or(FormError::Busy)?;
+            propose(ground.repo, &topic, taken, ready.by)?;
+            Ok(Proposed { topic: topic.to_string(), revision: taken })
+        })
+    }
+
+    /// The proposals that wait and that somebody may read.
+    pub fn proposals(&self, user: &UserName) -> Result<Vec<ProposalCard>, FormError> {
+        self.with(|repo| proposals::all(repo, user, self.resolver))
+    }
+
+    /// One proposal.
+    pub fn proposal(&self, user: &UserName, topic: &str) -> Result<ProposalSheet, FormError> {
+        self.with(|repo| proposals::one(repo, user, topic, self.resolver))
+    }
+
+    /// Merges a proposal that somebody agrees to.
+    pub fn approve(&self, user: &UserName, approval: &Approve) -> Result<Decided, FormError> {
+        self.with(|repo| proposals::approve(repo, user, approval, self.resolver))
+    }
+
+    /// Closes a proposal without merging it.
+    pub fn reject(&self, user: &UserName, reject: &Reject) -> Result<(), FormError> {
+        self.with(|repo| proposals::reject(repo, user, reject))
+    }
+
+    /// Plans a change on top of `main` as it is now.
+    fn look(&self, repo: &mut StateRepo, author: Author<'_>, change: &Change) -> Result<Looked, FormError> {
+        let ground = Ground::look(repo, author, self.resolver)?;
+        let end =
+            |settled_as: Settled| Ok(Looked { planned: sealed(change, settled(settled_as))?, ready: None });
+        let state = match good(&ground) {
+            Ok(state) => state,
+            Err(invalid) => return end(Settled::refused(vec![error_at(None, &invalid)])),
+        };
+        let is_new_server = matches!((&change.of, &change.deed), (Object::Server(_), Deed::Create { .. }));
+        let owners = if is_new_server { self.owners(&ground)? } else { Owners::new() };
+        let draft = match draft(&ground, &state, change, &owners)? {
+            Drafted::Ready(draft) => draft,
+            Drafted::Settled(settled) => return end(settled),
+        };
+        let history = History::of(ground.repo.git_dir());
+        let past = if is_new_server { Past::Known(&owners) } else { Past::History(&history) };
+        let by = ground.signature();
+        let planned = sealed(change, plan(&ground, &draft, &by, past)?)?;
+        Ok(Looked { planned, ready: Some(Ready { main: ground.main, draft, by }) })
+    }
+
+    /// The owners that ids had, up to `main`. Only what is new in history is read.
+    fn owners(&self, ground: &Ground<'_>) -> Result<Owners, FormError> {
+        let mut past = self.past.lock();
+        let history = History::of(ground.repo.git_dir());
+        let known =
+            past.take().filter(|known| ground.repo.is_ancestor(&known.at, &ground.main).unwrap_or(false));
+        let mut owners = match known {
+            Some(Known { at, owners }) if at == ground.main => owners,
+            Some(Known { at, mut owners }) => {
+                owners.extend(named(&history, &ground.main, &Range::After(at))?);
+                owners
+            }
+            None => named(&history, &ground.main, &Range::Everything)?,
+        };
+        owners.sort();
+        owners.dedup();
+        *past = Some(Known { at: ground.main, owners: owners.clone() });
+        Ok(owners)
+    }
+
+    /// Lets `act` work on the repository, and keeps it for the next question unless it failed.
+    fn with<T>(&self, act: impl FnOnce(&mut StateRepo) -> Result<T, FormError>) -> Result<T, FormError> {
+        let kept = self.kept.lock().take();
+        let mut repo = match kept {
+            Some(repo) => repo,
+            None => StateRepo::open(&self.state).map_err(|source| self.failed(source))?,
+        };
+        let answer = act(&mut repo)?;
+        *self.kept.lock() = Some(repo);
+        Ok(answer)
+    }
+
+    fn failed(&self, source: Error) -> FormError {
+        FormError::Repo { path: self.state.clone(), source }
+    }
+}
+
+/// The state of `main`, if a form may change it at all.
+fn good(ground: &Ground<'_>) -> Result<std::sync::Arc<State>, Invalid> {
+    let state = ground.state.clone().ok_or_else(refusals::no_good_state)?;
+    match &state.platform.remote {
+        Some(remote) => Err(refusals::hosted_elsewhere(remote)),
+        None => Ok(state),
+    }
+}
+
+fn not_proposed(planned: Planned) -> FormError {
+    let first = planned.findings.into_iter().find(|finding| finding.is_error);
+    match (planned.standing, first) {
+        (_, Some(first)) => FormError::Refused { message: first.message, advice: first.hint },
+        _ => FormError::Refused { message: "there is nothing to propose".to_owned(), advice: None },
+    }
+}

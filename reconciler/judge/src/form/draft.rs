@@ -1,0 +1,321 @@
+//! From a form to the text of a file: what a change writes on top of `main`, field by field.
+//!
+//! Fields that somebody left alone keep what `main` has by now. A field that changed there as well as here is a conflict,
+//! which only a person can settle.
+
+use berth_repo::{Combined, Edit, Words};
+use berth_schema::form::{self, FieldEdit, Input, WriteError};
+use berth_schema::name::{Invalid, ServerId, UserName};
+use berth_schema::policy::free_id;
+use berth_schema::{Kind, Parsed, Revision, State};
+use berth_wire::web::{Change, Deed, Field, FieldFinding, Object, Standing};
+
+use super::blame::{blame, writers};
+use super::error::FormError;
+use super::ground::Ground;
+use super::tell::{OwnFile, at_field, error_at, fields_change, summary};
+
+/// Owners that ids had.
+pub(super) type Owners = Vec<(ServerId, UserName)>;
+
+/// A change as it is to be committed, or its end before that.
+pub(super) enum Drafted {
+    Ready(Draft),
+    /// It isn't committed, whoever asks.
+    Settled(Settled),
+}
+
+/// A change that can be judged.
+pub(super) struct Draft {
+    pub(super) edits: Vec<Edit>,
+    pub(super) own: OwnFile,
+    /// First line of the message.
+    pub(super) summary: String,
+    /// The changes of others that it is merged with.
+    pub(super) merged_with: Vec<String>,
+    /// The id of a new server.
+    pub(super) id: Option<ServerId>,
+}
+
+/// A change that has no commit.
+pub(super) struct Settled {
+    pub(super) standing: Standing,
+    pub(super) findings: Vec<FieldFinding>,
+    pub(super) merged_with: Vec<String>,
+}
+
+impl Settled {
+    pub(super) fn nothing() -> Self {
+        Self { standing: Standing::Nothing, findings: Vec::new(), merged_with: Vec::new() }
+    }
+
+    pub(super) fn refused(findings: Vec<FieldFinding>) -> Self {
+        Self { standing: Standing::Refused, findings, merged_with: Vec::new() }
+    }
+
+    pub(super) fn conflict(fields: Vec<Field>, findings: Vec<FieldFinding>) -> Self {
+        Self { standing: Standing::Conflict { fields }, findings, merged_with: Vec::new() }
+    }
+}
+
+impl From<Settled> for Drafted {
+    fn from(settled: Settled) -> Self {
+        Self::Settled(settled)
+    }
+}
+
+/// Writes down what a change does. `state` is that of `main`; `past` tells whose ids were, where that is asked.
+pub(super) fn draft(
+    ground: &Ground<'_>,
+    state: &State,
+    change: &Change,
+    past: &Owners,
+) -> Result<Drafted, FormError> {
+    let (kind, name) = match &change.of {
+        Object::Server(name) => (Kind::Server, name.as_str()),
+        Object::Domain(name) => (Kind::Domain, name.as_str()),
+        Object::User(name) => (Kind::User, name.as_str()),
+        Object::Platform => (Kind::Platform, ""),
+    };
+    if kind == Kind::User && !ground.is_admin() && name != ground.author.name.as_str() {
+        return Err(FormError::NotYours { what: "that user's file".to_owned() });
+    }
+    let missing = || FormError::NotFound { what: format!("such {kind}") };
+    let path = match (form::path(kind, name), &change.deed) {
+        (Ok(path), _) => path,
+        (Err(invalid), Deed::Create { .. }) => {
+            return Ok(Settled::refused(vec![error_at(Some("name"), &invalid)]).into());
+        }
+        (Err(_), _) => return Err(missing()),
+    };
+    let text = ground.text(&path)?;
+    match (&change.deed, kind) {
+        (Deed::Create { .. } | Deed::Edit { .. } | Deed::Remove, Kind::Platform)
+        | (Deed::Write { .. }, Kind::Server | Kind::Domain | Kind::User) => {
+            Err(FormError::Unfit { what: format!("a {kind}") })
+        }
+        (Deed::Create { fields }, _) => match text {
+            Some(_) => {
+                let invalid = Invalid::new(format!("`{path}` is there already"), "choose another name");
+                Ok(Settled::refused(vec![error_at(Some("name"), &invalid)]).into())
+            }
+            None => create(ground, state, New { kind, path, fields, past }).map(Drafted::Ready),
+        },
+        (Deed::Edit { fields }, _) => {
+            edit(ground, state, File { kind, path, text: text.ok_or_else(missing)? }, fields)
+        }
+        (Deed::Remove, _) => {
+            text.ok_or_else(missing)?;
+            Ok(Drafted::Ready(Draft {
+                edits: vec![Edit::remove(&path)],
+                summary: summary(&path, "removed"),
+                own: OwnFile { kind, path, text: String::new() },
+                merged_with: Vec::new(),
+                id: None,
+            }))
+        }
+        (Deed::Write { text: new, base }, Kind::Platform) => {
+            rewrite(ground, File { kind, path, text: text.ok_or_else(missing)? }, new, base)
+        }
+    }
+}
+
+/// A file of `main`.
+struct File {
+    kind: Kind,
+    path: String,
+    text: String,
+}
+
+/// A file that isn't there yet.
+struct New<'a> {
+    kind: Kind,
+    path: String,
+    fields: &'a [FieldEdit],
+    past: &'a Owners,
+}
+
+fn create(
+    ground: &Ground<'_>,
+    state: &State,
+    New { kind, path, fields, past }: New<'_>,
+) -> Result<Draft, FormError> {
+    let mut values: Vec<(&str, Input)> = fields.iter().map(|edit| (&*edit.name, edit.now.normal())).collect();
+    values.retain(|(_, value)| *value != Input::Unset);
+    if kind == Kind::Server && !values.iter().any(|(name, _)| *name == "owner") {
+        values.push(("owner", Input::Text(ground.author.name.to_string())));
+    }
+    let owner = values.iter().find_map(|(name, value)| match value {
+        Input::Text(text) if *name == "owner" => Some(text.as_str()),
+        _ => None,
+    });
+    let id = (kind == Kind::Server).then(|| free_id(state, past, owner.unwrap_or_default()));
+    let text = form::create(kind, id, &values)?;
+    Ok(Draft {
+        edits: vec![Edit::write(&path, text.as_str())],
+        summary: summary(&path, "new"),
+        own: OwnFile { kind, path, text },
+        merged_with: Vec::new(),
+        id,
+    })
+}
+
+/// The fields of a form, as they stand against `main`.
+#[derive(Default)]
+struct Merge<'a> {
+    /// Fields to write: what `main` has, and what it is to have.
+    changes: Vec<(&'a str, Input, Input)>,
+    /// Fields that changed on `main` and that the person left alone.
+    left_alone: Vec<&'a str>,
+    /// Fields that both changed, with the person's value.
+    clashes: Vec<(&'a str, Input)>,
+}
+
+fn merge<'a>(kind: Kind, text: &str, fields: &'a [FieldEdit]) -> Result<Merge<'a>, FormError> {
+    let values = form::read(kind, text);
+    let mut merge = Merge::default();
+    for FieldEdit { name, was, now } in fields {
+        let Some((_, is)) = values.iter().find(|(known, _)| known == name) else {
+            return Err(WriteError::NotAField { kind, name: name.clone() }.into());
+        };
+        let (was, now, is) = (was.normal(), now.normal(), is.normal());
+        match (was == now, is == was, is == now) {
+            (true, true, _) | (false, _, true) => {}
+            (true, false, _) => merge.left_alone.push(name),
+            (false, true, false) => merge.changes.push((name, is, now)),
+            (false, false, false) => merge.clashes.push((name, now)),
+        }
+    }
+    Ok(merge)
+}
+
+fn edit(
+    ground: &Ground<'_>,
+    state: &State,
+    File { kind, path, text }: File,
+    fields: &[FieldEdit],
+) -> Result<Drafted, FormError> {
+    let Merge { changes, left_alone, clashes } = merge(kind, &text, fields)?;
+    if !clashes.is_empty() {
+        let names: Vec<&str> = clashes.iter().map(|(name, _)| *name).collect();
+        let mut findings = Vec::new();
+        for blamed in blame(ground, kind, &path, &names)? {
+            for field in &blamed.fields {
+                let message = format!("`{}` changed this meanwhile, at {}", blamed.who, blamed.when);
+                let hint = "look at both values, and choose one of them";
+                findings.push(error_at(Some(field), &Invalid::new(message, hint)));
+            }
+        }
+        let mut fields = form::fields(kind, &text, &state.platform);
+        fields.retain(|field| names.contains(&field.name.as_str()));
+        return Ok(Settled::conflict(fields, findings).into());
+    }
+    let merged_with = blame(ground, kind, &path, &left_alone)?.into_iter().map(|blamed| {
+        let fields: Vec<String> = blamed.fields.iter().map(|field| format!("`{field}`")).collect();
+        format!("`{}` changed {}, at {}", blamed.who, fields.join(", "), blamed.when)
+    });
+    let merged_with: Vec<String> = merged_with.collect();
+    if changes.is_empty() {
+        return Ok(Settled { merged_with, ..Settled::nothing() }.into());
+    }
+    let values: Vec<(&str, Input)> = changes.iter().map(|(name, _, now)| (*name, now.clone())).collect();
+    let after = match form::write(kind, &text, &values) {
+        Ok(after) => after,
+        Err(error @ (WriteError::NotAField { .. } | WriteError::Fixed { .. })) => return Err(error.into()),
+        Err(error) => return Ok(Settled::refused(broken(kind, &path, &text, &error)).into()),
+    };
+    Ok(Drafted::Ready(Draft {
+        edits: vec![Edit::write(&path, after.as_str())],
+        summary: fields_change(kind, &path, &changes),
+        own: OwnFile { kind, path, text: after },
+        merged_with,
+        id: None,
+    }))
+}
+
+/// The mistakes of a file that no field can be written into.
+fn broken(kind: Kind, path: &str, text: &str, error: &WriteError) -> Vec<FieldFinding> {
+    let own = OwnFile { kind, path: path.to_owned(), text: text.to_owned() };
+    let parsed = Parsed::parse(path, text);
+    let mut findings: Vec<FieldFinding> =
+        parsed.findings().iter().map(|finding| at_field(finding, Some(&own))).collect();
+    let hint = "write the file by hand, and push it";
+    findings.push(error_at(None, &Invalid::new(error.to_string(), hint)));
+    findings
+}
+
+/// The whole text anew. Where `main` has another than the writer began from, git merges the two.
+fn rewrite(
+    ground: &Ground<'_>,
+    File { kind, path, text }: File,
+    new: &str,
+    base: &Revision,
+) -> Result<Drafted, FormError> {
+    let failed = |source| ground.failed(source);
+    let unknown = || FormError::NotFound { what: format!("revision {} on main", base.short()) };
+    if !ground.repo.is_ancestor(base, &ground.main).map_err(|_| unknown())? {
+        return Err(unknown());
+    }
+    let Some(began) = ground.text_at(base, &path)? else { return Err(unknown()) };
+    let new = like(new, &began);
+    let (mut after, mut merged_with) = (new.clone(), Vec::new());
+    if began != text && new != began {
+        let by = ground.signature();
+        let words = Words { author: &by, committer: &by, message: "a text to merge\n" };
+        let scratch = ground.repo.scratch().map_err(failed)?;
+        let theirs = scratch.repo.write(Some(base), &[Edit::write(&path, new)], &words).map_err(failed)?;
+        let since = writers(ground, &path, &began)?;
+        match scratch.repo.merge(&ground.main, &theirs, &words).map_err(failed)? {
+            Combined::Clean(merged) => {
+                let bytes = scratch.repo.read(&merged, &path).map_err(failed)?;
+                after = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+                merged_with =
+                    since.iter().map(|(who, when)| format!("`{who}` changed {path}, at {when}")).collect();
+            }
+            Combined::Conflicts(_) => return Ok(clash(&path, text, &since).into()),
+        }
+    }
+    if after == text || new_is_base(&after, &began, &text) {
+        return Ok(Settled { merged_with, ..Settled::nothing() }.into());
+    }
+    Ok(Drafted::Ready(Draft {
+        edits: vec![Edit::write(&path, after.as_str())],
+        summary: summary(&path, "changed"),
+        own: OwnFile { kind, path, text: after },
+        merged_with,
+        id: None,
+    }))
+}
+
+/// Returns whether the writer changed nothing, while others did: their text stays.
+fn new_is_base(after: &str, began: &str, text: &str) -> bool {
+    after == began && began != text
+}
+
+fn clash(path: &str, text: String, since: &[(String, String)]) -> Settled {
+    let mut findings: Vec<FieldFinding> = since
+        .iter()
+        .map(|(who, when)| {
+            let message = format!("`{who}` changed the same lines of {path} meanwhile, at {when}");
+            error_at(Some("text"), &Invalid::new(message, "put your change into the text that main has now"))
+        })
+        .collect();
+    if findings.is_empty() {
+        let message = format!("the same lines of {path} changed meanwhile");
+        findings.push(error_at(
+            Some("text"),
+            &Invalid::new(message, "put your change into the text that main has now"),
+        ));
+    }
+    let field = Field { name: "text".to_owned(), value: Input::Text(text), default: String::new() };
+    Settled::conflict(vec![field], findings)
+}
+
+/// A text that a browser sent, with the line ends of the one that it began from.
+fn like(text: &str, began: &str) -> String {
+    let mut text = text.replace("\r\n", "\n");
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    if began.contains("\r\n") { text.replace('\n', "\r\n") } else { text }
+}

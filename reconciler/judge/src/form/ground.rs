@@ -1,0 +1,78 @@
+//! The ground of every answer: the repository, the tip of `main`, and the person who asks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use berth_repo::{Error, Revision, Signature, StateRepo};
+use berth_schema::State;
+use berth_schema::name::UserName;
+use berth_schema::policy::Actor;
+
+use super::error::FormError;
+use crate::review::signature;
+use crate::sights::Sights;
+
+/// Somebody who changes something, and the eyes that the judge has meanwhile.
+#[derive(Clone, Copy)]
+pub struct Author<'a> {
+    /// The member.
+    pub name: &'a UserName,
+    /// The source that sees the engine.
+    pub engine: &'a dyn Sights,
+}
+
+/// The state repo at one moment, as somebody sees it.
+pub(super) struct Ground<'a> {
+    pub(super) repo: &'a mut StateRepo,
+    pub(super) main: Revision,
+    /// The state there; `None` while it has mistakes.
+    pub(super) state: Option<Arc<State>>,
+    pub(super) author: Author<'a>,
+    /// The resolver that is asked for proofs, in place of the platform's.
+    pub(super) resolver: Option<SocketAddr>,
+}
+
+impl<'a> Ground<'a> {
+    /// Looks at `main` as it is now.
+    pub(super) fn look(
+        repo: &'a mut StateRepo,
+        author: Author<'a>,
+        resolver: Option<SocketAddr>,
+    ) -> Result<Self, FormError> {
+        let path = repo.git_dir().to_owned();
+        let failed = |source| FormError::Repo { path: path.clone(), source };
+        let main = repo.head().map_err(failed)?.ok_or_else(|| FormError::Empty { path: path.clone() })?;
+        let state = repo.load(&main).map_err(failed)?.state.ok();
+        Ok(Self { repo, main, state, author, resolver })
+    }
+
+    /// Returns whether the person may do everything.
+    pub(super) fn is_admin(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| Actor::Member(self.author.name).is_admin(state))
+    }
+
+    /// Returns who reads, for pages that don't show everything to everybody.
+    pub(super) fn reader(&self) -> Option<&'a UserName> {
+        (!self.is_admin()).then_some(self.author.name)
+    }
+
+    /// Returns the signature of a commit that is made now.
+    pub(super) fn signature(&self) -> Signature {
+        signature(Actor::Member(self.author.name), self.state.as_deref())
+    }
+
+    /// Returns the text of a file of `main`; `None` where there is none that is text.
+    pub(super) fn text(&self, path: &str) -> Result<Option<String>, FormError> {
+        self.text_at(&self.main, path)
+    }
+
+    /// Returns the text of a file at a revision; `None` where there is none that is text.
+    pub(super) fn text_at(&self, revision: &Revision, path: &str) -> Result<Option<String>, FormError> {
+        let bytes = self.repo.read(revision, path).map_err(|source| self.failed(source))?;
+        Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    pub(super) fn failed(&self, source: Error) -> FormError {
+        FormError::Repo { path: self.repo.git_dir().to_owned(), source }
+    }
+}

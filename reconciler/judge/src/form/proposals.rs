@@ -1,0 +1,140 @@
+//! Proposals, as the panel shows them and decides on them. Somebody else's isn't there for a member.
+
+use std::net::SocketAddr;
+
+use berth_repo::StateRepo;
+use berth_schema::door::Topic;
+use berth_schema::name::UserName;
+use berth_schema::policy::Actor;
+use berth_schema::report::Look;
+use berth_schema::text::{safe, safe_line};
+use berth_wire::web::{Approve, Decided, FieldFinding, ProposalCard, ProposalSheet, Reject};
+use jiff::Timestamp;
+
+use super::error::FormError;
+use super::tell::{at_field, commit_line, diffs, losses};
+use crate::hook::hide_from;
+use crate::review::{
+    Approval, Assessment, Assessor, Decided as Ended, Need, Proposal, all as every, approve as agree, fit,
+    may_see, objection, plan, reject as close, seen,
+};
+
+/// Longest reason that is kept, in characters.
+const REASON: usize = 500;
+
+/// All that somebody may read.
+pub(super) fn all(
+    repo: &StateRepo,
+    user: &UserName,
+    resolver: Option<SocketAddr>,
+) -> Result<Vec<ProposalCard>, FormError> {
+    let mut assessor = Assessor::new(repo, resolver)?;
+    let mut cards = Vec::new();
+    for proposal in every(repo)? {
+        if may_see(Actor::Member(user), assessor.state(), &proposal) {
+            let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+            cards.push(card(&proposal, &assessment));
+        }
+    }
+    Ok(cards)
+}
+
+/// One of them, whole.
+pub(super) fn one(
+    repo: &StateRepo,
+    user: &UserName,
+    topic: &str,
+    resolver: Option<SocketAddr>,
+) -> Result<ProposalSheet, FormError> {
+    let topic = parse(topic)?;
+    let actor = Actor::Member(user);
+    let mut assessor = Assessor::new(repo, resolver)?;
+    let proposal = seen(repo, actor, &assessor, &topic)?.ok_or_else(missing)?;
+    let mut assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+    let may_approve = objection(actor, &proposal, &assessment).is_none();
+    let is_admin = assessor.state().is_some_and(|state| actor.is_admin(state));
+    let reader = (!is_admin).then_some(user);
+    if reader.is_some() {
+        hide_from(user.as_str(), &mut assessment.findings, &mut assessment.sources);
+    }
+    let failed = |source| FormError::Repo { path: repo.git_dir().to_owned(), source };
+    let diffs = match &assessment.span {
+        Some((old, new)) => diffs(assessor.repo(), reader, old, new).map_err(failed)?,
+        None => Vec::new(),
+    };
+    let approvers = match &assessment.need {
+        Need::NeedsReview { approvers } => approvers.clone(),
+        Need::Own | Need::Refused => Vec::new(),
+    };
+    let findings: Vec<FieldFinding> =
+        assessment.findings.iter().map(|finding| at_field(finding, None)).collect();
+    Ok(ProposalSheet {
+        card: card(&proposal, &assessment),
+        plan: format!("{}{}", assessment.note, plan(&assessment, Look::Plain)),
+        losses: assessment.plan.as_ref().map(losses).unwrap_or_default(),
+        commits: assessment.commits.into_iter().map(|commit| commit_line(commit, Vec::new())).collect(),
+        findings,
+        diffs,
+        approvers,
+        may_approve,
+        // Whoever may see it is its author or an admin.
+        may_reject: true,
+    })
+}
+
+/// Merges one.
+pub(super) fn approve(
+    repo: &StateRepo,
+    user: &UserName,
+    approval: &Approve,
+    resolver: Option<SocketAddr>,
+) -> Result<Decided, FormError> {
+    let topic = parse(&approval.topic)?;
+    see(repo, user, &topic)?;
+    let wanted = Approval { topic, at: Some(approval.at), allowance: None };
+    match agree(repo, Actor::Member(user), &wanted, resolver)? {
+        Ended::Merged(revision, _) => {
+            let message = format!("review/{} is merged: main is at {}", wanted.topic, revision.short());
+            Ok(Decided { revision, message })
+        }
+        Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
+        Ended::Closed(_) => Err(missing()),
+    }
+}
+
+/// Closes one.
+pub(super) fn reject(repo: &StateRepo, user: &UserName, reject: &Reject) -> Result<(), FormError> {
+    let topic = parse(&reject.topic)?;
+    see(repo, user, &topic)?;
+    let reason = safe_line(&reject.reason, REASON);
+    match close(repo, Actor::Member(user), &topic, Some(&reason))? {
+        Ended::Closed(_) | Ended::Merged(..) => Ok(()),
+        Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
+    }
+}
+
+fn see(repo: &StateRepo, user: &UserName, topic: &Topic) -> Result<Proposal, FormError> {
+    let assessor = Assessor::new(repo, None)?;
+    seen(repo, Actor::Member(user), &assessor, topic)?.ok_or_else(missing)
+}
+
+fn parse(topic: &str) -> Result<Topic, FormError> {
+    topic.parse().map_err(|_| missing())
+}
+
+fn missing() -> FormError {
+    FormError::NotFound { what: "such proposal".to_owned() }
+}
+
+fn card(proposal: &Proposal, assessment: &Assessment) -> ProposalCard {
+    let newest = assessment.commits.first();
+    ProposalCard {
+        topic: proposal.topic.to_string(),
+        author: proposal.author.clone(),
+        opened: proposal.opened.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        summary: newest.map(|commit| safe(&commit.summary)).unwrap_or_default(),
+        tip: proposal.tip,
+        need: assessment.need.word().to_owned(),
+        fit: fit(&assessment.fit).to_owned(),
+    }
+}

@@ -1,0 +1,98 @@
+//! A revert: what a revision changed is taken back, by a commit of the person's own.
+
+use berth_repo::{Combined, Error, Revision, Signature, Words};
+use berth_schema::name::Invalid;
+use berth_wire::web::Planned;
+
+use super::draft::Settled;
+use super::error::FormError;
+use super::ground::Ground;
+use super::judged::{Tried, judge, message, sealed, settled};
+use super::tell::error_at;
+use crate::case::Past;
+use crate::history::History;
+use crate::refusals;
+
+/// Parts of the commit.
+pub(super) struct Ready {
+    summary: String,
+    pub(super) by: Signature,
+}
+
+/// Plans it. There is nothing to commit where it can't be judged.
+pub(super) fn look(ground: &Ground<'_>, revision: &Revision) -> Result<(Planned, Option<Ready>), FormError> {
+    let failed = |source| ground.failed(source);
+    let unknown = || FormError::NotFound { what: format!("revision {} on main", revision.short()) };
+    let end = |settled_as: Settled| Ok((sealed(revision, settled(settled_as))?, None));
+    let hosted = ground.state.as_ref().and_then(|state| state.platform.remote.as_ref());
+    if let Some(remote) = hosted {
+        return end(Settled::refused(vec![error_at(None, &refusals::hosted_elsewhere(remote))]));
+    }
+    if !ground.repo.is_ancestor(revision, &ground.main).map_err(|_| unknown())? {
+        return Err(unknown());
+    }
+    let info = ground.repo.commit_info(revision).map_err(failed)?;
+    if info.parents.is_empty() {
+        let why = format!("{} is the first commit of all", revision.short());
+        let invalid = Invalid::new(why, "taking it back would leave nothing: change what is wrong");
+        return end(Settled::refused(vec![error_at(None, &invalid)]));
+    }
+    let summary = format!("Revert \"{}\"", berth_schema::text::safe(&info.summary));
+    let by = ground.signature();
+    let text = message(&summary, &body(revision));
+    let words = Words { author: &by, committer: &by, message: &text };
+    let scratch = ground.repo.scratch().map_err(failed)?;
+    let new = match scratch.repo.revert(revision, &ground.main, &words).map_err(failed)? {
+        Combined::Clean(new) => new,
+        Combined::Conflicts(files) => {
+            let message = format!(
+                "{} can't be taken back by itself: later revisions changed {} as well",
+                revision.short(),
+                files.join(", ")
+            );
+            let hint = format!("change {} by hand", if files.len() == 1 { "it" } else { "them" });
+            let findings = vec![error_at(None, &Invalid::new(message, hint))];
+            return end(Settled::conflict(Vec::new(), findings));
+        }
+    };
+    if scratch.repo.changed(&ground.main, &new).map_err(failed)?.is_empty() {
+        return end(Settled::nothing());
+    }
+    let history = History::of(ground.repo.git_dir());
+    let past = Past::History(&history);
+    let planned = judge(ground, Tried { scratch, new, past, own: None, summary: summary.clone() })?;
+    Ok((sealed(revision, planned)?, Some(Ready { summary, by })))
+}
+
+/// Makes it the tip of `main`; `None` when that moved.
+pub(super) fn make(
+    ground: &Ground<'_>,
+    revision: &Revision,
+    ready: &Ready,
+) -> Result<Option<Revision>, FormError> {
+    let Some(new) = taken_back(ground, revision, ready)? else { return Ok(None) };
+    match ground.repo.advance(&ground.main, &new, &format!("berth revert: {}", revision.short())) {
+        Ok(()) => Ok(Some(new)),
+        Err(Error::Moved { .. }) => Ok(None),
+        Err(source) => Err(ground.failed(source)),
+    }
+}
+
+/// Writes the commit, which nothing leads to yet; `None` where `main` moved into its way.
+pub(super) fn taken_back(
+    ground: &Ground<'_>,
+    revision: &Revision,
+    Ready { summary, by }: &Ready,
+) -> Result<Option<Revision>, FormError> {
+    let text = message(summary, &body(revision));
+    let words = Words { author: by, committer: by, message: &text };
+    // The scratch repository took the same back a moment ago.
+    match ground.repo.revert(revision, &ground.main, &words).map_err(|source| ground.failed(source))? {
+        Combined::Clean(new) => Ok(Some(new)),
+        Combined::Conflicts(_) => Ok(None),
+    }
+}
+
+fn body(revision: &Revision) -> String {
+    format!("This reverts commit {revision}.\n\n")
+}

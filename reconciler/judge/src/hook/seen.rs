@@ -1,0 +1,71 @@
+//! The eyes of whoever pushed into a view: their commits have other ids there, their own file another text,
+//! and other people's files aren't theirs to read.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use berth_repo::Revision;
+use berth_repo::view::{Own, Received};
+use berth_schema::finding::Position;
+use berth_schema::{Finding, Kind, Parsed};
+
+/// The eyes of a member.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The folder of the objects that are judged.
+    pub(super) objects: PathBuf,
+    own: Option<Own>,
+    /// The judged commits, each with the one that was pushed.
+    commits: Vec<(Revision, Revision)>,
+}
+
+impl Seen {
+    /// The eyes of whoever pushed this.
+    pub fn of(received: &Received) -> Self {
+        Self { objects: received.objects(), own: received.own.clone(), commits: received.commits.clone() }
+    }
+
+    /// Moves findings to where the member sees what they are about, and takes away the lines that aren't theirs to see.
+    pub(super) fn place(&self, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
+        hide(self.own.as_ref().map(|own| own.path.as_str()), findings, sources);
+        let Some(own) = &self.own else { return };
+        // Whoever looks over their shoulder needn't see a password either.
+        let shown = Parsed::parse(&own.path, &own.text);
+        sources.extend(shown.source().map(|text| (own.path.clone(), text.to_owned())));
+        let Some(inserted) = own.inserted else { return };
+        for finding in findings.iter_mut().filter(|finding| *finding.path == *own.path) {
+            finding.position = finding.position.filter(|position| position.line != inserted);
+            if let Some(position) = &mut finding.position
+                && position.line > inserted
+            {
+                position.line -= 1;
+            }
+        }
+    }
+
+    /// The text with the pushed commits' ids in place of the judged ones'.
+    pub(super) fn say(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (judged, pushed) in self.commits.iter().filter(|(judged, pushed)| judged != pushed) {
+            text = text
+                .replace(&judged.to_string(), &pushed.to_string())
+                .replace(&judged.short(), &pushed.short());
+        }
+        text
+    }
+}
+
+/// Takes from findings what a member may not read, who looks at the state repo itself: where others' files differ from a guess.
+pub(crate) fn hide_from(member: &str, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
+    hide(Some(&format!("users/{member}.toml")), findings, sources);
+}
+
+fn hide(own_path: Option<&str>, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
+    sources.retain(|path, _| Kind::of(path) != Some(Kind::User));
+    let of_others =
+        |finding: &Finding| Kind::of(&finding.path) == Some(Kind::User) && Some(&*finding.path) != own_path;
+    for finding in findings.iter_mut().filter(|finding| of_others(finding)) {
+        // How far a guess agrees with the real file isn't theirs to know.
+        finding.position = finding.position.map(|_| Position { line: 1, column: 1 });
+    }
+}

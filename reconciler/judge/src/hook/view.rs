@@ -1,0 +1,139 @@
+//! Members' views: made ready for git, and pushes into them judged.
+//!
+//! A push into a view is judged as what it would be in the state repo, by the same judge as any other push. Git moves the
+//! view's branches itself; the state repo's are moved here, before that.
+
+use std::io;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+
+use berth_repo::view::{Accepted, Move, ViewError, Views};
+use berth_repo::{MAIN, PROPOSALS};
+use berth_schema::name::{Invalid, UserName};
+use berth_schema::report::{Look, report};
+use berth_schema::{Finding, Severity};
+
+use super::install::install_into_view;
+use super::{Asker, HookError, InstallError, Judgement, Seen, judge_seen};
+use crate::refusals;
+use crate::update::Update;
+
+/// The places of this host that views need.
+#[derive(Debug, Clone)]
+pub struct ViewSettings {
+    /// The state repo.
+    pub state: PathBuf,
+    /// Berth's own data, where the hooks find the reconciler.
+    pub data: PathBuf,
+    /// The folder of the views.
+    pub views: PathBuf,
+}
+
+/// A view that can't be made ready, or a push into one that can't be judged. It is refused then.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub enum ViewHookError {
+    /// The view itself.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Its hooks.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// The judge.
+    #[error(transparent)]
+    Judge(#[from] HookError),
+    /// A folder that the hooks need.
+    #[error("cannot find {what}")]
+    Find {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Makes a member's view show what the state repo holds now, with hooks that judge what is pushed into it, and returns its
+/// path: `git upload-pack` and `git receive-pack` may run on it. `program` is `berth`, which the hooks call.
+pub fn prepare(settings: &ViewSettings, program: &Path, user: &UserName) -> Result<PathBuf, ViewHookError> {
+    let find = |what| move |source| ViewHookError::Find { what, source };
+    let state = std::path::absolute(&settings.state).map_err(find("the state repo"))?;
+    let data = std::path::absolute(&settings.data).map_err(find("the data folder"))?;
+    let path = views(settings)?.prepare(user)?;
+    install_into_view(&path, program, &state, &data, user)?;
+    Ok(path)
+}
+
+/// Judges a push into a member's view, and moves the state repo's branches if it is accepted. `quarantine` is where git
+/// keeps the pushed objects.
+pub fn judge(
+    settings: &ViewSettings,
+    user: &UserName,
+    updates: &[Update],
+    quarantine: Option<&Path>,
+    asker: Asker<'_>,
+) -> Result<Judgement, ViewHookError> {
+    let (look, asker) = (asker.look, Asker { user: Some(user.as_str()), ..asker });
+    let others: Vec<Finding> = updates.iter().filter_map(not_a_branch).collect();
+    if !others.is_empty() {
+        return Ok(refused(&others, look));
+    }
+    let received = match views(settings)?.receive(user, &moves(updates), quarantine) {
+        Ok(received) => received,
+        Err(error @ (ViewError::Admin { .. } | ViewError::Stranger { .. })) => {
+            let invalid = Invalid::new(error.to_string(), "clone again from where you cloned this");
+            return Ok(refused(&[Finding::new(Severity::Error, MAIN, None, invalid)], look));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !received.refused.is_empty() {
+        return Ok(refused(&received.refused, look));
+    }
+    let seen = Seen::of(&received);
+    let real: Vec<Update> = received.moves.iter().map(update).collect();
+    let mut repo = received.state_repo()?;
+    let judgement = judge_seen(&mut repo, &real, asker, Some(&seen))?;
+    if !judgement.accepted {
+        return Ok(judgement);
+    }
+    if !received.unclear.is_empty() {
+        return Ok(refused(&received.unclear, look));
+    }
+    match received.accept(parent_id())? {
+        Accepted::Moved => Ok(judgement),
+        Accepted::Late(findings) => Ok(refused(&findings, look)),
+    }
+}
+
+/// Finds what an accepted push into a member's view moved in the state repo.
+pub fn real(
+    settings: &ViewSettings,
+    user: &UserName,
+    updates: &[Update],
+) -> Result<Vec<Update>, ViewHookError> {
+    Ok(views(settings)?.real(user, &moves(updates))?.iter().map(update).collect())
+}
+
+fn views(settings: &ViewSettings) -> Result<Views, ViewError> {
+    Views::open(&settings.state, &settings.views)
+}
+
+fn not_a_branch(update: &Update) -> Option<Finding> {
+    if update.reference == MAIN || update.reference.starts_with(PROPOSALS) {
+        return None;
+    }
+    let invalid = refusals::not_a_branch(&update.reference, "`git push origin HEAD:main`");
+    Some(Finding::new(Severity::Error, update.reference.as_str(), None, invalid))
+}
+
+fn refused(findings: &[Finding], look: Look) -> Judgement {
+    let text = report(findings, |_| None, look) + "Refused; nothing was changed.\n";
+    Judgement { accepted: false, text }
+}
+
+fn moves(updates: &[Update]) -> Vec<Move> {
+    let of = |update: &Update| Move { reference: update.reference.clone(), old: update.old, new: update.new };
+    updates.iter().map(of).collect()
+}
+
+fn update(moved: &Move) -> Update {
+    Update { reference: moved.reference.clone(), old: moved.old, new: moved.new }
+}

@@ -1,0 +1,63 @@
+//! Refusals that more than one door gives, each with its hint: the same words everywhere.
+
+use berth_schema::name::Invalid;
+use berth_schema::remote::Remote;
+
+/// No state tells whose anything is.
+pub(crate) fn no_good_state() -> Invalid {
+    Invalid::new(
+        "main holds no good state, so nobody can tell what is whose",
+        "whoever runs the platform has to mend it first, from the machine that it is on",
+    )
+}
+
+/// The door's name for whoever pushes is no name.
+pub(crate) fn no_good_name() -> Invalid {
+    Invalid::new("the door gives no good name for whoever pushes", "`BERTH_USER` must be a member's name")
+}
+
+/// A forge hosts the state repo: a commit here would only part the two.
+pub(crate) fn hosted_elsewhere(remote: &Remote) -> Invalid {
+    let hint = format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch);
+    Invalid::new(remote.in_charge(), hint)
+}
+
+/// The ref would stand in the way of one of Berth's: git finds it first where somebody says `main`, or can't make a proposal
+/// beside it, or shows other objects than those that count.
+pub(crate) fn in_the_way(reference: &str) -> Option<Invalid> {
+    let name = reference.strip_prefix("refs/").unwrap_or(reference);
+    if name == "heads/review" {
+        return Some(Invalid::new(
+            "a branch `review` would block every proposal, since these are called `review/<topic>`",
+            "to propose something, push to a topic: `git push origin HEAD:review/<topic>`",
+        ));
+    }
+    if name.starts_with("replace/") {
+        return Some(Invalid::new(
+            "replacements show other commits than those that count",
+            "make a commit of what should change instead",
+        ));
+    }
+    // The places in which git looks for a name (gitrevisions(7)), besides the branches.
+    let mut hides_main = ["", "tags/", "remotes/"].iter().map(|place| name.strip_prefix(place));
+    let is_main = |rest: Option<&str>| rest.is_some_and(|rest| matches!(rest, "main" | "main/HEAD"));
+    hides_main.any(is_main).then(|| {
+        Invalid::new(
+            format!("`{reference}` would be taken for the branch `main`"),
+            "push under another name; what should exist is pushed with `git push origin HEAD:main`",
+        )
+    })
+}
+
+/// The ref takes no pushes from members.
+pub(crate) fn not_a_branch(reference: &str, hint: &str) -> Invalid {
+    Invalid::new(format!("only main and review/<topic> take pushes, and this goes to `{reference}`"), hint)
+}
+
+/// The proposal was opened by somebody else.
+pub(crate) fn not_theirs(reference: &str) -> Invalid {
+    Invalid::new(
+        format!("`{reference}` is somebody else's proposal"),
+        "choose another topic: `git push origin HEAD:review/<topic>`",
+    )
+}

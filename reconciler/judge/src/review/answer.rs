@@ -1,0 +1,121 @@
+//! Answers a question about proposals, for the command line and the SSH door alike.
+
+use std::net::SocketAddr;
+
+use berth_repo::{Revision, StateRepo};
+use berth_schema::door::Topic;
+use berth_schema::policy::Actor;
+use berth_schema::report::Look;
+use berth_schema::text;
+
+use super::assess::{Assessment, Assessor};
+use super::decide::{self, Decided, may_see, missing};
+use super::proposals::{self, Proposal};
+use super::{Ask, ReviewError, tell};
+
+/// Form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text for people.
+    Text(Look),
+    /// Markdown for a comment on a forge. A list has no such form, and is text then.
+    Markdown,
+    /// JSON for programs.
+    Json,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// True if it was answered as it was asked; `false` where somebody may not, or it can't be.
+    pub good: bool,
+    /// Text to show, with a line break at its end.
+    pub text: String,
+    /// The new tip of `main`, whose outcome whoever asked wants to see.
+    pub merged: Option<Revision>,
+}
+
+/// Answers `ask` for `actor`. `resolver` is asked whose names are, in place of the platform's. Blocks while it does, and
+/// while it reads and writes the repository.
+pub fn answer(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    ask: &Ask,
+    format: Format,
+    resolver: Option<SocketAddr>,
+) -> Result<Answer, ReviewError> {
+    match ask {
+        Ask::List => list(repo, actor, format, resolver),
+        Ask::Show(topic) => {
+            let mut assessor = Assessor::new(repo, resolver)?;
+            let Some(proposal) = decide::seen(repo, actor, &assessor, topic)? else {
+                return Ok(Answer::refusal(missing(topic)));
+            };
+            let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+            Ok(Answer::good(match format {
+                Format::Text(look) => tell::whole(&proposal, &assessment, look),
+                Format::Markdown => tell::markdown(&proposal, &assessment),
+                Format::Json => lines(&tell::json(&proposal, &assessment)?)?,
+            }))
+        }
+        Ask::Approve(approval) => {
+            let ended = decide::approve(repo, actor, approval, resolver)?;
+            Ok(decided(ended, &approval.topic, format))
+        }
+        Ask::Reject { topic, reason } => {
+            Ok(decided(decide::reject(repo, actor, topic, reason.as_deref())?, topic, format))
+        }
+    }
+}
+
+fn list(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    format: Format,
+    resolver: Option<SocketAddr>,
+) -> Result<Answer, ReviewError> {
+    let mut assessor = Assessor::new(repo, resolver)?;
+    let mut found: Vec<(Proposal, Assessment)> = Vec::new();
+    for proposal in proposals::all(repo)? {
+        if may_see(actor, assessor.state(), &proposal) {
+            let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+            found.push((proposal, assessment));
+        }
+    }
+    Ok(Answer::good(match format {
+        Format::Text(_) | Format::Markdown => tell::table(&found),
+        Format::Json => {
+            let rows = found.iter().map(|(proposal, assessment)| tell::row(proposal, assessment));
+            lines(&rows.collect::<Result<serde_json::Value, _>>()?)?
+        }
+    }))
+}
+
+fn decided(decided: Decided, topic: &Topic, format: Format) -> Answer {
+    match decided {
+        Decided::Merged(merged, assessment) => {
+            let look = if let Format::Text(look) = format { look } else { Look::Plain };
+            let plan = tell::plan(&assessment, look);
+            let text = format!("{plan}review/{topic} is merged: main is at {}\n", merged.short());
+            Answer { good: true, text, merged: Some(merged) }
+        }
+        Decided::Closed(kept) => Answer::good(format!(
+            "review/{topic} is closed; its commits are kept for 180 days at least: `git show {kept}`\n"
+        )),
+        Decided::Not(why) => Answer::refusal(why),
+    }
+}
+
+pub(super) fn lines(value: &serde_json::Value) -> Result<String, ReviewError> {
+    Ok(text::json(value)? + "\n")
+}
+
+impl Answer {
+    fn good(text: String) -> Self {
+        Self { good: true, text, merged: None }
+    }
+
+    fn refusal(why: String) -> Self {
+        Self { good: false, text: why + "\n", merged: None }
+    }
+}

@@ -1,0 +1,252 @@
+//! Decisions on proposals: each ends merged or closed. Whoever may not decide so, or can't, is told why.
+
+use std::net::SocketAddr;
+
+use berth_plan::diff::ALLOW_REMOVALS;
+use berth_repo::{Combined, Error, Revision, Signature, StateRepo, Words};
+use berth_schema::State;
+use berth_schema::door::Topic;
+use berth_schema::policy::Actor;
+use berth_schema::text::{any_of, safe, steers};
+
+use super::assess::{Assessment, Assessor, Fit, Need};
+use super::proposals::{self, Proposal, failed};
+use super::tell::refusal;
+use super::{Approval, ReviewError};
+
+/// Attempts at a merge. Each one after the first means that somebody else moved `main` meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// Result of an attempt to end a proposal.
+pub(crate) enum Decided {
+    /// `main` is at this revision now; the assessment is the one that allowed the merge.
+    Merged(Revision, Box<Assessment>),
+    /// Its tip is kept under this name.
+    Closed(String),
+    /// It stays as it is, for this reason.
+    Not(String),
+}
+
+/// Returns the name and address under which a commit names the actor.
+pub fn signature(actor: Actor<'_>, state: Option<&State>) -> Signature {
+    match actor {
+        Actor::Operator => Signature::now("Berth", "berth@localhost"),
+        Actor::Member(name) => {
+            // Commits are everybody's to read, and the address in somebody's file isn't.
+            let domain = state.map_or("localhost", |state| state.platform.domain.as_str());
+            Signature::now(name.as_str(), format!("{name}@{domain}"))
+        }
+    }
+}
+
+/// Tells whether the actor may read a proposal: its author may, the admins, and whoever has the repository's files.
+pub(crate) fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Proposal) -> bool {
+    match actor {
+        Actor::Operator => true,
+        Actor::Member(name) => {
+            proposal.author.as_ref() == Some(name) || state.is_some_and(|state| actor.is_admin(state))
+        }
+    }
+}
+
+/// Merges a proposal in the name of somebody who agrees to it.
+pub(crate) fn approve(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    Approval { topic, at, allowance }: &Approval,
+    resolver: Option<SocketAddr>,
+) -> Result<Decided, ReviewError> {
+    for _ in 0..ATTEMPTS {
+        let mut assessor = Assessor::new(repo, resolver)?.allowing(allowance.as_deref());
+        let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
+            return Ok(Decided::Not(missing(topic)));
+        };
+        if let Some(at) = at.filter(|at| *at != proposal.tip) {
+            return Ok(Decided::Not(format!(
+                "review/{topic} is at {} by now, and not at {}: look at it again with `review show {topic}`",
+                proposal.tip.short(),
+                at.short()
+            )));
+        }
+        let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+        if let Some(why) = objection(actor, &proposal, &assessment) {
+            return Ok(Decided::Not(why));
+        }
+        let by = signature(actor, assessor.state());
+        let how = How::Approved { allowance: allowance.as_deref() };
+        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, how)? {
+            return Ok(Decided::Merged(merged, Box::new(assessment)));
+        }
+    }
+    Ok(Decided::Not(format!("main moves too fast to merge review/{topic} into it: try again")))
+}
+
+/// Merges a proposal of its author's own, when that is what it is. `None` when somebody has to decide.
+pub(super) fn merge_own(
+    repo: &StateRepo,
+    topic: &Topic,
+    resolver: Option<SocketAddr>,
+) -> Result<Option<Revision>, ReviewError> {
+    for _ in 0..ATTEMPTS {
+        let mut assessor = Assessor::new(repo, resolver)?;
+        let Some(proposal) = proposals::find(repo, topic)? else { return Ok(None) };
+        let Some(author) = &proposal.author else { return Ok(None) };
+        let assessment = assessor.assess(&proposal.tip, Some(author))?;
+        if (&assessment.fit, &assessment.need) != (&Fit::Clean, &Need::Own) {
+            return Ok(None);
+        }
+        let by = signature(Actor::Member(author), assessor.state());
+        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, How::Own)? {
+            return Ok(Some(merged));
+        }
+    }
+    Ok(None)
+}
+
+/// Closes a proposal without merging it.
+pub(crate) fn reject(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    topic: &Topic,
+    reason: Option<&str>,
+) -> Result<Decided, ReviewError> {
+    let assessor = Assessor::new(repo, None)?;
+    let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
+        return Ok(Decided::Not(missing(topic)));
+    };
+    let by = signature(actor, assessor.state());
+    let why = reason.map(str::trim).filter(|reason| !reason.is_empty()).unwrap_or("no reason was given");
+    let name = proposals::keep(repo, topic, proposal.tip, by, why)?;
+    match proposals::remove(repo, topic, &proposal.tip)? {
+        true => Ok(Decided::Closed(name)),
+        false => {
+            repo.remove_reference(&name, &proposal.tip).map_err(|source| failed(repo, source))?;
+            Ok(Decided::Not(format!(
+                "review/{topic} moved meanwhile: look at it again with `review show {topic}`"
+            )))
+        }
+    }
+}
+
+/// Finds the proposal, if there is one that the actor may see.
+pub(crate) fn seen(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    assessor: &Assessor<'_>,
+    topic: &Topic,
+) -> Result<Option<Proposal>, ReviewError> {
+    let found = proposals::find(repo, topic)?;
+    Ok(found.filter(|proposal| may_see(actor, assessor.state(), proposal)))
+}
+
+pub(super) fn missing(topic: &Topic) -> String {
+    format!("there is no proposal review/{topic} that you may see: `review list` shows those that there are")
+}
+
+/// Returns the reason why the actor can't merge a proposal as it is; `None` if they can.
+pub(crate) fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Assessment) -> Option<String> {
+    let topic = &proposal.topic;
+    let is_author = matches!(actor, Actor::Member(name) if proposal.author.as_ref() == Some(name));
+    if let (true, Need::Own) = (is_author, &assessment.need) {
+        return Some(format!(
+            "review/{topic} is your own: it needs no consent, and merges itself when you push it and it merges cleanly"
+        ));
+    }
+    if is_author {
+        let others = match &assessment.need {
+            Need::NeedsReview { approvers } => any_of(approvers),
+            _ => any_of::<&str>([]),
+        };
+        return Some(format!("review/{topic} is your own, and somebody else has to agree to it: {others}"));
+    }
+    match &assessment.fit {
+        Fit::Clean => {}
+        Fit::Landed => {
+            return Some(format!(
+                "main has everything of review/{topic} already: close it with `review reject {topic}`"
+            ));
+        }
+        Fit::Conflicts { files } => {
+            return Some(format!(
+                "review/{topic} doesn't merge any more: main changed {} as well. {} has to put it on top of main: \
+                 `git fetch origin && git rebase origin/main`, then `git push --force origin HEAD:review/{topic}`",
+                files.join(", "),
+                proposal
+                    .author
+                    .as_ref()
+                    .map_or_else(|| "Whoever opened it".to_owned(), |author| format!("`{author}`")),
+            ));
+        }
+    }
+    match (&assessment.need, actor) {
+        (Need::Refused, _) => Some(refusal(topic, assessment)),
+        (Need::Own, _) | (Need::NeedsReview { .. }, Actor::Operator) => None,
+        (Need::NeedsReview { approvers }, Actor::Member(name)) => (!approvers.contains(name))
+            .then(|| format!("`{name}` can't agree to review/{topic}; {} may", any_of(approvers))),
+    }
+}
+
+/// Consent behind a merge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How<'a> {
+    /// Somebody agreed, and lifted the removal budget if there is an allowance.
+    Approved { allowance: Option<&'a str> },
+    /// The change is its author's own and needs nobody's.
+    Own,
+}
+
+/// Makes the merge the tip of `main` if that is still at `main`, and takes the proposal away; `None` when it moved.
+fn merge(
+    repo: &StateRepo,
+    main: &Revision,
+    proposal: &Proposal,
+    by: &Signature,
+    how: How<'_>,
+) -> Result<Option<Revision>, ReviewError> {
+    let error = |source| failed(repo, source);
+    let forward = how == How::Own && repo.is_ancestor(main, &proposal.tip).map_err(error)?;
+    let merged = if forward {
+        proposal.tip
+    } else {
+        let message = message(repo, proposal, by, how)?;
+        let words = Words { author: by, committer: by, message: &message };
+        match repo.merge(main, &proposal.tip, &words).map_err(error)? {
+            Combined::Clean(merged) => merged,
+            // The scratch repository merged the same two commits a moment ago.
+            Combined::Conflicts(_) => return Ok(None),
+        }
+    };
+    match repo.advance(main, &merged, &format!("berth review: {}", proposal.topic)) {
+        Ok(()) => {}
+        Err(Error::Moved { .. }) => return Ok(None),
+        Err(source) => return Err(error(source)),
+    }
+    // A proposal that got further commits meanwhile stays open with those.
+    proposals::remove(repo, &proposal.topic, &proposal.tip)?;
+    Ok(Some(merged))
+}
+
+/// Writes the message of the merge. It takes only the first line of the proposal's own message, since the removal budget
+/// isn't its author's to lift.
+fn message(
+    repo: &StateRepo,
+    proposal: &Proposal,
+    by: &Signature,
+    how: How<'_>,
+) -> Result<String, ReviewError> {
+    let tip = repo.commit_info(&proposal.tip).map_err(|source| failed(repo, source))?;
+    // A proposal that came in around the door may have any first line, and the merge is in the log for ever.
+    let first = if tip.summary.contains(steers) { safe(&tip.summary) } else { tip.summary };
+    let mut message = format!("Merge review/{}: {first}\n\n", proposal.topic);
+    if let Some(author) = &proposal.author {
+        message.push_str(&format!("Proposed-by: {author}\n"));
+    }
+    if let How::Approved { allowance } = how {
+        // Read at the tip of main, which the merge becomes.
+        if let Some(hash) = allowance {
+            message.push_str(&format!("{ALLOW_REMOVALS}: {hash}\n"));
+        }
+        message.push_str(&format!("Reviewed-by: {} <{}>\n", by.name, by.email));
+    }
+    Ok(message)
+}

@@ -1,0 +1,163 @@
+//! The panel's certificate in `berth status`. What is known of it are the panel's words and a CA's, so they are shown as a stranger's.
+
+use berth_repo::StateRepo;
+use berth_schema::panel::PanelTls;
+use berth_schema::text::{safe, safe_line};
+use berth_wire::certificate::{CertificateSource, CertificateStanding, FailedOrder, OrderFailure, Proof};
+use berth_wire::status::PanelRow;
+use jiff::Timestamp;
+
+use crate::settings::Settings;
+use crate::source;
+
+/// Characters of a failure that are shown.
+const WORDS: usize = 1000;
+
+/// Reads what is known of the panel, where `main` has one.
+pub(super) fn panel(settings: &Settings) -> Option<PanelRow> {
+    let platform = source::platform(&StateRepo::open(&settings.state).ok()?)?;
+    let panel = platform.panel.as_ref()?;
+    let told = CertificateStanding::read(&settings.panel_data());
+    let certificate = told.filter(|told| told.domain == panel.domain.as_str());
+    let origin = platform.panel_origins()?.own;
+    let is_unprovable = panel.tls == PanelTls::Auto && Proof::of(&platform).is_none();
+    Some(PanelRow { origin, certificate, is_unprovable })
+}
+
+/// The panel in a few lines.
+pub(super) fn lines(panel: &PanelRow) -> Vec<String> {
+    let origin = safe(&panel.origin);
+    let Some(certificate) = &panel.certificate else {
+        return vec![format!("panel {origin}: it has not come up yet (`berth up` starts it)")];
+    };
+    let until =
+        certificate.ends.map_or_else(String::new, |ends| format!(", good until {} UTC", moment(ends)));
+    let order = certificate.order.as_ref();
+    let source = match (certificate.source, order) {
+        (CertificateSource::Files, _) => format!("the certificate that an admin gave it{until}"),
+        (CertificateSource::Acme, Some(order)) => {
+            format!("a certificate from {}{until}", safe(&order.directory))
+        }
+        (CertificateSource::Acme, None) => format!("a certificate from a CA{until}"),
+        (CertificateSource::Own, _) => "a certificate of its own, of which browsers warn".to_owned(),
+    };
+    let mut lines = vec![format!("panel {origin}: {source}")];
+    if panel.is_unprovable && certificate.source == CertificateSource::Own {
+        lines.push(
+            "  no CA can look at it: it has port 443 of no address, and `panel.edge` is \"none\" or there is no web server"
+                .to_owned(),
+        );
+    }
+    let Some(order) = order.filter(|_| certificate.source != CertificateSource::Files) else { return lines };
+    let waits = certificate.source == CertificateSource::Own;
+    match &order.failed {
+        Some(failed) => lines.extend(failed_lines(failed, order.proof, waits)),
+        None if waits => lines.push(format!(
+            "  one is being ordered from {}, which is shown the name by {}",
+            safe(&order.directory),
+            order.proof.name()
+        )),
+        None => {}
+    }
+    lines
+}
+
+/// An order that failed, in a few lines.
+fn failed_lines(failed: &FailedOrder, proof: Proof, waits: bool) -> Vec<String> {
+    let what = if waits { "it has none from the CA yet" } else { "it can't be renewed" };
+    let FailedOrder { why, at, again, .. } = failed;
+    let mut lines = vec![
+        format!("  {what}: {}", safe_line(why, WORDS)),
+        format!("  last tried at {} UTC, tried again at {} UTC", moment(*at), moment(*again)),
+    ];
+    lines.extend(hint(failed.kind, proof).map(|hint| format!("  hint: {hint}")));
+    lines
+}
+
+/// Advice on a failure.
+fn hint(kind: OrderFailure, proof: Proof) -> Option<&'static str> {
+    match (kind, proof) {
+        (OrderFailure::Unproven, Proof::Http01) => {
+            Some("the name's DNS records have to lead here, and port 80 there to this platform's web server")
+        }
+        (OrderFailure::Unproven, Proof::TlsAlpn01) => {
+            Some("the name's DNS records have to lead here, and port 443 there to the panel")
+        }
+        (OrderFailure::Unreachable | OrderFailure::Silent, _) => Some(
+            "the machine has to reach the CA over HTTPS; the root of a private one belongs into `acme.ca`",
+        ),
+        (OrderFailure::Folder, _) => {
+            Some("the folder has to belong to the user berth-web, and its disk needs room")
+        }
+        (OrderFailure::Refused | OrderFailure::RateLimited | OrderFailure::Unreadable, _) => None,
+    }
+}
+
+fn moment(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%Y-%m-%d %H:%M:%S")
+}
+
+/// A panel in which everything that somebody may have typed is `typed`.
+#[cfg(test)]
+pub(super) fn hostile(typed: String) -> PanelRow {
+    use berth_wire::certificate::OrderStanding;
+
+    let again = Timestamp::UNIX_EPOCH;
+    let failed =
+        FailedOrder { kind: OrderFailure::Unproven, why: typed.clone(), at: again, before: 0, again };
+    let order = OrderStanding { directory: typed.clone(), proof: Proof::Http01, failed: Some(failed) };
+    let source = CertificateSource::Acme;
+    let certificate = CertificateStanding { domain: typed.clone(), source, ends: None, order: Some(order) };
+    PanelRow { origin: typed, certificate: Some(certificate), is_unprovable: false }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+mod tests {
+    use super::*;
+
+    fn told(change: impl FnOnce(&mut CertificateStanding)) -> String {
+        let mut panel = hostile("https://ca.example.org/dir".to_owned());
+        panel.origin = "https://panel.example.org:8443".to_owned();
+        change(panel.certificate.as_mut().unwrap());
+        lines(&panel).join("\n")
+    }
+
+    #[test]
+    fn a_certificate_is_told_with_its_source_and_what_keeps_a_better_one_away() {
+        let failed = told(|certificate| {
+            certificate.source = CertificateSource::Own;
+            certificate.order.as_mut().unwrap().failed.as_mut().unwrap().why = "nobody answers".to_owned();
+        });
+        assert_eq!(
+            failed,
+            "panel https://panel.example.org:8443: a certificate of its own, of which browsers warn\n  \
+             it has none from the CA yet: nobody answers\n  \
+             last tried at 1970-01-01 00:00:00 UTC, tried again at 1970-01-01 00:00:00 UTC\n  \
+             hint: the name's DNS records have to lead here, and port 80 there to this platform's web server"
+        );
+        let good = told(|certificate| {
+            certificate.ends = Some("2027-01-02T03:04:05Z".parse().unwrap());
+            certificate.order.as_mut().unwrap().failed = None;
+        });
+        assert_eq!(
+            good,
+            "panel https://panel.example.org:8443: a certificate from https://ca.example.org/dir, good until 2027-01-02 03:04:05 UTC"
+        );
+        let ordered = told(|certificate| {
+            certificate.source = CertificateSource::Own;
+            certificate.order.as_mut().unwrap().failed = None;
+        });
+        assert!(ordered.ends_with(
+            "one is being ordered from https://ca.example.org/dir, which is shown the name by HTTP-01"
+        ));
+        let given = told(|certificate| certificate.source = CertificateSource::Files);
+        assert_eq!(given, "panel https://panel.example.org:8443: the certificate that an admin gave it");
+        let row = PanelRow { certificate: None, ..hostile("https://panel.example.org".to_owned()) };
+        assert!(lines(&row)[0].contains("has not come up yet"));
+        let mut row = PanelRow { is_unprovable: true, ..hostile("https://panel.example.org".to_owned()) };
+        let certificate = row.certificate.as_mut().unwrap();
+        (certificate.source, certificate.order) = (CertificateSource::Own, None);
+        assert!(lines(&row)[1].contains("no CA can look at it"));
+    }
+}

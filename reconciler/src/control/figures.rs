@@ -1,0 +1,31 @@
+//! `GET /figures`: what servers use. With their ids their past, and otherwise the newest sample of all.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use berth_wire::figures::SERVERS_AT_ONCE;
+use serde::Deserialize;
+
+use super::ids::server_ids;
+use crate::figures::Use;
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// Ids with commas between them.
+    servers: Option<String>,
+}
+
+pub(super) async fn figures(State(used): State<Use>, Query(asked): Query<Asked>) -> Response {
+    let figures = match asked.servers {
+        None => used.newest(),
+        Some(ids) => match server_ids(&ids, SERVERS_AT_ONCE) {
+            Ok(ids) => used.past(&ids),
+            Err(refused) => return *refused,
+        },
+    };
+    match figures {
+        Some(figures) => Json(figures).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "no sample was taken yet\n").into_response(),
+    }
+}

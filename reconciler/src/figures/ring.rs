@@ -1,0 +1,176 @@
+//! Rings: the last samples of each server, in memory of a fixed size.
+//!
+//! A sample takes 24 bytes, so the hour of one server takes 8,640 and that of a thousand servers 8.6 MB, however often they
+//! start and stop. After a restart of the reconciler the rings begin anew.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use berth_schema::name::ServerId;
+use berth_wire::figures::{Figures, Sample, ServerFigures, Traffic};
+use jiff::Timestamp;
+
+/// The rings of all servers. All end with the same sample.
+#[derive(Debug)]
+pub(super) struct Rings {
+    every: Duration,
+    /// Samples in a full ring.
+    kept: usize,
+    /// Time of the newest sample.
+    at: Option<Timestamp>,
+    of: BTreeMap<ServerId, VecDeque<Option<Packed>>>,
+}
+
+/// A sample in few bytes: four gigabytes a second and four tebibytes of memory are the most that it can say.
+#[derive(Debug, Clone, Copy)]
+struct Packed {
+    cpu_millis: u32,
+    memory_kib: u32,
+    processes: u32,
+    network: Option<Traffic>,
+}
+
+impl From<Sample> for Packed {
+    fn from(sample: Sample) -> Self {
+        let Sample { cpu_millis, memory, processes, network } = sample;
+        Self { cpu_millis, memory_kib: u32::try_from(memory >> 10).unwrap_or(u32::MAX), processes, network }
+    }
+}
+
+impl From<Packed> for Sample {
+    fn from(packed: Packed) -> Self {
+        let Packed { cpu_millis, memory_kib, processes, network } = packed;
+        Self { cpu_millis, memory: u64::from(memory_kib) << 10, processes, network }
+    }
+}
+
+impl Rings {
+    /// Rings of this many samples, this far apart.
+    pub(super) fn new(every: Duration, kept: usize) -> Self {
+        Self { every, kept, at: None, of: BTreeMap::new() }
+    }
+
+    /// Adds the samples of one moment, after as many moments without any as were missed. `is_known` says which servers there
+    /// still are: what is kept of others goes, and so does a ring in which nothing is left.
+    pub(super) fn push(
+        &mut self,
+        at: Timestamp,
+        missed: usize,
+        mut samples: HashMap<ServerId, Sample>,
+        is_known: impl Fn(ServerId) -> bool,
+    ) {
+        self.at = Some(at);
+        let kept = self.kept;
+        self.of.retain(|id, _| is_known(*id));
+        for id in samples.keys() {
+            self.of.entry(*id).or_insert_with(|| VecDeque::with_capacity(kept));
+        }
+        self.of.retain(|id, ring| {
+            let nothing = std::iter::repeat_n(None, missed.min(kept));
+            for sample in nothing.chain([samples.remove(id).map(Packed::from)]) {
+                if ring.len() == kept {
+                    ring.pop_front();
+                }
+                // One that is new has no past.
+                if sample.is_some() || !ring.is_empty() {
+                    ring.push_back(sample);
+                }
+            }
+            ring.iter().any(Option::is_some)
+        });
+    }
+
+    /// Returns the past of these servers, as far as anything is known of them; `None` before the first sample.
+    pub(super) fn past(&self, servers: &[ServerId]) -> Option<Figures> {
+        let found = servers.iter().filter_map(|id| self.of.get_key_value(id));
+        self.figures(found.map(|(id, ring)| ServerFigures {
+            id: *id,
+            samples: ring.iter().map(|sample| sample.map(Sample::from)).collect(),
+        }))
+    }
+
+    /// Returns the newest sample of every server; `None` before the first.
+    pub(super) fn newest(&self) -> Option<Figures> {
+        self.figures(self.of.iter().map(|(id, ring)| ServerFigures {
+            id: *id,
+            samples: ring.back().map(|sample| sample.map(Sample::from)).into_iter().collect(),
+        }))
+    }
+
+    fn figures(&self, servers: impl Iterator<Item = ServerFigures>) -> Option<Figures> {
+        let every = u32::try_from(self.every.as_secs()).unwrap_or(u32::MAX);
+        Some(Figures { at: self.at?, every, servers: servers.collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> ServerId {
+        ServerId(number.try_into().unwrap())
+    }
+
+    fn sample(processes: u32) -> Sample {
+        Sample { cpu_millis: 250, memory: 3 << 20, processes, network: None }
+    }
+
+    /// The processes of every sample that is kept of a server.
+    fn past(rings: &Rings, number: u32) -> Vec<Option<u32>> {
+        let found = rings.past(&[id(number)]).unwrap().servers.pop();
+        let samples = found.map(|found| found.samples).unwrap_or_default();
+        samples.into_iter().map(|sample| sample.map(|sample| sample.processes)).collect()
+    }
+
+    #[test]
+    fn a_ring_keeps_the_newest_and_ends_with_the_others() {
+        let mut rings = Rings::new(Duration::from_secs(10), 3);
+        assert_eq!(rings.past(&[id(1)]), None);
+        let push = |rings: &mut Rings, missed, samples: &[(u32, u32)]| {
+            let samples = samples.iter().map(|(number, processes)| (id(*number), sample(*processes)));
+            rings.push(Timestamp::UNIX_EPOCH, missed, samples.collect(), |_| true);
+        };
+        push(&mut rings, 0, &[(1, 5)]);
+        push(&mut rings, 0, &[(1, 6), (2, 7)]);
+        assert_eq!((past(&rings, 1), past(&rings, 2)), (vec![Some(5), Some(6)], vec![Some(7)]));
+        push(&mut rings, 0, &[(2, 8)]);
+        push(&mut rings, 0, &[(1, 9), (2, 9)]);
+        assert_eq!(past(&rings, 1), [Some(6), None, Some(9)]);
+        assert_eq!(past(&rings, 2), [Some(7), Some(8), Some(9)]);
+        // The machine slept.
+        push(&mut rings, 1, &[(2, 10)]);
+        assert_eq!(
+            (past(&rings, 1), past(&rings, 2)),
+            (vec![Some(9), None, None], vec![Some(9), None, Some(10)])
+        );
+        let newest: Vec<_> = rings.newest().unwrap().servers.iter().map(ServerFigures::newest).collect();
+        assert_eq!(newest, [None, Some(sample(10))]);
+        // Nothing is left of the first, and much was missed of the second.
+        push(&mut rings, 0, &[(2, 11)]);
+        assert_eq!((past(&rings, 1), rings.of.len()), (vec![], 1));
+        push(&mut rings, usize::MAX, &[]);
+        assert_eq!(rings.of.len(), 0);
+    }
+
+    #[test]
+    fn one_that_is_gone_is_forgotten() {
+        let mut rings = Rings::new(Duration::from_secs(10), 3);
+        let samples = || HashMap::from([(id(1), sample(1)), (id(2), sample(1))]);
+        rings.push(Timestamp::UNIX_EPOCH, 0, samples(), |_| true);
+        rings.push(Timestamp::UNIX_EPOCH, 0, HashMap::new(), |known| known == id(2));
+        assert_eq!((past(&rings, 1), past(&rings, 2)), (vec![], vec![Some(1), None]));
+    }
+
+    #[test]
+    fn a_sample_is_as_small_as_promised() {
+        assert_eq!(size_of::<Option<Packed>>(), 24);
+        let most = Sample {
+            cpu_millis: u32::MAX,
+            memory: u64::MAX,
+            processes: 1,
+            network: Some(Traffic { received: u32::MAX, sent: 0 }),
+        };
+        let told = Sample::from(Packed::from(most));
+        assert_eq!(told, Sample { memory: u64::from(u32::MAX) << 10, ..most });
+    }
+}

@@ -1,0 +1,133 @@
+//! Room in the kernel for many servers, where its own measure is small.
+//!
+//! The kernel counts per user of the host, and all servers belong to one, the mapped root. runc makes a session key for each
+//! server and for each command that is run in one: at 200 keys creating and `exec` fail with "disk quota exceeded". systemd,
+//! Docker and sshd watch files: twelve idle servers use up the 128 inotify instances of a stock kernel, and the thirteenth is
+//! `degraded`. Namespaces are counted for whoever makes them, which is root. The table of connections is one for all servers:
+//! those that use up their share fill it for the others.
+
+use std::path::{Path, PathBuf};
+
+use berth_plan::recipe::CONNECTIONS;
+
+/// One host setting, and the least that it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Its name for `sysctl`.
+    pub sysctl: &'static str,
+    /// The least value that leaves room for many servers.
+    pub least: u64,
+    /// Share of an idle server, with some to spare; `None` where that is up to the platform's settings.
+    pub per_server: Option<u64>,
+    /// The kernel's module that has it, where it isn't the kernel itself: without it there is no file.
+    pub module: Option<&'static str>,
+}
+
+/// Keys and their bytes, what watches files, and namespaces, each of one user; and connections of one network namespace.
+pub const QUOTAS: &[Quota] = &[
+    kernel("kernel.keys.maxkeys", 20_000, 1),
+    kernel("kernel.keys.maxbytes", 2_000_000, 100),
+    kernel("fs.inotify.max_user_instances", 8_192, 16),
+    kernel("fs.inotify.max_user_watches", 524_288, 1_000),
+    kernel("user.max_user_namespaces", 10_000, 20),
+    kernel("user.max_pid_namespaces", 10_000, 20),
+    kernel("user.max_uts_namespaces", 10_000, 20),
+    kernel("user.max_ipc_namespaces", 10_000, 20),
+    kernel("user.max_net_namespaces", 10_000, 20),
+    kernel("user.max_mnt_namespaces", 10_000, 20),
+    kernel("user.max_cgroup_namespaces", 10_000, 20),
+    Quota {
+        sysctl: "net.netfilter.nf_conntrack_max",
+        least: CONNECTIONS,
+        per_server: None,
+        module: Some("nf_conntrack"),
+    },
+];
+
+const fn kernel(sysctl: &'static str, least: u64, per_server: u64) -> Quota {
+    Quota { sysctl, least, per_server: Some(per_server), module: None }
+}
+
+impl Quota {
+    /// The setting's file.
+    pub fn file(&self) -> PathBuf {
+        Path::new("/proc/sys").join(self.sysctl.replace('.', "/"))
+    }
+
+    /// The least value for so many servers.
+    pub fn least_for(&self, servers: usize) -> u64 {
+        let servers = u64::try_from(servers).unwrap_or(u64::MAX);
+        self.least.max(servers.saturating_mul(self.per_server.unwrap_or(0)))
+    }
+
+    /// Returns the value that so many servers need if `found`, the file's content, is less. An unreadable one is less.
+    pub fn wanted(&self, found: &str, servers: usize) -> Option<u64> {
+        let least = self.least_for(servers);
+        let enough = found.trim().parse::<u64>().is_ok_and(|found| found >= least);
+        (!enough).then_some(least)
+    }
+
+    /// Returns the number of servers for which there is room, if they are fewer than `servers`.
+    pub fn room(&self, found: &str, servers: usize) -> Option<u64> {
+        let room = found.trim().parse::<u64>().ok()?.checked_div(self.per_server?)?;
+        (room < u64::try_from(servers).unwrap_or(u64::MAX)).then_some(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quota(sysctl: &str) -> Quota {
+        *QUOTAS.iter().find(|quota| quota.sysctl == sysctl).expect("a quota")
+    }
+
+    #[test]
+    fn asks_for_more_only_where_there_is_too_little() {
+        for (sysctl, found, wanted) in [
+            ("kernel.keys.maxkeys", "200\n", Some(20_000)),
+            ("kernel.keys.maxkeys", "20000\n", None),
+            ("kernel.keys.maxbytes", "", Some(2_000_000)),
+            ("kernel.keys.maxbytes", "2000000", None),
+            ("fs.inotify.max_user_instances", "128\n", Some(8_192)),
+            ("net.netfilter.nf_conntrack_max", "262144\n", Some(1_048_576)),
+            ("net.netfilter.nf_conntrack_max", "4194304\n", None),
+        ] {
+            assert_eq!(quota(sysctl).wanted(found, 12), wanted, "{sysctl} {found}");
+        }
+        assert_eq!(quota("fs.inotify.max_user_instances").wanted("8192", 1_000), Some(16_000));
+    }
+
+    #[test]
+    fn tells_how_many_servers_there_is_room_for() {
+        let instances = quota("fs.inotify.max_user_instances");
+        assert_eq!(instances.room("128\n", 8), None);
+        assert_eq!(instances.room("128\n", 9), Some(8));
+        assert_eq!(instances.room("no number", 9), None);
+        assert_eq!(quota("net.netfilter.nf_conntrack_max").room("1", 9), None);
+    }
+
+    #[test]
+    fn the_least_has_room_for_the_subnet_of_the_default() {
+        let plainest = berth_schema::Parsed::parse("platform.toml", "domain = \"h.org\"\n");
+        let platform = berth_schema::State::assemble(&[plainest]).unwrap().platform;
+        let servers = usize::try_from(platform.networks.capacity()).expect("a number");
+        for quota in QUOTAS {
+            assert_eq!(quota.least_for(servers), quota.least, "{}", quota.sysctl);
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_setting_is_where_the_kernel_has_it() {
+        assert_eq!(quota("kernel.keys.maxkeys").file(), Path::new("/proc/sys/kernel/keys/maxkeys"));
+    }
+
+    /// The least is what the defaults come to, in the subnet of the default.
+    #[test]
+    fn a_platform_of_defaults_can_t_fill_the_table() {
+        let plainest = berth_schema::Parsed::parse("platform.toml", "domain = \"h.org\"\n");
+        let platform = berth_schema::State::assemble(&[plainest]).unwrap().platform;
+        let shares = u64::from(platform.networks.capacity()) * u64::from(platform.firewall.connections.get());
+        assert!(shares < CONNECTIONS, "{shares}");
+    }
+}

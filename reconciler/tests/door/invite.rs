@@ -1,0 +1,53 @@
+//! `berth invite`, by whoever has the host.
+
+use std::path::Path;
+use std::process::{Command as Process, Output};
+
+use berth_testing::put;
+use tempfile::TempDir;
+
+fn berth(root: &Path, words: &[&str]) -> Output {
+    let mut berth = Process::new(env!("CARGO_BIN_EXE_berth"));
+    berth.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    berth.arg("--state").arg(root.join("state.git")).arg("--data").arg(root.join("data"));
+    berth.args(words).output().unwrap()
+}
+
+fn made(platform: &str) -> TempDir {
+    let home = TempDir::new().unwrap();
+    let root = home.path();
+    put(&root.join("first"), "platform.toml", platform);
+    put(&root.join("first"), "users/ann.toml", "role = \"admin\"\n");
+    let (state, first) = (root.join("state.git"), root.join("first"));
+    let out = berth(root, &["init", state.to_str().unwrap(), "--from", first.to_str().unwrap()]);
+    assert!(out.status.success(), "{out:?}");
+    home
+}
+
+#[test]
+fn the_first_admin_gets_a_link() {
+    let home = made("domain = \"hosting.example.org\"\n[panel]\ndomain = \"panel.example.net\"\n");
+    let out = berth(home.path(), &["invite", "ann"]);
+    assert!(out.status.success(), "{out:?}");
+    let link = String::from_utf8(out.stdout).unwrap();
+    let secret = link.trim_end().strip_prefix("https://panel.example.net/invite/").unwrap();
+    assert_eq!(secret.len(), 43);
+    let kept = home.path().join("data/door/invitations");
+    assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 1);
+    // Another one takes its place.
+    assert!(berth(home.path(), &["invite", "ann"]).status.success());
+    assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 1);
+    let out = berth(home.path(), &["invite", "bob"]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("users/bob.toml") && said.contains("role = \"admin\""), "{said}");
+}
+
+#[test]
+fn without_a_panel_there_is_nothing_to_get_into() {
+    let home = made("domain = \"hosting.example.org\"\n");
+    let out = berth(home.path(), &["invite", "ann"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("`[panel]`"), "{out:?}");
+    assert!(!home.path().join("data/door").exists());
+}

@@ -1,0 +1,169 @@
+//! Keeps the panel in a certificate: orders one when there is none, and another when two thirds of its time are over.
+
+use std::time::Duration;
+
+use berth_host::Waits;
+use berth_schema::text::safe_line;
+use berth_wire::certificate::{CertificateSource, FailedOrder, OrderFailure};
+use jiff::Timestamp;
+use tokio::task::block_in_place;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::ca::Ca;
+use super::order::{Proofs, order};
+use super::settings::Acme;
+use super::store::Store;
+use super::trouble::OrderError;
+use super::validation::Validations;
+use crate::challenge::Challenges;
+use crate::tls::{Certificates, Ordered};
+
+/// Characters of a failure that are kept.
+const WORDS: usize = 1000;
+
+/// Keeper of the panel's certificate.
+#[derive(Debug)]
+pub struct Keeper {
+    /// Settings of the orders.
+    pub acme: Acme,
+    /// The panel's name.
+    pub domain: String,
+    /// Files of the account and the certificate.
+    pub store: Store,
+    /// Place where HTTP-01 is answered.
+    pub challenges: Challenges,
+    /// Place where TLS-ALPN-01 is answered.
+    pub validations: Validations,
+    /// The certificate that the panel serves with.
+    pub certificates: Certificates,
+}
+
+impl Keeper {
+    /// Works without an end.
+    pub async fn keep(self) {
+        let mut looks = interval(self.acme.pace.look);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = None;
+        loop {
+            looks.tick().await;
+            if !self.is_due(Timestamp::now()) {
+                continue;
+            }
+            match self.order().await {
+                Ok(ordered) => {
+                    tracing::info!(ends = %ordered.ends(), "the CA has given the panel a certificate");
+                    told = None;
+                    block_in_place(|| self.certificates.take(ordered));
+                }
+                Err(error) => self.failed(&error, &mut told),
+            }
+        }
+    }
+
+    /// Returns whether an order is to be made now.
+    fn is_due(&self, now: Timestamp) -> bool {
+        if self.certificates.source() == CertificateSource::Files {
+            return false;
+        }
+        let waits = self.certificates.failed().is_some_and(|failed| {
+            // The clock may have been wrong.
+            let longest = self.acme.pace.longest.max(self.acme.pace.limited);
+            now < failed.again && failed.again <= after(now, longest)
+        });
+        !waits && self.certificates.renew_at().is_none_or(|at| at <= now)
+    }
+
+    async fn order(&self) -> Result<Ordered, OrderError> {
+        let ca = block_in_place(|| Ca::find(&self.acme))?;
+        let account = block_in_place(|| self.store.account())?;
+        let (challenges, validations) = (&self.challenges, &self.validations);
+        let proofs = Proofs { domain: &self.domain, proof: self.acme.proof, challenges, validations };
+        let pem = order(&ca, &account, proofs).await?;
+        let ordered = Ordered::parse(pem.as_bytes()).map_err(|error| OrderError::Unreadable(error.into()))?;
+        if let Err(error) = block_in_place(|| self.store.keep(&pem)) {
+            tracing::error!(
+                error = berth_fault::chain(&error),
+                "the panel's next process will order a certificate again"
+            );
+        }
+        Ok(ordered)
+    }
+
+    /// Remembers a failure, and logs the first of its kind.
+    fn failed(&self, error: &OrderError, told: &mut Option<OrderFailure>) {
+        let (kind, why) = (error.kind(), safe_line(&berth_fault::chain(error), WORDS));
+        let before = self.certificates.failed().map_or(0, |failed| failed.before.saturating_add(1));
+        let pace = &self.acme.pace;
+        let wait = Waits::new(pace.first, pace.longest).after(before);
+        let wait = if kind == OrderFailure::RateLimited { wait.max(pace.limited) } else { wait };
+        let at = Timestamp::now();
+        let again = after(at, wait);
+        if told.replace(kind) != Some(kind) {
+            tracing::warn!(why, %again, "the CA has given the panel no certificate; it is asked again");
+        }
+        block_in_place(|| self.certificates.note(FailedOrder { kind, why, at, before, again }));
+    }
+}
+
+fn after(moment: Timestamp, wait: Duration) -> Timestamp {
+    moment.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use berth_wire::certificate::{OrderStanding, Proof};
+
+    use super::super::settings::Pace;
+    use super::*;
+
+    const DOMAIN: &str = "panel.example.org";
+
+    fn keeper(data: &Path) -> Keeper {
+        let (directory, proof) = ("https://ca.example.org/dir".to_owned(), Proof::Http01);
+        let order = OrderStanding { directory: directory.clone(), proof, failed: None };
+        let acme = Acme { directory, email: None, roots: None, proof, pace: Pace::default() };
+        Keeper {
+            store: Store::new(data, &acme, DOMAIN),
+            acme,
+            domain: DOMAIN.to_owned(),
+            challenges: Challenges::default(),
+            validations: Validations::default(),
+            certificates: Certificates::open(data, DOMAIN, None, Some(order)).unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_order_waits_after_a_failure_but_not_for_a_clock_that_was_wrong() {
+        let home = tempfile::tempdir().unwrap();
+        let keeper = keeper(home.path());
+        let now = Timestamp::now();
+        assert!(keeper.is_due(now));
+        let minutes = |minutes: u64| after(now, Duration::from_secs(60 * minutes));
+        let fails = |again| {
+            let (kind, why) = (OrderFailure::Silent, String::new());
+            keeper.certificates.note(FailedOrder { kind, why, at: now, before: 0, again });
+        };
+        fails(minutes(2));
+        assert!(!keeper.is_due(now) && !keeper.is_due(minutes(1)) && keeper.is_due(minutes(2)));
+        fails(minutes(60 * 24 * 365));
+        assert!(keeper.is_due(now));
+    }
+
+    #[test]
+    fn nothing_is_ordered_while_an_admin_s_files_are_there() {
+        let home = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed([DOMAIN.to_owned()]).unwrap();
+        let tls = home.path().join("tls");
+        fs::create_dir(&tls).unwrap();
+        fs::write(tls.join("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(tls.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let keeper = keeper(home.path());
+        assert!(!keeper.is_due(Timestamp::now()));
+        fs::remove_dir_all(tls).unwrap();
+        keeper.certificates.look();
+        assert!(keeper.is_due(Timestamp::now()));
+    }
+}

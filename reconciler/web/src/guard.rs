@@ -1,0 +1,178 @@
+//! Guards before every page: requests that aren't for this panel, or that another site's page has made, get no further; and every
+//! answer tells the browser how little it may do with it.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+
+use crate::app::App;
+use crate::page;
+use crate::problem::Problem;
+use crate::settings::Settings;
+use crate::visitor::Peer;
+use crate::way::Way;
+
+/// The longest form, in bytes.
+pub(crate) const LONGEST_BODY: usize = 256 << 10;
+/// Time for a form to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
+/// Time for a page to be made. The door has answered, or failed to, before, even a question with much patience.
+const PAGE_PATIENCE: Duration = Duration::from_secs(200);
+
+/// Policy of every page that has none of its own.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Headers of every answer, unless it has its own.
+const HEADERS: [(&str, &str); 6] = [
+    ("content-security-policy", POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+];
+
+/// Checks a request, has the page made, and dresses the answer.
+pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let answer = match checked(&app, request).await {
+        Err(problem) => problem.into_response(),
+        Ok(request) => {
+            let made = AssertUnwindSafe(next.run(request)).catch_unwind();
+            match tokio::time::timeout(PAGE_PATIENCE, made).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => {
+                    // The panic itself has been written to the log where it happened.
+                    tracing::error!("a page panicked");
+                    Problem::internal().into_response()
+                }
+                Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "This page has taken too long.")
+                    .hint("Whatever it was to do may have been done: look before you try again.")
+                    .into_response(),
+            }
+        }
+    };
+    dressed(&app, answer)
+}
+
+async fn checked(app: &App, request: Request) -> Result<Request, Problem> {
+    let Peer(from) = request.extensions().get().copied().ok_or_else(Problem::internal)?;
+    let host = host(request.uri(), request.headers()).unwrap_or_default().to_owned();
+    let way = request.extensions().get().copied().unwrap_or(Way::Own);
+    if !app.settings.answers(&host, from, way) {
+        let hint = format!("Its address is {}/.", app.settings.origin());
+        return Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "The panel doesn't go by the name that you called it.",
+        )
+        .hint(hint));
+    }
+    match *request.method() {
+        Method::GET | Method::HEAD => return Ok(request.map(|_| Body::empty())),
+        Method::POST => {}
+        _ => {
+            return Err(Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The panel only shows pages and takes forms.",
+            ));
+        }
+    }
+    same_origin(request.headers(), &host, &app.settings)?;
+    let (parts, body) = request.into_parts();
+    let too_much = || {
+        let message = "That is more than the panel takes in one form (256 KiB).";
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message).hint("A longer file can be pushed with git.")
+    };
+    let length =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > LONGEST_BODY) {
+        return Err(too_much());
+    }
+    match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, LONGEST_BODY)).await {
+        Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body))),
+        Ok(Err(_)) => Err(too_much()),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "The form has taken too long to arrive.")
+            .hint("Send it again.")),
+    }
+}
+
+/// The host that a request is for, unless it says two things.
+pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let mut lines = headers.get_all(HOST).into_iter().map(|line| line.to_str().ok());
+    let (first, more) = (lines.next(), lines.next());
+    let of_uri = uri.authority().map(http::uri::Authority::as_str);
+    match (of_uri, first, more) {
+        (Some(host), None, _) => Some(host),
+        (None, Some(line), None) => line,
+        (Some(host), Some(Some(line)), None) if host == line => Some(host),
+        _ => None,
+    }
+}
+
+/// Checks that a page of the panel itself opens a WebSocket. Every browser says which page does, so an upgrade without a word of
+/// that is refused too.
+pub(crate) fn own_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(HOST).unwrap_or_default();
+    let is_own = text(ORIGIN).is_some_and(|origin| origin.eq_ignore_ascii_case(&format!("https://{host}")));
+    match is_own && !host.is_empty() {
+        true => Ok(()),
+        false => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "This connection wasn't opened by a page of the panel, so it was refused.",
+        )
+        .hint("Open the page in the panel itself.")),
+    }
+}
+
+/// Checks that a page of the panel itself has sent a form. Browsers say so; a program may say it too.
+fn same_origin(headers: &HeaderMap, host: &str, settings: &Settings) -> Result<(), Problem> {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("another"));
+    let ours = format!("https://{host}");
+    let (fetched, origin) = (text(HeaderName::from_static("sec-fetch-site")), text(ORIGIN));
+    let is_same = match (fetched, origin) {
+        (Some("same-origin" | "none"), _) => true,
+        // The other of the panel's two origins: the same name at another port.
+        (Some("same-site"), Some(origin)) => {
+            !origin.eq_ignore_ascii_case(&ours) && settings.is_origin(origin)
+        }
+        (Some(_), _) => false,
+        (None, Some(origin)) => origin.eq_ignore_ascii_case(&ours) || settings.is_origin(origin),
+        (None, None) => false,
+    };
+    if is_same {
+        return Ok(());
+    }
+    let from = origin
+        .filter(|origin| *origin != "null")
+        .map_or("no page that your browser names".to_owned(), str::to_owned);
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "This form didn't come from a page of the panel, so nothing was done.",
+    )
+    .hint(format!(
+        "It came from {from}, and the panel is {ours}. Open the page there and send the form again."
+    )))
+}
+
+fn dressed(app: &App, mut answer: Response) -> Response {
+    if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
+        answer = page::of_problem(app, None, answer, &problem);
+    }
+    let headers = answer.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    // A browser that has been told so would refuse to go on when an own certificate is shown again.
+    if !app.certificates.is_own() {
+        headers.insert("strict-transport-security", HeaderValue::from_static("max-age=31536000"));
+    }
+    answer
+}

@@ -1,0 +1,246 @@
+//! `berth-web`: serves the panel. Started as root it only holds the port; a child of another user does the rest.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use berth_fault::chain;
+use berth_schema::name::Fqdn;
+use berth_schema::text::SafeLog;
+use berth_tasks::Tasks;
+use berth_web::acme::{Acme, Pace};
+use berth_web::launch;
+use berth_web::supervise::{PREPARED, Supervised, supervise};
+use berth_web::user::User;
+use berth_web::{Listeners, Settings, tls};
+use berth_wire::certificate::Proof;
+use clap::Parser;
+use futures_util::FutureExt as _;
+use ipnet::IpNet;
+use rustix::fs::Mode;
+use rustix::process::{
+    DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, umask,
+};
+use rustix::thread::set_no_new_privs;
+use tracing_subscriber::EnvFilter;
+
+/// Serves the panel: pages and forms for members and admins. `berth up` starts it where `platform.toml` has `[panel]`.
+#[derive(Debug, Clone, Parser)]
+#[command(version)]
+struct Args {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
+    listen: SocketAddr,
+    /// The name by which people reach the panel
+    #[arg(long, value_name = "NAME", value_parser = domain)]
+    domain: String,
+    /// The port at which the world reaches that port, where it is another one
+    #[arg(long, value_name = "PORT")]
+    public_port: Option<u16>,
+    /// The folder for `edge.sock`, over which the web server before all domains passes on what is for the panel. The engine makes it
+    #[arg(long, value_name = "FOLDER")]
+    edge: Option<PathBuf>,
+    /// A port at which people reach the panel through that web server, the first one to tell them. Repeatable. Default: it passes
+    /// no visitor on
+    #[arg(long, value_name = "PORT")]
+    edge_port: Vec<u16>,
+    /// The folder of the sockets `web.sock` and `panel.sock`
+    #[arg(long, value_name = "FOLDER")]
+    sockets: PathBuf,
+    /// The folder of the socket `ticket.sock`, at which the SSH router lets people into servers
+    #[arg(long, value_name = "FOLDER")]
+    tickets: Option<PathBuf>,
+    /// The panel's own data: sessions, and the certificate
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+    /// The user that serves the panel, where root starts it
+    #[arg(long, value_name = "USER", default_value = "berth-web")]
+    user: String,
+    /// A network that may open the panel; this machine may in any case. Repeatable. Default: everybody may
+    #[arg(long, value_name = "NETWORK")]
+    allow: Vec<IpNet>,
+    /// URL of the directory of an ACME CA that gives the panel its certificate. Default: the panel's own CA
+    #[arg(long, value_name = "URL", requires = "acme_proof")]
+    acme_directory: Option<String>,
+    /// Proof of the name that reaches the panel
+    #[arg(long, value_name = "PROOF", value_parser = proof)]
+    acme_proof: Option<Proof>,
+    /// Address that the CA may write to
+    #[arg(long, value_name = "ADDRESS")]
+    acme_email: Option<String>,
+    /// Root certificates of the server behind the directory, in PEM. Default: those that the system knows
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
+    acme_ca: Option<String>,
+    /// A folder whose `web/` has templates that replace the embedded ones
+    #[arg(long, value_name = "FOLDER")]
+    templates: Option<PathBuf>,
+    /// Level of the log: error, warn, info, debug
+    #[arg(long, env = "BERTH_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+    /// End when the process that started this one does
+    #[arg(long, hide = true)]
+    with_parent: bool,
+    /// Serve on standard input: the listening socket itself, or a stream over which the parent hands sockets over
+    #[arg(long, hide = true)]
+    child: bool,
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let fqdn: Fqdn = text.parse().map_err(|error| format!("{error}"))?;
+    match fqdn.is_wildcard() {
+        true => Err("a wildcard is no name of a panel".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+fn proof(text: &str) -> Result<Proof, String> {
+    [Proof::Http01, Proof::TlsAlpn01]
+        .into_iter()
+        .find(|proof| proof.name().eq_ignore_ascii_case(text))
+        .ok_or_else(|| "write http-01 or tls-alpn-01".to_owned())
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| SafeLog(io::stderr()))
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    umask(Mode::RWXG | Mode::RWXO);
+    match begin(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(args: Args) -> anyhow::Result<()> {
+    if args.with_parent || args.child {
+        // A supervisor that was killed can't say so, and the next one's port would be taken.
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.context("cannot start the async runtime")?;
+    match args.child {
+        true => runtime.block_on(serve(args)),
+        false => runtime.block_on(hold(args)),
+    }
+}
+
+/// Holds the port, and has a child serve on it.
+async fn hold(args: Args) -> anyhow::Result<()> {
+    let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
+    let supervised = Supervised {
+        program: std::env::current_exe().context("cannot find our own program")?,
+        arguments: arguments(&args)?,
+        listen: args.listen,
+        data: std::path::absolute(&args.data)?,
+        edge: args.edge.as_ref().map(std::path::absolute).transpose()?,
+        user: User::find(&args.user)?,
+    };
+    let held = supervise(&supervised, tasks.stop()).await;
+    let ended = tasks.end().await;
+    held?;
+    Ok(ended?)
+}
+
+/// Arguments of a child: our own, with paths that hold anywhere.
+fn arguments(args: &Args) -> anyhow::Result<Vec<OsString>> {
+    let path = |path: &PathBuf| Ok::<_, io::Error>(OsString::from(std::path::absolute(path)?));
+    let mut arguments: Vec<OsString> = vec![
+        "--child".into(),
+        "--listen".into(),
+        args.listen.to_string().into(),
+        "--domain".into(),
+        args.domain.clone().into(),
+        "--sockets".into(),
+        path(&args.sockets)?,
+        "--data".into(),
+        path(&args.data)?,
+        "--log".into(),
+        args.log.clone().into(),
+    ];
+    if let Some(port) = args.public_port {
+        arguments.extend(["--public-port".into(), port.to_string().into()]);
+    }
+    for port in &args.edge_port {
+        arguments.extend(["--edge-port".into(), port.to_string().into()]);
+    }
+    for network in &args.allow {
+        arguments.extend(["--allow".into(), network.to_string().into()]);
+    }
+    if let Some(tickets) = &args.tickets {
+        arguments.extend(["--tickets".into(), path(tickets)?]);
+    }
+    let acme = [
+        ("--acme-directory", args.acme_directory.as_deref()),
+        ("--acme-proof", args.acme_proof.map(Proof::name)),
+        ("--acme-email", args.acme_email.as_deref()),
+        ("--acme-ca", args.acme_ca.as_deref()),
+    ];
+    for (name, value) in acme {
+        arguments.extend(value.into_iter().flat_map(|value| [name.into(), value.into()]));
+    }
+    if let Some(templates) = &args.templates {
+        arguments.extend(["--templates".into(), path(templates)?]);
+    }
+    Ok(arguments)
+}
+
+/// Serves on the socket that the parent holds.
+async fn serve(args: Args) -> anyhow::Result<()> {
+    // Secrets pass through this process: nobody else of this user may look into it, and nothing it starts may gain a privilege.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    set_no_new_privs(true)?;
+    let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let (listeners, follow) =
+        Listeners::take(input).context("standard input hands over no listening socket")?;
+    let port = listeners.port().context("standard input is no listening socket")?;
+    let stop = tasks.stop().clone();
+    // It outlives nobody: what the parent makes after the end is the next child's.
+    tasks.keep("the parent's sockets", async move {
+        tokio::select! {
+            () = follow.then(|()| std::future::pending()) => {}
+            () = stop.cancelled() => {}
+        }
+    });
+    let (email, roots, pace) = (args.acme_email, args.acme_ca, Pace::default());
+    let acme = args.acme_directory.zip(args.acme_proof);
+    let acme = acme.map(|(directory, proof)| Acme { directory, email, roots, proof, pace });
+    let settings = Settings {
+        domain: args.domain,
+        port,
+        public_port: args.public_port.unwrap_or(port),
+        edge_ports: args.edge_port,
+        networks: args.allow,
+        sockets: args.sockets,
+        tickets: args.tickets,
+        data: args.data,
+        templates: args.templates,
+        acme,
+    };
+    let stop = tasks.stop().clone();
+    let ca = tls::ca_path(&settings.data, &settings.domain);
+    launch::run(listeners, settings, &tasks, |own| {
+        if own {
+            tracing::info!(ca = %ca.display(), "the panel has a certificate of its own; browsers warn of it until they know this CA");
+        }
+        let mut output = io::stdout();
+        if writeln!(output, "{PREPARED}").and_then(|()| output.flush()).is_err() {
+            // Nobody hears it: the parent has gone, perhaps before it could be asked to tell.
+            stop.cancel();
+        }
+    })
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! `/changes/{revision}`: one change, what came or comes of it, and the way back.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State as Of;
+use axum::response::Response;
+use berth_schema::Revision;
+use berth_wire::web::{CommitLine, CommitRead, Committed, DomainRead, ProposeRevert, Revert, Servers};
+use jiff::Timestamp;
+use minijinja::context;
+
+use super::address::{Link, Named};
+use super::form;
+use super::plan::PlanPage;
+use super::progress::{Progress, Sees};
+use super::stream::{self, Parts, Watched};
+use super::words::value;
+use crate::app::App;
+use crate::live::World;
+use crate::page;
+use crate::problem::Problem;
+use crate::visitor::{Sent, Visitor};
+
+/// Pages of servers that are looked through for a person's own. More than that, nobody has.
+const PAGES: u32 = 20;
+
+pub(crate) async fn show(
+    Of(app): Of<App>,
+    visitor: Visitor,
+    Named(revision): Named<Revision>,
+) -> Result<Response, Problem> {
+    let sheet = visitor.ask(&app, &CommitRead { revision }).await?;
+    let sees = sees(&app, &visitor).await?;
+    let progress = Progress::of(&app.live.now(), &sheet.line, &sees, Timestamp::now());
+    let next = next(&app, &visitor, &sheet.line).await;
+    let context = context! {
+        waits => progress.waits,
+        progress => value(&progress),
+        next => value(next),
+        sheet => value(&sheet),
+    };
+    Ok(page::render(&app, &visitor, "change.html", context))
+}
+
+/// Part of a pass that the person may see.
+async fn sees(app: &App, visitor: &Visitor) -> Result<Sees, Problem> {
+    if visitor.person.is_admin() {
+        return Ok(Sees::All);
+    }
+    let mut mine = BTreeSet::new();
+    for page in 1..=PAGES {
+        let list = visitor.ask(app, &Servers { search: String::new(), everybody: false, page }).await?;
+        mine.extend(list.rows.iter().map(|card| card.id));
+        if page >= list.pages {
+            break;
+        }
+    }
+    Ok(Sees::Servers(mine))
+}
+
+/// Pages of the objects that a change touched, as far as they are there still.
+async fn next(app: &App, visitor: &Visitor, line: &CommitLine) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    // Of a change of many files, the list of files says enough.
+    for path in line.paths.iter().take(3) {
+        let Some((folder, name)) = path.trim_end_matches(".toml").split_once('/') else { continue };
+        let link = match folder {
+            "servers" => {
+                let question =
+                    Servers { search: name.to_owned(), everybody: visitor.person.is_admin(), page: 1 };
+                let found = visitor.ask(app, &question).await.ok();
+                let card =
+                    found.and_then(|list| list.rows.into_iter().find(|card| card.name.as_str() == name));
+                card.map(|card| Link::new(format!("/vm/{}", card.id), format!("To {}", card.name)))
+            }
+            "domains" => {
+                let fqdn =
+                    name.strip_prefix("_.").map_or_else(|| name.to_owned(), |base| format!("*.{base}"));
+                let Ok(fqdn) = fqdn.parse() else { continue };
+                let sheet = visitor.ask(app, &DomainRead { fqdn }).await.ok();
+                sheet.map(|sheet| {
+                    Link::new(format!("/vm/{}", sheet.server), format!("To {}", sheet.card.server))
+                })
+            }
+            "users" if visitor.person.is_admin() => {
+                Some(Link::new(format!("/admin/users/{name}"), format!("To {name}")))
+            }
+            _ => None,
+        };
+        links.extend(link.filter(|link| !links.contains(link)));
+    }
+    links
+}
+
+pub(crate) async fn events(
+    Of(app): Of<App>,
+    visitor: Visitor,
+    Named(revision): Named<Revision>,
+) -> Result<Response, Problem> {
+    let line = visitor.ask(&app, &CommitRead { revision }).await?.line;
+    stream::answer(app, visitor, One { line, sees: Sees::Servers(BTreeSet::new()) }).await
+}
+
+/// A change, while somebody waits for it.
+struct One {
+    line: CommitLine,
+    sees: Sees,
+}
+
+impl Watched for One {
+    async fn load(&mut self, app: &App, visitor: &Visitor) -> Result<(), Problem> {
+        self.sees = sees(app, visitor).await?;
+        self.line = visitor.ask(app, &CommitRead { revision: self.line.revision }).await?.line;
+        Ok(())
+    }
+
+    fn show(&self, app: &App, world: &World) -> Parts {
+        let progress = Progress::of(world, &self.line, &self.sees, Timestamp::now());
+        let mut parts = Parts::default();
+        parts.is_over = !progress.waits;
+        parts.put(app, "live-progress", "progress.html", context! { progress => value(progress) });
+        parts
+    }
+}
+
+/// Takes the change back: without a digest its plan, with one the commit; or proposes to take it back.
+pub(crate) async fn revert(
+    Of(app): Of<App>,
+    visitor: Visitor,
+    Named(revision): Named<Revision>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let sheet = visitor.ask(&app, &CommitRead { revision }).await?;
+    if sent.one("step") == "propose" {
+        let proposed = visitor.ask(&app, &ProposeRevert { revision }).await?;
+        return Ok(form::proposed(&app, &visitor, &proposed));
+    }
+    let digest = sent.get("digest").filter(|digest| !digest.is_empty()).map(str::to_owned);
+    let was_shown = digest.is_some();
+    let planned = match visitor.ask(&app, &Revert { revision, digest }).await? {
+        Committed::Made { revision } => return Ok(page::see_other(&format!("/changes/{revision}"))),
+        Committed::Changed { planned } => planned,
+    };
+    let action = format!("/changes/{revision}/revert");
+    let back = Link::new(format!("/changes/{revision}"), sheet.line.summary);
+    let plan = PlanPage {
+        title: "Revert",
+        action: &action,
+        back: &back,
+        has_form: false,
+        carried: Vec::new(),
+        shuts_out: None,
+    };
+    let (said, why) = match was_shown {
+        true => (
+            "Nothing is saved yet: this has changed since you saw it",
+            "Look at the plan again before you commit.",
+        ),
+        false => ("", ""),
+    };
+    Ok(plan.show(&app, &visitor, &planned, said.to_owned(), why.to_owned()))
+}

@@ -1,0 +1,31 @@
+//! The panel over real TLS sockets, with a stand-in for the door at a real Unix socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by unwrapping"
+)]
+
+mod account;
+mod acme;
+mod authority;
+mod browser;
+mod door;
+mod edge;
+mod encryption;
+mod factors;
+mod forms;
+mod guards;
+mod html;
+mod inside;
+mod live;
+mod pages;
+mod panel;
+mod platform;
+mod program;
+mod reconciler;
+mod restart;
+mod router;
+mod sessions;
+mod signin;
+mod sites;

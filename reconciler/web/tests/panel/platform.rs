@@ -1,0 +1,317 @@
+//! A platform for the stand-in to answer from: a few servers, domains, members, changes and proposals, with texts of the test's
+//! choice wherever the door may send any.
+
+use berth_schema::Revision;
+use berth_schema::domain::{DomainAccess, Tls};
+use berth_schema::name::{ServerId, ServerName};
+use berth_schema::server::PowerState;
+use berth_schema::user::Role;
+use berth_wire::web::{
+    Approve, Audit, AuditRow, BeginTotp, Blank, Commit, CommitLine, CommitRead, CommitSheet, Committed,
+    Decided, Deed, Destination, DomainCard, DomainRead, DomainSheet, Done, Event, FactorSheet, Factors,
+    Field, FieldFinding, FileDiff, History, Input, Invite, Invited, Lead, Leads, Object, Open, Opened, Page,
+    PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet, Power, ProposalCard, ProposalRead,
+    ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, Reject, Revert, Secret, ServerCard,
+    ServerRead, ServerSheet, Servers, SessionCard, Sessions, Standing, Totp, TotpSecret, UserCard, UserRead,
+    UserSheet, Users, Why,
+};
+use jiff::Timestamp;
+
+use crate::door::{StandIn, quota, refusal};
+
+/// Text that would do something if it got into a page as it is.
+pub(crate) const HOSTILE: &str = "</textarea></pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
+
+/// A revision.
+pub(crate) fn revision() -> Revision {
+    Revision::from_bytes([0xab; 20])
+}
+
+pub(crate) fn id(number: u32) -> ServerId {
+    serde_json::from_value(number.into()).unwrap()
+}
+
+pub(crate) fn field(name: &str, value: Input, default: &str) -> Field {
+    Field { name: name.to_owned(), value, default: default.to_owned() }
+}
+
+pub(crate) fn text(text: &str) -> Input {
+    Input::Text(text.to_owned())
+}
+
+pub(crate) fn finding(field: Option<&str>, message: &str) -> FieldFinding {
+    FieldFinding {
+        field: field.map(str::to_owned),
+        is_error: true,
+        message: message.to_owned(),
+        hint: Some(format!("mend {message}")),
+        place: None,
+    }
+}
+
+/// A plan with this standing, whose texts are all the same.
+pub(crate) fn planned(standing: Standing, word: &str) -> Planned {
+    Planned {
+        standing,
+        digest: "the-digest".to_owned(),
+        findings: Vec::new(),
+        plan: format!("~ server shop {word}"),
+        losses: vec![format!("Everything outside the volumes is lost: {word}")],
+        diffs: vec![diff(word)],
+        merged_with: vec![format!("cleo changed `members`: {word}")],
+        summary: format!("server shop: {word}"),
+        id: None,
+    }
+}
+
+fn diff(word: &str) -> FileDiff {
+    let lines =
+        vec!["@@ -1 +1 @@".to_owned(), format!("-memory = \"{word}\""), "+memory = \"2GiB\"".to_owned()];
+    FileDiff { path: format!("servers/{word}.toml"), lines }
+}
+
+fn line(word: &str) -> CommitLine {
+    CommitLine {
+        revision: revision(),
+        author: format!("Ann {word} <ann@example.org>"),
+        at: Timestamp::UNIX_EPOCH,
+        summary: format!("summary {word}"),
+        door: Some(format!("panel {word}")),
+        paths: vec![
+            "servers/shop.toml".to_owned(),
+            "domains/shop.example.org.toml".to_owned(),
+            "users/bob.toml".to_owned(),
+        ],
+        outcome: Some(format!("applied {word}")),
+    }
+}
+
+fn domain(name: &str) -> DomainCard {
+    DomainCard {
+        fqdn: name.parse().unwrap(),
+        server: "shop".parse().unwrap(),
+        port: 80,
+        tls: Tls::Auto,
+        access: DomainAccess::Public,
+        cloudflare: true,
+        url: format!("https://{name}"),
+    }
+}
+
+fn server(number: u32, name: &str) -> ServerCard {
+    ServerCard {
+        id: id(number),
+        name: name.parse::<ServerName>().unwrap(),
+        owner: "bob".parse().unwrap(),
+        members: vec!["cleo".parse().unwrap()],
+        wanted: PowerState::Running,
+        nano_cpus: 1_500_000_000,
+        memory: 2 << 30,
+        pids: 4096,
+        disk: 20 << 30,
+        domains: vec![domain("shop.example.org"), domain("*.shop.example.org")],
+        ssh: format!("ssh -p 10022 {name}@hosting.example.org"),
+    }
+}
+
+fn user(name: &str, word: &str) -> UserCard {
+    UserCard {
+        name: name.parse().unwrap(),
+        role: Role::User,
+        email: Some(word.to_owned()),
+        servers: 1,
+        keys: 2,
+        has_password: true,
+        has_second_factor: false,
+        passkeys: 0,
+    }
+}
+
+fn proposal(word: &str) -> ProposalCard {
+    ProposalCard {
+        topic: "twice-the-memory".to_owned(),
+        author: Some("bob".parse().unwrap()),
+        opened: Some(Timestamp::UNIX_EPOCH),
+        summary: format!("proposal {word}"),
+        tip: revision(),
+        need: format!("needs review {word}"),
+        fit: "clean".to_owned(),
+    }
+}
+
+pub(crate) fn server_fields(word: &str) -> Vec<Field> {
+    vec![
+        field("id", text("3"), ""),
+        field("owner", text("bob"), ""),
+        field("members", Input::List(vec!["cleo".to_owned()]), ""),
+        field("state", Input::Unset, "running"),
+        field("cpus", text("1.5"), "1"),
+        field("memory", text("2GiB"), "1GiB"),
+        field("pids", Input::Unset, "4096"),
+        field("disk", Input::Unset, "20GiB"),
+        field("image", text(word), word),
+        field("allow", Input::Unset, ""),
+    ]
+}
+
+fn page<T>(rows: Vec<T>) -> Page<T> {
+    let all = u32::try_from(rows.len()).unwrap();
+    Page { rows, page: 1, pages: 3, all }
+}
+
+/// Lets the stand-in answer every question, each with `word` in every text.
+pub(crate) fn furnish(door: &StandIn, word: &'static str) {
+    door.answer(move |_, _, _: Servers| Ok(page(vec![server(3, "shop"), server(4, "wiki")])));
+    door.answer(move |_, _, asked: ServerRead| {
+        if asked.id != id(3) && asked.id != id(4) {
+            return Err(refusal(Why::NotFound, "there is no such server"));
+        }
+        Ok(ServerSheet {
+            card: server(asked.id.get(), "shop"),
+            fields: server_fields(word),
+            text: format!("id = 3\n# {word}\n"),
+            may_edit: true,
+            made_by: Some(line(word)),
+            at: revision(),
+        })
+    });
+    door.answer(move |_, _, _: Open| {
+        Ok(Opened { url: Secret("https://shop.example.org/.berth/enter?code=abc".to_owned()) })
+    });
+    door.answer(move |_, _, _: Leads| {
+        let (addresses, wanted) = (vec![[203, 0, 113, 9].into()], vec![[192, 0, 2, 1].into()]);
+        let to = Destination::Elsewhere { addresses, wanted };
+        Ok(vec![Lead { fqdn: "shop.example.org".parse().unwrap(), to }])
+    });
+    door.answer(move |_, _, asked: DomainRead| {
+        Ok(DomainSheet {
+            card: domain(asked.fqdn.as_str()),
+            server: id(3),
+            fields: vec![
+                field("server", text("shop"), ""),
+                field("port", Input::Unset, "80"),
+                field("tls", text("internal"), "auto"),
+                field("access", text(word), "public"),
+                field("cloudflare", text("true"), "false"),
+            ],
+            text: word.to_owned(),
+            may_edit: true,
+            made_by: Some(line(word)),
+        })
+    });
+    door.answer(move |_, _, asked: Blank| {
+        let names: &[&str] = match asked.of {
+            Object::Server(_) => &["owner", "members", "cpus", "memory", "pids", "disk", "image", "allow"],
+            Object::Domain(_) => &["server", "port", "tls", "access", "cloudflare"],
+            _ => &["role", "email", "ssh_keys", "quota.servers", "quota.cpus", "quota.memory"],
+        };
+        Ok(names.iter().map(|name| field(name, Input::Unset, word)).collect())
+    });
+    door.answer(move |_, _, _: History| Ok(page(vec![line(word), line(word)])));
+    door.answer(move |_, _, _: CommitRead| {
+        Ok(CommitSheet { line: line(word), diffs: vec![diff(word)], may_revert: true })
+    });
+    door.answer(move |_, _, _: PlatformRead| {
+        Ok(PlatformSheet {
+            text: format!("domain = \"x\"\n# {word}\n"),
+            at: revision(),
+            made_by: Some(line(word)),
+        })
+    });
+    door.answer(move |_, _, _: Users| Ok(page(vec![user("bob", word), user("cleo", word)])));
+    door.answer(move |_, _, asked: UserRead| {
+        Ok(UserSheet {
+            card: user(asked.name.as_str(), word),
+            ssh_keys: vec![format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIabcdefghijkl {word}")],
+            fields: vec![
+                field("email", text(word), ""),
+                field("role", Input::Unset, "user"),
+                field("quota.memory", Input::Unset, word),
+            ],
+            quota: vec![quota()],
+            made_by: Some(line(word)),
+            sessions: 2,
+        })
+    });
+    door.answer(move |_, _, _: Factors| {
+        let passkeys = vec![PasskeyCard { id: "an-id".to_owned(), name: word.to_owned() }];
+        Ok(FactorSheet { totp: Totp::On { recovery: 2 }, passkeys, is_fresh: true, has_panel: true })
+    });
+    door.answer(move |_, _, _: Sessions| {
+        let one = |is_here| SessionCard {
+            id: "an-id".to_owned(),
+            made: Timestamp::UNIX_EPOCH,
+            used: Timestamp::UNIX_EPOCH,
+            from: word.to_owned(),
+            browser: word.to_owned(),
+            passkey: Some(word.to_owned()),
+            is_here,
+        };
+        Ok(vec![one(true), one(false)])
+    });
+    door.answer(move |_, _, _: BeginTotp| {
+        Ok(TotpSecret { secret: Secret(word.to_owned()), uri: Secret(word.to_owned()) })
+    });
+    door.answer(move |_, _, _: Audit| {
+        let row = |event| AuditRow {
+            at: Timestamp::UNIX_EPOCH,
+            who: Some(word.to_owned()),
+            from: Some(word.to_owned()),
+            event,
+        };
+        let act = Event::Act { act: word.to_owned(), of: word.to_owned() };
+        Ok(page(vec![row(act), row(Event::Commit(Box::new(line(word))))]))
+    });
+    door.answer(move |_, _, _: Proposals| Ok(vec![proposal(word)]));
+    door.answer(move |_, me, _: ProposalRead| {
+        Ok(ProposalSheet {
+            card: proposal(word),
+            commits: vec![line(word), line(word)],
+            findings: vec![finding(Some("memory"), word), finding(None, word)],
+            plan: word.to_owned(),
+            losses: vec![word.to_owned()],
+            diffs: vec![diff(word)],
+            approvers: vec!["ann".parse().unwrap()],
+            may_approve: me == "ann",
+            may_reject: true,
+        })
+    });
+    door.answer(move |_, _, _: Plan| Ok(planned(Standing::Allowed, word)));
+    door.answer(move |_, _, _: Commit| Ok(Committed::Made { revision: revision() }));
+    door.answer(move |_, _, _: Propose| {
+        Ok(Proposed { topic: "twice-the-memory".to_owned(), revision: revision() })
+    });
+    door.answer(move |_, _, _: Revert| {
+        Ok(Committed::Changed { planned: Box::new(planned(Standing::Allowed, word)) })
+    });
+    door.answer(move |_, _, asked: ProposeRevert| {
+        let topic = format!("revert-{}", asked.revision.short());
+        Ok(Proposed { topic, revision: revision() })
+    });
+    door.answer(move |_, _, _: Power| Ok(Done));
+    door.answer(move |_, _, _: Approve| {
+        Ok(Decided { revision: revision(), message: format!("Merged {word}.") })
+    });
+    door.answer(move |_, _, _: Reject| Ok(Done));
+    door.answer(move |_, _, _: Invite| {
+        Ok(Invited { invitation: Secret("the-secret-of-a-link".to_owned()), until: Timestamp::UNIX_EPOCH })
+    });
+}
+
+/// Takes everything away but the people.
+pub(crate) fn empty(door: &StandIn) {
+    door.answer(|_, _, _: Servers| Ok(nothing()));
+    door.answer(|_, _, _: History| Ok(nothing()));
+    door.answer(|_, _, _: Users| Ok(nothing()));
+    door.answer(|_, _, _: Proposals| Ok(Vec::new()));
+}
+
+fn nothing<T>() -> Page<T> {
+    Page { rows: Vec::new(), page: 1, pages: 1, all: 0 }
+}
+
+/// The edit of a field that a change holds.
+pub(crate) fn edit<'a>(deed: &'a Deed, name: &str) -> Option<&'a berth_wire::web::FieldEdit> {
+    let (Deed::Create { fields } | Deed::Edit { fields }) = deed else { return None };
+    fields.iter().find(|field| field.name == name)
+}

@@ -1,0 +1,178 @@
+//! The panel's certificate, as the panel tells of it: a file in the panel's data, so that it can be read while nobody serves.
+//!
+//! The file is the panel's, and its reader may be root. So it is read as a stranger's: small, no link, no pipe; its words are
+//! somebody else's until they are shown as such.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use berth_schema::panel::{PanelEdge, PanelTls};
+use berth_schema::platform::Platform;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The file's name in the panel's data.
+const FILE: &str = "certificate.json";
+/// The longest file that is read, in bytes.
+const LONGEST: u64 = 16 << 10;
+
+/// The certificate that the panel serves with, and the order for a better one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStanding {
+    /// The panel's name.
+    pub domain: String,
+    /// Source of the certificate.
+    pub source: CertificateSource,
+    /// The moment from which nobody accepts it any more.
+    pub ends: Option<Timestamp>,
+    /// The CA that is asked for one; `None` where none is.
+    pub order: Option<OrderStanding>,
+}
+
+/// Source of the panel's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateSource {
+    /// Files that an admin put into the panel's data.
+    Files,
+    /// An ACME CA.
+    Acme,
+    /// The panel's own CA, which browsers don't know.
+    Own,
+}
+
+/// The CA that is asked for a certificate, and how that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderStanding {
+    /// URL of the CA's directory.
+    pub directory: String,
+    /// Proof that the panel has its name.
+    pub proof: Proof,
+    /// The last order, if it failed.
+    pub failed: Option<FailedOrder>,
+}
+
+/// Proof of a name that a CA asks for (RFC 8555, RFC 8737).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proof {
+    /// An answer over plain HTTP at port 80 of the name.
+    #[serde(rename = "http-01")]
+    Http01,
+    /// A certificate at port 443 of the name.
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+}
+
+/// An order that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedOrder {
+    /// Kind of the failure.
+    pub kind: OrderFailure,
+    /// The failure in a sentence.
+    pub why: String,
+    /// Moment of it.
+    pub at: Timestamp,
+    /// Orders that failed before it, one after the other.
+    pub before: u32,
+    /// Moment of the next order.
+    pub again: Timestamp,
+}
+
+/// Kind of a failed order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderFailure {
+    /// The CA can't be reached.
+    Unreachable,
+    /// The CA was reached, or nearly so, and doesn't answer.
+    Silent,
+    /// The CA refuses.
+    Refused,
+    /// The CA allows no more orders for now.
+    RateLimited,
+    /// The CA didn't find the panel at its name.
+    Unproven,
+    /// The CA's answer makes no sense.
+    Unreadable,
+    /// The panel's own folder fails.
+    Folder,
+}
+
+impl Proof {
+    /// The proof of its name that the panel can give to the platform's CA. `None` where it can't give any, or isn't to ask for a
+    /// certificate, or where there is no panel.
+    pub fn of(platform: &Platform) -> Option<Self> {
+        let panel = platform.panel.as_ref()?;
+        match panel.tls {
+            PanelTls::Internal => None,
+            // A CA comes to this port, or to the edge's, and to no other.
+            PanelTls::Auto if platform.public_panel_port() == Some(443) => Some(Self::TlsAlpn01),
+            PanelTls::Auto if platform.panel_edge() != PanelEdge::None => Some(Self::Http01),
+            PanelTls::Auto => None,
+        }
+    }
+
+    /// Name of the challenge in RFC 8555 and RFC 8737.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http01 => "HTTP-01",
+            Self::TlsAlpn01 => "TLS-ALPN-01",
+        }
+    }
+}
+
+impl CertificateStanding {
+    /// Path of the file in the panel's data.
+    pub fn path(data: &Path) -> PathBuf {
+        data.join(FILE)
+    }
+
+    /// Reads what the panel has told; `None` where it never did, or told something else.
+    pub fn read(data: &Path) -> Option<Self> {
+        let told = berth_host::file::read_foreign(&Self::path(data), LONGEST).ok()?;
+        serde_json::from_slice(&told).ok()
+    }
+
+    /// Tells it.
+    pub fn write(&self, data: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec(self).map_err(io::Error::other)?;
+        berth_host::file::replace(&Self::path(data), &text, 0o644)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_it_was_told_and_anything_else_is_not() {
+        let data = tempfile::tempdir().unwrap();
+        let data = data.path();
+        assert_eq!(CertificateStanding::read(data), None);
+        let failed = FailedOrder {
+            kind: OrderFailure::RateLimited,
+            why: "the CA allows no more orders for now".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            before: 2,
+            again: Timestamp::UNIX_EPOCH,
+        };
+        let order = OrderStanding {
+            directory: "https://ca.example.org/dir".to_owned(),
+            proof: Proof::TlsAlpn01,
+            failed: Some(failed),
+        };
+        let told = CertificateStanding {
+            domain: "panel.example.org".to_owned(),
+            source: CertificateSource::Own,
+            ends: None,
+            order: Some(order),
+        };
+        told.write(data).unwrap();
+        assert_eq!(CertificateStanding::read(data), Some(told));
+        fs::write(CertificateStanding::path(data), "[]").unwrap();
+        assert_eq!(CertificateStanding::read(data), None);
+    }
+}

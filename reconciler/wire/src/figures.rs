@@ -1,0 +1,59 @@
+//! Figures: what servers use of the host, as the reconciler reads it from their cgroups. Nothing is decided by them.
+
+use berth_schema::name::ServerId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Most servers whose past one request may ask for.
+pub const SERVERS_AT_ONCE: usize = 100;
+
+/// Use of servers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Time of the newest sample.
+    pub at: Timestamp,
+    /// Seconds from one sample to the next.
+    pub every: u32,
+    /// The servers that were asked for and that anything is known of, by id.
+    pub servers: Vec<ServerFigures>,
+}
+
+/// Use of one server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerFigures {
+    /// The server.
+    pub id: ServerId,
+    /// Its samples, the oldest first, [`Figures::every`] seconds apart; the last one was taken at [`Figures::at`]. `None`
+    /// where the server didn't run.
+    pub samples: Vec<Option<Sample>>,
+}
+
+impl ServerFigures {
+    /// Use at the newest sample; `None` where the server doesn't run.
+    pub fn newest(&self) -> Option<Sample> {
+        self.samples.last().copied().flatten()
+    }
+}
+
+/// Use of the host by one server at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Thousandths of a processor, on average since the sample before.
+    pub cpu_millis: u32,
+    /// Bytes of memory without the page cache that the kernel takes back first: its working set, as `docker stats` and
+    /// cAdvisor count it.
+    pub memory: u64,
+    /// Processes and threads.
+    pub processes: u32,
+    /// Traffic of its link; `None` where it has none.
+    pub network: Option<Traffic>,
+}
+
+/// Traffic of a server's link, on average since the sample before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Bytes a second that the server received.
+    pub received: u32,
+    /// Bytes a second that it sent.
+    pub sent: u32,
+}

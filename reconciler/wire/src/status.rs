@@ -1,0 +1,235 @@
+//! Status: how things are, as the reconciler last saw them. Plain data that goes over the control socket.
+
+use std::collections::HashMap;
+
+use berth_plan::label::Tag;
+use berth_plan::observed::{ObservedContainer, ObservedVolume, RunState};
+use berth_plan::{Desired, Observed};
+use berth_schema::Origin;
+use berth_schema::server::{PowerState, Server};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::certificate::CertificateStanding;
+use crate::pass_record::PassRecord;
+use crate::power::PowerRecord;
+use crate::standing::Standing;
+use crate::told;
+use crate::usage::CacheFigures;
+
+/// Everything that the reconciler last saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the reconciler.
+    pub version: String,
+    /// Its process; `None` when no daemon runs and this was looked up for the occasion.
+    pub pid: Option<u32>,
+    /// The engine's version.
+    pub engine: String,
+    /// True if the engine answered last. Otherwise the rest is how things were.
+    pub engine_answers: bool,
+    /// The platform's prefix.
+    pub platform: String,
+    /// The last revision of which every change succeeded.
+    pub last_applied: Option<Origin>,
+    /// The last pass.
+    pub last_pass: Option<PassRecord>,
+    /// The servers, by id.
+    pub servers: Vec<ServerRow>,
+    /// Removed servers whose data is kept.
+    pub tombstones: Vec<TombstoneRow>,
+    /// The platform's own containers.
+    pub system: Vec<SystemRow>,
+    /// The image cache's figures, as the daemon last read them.
+    #[serde(default)]
+    pub cache: Option<CacheFigures>,
+    /// Last orders to servers without a commit, the oldest first.
+    #[serde(default)]
+    pub power: Vec<PowerRecord>,
+    /// The forge that hosts the state repo, where one does. The reconciler doesn't know it: whoever asks looks it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteRow>,
+    /// The panel, where there is one. The reconciler doesn't know it: whoever asks looks it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panel: Option<PanelRow>,
+}
+
+/// The panel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PanelRow {
+    /// The origin of its own port, where this certificate is.
+    pub origin: String,
+    /// Its certificate, as it told last.
+    pub certificate: Option<CertificateStanding>,
+    /// True where it is to have one from the CA and can't prove its name.
+    pub is_unprovable: bool,
+}
+
+/// The forge that hosts the state repo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteRow {
+    /// True while a `berth remote` runs.
+    pub runs: bool,
+    /// Everything it has found.
+    pub standing: Standing,
+}
+
+/// A server, as it should be and as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRow {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: String,
+    /// The state repo's word.
+    pub wanted: PowerState,
+    /// The engine's word; `None` where there is no container.
+    #[serde(with = "told::state")]
+    pub actual: Option<RunState>,
+    /// Billionths of a processor.
+    pub nano_cpus: u64,
+    /// Bytes.
+    pub memory: u64,
+    /// The image that it was made of.
+    pub image: String,
+}
+
+/// A removed server whose data is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TombstoneRow {
+    /// Its number, not to be reused yet.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: String,
+    /// When its data will be removed for good.
+    pub purge_after: Timestamp,
+}
+
+/// One of the platform's own containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemRow {
+    /// Its name.
+    pub name: String,
+    /// The engine's word; `None` where there is no such container.
+    #[serde(with = "told::state")]
+    pub actual: Option<RunState>,
+}
+
+impl Status {
+    /// Status that follows from what should exist and what does.
+    pub fn of(desired: &Desired, observed: &Observed) -> Self {
+        let by_id: HashMap<_, _> = observed
+            .containers
+            .iter()
+            .filter_map(|container| match &container.tag {
+                Some(Tag::Server { id, image, .. }) => Some((*id, (container, image.as_str()))),
+                _ => None,
+            })
+            .collect();
+        let servers = desired.servers.iter();
+        let servers = servers.map(|server| ServerRow::of(desired, server, by_id.get(&server.id).copied()));
+        let retention = desired.platform.retention.servers.duration();
+        let mut tombstones: Vec<TombstoneRow> =
+            observed.volumes.iter().filter_map(|volume| TombstoneRow::of(volume, retention)).collect();
+        tombstones.sort_by_key(|row| row.id);
+        let system = desired.system.iter().map(|spec| {
+            let found = observed.containers.iter().find(|c| c.name == spec.name && c.tag.is_some());
+            SystemRow { name: spec.name.clone(), actual: found.map(|container| container.state.as_seen()) }
+        });
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: None,
+            engine: String::new(),
+            engine_answers: true,
+            platform: desired.prefix().to_string(),
+            last_applied: None,
+            last_pass: None,
+            servers: servers.collect(),
+            tombstones,
+            system: system.collect(),
+            cache: None,
+            power: Vec::new(),
+            remote: None,
+            panel: None,
+        }
+    }
+}
+
+impl ServerRow {
+    fn of(desired: &Desired, server: &Server, found: Option<(&ObservedContainer, &str)>) -> Self {
+        let limits = desired.limits(server);
+        Self {
+            id: server.id.get(),
+            name: server.name.to_string(),
+            owner: server.owner.to_string(),
+            wanted: server.state,
+            actual: found.map(|(container, _)| container.state.as_seen()),
+            nano_cpus: limits.nano_cpus,
+            memory: limits.memory,
+            image: found.map_or_else(|| desired.server_spec(server).image, |(_, image)| image.to_owned()),
+        }
+    }
+
+    /// State of the container that the state repo asks for.
+    pub fn wanted_state(&self) -> RunState {
+        match self.wanted {
+            PowerState::Running => RunState::Running,
+            PowerState::Stopped => RunState::Exited,
+        }
+    }
+
+    /// Checks that the server is in that state.
+    pub fn is_as_wanted(&self) -> bool {
+        self.actual == Some(self.wanted_state())
+    }
+}
+
+impl TombstoneRow {
+    fn of(volume: &ObservedVolume, retention: std::time::Duration) -> Option<Self> {
+        let Some(Tag::Tombstone(stone)) = &volume.tag else { return None };
+        Some(Self {
+            id: stone.id.get(),
+            name: stone.name.clone(),
+            owner: stone.owner.clone(),
+            purge_after: stone.removed_at.saturating_add(retention).unwrap_or(Timestamp::MAX),
+        })
+    }
+}
+
+impl SystemRow {
+    /// Checks that the container runs.
+    pub fn is_running(&self) -> bool {
+        self.actual == Some(RunState::Running)
+    }
+}
+
+/// The state of a container in a word, as people read it.
+pub fn word(state: Option<RunState>) -> &'static str {
+    state.map_or("missing", RunState::word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_told_in_the_words_that_it_always_was() {
+        for (actual, told) in [
+            (None, "missing"),
+            (Some(RunState::Running), "running"),
+            (Some(RunState::Created.as_seen()), "stopped"),
+            (Some(RunState::Exited), "stopped"),
+            (Some(RunState::Removing), "being removed"),
+        ] {
+            let row = SystemRow { name: "a".to_owned(), actual };
+            let json = serde_json::to_value(&row).unwrap();
+            assert_eq!(json["actual"], told);
+            assert_eq!(serde_json::from_value::<SystemRow>(json).unwrap(), row);
+        }
+        assert!(serde_json::from_str::<SystemRow>(r#"{"name":"a","actual":"asleep"}"#).is_err());
+    }
+}

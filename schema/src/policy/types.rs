@@ -1,0 +1,98 @@
+//! A change that is judged, who asks for it, and the verdict.
+
+use crate::finding::Finding;
+use crate::name::{Fqdn, ServerId, UserName};
+use crate::state::State;
+use crate::user::Role;
+
+/// Person who asks for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor<'a> {
+    /// Somebody who has the repository's files. They could write into them anyway, so a refusal would gain nothing.
+    Operator,
+    /// Somebody whom the door knows. The state before the change tells what they may do.
+    Member(&'a UserName),
+}
+
+/// One file of a change.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Path from the root of the repo, with `/`.
+    pub path: &'a str,
+    /// The text before the change, so that a finding can point at what differs; `None` when the file is new, or isn't at hand.
+    pub before: Option<&'a str>,
+    /// The text after the change, so that a finding can point into it; `None` when the file is gone, or isn't at hand.
+    pub text: Option<&'a str>,
+}
+
+/// A change that wants to become the tip of `main`.
+#[derive(Debug, Clone, Copy)]
+pub struct Proposal<'a> {
+    /// Person who asks.
+    pub actor: Actor<'a>,
+    /// The state that holds.
+    pub before: &'a State,
+    /// The state that would hold.
+    pub after: &'a State,
+    /// The files that differ, in any order. State that differs is judged even where its file is missing here.
+    pub changes: &'a [Change<'a>],
+    /// Names outside the platform's domain that the actor has proved to be theirs.
+    pub proven: &'a [Fqdn],
+    /// Ids that servers had before, in the state or long ago, and whose they were: their data may still be there, and
+    /// comes back with a server of the same id. Needed for the ids that the change adds.
+    pub former: &'a [(ServerId, UserName)],
+    /// The removals that the change's last commit allows beyond the removal budget (`Berth-Allow-Removals`). The budget guards
+    /// everybody's servers, so only an admin lifts it.
+    pub allowance: Option<&'a str>,
+}
+
+/// Outcome of a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may become the tip.
+    Allow,
+    /// Somebody else has to agree.
+    NeedsReview {
+        /// Members of whom one must agree. Empty if the state has no admin: then whoever runs the platform must.
+        approvers: Vec<UserName>,
+        /// Points that need agreement: warnings, sorted by place.
+        findings: Vec<Finding>,
+    },
+    /// It may not, whoever agrees; the admins would have to make the change themselves. Errors, sorted by place.
+    Deny(Vec<Finding>),
+}
+
+impl Actor<'_> {
+    /// Returns whether they may do everything. A role that the change itself gives doesn't count.
+    pub fn is_admin(&self, before: &State) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Member(name) => before.users.get(*name).is_some_and(|user| user.role == Role::Admin),
+        }
+    }
+}
+
+impl Verdict {
+    /// Returns the findings that the verdict rests on.
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            Self::Allow => &[],
+            Self::NeedsReview { findings, .. } | Self::Deny(findings) => findings,
+        }
+    }
+}
+
+/// Permission for somebody's own factors. Whoever has nothing but a stolen key or session must not add a way in, or take a
+/// second factor away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Factors {
+    /// They stay as they are, but that a passkey may go.
+    Kept,
+    /// They may change.
+    Confirmed,
+}
+
+/// The admins of a state, by name.
+pub fn admins(state: &State) -> Vec<UserName> {
+    state.users.values().filter(|user| user.role == Role::Admin).map(|user| user.name.clone()).collect()
+}

@@ -1,0 +1,208 @@
+//! Secrets of the host, which the state refers to by name and never holds.
+//!
+//! Owns their names, the forms they have, and the table of the fields that refer to one. The crate `berth-secrets` keeps
+//! their values.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::invalid::Invalid;
+use crate::json_schema::written::written_as;
+use crate::name::{NAME_MAX, is_name};
+use crate::value::text_values;
+
+/// The name of a secret, and of its file on the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SecretName(Arc<str>);
+
+/// Form of a secret: the kind of text that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Form {
+    Token,
+    SharedSecret,
+    PrivateKey,
+}
+
+/// A field of the state that refers to a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Dotted name of the field, such as `remote.token`.
+    pub field: &'static str,
+    /// Name of the secret where the field is left out.
+    pub default: &'static str,
+    /// Form that the secret must have.
+    pub form: Form,
+    /// Purpose of the secret, as the rest of a sentence that begins with "without it,".
+    pub without: &'static str,
+}
+
+/// A field's reference to a secret, in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Reference {
+    pub by: &'static Use,
+    pub name: SecretName,
+    pub need: Need,
+}
+
+/// Degree to which the platform needs a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Something doesn't work without it.
+    Needed,
+    /// Everything works without it, though some of it less well.
+    Useful,
+    /// The state refers to it and doesn't use it, as a deploy key where git fetches over HTTPS.
+    Unused,
+}
+
+/// The token that the forge gives for fetching and for its API.
+pub const FORGE_TOKEN: Use = Use {
+    field: "remote.token",
+    default: "forge-token",
+    form: Form::Token,
+    without: "only a public repository can be fetched, and the forge isn't told what becomes of its commits",
+};
+
+/// The secret that the forge signs its webhook with.
+pub const FORGE_WEBHOOK: Use = Use {
+    field: "remote.webhook_secret",
+    default: "forge-webhook",
+    form: Form::SharedSecret,
+    without: "the webhook doesn't listen",
+};
+
+/// The key that git fetches with over SSH.
+pub const FORGE_DEPLOY_KEY: Use = Use {
+    field: "remote.deploy_key",
+    default: "forge-deploy-key",
+    form: Form::PrivateKey,
+    without: "nothing can be fetched over SSH",
+};
+
+/// Every field that refers to a secret. A new one is a row here, and a line in `State::secrets`.
+pub const USES: [&Use; 3] = [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY];
+
+/// The fewest bytes of a shared secret: less can be guessed, offline, from one message that somebody saw.
+pub const SHORTEST_SHARED: usize = 16;
+
+/// The most bytes of any secret, more than any token or key has.
+pub const LONGEST: usize = 64 << 10;
+
+impl SecretName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name that this field has by default.
+    pub(crate) fn default_of(of: &Use) -> Self {
+        Self(of.default.into())
+    }
+}
+
+impl FromStr for SecretName {
+    type Err = Invalid;
+
+    /// The naming rule of the seed. The refusal repeats nothing, since it may be the secret itself that somebody wrote.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if is_name(text, NAME_MAX) && !text.starts_with('-') {
+            return Ok(Self(text.into()));
+        }
+        Err(Invalid::new(
+            "this is not the name of a secret",
+            format!(
+                "name it with 1 to {NAME_MAX} lower-case letters, digits and hyphens; its value is never written here: \
+                 `berth secret set <name>` stores it on the host"
+            ),
+        ))
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+written_as! {
+    SecretName: { "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,24}$" },
+}
+
+text_values! {
+    SecretName: "the name of a secret in quotes, such as \"forge-token\"" SECRET,
+}
+
+impl Form {
+    /// Description of the form, as the object of a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Token => "an access token, on one line without spaces",
+            Self::SharedSecret => "16 characters or more, on one line",
+            Self::PrivateKey => "a private key in PEM or OpenSSH's own format",
+        }
+    }
+
+    /// Checks that a text, without the end of its last line, has the form.
+    pub fn fits(self, text: &str) -> bool {
+        match self {
+            // No space and no control character can end a header early.
+            Self::Token => {
+                !text.is_empty() && text.len() <= 4096 && text.chars().all(|c| c.is_ascii_graphic())
+            }
+            Self::SharedSecret => text.len() >= SHORTEST_SHARED && !text.contains(['\n', '\r']),
+            Self::PrivateKey => text.starts_with("-----BEGIN ") && text.contains(" PRIVATE KEY-----"),
+        }
+    }
+}
+
+/// The form that a secret of this name has where `references` or the table say it.
+pub fn form_of(name: &SecretName, references: &[Reference]) -> Option<Form> {
+    let referred = references.iter().find(|reference| reference.name == *name).map(|reference| reference.by);
+    referred.or_else(|| USES.into_iter().find(|of| of.default == name.as_str())).map(|of| of.form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_file_s_name_and_a_refusal_repeats_nothing() {
+        for good in ["forge-token", "a", "2fa", &"a".repeat(25)] {
+            assert_eq!(good.parse::<SecretName>().unwrap().as_str(), good);
+        }
+        for bad in ["", "-rf", "..", "a/b", "a b", "Token", "ghp_abc", &"a".repeat(26)] {
+            let refused = bad.parse::<SecretName>().unwrap_err();
+            assert!(bad.is_empty() || !format!("{refused:?}").contains(&format!("`{bad}`")), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_name_and_none_is_there_twice() {
+        for of in USES {
+            assert_eq!(of.default.parse::<SecretName>().unwrap(), SecretName::default_of(of));
+            assert_eq!(USES.iter().filter(|other| other.default == of.default).count(), 1);
+            assert_eq!(form_of(&SecretName::default_of(of), &[]), Some(of.form));
+        }
+    }
+
+    #[test]
+    fn each_form_has_its_shape() {
+        for bad in ["", "two words", "two\nlines", "two\r\nlines: x", "ö"] {
+            assert!(!Form::Token.fits(bad), "{bad:?}");
+        }
+        assert!(Form::Token.fits("glpat-S3cret_x"));
+        assert!(!Form::SharedSecret.fits("fifteen letters"));
+        assert!(!Form::SharedSecret.fits("sixteen letters\nand more"));
+        assert!(Form::SharedSecret.fits("sixteen letters!"));
+        assert!(!Form::PrivateKey.fits("ssh-ed25519 AAAA"));
+        assert!(!Form::PrivateKey.fits("-----BEGIN CERTIFICATE-----\n"));
+        assert!(Form::PrivateKey.fits(concat!("-----BEGIN ", "OPENSSH PRIVATE KEY-----\nAAAA")));
+        assert!(Form::PrivateKey.fits(concat!("-----BEGIN ", "PRIVATE KEY-----\nAAAA")));
+    }
+}

@@ -1,0 +1,148 @@
+//! The panel of a platform, as a process of its own: `berth-web`, between a browser and the platform's sockets.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use berth_plan::system;
+use rustix::process::Signal;
+
+use crate::browser::Browser;
+use crate::namespace::Namespace;
+use crate::platform::Platform;
+use crate::process::{MARK, PATIENCE, build_folder, built, eventually, send, wait};
+
+/// Name by which people reach the panel.
+pub const PANEL: &str = "panel.example.org";
+/// Name of another site below the same domain, for stories of what it may do.
+pub const SIBLING: &str = "shop.example.org";
+
+/// A password, as long as the panel wants it.
+pub const PASSWORD: &str = "correct horse battery";
+/// Its hash.
+pub const HASH: &str = "$2b$10$xiLPz6BtYbmkWds4bglkEeWbOOTxeYDAMqX4NbHh0NcDa/JnJVZ8.";
+
+/// Owner of a panel's network, who ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Others,
+}
+
+/// A panel that listens.
+#[derive(Debug)]
+pub struct Panel {
+    web: Child,
+    /// Network of its port and of the browsers that come to it.
+    namespace: Namespace,
+    whose: Whose,
+    port: u16,
+    log: PathBuf,
+}
+
+impl Panel {
+    /// Opens the panel of a platform, whose door and reconciler are up to the story. It serves as whoever tells the story: this
+    /// machine needn't have the panel's user.
+    #[track_caller]
+    pub fn of(platform: &Platform) -> Self {
+        Self::open(&platform.prefix, &platform.panel(), platform.home())
+    }
+
+    /// Opens the panel of a platform of this prefix, which asks the sockets in a folder, and keeps its own things in another.
+    #[track_caller]
+    pub fn open(prefix: &str, sockets: &Path, home: &Path) -> Self {
+        let tickets = system::tickets(&prefix.parse().expect("a prefix"));
+        let namespace = Namespace::make("panel");
+        Self::within(namespace, 0, sockets, Path::new(&tickets), home, Whose::Own)
+    }
+
+    /// Opens the panel in a network that is somebody else's, at the port 8443 of its loopback, between the sockets in a folder and
+    /// data in another.
+    #[track_caller]
+    pub fn beside(namespace: &Namespace, sockets: &Path, home: &Path) -> Self {
+        Self::within(namespace.clone(), 8443, sockets, &home.join("no-tickets"), home, Whose::Others)
+    }
+
+    #[track_caller]
+    fn within(
+        namespace: Namespace,
+        port: u16,
+        sockets: &Path,
+        tickets: &Path,
+        home: &Path,
+        whose: Whose,
+    ) -> Self {
+        let listener = namespace.enter(|| TcpListener::bind(("127.0.0.1", port))).expect("a port");
+        let port = listener.local_addr().expect("a port").port();
+        let log = home.join("panel.log");
+        let web = Command::new(built("berth-web"))
+            .args(["--child", "--domain", PANEL])
+            .arg("--sockets")
+            .arg(sockets)
+            .arg("--tickets")
+            .arg(tickets)
+            .arg("--data")
+            .arg(home.join("web"))
+            .env(MARK, build_folder())
+            .env_remove("BERTH_LOG")
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).expect("a log"))
+            .spawn()
+            .expect("start the panel");
+        let mut panel = Self { web, namespace, whose, port, log };
+        eventually("the panel listens", || {
+            let ended = panel.web.try_wait().expect("a panel");
+            assert!(ended.is_none(), "the panel ended:\n{}", panel.log());
+            panel.log().contains("the panel listens").then_some(())
+        });
+        panel
+    }
+
+    /// Opens a browser that reaches it.
+    #[track_caller]
+    pub fn browser(&self) -> Browser {
+        Browser::open(&self.namespace, &[PANEL, SIBLING])
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.web.id()
+    }
+
+    /// Network in which it listens.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Opens a browser that reaches it, and these other names on the same machine.
+    #[track_caller]
+    pub fn browser_for(&self, names: &[&str]) -> Browser {
+        Browser::open(&self.namespace, &[&[PANEL], names].concat())
+    }
+
+    /// Address of one of its pages.
+    pub fn at(&self, path: &str) -> String {
+        format!("https://{PANEL}:{}{path}", self.port)
+    }
+
+    /// Log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Panel {
+    fn drop(&mut self) {
+        send(self.web.id(), Signal::TERM);
+        if wait(&mut self.web, PATIENCE).is_none() {
+            let _ = self.web.kill();
+            let _ = self.web.wait();
+        }
+        if self.whose == Whose::Own {
+            self.namespace.end();
+        }
+    }
+}

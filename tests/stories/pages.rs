@@ -1,0 +1,213 @@
+//! Every page of the panel, as its readers meet it: full and empty, with mistakes, with trouble; on a phone and on a desk, by day and by
+//! night. The pages are those of the panel's own table of routes.
+
+use berth_tests::browser::Browser;
+use berth_tests::process::PATIENCE;
+use berth_tests::{Fit, World, run};
+use berth_web::routes::table;
+
+use crate::panel::{Bench, HASH, PASSWORD, applied, press};
+
+crate::stories! {
+    every_page_is_fit_to_be_seen,
+}
+
+/// Paths of the table that aren't pages, by their ends.
+const NO_PAGES: [&str; 4] = ["/events", "/assets/{name}", "/terminal/socket", "/log/file"];
+/// Most bytes of the terminal's page, which loads a program of its own.
+const TERMINAL: u64 = 115 << 10;
+
+/// A name outside the platform's, which nobody has proved.
+const UNPROVED: &str = "blog.elsewhere.example";
+
+/// Whatever stands in the paths of the table.
+pub(crate) struct There {
+    pub(crate) revision: String,
+    pub(crate) topic: String,
+    pub(crate) secret: String,
+}
+
+impl There {
+    /// Every page of the table, each with what there is in its braces, and a name for it.
+    pub(crate) fn pages(&self) -> Vec<(String, String)> {
+        let pages = table().into_iter().filter(|route| {
+            route.method == "GET" && !NO_PAGES.iter().any(|end| route.path.ends_with(end))
+        });
+        pages.map(|route| (self.filled(route.path), name_of(route.path))).collect()
+    }
+
+    pub(crate) fn filled(&self, path: &str) -> String {
+        let there = [
+            ("{id}", "1"),
+            ("{fqdn}", "shop.stories.example.org"),
+            ("{name}", "bob"),
+            ("{revision}", &self.revision),
+            ("{topic}", &self.topic),
+            ("{secret}", &self.secret),
+        ];
+        let filled = there.iter().fold(path.to_owned(), |path, (braces, there)| path.replace(braces, there));
+        assert!(!filled.contains('{'), "{path}: this story has nothing for the braces");
+        filled
+    }
+}
+
+/// A picture's name: `/vm/{id}/edit` is `vm-id-edit`, and the first page is `home`.
+fn name_of(path: &str) -> String {
+    let words = path.split(['/', '{', '}']).filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join("-");
+    if name.is_empty() { "home".to_owned() } else { name }
+}
+
+fn every_page_is_fit_to_be_seen(world: &World) {
+    let bench = Bench::new(world, |state| {
+        state.write("users/cyn.toml", &format!("password_hash = \"{HASH}\"\n"));
+        let quota = "[quota]\nservers = 3\ncustom_domains = true\n";
+        state.write("users/bob.toml", &format!("password_hash = \"{HASH}\"\n{quota}"));
+        state.server("shop", 1, "members = [\"bob\"]\n");
+        state.write("servers/blog.toml", "id = 2\nowner = \"bob\"\nstate = \"stopped\"\n");
+        state.write("domains/shop.stories.example.org.toml", "server = \"shop\"\n");
+    });
+    let daemon = bench.platform.daemon();
+    bench.platform.running(1);
+    let mut fit = Fit::new();
+
+    // A member proposes what isn't theirs alone to do, and finds nothing where they have nothing.
+    let bob = bench.signed_in("bob");
+    bob.go(&bench.panel.at("/vm/2/domains/new"));
+    bob.fill("#f-name", UNPROVED);
+    press(&bob, "See the plan");
+    bob.says("until then it waits as a proposal");
+    fit.judge(&bob, "plan-to-propose");
+    press(&bob, "Propose");
+    bob.says("It waits as a proposal now");
+    fit.judge(&bob, "proposal-of-mine");
+    let topic = bob.url().rsplit('/').next().expect("a topic").to_owned();
+    bob.go(&bench.panel.at("/vm/2"));
+    fit.judge(&bob, "server-stopped");
+    bob.go(&bench.panel.at("/admin/"));
+    bob.says("for admins");
+    fit.judge(&bob, "refused");
+    let cyn = bench.signed_in("cyn");
+    for (path, name) in [("/", "home-empty"), ("/reviews", "reviews-empty"), ("/changes", "changes-empty")] {
+        cyn.go(&bench.panel.at(path));
+        fit.judge(&cyn, name);
+    }
+
+    // An admin looks at everything.
+    let ann = bench.signed_in("ann");
+    ann.go(&bench.panel.at("/admin/users/bob"));
+    press(&ann, "Make a link");
+    let link = ann.text(&ann.find(".notice.good code"));
+    fit.judge(&ann, "link");
+    let secret = link.rsplit('/').next().expect("a secret").to_owned();
+    let there = There { revision: tip(&bench), topic, secret };
+    for (path, name) in there.pages() {
+        ann.go(&bench.panel.at(&path));
+        assert_eq!(ann.script("return document.contentType"), "text/html", "{path}");
+        match path.ends_with("/terminal") {
+            true => fit.judge_within(&ann, &name, TERMINAL),
+            false => fit.judge(&ann, &name),
+        }
+    }
+    for (path, name) in [
+        ("/admin/servers?search=nothing", "servers-none"),
+        ("/admin/users?search=nobody", "users-none"),
+        ("/changes?kind=server&name=shop", "changes-of-one"),
+        ("/nothing", "not-found"),
+    ] {
+        ann.go(&bench.panel.at(path));
+        fit.judge(&ann, name);
+    }
+
+    // What forms lead to.
+    ann.go(&bench.panel.at("/vm/1/edit"));
+    ann.fill("#f-memory", "some");
+    press(&ann, "See the plan");
+    ann.says("Nothing is saved");
+    fit.judge(&ann, "form-mistake");
+    ann.fill("#f-memory", "96MiB");
+    bench.platform.commit("the shop grows", |state| {
+        state.server("shop", 1, "members = [\"bob\"]\nmemory = \"80 MiB\"\n");
+    });
+    press(&ann, "See the plan");
+    ann.says("Choose what is to hold");
+    fit.judge(&ann, "form-conflict");
+    ann.click(&ann.find("input[value=mine]"));
+    press(&ann, "See the plan");
+    ann.says("What Berth does then");
+    fit.judge(&ann, "plan");
+    press(&ann, "Commit");
+    applied(&ann);
+    fit.judge(&ann, "change-applied");
+    ann.go(&bench.panel.at("/domains/shop.stories.example.org/remove"));
+    ann.fill("#f-confirm", "shop.stories.example.org");
+    press(&ann, "See the plan");
+    ann.says("What is written");
+    press(&ann, "Commit");
+    applied(&ann);
+    ann.go(&bench.panel.at("/vm/1/remove"));
+    ann.fill("#f-confirm", "shop");
+    press(&ann, "See the plan");
+    ann.says("What is written");
+    fit.judge(&ann, "plan-remove");
+
+    // A session that ends while somebody types.
+    ann.go(&bench.panel.at("/vm/new"));
+    ann.fill("#f-name", "typed-before");
+    let elsewhere = bench.signed_in("ann");
+    elsewhere.go(&bench.panel.at("/account"));
+    press(&elsewhere, "Sign out everywhere else");
+    press(&ann, "See the plan");
+    ann.says("Then you go on where you were");
+    ann.fill("#user", "ann");
+    ann.fill("#password", "wrong");
+    press(&ann, "Sign in");
+    ann.find(".notice.bad");
+    fit.judge(&ann, "login-wrong");
+    ann.fill("#password", PASSWORD);
+    press(&ann, "Sign in");
+    ann.says("typed-before");
+    fit.judge(&ann, "resume-form");
+
+    // Trouble: a server that can't be made, and nobody who tells how things are.
+    ann.go(&bench.panel.at("/vm/new"));
+    ann.fill("#f-name", "broken");
+    ann.click(&ann.find("summary"));
+    ann.fill("#f-image", "nobody-has-this:latest");
+    press(&ann, "See the plan");
+    ann.says("What Berth does then");
+    press(&ann, "Commit");
+    ann.find("#live-progress .bad");
+    fit.judge(&ann, "change-failed");
+    for (path, name) in [("/admin/", "admin-trouble"), ("/", "home-trouble"), ("/vm/3", "server-failed")] {
+        ann.go(&bench.panel.at(path));
+        fit.judge(&ann, name);
+    }
+    daemon.kill();
+    for (path, name) in [("/", "home-unheard"), ("/vm/1", "server-unheard"), ("/admin/", "admin-unheard")] {
+        ann.go(&bench.panel.at(path));
+        ann.says("The reconciler doesn’t answer");
+        fit.judge(&ann, name);
+    }
+
+    for browser in [&ann, &bob, &cyn, &elsewhere] {
+        assert_eq!(complaints(browser), Vec::<String>::new());
+    }
+    fit.end();
+}
+
+pub(crate) fn tip(bench: &Bench) -> String {
+    let mut command = berth_tests::folder::git();
+    command.arg("--git-dir").arg(bench.platform.repo()).args(["rev-parse", "main"]);
+    run(&mut command, PATIENCE).good().stdout.trim().to_owned()
+}
+
+/// Complaints but those about answers that are refusals. This platform has no SSH router, so terminals and logs aren't to be had.
+fn complaints(browser: &Browser) -> Vec<String> {
+    let mut complaints = browser.complaints();
+    complaints.retain(|complaint| {
+        let is_refusal = complaint.contains("the server responded with a status of 4");
+        !is_refusal && !complaint.contains("/vm/1/log/") && !complaint.contains("/vm/1/terminal/")
+    });
+    complaints
+}

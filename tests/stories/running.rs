@@ -1,0 +1,126 @@
+//! Servers while they run: what they use is told, and one is started again without a commit.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use berth_schema::name::ServerId;
+use berth_tests::{Platform, World, eventually};
+use berth_wire::client::{ClientError, Daemon};
+use berth_wire::figures::Sample;
+use berth_wire::web::Act;
+use berth_wire::{PowerOrder, PowerRecord};
+use serde_json::json;
+
+crate::stories! {
+    the_panel_is_told_what_servers_use,
+    a_restart_needs_no_commit,
+}
+
+/// Waits for what a daemon answers.
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(answer)
+}
+
+fn id(number: u32) -> ServerId {
+    ServerId(number.try_into().expect("an id"))
+}
+
+/// Newest sample of a server, as a socket tells it.
+fn sample(socket: &Path, server: u32) -> Option<Sample> {
+    wait(async {
+        let mut daemon = Daemon::find(socket).await.expect("a socket").expect("a daemon");
+        let figures = daemon.figures([id(server)]).await.expect("figures")?;
+        figures.servers.first()?.newest()
+    })
+}
+
+fn the_panel_is_told_what_servers_use(world: &World) {
+    let platform = Platform::new(world.engine(), |state| {
+        state.server("busy", 1, "").server("idle", 2, "").server("off", 3, "state = \"stopped\"\n");
+    });
+    platform.apply();
+    let _daemon = platform.daemon();
+    let panel = platform.panel().join("panel.sock");
+    // Its maker's alone, unless this machine has the panel's group.
+    let group = fs::read_to_string("/etc/group").expect("groups").lines().any(|line| line.starts_with("berth-web:"));
+    let modes = [platform.panel(), panel.clone()].map(|path| fs::metadata(path).expect("a file").permissions().mode() & 0o777);
+    assert_eq!(modes, if group { [0o750, 0o660] } else { [0o700, 0o600] });
+
+    // Half a processor is its limit.
+    platform.docker().shell(&platform.name(1), "while :; do :; done &").good();
+    let busy = eventually("the busy server is seen to be", || {
+        sample(&panel, 1).filter(|sample| sample.cpu_millis > 100 && sample.processes > 1)
+    });
+    assert!(busy.cpu_millis < 700, "{busy:?}");
+    assert!(busy.memory > 0 && busy.memory <= 64 << 20, "{busy:?}");
+    assert!(busy.network.is_some(), "{busy:?}");
+    let idle = sample(&panel, 2).expect("the idle one runs as well");
+    assert!(idle.cpu_millis < 100, "{idle:?}");
+    assert_eq!(sample(&panel, 3), None);
+    // What comes and goes, comes and goes there.
+    platform.commit("off is on, idle is gone", |state| {
+        state.server("off", 3, "").remove("servers/idle.toml");
+    });
+    eventually("the started one is seen", || sample(&panel, 3));
+    eventually("the removed one isn't any more", || sample(&panel, 2).is_none().then_some(()));
+}
+
+/// Gives an order at the door's socket.
+fn order(platform: &Platform, server: u32) -> Result<PowerRecord, String> {
+    let order = PowerOrder { server: id(server), act: Act::Restart, by: "ann".parse().expect("a name") };
+    wait(async {
+        let socket = platform.data().join("door.sock");
+        let mut daemon = Daemon::find(&socket).await.expect("a socket").expect("a daemon");
+        match daemon.power(&order).await {
+            Ok(record) => Ok(record),
+            Err(ClientError::Refused { status, message }) => Err(format!("{}: {message}", status.as_u16())),
+            Err(error) => panic!("{error}"),
+        }
+    })
+}
+
+fn a_restart_needs_no_commit(world: &World) {
+    let platform = Platform::new(world.engine(), |state| {
+        state.server("shop", 1, "").server("off", 2, "state = \"stopped\"\n");
+    });
+    platform.apply();
+    platform.leave_mark(1, "kept");
+    let daemon = platform.daemon();
+    platform.settled();
+    let before = platform.server(1);
+
+    let done = order(&platform, 1).expect("a restart");
+    assert_eq!((done.subject.to_string().as_str(), done.by.as_str()), ("server shop (id 1)", "ann"));
+    let after = platform.running(1);
+    assert_eq!(after.id, before.id);
+    assert_ne!(after.started_at, before.started_at);
+    platform.has_mark(1, "kept");
+    platform.settled();
+    // Whoever asks how things are, sees it; no pass took it for a server that had stopped by itself.
+    let status = platform.status().expect("a status");
+    assert_eq!(status["power"][0]["by"], "ann");
+    assert_eq!(status["last_pass"]["outcomes"], json!([]), "{status:#}");
+
+    // What isn't to run, isn't started this way.
+    let refused = |server, words: &str| {
+        let said = order(&platform, server).expect_err("a refusal");
+        assert!(said.contains(words), "{said}");
+    };
+    refused(2, "409: server off (id 2) is stopped, as its file says");
+    refused(7, "404: there is no server with the id 7");
+    assert!(!platform.server(2).runs());
+    // A server that somebody is restarting is restarted once more, after that.
+    std::thread::scope(|scope| {
+        for restart in [0, 1].map(|_| scope.spawn(|| order(&platform, 1))) {
+            restart.join().expect("an order").expect("a restart");
+        }
+    });
+    platform.running(1);
+    platform.settled();
+
+    // It is in the journal.
+    daemon.end();
+    let _daemon = platform.daemon();
+    assert_eq!(platform.status().expect("a status")["power"].as_array().map(Vec::len), Some(3));
+}
