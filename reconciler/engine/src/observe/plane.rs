@@ -41,7 +41,7 @@ impl Reader {
     ) -> Result<Option<ObservedPlane>, ObserveError> {
         let holder = holder(platform);
         let is_ours = |container: &&ObservedContainer| {
-            matches!(container.tag, Some(Tag::System { .. })) && container.state == RunState::Running
+            matches!(container.tag, Some(Tag::System { .. })) && container.state.has_namespaces()
         };
         let ours: Vec<&ObservedContainer> = containers.iter().filter(is_ours).collect();
         if !ours.iter().any(|container| container.name == holder) {
@@ -53,7 +53,8 @@ impl Reader {
         let mut processes = Vec::new();
         for container in ours.iter().filter(|container| container.name != holder) {
             if let Some(pid) = first_process(&self.docker, &container.id, &container.name).await? {
-                if container.name == gateway {
+                // What a frozen gateway works by is seen once it goes on.
+                if container.name == gateway && container.state == RunState::Running {
                     gateway_process = Some((container.id.clone(), pid));
                 }
                 processes.push((container.id.clone(), pid));

@@ -39,7 +39,9 @@ pub(super) fn plan(
     for spec in desired.system.iter().filter(|spec| spec.name == holder) {
         let verdict = one(spec, desired, inventory, networks);
         let verdict = match (verdict, inventory.system.get(spec.name.as_str())) {
-            (Verdict::Right, Some(system)) if observed.is_none() && is_up(system) => {
+            (Verdict::Right, Some(system))
+                if observed.is_none() && system.container.state == RunState::Running =>
+            {
                 let reason = "nothing knows where its network namespace is".to_owned();
                 Verdict::Change(Action::Start, reason, power::restart(system.container, spec))
             }
@@ -189,12 +191,12 @@ fn joined(
             steps.extend(make(spec, desired, inventory));
             Verdict::Change(Action::Recreate, "the network that it works in is made anew".to_owned(), steps)
         }
-        Plane::Restarted if is_up(system) && !remakes && !waits => Verdict::Change(
+        Plane::Restarted if is_inside(system) && !remakes && !waits => Verdict::Change(
             Action::Start,
             "the network that it works in starts again".to_owned(),
             power::restart(system.container, spec),
         ),
-        Plane::Kept if is_up(system) && !remakes && !waits => {
+        Plane::Kept if is_inside(system) && !remakes && !waits => {
             match observed.is_some_and(|plane| plane.joined.contains(&system.container.id)) {
                 true => verdict,
                 false => Verdict::Change(
@@ -215,8 +217,10 @@ fn no_plane() -> Obstacle {
     )
 }
 
-fn is_up(system: &System<'_>) -> bool {
-    system.container.state == RunState::Running
+/// Returns whether it has a network namespace. A frozen one keeps the namespace of the plane that it was started in,
+/// and going on wouldn't bring it into another.
+fn is_inside(system: &System<'_>) -> bool {
+    system.container.state.has_namespaces()
 }
 
 fn is_outdated(spec: &ContainerSpec, system: &System<'_>) -> bool {
