@@ -40,12 +40,10 @@ mod tokens;
 mod user_file;
 
 pub use clock::{Clock, Now};
-pub use grants::KeyError;
 pub use host::invite;
 pub use panel::{Panel, PanelError};
 pub use questions::paths;
-pub use secret::NoRandom;
+pub use secret::{NoRandom, SecretError};
 pub use serve::{PanelDoor, SOCKET, SocketError};
 pub use store::StoreError;
 pub(crate) use tickets::Leased;
-pub use tokens::TokenError;

@@ -81,6 +81,6 @@ pub(crate) async fn enter(
         tracing::error!("the door has signed a grant with a key that it hasn't told");
         return page::unsure();
     };
-    let answer = page::see_other(crate::path::local(&entry.path));
+    let answer = page::see_other(crate::path::back(&entry.path));
     page::with_cookie(page::with_cookie(answer, GRANT, &text), ENTRY, "")
 }

@@ -62,7 +62,7 @@ impl Seal {
 impl Entry {
     /// A way to this page, in the place of one that the browser was on. Another tab of the same browser stays on its way.
     pub(crate) fn to(path: &str, before: Option<Self>) -> Result<Self, NoRandom> {
-        let path = path::local(path).to_owned();
+        let path = path::back(path).to_owned();
         if let Some(before) = before {
             return Ok(Self { path, ..before });
         }

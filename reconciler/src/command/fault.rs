@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use berth_door::web::{PanelError, SocketError, StoreError, TokenError};
+use berth_door::web::{PanelError, SecretError, SocketError, StoreError};
 use berth_engine::{EngineError, ObserveError};
 use berth_fault::{Fault, Kind};
 use berth_judge::hook::InstallError;
@@ -28,9 +28,9 @@ const FAULTS: [Cast; 13] = [
     cast::<ClientError>,
     cast::<berth_repo::Error>,
     cast::<PanelError>,
+    cast::<SecretError>,
     cast::<SocketError>,
     cast::<StoreError>,
-    cast::<TokenError>,
 ];
 
 fn cast<'a, T: Fault + 'static>(cause: &'a (dyn Error + 'static)) -> Option<&'a dyn Fault> {

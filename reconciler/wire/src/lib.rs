@@ -14,6 +14,7 @@ pub mod grant;
 pub mod outcome;
 pub mod panel;
 mod pass_record;
+pub mod path;
 pub mod power;
 mod retry;
 pub mod router;

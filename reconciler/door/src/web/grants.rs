@@ -15,11 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 pub(crate) use codes::{Codes, Way};
-pub use key::KeyError;
 
 use key::Key;
 pub(crate) use ledger::Ledger;
 
+use super::secret::SecretError;
 use super::store::{Store, StoreError};
 
 /// Time that clocks may differ by, and a grant live on.
@@ -43,7 +43,7 @@ struct Held {
 
 impl Grants {
     /// Reads the key and the list, and makes a key where there is none.
-    pub(crate) fn open(store: &Store, now: Timestamp) -> Result<Self, KeyError> {
+    pub(crate) fn open(store: &Store, now: Timestamp) -> Result<Self, SecretError> {
         Ok(Self {
             key: Key::open(store)?,
             codes: Codes::default(),

@@ -8,12 +8,11 @@ use berth_wire::web::{Invited, Secret};
 use super::audit::{Act, Audit, Line};
 use super::clock::Clock;
 use super::invitations::Invitations;
-use super::secret::Digest;
+use super::secret::{Digest, SecretError};
 use super::store::Store;
-use super::tokens::TokenError;
 
 /// Makes an invitation for somebody, among the door's records in Berth's folder `data`.
-pub fn invite(data: &Path, user: &User, clock: &Clock) -> Result<Invited, TokenError> {
+pub fn invite(data: &Path, user: &User, clock: &Clock) -> Result<Invited, SecretError> {
     let store = Store::open(data)?;
     let invitations = Invitations::of(store.folder("invitations")?);
     let now = clock.now().date;

@@ -8,9 +8,8 @@ use berth_schema::name::UserName;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::secret::{Digest, fresh};
+use super::secret::{Digest, SecretError, fresh};
 use super::store::{Store, StoreError};
-use super::tokens::TokenError;
 
 /// Time for which a link is good.
 const GOOD_FOR: SignedDuration = SignedDuration::from_hours(72);
@@ -41,7 +40,7 @@ impl Invitations {
         user: &UserName,
         standing: Digest,
         now: Timestamp,
-    ) -> Result<(String, Timestamp), TokenError> {
+    ) -> Result<(String, Timestamp), SecretError> {
         for name in self.0.names()? {
             let old: Option<Record> = self.0.read(&name)?;
             if old.is_none_or(|old| old.user == *user || old.until <= now) {

@@ -21,13 +21,13 @@ use super::factors::ceremonies::Ceremonies;
 use super::factors::halves::Halves;
 use super::factors::kept::Kept;
 use super::gate::Gate;
-use super::grants::{Grants, KeyError};
+use super::grants::Grants;
 use super::heard::Heard;
 use super::invitations::Invitations;
 use super::orders::Orders;
 use super::past::Past;
 use super::refusals::{no_good_state, signed_out, stale, unavailable};
-use super::secret::Digest;
+use super::secret::{Digest, SecretError};
 use super::store::{Store, StoreError};
 use super::throttle::Throttle;
 use super::tickets::Tickets;
@@ -74,7 +74,7 @@ pub enum PanelError {
     Store(#[from] StoreError),
     /// The key of grants can't be had.
     #[error("cannot open the panel's door")]
-    Key(#[from] KeyError),
+    Key(#[from] SecretError),
 }
 
 impl Fault for PanelError {
@@ -98,6 +98,8 @@ pub(crate) struct Asker {
     pub(crate) good: Good,
     /// Digest of the token that they asked with.
     pub(crate) token: Digest,
+    /// Id of the passkey that they signed in by.
+    pub(crate) passkey: Option<String>,
     /// Set if they have just proved who they are.
     pub(crate) is_fresh: bool,
 }
@@ -176,7 +178,7 @@ impl Panel {
         let good = self.good()?;
         match good.state.users.get(&name) {
             Some(user) if standing.stands(user, passkey.as_deref()) => {
-                Ok(Asker { role: user.role, name, good, token, is_fresh })
+                Ok(Asker { role: user.role, name, good, token, passkey, is_fresh })
             }
             _ => {
                 self.tokens.end(&name, token).map_err(|error| unavailable(&error))?;

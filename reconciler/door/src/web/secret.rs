@@ -6,11 +6,14 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use berth_fault::{Fault, Kind};
 use berth_schema::user::{Role, SecondFactor, User};
 use berth_wire::grant::SessionId;
 use blake3::{Hash, Hasher};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::store::StoreError;
 
 /// Bytes of a secret.
 const LENGTH: usize = 32;
@@ -19,6 +22,33 @@ const LENGTH: usize = 32;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot get random bytes from the system")]
 pub struct NoRandom;
+
+/// A secret that can't be made, or its record can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// There are no random bytes.
+    #[error(transparent)]
+    Random(#[from] NoRandom),
+    /// The record can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Fault for SecretError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Random(_) => Kind::Internal,
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Random(_) => None,
+            Self::Store(error) => error.hint(),
+        }
+    }
+}
 
 /// A digest. Two are compared in constant time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

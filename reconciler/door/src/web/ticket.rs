@@ -36,7 +36,8 @@ pub(crate) fn ticket(panel: &Panel, asker: &Asker, asked: Ticket) -> Result<Tick
         from: asked.from.to_canonical(),
     };
     let person = asker.state().users.get(&asker.name).ok_or_else(not_found)?;
-    let leased = Leased { errand, token: asker.token, standing: Digest::of_standing(person) };
+    let standing = Digest::of_standing(person);
+    let leased = Leased { errand, token: asker.token, standing, passkey: asker.passkey.clone() };
     panel.tickets.keep(Digest::of(&ticket), leased, panel.now().steady).map_err(too_many)?;
     match asked.act {
         Deed::Terminal => {
@@ -68,8 +69,11 @@ impl Panel {
         let Ok(good) = self.good() else { return if is_good { None } else { signed_out() } };
         let Some(found) = good.state.users.get(user) else { return Some("your account is gone") };
         // That has ended the session too, perhaps a moment ago.
-        if Digest::of_standing(found) != leased.standing {
-            return Some("your password or your role was changed; sign in again");
+        if !leased.standing.stands(found, leased.passkey.as_deref()) {
+            return Some(match leased.standing.stands(found, None) {
+                true => "the passkey that you signed in by was removed; sign in again",
+                false => "your password, role or second factor was changed; sign in again",
+            });
         }
         if !is_good {
             return signed_out();

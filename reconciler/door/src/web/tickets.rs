@@ -28,8 +28,10 @@ struct Held {
 pub(crate) struct Leased {
     pub(crate) errand: Errand,
     pub(crate) token: Digest,
-    /// Digest of the person's standing when they asked.
+    /// Digest of the person's standing when they signed in.
     pub(crate) standing: Digest,
+    /// Id of the passkey that they signed in by.
+    pub(crate) passkey: Option<String>,
 }
 
 impl Tickets {
@@ -66,7 +68,7 @@ mod tests {
             act: Act::Terminal,
             from: "192.0.2.1".parse().unwrap(),
         };
-        Leased { errand, token: Digest::of("token"), standing: Digest::of("standing") }
+        Leased { errand, token: Digest::of("token"), standing: Digest::of("standing"), passkey: None }
     }
 
     #[test]

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use berth_fault::{Fault, Kind};
 use berth_schema::name::UserName;
 use berth_schema::text::safe_line;
 use berth_wire::grant::SessionId;
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::source;
 use super::gone::Gone;
-use super::secret::{Digest, NoRandom, fresh};
+use super::secret::{Digest, SecretError, fresh};
 use super::store::{Store, StoreError};
 
 /// Time for which a token is good, whatever its owner does.
@@ -30,33 +29,6 @@ const FRESH: SignedDuration = SignedDuration::from_mins(10);
 const BROWSER: usize = 40;
 /// The most tokens of one person. One more ends the one that was used longest ago.
 const EACH: usize = 20;
-
-/// A token that can't be given.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// There are no random bytes.
-    #[error(transparent)]
-    Random(#[from] NoRandom),
-    /// The record can't be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Fault for TokenError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Random(_) => Kind::Internal,
-            Self::Store(error) => error.kind(),
-        }
-    }
-
-    fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Random(_) => None,
-            Self::Store(error) => error.hint(),
-        }
-    }
-}
 
 /// The tokens that are good, as far as their own ends go.
 #[derive(Debug)]
@@ -182,7 +154,7 @@ impl Tokens {
         standing: Digest,
         place: Place,
         now: Timestamp,
-    ) -> Result<Given, TokenError> {
+    ) -> Result<Given, SecretError> {
         let token = fresh()?;
         let digest = Digest::of(&token);
         let mut held = self.held.lock();

@@ -10,7 +10,11 @@ use berth_wire::web::{
 use crate::authenticator::{Authenticator, HOST};
 use crate::bench::{Bench, HERE, ip};
 
-async fn add(bench: &Bench, token: &Token, authenticator: &mut Authenticator) -> Result<(), Refusal> {
+pub(crate) async fn add(
+    bench: &Bench,
+    token: &Token,
+    authenticator: &mut Authenticator,
+) -> Result<(), Refusal> {
     let begun = bench.ask(Some(token), &BeginPasskey { host: HOST.to_owned() }).await.unwrap();
     let response = Secret(authenticator.make(&begun.options));
     let question = AddPasskey { host: HOST.to_owned(), name: "my phone".to_owned(), response };
@@ -33,7 +37,7 @@ async fn enter(bench: &Bench, response: String) -> Result<SignedIn, Refusal> {
 }
 
 /// Signs in by a new challenge.
-async fn sign_in(bench: &Bench, authenticator: &Authenticator) -> Result<SignedIn, Refusal> {
+pub(crate) async fn sign_in(bench: &Bench, authenticator: &Authenticator) -> Result<SignedIn, Refusal> {
     let options = challenge(bench, HOST).await.unwrap();
     enter(bench, authenticator.sign(&options)).await
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use berth_repo::Edit;
 use berth_schema::name::ServerId;
 use berth_schema::ticket::{Act, Errand, GOOD, Lease, Redeem};
-use berth_wire::web::{SignOut, Ticket, Token, Why};
+use berth_wire::web::{RemovePasskey, SignOut, Ticket, Token, Why};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
+use crate::authenticator::Authenticator;
 use crate::bench::{Bench, HERE, ip, user};
+use crate::passkeys;
 
 /// Far beyond what a lease takes to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,10 +131,30 @@ async fn a_lease_ends_with_its_session_its_person_and_its_right_and_says_why() {
     assert_eq!(Router::redeem(&bench, &waits).await.over().await, why);
 
     bench.commit("another password", &[Edit::write("users/cyn.toml", user("cyn", "role = \"admin\"\n"))]);
-    assert_eq!(cyns.over().await, "your password or your role was changed; sign in again");
+    assert_eq!(cyns.over().await, "your password, role or second factor was changed; sign in again");
 
     let mut last = leased(&bench, &other, 1).await;
     let gone = ["users/bob.toml", "servers/bobs.toml", "domains/bobs.hosting.example.org.toml"];
     bench.commit("bob is gone", &gone.map(Edit::remove));
     assert_eq!(last.over().await, "your account is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_by_a_passkey_ends_with_the_passkey_and_says_so() {
+    let bench = Bench::new();
+    let bob = bench.sign_in("bob").await;
+    let mut ring = Authenticator::new(1);
+    passkeys::add(&bench, &bob, &mut ring).await.unwrap();
+    ring.counter += 1;
+    let by_ring = passkeys::sign_in(&bench, &ring).await.unwrap().token;
+    let (mut by_password, mut terminal) = (leased(&bench, &bob, 1).await, leased(&bench, &by_ring, 1).await);
+    let waits = given(&bench, &by_ring, 1, Act::Terminal).await;
+    let question = RemovePasskey { user: "bob".parse().unwrap(), id: ring.id() };
+    bench.ask(Some(&bob), &question).await.unwrap();
+    let why = "the passkey that you signed in by was removed; sign in again";
+    assert_eq!(terminal.over().await, why);
+    assert_eq!(Router::redeem(&bench, &waits).await.over().await, why);
+    // Whoever came by a password stays, until they leave.
+    bench.ask(Some(&bob), &SignOut {}).await.unwrap();
+    assert_eq!(by_password.over().await, "you signed out, or the session ended");
 }

@@ -12,9 +12,8 @@ use berth_schema::name::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::super::secret::{Digest, NoRandom};
+use super::super::secret::{Digest, NoRandom, SecretError};
 use super::super::store::{Store, StoreError};
-use super::super::tokens::TokenError;
 use super::codes::{self, Typed};
 
 /// Lock that every change takes.
@@ -99,7 +98,7 @@ impl Kept {
     }
 
     /// Keeps the secret of somebody's app, whose code of this step has been used, and returns new recovery codes.
-    pub(super) fn set(&self, user: &UserName, secret: &str, step: u64) -> Result<Vec<String>, TokenError> {
+    pub(super) fn set(&self, user: &UserName, secret: &str, step: u64) -> Result<Vec<String>, SecretError> {
         let (codes, recovery) = new_recovery()?;
         self.change(user, |record| {
             record.totp = Some(Secret { secret: secret.to_owned(), step, recovery });
@@ -108,7 +107,7 @@ impl Kept {
     }
 
     /// Puts new recovery codes in the place of somebody's, and returns them; `None` where there is no secret.
-    pub(super) fn renew(&self, user: &UserName) -> Result<Option<Vec<String>>, TokenError> {
+    pub(super) fn renew(&self, user: &UserName) -> Result<Option<Vec<String>>, SecretError> {
         let (codes, recovery) = new_recovery()?;
         let renewed = self.change(user, |record| {
             let Some(totp) = &mut record.totp else { return false };

@@ -4,12 +4,11 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use berth_fault::{Fault, Kind};
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
-use super::super::secret::NoRandom;
-use super::super::store::{Store, StoreError};
+use super::super::secret::{NoRandom, SecretError};
+use super::super::store::Store;
 
 /// Name of the record.
 const RECORD: &str = "grant-key.json";
@@ -17,36 +16,9 @@ const RECORD: &str = "grant-key.json";
 /// The key that signs grants.
 pub(crate) struct Key(Ed25519KeyPair);
 
-/// The key can't be had.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// There are no random bytes.
-    #[error(transparent)]
-    Random(#[from] NoRandom),
-    /// The record can't be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Fault for KeyError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Random(_) => Kind::Internal,
-            Self::Store(error) => error.kind(),
-        }
-    }
-
-    fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Random(_) => None,
-            Self::Store(error) => error.hint(),
-        }
-    }
-}
-
 impl Key {
     /// Reads the key, or makes one. A lost key ends the grants that it signed, and nothing else.
-    pub(crate) fn open(store: &Store) -> Result<Self, KeyError> {
+    pub(crate) fn open(store: &Store) -> Result<Self, SecretError> {
         let kept: Option<String> = store.read(RECORD)?;
         let kept = kept.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
         if let Some(pair) = kept.and_then(|bytes| Ed25519KeyPair::from_pkcs8(&bytes).ok()) {
