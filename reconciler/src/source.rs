@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use berth_fault::{Fault, Kind};
-use berth_judge::case::allowance;
+use berth_judge::case::Allowed;
 use berth_judge::note::Note;
 use berth_repo::{APPLIED, Loaded, Signature, StateRepo, load_directory};
 use berth_schema::platform::Platform;
@@ -145,7 +145,7 @@ impl Source {
             }
             (Self::Repository(repo), Origin::Revision(revision)) => {
                 let loaded = repo.load(&revision).map_err(&failed)?;
-                let allowance = allowance(repo, &revision).map_err(&failed)?;
+                let allowance = Allowed::by(repo, &revision).map_err(&failed)?.removals;
                 Ok(Found::new(origin, loaded, allowance))
             }
             (source, _) => Err(SourceError::NoHistory { path: source.path() }),

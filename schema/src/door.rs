@@ -80,6 +80,9 @@ pub enum Command {
         topic: Topic,
         /// Newest commit of the proposal when it was reviewed.
         at: CommitId,
+        /// Set if the person knows what they lose by it themselves.
+        #[serde(default)]
+        knows: bool,
     },
     /// Closes a proposal without merging it.
     ReviewReject(Topic),
@@ -194,7 +197,7 @@ impl Command {
             Invalid::new(
                 "that is no command of this login",
                 "use git with ssh://git@<host>:<port>/state, or `review list`, `review show|reject <topic>`, `review approve \
-                 <topic> <revision>`",
+                 <topic> <revision> [--allow-lockout]`",
             )
         };
         if line.len() > COMMAND_MAX {
@@ -240,7 +243,11 @@ impl Command {
                 format!("`review show {topic}` prints the whole line"),
             )
         })?;
-        Ok(Self::ReviewApprove { topic, at: at.parse()? })
+        let (at, knows) = match at.strip_suffix(" --allow-lockout") {
+            Some(at) => (at, true),
+            None => (at, false),
+        };
+        Ok(Self::ReviewApprove { topic, at: at.parse()?, knows })
     }
 
     /// Returns the value of `GIT_PROTOCOL` if git knows it.
@@ -294,6 +301,8 @@ mod tests {
             "review approve x 012345",
             "review approve x 0123456 7",
             "review approve x  0123456",
+            "review approve x --allow-lockout",
+            "review approve x 0123456 --allow-lockout --allow-lockout",
             "review approve x 0123456789ABCDEF",
             "review approve 0123456",
             "review merge x",
@@ -312,7 +321,11 @@ mod tests {
         assert_eq!(Command::parse(b"review show more-memory").unwrap(), Command::ReviewShow(topic.clone()));
         assert_eq!(
             Command::parse(b"review approve more-memory 0123456789").unwrap(),
-            Command::ReviewApprove { topic: topic.clone(), at: "0123456789".parse().unwrap() }
+            Command::ReviewApprove { topic: topic.clone(), at: "0123456789".parse().unwrap(), knows: false }
+        );
+        assert_eq!(
+            Command::parse(b"review approve more-memory 0123456789 --allow-lockout").unwrap(),
+            Command::ReviewApprove { topic: topic.clone(), at: "0123456789".parse().unwrap(), knows: true }
         );
         let without = Command::parse(b"review approve more-memory").unwrap_err();
         assert!(without.hint.contains("`review show more-memory` prints"), "{without}");

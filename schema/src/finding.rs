@@ -76,6 +76,11 @@ pub enum About {
 }
 
 impl Finding {
+    /// The same as an error: what some doors ask about, others refuse.
+    pub fn into_error(self) -> Self {
+        Self { severity: Severity::Error, ..self }
+    }
+
     /// A finding made of a refusal.
     pub fn new(
         severity: Severity,

@@ -6,6 +6,7 @@
 
 mod explain;
 mod id;
+mod lockout;
 mod place;
 mod proof;
 mod rules;
@@ -24,6 +25,7 @@ use crate::parse::{Content, Parsed};
 
 pub use explain::{Answer, May, explain};
 pub use id::free_id;
+pub use lockout::{ALLOW_LOCKOUT, lockouts};
 pub use proof::{Proof, proof, proofs, to_prove};
 pub use secret::secrets;
 use types::Factors;
@@ -42,11 +44,30 @@ fn judge_as(proposal: &Proposal<'_>, factors: Factors) -> Verdict {
     };
     let mut refused = strict::refused_now(proposal.before, proposal.after);
     if refused.is_empty() {
-        return verdict;
+        return with_lockouts(verdict, proposal);
     }
     refused.extend_from_slice(verdict.findings());
     refused.sort();
     Verdict::Deny(refused)
+}
+
+/// The verdict, unless the author loses a way in and doesn't say that they know. Whoever has the repository's files loses none.
+fn with_lockouts(verdict: Verdict, proposal: &Proposal<'_>) -> Verdict {
+    let Actor::Member(name) = proposal.actor else { return verdict };
+    if matches!(verdict, Verdict::Deny(_)) || proposal.knows == Some(name.as_str()) {
+        return verdict;
+    }
+    let mut found = lockouts(name, proposal.from, proposal.before, proposal.after);
+    match verdict {
+        Verdict::Allow if !found.is_empty() => Verdict::Unconfirmed(found),
+        // Somebody looks at it in any case, and sees this too.
+        Verdict::NeedsReview { approvers, mut findings } => {
+            findings.append(&mut found);
+            findings.sort();
+            Verdict::NeedsReview { approvers, findings }
+        }
+        verdict => verdict,
+    }
 }
 
 /// Judges by the one rule for admins: somebody has to be left who can agree to anything.

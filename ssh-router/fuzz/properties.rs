@@ -24,7 +24,10 @@ pub fn command(line: &[u8]) {
         Command::UploadPack => git("upload-pack"),
         Command::ReviewList => line == "review list",
         Command::ReviewShow(topic) => line == format!("review show {topic}"),
-        Command::ReviewApprove { topic, at } => line == format!("review approve {topic} {at}"),
+        Command::ReviewApprove { topic, at, knows } => {
+            let more = if *knows { " --allow-lockout" } else { "" };
+            line == format!("review approve {topic} {at}{more}")
+        }
         Command::ReviewReject(topic) => line == format!("review reject {topic}"),
     };
     assert!(spelled, "{line:?} is taken for {command:?}");

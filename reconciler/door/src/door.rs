@@ -1,5 +1,6 @@
 //! The door itself: the people it knows, and the programs that run for them.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -123,17 +124,32 @@ impl Door {
             }
             Command::ReviewList => self.review(&user, &["list"]),
             Command::ReviewShow(topic) => self.review(&user, &["show", topic.as_str()]),
-            Command::ReviewApprove { topic, at } => {
-                self.review(&user, &["approve", topic.as_str(), at.as_str()])
+            Command::ReviewApprove { topic, at, knows } => {
+                let mut command = self.review(&user, &["approve", topic.as_str(), at.as_str()]);
+                command.args(knows.then_some("--allow-lockout"));
+                command
             }
             Command::ReviewReject(topic) => self.review(&user, &["reject", topic.as_str()]),
         };
+        if let Some(from) = self.seen_from(request) {
+            command.env("BERTH_FROM", from.to_string());
+        }
         if let Some(protocol) = &request.protocol
             && Command::protocol(protocol.as_bytes()).is_some()
         {
             command.env("GIT_PROTOCOL", protocol);
         }
         Ok((user, command, place))
+    }
+
+    /// The person's address, if it is one by which `access.panel` may know them: people who come over IPv6 or from the machine
+    /// itself look like the host's end of the router's network.
+    fn seen_from(&self, request: &Request) -> Option<IpAddr> {
+        let good = self.members.good().ok()??;
+        let from = request.from.to_canonical();
+        let external = good.state.platform.networks.external;
+        let is_masked = matches!(from, IpAddr::V4(from) if external.contains(&from));
+        (!is_masked).then_some(from)
     }
 
     pub(crate) fn settings(&self) -> &DoorSettings {

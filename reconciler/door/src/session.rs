@@ -360,7 +360,7 @@ fn word(command: &Command) -> String {
         Command::UploadPack => "fetch".to_owned(),
         Command::ReviewList => "review list".to_owned(),
         Command::ReviewShow(topic) => format!("review show {topic}"),
-        Command::ReviewApprove { topic, at } => format!("review approve {topic} {at}"),
+        Command::ReviewApprove { topic, at, .. } => format!("review approve {topic} {at}"),
         Command::ReviewReject(topic) => format!("review reject {topic}"),
     }
 }

@@ -1,11 +1,13 @@
 //! A change as the policy is asked about it, gathered in one way whichever door it comes through.
 
+use std::net::IpAddr;
+
 use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::git::GitError;
 use berth_repo::{LARGEST_FILE, Revision, StateRepo};
 use berth_schema::State;
 use berth_schema::name::{ServerId, UserName};
-use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
+use berth_schema::policy::{self, ALLOW_LOCKOUT, Actor, Change, Proposal, Verdict};
 
 use crate::history::{Content, History, Range};
 use crate::proofs::Proven;
@@ -30,8 +32,19 @@ pub struct Asked<'a> {
     pub after: &'a State,
     /// The actor's names, as DNS proves them.
     pub proven: &'a Proven,
-    /// The removals that the commit's message allows beyond the budget.
-    pub allowance: Option<&'a str>,
+    /// What the last commit's message allows.
+    pub allowed: &'a Allowed,
+    /// Address that the actor comes from, where the door knows it and `access.panel` binds it.
+    pub from: Option<IpAddr>,
+}
+
+/// What a commit's message allows beyond the rules, by its trailers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Removals beyond the budget: the hash that a plan shows.
+    pub removals: Option<String>,
+    /// A lockout: name of the person who knows what they lose.
+    pub lockout: Option<String>,
 }
 
 /// The owners that ids had before.
@@ -116,7 +129,9 @@ impl<'a> Case<'a> {
             changes,
             proven: &self.asked.proven.names,
             former: &self.former,
-            allowance: self.asked.allowance,
+            allowance: self.asked.allowed.removals.as_deref(),
+            from: self.asked.from,
+            knows: self.asked.allowed.lockout.as_deref(),
         }
     }
 
@@ -154,8 +169,14 @@ pub(crate) fn named(
     Ok(found)
 }
 
-/// The removals that a revision's message allows beyond the budget: the hash in its trailer.
-pub fn allowance(repo: &StateRepo, revision: &Revision) -> Result<Option<String>, berth_repo::Error> {
-    let info = repo.commit_info(revision)?;
-    Ok(info.trailers.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(ALLOW_REMOVALS)).map(|(_, v)| v))
+impl Allowed {
+    /// Reads what a revision's message allows.
+    pub fn by(repo: &StateRepo, revision: &Revision) -> Result<Self, berth_repo::Error> {
+        let trailers = repo.commit_info(revision)?.trailers;
+        let of = |name: &str| {
+            let found = trailers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.clone())
+        };
+        Ok(Self { removals: of(ALLOW_REMOVALS), lockout: of(ALLOW_LOCKOUT) })
+    }
 }

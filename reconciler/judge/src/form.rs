@@ -87,11 +87,12 @@ impl Forms {
         self.with(|repo| {
             for _ in 0..ATTEMPTS {
                 let Looked { planned, ready } = self.look(repo, author, &commit.change)?;
-                let is_same = planned.digest == commit.digest && planned.standing == Standing::Allowed;
+                let is_same = planned.digest == commit.digest && is_for_now(&planned, commit.knows);
                 let Some(Ready { main, draft, by }) = ready.filter(|_| is_same) else {
                     return Ok(Committed::Changed { planned: Box::new(planned) });
                 };
-                let message = message(&draft.summary, "");
+                let knows = (!planned.shuts_out.is_empty()).then_some(author.name);
+                let message = message(&draft.summary, "", knows);
                 let words = Words { author: &by, committer: &by, message: &message };
                 match repo.commit(Some(&main), &draft.edits, &words) {
                     Ok(revision) => return Ok(Committed::Made { revision }),
@@ -113,7 +114,7 @@ impl Forms {
                 return Err(not_proposed(planned));
             };
             let topic = topic::of_file(repo, &draft.own.path, draft.own.kind)?;
-            let message = message(&draft.summary, "");
+            let message = message(&draft.summary, "", None);
             let words = Words { author: &by, committer: &by, message: &message };
             let revision =
                 repo.write(Some(&main), &draft.edits, &words).map_err(|source| self.failed(source))?;
@@ -129,11 +130,12 @@ impl Forms {
                 let ground = Ground::look(repo, author, self.resolver)?;
                 let (planned, ready) = revert::look(&ground, &asked.revision)?;
                 let is_same =
-                    asked.digest.as_ref() == Some(&planned.digest) && planned.standing == Standing::Allowed;
+                    asked.digest.as_ref() == Some(&planned.digest) && is_for_now(&planned, asked.knows);
                 let Some(ready) = ready.filter(|_| is_same) else {
                     return Ok(Committed::Changed { planned: Box::new(planned) });
                 };
-                if let Some(revision) = revert::make(&ground, &asked.revision, &ready)? {
+                let knows = (!planned.shuts_out.is_empty()).then_some(author.name);
+                if let Some(revision) = revert::make(&ground, &asked.revision, &ready, knows)? {
                     return Ok(Committed::Made { revision });
                 }
             }
@@ -151,7 +153,7 @@ impl Forms {
                 return Err(not_proposed(planned));
             };
             let topic = topic::of_revert(ground.repo, revision)?;
-            let taken = revert::taken_back(&ground, revision, &ready)?.ok_or(FormError::Busy)?;
+            let taken = revert::taken_back(&ground, revision, &ready, None)?.ok_or(FormError::Busy)?;
             propose(ground.repo, &topic, taken, ready.by)?;
             Ok(Proposed { topic: topic.to_string(), revision: taken })
         })
@@ -163,13 +165,13 @@ impl Forms {
     }
 
     /// One proposal.
-    pub fn proposal(&self, user: &UserName, topic: &str) -> Result<ProposalSheet, FormError> {
-        self.with(|repo| proposals::one(repo, user, topic, self.resolver))
+    pub fn proposal(&self, author: Author<'_>, topic: &str) -> Result<ProposalSheet, FormError> {
+        self.with(|repo| proposals::one(repo, author, topic, self.resolver))
     }
 
     /// Merges a proposal that somebody agrees to.
-    pub fn approve(&self, user: &UserName, approval: &Approve) -> Result<Decided, FormError> {
-        self.with(|repo| proposals::approve(repo, user, approval, self.resolver))
+    pub fn approve(&self, author: Author<'_>, approval: &Approve) -> Result<Decided, FormError> {
+        self.with(|repo| proposals::approve(repo, author, approval, self.resolver))
     }
 
     /// Closes a proposal without merging it.
@@ -243,6 +245,11 @@ fn good(ground: &Ground<'_>) -> Result<std::sync::Arc<State>, Invalid> {
         Some(remote) => Err(refusals::hosted_elsewhere(remote)),
         None => Ok(state),
     }
+}
+
+/// Returns whether somebody may make a change now: it is theirs to make, and they know what they lose by it.
+fn is_for_now(planned: &Planned, knows: bool) -> bool {
+    planned.standing == Standing::Allowed && (knows || planned.shuts_out.is_empty())
 }
 
 fn not_proposed(planned: Planned) -> FormError {

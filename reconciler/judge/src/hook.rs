@@ -14,7 +14,7 @@ mod to_main;
 pub mod view;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use berth_plan::Plan;
@@ -84,6 +84,8 @@ pub struct Asker<'a> {
     pub engine: &'a dyn Sights,
     /// The resolver that is asked for proofs, in place of the platform's.
     pub resolver: Option<SocketAddr>,
+    /// Address that they come from, where the door knows it and `access.panel` binds it.
+    pub from: Option<IpAddr>,
 }
 
 impl Asker<'_> {
@@ -119,6 +121,8 @@ struct Push<'a> {
     past: Option<Past<'a>>,
     /// The consent that the change wants.
     consent: Option<Consent>,
+    /// What its author loses by it, and doesn't say to know.
+    unconfirmed: Vec<Finding>,
     plan: Option<Plan>,
 }
 
@@ -199,6 +203,7 @@ impl<'a> Push<'a> {
             searched: Searched::Push,
             past: None,
             consent: None,
+            unconfirmed: Vec::new(),
             plan: None,
         }
     }

@@ -12,6 +12,7 @@ mod proposals;
 mod push;
 mod tell;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use berth_repo::Revision;
@@ -55,6 +56,10 @@ pub struct Approval {
     pub at: Option<Revision>,
     /// The removals that it lifts the removal budget for, as a plan says them.
     pub allowance: Option<String>,
+    /// Address that they come from, where the door knows it and `access.panel` binds it.
+    pub from: Option<IpAddr>,
+    /// Set if they know what they lose by the merge themselves.
+    pub knows: bool,
 }
 
 /// A question about proposals that can't be answered. What isn't allowed or can't be merged is an answer.

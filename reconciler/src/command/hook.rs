@@ -3,7 +3,7 @@
 mod as_owner;
 
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ enum Hook {
         /// Seconds for the engine to answer: a stuck one must not hold up every push
         #[arg(long, env = "BERTH_LOOK", value_name = "SECONDS", default_value_t = 15)]
         look: u64,
+        /// Address of the pusher, as the door knows it
+        #[arg(long, env = "BERTH_FROM", value_name = "ADDRESS", hide = true)]
+        from: Option<IpAddr>,
     },
     /// Keep proposals, merge those that need no consent, show how an accepted push is applied (git runs this)
     PostReceive {
@@ -72,12 +75,12 @@ enum Hook {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match &args.hook {
-        Hook::PreReceive { user, view, look } => {
+        Hook::PreReceive { user, view, look, from } => {
             if view.is_none() {
                 as_owner::judge()?;
             }
             let engine = Asking::new(settings.door_socket(), Duration::from_secs(*look));
-            pre_receive(user.as_deref(), view.as_ref(), &engine, settings)
+            pre_receive((user.as_deref(), *from), view.as_ref(), &engine, settings)
         }
         Hook::PostReceive { user, wait, view } => {
             let wait = Duration::from_secs(*wait);
@@ -102,7 +105,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 }
 
 fn pre_receive(
-    user: Option<&str>,
+    (user, from): (Option<&str>, Option<IpAddr>),
     viewer: Option<&UserName>,
     engine: &Asking,
     settings: &Settings,
@@ -111,7 +114,7 @@ fn pre_receive(
     if updates.iter().any(|update| update.reference == MAIN && update.new.is_some()) {
         engine.begin();
     }
-    let asker = Asker { user, look: look(), engine, resolver: settings.resolver };
+    let asker = Asker { user, look: look(), engine, resolver: settings.resolver, from };
     let judgement = match viewer {
         Some(viewer) => {
             let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);

@@ -8,7 +8,7 @@ use berth_judge::review::{Assessment, Assessor, Need, signature};
 use berth_plan::show;
 use berth_repo::{Combined, Error, Revision, StateRepo, Words};
 use berth_schema::name::UserName;
-use berth_schema::policy::Actor;
+use berth_schema::policy::{ALLOW_LOCKOUT, Actor};
 use berth_schema::report::{Look, report};
 use berth_schema::text::{counted, safe};
 
@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// Act in the name of this member. Default: as somebody with the repository's files, who may do everything
     #[arg(long = "as", value_name = "USER")]
     user: Option<UserName>,
+    /// Take it back although the member loses a way in, or their role, by it
+    #[arg(long)]
+    allow_lockout: bool,
     /// Seconds to follow how it is applied; 0 returns at once
     #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
@@ -75,6 +78,10 @@ fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow
     if !is_allowed(&assessment, is_admin) {
         return Ok(None);
     }
+    if !args.allow_lockout && !assessment.lockouts(actor, None).is_empty() {
+        say("Nothing was changed. If that is meant, say so: `--allow-lockout`.");
+        return Ok(None);
+    }
     show_changes(&assessment);
     if args.dry_run {
         return Ok(Some(tried));
@@ -102,7 +109,9 @@ fn to_undo(args: &Args, repo: &StateRepo, main: &Revision) -> anyhow::Result<(Re
     if info.parents.is_empty() {
         bail!("{} is the first commit of all: taking it back would leave nothing", undone.short());
     }
-    Ok((undone, format!("Revert \"{}\"\n\nThis reverts commit {undone}.\n", info.summary)))
+    let knows = args.user.as_ref().filter(|_| args.allow_lockout);
+    let knows = knows.map(|user| format!("\n{ALLOW_LOCKOUT}: {user}\n")).unwrap_or_default();
+    Ok((undone, format!("Revert \"{}\"\n\nThis reverts commit {undone}.\n{knows}", info.summary)))
 }
 
 /// Checks that the change may be made right away; tells its findings, and why it may not.

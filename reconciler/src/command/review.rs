@@ -1,5 +1,6 @@
 //! `berth review`: the proposals that wait, and what becomes of them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use berth_judge::review::{Approval, Ask, Format, answer};
@@ -50,6 +51,12 @@ enum Verb {
         /// Lift the removal budget for this merge: the hash that its plan shows
         #[arg(long, value_name = "HASH", value_parser = hash)]
         allow_removals: Option<String>,
+        /// Merge it although you lose a way in, or your role, by it yourself
+        #[arg(long)]
+        allow_lockout: bool,
+        /// Address that you come from, as the door knows it
+        #[arg(long, env = "BERTH_FROM", value_name = "ADDRESS", hide = true)]
+        from: Option<IpAddr>,
         /// Seconds to follow how it is applied; 0 returns at once
         #[arg(long, env = "BERTH_WAIT", value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
@@ -87,9 +94,10 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let (ask, form, wait) = match &args.verb {
         Verb::List { format } => (Ask::List, *format, 0),
         Verb::Show { topic, format } => (Ask::Show(topic.clone()), *format, 0),
-        Verb::Approve { topic, revision, allow_removals, wait } => {
+        Verb::Approve { topic, revision, allow_removals, allow_lockout, from, wait } => {
             let at = revision.as_deref().map(|revision| repo.resolve(revision)).transpose()?;
-            let approval = Approval { topic: topic.clone(), at, allowance: allow_removals.clone() };
+            let (topic, allowance) = (topic.clone(), allow_removals.clone());
+            let approval = Approval { topic, at, allowance, from: *from, knows: *allow_lockout };
             (Ask::Approve(approval), Form::Text, *wait)
         }
         Verb::Reject { topic, reason } => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use anyhow::{anyhow, bail};
-use berth_judge::case::{Asked, Case, Past};
+use berth_judge::case::{Allowed, Asked, Case, Past};
 use berth_judge::history::History;
 use berth_judge::proofs::Resolvers;
 use berth_schema::name::UserName;
@@ -76,6 +76,7 @@ fn judge(
     if !proven.note.is_empty() {
         say(proven.note.trim_end());
     }
+    let allowed = Allowed::by(repo, &new)?;
     let asked = Asked {
         actor: Actor::Member(name),
         repo,
@@ -86,7 +87,9 @@ fn judge(
         before: &from.state,
         after: &to.state,
         proven: &proven,
-        allowance: to.allowance.as_deref(),
+        allowed: &allowed,
+        // Nobody knows from where they would have pushed it.
+        from: None,
     };
     let case = Case::gather(asked, repo.changed(&old, &new)?)?;
     let (verdict, _) = case.judge();
@@ -103,6 +106,9 @@ fn judge(
                 approvers.join(" or ")
             };
             (format!("{name} may make {change} if {approvers} agrees"), Exit::Failed)
+        }
+        Verdict::Unconfirmed(_) => {
+            (format!("{name} may make {change}, once they say that they know what they lose"), Exit::Failed)
         }
         Verdict::Deny(_) => (format!("{name} may not make {change}"), Exit::Failed),
     };

@@ -43,17 +43,17 @@ const PROVED: &str = "bob.example";
 /// Random changes, unless `PROPTEST_CASES` says otherwise. Each goes through every door, some of which are processes.
 const CASES: u32 = 16;
 /// Sorts of changes.
-const SORTS: u8 = 20;
+const SORTS: u8 = 22;
 
 /// The admin ann; bob, who may take names from elsewhere; cyn. Servers and domains of bob's and cyn's.
 static FILES: LazyLock<Files> = LazyLock::new(|| {
     let files = [
         (
             "platform.toml",
-            "domain = \"h.example\"\n\n[quota]\nservers = 3\ncpus = 8\nmemory = \"16 GiB\"\ndomains = 9\n",
+            "domain = \"h.example\"\n\n[panel]\ndomain = \"panel.net\"\n\n[quota]\nservers = 3\ncpus = 8\nmemory = \"16 GiB\"\ndomains = 9\n",
         ),
-        ("users/ann.toml", "role = \"admin\"\n"),
-        ("users/bob.toml", "email = \"bob@mail.example\"\n\n[quota]\ncustom_domains = true\n"),
+        ("users/ann.toml", ANN),
+        ("users/bob.toml", BOB),
         ("users/cyn.toml", "email = \"cyn@mail.example\"\n"),
         ("servers/one.toml", "id = 1\nowner = \"bob\"\nmembers = [\"cyn\"]\ncpus = 1\n"),
         ("servers/two.toml", "# The shop.\nid = 2\nowner = \"bob\"\n"),
@@ -64,6 +64,11 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
     ];
     files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
 });
+
+/// They get in by a password, and bob over SSH too.
+const ANN: &str =
+    "role = \"admin\"\npassword_hash = \"$2b$12$odeciuvURMWYHyxaUSooeORUILdSujzA7pPBiCstyxNS992W1SqI.\"\n";
+const BOB: &str = "email = \"bob@mail.example\"\nssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFwd4hDKVjkNV3t11OwpbDnynTRvcOgxT59FnA682koi bob\"]\n\n[quota]\ncustom_domains = true\n";
 
 /// Ids that servers had, and whose they were: the last one is gone from the state, not from history.
 const FORMER: [(u32, &str); 4] = [(1, "bob"), (2, "bob"), (3, "cyn"), (4, "cyn")];
@@ -80,8 +85,13 @@ struct Answer {
 enum Word {
     Allow,
     Review,
+    /// Once its author says that they know what they lose by it.
+    Confirm,
     Deny,
 }
+
+/// Words in every reason of a lockout.
+const LOCKOUT: &str = "after this change of their own";
 
 /// Ground that the changes have in common: a state repo with a past, which is copied for each, and a DNS server.
 struct Ground {
@@ -107,8 +117,10 @@ fn the_doors_agree() {
     for sort in 0..SORTS {
         agree(PEOPLE[usize::from(sort) % 2 + 1], sort, sort / 2);
     }
-    // A name that is proved, one that isn't, somebody else's name, and an id of old.
-    for (who, sort, pick) in [("bob", 15, 3), ("bob", 15, 4), ("cyn", 15, 8), ("bob", 15, 6), ("bob", 4, 3)] {
+    // A name that is proved, one that isn't, somebody else's name, an id of old, and an admin's own lockout.
+    for (who, sort, pick) in
+        [("bob", 15, 3), ("bob", 15, 4), ("cyn", 15, 8), ("bob", 15, 6), ("bob", 4, 3), ("ann", 21, 0)]
+    {
         agree(who, sort, pick);
     }
     let some = prop::collection::vec((0..SORTS, 0..12_u8), 1..3);
@@ -140,6 +152,18 @@ impl Ground {
         copy.arg("-r").arg(self.first.path().join("state.git")).arg(folder.path());
         assert!(copy.in_time().status.success());
         House { folder, resolver: self.dns.at }
+    }
+
+    /// Checks that a change goes through once its author says that they know what they lose by it.
+    fn known(&self, user: &UserName, changed: &Changed) -> TestCaseResult {
+        let house = self.house();
+        let message = format!("change\n\nBerth-Allow-Lockout: {user}\n");
+        import_saying(&house.state(), "refs/try", Some(MAIN), changed, &message);
+        let tip = revision(&house.state(), "refs/try");
+        for answer in [house.main(user, &tip), house.proposal(user, &tip), house.why(user.as_str(), &tip)] {
+            prop_assert_eq!(answer.verdict, Word::Allow, "{:?} by {}: {:?}", changed, user, answer.reasons);
+        }
+        Ok(())
     }
 
     fn agree(&self, who: &str, changes: &[(u8, u8)]) -> TestCaseResult {
@@ -207,6 +231,9 @@ impl Ground {
             } else {
                 prop_assert_eq!(in_form.verdict, without_git.verdict, "a form of {}: {:?}", who, change);
             }
+        }
+        if without_git.verdict == Word::Confirm {
+            self.known(&user, &changed)?;
         }
         if who == "ann" {
             return Ok(());
@@ -288,6 +315,8 @@ fn change(sort: u8, pick: u8, files: &Files) -> Changed {
             "new page" => raw("docs/more.md", "# More\n"),
             _ => raw("platform.toml", &FILES["platform.toml"].replace("servers = 3", "servers = 5")),
         },
+        20 => user(of(&["bob", "cyn"]), UserEdit::SshKeys(Vec::new())),
+        21 => raw("platform.toml", &FILES["platform.toml"].replace("[panel]\ndomain = \"panel.net\"\n", "")),
         _ => match of(&["syntax", "field", "name", "reference"]) {
             "syntax" => raw("servers/one.toml", "id = 1\nowner = \n"),
             "field" => raw("servers/one.toml", "id = 1\nowner = \"bob\"\nmemroy = \"1 GiB\"\n"),
@@ -405,11 +434,14 @@ fn without_git(user: &UserName, after: &Files) -> Answer {
         proven: &proven,
         former: &former,
         allowance: None,
+        from: None,
+        knows: None,
     };
     let verdict = policy::judge(&proposal);
     let word = match &verdict {
         Verdict::Allow => Word::Allow,
         Verdict::NeedsReview { .. } => Word::Review,
+        Verdict::Unconfirmed(_) => Word::Confirm,
         Verdict::Deny(_) => Word::Deny,
     };
     Answer { verdict: word, reasons: messages(verdict.findings()) }
@@ -433,6 +465,7 @@ fn of_main(judgement: &Judgement) -> Answer {
     let verdict = match judgement.accepted {
         true => Word::Allow,
         false if judgement.text.contains("Somebody else has to agree to this.") => Word::Review,
+        false if judgement.text.contains(LOCKOUT) => Word::Confirm,
         false => Word::Deny,
     };
     Answer { verdict, reasons: reasons(&judgement.text) }
@@ -449,7 +482,13 @@ impl House {
     }
 
     fn asker<'a>(&self, user: &'a UserName) -> Asker<'a> {
-        Asker { user: Some(user.as_str()), look: Look::Plain, engine: &Unseen, resolver: Some(self.resolver) }
+        Asker {
+            user: Some(user.as_str()),
+            look: Look::Plain,
+            engine: &Unseen,
+            resolver: Some(self.resolver),
+            from: None,
+        }
     }
 
     /// Makes a commit on top of main that no branch of people's shows.
@@ -471,7 +510,10 @@ impl House {
         let judgement = judge(&mut repo, &[update], self.asker(user)).unwrap();
         let reasons = reasons(&judgement.text);
         let verdict = match judgement.accepted {
+            false if judgement.text.contains(LOCKOUT) => Word::Confirm,
             false => Word::Deny,
+            // Whoever agrees to an admin's proposal sees what it takes from them.
+            true if user.as_str() == "ann" && judgement.text.contains(LOCKOUT) => Word::Confirm,
             // An admin, who may change everything, wants somebody to look: for no reason of the policy's.
             true if user.as_str() == "ann" => Word::Allow,
             true if judgement.text.contains("touches only what is yours") => Word::Allow,
@@ -493,16 +535,21 @@ impl House {
         let findings = shown["findings"]["findings"].as_array().unwrap();
         let reasons: BTreeSet<String> =
             findings.iter().map(|finding| finding["message"].as_str().unwrap().to_owned()).collect();
+        let is_lockout = reasons.iter().any(|reason| reason.contains(LOCKOUT));
         let verdict = match shown["standing"]["verdict"].as_str().unwrap() {
             "own" => Word::Allow,
+            "needs-review" if user.as_str() == "ann" && is_lockout => Word::Confirm,
+            "refused" if is_lockout => Word::Confirm,
             // An admin, who may change everything, wants somebody to look: for no reason of the policy's.
             "needs-review" if user.as_str() == "ann" => Word::Allow,
             "needs-review" => Word::Review,
             _ => Word::Deny,
         };
-        let approval = Approval { topic, at: Some(*tip), allowance: None };
+        let approval = Approval { topic, at: Some(*tip), allowance: None, from: None, knows: false };
         let approved = ask(Ask::Approve(approval));
-        assert_eq!(approved.good, verdict != Word::Deny, "{}", approved.text);
+        // What merges itself waits for its author's word.
+        let waits = verdict == Word::Confirm && user.as_str() != "ann";
+        assert_eq!(approved.good, verdict != Word::Deny && !waits, "{}", approved.text);
         for (name, to) in [(MAIN, main.to_string()), ("refs/heads/review/agreed", String::new())] {
             let arguments = if to.is_empty() { vec!["-d", name] } else { vec![name, &to] };
             assert!(git(&self.state()).arg("update-ref").args(arguments).in_time().status.success());
@@ -522,6 +569,7 @@ impl House {
         let verdict = match said.good {
             true => Word::Allow,
             false if said.text.contains("Somebody else has to agree to this") => Word::Review,
+            false if said.text.contains(LOCKOUT) => Word::Confirm,
             false => Word::Deny,
         };
         let reasons = reasons(&said.text);
@@ -535,16 +583,18 @@ impl House {
     /// Answer to a form of the panel.
     fn form(&self, user: &UserName, change: &web::Change) -> Answer {
         let forms = Forms::of(&self.state(), Some(self.resolver));
-        let Ok(planned) = forms.plan(Author { name: user, engine: &Unseen }, change) else {
+        let Ok(planned) = forms.plan(Author { name: user, engine: &Unseen, from: None }, change) else {
             return Answer { verdict: Word::Deny, reasons: BTreeSet::new() };
         };
         let verdict = match planned.standing {
+            Standing::Allowed if !planned.shuts_out.is_empty() => Word::Confirm,
             Standing::Allowed => Word::Allow,
             Standing::NeedsReview { .. } => Word::Review,
             Standing::Refused => Word::Deny,
             Standing::Nothing | Standing::Conflict { .. } => panic!("{planned:?}"),
         };
-        Answer { verdict, reasons: planned.findings.into_iter().map(|finding| finding.message).collect() }
+        let found = planned.findings.into_iter().map(|finding| finding.message);
+        Answer { verdict, reasons: found.chain(planned.shuts_out).collect() }
     }
 
     fn berth(&self) -> Command {
@@ -561,6 +611,7 @@ impl House {
         let verdict = match said.good {
             true => Word::Allow,
             false if said.text.contains(" agrees") => Word::Review,
+            false if said.text.contains("once they say that they know") => Word::Confirm,
             false => Word::Deny,
         };
         Answer { verdict, reasons: reasons(&said.text) }
@@ -578,8 +629,21 @@ impl House {
 
 /// Writes a commit into a bare repository.
 fn import(repo: &Path, reference: &str, from: Option<&str>, changed: &[(String, Option<String>)]) {
-    let mut stream =
-        format!("commit {reference}\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 6\nchange\n");
+    import_saying(repo, reference, from, changed, "change");
+}
+
+/// The same with this message.
+fn import_saying(
+    repo: &Path,
+    reference: &str,
+    from: Option<&str>,
+    changed: &[(String, Option<String>)],
+    message: &str,
+) {
+    let length = message.len();
+    let mut stream = format!(
+        "commit {reference}\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata {length}\n{message}\n"
+    );
     stream.extend(from.map(|from| format!("from {from}^0\n")));
     for (path, text) in changed {
         match text {

@@ -93,7 +93,7 @@ impl Scene {
             reference: MAIN.to_owned(),
         };
         let engine = Seeing { sight: &self.sight, identity: &self.identity };
-        let asker = Asker { user: None, look: Look::Plain, engine: &engine, resolver: None };
+        let asker = Asker { user: None, look: Look::Plain, engine: &engine, resolver: None, from: None };
         let judgement = judge(&mut StateRepo::open(&bench.bare).unwrap(), &[update], asker).unwrap();
         assert!(judgement.accepted, "{}", judgement.text);
         let pass = self.pass(&new);

@@ -9,6 +9,7 @@ use berth_wire::web::{Person, Question, Token};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::session::{Notice, Session};
+use crate::way::Way;
 
 /// Somebody who is signed in, as the door told at the beginning of this request.
 #[derive(Debug, Clone)]
@@ -59,6 +60,22 @@ impl FromRequestParts<App> for Peer {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().copied().ok_or_else(Problem::internal)
+    }
+}
+
+/// Address by which `access.panel` may shut somebody out. This machine comes in at the panel's own port whatever it says, so there is
+/// none then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bound(pub(crate) Option<IpAddr>);
+
+impl FromRequestParts<App> for Bound {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Peer(from) = Peer::from_request_parts(parts, app).await?;
+        let from = from.to_canonical();
+        let way = parts.extensions.get::<Way>().copied().ok_or_else(Problem::internal)?;
+        Ok(Self((way == Way::Edge || !from.is_loopback()).then_some(from)))
     }
 }
 

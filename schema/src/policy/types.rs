@@ -1,5 +1,7 @@
 //! A change that is judged, who asks for it, and the verdict.
 
+use std::net::IpAddr;
+
 use crate::finding::Finding;
 use crate::name::{Fqdn, ServerId, UserName};
 use crate::state::State;
@@ -44,6 +46,10 @@ pub struct Proposal<'a> {
     /// The removals that the change's last commit allows beyond the removal budget (`Berth-Allow-Removals`). The budget guards
     /// everybody's servers, so only an admin lifts it.
     pub allowance: Option<&'a str>,
+    /// Address that the actor comes from, as `access.panel` would see it; `None` where nobody knows it, or nothing shuts it out.
+    pub from: Option<IpAddr>,
+    /// Person who says by the change's last commit that they know what they lose by it ([`super::ALLOW_LOCKOUT`]).
+    pub knows: Option<&'a str>,
 }
 
 /// Outcome of a proposal.
@@ -51,6 +57,8 @@ pub struct Proposal<'a> {
 pub enum Verdict {
     /// It may become the tip.
     Allow,
+    /// It may, once the actor says that they know what they lose by it. Warnings, sorted by place.
+    Unconfirmed(Vec<Finding>),
     /// Somebody else has to agree.
     NeedsReview {
         /// Members of whom one must agree. Empty if the state has no admin: then whoever runs the platform must.
@@ -77,7 +85,9 @@ impl Verdict {
     pub fn findings(&self) -> &[Finding] {
         match self {
             Self::Allow => &[],
-            Self::NeedsReview { findings, .. } | Self::Deny(findings) => findings,
+            Self::NeedsReview { findings, .. } | Self::Unconfirmed(findings) | Self::Deny(findings) => {
+                findings
+            }
         }
     }
 }

@@ -28,6 +28,8 @@ fn a_member_changes_their_factors_only_where_the_door_has_asked_who_they_are() {
             proven: &[],
             former: &[],
             allowance: None,
+            from: None,
+            knows: None,
         };
         (judge(&proposal), judge_confirmed(&proposal))
     };

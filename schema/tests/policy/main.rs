@@ -7,6 +7,7 @@
 )]
 
 mod factors;
+mod lockouts;
 mod properties;
 mod rules;
 

@@ -40,6 +40,8 @@ fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
         proven: &[],
         former: &[],
         allowance: None,
+        from: None,
+        knows: None,
     };
     judge(&proposal)
 }
@@ -177,6 +179,8 @@ fn only_admins_lift_the_removal_budget() {
             proven: &[],
             former: &[],
             allowance: Some("0a2893a696e71de8"),
+            from: None,
+            knows: None,
         })
     };
     let (ann, bob) = (name("ann"), name("bob"));
@@ -262,6 +266,8 @@ fn the_firewalls_exceptions_are_the_admins() {
             proven: &[],
             former: &[],
             allowance: None,
+            from: None,
+            knows: None,
         })
     };
     let blog = ("domains/blog.h.org.toml", Some("server = \"renamed\"\n".to_owned()));
@@ -293,6 +299,8 @@ fn a_removed_servers_data_doesnt_come_back_to_somebody_else() {
             proven: &[],
             former: &former,
             allowance: None,
+            from: None,
+            knows: None,
         })
     };
     let cyns = ("servers/shop.toml", "id = 3\nowner = \"cyn\"\nmistake = 1\n");
@@ -363,6 +371,8 @@ fn a_proof_makes_a_custom_domain_theirs() {
             proven: &proven,
             former: &[],
             allowance: None,
+            from: None,
+            knows: None,
         })
     };
     assert_eq!(judged(&["bob.example"]), Verdict::Allow);
@@ -500,6 +510,8 @@ fn a_strict_rule_is_for_what_comes_in() {
             proven: &[],
             former: &[],
             allowance: None,
+            from: None,
+            knows: None,
         })
     };
     assert_eq!(judged("id = 3\nowner = \"bob\"\nimage = \"Ubuntu\"\nstate = \"stopped\"\n"), Verdict::Allow);
@@ -520,7 +532,9 @@ fn the_last_admin_stays_one() {
     let found = denied("ann", &[("users/ann.toml", Some(""))]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("users/ann.toml: without `ann` nobody is an admin"), "{found:?}");
-    allowed("ann", &[("users/ann.toml", Some("")), ("users/bob.toml", Some("role = \"admin\"\n"))]);
+    let handed_over =
+        verdict("ann", &[("users/ann.toml", Some("")), ("users/bob.toml", Some("role = \"admin\"\n"))]);
+    assert!(matches!(handed_over, Verdict::Unconfirmed(_)), "{handed_over:?}");
 }
 
 #[test]

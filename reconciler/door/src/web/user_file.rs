@@ -1,7 +1,7 @@
 //! The commits that the door makes itself to somebody's file: a password, a passkey, a second factor. They are made in the name of
 //! whoever asked, once they have proved who they are, and judged as a push of theirs is.
 
-use berth_judge::case::{Asked, Case, Past};
+use berth_judge::case::{Allowed, Asked, Case, Past};
 use berth_judge::form::DOOR;
 use berth_judge::history::History;
 use berth_judge::proofs::Proven;
@@ -147,7 +147,8 @@ fn judge(
         before,
         after,
         proven: &Proven::default(),
-        allowance: None,
+        allowed: &Allowed::default(),
+        from: None,
     };
     let case = Case::gather(asked, vec![path]).map_err(|error| unavailable(&error))?;
     match case.judge_confirmed() {

@@ -20,7 +20,7 @@ fn edit(server: &str, name: &str, was: &str, now: &str) -> Change {
 }
 
 async fn plan(bench: &Bench, token: &Token, change: &Change) -> Planned {
-    bench.ask(Some(token), &Plan { change: change.clone() }).await.unwrap()
+    bench.ask(Some(token), &Plan { change: change.clone(), from: None }).await.unwrap()
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn what_was_shown_is_committed_and_taken_back() {
     let change = edit("bobs", "memory", "512 MiB", "1 GiB");
     let planned = plan(&bench, &bob, &change).await;
     assert_eq!(planned.standing, Standing::Allowed, "{planned:?}");
-    let commit = Commit { change, digest: planned.digest };
+    let commit = Commit { change, digest: planned.digest, from: None, knows: false };
     let Committed::Made { revision } = bench.ask(Some(&bob), &commit).await.unwrap() else { panic!() };
     assert!(bench.text("servers/bobs.toml").contains("1 GiB"));
     // The next question sees it, with who did it.
@@ -43,7 +43,7 @@ async fn what_was_shown_is_committed_and_taken_back() {
     let memory = |person: berth_wire::web::Person| person.quota[2].used;
     assert_eq!(memory(bench.ask(Some(&bob), &Me {}).await.unwrap()), 1 << 30);
 
-    let asked = Revert { revision, digest: None };
+    let asked = Revert { revision, digest: None, from: None, knows: false };
     let Committed::Changed { planned } = bench.ask(Some(&bob), &asked).await.unwrap() else { panic!() };
     let asked = Revert { digest: Some(planned.digest), ..asked };
     assert!(matches!(bench.ask(Some(&bob), &asked).await.unwrap(), Committed::Made { .. }));
@@ -61,14 +61,14 @@ async fn a_removal_is_taken_back_by_whose_it_was() {
     for of in [of, Object::Server("bobs".to_owned())] {
         let change = Change { of, deed: Deed::Remove };
         let digest = plan(&bench, &bob, &change).await.digest;
-        let made = bench.ask(Some(&bob), &Commit { change, digest }).await.unwrap();
+        let made = bench.ask(Some(&bob), &Commit { change, digest, from: None, knows: false }).await.unwrap();
         let Committed::Made { revision } = made else { panic!("{made:?}") };
         let history = bench.ask(Some(&bob), &History { of: None, page: 1 }).await.unwrap();
         assert_eq!((history.rows[0].revision, history.rows[0].paths.len()), (revision, 1));
         let sheet = bench.ask(Some(&bob), &CommitRead { revision }).await.unwrap();
         assert!(sheet.may_revert && sheet.diffs.len() == 1, "{sheet:?}");
         assert_eq!(bench.refusal(Some(&cyn), &CommitRead { revision }).await, Why::NotFound);
-        let asked = Revert { revision, digest: None };
+        let asked = Revert { revision, digest: None, from: None, knows: false };
         assert_eq!(bench.refusal(Some(&cyn), &asked).await, Why::NotFound);
         let Committed::Changed { planned } = bench.ask(Some(&bob), &asked).await.unwrap() else { panic!() };
         let asked = Revert { digest: Some(planned.digest), ..asked };
@@ -87,7 +87,7 @@ async fn a_proposal_is_seen_by_its_author_and_the_admins() {
         (bench.sign_in("ann").await, bench.sign_in("bob").await, bench.sign_in("cyn").await);
     let change = edit("bobs", "memory", "512 MiB", "1 GiB");
     let proposed = bench.ask(Some(&bob), &Propose { change }).await.unwrap();
-    let read = ProposalRead { topic: proposed.topic };
+    let read = ProposalRead { topic: proposed.topic, from: None };
     for (token, seen) in [(&ann, 1), (&bob, 1), (&cyn, 0)] {
         assert_eq!(bench.ask(Some(token), &Proposals {}).await.unwrap().len(), seen);
         assert_eq!(bench.ask(Some(token), &read).await.is_ok(), seen == 1);

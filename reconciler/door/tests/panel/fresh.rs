@@ -23,8 +23,11 @@ fn role(was: &str, now: &str) -> Change {
 }
 
 async fn committed(bench: &Bench, token: &Token, change: Change) -> Result<Committed, Why> {
-    let digest = bench.ask(Some(token), &Plan { change: change.clone() }).await.unwrap().digest;
-    bench.ask(Some(token), &Commit { change, digest }).await.map_err(|refusal| refusal.why)
+    let digest = bench.ask(Some(token), &Plan { change: change.clone(), from: None }).await.unwrap().digest;
+    bench
+        .ask(Some(token), &Commit { change, digest, from: None, knows: false })
+        .await
+        .map_err(|refusal| refusal.why)
 }
 
 #[tokio::test]
@@ -87,11 +90,11 @@ async fn roles_and_removals_want_it_and_the_rest_does_not() {
     // To take such a change back is one, too.
     bench.pass(Duration::from_secs(10 * 60));
     let Committed::Changed { planned } =
-        bench.ask(Some(&ann), &Revert { revision, digest: None }).await.unwrap()
+        bench.ask(Some(&ann), &Revert { revision, digest: None, from: None, knows: false }).await.unwrap()
     else {
         panic!("a plan was asked for")
     };
-    let revert = Revert { revision, digest: Some(planned.digest) };
+    let revert = Revert { revision, digest: Some(planned.digest), from: None, knows: false };
     assert_eq!(bench.refusal(Some(&ann), &revert).await, Why::Stale);
 }
 

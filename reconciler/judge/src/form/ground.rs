@@ -1,6 +1,6 @@
 //! The ground of every answer: the repository, the tip of `main`, and the person who asks.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use berth_repo::{Error, Revision, Signature, StateRepo};
@@ -19,6 +19,8 @@ pub struct Author<'a> {
     pub name: &'a UserName,
     /// The source that sees the engine.
     pub engine: &'a dyn Sights,
+    /// Address that they come from, as `access.panel` sees it; `None` where that doesn't bind them.
+    pub from: Option<IpAddr>,
 }
 
 /// The state repo at one moment, as somebody sees it.

@@ -2,8 +2,10 @@
 
 use berth_repo::{Revision, Scratch, Signature, Words};
 use berth_schema::Kind;
-use berth_schema::name::Invalid;
+use berth_schema::name::{Invalid, UserName};
+use berth_schema::policy::ALLOW_LOCKOUT;
 use berth_schema::report::Look;
+use berth_schema::text::safe;
 use berth_wire::web::{FieldFinding, Planned, Standing};
 use serde::Serialize;
 
@@ -25,9 +27,10 @@ pub(super) struct Tried<'a> {
     pub(super) summary: String,
 }
 
-/// The whole message of a commit that came through a form.
-pub(super) fn message(summary: &str, body: &str) -> String {
-    format!("{summary}\n\n{body}{DOOR}: panel\n")
+/// The whole message of a commit that came through a form. `knows` is the person who knows what they lose by it.
+pub(super) fn message(summary: &str, body: &str, knows: Option<&UserName>) -> String {
+    let knows = knows.map(|name| format!("{ALLOW_LOCKOUT}: {name}\n")).unwrap_or_default();
+    format!("{summary}\n\n{body}{knows}{DOOR}: panel\n")
 }
 
 /// Plans a draft.
@@ -39,7 +42,7 @@ pub(super) fn plan(
 ) -> Result<Planned, FormError> {
     let failed = |source| ground.failed(source);
     let scratch = ground.repo.scratch().map_err(failed)?;
-    let message = message(&draft.summary, "");
+    let message = message(&draft.summary, "", None);
     let words = Words { author: by, committer: by, message: &message };
     let new = scratch.repo.write(Some(&ground.main), &draft.edits, &words).map_err(failed)?;
     if new == ground.main {
@@ -72,6 +75,7 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         look: Look::Plain,
         engine: ground.author.engine,
         resolver: ground.resolver,
+        from: ground.author.from,
     };
     let made = judge_made(&mut tried.scratch.repo, &ground.main, &tried.new, asker, tried.past)?;
     let shown = diffs(&tried.scratch.repo, ground.reader(), &ground.main, &tried.new);
@@ -92,6 +96,7 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         diffs,
         merged_with: Vec::new(),
         summary: tried.summary,
+        shuts_out: made.unconfirmed.iter().map(|finding| safe(&finding.message)).collect(),
         id: None,
     })
 }
@@ -115,6 +120,7 @@ pub(super) fn settled(Settled { standing, findings, merged_with }: Settled) -> P
         diffs: Vec::new(),
         merged_with,
         summary: String::new(),
+        shuts_out: Vec::new(),
         id: None,
     }
 }

@@ -12,6 +12,7 @@ use berth_wire::web::{Approve, Decided, FieldFinding, ProposalCard, ProposalShee
 use jiff::Timestamp;
 
 use super::error::FormError;
+use super::ground::Author;
 use super::tell::{at_field, commit_line, diffs, losses};
 use crate::hook::hide_from;
 use crate::review::{
@@ -42,11 +43,12 @@ pub(super) fn all(
 /// One of them, whole.
 pub(super) fn one(
     repo: &StateRepo,
-    user: &UserName,
+    author: Author<'_>,
     topic: &str,
     resolver: Option<SocketAddr>,
 ) -> Result<ProposalSheet, FormError> {
     let topic = parse(topic)?;
+    let user = author.name;
     let actor = Actor::Member(user);
     let mut assessor = Assessor::new(repo, resolver)?;
     let proposal = seen(repo, actor, &assessor, &topic)?.ok_or_else(missing)?;
@@ -66,6 +68,7 @@ pub(super) fn one(
         Need::NeedsReview { approvers } => approvers.clone(),
         Need::Own | Need::Refused => Vec::new(),
     };
+    let lockouts = if may_approve { assessment.lockouts(actor, author.from) } else { Vec::new() };
     let findings: Vec<FieldFinding> =
         assessment.findings.iter().map(|finding| at_field(finding, None)).collect();
     Ok(ProposalSheet {
@@ -77,6 +80,7 @@ pub(super) fn one(
         diffs,
         approvers,
         may_approve,
+        shuts_out: lockouts.iter().map(|finding| safe(&finding.message)).collect(),
         // Whoever may see it is its author or an admin.
         may_reject: true,
     })
@@ -85,17 +89,22 @@ pub(super) fn one(
 /// Merges one.
 pub(super) fn approve(
     repo: &StateRepo,
-    user: &UserName,
+    author: Author<'_>,
     approval: &Approve,
     resolver: Option<SocketAddr>,
 ) -> Result<Decided, FormError> {
     let topic = parse(&approval.topic)?;
-    see(repo, user, &topic)?;
-    let wanted = Approval { topic, at: Some(approval.at), allowance: None };
-    match agree(repo, Actor::Member(user), &wanted, resolver)? {
+    see(repo, author.name, &topic)?;
+    let Approve { at, knows, .. } = *approval;
+    let wanted = Approval { topic, at: Some(at), allowance: None, from: author.from, knows };
+    match agree(repo, Actor::Member(author.name), &wanted, resolver)? {
         Ended::Merged(revision, _) => {
             let message = format!("review/{} is merged: main is at {}", wanted.topic, revision.short());
             Ok(Decided { revision, message })
+        }
+        Ended::Unconfirmed(_) => {
+            let message = "nothing is merged yet: this would shut you out".to_owned();
+            Err(FormError::Refused { message, advice: Some("Say below that you know.".to_owned()) })
         }
         Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
         Ended::Closed(_) => Err(missing()),
@@ -108,7 +117,7 @@ pub(super) fn reject(repo: &StateRepo, user: &UserName, reject: &Reject) -> Resu
     see(repo, user, &topic)?;
     let reason = safe_line(&reject.reason, REASON);
     match close(repo, Actor::Member(user), &topic, Some(&reason))? {
-        Ended::Closed(_) | Ended::Merged(..) => Ok(()),
+        Ended::Closed(_) | Ended::Merged(..) | Ended::Unconfirmed(_) => Ok(()),
         Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
     }
 }

@@ -1,7 +1,7 @@
 //! A revert: what a revision changed is taken back, by a commit of the person's own.
 
 use berth_repo::{Combined, Error, Revision, Signature, Words};
-use berth_schema::name::Invalid;
+use berth_schema::name::{Invalid, UserName};
 use berth_wire::web::Planned;
 
 use super::draft::Settled;
@@ -39,7 +39,7 @@ pub(super) fn look(ground: &Ground<'_>, revision: &Revision) -> Result<(Planned,
     }
     let summary = format!("Revert \"{}\"", berth_schema::text::safe(&info.summary));
     let by = ground.signature();
-    let text = message(&summary, &body(revision));
+    let text = message(&summary, &body(revision), None);
     let words = Words { author: &by, committer: &by, message: &text };
     let scratch = ground.repo.scratch().map_err(failed)?;
     let new = match scratch.repo.revert(revision, &ground.main, &words).map_err(failed)? {
@@ -64,13 +64,14 @@ pub(super) fn look(ground: &Ground<'_>, revision: &Revision) -> Result<(Planned,
     Ok((sealed(revision, planned)?, Some(Ready { summary, by })))
 }
 
-/// Makes it the tip of `main`; `None` when that moved.
+/// Makes it the tip of `main`; `None` when that moved. `knows` is the person who knows what they lose by it.
 pub(super) fn make(
     ground: &Ground<'_>,
     revision: &Revision,
     ready: &Ready,
+    knows: Option<&UserName>,
 ) -> Result<Option<Revision>, FormError> {
-    let Some(new) = taken_back(ground, revision, ready)? else { return Ok(None) };
+    let Some(new) = taken_back(ground, revision, ready, knows)? else { return Ok(None) };
     match ground.repo.advance(&ground.main, &new, &format!("berth revert: {}", revision.short())) {
         Ok(()) => Ok(Some(new)),
         Err(Error::Moved { .. }) => Ok(None),
@@ -83,8 +84,9 @@ pub(super) fn taken_back(
     ground: &Ground<'_>,
     revision: &Revision,
     Ready { summary, by }: &Ready,
+    knows: Option<&UserName>,
 ) -> Result<Option<Revision>, FormError> {
-    let text = message(summary, &body(revision));
+    let text = message(summary, &body(revision), knows);
     let words = Words { author: by, committer: by, message: &text };
     // The scratch repository took the same back a moment ago.
     match ground.repo.revert(revision, &ground.main, &words).map_err(|source| ground.failed(source))? {

@@ -16,7 +16,7 @@ pub fn judge_fetched(
     tip: &Revision,
 ) -> Result<Vec<Finding>, HookError> {
     let history = History::of(repo.git_dir());
-    let asker = Asker { user: None, look: Look::Plain, engine: &Unseen, resolver: None };
+    let asker = Asker { user: None, look: Look::Plain, engine: &Unseen, resolver: None, from: None };
     let mut push = Push::new(repo, history, asker);
     let range = Range::After(*main);
     if push.is_measured(tip, &range)? {

@@ -18,6 +18,8 @@ pub(crate) struct Made {
     pub(crate) findings: Vec<Finding>,
     /// People any one of whom has to agree; `None` where nobody has to.
     pub(crate) approvers: Option<Vec<UserName>>,
+    /// What whoever makes it loses by it, unless its message says that they know.
+    pub(crate) unconfirmed: Vec<Finding>,
     /// The plan, if there is one.
     pub(crate) plan: Option<Plan>,
     /// The plan in words, or why there is none; empty where something forbids the commit.
@@ -63,5 +65,6 @@ pub(crate) fn judge_made(
     }
     findings.sort();
     findings.dedup();
-    Ok(Made { findings, approvers, plan: push.plan, told: push.talk, notes: push.notes })
+    let Push { unconfirmed, plan, talk: told, notes, .. } = push;
+    Ok(Made { findings, approvers, unconfirmed, plan, told, notes })
 }

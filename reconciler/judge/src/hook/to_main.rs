@@ -5,10 +5,10 @@ use berth_repo::{Loaded, MAIN, Revision};
 use berth_schema::name::UserName;
 use berth_schema::policy::{Actor, Verdict};
 use berth_schema::report::Look;
-use berth_schema::{Finding, Severity, State};
+use berth_schema::{Finding, State};
 
 use super::{Consent, HookError, Push};
-use crate::case::{Asked, Case, Past, allowance};
+use crate::case::{Allowed, Asked, Case, Past};
 use crate::history::Range;
 use crate::planned::{PREFIX_CHANGES, Planned, against, between};
 use crate::proofs::Resolvers;
@@ -49,9 +49,12 @@ impl Push<'_> {
         if let Some(consent) = self.consent.take() {
             self.advice =
                 "Somebody else has to agree to this. Propose it: `git push origin HEAD:review/<topic>`\n";
-            let refused = |finding| Finding { severity: Severity::Error, ..finding };
-            self.found.findings.extend(consent.findings.into_iter().map(refused));
+            self.found.findings.extend(consent.findings.into_iter().map(Finding::into_error));
         }
+        // A push can't be asked, so it says beforehand that its author knows.
+        self.found
+            .findings
+            .extend(std::mem::take(&mut self.unconfirmed).into_iter().map(Finding::into_error));
         if let (Ok(after), false) = (&after.state, self.found.is_refused()) {
             self.show_plan(&new, before.as_ref(), after)?;
         }
@@ -107,7 +110,7 @@ impl Push<'_> {
         let paths = self.repo.changed(old, new).map_err(|source| HookError::Read { path, source })?;
         let proven = Resolvers::of(self.asker.resolver, before).prove(&name, before, after);
         self.notes.push_str(&proven.note);
-        let allowance = self.allowance(new)?;
+        let allowed = self.allowed(new)?;
         let asked = Asked {
             actor: Actor::Member(&name),
             repo: self.repo,
@@ -118,12 +121,14 @@ impl Push<'_> {
             before,
             after,
             proven: &proven,
-            allowance: allowance.as_deref(),
+            allowed: &allowed,
+            from: self.asker.from,
         };
         let case = Case::gather(asked, paths)?;
         match case.judge().0 {
             Verdict::Allow => {}
             Verdict::Deny(mut findings) => self.found.findings.append(&mut findings),
+            Verdict::Unconfirmed(findings) => self.unconfirmed = findings,
             Verdict::NeedsReview { approvers, findings } => {
                 self.consent = Some(Consent { approvers, findings });
             }
@@ -134,9 +139,9 @@ impl Push<'_> {
         Ok(())
     }
 
-    fn allowance(&self, revision: &Revision) -> Result<Option<String>, HookError> {
+    fn allowed(&self, revision: &Revision) -> Result<Allowed, HookError> {
         let path = self.repo.git_dir().to_owned();
-        allowance(self.repo, revision).map_err(|source| HookError::Read { path, source })
+        Allowed::by(self.repo, revision).map_err(|source| HookError::Read { path, source })
     }
 
     /// Plans the new state, and tells the plan.
@@ -146,8 +151,8 @@ impl Push<'_> {
         before: Option<&Loaded>,
         after: &State,
     ) -> Result<(), HookError> {
-        let allowance = self.allowance(new)?;
-        let planned = Planned { revision: new, allowance: allowance.as_deref(), state: after };
+        let allowed = self.allowed(new)?;
+        let planned = Planned { revision: new, allowance: allowed.removals.as_deref(), state: after };
         let engine = self.asker.engine;
         let seen = engine.look(after.platform.services.firewall);
         match seen.and_then(|sight| Ok((sight, engine.identities(after)?))) {

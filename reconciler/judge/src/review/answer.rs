@@ -102,6 +102,7 @@ fn decided(decided: Decided, topic: &Topic, format: Format) -> Answer {
         Decided::Closed(kept) => Answer::good(format!(
             "review/{topic} is closed; its commits are kept for 180 days at least: `git show {kept}`\n"
         )),
+        Decided::Unconfirmed(lockouts) => Answer::refusal(tell::unconfirmed(topic, &lockouts)),
         Decided::Not(why) => Answer::refusal(why),
     }
 }

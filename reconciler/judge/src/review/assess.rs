@@ -2,7 +2,7 @@
 //! change. Nothing of this is remembered: `main` moves, and with it every answer.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use berth_plan::Plan;
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::ReviewError;
 use super::proposals::failed;
-use crate::case::{Asked, Case, Past, allowance};
+use crate::case::{Allowed, Asked, Case, Past};
 use crate::history::History;
 use crate::planned::between;
 use crate::proofs::{Proven, Resolvers};
@@ -61,6 +61,8 @@ pub struct Assessment {
     pub commits: Vec<CommitInfo>,
     /// The revisions before and after it, in the assessor's own repository; `None` where it wasn't looked at.
     pub span: Option<(Revision, Revision)>,
+    /// The states before and after it, where both are good.
+    pub states: Option<(Arc<State>, Arc<State>)>,
     /// Reasons that some proofs could not be looked for, with a line break at its end, or nothing.
     pub note: String,
 }
@@ -186,7 +188,7 @@ impl<'r> Assessor<'r> {
             }
             None => Proven::default(),
         };
-        let lifted = allowance(scratch, tip).map_err(error)?;
+        let allowed = Allowed::by(scratch, tip).map_err(error)?;
         let asked = Asked {
             actor: author.map_or(Actor::Operator, Actor::Member),
             repo: scratch,
@@ -197,11 +199,14 @@ impl<'r> Assessor<'r> {
             before: &before,
             after,
             proven: &proven,
-            allowance: lifted.as_deref(),
+            allowed: &allowed,
+            // Whoever proposed it may be anywhere by now.
+            from: None,
         };
         let case = Case::gather(asked, looked.files.iter().map(|file| file.path.clone()).collect())?;
         let plan = between(Some(&before), after, &new, self.allowance.as_deref());
-        let mut assessment = Assessment { plan, ..looked };
+        let states = Some((Arc::clone(&before), Arc::clone(after)));
+        let mut assessment = Assessment { plan, states, ..looked };
         assessment.judge(case, author, &before);
         assessment.note = proven.note;
         Ok(assessment)
@@ -290,6 +295,7 @@ impl Assessment {
             files: Vec::new(),
             commits,
             span: None,
+            states: None,
             note: String::new(),
         }
     }
@@ -305,7 +311,16 @@ impl Assessment {
             files: Vec::new(),
             commits,
             span: None,
+            states: None,
             note: String::new(),
+        }
+    }
+
+    /// Lists what somebody who merges it loses by that, coming from this address.
+    pub fn lockouts(&self, actor: Actor<'_>, from: Option<IpAddr>) -> Vec<Finding> {
+        match (actor, &self.states) {
+            (Actor::Member(name), Some((before, after))) => policy::lockouts(name, from, before, after),
+            _ => Vec::new(),
         }
     }
 
@@ -321,6 +336,13 @@ impl Assessment {
             }
             (Verdict::NeedsReview { findings, approvers }, _) => {
                 (Need::NeedsReview { approvers: not_the_author(approvers) }, findings)
+            }
+            // It would merge itself, and nobody but its author would see what it takes from them.
+            (Verdict::Unconfirmed(findings), true) => {
+                (Need::Refused, findings.into_iter().map(Finding::into_error).collect())
+            }
+            (Verdict::Unconfirmed(findings), false) => {
+                (Need::NeedsReview { approvers: not_the_author(policy::admins(before)) }, findings)
             }
             (Verdict::Deny(findings), _) => (Need::Refused, findings),
         };

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::{Combined, Error, Revision, Signature, StateRepo, Words};
-use berth_schema::State;
 use berth_schema::door::Topic;
-use berth_schema::policy::Actor;
+use berth_schema::policy::{ALLOW_LOCKOUT, Actor};
 use berth_schema::text::{any_of, safe, steers};
+use berth_schema::{Finding, State};
 
 use super::assess::{Assessment, Assessor, Fit, Need};
 use super::proposals::{self, Proposal, failed};
@@ -23,6 +23,8 @@ pub(crate) enum Decided {
     Merged(Revision, Box<Assessment>),
     /// Its tip is kept under this name.
     Closed(String),
+    /// It stays as it is until whoever decides says that they know what they lose by it. Never empty.
+    Unconfirmed(Vec<Finding>),
     /// It stays as it is, for this reason.
     Not(String),
 }
@@ -53,7 +55,7 @@ pub(crate) fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Propos
 pub(crate) fn approve(
     repo: &StateRepo,
     actor: Actor<'_>,
-    Approval { topic, at, allowance }: &Approval,
+    Approval { topic, at, allowance, from, knows }: &Approval,
     resolver: Option<SocketAddr>,
 ) -> Result<Decided, ReviewError> {
     for _ in 0..ATTEMPTS {
@@ -72,8 +74,12 @@ pub(crate) fn approve(
         if let Some(why) = objection(actor, &proposal, &assessment) {
             return Ok(Decided::Not(why));
         }
+        let lockouts = assessment.lockouts(actor, *from);
+        if !lockouts.is_empty() && !knows {
+            return Ok(Decided::Unconfirmed(lockouts));
+        }
         let by = signature(actor, assessor.state());
-        let how = How::Approved { allowance: allowance.as_deref() };
+        let how = How::Approved { allowance: allowance.as_deref(), knows: !lockouts.is_empty() };
         if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, how)? {
             return Ok(Decided::Merged(merged, Box::new(assessment)));
         }
@@ -189,8 +195,8 @@ pub(crate) fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Asse
 /// Consent behind a merge.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How<'a> {
-    /// Somebody agreed, and lifted the removal budget if there is an allowance.
-    Approved { allowance: Option<&'a str> },
+    /// Somebody agreed, lifted the removal budget if there is an allowance, and perhaps knows what they lose themselves.
+    Approved { allowance: Option<&'a str>, knows: bool },
     /// The change is its author's own and needs nobody's.
     Own,
 }
@@ -241,10 +247,13 @@ fn message(
     if let Some(author) = &proposal.author {
         message.push_str(&format!("Proposed-by: {author}\n"));
     }
-    if let How::Approved { allowance } = how {
+    if let How::Approved { allowance, knows } = how {
         // Read at the tip of main, which the merge becomes.
         if let Some(hash) = allowance {
             message.push_str(&format!("{ALLOW_REMOVALS}: {hash}\n"));
+        }
+        if knows {
+            message.push_str(&format!("{ALLOW_LOCKOUT}: {}\n", by.name));
         }
         message.push_str(&format!("Reviewed-by: {} <{}>\n", by.name, by.email));
     }

@@ -1,6 +1,7 @@
 //! Proposals in words: for a terminal, for a comment, for a program.
 
 use berth_plan::show;
+use berth_schema::Finding;
 use berth_schema::door::Topic;
 use berth_schema::name::UserName;
 use berth_schema::report::{self, Look, report};
@@ -129,6 +130,14 @@ pub(super) fn refusal(topic: &Topic, assessment: &Assessment) -> String {
     )
 }
 
+/// Tells somebody who agrees to a proposal what they lose by it themselves, and how to say that they know.
+pub(super) fn unconfirmed(topic: &Topic, lockouts: &[Finding]) -> String {
+    let lines: String = lockouts.iter().map(|found| format!("warning: {}\n", safe(&found.message))).collect();
+    format!(
+        "{lines}review/{topic} stays as it is. If that is meant, say so: `--allow-lockout` behind the rest of the command"
+    )
+}
+
 /// Tells whoever pushes a proposal how it stands, without its findings.
 pub(crate) fn proposed(
     topic: &Topic,
@@ -240,7 +249,7 @@ mod tests {
     use berth_repo::{CommitInfo, FileChange, Revision, Signature};
     use berth_schema::name::Invalid;
     use berth_schema::testing::{harm, hostile_text};
-    use berth_schema::{Finding, Position, Severity};
+    use berth_schema::{Position, Severity};
     use proptest::prelude::*;
 
     use super::super::answer::lines;
@@ -274,6 +283,7 @@ mod tests {
                 trailers: vec![(typed.to_owned(), typed.to_owned())],
             }],
             span: None,
+            states: None,
             note: String::new(),
         }
     }

@@ -53,13 +53,18 @@ fn desired(state: &State) -> Desired {
 fn planned(house: &House, engine: &Seeing) -> Planned {
     house
         .forms
-        .plan(Author { name: &user("cyn"), engine }, &remove(Object::Server("cyns".to_owned())))
+        .plan(Author { name: &user("cyn"), engine, from: None }, &remove(Object::Server("cyns".to_owned())))
         .unwrap()
 }
 
 fn commit(house: &House, engine: &Seeing, digest: &str) -> Committed {
-    let commit = Commit { change: remove(Object::Server("cyns".to_owned())), digest: digest.to_owned() };
-    house.forms.commit(Author { name: &user("cyn"), engine }, &commit).unwrap()
+    let commit = Commit {
+        change: remove(Object::Server("cyns".to_owned())),
+        digest: digest.to_owned(),
+        from: None,
+        knows: false,
+    };
+    house.forms.commit(Author { name: &user("cyn"), engine, from: None }, &commit).unwrap()
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod engine;
 mod hostile;
 mod ids;
+mod lockouts;
 mod merging;
 mod proposals;
 mod racing;
@@ -46,6 +47,11 @@ const FILES: [(&str, &str); 9] = [
     ("domains/one.h.example.toml", "server = \"one\"\n"),
     ("docs/welcome.md", "# Welcome\n"),
 ];
+
+/// Somebody at no known address, to whom nobody shows the engine.
+fn author(name: &UserName) -> Author<'_> {
+    Author { name, engine: &Unseen, from: None }
+}
 
 /// A state repo, and its forms.
 struct House {
@@ -104,12 +110,12 @@ impl House {
     }
 
     fn try_plan(&self, who: &str, change: &Change) -> Result<Planned, FormError> {
-        self.forms.plan(Author { name: &user(who), engine: &Unseen }, change)
+        self.forms.plan(author(&user(who)), change)
     }
 
     fn commit(&self, who: &str, change: &Change, digest: &str) -> Committed {
-        let commit = Commit { change: change.clone(), digest: digest.to_owned() };
-        self.forms.commit(Author { name: &user(who), engine: &Unseen }, &commit).unwrap()
+        let commit = Commit { change: change.clone(), digest: digest.to_owned(), from: None, knows: false };
+        self.forms.commit(author(&user(who)), &commit).unwrap()
     }
 
     /// Plans and commits.

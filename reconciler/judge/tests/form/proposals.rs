@@ -1,13 +1,12 @@
 //! A change that needs consent: proposed by a form, shown, agreed to at a revision, or closed.
 
-use berth_judge::Unseen;
-use berth_judge::form::{Author, FormError};
+use berth_judge::form::FormError;
 use berth_wire::web::{Approve, Change, Proposed, Reject, Why};
 
-use super::{House, new_domain, server, user};
+use super::{House, author, new_domain, server, user};
 
 fn propose(house: &House, who: &str, change: &Change) -> Result<Proposed, FormError> {
-    house.forms.propose(Author { name: &user(who), engine: &Unseen }, change)
+    house.forms.propose(author(&user(who)), change)
 }
 
 #[test]
@@ -26,7 +25,7 @@ fn what_needs_consent_is_proposed_and_agreed_to_at_its_revision() {
     assert_eq!((card.author.clone(), card.tip), (Some(user("bob")), made.revision));
     assert_eq!((card.need.as_str(), card.fit.as_str()), ("needs review", "clean"));
     assert_eq!(card.summary, "domains/shop.other.example: new");
-    let sheet = house.forms.proposal(&user("bob"), &made.topic).unwrap();
+    let sheet = house.forms.proposal(author(&user("bob")), &made.topic).unwrap();
     assert_eq!((sheet.may_approve, sheet.may_reject), (false, true));
     assert_eq!(sheet.approvers, [user("ann")]);
     assert_eq!(sheet.diffs[0].path, "domains/shop.other.example.toml");
@@ -34,9 +33,13 @@ fn what_needs_consent_is_proposed_and_agreed_to_at_its_revision() {
     assert_eq!((sheet.commits.len(), sheet.commits[0].door.as_deref()), (1, Some("panel")));
     assert!(sheet.findings.iter().any(|finding| finding.message.contains("nobody has proved yet")));
     assert!(sheet.plan.contains("Planned from state to state"), "{}", sheet.plan);
-    assert!(house.forms.proposal(&user("ann"), &made.topic).unwrap().may_approve);
+    assert!(house.forms.proposal(author(&user("ann")), &made.topic).unwrap().may_approve);
     // Its author doesn't agree to it, and nobody to another revision than that.
-    let approve = |who: &str, at| house.forms.approve(&user(who), &Approve { topic: made.topic.clone(), at });
+    let approve = |who: &str, at| {
+        house
+            .forms
+            .approve(author(&user(who)), &Approve { topic: made.topic.clone(), at, from: None, knows: false })
+    };
     assert_eq!(approve("bob", made.revision).unwrap_err().why(), Why::Forbidden);
     assert_eq!(approve("ann", tip).unwrap_err().why(), Why::Forbidden);
     assert_eq!(house.tip(), tip);
@@ -58,10 +61,13 @@ fn somebody_elses_proposal_isnt_there() {
     let of_cyn = |topic: &str| {
         let reject = Reject { topic: topic.to_owned(), reason: String::new() };
         [
-            house.forms.proposal(&user("cyn"), topic).unwrap_err(),
+            house.forms.proposal(author(&user("cyn")), topic).unwrap_err(),
             house
                 .forms
-                .approve(&user("cyn"), &Approve { topic: topic.to_owned(), at: made.revision })
+                .approve(
+                    author(&user("cyn")),
+                    &Approve { topic: topic.to_owned(), at: made.revision, from: None, knows: false },
+                )
                 .unwrap_err(),
             house.forms.reject(&user("cyn"), &reject).unwrap_err(),
         ]
@@ -71,7 +77,7 @@ fn somebody_elses_proposal_isnt_there() {
         assert_eq!((there.why(), there.to_string()), (Why::NotFound, nowhere.to_string()));
     }
     for topic in ["", "..", "a/b", "A", "x\n"] {
-        assert_eq!(house.forms.proposal(&user("ann"), topic).unwrap_err().why(), Why::NotFound);
+        assert_eq!(house.forms.proposal(author(&user("ann")), topic).unwrap_err().why(), Why::NotFound);
     }
 }
 

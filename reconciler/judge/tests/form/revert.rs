@@ -1,15 +1,13 @@
 //! A revert by the panel: planned first, then a commit of the person's own.
 
-use berth_judge::Unseen;
-use berth_judge::form::Author;
 use berth_repo::Revision;
 use berth_wire::web::{Approve, Committed, Planned, Revert, Standing, Why};
 
-use super::{House, server, user};
+use super::{House, author, server, user};
 
 fn revert(house: &House, who: &str, revision: Revision, digest: Option<&str>) -> Committed {
-    let asked = Revert { revision, digest: digest.map(str::to_owned) };
-    house.forms.revert(Author { name: &user(who), engine: &Unseen }, &asked).unwrap()
+    let asked = Revert { revision, digest: digest.map(str::to_owned), from: None, knows: false };
+    house.forms.revert(author(&user(who)), &asked).unwrap()
 }
 
 fn planned(committed: Committed) -> Planned {
@@ -66,16 +64,15 @@ fn what_needs_consent_is_proposed_and_agreed_to() {
     assert_eq!(shown.standing, Standing::NeedsReview { approvers: vec![user("ann")] });
     planned(revert(&house, "bob", removed, Some(&shown.digest)));
     assert_eq!(house.tip(), removed, "it isn't committed");
-    let propose =
-        |who: &str, at| house.forms.propose_revert(Author { name: &user(who), engine: &Unseen }, &at);
+    let propose = |who: &str, at| house.forms.propose_revert(author(&user(who)), &at);
     let made = propose("bob", removed).unwrap();
     assert_eq!((made.topic.clone(), house.tip()), (format!("revert-{}", removed.short()), removed));
-    let sheet = house.forms.proposal(&user("bob"), &made.topic).unwrap();
+    let sheet = house.forms.proposal(author(&user("bob")), &made.topic).unwrap();
     assert_eq!(sheet.card.author, Some(user("bob")));
     assert_eq!(sheet.diffs[0].lines, ["@@ -0,0 +1 @@", "+server = \"one\""]);
     assert_eq!(propose("bob", removed).unwrap().topic, format!("{}-2", made.topic));
-    let approval = Approve { topic: made.topic, at: made.revision };
-    house.forms.approve(&user("ann"), &approval).unwrap();
+    let approval = Approve { topic: made.topic, at: made.revision, from: None, knows: false };
+    house.forms.approve(author(&user("ann")), &approval).unwrap();
     assert_eq!(house.text(domain), "server = \"one\"\n");
     // What is refused, or changes nothing, isn't proposed.
     assert_eq!(propose("bob", removed).unwrap_err().why(), Why::Forbidden);
@@ -93,8 +90,9 @@ fn what_changed_since_is_a_conflict_and_what_is_first_stays() {
     assert!(matches!(shown.standing, Standing::Conflict { .. }));
     assert!(shown.findings[0].message.contains("servers/two.toml"), "{:?}", shown.findings);
     assert_eq!(planned(revert(&house, "ann", first, None)).standing, Standing::Refused);
-    let unknown = Revert { revision: "1".repeat(40).parse().unwrap(), digest: None };
-    assert!(house.forms.revert(Author { name: &user("ann"), engine: &Unseen }, &unknown).is_err());
+    let unknown =
+        Revert { revision: "1".repeat(40).parse().unwrap(), digest: None, from: None, knows: false };
+    assert!(house.forms.revert(author(&user("ann")), &unknown).is_err());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use minijinja::context;
 
 use super::address::{Link, Named};
-use super::form;
+use super::form::{self, Said};
 use super::plan::PlanPage;
 use super::progress::{Progress, Sees};
 use super::stream::{self, Parts, Watched};
@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::live::World;
 use crate::page;
 use crate::problem::Problem;
-use crate::visitor::{Sent, Visitor};
+use crate::visitor::{Bound, Sent, Visitor};
 
 /// Pages of servers that are looked through for a person's own. More than that, nobody has.
 const PAGES: u32 = 20;
@@ -127,6 +127,7 @@ impl Watched for One {
 pub(crate) async fn revert(
     Of(app): Of<App>,
     visitor: Visitor,
+    Bound(from): Bound,
     Named(revision): Named<Revision>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -136,27 +137,16 @@ pub(crate) async fn revert(
         return Ok(form::proposed(&app, &visitor, &proposed));
     }
     let digest = sent.get("digest").filter(|digest| !digest.is_empty()).map(str::to_owned);
-    let was_shown = digest.is_some();
-    let planned = match visitor.ask(&app, &Revert { revision, digest }).await? {
+    let was = digest.clone();
+    let question = Revert { revision, digest, from, knows: form::knows(&sent) };
+    let planned = match visitor.ask(&app, &question).await? {
         Committed::Made { revision } => return Ok(page::see_other(&format!("/changes/{revision}"))),
         Committed::Changed { planned } => planned,
     };
     let action = format!("/changes/{revision}/revert");
     let back = Link::new(format!("/changes/{revision}"), sheet.line.summary);
-    let plan = PlanPage {
-        title: "Revert",
-        action: &action,
-        back: &back,
-        has_form: false,
-        carried: Vec::new(),
-        shuts_out: None,
-    };
-    let (said, why) = match was_shown {
-        true => (
-            "Nothing is saved yet: this has changed since you saw it",
-            "Look at the plan again before you commit.",
-        ),
-        false => ("", ""),
-    };
-    Ok(plan.show(&app, &visitor, &planned, said.to_owned(), why.to_owned()))
+    let plan =
+        PlanPage { title: "Revert", action: &action, back: &back, has_form: false, carried: Vec::new() };
+    let said = was.map_or_else(Said::default, |was| form::changed(&planned, &was));
+    Ok(plan.show(&app, &visitor, &planned, said.text, said.why))
 }

@@ -4,12 +4,12 @@
 //! mistakes at their fields; from the plan it is committed, proposed, or filled in again. Nothing is remembered between these
 //! steps: each page carries the values, so "Back", a second tab and a new session lose nothing. The door judges every value.
 
-mod lockout;
 mod sent;
 mod shape;
 mod view;
 
-use axum::Extension;
+use std::net::IpAddr;
+
 use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::Revision;
@@ -20,7 +20,7 @@ use http::StatusCode;
 use minijinja::context;
 use serde::de::DeserializeOwned;
 
-pub(crate) use shape::{Control, Place, Shape};
+pub(crate) use shape::{CONFIRMED, Control, Place, Shape};
 
 use super::address::{Link, Named};
 use super::plan::PlanPage;
@@ -29,8 +29,7 @@ use crate::app::App;
 use crate::page;
 use crate::problem::Problem;
 use crate::session::Notice;
-use crate::visitor::{Peer, Sent, Visitor};
-use crate::way::Way;
+use crate::visitor::{Bound, Sent, Visitor};
 use view::{File, View};
 
 /// A form: where it is, what it changes, and its fields.
@@ -60,8 +59,6 @@ pub(crate) struct Form {
     pub(crate) history: Option<&'static str>,
     /// Form that removes the object.
     pub(crate) removal: Option<Link>,
-    /// Sentence that tells whoever has sent it that they shut themselves out.
-    pub(crate) shuts_out: Option<String>,
 }
 
 /// Purpose of a form.
@@ -79,11 +76,14 @@ pub(crate) enum Act {
     Write,
 }
 
+/// Field with which somebody says that they know what they lose by a change.
+const KNOWN: &str = "shut-out";
+
 /// Something that is said above a form or a plan.
 #[derive(Debug, Default)]
-struct Said {
-    text: String,
-    why: String,
+pub(super) struct Said {
+    pub(super) text: String,
+    pub(super) why: String,
     is_bad: bool,
 }
 
@@ -117,19 +117,21 @@ pub(crate) async fn show<F: Filled>(
 pub(crate) async fn post<F: Filled>(
     Of(app): Of<App>,
     visitor: Visitor,
-    Peer(from): Peer,
-    Extension(way): Extension<Way>,
+    Bound(from): Bound,
     Named(asked): Named<F>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let mut form = asked.form(&app, &visitor).await?;
-    if form.of == Object::Platform && form.act == Act::Write {
-        form.shuts_out = lockout::shuts_out(sent.one("text"), from, way);
-    }
-    step(&app, &visitor, &form, &sent).await
+    let form = asked.form(&app, &visitor).await?;
+    step(&app, &visitor, from, &form, &sent).await
 }
 
-async fn step(app: &App, visitor: &Visitor, form: &Form, sent: &Sent) -> Result<Response, Problem> {
+async fn step(
+    app: &App,
+    visitor: &Visitor,
+    from: Option<IpAddr>,
+    form: &Form,
+    sent: &Sent,
+) -> Result<Response, Problem> {
     if sent.one("step") == "form" {
         return Ok(filled(app, visitor, form, sent, &[], &Said::default(), &[]));
     }
@@ -149,19 +151,13 @@ async fn step(app: &App, visitor: &Visitor, form: &Form, sent: &Sent) -> Result<
         Err(said) => return Ok(filled(app, visitor, form, sent, &[], &Said::bad(said), &[])),
     };
     let answer = match sent.one("step") {
-        // Asked once more, on the page of the plan.
-        "commit" if form.shuts_out.is_some() && sent.one(lockout::KNOWN) != "yes" => {
-            let said = || Said::note("Nothing is saved yet: this would shut you out");
-            let asked = visitor.ask(app, &Plan { change }).await;
-            asked.map(|planned| planned_page(app, visitor, form, sent, &planned, said()))
-        }
-        "commit" => commit(app, visitor, form, sent, change).await,
+        "commit" => commit(app, visitor, from, form, sent, change).await,
         "propose" => {
             let asked = visitor.ask(app, &Propose { change }).await;
             asked.map(|made| proposed(app, visitor, &made))
         }
         _ => visitor
-            .ask(app, &Plan { change })
+            .ask(app, &Plan { change, from })
             .await
             .map(|planned| planned_page(app, visitor, form, sent, &planned, Said::default())),
     };
@@ -193,18 +189,31 @@ pub(super) fn proposed(app: &App, visitor: &Visitor, made: &Proposed) -> Respons
 async fn commit(
     app: &App,
     visitor: &Visitor,
+    from: Option<IpAddr>,
     form: &Form,
     sent: &Sent,
     change: Change,
 ) -> Result<Response, Problem> {
-    let digest = sent.one("digest").to_owned();
-    Ok(match visitor.ask(app, &Commit { change, digest }).await? {
+    let (digest, knows) = (sent.one("digest").to_owned(), knows(sent));
+    let was = digest.clone();
+    Ok(match visitor.ask(app, &Commit { change, digest, from, knows }).await? {
         Committed::Made { revision } => page::see_other(&format!("/changes/{revision}")),
-        Committed::Changed { planned } => planned_page(app, visitor, form, sent, &planned, changed()),
+        Committed::Changed { planned } => {
+            planned_page(app, visitor, form, sent, &planned, changed(&planned, &was))
+        }
     })
 }
 
-fn changed() -> Said {
+/// Returns whether somebody says that they know what they lose by a change.
+pub(super) fn knows(sent: &Sent) -> bool {
+    sent.one(KNOWN) == "yes"
+}
+
+/// Tells why a change wasn't made whose plan had the digest `was`.
+pub(super) fn changed(planned: &Planned, was: &str) -> Said {
+    if planned.digest == was && !planned.shuts_out.is_empty() {
+        return Said::note("Nothing is saved yet: this would shut you out");
+    }
     let mut said = Said::note("Nothing is saved yet: this has changed since you saw it");
     said.why = "Somebody else was quicker, or the servers are in another state. Look at the plan again before you commit.".to_owned();
     said
@@ -245,7 +254,6 @@ fn planned_page(
                 back: &form.back,
                 has_form,
                 carried: form.carried(sent),
-                shuts_out: form.shuts_out.as_deref(),
             };
             plan.show(app, visitor, planned, said.text, said.why)
         }
@@ -324,7 +332,6 @@ impl Form {
             with_quota: false,
             history: None,
             removal: None,
-            shuts_out: None,
         }
     }
 
@@ -363,7 +370,7 @@ impl Form {
     fn carried(&self, sent: &Sent) -> Vec<(String, String)> {
         sent.0
             .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "step" | "digest" | lockout::KNOWN))
+            .filter(|(name, _)| !matches!(name.as_str(), "step" | "digest" | KNOWN))
             .cloned()
             .collect()
     }

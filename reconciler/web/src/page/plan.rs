@@ -22,8 +22,6 @@ pub(crate) struct PlanPage<'a> {
     pub(crate) has_form: bool,
     /// Values that go with every step.
     pub(crate) carried: Vec<(String, String)>,
-    /// Sentence that tells somebody that they shut themselves out.
-    pub(crate) shuts_out: Option<&'a str>,
 }
 
 impl PlanPage<'_> {
@@ -57,7 +55,6 @@ impl PlanPage<'_> {
             carried => value(self.carried),
             planned => value(planned),
             said, why,
-            shuts_out => self.shuts_out,
             wrong => matches!(planned.standing, Standing::Refused | Standing::Conflict { .. }),
             allowed => may_commit && planned.standing == Standing::Allowed,
             needs_review => may_commit && matches!(planned.standing, Standing::NeedsReview { .. }),

@@ -1,5 +1,7 @@
 //! `/reviews/{topic}`: one proposal, and the decision.
 
+use std::net::IpAddr;
+
 use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::Revision;
@@ -8,31 +10,34 @@ use http::StatusCode;
 use minijinja::context;
 
 use super::address::Named;
+use super::form;
 use super::reviews::Row;
 use super::words::value;
 use crate::app::App;
 use crate::page;
 use crate::problem::Problem;
 use crate::session::Notice;
-use crate::visitor::{Sent, Visitor};
+use crate::visitor::{Bound, Sent, Visitor};
 
 pub(crate) async fn show(
     Of(app): Of<App>,
     visitor: Visitor,
+    Bound(from): Bound,
     Named(topic): Named<String>,
 ) -> Result<Response, Problem> {
-    shown(&app, &visitor, topic, "", None).await
+    shown(&app, &visitor, from, topic, "", None).await
 }
 
 /// The proposal, with the words that somebody had typed and the reason that they came to nothing.
 async fn shown(
     app: &App,
     visitor: &Visitor,
+    from: Option<IpAddr>,
     topic: String,
     reason: &str,
     refused: Option<&Problem>,
 ) -> Result<Response, Problem> {
-    let sheet = visitor.ask(app, &ProposalRead { topic }).await?;
+    let sheet = visitor.ask(app, &ProposalRead { topic, from }).await?;
     let context = context! {
         card => value(Row::of(&sheet.card)),
         own => sheet.card.author.as_ref() == Some(&visitor.person.name),
@@ -52,6 +57,7 @@ async fn shown(
 pub(crate) async fn approve(
     Of(app): Of<App>,
     visitor: Visitor,
+    Bound(from): Bound,
     Named(topic): Named<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -59,12 +65,13 @@ pub(crate) async fn approve(
         Problem::new(StatusCode::BAD_REQUEST, "The form doesn’t name the revision that you looked at.")
             .hint("Open the proposal again.")
     })?;
-    match visitor.ask(&app, &Approve { topic: topic.clone(), at }).await {
+    let question = Approve { topic: topic.clone(), at, from, knows: form::knows(&sent) };
+    match visitor.ask(&app, &question).await {
         Ok(decided) => {
             visitor.tell(&app, Notice::good(decided.message));
             Ok(page::see_other(&format!("/changes/{}", decided.revision)))
         }
-        Err(problem) => again(&app, &visitor, topic, "", problem).await,
+        Err(problem) => again(&app, &visitor, from, topic, "", problem).await,
     }
 }
 
@@ -72,6 +79,7 @@ pub(crate) async fn approve(
 pub(crate) async fn reject(
     Of(app): Of<App>,
     visitor: Visitor,
+    Bound(from): Bound,
     Named(topic): Named<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -81,13 +89,14 @@ pub(crate) async fn reject(
             visitor.tell(&app, Notice::good(format!("{topic} is closed. Nothing was changed.")));
             Ok(page::see_other("/reviews"))
         }
-        Err(problem) => again(&app, &visitor, topic, reason, problem).await,
+        Err(problem) => again(&app, &visitor, from, topic, reason, problem).await,
     }
 }
 
 async fn again(
     app: &App,
     visitor: &Visitor,
+    from: Option<IpAddr>,
     topic: String,
     reason: &str,
     problem: Problem,
@@ -95,5 +104,5 @@ async fn again(
     if matches!(problem.status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) {
         return Err(problem);
     }
-    shown(app, visitor, topic, reason, Some(&problem)).await
+    shown(app, visitor, from, topic, reason, Some(&problem)).await
 }

@@ -60,6 +60,7 @@ pub(crate) fn planned(standing: Standing, word: &str) -> Planned {
         diffs: vec![diff(word)],
         merged_with: vec![format!("cleo changed `members`: {word}")],
         summary: format!("server shop: {word}"),
+        shuts_out: Vec::new(),
         id: None,
     }
 }
@@ -273,6 +274,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
             diffs: vec![diff(word)],
             approvers: vec!["ann".parse().unwrap()],
             may_approve: me == "ann",
+            shuts_out: Vec::new(),
             may_reject: true,
         })
     });

@@ -1,5 +1,7 @@
 //! Changes: a form's values, the plan that they come to, and the commit.
 
+use std::net::IpAddr;
+
 use berth_schema::Revision;
 use berth_schema::name::{ServerId, UserName};
 use serde::{Deserialize, Serialize};
@@ -71,6 +73,8 @@ pub enum Deed {
 pub struct Plan {
     /// The change.
     pub change: Change,
+    /// Address that the person comes from, as `access.panel` sees it; `None` where that doesn't bind them.
+    pub from: Option<IpAddr>,
 }
 
 /// Effect of a change, on top of `main` as it is now.
@@ -93,6 +97,8 @@ pub struct Planned {
     pub merged_with: Vec<String>,
     /// First line of the commit's message.
     pub summary: String,
+    /// Sentences about what the person loses by it themselves: a way in, or a role. To be known before it is made.
+    pub shuts_out: Vec<String>,
     /// The id that the door chose for a new server.
     pub id: Option<ServerId>,
 }
@@ -141,6 +147,10 @@ pub struct Commit {
     pub change: Change,
     /// [`Planned::digest`] of what the person saw.
     pub digest: String,
+    /// Address that the person comes from, as for [`Plan`].
+    pub from: Option<IpAddr>,
+    /// Set if they know what [`Planned::shuts_out`] says.
+    pub knows: bool,
 }
 
 /// Outcome of a commit.
@@ -182,6 +192,10 @@ pub struct Revert {
     pub revision: Revision,
     /// [`Planned::digest`] of what the person saw.
     pub digest: Option<String>,
+    /// Address that the person comes from, as for [`Plan`].
+    pub from: Option<IpAddr>,
+    /// Set if they know what [`Planned::shuts_out`] says.
+    pub knows: bool,
 }
 
 /// Makes a proposal to take back what a revision changed.

@@ -1,5 +1,7 @@
 //! Proposals: those that wait, one of them, and the decision.
 
+use std::net::IpAddr;
+
 use berth_schema::Revision;
 use berth_schema::name::UserName;
 use jiff::Timestamp;
@@ -42,6 +44,8 @@ pub struct ProposalCard {
 pub struct ProposalRead {
     /// Its topic.
     pub topic: String,
+    /// Address that the person comes from, as for [`super::Plan`].
+    pub from: Option<IpAddr>,
 }
 
 /// One proposal.
@@ -63,6 +67,8 @@ pub struct ProposalSheet {
     pub approvers: Vec<UserName>,
     /// Set if the person who asks may approve it now.
     pub may_approve: bool,
+    /// Sentences about what they lose by that themselves. To be known before it is merged.
+    pub shuts_out: Vec<String>,
     /// Set if the person who asks may close it: an admin, or its author.
     pub may_reject: bool,
 }
@@ -74,6 +80,10 @@ pub struct Approve {
     pub topic: String,
     /// The revision that was looked at: if it isn't the tip any more, nothing is merged.
     pub at: Revision,
+    /// Address that the person comes from, as for [`super::Plan`].
+    pub from: Option<IpAddr>,
+    /// Set if they know what [`ProposalSheet::shuts_out`] says.
+    pub knows: bool,
 }
 
 /// Outcome of a decision.

@@ -46,7 +46,7 @@ pub(crate) enum Place {
 }
 
 /// The name of what is to be removed, typed once more.
-pub(super) static CONFIRMED: Shape = Shape {
+pub(crate) static CONFIRMED: Shape = Shape {
     name: "confirm",
     label: "Its name, to be sure",
     help: "Type it as it is written above.",

@@ -1,0 +1,87 @@
+//! Lockouts: a change that takes a way in, or the role of an admin, from the very person who makes it.
+//!
+//! Nobody is refused for that. They are asked, or have to say beforehand that they know, since a slip of this kind is noticed by
+//! whoever can't mend it any more.
+
+use std::net::IpAddr;
+
+use crate::finding::{Finding, Severity};
+use crate::invalid::Invalid;
+use crate::name::UserName;
+use crate::state::State;
+use crate::user::{Role, User};
+
+/// Trailer by which the author of a commit says that they know of its lockouts; its value is their name.
+pub const ALLOW_LOCKOUT: &str = "Berth-Allow-Lockout";
+
+/// Lists the lockouts of a change that somebody makes: what they could do before, and can't after. `from` is their address as
+/// `access.panel` would see it; without one it isn't asked. The findings are warnings, sorted by path.
+pub fn lockouts(name: &UserName, from: Option<IpAddr>, before: &State, after: &State) -> Vec<Finding> {
+    let Some(was) = before.users.get(name) else { return Vec::new() };
+    let file = format!("users/{name}.toml");
+    let Some(is) = after.users.get(name) else {
+        return vec![finding(name, file, "isn't a member any more", "the file goes")];
+    };
+    let mut found = Vec::new();
+    if was.role == Role::Admin && is.role != Role::Admin {
+        found.push(finding(name, file, "isn't an admin any more", "the role changes"));
+    }
+    let from = from.map(|from| from.to_canonical());
+    if panel_is_closed(before, was, from).is_none()
+        && let Some(why) = panel_is_closed(after, is, from)
+    {
+        found.push(why.finding(name, "can't open the panel any more"));
+    }
+    if ssh_is_closed(before, was).is_none()
+        && let Some(why) = ssh_is_closed(after, is)
+    {
+        found.push(why.finding(name, "can't log in over SSH any more"));
+    }
+    found.sort();
+    found
+}
+
+/// Reason for which a way in is closed to somebody: something in their own file, or in the platform's.
+enum Why {
+    Theirs(&'static str),
+    Everybodys(String),
+}
+
+impl Why {
+    fn finding(&self, name: &UserName, loss: &str) -> Finding {
+        match self {
+            Self::Theirs(why) => finding(name, format!("users/{name}.toml"), loss, why),
+            Self::Everybodys(why) => finding(name, "platform.toml".to_owned(), loss, why),
+        }
+    }
+}
+
+fn panel_is_closed(state: &State, user: &User, from: Option<IpAddr>) -> Option<Why> {
+    let platform = &state.platform;
+    if platform.panel.is_none() {
+        return Some(Why::Everybodys("without the table `[panel]` there is none, for anybody".to_owned()));
+    }
+    if user.password_hash.is_none() && user.passkeys.is_empty() {
+        return Some(Why::Theirs("neither a password nor a passkey is left"));
+    }
+    let networks = &platform.access.panel;
+    let from = from.filter(|from| !networks.is_empty() && !networks.iter().any(|net| net.contains(from)))?;
+    Some(Why::Everybodys(format!("{from} is in none of the networks of `access.panel`")))
+}
+
+fn ssh_is_closed(state: &State, user: &User) -> Option<Why> {
+    if !state.platform.services.router {
+        return Some(Why::Everybodys(
+            "`services.router = false` ends the SSH router, for everybody".to_owned(),
+        ));
+    }
+    user.ssh_keys.is_empty().then_some(Why::Theirs("no SSH key is left"))
+}
+
+fn finding(name: &UserName, path: String, loss: &str, why: &str) -> Finding {
+    let message = format!("after this change of their own, `{name}` {loss}: {why}");
+    let hint = format!(
+        "if that is meant, say so in the newest commit: `git commit --amend --trailer \"{ALLOW_LOCKOUT}: {name}\"`"
+    );
+    Finding::new(Severity::Warning, path, None, Invalid::new(message, hint))
+}

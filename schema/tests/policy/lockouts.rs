@@ -1,0 +1,107 @@
+//! Changes that take a way in from whoever makes them.
+
+use std::net::IpAddr;
+
+use berth_schema::policy::{Actor, Proposal, Verdict, judge};
+
+use super::{Files, differing, name, state};
+
+const KEY: &str =
+    "ssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFwd4hDKVjkNV3t11OwpbDnynTRvcOgxT59FnA682koi x\"]\n";
+const HASH: &str = "password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$2m8Q9c3kD1cQm8b1y2M6wZ8J9b7uP3rV1tL5nX4sY0A\"\n";
+const PANEL: &str = "[panel]\ndomain = \"panel.h.net\"\n";
+
+/// The admins ann and dan and the member bob, who all come in by both ways.
+fn before() -> Files {
+    let mut files = Files::new();
+    files.insert("platform.toml".to_owned(), format!("domain = \"h.org\"\n{PANEL}"));
+    for admin in ["ann", "dan"] {
+        files.insert(format!("users/{admin}.toml"), format!("role = \"admin\"\n{HASH}"));
+    }
+    files.insert("users/bob.toml".to_owned(), format!("{HASH}{KEY}"));
+    files
+}
+
+fn with(path: &str, text: Option<&str>) -> Files {
+    let mut files = before();
+    match text {
+        Some(text) => files.insert(path.to_owned(), text.to_owned()),
+        None => files.remove(path),
+    };
+    files
+}
+
+fn judged(who: Option<&str>, from: Option<&str>, knows: Option<&str>, after: &Files) -> Verdict {
+    let before = before();
+    let who = who.map(name);
+    let from: Option<IpAddr> = from.map(|from| from.parse().unwrap());
+    judge(&Proposal {
+        actor: who.as_ref().map_or(Actor::Operator, Actor::Member),
+        before: &state(&before).unwrap(),
+        after: &state(after).unwrap(),
+        changes: &differing(&before, after),
+        proven: &[],
+        former: &[],
+        allowance: None,
+        from,
+        knows,
+    })
+}
+
+fn networks(networks: &str) -> Files {
+    with("platform.toml", Some(&format!("domain = \"h.org\"\n{PANEL}[access]\npanel = [{networks}]\n")))
+}
+
+#[test]
+fn what_its_author_loses_by_a_change_has_to_be_known_to_them() {
+    let cases = [
+        ("ann", with("users/ann.toml", None), "isn't a member any more"),
+        ("ann", with("users/ann.toml", Some(HASH)), "isn't an admin any more"),
+        ("ann", with("users/ann.toml", Some("role = \"admin\"\n")), "neither a password nor a passkey"),
+        ("ann", with("platform.toml", Some("domain = \"h.org\"\n")), "without the table `[panel]`"),
+        ("ann", networks("\"10.0.0.0/8\""), "192.0.2.7 is in none of the networks"),
+        ("bob", with("users/bob.toml", Some(HASH)), "no SSH key is left"),
+    ];
+    for (who, after, why) in &cases {
+        let Verdict::Unconfirmed(found) = judged(Some(who), Some("192.0.2.7"), None, after) else {
+            panic!("{who}: {why}")
+        };
+        assert_eq!(found.len(), 1, "{found:?}");
+        let told = format!("{} [{}]", found[0], found[0].hint.as_deref().unwrap());
+        assert!(told.contains(why) && told.contains(&format!("Berth-Allow-Lockout: {who}")), "{told}");
+        // Somebody else's word is none, and whoever has the files loses nothing.
+        let others = judged(Some(who), Some("192.0.2.7"), Some("dan"), after);
+        assert!(matches!(others, Verdict::Unconfirmed(_)), "{others:?}");
+        assert_eq!(judged(Some(who), Some("192.0.2.7"), Some(who), after), Verdict::Allow);
+        assert_eq!(judged(None, None, None, after), Verdict::Allow);
+    }
+    // Another admin doesn't lose what is ann's.
+    for (who, after, _) in &cases[..3] {
+        assert_eq!((*who, judged(Some("dan"), Some("192.0.2.7"), None, after)), ("ann", Verdict::Allow));
+    }
+}
+
+#[test]
+fn an_address_shuts_somebody_out_only_where_it_is_known_and_was_let_in() {
+    let near = networks("\"10.0.0.0/8\"");
+    for inside in [None, Some("10.1.2.3"), Some("::ffff:10.1.2.3")] {
+        assert_eq!(judged(Some("ann"), inside, None, &near), Verdict::Allow, "{inside:?}");
+    }
+    assert!(matches!(judged(Some("ann"), Some("2001:db8::1"), None, &near), Verdict::Unconfirmed(_)));
+    assert_eq!(judged(Some("ann"), Some("192.0.2.7"), None, &networks("")), Verdict::Allow);
+}
+
+#[test]
+fn what_is_denied_is_not_asked_and_a_reviewer_sees_it() {
+    let verdict =
+        judged(Some("bob"), None, Some("bob"), &with("platform.toml", Some("domain = \"h.org\"\n")));
+    assert!(matches!(verdict, Verdict::Deny(_)), "{verdict:?}");
+    let mut after = with("users/bob.toml", Some(HASH));
+    after.insert("docs/a.md".to_owned(), "# A\n".to_owned());
+    let Verdict::NeedsReview { findings, .. } = judged(Some("bob"), None, None, &after) else { panic!() };
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    let Verdict::NeedsReview { findings, .. } = judged(Some("bob"), None, Some("bob"), &after) else {
+        panic!()
+    };
+    assert_eq!(findings.len(), 1, "{findings:?}");
+}
