@@ -22,6 +22,7 @@ mod open;
 pub mod page;
 mod passkey;
 mod problem;
+mod resume;
 pub mod routes;
 pub mod serve;
 pub mod session;

@@ -19,7 +19,7 @@ use crate::page::{
     server_form, servers, settings, terminal, user, user_form, users,
 };
 use crate::problem::Problem;
-use crate::{account, confirm, factor, file, invite, passkey, signin};
+use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ pub fn table() -> Vec<Route> {
         post("/confirm", SignedIn, confirm::enter),
         post("/confirm/passkey", SignedIn, confirm::by_passkey),
         post("/logout", Anybody, signin::leave),
-        get("/resume", SignedIn, signin::resume),
+        get("/resume", SignedIn, resume::show),
         get("/invite/{secret}", Anybody, invite::show),
         post("/invite/{secret}", Anybody, invite::accept),
         // One's own account.
@@ -164,4 +164,22 @@ pub fn router(app: App) -> Router {
 fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     ["text/html", "text/css", "text/javascript", "image/svg+xml"].iter().any(|text| kind.starts_with(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_that_may_be_kept_has_words() {
+        let table = table();
+        let forms = table.iter().filter(|route| route.method == Method::POST && route.who != Who::Anybody);
+        let forms: Vec<&str> = forms.map(|route| route.path).collect();
+        for path in &forms {
+            assert!(resume::ALL.iter().any(|does| does.path == *path), "{path} has no words");
+        }
+        for does in &resume::ALL {
+            assert!(forms.contains(&does.path), "{} is no form's end any more", does.path);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::page;
 use crate::passkey::Host;
 use crate::problem::{Problem, words};
 use crate::session::{self, Content, Kept, Notice, Session};
-use crate::visitor::{Opened, Peer, Sent, Visitor};
+use crate::visitor::{Opened, Peer, Sent};
 
 /// The one sentence for every failure, which tells nobody which half was wrong.
 const WRONG: &str = "That name and password don't go together.";
@@ -210,23 +210,6 @@ pub(crate) fn anew(
 fn failed(error: session::SessionError) -> Problem {
     tracing::error!(error = berth_fault::chain(&error), "a session can't be kept");
     Problem::internal()
-}
-
-/// `GET /resume`: the form that somebody sent when they turned out not to be signed in any more.
-pub(crate) async fn resume(State(app): State<App>, visitor: Visitor) -> Response {
-    let kept = visitor.session.content.kept.as_ref();
-    let Some((path, form)) = kept.and_then(|kept| Some((&kept.path, kept.form.as_ref()?))) else {
-        return page::see_other("/");
-    };
-    // What would have been done at once is shown once more: somebody comes back after a while.
-    let step = |name: &str, value: &str| match (name, value) {
-        ("step", "commit" | "propose") => "plan".to_owned(),
-        _ => value.to_owned(),
-    };
-    let values: Vec<Value> =
-        form.iter().map(|(name, value)| context! { name => &**name, value => step(name, value) }).collect();
-    let context = context! { path => page::local(path), values };
-    page::render(&app, &visitor, "resume.html", context)
 }
 
 /// `POST /logout`

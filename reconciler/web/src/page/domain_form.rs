@@ -60,6 +60,8 @@ static SERVER: Shape = Shape {
     control: Control::Line,
     place: Place::Folded,
 };
+/// Every field of a domain that a form may have.
+pub(crate) static SHAPES: [&Shape; 6] = [&NAME, &PORT, &ACCESS, &TLS, &CLOUDFLARE, &SERVER];
 static OWN: Shape =
     Shape { name: "server", label: "Server", help: "", control: Control::Line, place: Place::Carried };
 

@@ -64,6 +64,10 @@ static ALLOW: Shape = shape(
 );
 static STATE: Shape = shape("state", "State", "", Control::Line, Place::Carried);
 
+/// Every field of a server that a form may have.
+pub(crate) static SHAPES: [&Shape; 10] =
+    [&NAME, &CPUS, &MEMORY, &DISK, &MEMBERS, &PIDS, &IMAGE, &OWNER, &ALLOW, &STATE];
+
 /// Fields that the person sees.
 fn shapes(visitor: &Visitor, of_new: bool) -> Vec<&'static Shape> {
     let mut shapes = vec![&CPUS, &MEMORY, &DISK, &MEMBERS, &PIDS, &IMAGE];

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::visitor::Visitor;
 
-static TEXT: Shape = Shape {
+pub(crate) static TEXT: Shape = Shape {
     name: "text",
     label: "Settings of the platform",
     help: "The file platform.toml. What is wrong with it is named by line and column.",

@@ -58,6 +58,10 @@ static CUSTOM: Shape = shape(
     Place::Folded,
 );
 
+/// Every field of a member that a form may have.
+pub(crate) static SHAPES: [&Shape; 10] =
+    [&NAME, &EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &DISK, &DOMAINS, &CUSTOM];
+
 fn shapes() -> Vec<&'static Shape> {
     vec![&EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &DISK, &DOMAINS, &CUSTOM]
 }

@@ -134,7 +134,7 @@ async fn a_form_that_wants_to_know_once_more_is_kept() {
     let right = bob.post("/confirm", &[("password", PASSWORD), ("code", CODE)]).await;
     assert_eq!(right.goes_to(), "/resume");
     let page = bob.get("/resume").await;
-    page.says(StatusCode::OK, "ssh-ed25519 AAAA bob");
+    page.says(StatusCode::OK, "<dt>SSH keys</dt><dd>ssh-ed25519 AAAA bob</dd>");
     assert!(plain(&page.text).contains("action=\"/account/edit\""), "{}", page.text);
     bob.post("/account/edit", &form).await.says(StatusCode::OK, "server shop: a key");
 }
@@ -266,6 +266,8 @@ async fn an_admin_takes_a_factor_away_after_a_confirmation() {
     assert_eq!(ann.post("/confirm", &[("password", PASSWORD)]).await.goes_to(), "/resume");
     let page = ann.get("/resume").await;
     assert!(plain(&page.text).contains("action=\"/admin/users/bob/totp/remove\""), "{}", page.text);
+    page.says(StatusCode::OK, "<h2>Remove a member’s second factor</h2>");
+    page.says(StatusCode::OK, "<dt>Member</dt><dd>bob</dd>");
     assert_eq!(ann.post("/admin/users/bob/totp/remove", &[]).await.goes_to(), "/admin/users/bob");
     ann.get("/admin/users/bob")
         .await

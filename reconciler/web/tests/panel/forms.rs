@@ -1,5 +1,6 @@
 //! Forms: what is sent becomes the change that the door judges, and nothing that was typed is lost on the way.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use berth_wire::web::{
@@ -262,7 +263,9 @@ async fn a_session_that_ends_meanwhile_keeps_what_was_typed() {
     assert_eq!(page.goes_to(), "/login");
     bob.post("/login", &[("user", "bob"), ("password", crate::door::PASSWORD)]).await;
     let kept = bob.get("/resume").await;
-    assert!(kept.text.contains("<dt>memory</dt>") && !kept.text.contains("<dt>was."), "{}", kept.text);
+    let is_told = ["<h2>Edit a server</h2>", "<dt>Memory</dt><dd>4GiB</dd>", "See the plan"];
+    assert!(is_told.iter().all(|told| kept.text.contains(told)), "{}", kept.text);
+    assert!(!kept.text.contains("<dt>was.") && !kept.text.contains("<dt>memory"), "{}", kept.text);
     let form = values(&kept.text, "/vm/3/edit");
     let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     bob.post("/vm/3/edit", &form).await.says(StatusCode::OK, "the plan");
@@ -336,35 +339,44 @@ async fn settings_are_a_text_with_the_revision_that_it_began_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_shut_their_author_out_are_asked_for_twice() {
+async fn whatever_shuts_its_author_out_is_asked_for_twice() {
     let panel = Panel::start().await;
     furnish(&panel.door, "x");
-    plans(&panel.door, |_| planned(Standing::Allowed, "x"));
-    let commits = Arc::new(Mutex::new(0));
-    let counted = Arc::clone(&commits);
-    panel.door.answer(move |_, _, _: Commit| {
-        *counted.lock() += 1;
-        Ok(Committed::Made { revision: revision() })
+    let losing = || berth_wire::web::Planned {
+        shuts_out: vec!["`ann` is out".to_owned()],
+        ..planned(Standing::Allowed, "x")
+    };
+    let losing_from = move |from: Option<IpAddr>| match from {
+        // The machine itself, at the panel's own port, is shut out by no network.
+        None => losing(),
+        Some(from) => panic!("{from}"),
+    };
+    plans(&panel.door, move |_| losing());
+    panel.door.answer(move |_, _, asked: Commit| {
+        Ok(match asked.knows {
+            true => Committed::Made { revision: revision() },
+            false => Committed::Changed { planned: Box::new(losing_from(asked.from)) },
+        })
+    });
+    panel.door.answer(move |_, _, asked: Revert| {
+        Ok(match asked.knows && asked.digest.is_some() {
+            true => Committed::Made { revision: revision() },
+            false => Committed::Changed { planned: Box::new(losing_from(asked.from)) },
+        })
     });
     let ann = panel.signed_in("ann").await;
-    let settings = "domain = \"hosting.example.org\"\n[panel]\ndomain = \"panel.example.org\"\n";
-    let plan = async |text: &str| {
-        let form = ann.get("/admin/settings").await;
-        send(&ann, &form, "/admin/settings", "plan", &[("text", text)]).await
-    };
-    let harmless = plan(settings).await;
-    assert!(!harmless.text.contains("shuts you out"), "{}", harmless.text);
-    send(&ann, &harmless, "/admin/settings", "commit", &[]).await.goes_to();
-    assert_eq!(*commits.lock(), 1);
-
-    // Nobody has a panel any more, this machine included.
-    let asked = plan("domain = \"hosting.example.org\"\n").await;
-    asked.says(StatusCode::OK, "This shuts you out");
-    let once_more = send(&ann, &asked, "/admin/settings", "commit", &[("shut-out", "")]).await;
-    once_more.says(StatusCode::OK, "Nothing is saved yet");
-    assert_eq!(*commits.lock(), 1);
-    send(&ann, &once_more, "/admin/settings", "commit", &[("shut-out", "yes")]).await.goes_to();
-    assert_eq!(*commits.lock(), 2);
+    let change = format!("/changes/{}", revision());
+    let form = ann.get("/admin/settings").await;
+    let settings =
+        send(&ann, &form, "/admin/settings", "plan", &[("text", "domain = \"h.example\"\n")]).await;
+    let revert = ann.post(&format!("{change}/revert"), &[]).await;
+    for (path, plan) in [("/admin/settings".to_owned(), settings), (format!("{change}/revert"), revert)] {
+        plan.says(StatusCode::OK, "This shuts you out");
+        plan.says(StatusCode::OK, "<code>ann</code> is out");
+        let once_more = send(&ann, &plan, &path, "commit", &[("shut-out", "")]).await;
+        once_more.says(StatusCode::OK, "Nothing is saved yet: this would shut you out");
+        assert_eq!(send(&ann, &once_more, &path, "commit", &[("shut-out", "yes")]).await.goes_to(), change);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
