@@ -215,6 +215,6 @@ async fn sync(State(control): State<Control>, Query(asked): Query<Sync>) -> Resp
 async fn metrics_text(State(control): State<Control>) -> Response {
     let mut text = metrics::text(control.status().as_ref());
     let seen = control.servers.seen();
-    text.push_str(&metrics::servers(&seen, &control.used.counters()));
+    text.push_str(&metrics::servers(&seen, &control.used.counters(), &control.used.disks()));
     text.into_response()
 }

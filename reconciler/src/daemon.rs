@@ -121,6 +121,9 @@ impl Daemon {
         tasks.keep("the watch on the image cache", figures::cache::watch(engine, control.clone()));
         let sampler = figures::watch(control.servers().clone(), control.used().clone());
         tasks.keep("the sampler of servers' figures", sampler);
+        let reader = reconciler.reader().clone();
+        let disks = figures::disk::watch(control.servers().clone(), reader, control.used().clone());
+        tasks.keep("the measuring of servers' disk space", disks);
         tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
         wakeups.events_missed(Reason::Start);
         let mut daemon = Self { reconciler, control, wakeups, ssh_router, panel, _refs: refs };

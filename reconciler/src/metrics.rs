@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use berth_schema::name::ServerId;
+use berth_wire::figures::DiskUse;
 use berth_wire::{Outcome, Status};
 
 use crate::figures::Reading;
@@ -50,25 +51,35 @@ pub fn text(status: Option<&Status>) -> String {
     out
 }
 
-/// Counters of the servers that run, by the names that cAdvisor gives them, so that its dashboards show them.
-pub fn servers(seen: &Seen, counters: &BTreeMap<ServerId, Reading>) -> String {
+/// Counters of the servers that run, and the disk space of all, by the names that cAdvisor gives them, so that its dashboards show
+/// them.
+pub fn servers(
+    seen: &Seen,
+    counters: &BTreeMap<ServerId, Reading>,
+    disks: &BTreeMap<ServerId, DiskUse>,
+) -> String {
     let mut out = String::new();
-    let mut metric = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Reading) -> String| {
+    let mut metric = |name: &str, kind: &str, help: &str, values: Vec<(&ServerId, String)>| {
+        if values.is_empty() {
+            return;
+        }
         let _ = write!(out, "# HELP container_{name} {help}\n# TYPE container_{name} {kind}\n");
-        for (id, reading) in counters {
+        for (id, value) in values {
             let Some(server) = seen.servers.get(id) else { continue };
-            let _ = writeln!(out, "container_{name}{{name=\"{}\"}} {}", server.container, value(reading));
+            let _ = writeln!(out, "container_{name}{{name=\"{}\"}} {value}", server.container);
         }
     };
-    if counters.is_empty() {
-        return out;
-    }
-    let seconds = |reading: &Reading| {
-        format!("{}.{:06}", reading.cpu_micros / 1_000_000, reading.cpu_micros % 1_000_000)
+    let counted = |value: &dyn Fn(&Reading) -> String| {
+        counters.iter().map(|(id, reading)| (id, value(reading))).collect::<Vec<_>>()
     };
-    metric("cpu_usage_seconds_total", "counter", "Seconds of processors that were used.", &seconds);
-    let memory = |reading: &Reading| reading.memory.to_string();
-    metric("memory_working_set_bytes", "gauge", "Bytes of memory in use.", &memory);
+    let seconds = counted(&|reading| {
+        format!("{}.{:06}", reading.cpu_micros / 1_000_000, reading.cpu_micros % 1_000_000)
+    });
+    metric("cpu_usage_seconds_total", "counter", "Seconds of processors that were used.", seconds);
+    let memory = counted(&|reading| reading.memory.to_string());
+    metric("memory_working_set_bytes", "gauge", "Bytes of memory in use.", memory);
+    let disk = disks.iter().map(|(id, disk)| (id, disk.bytes.to_string())).collect();
+    metric("fs_usage_bytes", "gauge", "Bytes of disk space, as they were measured last.", disk);
     out
 }
 
@@ -81,6 +92,7 @@ mod tests {
 
     use berth_schema::name::ServerId;
     use berth_wire::Status;
+    use berth_wire::figures::{DiskUse, Extent};
 
     use crate::figures::Reading;
     use crate::servers::{Known, Seen};
@@ -95,8 +107,13 @@ mod tests {
             wanted: Some(PowerState::Running),
         };
         let seen = Seen { servers: BTreeMap::from([(id(1), known)]), ..Seen::default() };
-        let reading = Reading { cpu_micros: 12_000_345, memory: 4096, processes: 3 };
-        let text = super::servers(&seen, &BTreeMap::from([(id(1), reading), (id(2), reading)]));
+        let reading = Reading { cpu_micros: 12_000_345, memory: 4096, processes: 3, moved: None };
+        let disk = DiskUse { bytes: 7, at: jiff::Timestamp::UNIX_EPOCH, extent: Extent::Part };
+        let text = super::servers(
+            &seen,
+            &BTreeMap::from([(id(1), reading), (id(2), reading)]),
+            &[(id(1), disk)].into(),
+        );
         let expected = "\
 # HELP container_cpu_usage_seconds_total Seconds of processors that were used.
 # TYPE container_cpu_usage_seconds_total counter
@@ -104,9 +121,12 @@ container_cpu_usage_seconds_total{name=\"hosting-users-dind-1\"} 12.000345
 # HELP container_memory_working_set_bytes Bytes of memory in use.
 # TYPE container_memory_working_set_bytes gauge
 container_memory_working_set_bytes{name=\"hosting-users-dind-1\"} 4096
+# HELP container_fs_usage_bytes Bytes of disk space, as they were measured last.
+# TYPE container_fs_usage_bytes gauge
+container_fs_usage_bytes{name=\"hosting-users-dind-1\"} 7
 ";
         assert_eq!(text, expected);
-        assert_eq!(super::servers(&seen, &BTreeMap::new()), "");
+        assert_eq!(super::servers(&seen, &BTreeMap::new(), &BTreeMap::new()), "");
     }
 
     /// A server that is as wanted and one that isn't, a tombstone, a cache that was asked, and a pass with a failure.

@@ -7,13 +7,14 @@ use std::path::Path;
 use berth_schema::name::ServerId;
 use berth_tests::{Platform, World, eventually};
 use berth_wire::client::{ClientError, Daemon};
-use berth_wire::figures::Sample;
+use berth_wire::figures::{Extent, Sample};
 use berth_wire::web::Act;
 use berth_wire::{PowerOrder, PowerRecord};
 use serde_json::json;
 
 crate::stories! {
     the_panel_is_told_what_servers_use,
+    disk_space_is_measured_while_servers_work,
     a_restart_needs_no_commit,
 }
 
@@ -64,6 +65,47 @@ fn the_panel_is_told_what_servers_use(world: &World) {
     });
     eventually("the started one is seen", || sample(&panel, 3));
     eventually("the removed one isn't any more", || sample(&panel, 2).is_none().then_some(()));
+}
+
+/// Bytes of disk space that a server takes, as a socket tells it, if all of it was counted.
+fn disk(socket: &Path, server: u32) -> Option<u64> {
+    wait(async {
+        let mut daemon = Daemon::find(socket).await.expect("a socket")?;
+        let figures = daemon.figures([id(server)]).await.expect("figures")?;
+        figures.servers.first()?.disk.filter(|disk| disk.extent == Extent::Whole).map(|disk| disk.bytes)
+    })
+}
+
+fn disk_space_is_measured_while_servers_work(world: &World) {
+    const MIB: u64 = 1 << 20;
+    let platform = Platform::new(world.engine(), |state| {
+        state.server("full", 1, "").server("spare", 2, "");
+    });
+    platform.apply();
+    let inside = |script: &str| platform.docker().shell(&platform.name(1), script).good();
+    let write = |path: &str, mib: u32| inside(&format!("dd if=/dev/urandom of={path} bs=1M count={mib} 2>/dev/null && sync"));
+    // In a volume, in the container's own layer, and beside both: a file that the engine keeps.
+    write("/apps/kept", 50);
+    write("/var/more", 10);
+    write("/etc/hosts", 5);
+    // What leads out isn't followed, and a second name takes nothing.
+    inside("ln -s / /apps/all; ln -s /proc /apps/proc; ln /apps/kept /apps/again; mkfifo /apps/pipe");
+    let _daemon = platform.daemon();
+    let panel = platform.panel().join("panel.sock");
+    let full = eventually("the full server is measured", || disk(&panel, 1));
+    let spare = eventually("so is the other", || disk(&panel, 2));
+    let more = full.saturating_sub(spare);
+    assert!((64 * MIB..70 * MIB).contains(&more), "{full} and {spare}");
+    // Both of its names have to go before its bytes do.
+    inside("rm /apps/kept /apps/again && sync");
+    eventually("what is removed is counted no more", || disk(&panel, 1).filter(|bytes| bytes + 45 * MIB < full));
+    // One that is turned off keeps what it has.
+    platform.commit("off", |state| {
+        state.server("full", 1, "state = \"stopped\"\n");
+    });
+    eventually("it stops", || (!platform.server(1).runs()).then_some(()));
+    let kept = eventually("and is known still", || disk(&panel, 1));
+    assert!(kept.saturating_sub(spare) >= 14 * MIB, "{kept} and {spare}");
 }
 
 /// Gives an order at the door's socket.

@@ -31,4 +31,4 @@ pub use facts::{Facts, Swarm, Unfit};
 pub use host::{HostError, PlaneError};
 pub use identity::Identity;
 pub use look::{LookError, LookSettings, Lookout, Unheard};
-pub use observe::{EngineEvent, Foreign, Inspections, ObserveError, Reader, Running, Sighting};
+pub use observe::{EngineEvent, Foreign, Inspections, ObserveError, Places, Reader, Running, Sighting};

@@ -315,7 +315,8 @@ mod tests {
         let mut status = status("shop");
         status.servers[0] =
             ServerRow { nano_cpus: 500_000_000, memory: 1 << 30, ..status.servers[0].clone() };
-        let sample = Sample { cpu_millis: 250, memory: 200 << 20, processes: 7, network: None };
+        let sample =
+            Sample { cpu_millis: 250, memory: 200 << 20, processes: 7, network: None, io: None, disk: None };
         let shown = servers(&status, &Used::from([(1, sample)]));
         assert!(shown.contains("0.25 of 0.5") && shown.contains("200 MiB of 1 GiB"), "{shown}");
         let shown = servers(&status, &Used::new());

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use berth_host::cgroup::{Hierarchy, hierarchies};
 
+use super::disk_traffic::{Disks, Moved};
+
 /// Most folders that a search looks into.
 const LOOKED_INTO: usize = 2000;
 /// Depth of the deepest folder that a search looks into.
@@ -24,6 +26,8 @@ pub struct Reading {
     pub memory: u64,
     /// Processes and threads.
     pub processes: u64,
+    /// Bytes from and to disks; `None` where the kernel doesn't count them.
+    pub moved: Option<Moved>,
 }
 
 /// The folders that hold the host's cgroups.
@@ -31,8 +35,8 @@ pub struct Reading {
 pub(super) enum Tree {
     /// One for all, as v2 has it.
     Unified(PathBuf),
-    /// One for each controller, as v1 has it.
-    Split { cpu: PathBuf, memory: PathBuf, pids: PathBuf },
+    /// One for each controller, as v1 has it. The last one may be missing.
+    Split { cpu: PathBuf, memory: PathBuf, pids: PathBuf, blkio: Option<PathBuf> },
 }
 
 /// Place of the engine's containers below each of these folders.
@@ -74,7 +78,7 @@ impl Tree {
         };
         // Where both are mounted, a controller is v1's if v1 has it.
         if let (Some(cpu), Some(memory), Some(pids)) = (v1("cpuacct"), v1("memory"), v1("pids")) {
-            return Some(Self::Split { cpu, memory, pids });
+            return Some(Self::Split { cpu, memory, pids, blkio: v1("blkio") });
         }
         let unified = mounts.into_iter().find(|mount| mount.controllers.is_none())?;
         Some(Self::Unified(unified.mount_point))
@@ -88,7 +92,13 @@ impl Tree {
     }
 
     /// Reads the counters of a container; an error where it doesn't run.
-    pub(super) fn read(&self, layout: &Layout, id: &str, text: &mut String) -> io::Result<Reading> {
+    pub(super) fn read(
+        &self,
+        layout: &Layout,
+        id: &str,
+        disks: &mut Disks,
+        text: &mut String,
+    ) -> io::Result<Reading> {
         let place = layout.parent.join(layout.form.name(id));
         match self {
             Self::Unified(root) => {
@@ -98,9 +108,10 @@ impl Tree {
                     memory: number(read(&folder.join("memory.current"), text)?)?
                         .saturating_sub(field(read(&folder.join("memory.stat"), text)?, "inactive_file")?),
                     processes: number(read(&folder.join("pids.current"), text)?)?,
+                    moved: read(&folder.join("io.stat"), text).ok().map(|text| disks.of_v2(text)),
                 })
             }
-            Self::Split { cpu, memory, pids } => {
+            Self::Split { cpu, memory, pids, blkio } => {
                 let memory = memory.join(&place);
                 Ok(Reading {
                     cpu_micros: number(read(&cpu.join(&place).join("cpuacct.usage"), text)?)? / 1000,
@@ -109,6 +120,10 @@ impl Tree {
                         field(read(&memory.join("memory.stat"), text)?, "total_inactive_file")?,
                     ),
                     processes: number(read(&pids.join(&place).join("pids.current"), text)?)?,
+                    moved: blkio.as_ref().and_then(|blkio| {
+                        let file = blkio.join(&place).join("blkio.throttle.io_service_bytes_recursive");
+                        read(&file, text).ok().map(|text| disks.of_v1(text))
+                    }),
                 })
             }
         }

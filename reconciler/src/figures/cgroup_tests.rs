@@ -83,6 +83,7 @@ fn v2(root: &Path, place: &str) -> Tree {
     put(&folder, "memory.current", "1726078976\n");
     put(&folder, "memory.stat", MEMORY_STAT_V2);
     put(&folder, "pids.current", "87\n");
+    put(&folder, "io.stat", "254:0 rbytes=4096 wbytes=12288 rios=1 wios=2 dbytes=0 dios=0\n");
     Tree::Unified(root.to_owned())
 }
 
@@ -92,26 +93,31 @@ fn the_files_of_v2_are_understood() {
     let tree = v2(home.path(), &format!("system.slice/docker-{ID}.scope"));
     let layout = tree.layout(ID).unwrap();
     assert_eq!(layout, Layout { parent: "system.slice".into(), form: Form::Scope });
-    let read = tree.read(&layout, ID, &mut String::new()).unwrap();
+    let read = tree.read(&layout, ID, &mut Disks::default(), &mut String::new()).unwrap();
     let memory = 1_726_078_976 - 739_788_800;
-    assert_eq!(read, Reading { cpu_micros: 2_641_145_518, memory, processes: 87 });
+    let moved = Moved { read: 4096, written: Some(12_288) };
+    assert_eq!(read, Reading { cpu_micros: 2_641_145_518, memory, processes: 87, moved: Some(moved) });
 }
 
 #[test]
 fn the_files_of_v1_are_understood() {
     let home = tempfile::tempdir().unwrap();
-    let [cpu, memory, pids] = ["cpuacct", "memory", "pids"].map(|name| home.path().join(name));
+    let [cpu, memory, pids, blkio] =
+        ["cpuacct", "memory", "pids", "blkio"].map(|name| home.path().join(name));
     let place = |root: &Path| root.join("docker").join(ID);
     put(&place(&cpu), "cpuacct.usage", "2651202600925\n");
     put(&place(&memory), "memory.usage_in_bytes", "8720048128\n");
     put(&place(&memory), "memory.stat", MEMORY_STAT_V1);
     put(&place(&pids), "pids.current", "203\n");
-    let tree = Tree::Split { cpu, memory, pids };
+    let io = "254:0 Read 4096\n254:0 Write 0\n254:0 Sync 0\n254:0 Total 4096\nTotal 4096\n";
+    put(&place(&blkio), "blkio.throttle.io_service_bytes_recursive", io);
+    let tree = Tree::Split { cpu, memory, pids, blkio: Some(blkio) };
     let layout = tree.layout(ID).unwrap();
     assert_eq!(layout, Layout { parent: "docker".into(), form: Form::Plain });
-    let read = tree.read(&layout, ID, &mut String::new()).unwrap();
+    let read = tree.read(&layout, ID, &mut Disks::default(), &mut String::new()).unwrap();
     let memory = 8_720_048_128 - 4_739_788_800;
-    assert_eq!(read, Reading { cpu_micros: 2_651_202_600, memory, processes: 203 });
+    let moved = Moved { read: 4096, written: None };
+    assert_eq!(read, Reading { cpu_micros: 2_651_202_600, memory, processes: 203, moved: Some(moved) });
 }
 
 #[test]
@@ -120,7 +126,7 @@ fn what_can_not_be_read_is_an_error() {
     let tree = v2(home.path(), &format!("docker/{ID}"));
     let layout = tree.layout(ID).unwrap();
     let mut text = String::new();
-    let gone = tree.read(&layout, "another", &mut text).unwrap_err();
+    let gone = tree.read(&layout, "another", &mut Disks::default(), &mut text).unwrap_err();
     assert_eq!(gone.kind(), io::ErrorKind::NotFound);
     for (file, text) in
         [("memory.current", "max\n"), ("memory.stat", "inactive_filed 7\n"), ("pids.current", "")]
@@ -128,12 +134,12 @@ fn what_can_not_be_read_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let tree = v2(home.path(), &format!("docker/{ID}"));
         put(&home.path().join("docker").join(ID), file, text);
-        let error = tree.read(&layout, ID, &mut String::new()).unwrap_err();
+        let error = tree.read(&layout, ID, &mut Disks::default(), &mut String::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{file}");
     }
     // Less in use than could be taken back: the two files are read one after the other.
     put(&home.path().join("docker").join(ID), "memory.current", "7\n");
-    assert_eq!(tree.read(&layout, ID, &mut text).unwrap().memory, 0);
+    assert_eq!(tree.read(&layout, ID, &mut Disks::default(), &mut text).unwrap().memory, 0);
 }
 
 #[test]
@@ -142,7 +148,7 @@ fn an_engine_with_a_parent_of_its_own_is_found() {
     let tree = v2(home.path(), &format!("machine.slice/berth.slice/{ID}"));
     let layout = tree.layout(ID).unwrap();
     assert_eq!(layout.parent, Path::new("machine.slice/berth.slice"));
-    tree.read(&layout, ID, &mut String::new()).unwrap();
+    tree.read(&layout, ID, &mut Disks::default(), &mut String::new()).unwrap();
     assert_eq!(tree.layout("nobody"), None);
     // What a server calls its own cgroups is no place of the engine's.
     let other = "0123456789abcdef".repeat(4);
@@ -164,7 +170,7 @@ fn the_version_with_the_controllers_counts() {
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 ";
     let at = |name: &str| PathBuf::from(format!("/sys/fs/cgroup/{name}"));
-    let split = Tree::Split { cpu: at("cpu,cpuacct"), memory: at("memory"), pids: at("pids") };
+    let split = Tree::Split { cpu: at("cpu,cpuacct"), memory: at("memory"), pids: at("pids"), blkio: None };
     assert_eq!(Tree::of(hybrid), Some(split));
     assert_eq!(Tree::of("25 1 0:23 / /proc rw - proc proc rw\n"), None);
 }

@@ -1,13 +1,14 @@
 //! Rings: the last samples of each server, in memory of a fixed size.
 //!
-//! A sample takes 24 bytes, so the hour of one server takes 8,640 and that of a thousand servers 8.6 MB, however often they
+//! A sample takes 32 bytes, so the hour of one server takes 11,520 and that of a thousand servers 11.5 MB, however often they
 //! start and stop. After a restart of the reconciler the rings begin anew.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use berth_schema::name::ServerId;
-use berth_wire::figures::{Figures, Sample, ServerFigures, Traffic};
+use berth_wire::figures::{DiskTraffic, Figures, Sample, ServerFigures, Traffic};
 use jiff::Timestamp;
 
 /// The rings of all servers. All end with the same sample.
@@ -21,26 +22,67 @@ pub(super) struct Rings {
     of: BTreeMap<ServerId, VecDeque<Option<Packed>>>,
 }
 
-/// A sample in few bytes: four gigabytes a second and four tebibytes of memory are the most that it can say.
+/// A sample in few bytes: four gigabytes a second, and four tebibytes of memory and of disk are the most that it can say.
 #[derive(Debug, Clone, Copy)]
 struct Packed {
-    cpu_millis: u32,
+    /// One more than the thousandths of a processor, so that no sample takes no room of its own.
+    cpu_millis: NonZeroU32,
     memory_kib: u32,
     processes: u32,
-    network: Option<Traffic>,
+    disk_kib: Maybe,
+    received: Maybe,
+    sent: Maybe,
+    read: Maybe,
+    written: Maybe,
+}
+
+/// A number that may be unknown, in four bytes.
+#[derive(Debug, Clone, Copy)]
+struct Maybe(u32);
+
+impl Maybe {
+    const UNKNOWN: u32 = u32::MAX;
+
+    fn of(number: Option<u32>) -> Self {
+        Self(number.map_or(Self::UNKNOWN, |number| number.min(Self::UNKNOWN - 1)))
+    }
+
+    fn get(self) -> Option<u32> {
+        Some(self.0).filter(|number| *number != Self::UNKNOWN)
+    }
+}
+
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
 }
 
 impl From<Sample> for Packed {
     fn from(sample: Sample) -> Self {
-        let Sample { cpu_millis, memory, processes, network } = sample;
-        Self { cpu_millis, memory_kib: u32::try_from(memory >> 10).unwrap_or(u32::MAX), processes, network }
+        let Sample { cpu_millis, memory, processes, network, io, disk } = sample;
+        Self {
+            cpu_millis: NonZeroU32::MIN.saturating_add(cpu_millis),
+            memory_kib: kib(memory),
+            processes,
+            disk_kib: Maybe::of(disk.map(kib)),
+            received: Maybe::of(network.map(|traffic| traffic.received)),
+            sent: Maybe::of(network.map(|traffic| traffic.sent)),
+            read: Maybe::of(io.map(|traffic| traffic.read)),
+            written: Maybe::of(io.and_then(|traffic| traffic.written)),
+        }
     }
 }
 
 impl From<Packed> for Sample {
     fn from(packed: Packed) -> Self {
-        let Packed { cpu_millis, memory_kib, processes, network } = packed;
-        Self { cpu_millis, memory: u64::from(memory_kib) << 10, processes, network }
+        let network = packed.received.get().zip(packed.sent.get());
+        Self {
+            cpu_millis: packed.cpu_millis.get() - 1,
+            memory: u64::from(packed.memory_kib) << 10,
+            processes: packed.processes,
+            network: network.map(|(received, sent)| Traffic { received, sent }),
+            io: packed.read.get().map(|read| DiskTraffic { read, written: packed.written.get() }),
+            disk: packed.disk_kib.get().map(|kib| u64::from(kib) << 10),
+        }
     }
 }
 
@@ -86,6 +128,7 @@ impl Rings {
         self.figures(found.map(|(id, ring)| ServerFigures {
             id: *id,
             samples: ring.iter().map(|sample| sample.map(Sample::from)).collect(),
+            disk: None,
         }))
     }
 
@@ -94,6 +137,7 @@ impl Rings {
         self.figures(self.of.iter().map(|(id, ring)| ServerFigures {
             id: *id,
             samples: ring.back().map(|sample| sample.map(Sample::from)).into_iter().collect(),
+            disk: None,
         }))
     }
 
@@ -112,7 +156,7 @@ mod tests {
     }
 
     fn sample(processes: u32) -> Sample {
-        Sample { cpu_millis: 250, memory: 3 << 20, processes, network: None }
+        Sample { cpu_millis: 250, memory: 3 << 20, processes, network: None, io: None, disk: None }
     }
 
     /// The processes of every sample that is kept of a server.
@@ -163,14 +207,28 @@ mod tests {
 
     #[test]
     fn a_sample_is_as_small_as_promised() {
-        assert_eq!(size_of::<Option<Packed>>(), 24);
+        assert_eq!(size_of::<Option<Packed>>(), 32);
         let most = Sample {
             cpu_millis: u32::MAX,
             memory: u64::MAX,
             processes: 1,
             network: Some(Traffic { received: u32::MAX, sent: 0 }),
+            io: Some(DiskTraffic { read: 7, written: Some(u32::MAX) }),
+            disk: Some(u64::MAX),
         };
         let told = Sample::from(Packed::from(most));
-        assert_eq!(told, Sample { memory: u64::from(u32::MAX) << 10, ..most });
+        let bytes = u64::from(u32::MAX) << 10;
+        let expected = Sample {
+            cpu_millis: u32::MAX - 1,
+            memory: bytes,
+            network: Some(Traffic { received: u32::MAX - 1, sent: 0 }),
+            io: Some(DiskTraffic { read: 7, written: Some(u32::MAX - 1) }),
+            disk: Some(bytes - 1024),
+            ..most
+        };
+        assert_eq!(told, expected);
+        let io = Some(DiskTraffic { read: 0, written: None });
+        let least = Sample { cpu_millis: 0, memory: 0, processes: 0, network: None, io, disk: None };
+        assert_eq!(Sample::from(Packed::from(least)), least);
     }
 }

@@ -3,15 +3,16 @@
 //! A sample costs four files a server and one file for all of their links. Servers come and go between two samples; one
 //! whose files can't be read doesn't run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::time::{Duration, Instant};
 
 use berth_schema::name::ServerId;
-use berth_wire::figures::{Sample, Traffic};
+use berth_wire::figures::{DiskTraffic, DiskUse, Sample, Traffic};
 use jiff::Timestamp;
 
 use super::cgroup::{Layout, Reading, Tree};
+use super::disk_traffic::Disks;
 use super::traffic::{self, Passed};
 use super::{EVERY, Use};
 use crate::servers::{Seen, Servers};
@@ -59,6 +60,7 @@ pub(super) struct Sampler {
     /// Time of the last sample.
     at: Option<Instant>,
     last: HashMap<ServerId, Last>,
+    disks: Disks,
     /// Text of the file that is being read.
     text: String,
 }
@@ -73,15 +75,24 @@ struct Last {
 
 impl Sampler {
     pub(super) fn new(tree: Option<Tree>) -> Self {
-        Self { tree, layout: None, searched: None, at: None, last: HashMap::new(), text: String::new() }
+        Self {
+            tree,
+            layout: None,
+            searched: None,
+            at: None,
+            last: HashMap::new(),
+            disks: Disks::default(),
+            text: String::new(),
+        }
     }
 
     fn work(&mut self, seen: &Seen, used: &Use) {
         let Some(platform) = &seen.platform else { return };
         let passed = traffic::read(platform.as_str());
         let containers: Vec<(ServerId, &str)> = seen.containers().collect();
-        let (missed, samples) = self.sample(&containers, &passed, Instant::now());
+        let (missed, mut samples) = self.sample(&containers, &passed, Instant::now());
         let mut used = used.0.lock();
+        put_disk_space(&mut samples, &used.disks);
         used.rings.push(Timestamp::now(), missed, samples, |id| seen.servers.contains_key(&id));
         used.counters = self.last.iter().map(|(id, last)| (*id, last.reading)).collect();
     }
@@ -117,10 +128,10 @@ impl Sampler {
         now: Instant,
     ) -> Vec<(ServerId, &'a str, Reading)> {
         let Some(tree) = &self.tree else { return Vec::new() };
-        let text = &mut self.text;
+        let (disks, text) = (&mut self.disks, &mut self.text);
         let mut all = |layout: &Layout| -> Vec<_> {
             let read = |(id, container): &(ServerId, &'a str)| {
-                Some((*id, *container, tree.read(layout, container, text).ok()?))
+                Some((*id, *container, tree.read(layout, container, disks, text).ok()?))
             };
             containers.iter().filter_map(read).collect()
         };
@@ -142,6 +153,13 @@ impl Sampler {
     }
 }
 
+/// Completes samples by the disk space that was measured last.
+fn put_disk_space(samples: &mut HashMap<ServerId, Sample>, disks: &BTreeMap<ServerId, DiskUse>) {
+    for (id, sample) in samples {
+        sample.disk = disks.get(id).map(|disk| disk.bytes);
+    }
+}
+
 impl Last {
     /// Returns the use from here to `next`; `None` if the counters began anew in between.
     fn until(&self, next: &Self, elapsed: Duration) -> Option<Sample> {
@@ -156,11 +174,23 @@ impl Last {
             network: self.passed.zip(next.passed).and_then(|(before, after)| {
                 let received = after.received.checked_sub(before.received)?;
                 let sent = after.sent.checked_sub(before.sent)?;
-                let bytes = |number: u64| rate(u128::from(number) * 1000, elapsed);
-                Some(Traffic { received: bytes(received), sent: bytes(sent) })
+                Some(Traffic { received: bytes(received, elapsed), sent: bytes(sent, elapsed) })
             }),
+            io: self.reading.moved.zip(next.reading.moved).and_then(|(before, after)| {
+                let written = match before.written.zip(after.written) {
+                    Some((before, after)) => Some(bytes(after.checked_sub(before)?, elapsed)),
+                    None => None,
+                };
+                Some(DiskTraffic { read: bytes(after.read.checked_sub(before.read)?, elapsed), written })
+            }),
+            disk: None,
         })
     }
+}
+
+/// Bytes a second.
+fn bytes(number: u64, elapsed: Duration) -> u32 {
+    rate(u128::from(number) * 1000, elapsed)
 }
 
 /// Thousandths of `amount` a microsecond: thousandths of a processor for microseconds of it, and bytes a second for

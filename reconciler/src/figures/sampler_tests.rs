@@ -59,7 +59,7 @@ fn a_sample_is_what_was_used_since_the_last() {
     assert_eq!(sampler.sample(&servers, &passed(0, 100), begin), (0, HashMap::new()));
     cgroups.put("a", 4_500_000);
     let (missed, samples) = sampler.sample(&servers, &passed(20_000, 100), begin + EVERY);
-    let idle = Sample { cpu_millis: 0, memory: 4096, processes: 3, network: None };
+    let idle = Sample { cpu_millis: 0, memory: 4096, processes: 3, network: None, io: None, disk: None };
     let network = Some(Traffic { received: 2000, sent: 0 });
     let busy = Sample { cpu_millis: 350, network, ..idle };
     assert_eq!((missed, samples), (0, HashMap::from([(id(1), busy), (id(2), idle)])));

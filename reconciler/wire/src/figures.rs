@@ -24,8 +24,32 @@ pub struct ServerFigures {
     /// The server.
     pub id: ServerId,
     /// Its samples, the oldest first, [`Figures::every`] seconds apart; the last one was taken at [`Figures::at`]. `None`
-    /// where the server didn't run.
+    /// where the server didn't run. Empty where it hasn't run of late.
     pub samples: Vec<Option<Sample>>,
+    /// Disk space that it takes; `None` where that wasn't measured yet, or can't be.
+    pub disk: Option<DiskUse>,
+}
+
+/// Disk space that a server takes, running or not, as it was measured last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskUse {
+    /// Bytes of the host's disk: of its volumes, of its container's own layer and of the files that the engine keeps for the
+    /// container. Holes in files take none, and a file with several names takes its bytes once.
+    pub bytes: u64,
+    /// End of the measurement.
+    pub at: Timestamp,
+    /// Extent of the measurement.
+    pub extent: Extent,
+}
+
+/// Extent of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extent {
+    /// Everything was counted.
+    Whole,
+    /// Something wasn't: too deep, too much, or unreadable.
+    Part,
 }
 
 impl ServerFigures {
@@ -47,6 +71,10 @@ pub struct Sample {
     pub processes: u32,
     /// Traffic of its link; `None` where it has none.
     pub network: Option<Traffic>,
+    /// Traffic with disks; `None` where the kernel doesn't count it.
+    pub io: Option<DiskTraffic>,
+    /// Bytes of disk space, as they were measured last before the sample.
+    pub disk: Option<u64>,
 }
 
 /// Traffic of a server's link, on average since the sample before.
@@ -56,4 +84,13 @@ pub struct Traffic {
     pub received: u32,
     /// Bytes a second that it sent.
     pub sent: u32,
+}
+
+/// Traffic of a server with disks, on average since the sample before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskTraffic {
+    /// Bytes a second that it read from disks.
+    pub read: u32,
+    /// Bytes a second that it wrote to them; `None` where the kernel doesn't know whose they are (cgroup v1).
+    pub written: Option<u32>,
 }
