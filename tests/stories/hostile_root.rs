@@ -1,5 +1,7 @@
 //! Root in a server tries everything against the host and the neighbours (`berth_tests::hostile`), and is refused, on
-//! both versions of cgroups.
+//! both versions of cgroups. What it takes for itself nobody else lacks.
+
+mod hog;
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
@@ -90,6 +92,7 @@ fn everything_is_refused(docker: &Docker, attacker: &str, neighbour: &str) {
     let disk = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
     let facts = [("HOST_PID", bystander.pid().to_string()), ("HOST_DISK", disk), ("VICTIM_SECRET", secret.clone())];
 
+    hog::takes_only_its_own(docker, attacker, neighbour);
     let breaches: Vec<String> =
         ATTEMPTS.iter().filter_map(|attempt| breach(docker, attacker, attempt, &facts)).collect();
     assert!(breaches.is_empty(), "{} of {} attempts:\n{}", breaches.len(), ATTEMPTS.len(), breaches.join("\n"));

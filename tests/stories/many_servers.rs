@@ -1,11 +1,10 @@
-//! Thirty idle servers run side by side. What each of them uses of the kernel's counters is little, but the kernel counts it
-//! for all of them together.
+//! Thirty idle servers run side by side, on a host whose kernel has the settings that it came with: each has an account of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use berth_tests::process::{built, run, within};
+use berth_tests::process::{run, within};
 use berth_tests::{Docker, Platform, World, image};
 
 crate::stories! { thirty_idle_servers_run }
@@ -25,16 +24,7 @@ fn thirty_idle_servers_run(world: &World) {
             state.server(&format!("idle-{id}"), id, "memory = \"512 MiB\"\npids = 1024\ncpus = 1\n");
         }
     });
-    let runtime = built("berth-runtime").to_string_lossy().into_owned();
-    let check = ["engine", "check", "--runtime", &runtime];
     let _stock = Ceiling::at("128");
-    platform.berth(&check).coded(1).says(&format!(
-        "fs.inotify.max_user_instances is 128: enough for about 8 idle servers, and the state repo has {SERVERS}"
-    ));
-    let _raised = Ceiling::at("8192");
-    let words = platform.berth(&check).words();
-    assert!(!words.contains("inotify"), "{words}");
-
     run(&mut platform.berth_command(&["apply"]), BOOT).good();
     let state = |id: u32| {
         let ran = platform.docker().attempt(&["exec", &platform.name(id), "systemctl", "is-system-running"]);

@@ -7,6 +7,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use crate::account::HOLD;
+
+/// Argument of our own, before all of runc's: the engine's `runtimeArgs` may have it. Servers then share the host root's account.
+const SHARED: &str = "--shared-account";
+
 /// Global flags of runc that are followed by a value.
 const GLOBAL_WITH_VALUE: &[&str] = &["log", "log-format", "root", "criu", "rootless"];
 
@@ -25,6 +30,17 @@ pub(crate) struct Invocation {
     verb: usize,
     log: Option<PathBuf>,
     log_format: LogFormat,
+    /// Whether servers get accounts of their own.
+    pub(crate) account: Account,
+}
+
+/// The account that a server's namespaces are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// One of the server's own.
+    Own,
+    /// The host root's, with all others.
+    Shared,
 }
 
 /// Format of runc's log file.
@@ -49,7 +65,14 @@ pub(crate) struct CreateRequest {
 
 impl Invocation {
     /// Reads the arguments that follow the program's name.
-    pub(crate) fn parse(arguments: Vec<OsString>) -> Self {
+    pub(crate) fn parse(mut arguments: Vec<OsString>) -> Self {
+        let account = match arguments.first().is_some_and(|first| first == SHARED) {
+            true => Account::Shared,
+            false => Account::Own,
+        };
+        if account == Account::Shared {
+            arguments.remove(0);
+        }
         let mut log = None;
         let mut log_format = LogFormat::Text;
         let verb = flags(&arguments, GLOBAL_WITH_VALUE, |name, value| match name {
@@ -58,10 +81,10 @@ impl Invocation {
             b"log-format" => log_format = LogFormat::Text,
             _ => {}
         });
-        Self { arguments, verb, log, log_format }
+        Self { arguments, verb, log, log_format, account }
     }
 
-    /// All arguments, as they came.
+    /// All of runc's arguments, as they came.
     pub(crate) fn arguments(&self) -> &[OsString] {
         &self.arguments
     }
@@ -79,6 +102,14 @@ impl Invocation {
     /// Returns whether this is the call of the hook.
     pub(crate) fn is_link(&self) -> bool {
         self.arguments.get(self.verb..).is_some_and(|rest| rest == [LINK])
+    }
+
+    /// The user whose namespace this call is to make, if it is the one that makes it.
+    pub(crate) fn hold(&self) -> Option<&str> {
+        match self.arguments.as_slice() {
+            [verb, maker] if verb == HOLD => maker.to_str(),
+            _ => None,
+        }
     }
 
     /// The flags that name the log, for another call that writes to the same one.
@@ -210,6 +241,24 @@ mod tests {
         }
         for line in ["", "--log link", "link abc", "create link", "start link"] {
             assert!(!parse(line).is_link(), "{line}");
+        }
+    }
+
+    #[test]
+    fn our_own_argument_is_not_runc_s() {
+        let invocation = parse("--shared-account --root /r create --bundle /b abc");
+        assert_eq!(invocation.account, Account::Shared);
+        assert_eq!(invocation.arguments().first(), Some(&"--root".into()));
+        assert_eq!(parse("--root /r create abc").account, Account::Own);
+        // Anywhere else it is runc's to refuse.
+        assert_eq!(parse("--root /r --shared-account create abc").account, Account::Own);
+    }
+
+    #[test]
+    fn the_verb_that_holds_a_namespace_names_a_user() {
+        assert_eq!(parse("hold 1879048193").hold(), Some("1879048193"));
+        for line in ["hold", "hold 1 2", "--root hold 1", "create hold"] {
+            assert_eq!(parse(line).hold(), None, "{line}");
         }
     }
 

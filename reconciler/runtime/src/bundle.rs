@@ -65,6 +65,8 @@ pub(crate) struct Bundle {
     is_changed: bool,
     /// The host's ids of the container's root, when the container has a user namespace.
     pub(crate) mapped_root: Option<MappedRoot>,
+    /// The mappings of the users and of the groups; empty without a user namespace.
+    pub(crate) mappings: (Vec<LinuxIdMapping>, Vec<LinuxIdMapping>),
     /// `linux.cgroupsPath`: an absolute path, or `slice:prefix:name` with the systemd driver.
     pub(crate) cgroups_path: Option<String>,
 }
@@ -94,7 +96,17 @@ impl Bundle {
         let cgroups_path = part(&document, "/linux/cgroupsPath", &path)?;
         let environment = part(&document, "/process/env", &path)?.unwrap_or_default();
         let mapped_root = root_of(&uids).zip(root_of(&gids)).map(|(uid, gid)| MappedRoot { uid, gid });
-        Ok(Self { path, document, mounts, environment, is_changed: false, mapped_root, cgroups_path })
+        let mappings = (uids, gids);
+        Ok(Self {
+            path,
+            document,
+            mounts,
+            environment,
+            is_changed: false,
+            mapped_root,
+            mappings,
+            cgroups_path,
+        })
     }
 
     /// The environment of the container's first process, as `NAME=value` lines.
@@ -126,6 +138,28 @@ impl Bundle {
         let hooks = filled(root, "hooks", json!({})).as_object_mut().ok_or_else(misplaced)?;
         filled(hooks, "createRuntime", json!([])).as_array_mut().ok_or_else(misplaced)?.push(hook);
         self.is_changed = true;
+        Ok(())
+    }
+
+    /// Returns whether a user namespace is to be made for the container: it has mappings, and joins nobody's namespace.
+    pub(crate) fn has_new_user_namespace(&self) -> bool {
+        let namespaces = self.document.pointer("/linux/namespaces").and_then(Value::as_array);
+        let mut user = namespaces.into_iter().flatten().filter(|namespace| is_user(namespace));
+        self.mapped_root.is_some()
+            && user.next().is_some_and(|namespace| namespace.get("path").is_none_or(Value::is_null))
+    }
+
+    /// Has runc join the user namespace at `path` instead of making one. The mappings stay: runc before 1.1.11 asks for them,
+    /// and later ones take them if they are the namespace's own.
+    pub(crate) fn join_user_namespace(&mut self, path: &Path) -> Result<(), BundleError> {
+        let path = path.to_str().ok_or(BundleError::NotText)?;
+        let namespaces = self.document.pointer_mut("/linux/namespaces").and_then(Value::as_array_mut);
+        for namespace in namespaces.into_iter().flatten().filter(|namespace| is_user(namespace)) {
+            if let Some(namespace) = namespace.as_object_mut() {
+                namespace.insert("path".to_owned(), json!(path));
+                self.is_changed = true;
+            }
+        }
         Ok(())
     }
 
@@ -181,6 +215,10 @@ impl Bundle {
         let owner = Owner::from(&old);
         replace_for(&self.path, &serde_json::to_vec(&self.document)?, old.mode() & 0o7777, owner)
     }
+}
+
+fn is_user(namespace: &Value) -> bool {
+    namespace.get("type").is_some_and(|kind| kind == "user")
 }
 
 /// The value of a key, which gets `value` if it has none.

@@ -21,6 +21,10 @@ use crate::bundle::MappedRoot;
 /// children may use".
 const DELEGATED_FILES: &[&str] = &["cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "tasks"];
 
+/// What a server's tree of cgroups may grow to, where the kernel has these files (v2). Each group costs memory of the kernel, and a
+/// walk over all of them costs time of everybody. A server that boots has some 150, four deep.
+const BOUNDS: &[(&str, &str)] = &[("cgroup.max.descendants", "4096"), ("cgroup.max.depth", "32")];
+
 /// Flags with which directories are opened: never through a symbolic link.
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -40,6 +44,9 @@ pub(crate) enum CgroupError {
     /// A directory could not be opened without following a symbolic link.
     #[error("cannot open the cgroup {}", path.display())]
     Open { path: PathBuf, source: io::Error },
+    /// A bound could not be written.
+    #[error("cannot write {}", path.display())]
+    Bound { path: PathBuf, source: io::Error },
     /// The owner of a directory or file could not be changed.
     #[error("cannot give {} to user {uid}", path.display())]
     Chown { path: PathBuf, uid: u32, source: io::Error },
@@ -155,6 +162,15 @@ fn delegate_directory(
         directory = openat(directory.as_fd(), part, DIRECTORY, Mode::empty()).map_err(failed)?;
     }
 
+    for (file, bound) in BOUNDS {
+        let write_only = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let written = match openat(&directory, *file, write_only, Mode::empty()) {
+            Ok(file) => rustix::io::write(file, bound.as_bytes()).map(drop),
+            Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(error),
+        };
+        written.map_err(|source| CgroupError::Bound { path: full.join(file), source: source.into() })?;
+    }
     let owner = (Some(Uid::from_raw(root.uid)), Some(Gid::from_raw(root.gid)));
     for file in DELEGATED_FILES {
         match chownat(&directory, *file, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW) {

@@ -119,6 +119,25 @@ fn gives_the_directory_and_the_process_files_and_no_limit() {
 }
 
 #[test]
+fn bounds_how_many_groups_there_may_be_where_the_kernel_can() {
+    if !rustix::process::geteuid().is_root() {
+        berth_testing::skipped("changing owners needs root");
+        return;
+    }
+    let mount = tempfile::tempdir().expect("a directory");
+    let own = mount.path().join("docker/abc");
+    fs::create_dir_all(&own).expect("directories");
+    fs::write(own.join("cgroup.max.descendants"), "max\n").expect("a file");
+    let root = MappedRoot { uid: 100_000, gid: 100_001 };
+    delegate_directory(opened(mount.path()), mount.path(), Path::new("docker/abc"), root)
+        .expect("delegation");
+
+    assert_eq!(fs::read_to_string(own.join("cgroup.max.descendants")).expect("a bound"), "4096");
+    assert_eq!(fs::metadata(own.join("cgroup.max.descendants")).expect("metadata").uid(), 0);
+    assert!(!own.join("cgroup.max.depth").exists());
+}
+
+#[test]
 fn follows_no_symbolic_link() {
     if !rustix::process::geteuid().is_root() {
         berth_testing::skipped("changing owners needs root");

@@ -1,4 +1,4 @@
-//! `create`, top to bottom: edit the bundle, call runc, delegate the cgroup.
+//! `create`, top to bottom: make the user namespace, edit the bundle, call runc, delegate the cgroup.
 //!
 //! A container's part in the user plane, which its environment tells, decides what it gets. A server, and a container whose
 //! environment tells nothing, gets its cgroup and the edits for a nested runc; the platform's own containers don't. Each
@@ -16,7 +16,8 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use berth_link::{InvalidMember, Member};
 
-use crate::arguments::{CreateRequest, Invocation, LINK};
+use crate::account::{AccountError, Maker, Namespace};
+use crate::arguments::{Account, CreateRequest, Invocation, LINK};
 use crate::bundle::{Bundle, BundleError};
 use crate::cgroup::{self, CgroupError};
 use crate::report::{Weight, report};
@@ -36,6 +37,11 @@ pub(crate) enum CreateError {
     /// The hook needs a path that names this program.
     #[error("cannot learn the path of this program")]
     OwnPath(#[source] io::Error),
+    /// The container could not be given an account of its own with the kernel.
+    #[error(
+        "the server can't have an account of its own with the kernel (docs/isolation.md; `--shared-account` goes without)"
+    )]
+    Account(#[from] AccountError),
     /// The process id of the container's first process is not known.
     #[error("cannot learn the container's process id from {}", from.display())]
     Pid { from: PathBuf, source: io::Error },
@@ -46,7 +52,7 @@ pub(crate) enum CreateError {
 
 /// Creates the container. The exit code is runc's own, unless something around runc failed.
 pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) -> ExitCode {
-    let (bundle, edits) = match prepare(invocation, request) {
+    let Prepared { bundle, edits, namespace } = match prepare(invocation, request) {
         Ok(prepared) => prepared,
         Err(error) => return failed(invocation, &error),
     };
@@ -54,6 +60,8 @@ pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequ
         Ok(status) => status,
         Err(source) => return failed(invocation, &CreateError::Runc { program: runc.into(), source }),
     };
+    // The container's first process is in it by now.
+    drop(namespace);
     if !status.success() {
         return code_of(status);
     }
@@ -76,7 +84,15 @@ enum Edits {
     OfPlatform,
 }
 
-fn prepare(invocation: &Invocation, request: &CreateRequest) -> Result<(Bundle, Edits), CreateError> {
+/// All that runc needs.
+struct Prepared {
+    bundle: Bundle,
+    edits: Edits,
+    /// The user namespace that the bundle names, which is gone when this is dropped.
+    namespace: Option<Namespace>,
+}
+
+fn prepare(invocation: &Invocation, request: &CreateRequest) -> Result<Prepared, CreateError> {
     let mut bundle = Bundle::read(&request.bundle)?;
     let member = Member::from_environment(bundle.environment())?;
     let edits = match member {
@@ -92,8 +108,29 @@ fn prepare(invocation: &Invocation, request: &CreateRequest) -> Result<(Bundle, 
         arguments.push(LINK.into());
         bundle.add_hook(&program, &arguments)?;
     }
+    let namespace = match (edits, invocation.account) {
+        (Edits::OfServer, Account::Own) => own_namespace(&mut bundle, member.as_ref())?,
+        _ => None,
+    };
     bundle.save()?;
-    Ok((bundle, edits))
+    Ok(Prepared { bundle, edits, namespace })
+}
+
+/// Makes the user namespace of a server, and has the bundle join it.
+fn own_namespace(bundle: &mut Bundle, member: Option<&Member>) -> Result<Option<Namespace>, CreateError> {
+    let prefix = match member {
+        Some(Member::Server { plane, .. }) => plane,
+        _ => "",
+    };
+    let Some(maker) = Maker::of_server(prefix, bundle.environment())? else { return Ok(None) };
+    if !bundle.has_new_user_namespace() {
+        return Ok(None);
+    }
+    let program = std::env::current_exe().map_err(CreateError::OwnPath)?;
+    let (uids, gids) = &bundle.mappings;
+    let namespace = Namespace::make(&program, maker, uids, gids)?;
+    bundle.join_user_namespace(&namespace.path())?;
+    Ok(Some(namespace))
 }
 
 /// Gives the cgroup away. Without a user namespace the container's root owns it already.

@@ -2,8 +2,8 @@
 //! part in the user plane.
 //!
 //! Owns the work around `runc create`. It edits a server's bundle (a writable cgroup mount, and a seccomp profile under which
-//! a nested runc works), and gives the container's own cgroup directories to the container's root, so that systemd can
-//! manage its subtree without being root on the host. Every member of a user plane, which its environment tells, gets an
+//! a nested runc works), makes its user namespace on an account of its own, and gives the container's own cgroup directories to the
+//! container's root, so that systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment tells, gets an
 //! OCI hook: it calls this program again, with the verb `link`, before the container's first process runs. For a plane's
 //! holder, that call first puts in force the host's rules that were confirmed last. Every other verb is `exec`ed: same
 //! arguments, same standard streams, same process id, runc's own exit code.
@@ -12,6 +12,7 @@
 //! does not name, and to keep state, but for the small file that says who holds a plane (`/run/berth/planes/<prefix>`).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+mod account;
 mod arguments;
 mod bundle;
 mod cgroup;
@@ -20,7 +21,7 @@ mod link;
 mod report;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
@@ -39,9 +40,23 @@ fn main() -> ExitCode {
         };
         return link::link(&invocation, io::stdin().lock(), &folders);
     }
+    if let Some(maker) = invocation.hold() {
+        return hold(maker);
+    }
     match invocation.create() {
         Some(request) => create::create(&runc, &invocation, &request),
         None => hand_over(&runc, &invocation),
+    }
+}
+
+/// Holds a server's user namespace, and says on standard error why it can't: the call of this program that waits passes it on.
+fn hold(maker: &str) -> ExitCode {
+    match account::hold(maker) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Room in the kernel for many servers, where its own measure is small.
 //!
-//! The kernel counts per user of the host, and all servers belong to one, the mapped root. runc makes a session key for each
-//! server and for each command that is run in one: at 200 keys creating and `exec` fail with "disk quota exceeded". systemd,
-//! Docker and sshd watch files: twelve idle servers use up the 128 inotify instances of a stock kernel, and the thirteenth is
-//! `degraded`. Namespaces are counted for whoever makes them, which is root. The table of connections is one for all servers:
-//! those that use up their share fill it for the others.
+//! The kernel counts keys per user of the host, and all servers belong to one, the mapped root. runc makes a session key for each
+//! server and for each command that is run in one: at 200 keys creating and `exec` fail with "disk quota exceeded".
+//!
+//! What watches files, and namespaces, are on each server's own account (`berth-runtime`), which is as large as the host's setting.
+//! The 128 inotify instances of a stock kernel are enough for an idle server, and few for one that runs dozens of containers. The
+//! table of connections is one for all servers: those that use up their share fill it for the others.
 
 use std::path::{Path, PathBuf};
 
@@ -17,25 +18,26 @@ pub struct Quota {
     pub sysctl: &'static str,
     /// The least value that leaves room for many servers.
     pub least: u64,
-    /// Share of an idle server, with some to spare; `None` where that is up to the platform's settings.
+    /// Share of an idle server, with some to spare; `None` where each server has as much, or where it is up to the platform's
+    /// settings.
     pub per_server: Option<u64>,
     /// The kernel's module that has it, where it isn't the kernel itself: without it there is no file.
     pub module: Option<&'static str>,
 }
 
-/// Keys and their bytes, what watches files, and namespaces, each of one user; and connections of one network namespace.
+/// Keys and their bytes of all servers; what watches files, and namespaces, of each; and connections of one network namespace.
 pub const QUOTAS: &[Quota] = &[
     kernel("kernel.keys.maxkeys", 20_000, 1),
     kernel("kernel.keys.maxbytes", 2_000_000, 100),
-    kernel("fs.inotify.max_user_instances", 8_192, 16),
-    kernel("fs.inotify.max_user_watches", 524_288, 1_000),
-    kernel("user.max_user_namespaces", 10_000, 20),
-    kernel("user.max_pid_namespaces", 10_000, 20),
-    kernel("user.max_uts_namespaces", 10_000, 20),
-    kernel("user.max_ipc_namespaces", 10_000, 20),
-    kernel("user.max_net_namespaces", 10_000, 20),
-    kernel("user.max_mnt_namespaces", 10_000, 20),
-    kernel("user.max_cgroup_namespaces", 10_000, 20),
+    account("fs.inotify.max_user_instances", 2_048),
+    account("fs.inotify.max_user_watches", 524_288),
+    account("user.max_user_namespaces", 10_000),
+    account("user.max_pid_namespaces", 10_000),
+    account("user.max_uts_namespaces", 10_000),
+    account("user.max_ipc_namespaces", 10_000),
+    account("user.max_net_namespaces", 10_000),
+    account("user.max_mnt_namespaces", 10_000),
+    account("user.max_cgroup_namespaces", 10_000),
     Quota {
         sysctl: "net.netfilter.nf_conntrack_max",
         least: CONNECTIONS,
@@ -46,6 +48,11 @@ pub const QUOTAS: &[Quota] = &[
 
 const fn kernel(sysctl: &'static str, least: u64, per_server: u64) -> Quota {
     Quota { sysctl, least, per_server: Some(per_server), module: None }
+}
+
+/// A setting that is each account's own: a server's, or the host root's.
+const fn account(sysctl: &'static str, least: u64) -> Quota {
+    Quota { sysctl, least, per_server: None, module: None }
 }
 
 impl Quota {
@@ -89,21 +96,23 @@ mod tests {
             ("kernel.keys.maxkeys", "20000\n", None),
             ("kernel.keys.maxbytes", "", Some(2_000_000)),
             ("kernel.keys.maxbytes", "2000000", None),
-            ("fs.inotify.max_user_instances", "128\n", Some(8_192)),
+            ("fs.inotify.max_user_instances", "128\n", Some(2_048)),
             ("net.netfilter.nf_conntrack_max", "262144\n", Some(1_048_576)),
             ("net.netfilter.nf_conntrack_max", "4194304\n", None),
         ] {
             assert_eq!(quota(sysctl).wanted(found, 12), wanted, "{sysctl} {found}");
         }
-        assert_eq!(quota("fs.inotify.max_user_instances").wanted("8192", 1_000), Some(16_000));
+        assert_eq!(quota("kernel.keys.maxkeys").wanted("20000", 30_000), Some(30_000));
+        assert_eq!(quota("fs.inotify.max_user_instances").wanted("2048", 30_000), None);
     }
 
     #[test]
     fn tells_how_many_servers_there_is_room_for() {
-        let instances = quota("fs.inotify.max_user_instances");
-        assert_eq!(instances.room("128\n", 8), None);
-        assert_eq!(instances.room("128\n", 9), Some(8));
-        assert_eq!(instances.room("no number", 9), None);
+        let keys = quota("kernel.keys.maxkeys");
+        assert_eq!(keys.room("200\n", 200), None);
+        assert_eq!(keys.room("200\n", 201), Some(200));
+        assert_eq!(keys.room("no number", 9), None);
+        assert_eq!(quota("fs.inotify.max_user_instances").room("128", 1_000), None);
         assert_eq!(quota("net.netfilter.nf_conntrack_max").room("1", 9), None);
     }
 
