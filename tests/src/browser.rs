@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
@@ -28,6 +28,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Notes what a page's policy has kept it from.
 const NOTE: &str = "window.offences = []; addEventListener('securitypolicyviolation', \
     ({ violatedDirective, blockedURI }) => window.offences.push(`against its policy (${violatedDirective}): ${blockedURI}`));";
+/// Words of the terminal's program about a busy machine.
+const BUSY: &str = "task queue exceeded allotted deadline";
 /// Tab, for [`Browser::keys`].
 pub const TAB: &str = "\u{e004}";
 /// Enter, for [`Browser::keys`].
@@ -57,6 +59,12 @@ impl Browser {
     /// Opens a browser in a network namespace in which `hosts` are the loopback.
     #[track_caller]
     pub fn open(namespace: &Namespace, hosts: &[&str]) -> Self {
+        Self::open_at(namespace, hosts, Ipv4Addr::LOCALHOST)
+    }
+
+    /// Opens a browser in a network namespace in which `hosts` are at this address.
+    #[track_caller]
+    pub fn open_at(namespace: &Namespace, hosts: &[&str], address: Ipv4Addr) -> Self {
         let profile = scratch();
         let mut driver = namespace
             .command()
@@ -83,8 +91,8 @@ impl Browser {
             _said: said,
             _profile: profile,
         };
-        let here: Vec<String> = hosts.iter().map(|host| format!("MAP {host} 127.0.0.1")).collect();
-        let rules = format!("{},MAP * ~NOTFOUND,EXCLUDE 127.0.0.1", here.join(","));
+        let here: Vec<String> = hosts.iter().map(|host| format!("MAP {host} {address}")).collect();
+        let rules = format!("{},MAP * ~NOTFOUND,EXCLUDE {address}", here.join(","));
         let arguments = [
             "--headless=new".to_owned(),
             // The stories run as root, in whose hands Chromium's own walls don't stand.
@@ -318,12 +326,14 @@ impl Browser {
         noted.as_array().expect("a list").iter().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// Complaints of the browser about pages since the last question: errors of scripts, of loading, of the content's policy.
+    /// Complaints of the browser about pages since the last question: errors of scripts, of loading, of the content's policy. That
+    /// this machine is busy is nobody's fault: the terminal's program says so when its work waits longer than it planned.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({"type": "browser"})).expect("the log");
         let entries = log.as_array().expect("a list").iter();
         let bad = entries.filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
-        bad.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+        let words = bad.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned());
+        words.filter(|words| !words.contains(BUSY)).collect()
     }
 
     /// Gives the browser an authenticator for passkeys, whose person is always there and verified.

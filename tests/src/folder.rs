@@ -73,6 +73,28 @@ impl Folder {
     }
 }
 
+/// The newest commit of `main` in a bare repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// Name of its author.
+    pub author: String,
+    /// Its whole message.
+    pub message: String,
+    /// Text of the file that was asked for; empty without one.
+    pub file: String,
+}
+
+impl Tip {
+    /// Reads it, with a file.
+    pub fn of(repo: &Path, path: &str) -> Self {
+        let ask = |arguments: &[&str]| run(git().arg("--git-dir").arg(repo).args(arguments), PATIENCE).stdout;
+        let line = ask(&["log", "-1", "--format=%an%n%B", "main"]);
+        let (author, message) = line.split_once('\n').expect("a commit");
+        let file = ask(&["show", &format!("main:{path}")]);
+        Self { author: author.to_owned(), message: message.to_owned(), file }
+    }
+}
+
 /// Git as Ann, with nobody's settings.
 pub fn git() -> Command {
     let mut git = berth_testing::git(Path::new("."));

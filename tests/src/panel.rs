@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use berth_plan::system;
 use rustix::process::Signal;
@@ -13,6 +14,7 @@ use crate::browser::Browser;
 use crate::namespace::Namespace;
 use crate::platform::Platform;
 use crate::process::{MARK, PATIENCE, build_folder, built, eventually, send, wait};
+use crate::relay::{RELAY, Relay};
 
 /// Name by which people reach the panel.
 pub const PANEL: &str = "panel.example.org";
@@ -23,6 +25,18 @@ pub const SIBLING: &str = "shop.example.org";
 pub const PASSWORD: &str = "correct horse battery";
 /// Its hash.
 pub const HASH: &str = "$2b$10$xiLPz6BtYbmkWds4bglkEeWbOOTxeYDAMqX4NbHh0NcDa/JnJVZ8.";
+
+/// Clicks on the button with these words.
+#[track_caller]
+pub fn press(browser: &Browser, words: &str) {
+    browser.click(&browser.find_with("button, a.button", words));
+}
+
+/// Waits until the change that was committed is applied.
+#[track_caller]
+pub fn applied(browser: &Browser) {
+    browser.find_with("#live-progress h2", "Applied");
+}
 
 /// Owner of a panel's network, who ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +119,30 @@ impl Panel {
     #[track_caller]
     pub fn browser(&self) -> Browser {
         Browser::open(&self.namespace, &[PANEL, SIBLING])
+    }
+
+    /// Starts a relay between it and browsers, which ends what is silent for as long as `idle`.
+    #[track_caller]
+    pub fn relay(&self, idle: Duration) -> Relay {
+        Relay::before(&self.namespace, self.port, idle)
+    }
+
+    /// Opens a browser that reaches it through a relay.
+    #[track_caller]
+    pub fn browser_behind(&self, _: &Relay) -> Browser {
+        Browser::open_at(&self.namespace, &[PANEL], RELAY)
+    }
+
+    /// Opens a browser in which somebody has signed in, by [`PASSWORD`].
+    #[track_caller]
+    pub fn signed_in(&self, name: &str) -> Browser {
+        let browser = self.browser();
+        browser.go(&self.at("/login"));
+        browser.fill("#user", name);
+        browser.fill("#password", PASSWORD);
+        press(&browser, "Sign in");
+        browser.says("My servers");
+        browser
     }
 
     /// Its process.

@@ -1,6 +1,7 @@
 //! One platform: a state repo, a prefix and subnets of its own on an engine, and the `berth` that serves it.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,11 +22,15 @@ use crate::lab::{self, Lab};
 use crate::namespace::Namespace;
 use crate::process::{
     MARK, PATIENCE, Ran, build_folder, built, children_of, ending, eventually, is_alive, run, send, wait,
+    within,
 };
 use crate::proxy::Proxy;
 
 /// Platforms of this run, so that each has subnets of its own.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Time in which a server with Docker in it comes up. It takes some seconds, and longer on a busy machine.
+const BOOT: Duration = Duration::from_secs(120);
 
 /// A platform instance.
 #[derive(Debug)]
@@ -148,6 +153,11 @@ impl Platform {
         self.host = proxy.host();
     }
 
+    /// Leads `berth` to the engine by another address from now on.
+    pub fn reach_at(&mut self, address: &str) {
+        self.host = address.to_owned();
+    }
+
     /// Changes the state and pushes it; returns the revision.
     #[track_caller]
     pub fn commit(&self, message: &str, change: impl FnOnce(&Folder)) -> String {
@@ -211,6 +221,18 @@ impl Platform {
         daemon
     }
 
+    /// Starts all of the platform's processes, as they are started anywhere: nobody says where the door is. Waits until the
+    /// reconciler and the door answer.
+    #[track_caller]
+    pub fn up(&self) -> Daemon {
+        let mut command = self.berth_command(&["up"]);
+        let up = self.stays(command.env_remove("BERTH_GIT_SOCKET_DIR"));
+        within(BOOT, "the reconciler answers", || self.status()?["pid"].as_u64());
+        let door = self.panel().join("web.sock");
+        within(BOOT, "the door answers", || UnixStream::connect(&door).ok());
+        up
+    }
+
     /// Starts a `berth` command that stays, and waits for nothing.
     pub fn stays(&self, command: &mut Command) -> Daemon {
         let log = self.home.path().join("daemon.log");
@@ -256,6 +278,18 @@ impl Platform {
     #[track_caller]
     pub fn running(&self, id: u32) -> Container {
         eventually(&format!("server {id} runs"), || self.find(id).filter(Container::runs))
+    }
+
+    /// Waits until a server can be used, and starts an app on its port 8080.
+    #[track_caller]
+    pub fn serve_page(&self, id: u32, words: &str) {
+        self.running(id);
+        let (docker, name) = (self.docker(), self.name(id));
+        docker.shell(&name, &format!("mkdir -p /srv/app && echo '{words}' > /srv/app/index.html")).good();
+        docker.run(&["exec", "-d", &name, "busybox", "httpd", "-f", "-p", "8080", "-h", "/srv/app"]);
+        within(BOOT, "the app answers in its server", || {
+            docker.shell(&name, "curl -sS -m 2 http://127.0.0.1:8080/").is_good().then_some(())
+        });
     }
 
     /// Leaves a mark in a server's data.

@@ -46,7 +46,7 @@ fn a_newcomer_gets_along_without_scripts(world: &World) {
     bob.says("What is written");
     press(&bob, "Commit");
     applied(&bob);
-    let (author, ..) = bench.tip("domains/blog.stories.example.org.toml");
+    let author = bench.tip("domains/blog.stories.example.org.toml").author;
     assert_eq!(author, "bob");
 }
 

@@ -34,7 +34,7 @@ fn a_domain_s_certificate_comes_by_itself_and_is_renewed(world: &World) {
         }
     });
     platform.apply();
-    super::edge::serve(&platform, 1, "app one");
+    platform.serve_page(1, "app one");
     let root = acme.root();
     let root = root.to_str().expect("a path");
 

@@ -31,8 +31,8 @@ fn a_domain_is_a_commit(world: &World) {
         first.write("domains/one.stories.example.org.toml", "server = \"one\"\nport = 8080\ntls = \"off\"\n");
     });
     platform.apply();
-    serve(&platform, 1, "app one");
-    serve(&platform, 2, "app two");
+    platform.serve_page(1, "app one");
+    platform.serve_page(2, "app two");
     let daemon = platform.daemon();
 
     // A WebSocket on one domain, which says something before and after another domain comes.
@@ -96,7 +96,7 @@ fn a_bad_configuration_leaves_everything_as_it_is(world: &World) {
         first.write("domains/safe.stories.example.org.toml", "server = \"one\"\nport = 8080\ntls = \"internal\"\n");
     });
     platform.apply();
-    serve(&platform, 1, "app one");
+    platform.serve_page(1, "app one");
     works(lab, &platform);
     for trial in trials() {
         attempt(lab, &platform, &trial);
@@ -256,18 +256,6 @@ fn an_image_is_fetched_once_for_everybody(world: &World) {
     refuse("-D");
     second.good();
     third.good();
-}
-
-/// Waits until a server can be used, and starts an app on its port 8080.
-pub(super) fn serve(platform: &Platform, id: u32, words: &str) {
-    platform.running(id);
-    let page = format!("mkdir -p /srv/app && echo '{words}' > /srv/app/index.html");
-    platform.docker().shell(&platform.name(id), &page).good();
-    let app = ["exec", "-d", &platform.name(id), "busybox", "httpd", "-f", "-p", "8080", "-h", "/srv/app"];
-    platform.docker().run(&app);
-    within(BOOT, "the app answers in its server", || {
-        platform.docker().shell(&platform.name(id), "curl -sS -m 2 http://127.0.0.1:8080/").is_good().then_some(())
-    });
 }
 
 /// Visits a domain. The output is the status and the page.

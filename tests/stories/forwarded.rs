@@ -89,7 +89,7 @@ fn a_platform_behind_a_router_is_reached_as_it_says(world: &World) {
     }
 
     // An app: plain text leads to the port that the world knows.
-    super::edge::serve(&platform, 1, "app of the shop");
+    platform.serve_page(1, "app of the shop");
     assert_eq!(outside.led(&format!("http://{SHOP}/a?b")), format!("https://{SHOP}/a?b"));
     outside.visit(VISITOR, &["--location", &format!("http://{SHOP}/")]).good().says("app of the shop");
 

@@ -1,9 +1,8 @@
 //! The panel in a browser: what members and admins do by pages and forms, with everything behind them real.
 
-use berth_tests::folder::git;
-pub(crate) use berth_tests::panel::{HASH, PASSWORD};
-use berth_tests::process::PATIENCE;
-use berth_tests::{Browser, Folder, GitDoor, Panel, Platform, World, eventually, run};
+use berth_tests::folder::Tip;
+pub(crate) use berth_tests::panel::{HASH, PASSWORD, applied, press};
+use berth_tests::{Browser, Folder, GitDoor, Panel, Platform, World, eventually};
 
 crate::stories! {
     a_change_goes_through_the_panel_and_back,
@@ -36,36 +35,13 @@ impl Bench {
     /// A browser in which somebody has signed in.
     #[track_caller]
     pub(crate) fn signed_in(&self, name: &str) -> Browser {
-        let browser = self.panel.browser();
-        browser.go(&self.panel.at("/login"));
-        browser.fill("#user", name);
-        browser.fill("#password", PASSWORD);
-        press(&browser, "Sign in");
-        browser.says("My servers");
-        browser
+        self.panel.signed_in(name)
     }
 
-    /// The newest commit of `main`: its author, its message, and the text of a file in it.
-    pub(crate) fn tip(&self, path: &str) -> (String, String, String) {
-        let repo = self.platform.repo();
-        let ask = |arguments: &[&str]| run(git().arg("--git-dir").arg(&repo).args(arguments), PATIENCE).stdout;
-        let line = ask(&["log", "-1", "--format=%an%n%B", "main"]);
-        let (author, message) = line.split_once('\n').expect("a commit");
-        (author.to_owned(), message.to_owned(), ask(&["show", &format!("main:{path}")]))
+    /// The newest commit of `main`, with the text of a file in it.
+    pub(crate) fn tip(&self, path: &str) -> Tip {
+        Tip::of(&self.platform.repo(), path)
     }
-}
-
-
-/// Clicks on the button with these words.
-#[track_caller]
-pub(crate) fn press(browser: &Browser, words: &str) {
-    browser.click(&browser.find_with("button, a.button", words));
-}
-
-/// Waits until the change that was committed is applied.
-#[track_caller]
-pub(crate) fn applied(browser: &Browser) {
-    browser.find_with("#live-progress h2", "Applied");
 }
 
 fn a_change_goes_through_the_panel_and_back(world: &World) {
