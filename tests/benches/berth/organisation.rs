@@ -30,9 +30,27 @@ pub(crate) fn files(servers: usize, platform: &str) -> Vec<(String, String)> {
 /// Makes a bare state repo at `path` with these files, packed.
 pub(crate) fn import(path: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
     berth_repo::StateRepo::init(path)?;
+    commit(path, files, Onto::Nothing)
+}
+
+/// What a commit stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Onto {
+    /// It is the first one.
+    Nothing,
+    /// The tip of `main`.
+    Tip,
+}
+
+/// Commits these files, past every hook.
+pub(crate) fn commit(path: &Path, files: &[(String, String)], onto: Onto) -> anyhow::Result<()> {
     let mut stream = String::from(
-        "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 5\nmany\n\n",
+        "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 5\nmany\n",
     );
+    stream += match onto {
+        Onto::Nothing => "\n",
+        Onto::Tip => "from refs/heads/main^0\n",
+    };
     for (path, text) in files {
         stream += &format!("M 100644 inline {path}\ndata {}\n{text}\n", text.len());
     }

@@ -1,310 +1,253 @@
-//! (o) The panel: how long its pages, plans and commits take, what it takes of memory while many look, and how much goes over the wire.
-//! The panel, the door and the reconciler are real, in front of a sham engine, so that there can be ten thousand servers.
+//! (o) The panel: how long its pages, plans and commits take, beside a file of the same bytes; what it takes of memory while many look;
+//! how much goes over the wire; and how long a newcomer takes from a link to a website and a shell. Two hundred servers are real.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+mod crowd;
+mod file;
+mod line;
+mod process;
+mod reader;
+mod streams;
 
-use anyhow::{Context as _, ensure};
-use berth_tests::panel::{PANEL, PASSWORD};
-use berth_tests::process::within;
-use berth_tests::{GitDoor, Panel};
+use std::time::Duration;
 
-use crate::push::{ADMIN, Ground, MEMBER};
+use berth_tests::process::build_folder;
+use berth_tests::{Newcomer, World};
+
+use self::crowd::{ADMIN, Crowd, MEMBER, Running};
+use self::file::File;
+use self::process::{Memory, load, taken};
+use self::reader::{Changes, Reader};
+use self::streams::Streams;
+use crate::keys;
 use crate::table;
 use crate::times::Times;
 
-/// Sizes of the states; a debug build only shows that all of this works.
-const SIZES: &[usize] = if cfg!(debug_assertions) { &[20] } else { &[1_000, 10_000] };
-/// Requests for each page, from each connection.
-const PAGES: usize = if cfg!(debug_assertions) { 20 } else { 500 };
-/// Connections at a time, where there are many.
-const MANY: usize = 8;
-/// Plans and commits.
-const CHANGES: usize = if cfg!(debug_assertions) { 3 } else { 50 };
-/// Streams of events: so many from each of so many addresses, since one address has a limit.
-const STREAMS: usize = if cfg!(debug_assertions) { 10 } else { 100 };
-const ADDRESSES: usize = 5;
-/// Time in which the streams come up.
-const COME_UP: Duration = Duration::from_secs(120);
+/// Connections at a time: many, and one.
+const CONNECTIONS: [usize; 2] = [8, 1];
+
+/// Amounts of everything.
+struct Scale {
+    /// Servers that there are.
+    real: usize,
+    /// Servers that the reconciler is told of.
+    sizes: &'static [usize],
+    /// Requests for each page, all together.
+    pages: usize,
+    /// Plans and commits: an even number, after which everything is as before.
+    changes: usize,
+    /// Streams of events from each of five addresses.
+    streams: usize,
+    /// Time after which memory is looked at once more.
+    rest: Duration,
+    newcomers: usize,
+}
+
+/// What is measured.
+const WHOLE: Scale = Scale {
+    real: 200,
+    sizes: &[200, 1_000, 10_000],
+    pages: 1_000,
+    changes: 100,
+    streams: 100,
+    rest: Duration::from_secs(60),
+    newcomers: 3,
+};
+/// What shows that all of this works, where the programs are debug builds.
+const TRIAL: Scale = Scale {
+    real: 3,
+    sizes: &[3, 20],
+    pages: 16,
+    changes: 4,
+    streams: 10,
+    rest: Duration::from_secs(1),
+    newcomers: 1,
+};
+
+impl Scale {
+    fn of_the_build() -> Self {
+        if build_folder().ends_with("debug") { TRIAL } else { WHOLE }
+    }
+}
+
+/// Rows of the tables.
+struct Rows {
+    scale: Scale,
+    times: Vec<Vec<String>>,
+    memory: Vec<Vec<String>>,
+    bytes: Vec<Vec<String>>,
+}
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let (mut times, mut memory, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-    for &servers in SIZES {
+    let world = World::default();
+    let scale = Scale::of_the_build();
+    newcomers(&world, scale.newcomers);
+    let _room = keys::Room::make()?;
+    let engine = world.own_engine("bench-panel");
+    eprintln!("making {} servers …", scale.real);
+    let crowd = Crowd::of(&engine, scale.real)?;
+    let (sizes, mut rows) = (scale.sizes, Rows::new(scale));
+    for &servers in sizes {
         eprintln!("the panel of {servers} servers …");
-        let ground = Ground::new(servers)?;
-        let door = GitDoor::of(ground.repo(), ground.data(), &[]);
-        let home = ground.data().with_file_name("home");
-        fs::create_dir_all(&home)?;
-        let panel = Panel::open(ground.prefix(), &ground.data().with_file_name("panel"), &home);
-        let pids = [panel.pid(), door.pid().context("a door")?];
-        let mut row = |what: &str, memories: [u64; 2]| {
-            let [web, door] = memories.map(|kilobytes| format!("{:.1} MiB", kilobytes as f64 / 1024.0));
-            memory.push(vec![servers.to_string(), what.to_owned(), web, door]);
-        };
-        let (member, admin) = (Reader::signed_in(&panel, MEMBER)?, Reader::signed_in(&panel, ADMIN)?);
-        row("idle, two signed in", resident(pids)?);
-
-        let pages = [(&member, "/"), (&member, "/vm/1"), (&member, "/vm/1/edit"), (&admin, "/admin/servers")];
-        for (reader, path) in pages {
-            for connections in [1, MANY] {
-                let taken = reader.read(&panel, path, connections)?;
-                times.push(told(servers, path, connections, &taken));
-            }
-            bytes.push(vec![servers.to_string(), path.to_owned(), reader.size(&panel, path)?.to_string()]);
-        }
-        row("after these pages", resident(pids)?);
-        let (plans, commits) = member.change(&panel)?;
-        times.push(told(servers, "a plan by form", 1, &plans));
-        times.push(told(servers, "a commit by form", 1, &commits));
-        row("after these changes", resident(pids)?);
-
-        let before = resident(pids)?;
-        let streams = Streams::open(&panel, &member)?;
-        let during = resident(pids)?;
-        drop(streams);
-        row(&format!("with {} streams of events", STREAMS * ADDRESSES), during);
-        let each =
-            [0, 1].map(|at| during[at].saturating_sub(before[at]) as f64 / (STREAMS * ADDRESSES) as f64);
-        let [web, door] = each.map(|kilobytes| format!("{kilobytes:.1} KiB"));
-        memory.push(vec![servers.to_string(), "each of them".to_owned(), web, door]);
+        crowd.grow_to(servers)?;
+        rows.measure(servers, &crowd, &crowd.run()?)?;
     }
-    let head = ["servers", "what", "connections", "median (range)", "99 of 100 take at most", "requests"];
-    table::print("(o) Pages, plans and commits", &head, &times);
-    table::print("(o) Resident memory", &["servers", "when", "`berth-web`", "the door"], &memory);
-    table::print(
-        "(o) Bytes of a page on its way, without style and script",
-        &["servers", "page", "bytes"],
-        &bytes,
-    );
+    crowd.remove()?;
+    rows.print();
     Ok(())
 }
 
-fn told(servers: usize, what: &str, connections: usize, taken: &Times) -> Vec<String> {
-    let worst = taken.below(0.99).as_secs_f64() * 1e3;
-    let rounds = taken.rounds().to_string();
-    vec![
-        servers.to_string(),
-        format!("`{what}`"),
-        connections.to_string(),
-        taken.to_string(),
-        format!("{worst:.1} ms"),
-        rounds,
-    ]
-}
-
-/// Resident memory of processes, in kilobytes.
-fn resident(pids: [u32; 2]) -> anyhow::Result<[u64; 2]> {
-    let of = |pid: u32| -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no resident memory")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
-    };
-    Ok([of(pids[0])?, of(pids[1])?])
-}
-
-/// Somebody who is signed in.
-struct Reader {
-    cookie: String,
-}
-
-impl Reader {
-    fn signed_in(panel: &Panel, name: &str) -> anyhow::Result<Self> {
-        let mut line = Line::to(panel)?;
-        let password = PASSWORD.replace(' ', "+");
-        let answer = line.ask("POST", "/login", "", &format!("user={name}&password={password}"))?;
-        let cookie = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
-        let cookie = cookie.with_context(|| format!("{name} isn't let in: {}", answer.head))?;
-        Ok(Self { cookie: cookie.split(';').next().unwrap_or_default().to_owned() })
+impl Rows {
+    fn new(scale: Scale) -> Self {
+        Self { scale, times: Vec::new(), memory: Vec::new(), bytes: Vec::new() }
     }
 
-    /// Reads a page again and again, over so many connections at once.
-    fn read(&self, panel: &Panel, path: &str, connections: usize) -> anyhow::Result<Times> {
-        let lines: Vec<Line> = (0..connections).map(|_| Line::to(panel)).collect::<Result<_, _>>()?;
-        thread::scope(|scope| {
-            let readers: Vec<_> = lines
-                .into_iter()
-                .map(|mut line| {
-                    scope.spawn(move || -> anyhow::Result<Times> {
-                        let mut times = Times::default();
-                        for _ in 0..PAGES {
-                            let answer = times.measure(|| line.ask("GET", path, &self.cookie, ""))?;
-                            ensure!(answer.head.starts_with("HTTP/1.1 200"), "{path}: {}", answer.head);
-                        }
-                        Ok(times)
-                    })
-                })
-                .collect();
-            let mut all = Times::default();
-            for reader in readers {
-                all.add(reader.join().ok().context("a reader broke")??);
+    fn measure(&mut self, servers: usize, crowd: &Crowd<'_>, running: &Running) -> anyhow::Result<()> {
+        let Scale { pages: rounds, changes, streams: each_address, rest, .. } = self.scale;
+        self.remember(servers, "idle, nobody signed in", running)?;
+        let panel = &running.panel;
+        let (member, admin) = (Reader::signed_in(panel, MEMBER)?, Reader::signed_in(panel, ADMIN)?);
+        let file = File::serve(panel.namespace(), &member.page("/vm/1")?)?;
+        let pages = [
+            (&member, "/"),
+            (&member, "/vm/1"),
+            (&member, "/vm/1/edit"),
+            (&admin, "/admin/"),
+            (&admin, "/admin/servers"),
+        ];
+        let mut bound = Times::default();
+        for connections in CONNECTIONS {
+            bound = file.reader.read("/", connections, rounds / connections)?;
+            self.time(servers, "`/vm/1` as a file of Caddy’s", connections, &bound, &bound, None);
+            for (reader, path) in pages {
+                let before = spent(running)?;
+                let taken = reader.read(path, connections, rounds / connections)?;
+                let each = shares(before, spent(running)?, rounds);
+                self.time(servers, &format!("`{path}`"), connections, &taken, &bound, Some(each));
             }
-            Ok(all)
-        })
-    }
-
-    /// Plans changes of a server by its form, and commits each of them.
-    fn change(&self, panel: &Panel) -> anyhow::Result<(Times, Times)> {
-        let mut line = Line::to(panel)?;
-        let (mut plans, mut commits) = (Times::default(), Times::default());
-        let (mut was, path) = ("0.5", "/vm/1/edit");
-        for _ in 0..CHANGES {
-            let now = if was == "0.5" { "0.25" } else { "0.5" };
-            let form = format!("was.cpus=%7B%22text%22%3A%22{was}%22%7D&cpus={now}");
-            let plan =
-                plans.measure(|| line.ask("POST", path, &self.cookie, &format!("{form}&step=plan")))?;
-            let digest =
-                plan.body.split("name=\"digest\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-            let digest = digest.with_context(|| format!("no plan in {}{}", plan.head, plan.body))?;
-            let form = format!("{form}&step=commit&digest={digest}");
-            let commit = commits.measure(|| line.ask("POST", path, &self.cookie, &form))?;
-            ensure!(commit.head.contains("location: /changes/"), "no commit: {}{}", commit.head, commit.body);
-            was = now;
         }
-        Ok((plans, commits))
-    }
-
-    /// Bytes of a page, compressed as browsers ask for it.
-    fn size(&self, panel: &Panel, path: &str) -> anyhow::Result<usize> {
-        let mut curl = panel.namespace().command();
-        curl.args(["curl", "--silent", "--insecure", "--header", "accept-encoding: gzip", "--output", "-"]);
-        curl.args(["--resolve", &format!("{}:127.0.0.1", host(panel))]);
-        curl.args(["--header", &format!("cookie: {}", self.cookie), &panel.at(path)]);
-        let output = curl.output().context("run curl")?;
-        ensure!(output.status.success(), "curl {path}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(output.stdout.len())
-    }
-}
-
-/// Name and port of the panel.
-fn host(panel: &Panel) -> String {
-    panel.at("").trim_start_matches("https://").to_owned()
-}
-
-/// A connection to the panel that stays open, by `openssl`.
-struct Line {
-    openssl: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    host: String,
-}
-
-struct Answer {
-    head: String,
-    body: String,
-}
-
-impl Line {
-    fn to(panel: &Panel) -> anyhow::Result<Self> {
-        let host = host(panel);
-        let port = host.rsplit(':').next().unwrap_or_default();
-        let mut openssl = panel
-            .namespace()
-            .command()
-            .args([
-                "openssl",
-                "s_client",
-                "-quiet",
-                "-connect",
-                &format!("127.0.0.1:{port}"),
-                "-servername",
-                PANEL,
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("run openssl")?;
-        let input = openssl.stdin.take().context("its input")?;
-        let output = BufReader::new(openssl.stdout.take().context("its output")?);
-        Ok(Self { openssl, input, output, host })
-    }
-
-    fn ask(&mut self, method: &str, path: &str, cookie: &str, form: &str) -> anyhow::Result<Answer> {
-        let Self { input, output, host, .. } = self;
-        let kind = "content-type: application/x-www-form-urlencoded";
-        let length = form.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\nsec-fetch-site: same-origin\r\n{kind}\r\n\
-             content-length: {length}\r\n\r\n{form}"
-        );
-        input.write_all(head.as_bytes())?;
-        input.flush()?;
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            ensure!(output.read_line(&mut line)? > 0, "the panel hangs up after {head}");
-            if line.trim().is_empty() {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-            head += &line;
-        }
-        let mut body = vec![0; length];
-        output.read_exact(&mut body)?;
-        Ok(Answer { head, body: String::from_utf8(body)? })
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        let _ = self.openssl.kill();
-        let _ = self.openssl.wait();
-    }
-}
-
-/// Many who look at one page, each with a stream of events.
-struct Streams(Vec<Child>);
-
-impl Streams {
-    fn open(panel: &Panel, reader: &Reader) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut streams = Self(Vec::new());
-        for address in 0..ADDRESSES {
-            let mut curl = panel.namespace().command();
-            curl.args([
-                "curl",
-                "--silent",
-                "--insecure",
-                "--no-buffer",
-                "--http1.1",
-                "--parallel",
-                "--parallel-immediate",
+        drop(file);
+        for (reader, path) in pages.into_iter().chain([(&member, "/vm/1/terminal")]) {
+            let (alone, all) = reader.weight(path)?;
+            self.bytes.push(vec![
+                servers.to_string(),
+                format!("`{path}`"),
+                alone.to_string(),
+                all.to_string(),
             ]);
-            curl.args([
-                "--parallel-max",
-                &STREAMS.to_string(),
-                "--interface",
-                &format!("127.0.0.{}", address + 2),
-            ]);
-            curl.args(["--resolve", &format!("{}:127.0.0.1", host(panel))]);
-            curl.args(["--header", &format!("cookie: {}", reader.cookie)]);
-            curl.arg("--output").arg(folder.path().join(format!("{address}-#1")));
-            curl.arg(panel.at(&format!("/vm/1/events?[1-{STREAMS}]")));
-            curl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            streams.0.push(curl.spawn().context("run curl")?);
         }
-        let begun = Instant::now();
-        within(COME_UP, "every stream has begun", || {
-            let files = fs::read_dir(folder.path()).ok()?.flatten();
-            let begun = files.filter(|file| file.metadata().is_ok_and(|file| file.len() > 0)).count();
-            (begun == STREAMS * ADDRESSES).then_some(())
-        });
-        eprintln!("{} streams came up in {:.1} s", STREAMS * ADDRESSES, begun.elapsed().as_secs_f64());
-        Ok(streams)
+        self.remember(servers, "after these pages", running)?;
+
+        let before = spent(running)?;
+        let Changes { plans, commits, applied } =
+            member.change("/vm/1/edit", changes, &|| crowd.settled())?;
+        let each = shares(before, spent(running)?, changes);
+        self.time(servers, "a plan by form", 1, &plans, &bound, None);
+        self.time(servers, "a commit by form", 1, &commits, &bound, None);
+        self.time(servers, "→ it is applied", 1, &applied, &bound, Some(each));
+        self.remember(servers, "after these changes", running)?;
+
+        let before = memory(running)?;
+        let streams = Streams::open(panel, &member, each_address)?;
+        let during = memory(running)?;
+        self.remember(servers, &format!("with {} streams of events", streams.number()), running)?;
+        let number = streams.number();
+        drop(streams);
+        let mut each = vec![servers.to_string(), "each of them".to_owned()];
+        each.extend(before.iter().zip(&during).map(|(before, during)| {
+            let more = during.resident.saturating_sub(before.resident);
+            format!("{:.1} KiB", more as f64 / number as f64)
+        }));
+        self.memory.push(each);
+        std::thread::sleep(rest);
+        self.remember(servers, &format!("{} s after they left", rest.as_secs()), running)
+    }
+
+    fn time(
+        &mut self,
+        servers: usize,
+        what: &str,
+        connections: usize,
+        taken: &Times,
+        bound: &Times,
+        each: Option<String>,
+    ) {
+        let worst = taken.below(0.99);
+        self.times.push(vec![
+            servers.to_string(),
+            what.to_owned(),
+            connections.to_string(),
+            taken.to_string(),
+            format!("{:.1} ms", worst.as_secs_f64() * 1e3),
+            format!("{:.1}", taken.ratio_to(bound)),
+            format!("{:.1}", worst.as_secs_f64() / bound.below(0.99).as_secs_f64()),
+            each.unwrap_or_default(),
+        ]);
+    }
+
+    fn remember(&mut self, servers: usize, when: &str, running: &Running) -> anyhow::Result<()> {
+        let mut row = vec![servers.to_string(), when.to_owned()];
+        row.extend(memory(running)?.map(Memory::told));
+        self.memory.push(row);
+        eprintln!("{servers} servers, {when}: the machine's load is {}", load()?);
+        Ok(())
+    }
+
+    fn print(&self) {
+        let head = [
+            "servers",
+            "what",
+            "connections",
+            "median (range)",
+            "p99",
+            "× the file",
+            "p99, ×",
+            "panel + door + reconciler, each",
+        ];
+        table::print("(o) Pages, plans and commits", &head, &self.times);
+        let head = ["servers", "when", "`berth-web`", "the door", "the reconciler"];
+        table::print("(o) Resident memory (proportional)", &head, &self.memory);
+        let head = ["servers", "page", "bytes, compressed", "with style and scripts"];
+        table::print("(o) Bytes of a page on its way", &head, &self.bytes);
     }
 }
 
-impl Drop for Streams {
-    fn drop(&mut self) {
-        for curl in &mut self.0 {
-            let _ = curl.kill();
-            let _ = curl.wait();
+/// Goes a newcomer's way a few times, each on a platform of its own.
+fn newcomers(world: &World, rounds: usize) {
+    let (mut stages, mut all) = (Vec::new(), Times::default());
+    for round in 0..rounds {
+        eprintln!("a newcomer, {} of {rounds} …", round + 1);
+        let took = Newcomer::expected(world.lab()).comes();
+        all.push(took.iter().map(|(_, time)| *time).sum());
+        stages.resize_with(took.len(), || ("", Times::default()));
+        for (stage, (what, time)) in stages.iter_mut().zip(took) {
+            stage.0 = what;
+            stage.1.push(time);
         }
     }
+    stages.push(("all of it", all));
+    let rows: Vec<_> = stages
+        .iter()
+        .map(|(what, times)| vec![(*what).to_owned(), times.to_string(), times.rounds().to_string()])
+        .collect();
+    table::print("(o) A newcomer, by keyboard alone", &["stage", "time", "rounds"], &rows);
+}
+
+fn memory(running: &Running) -> anyhow::Result<[Memory; 3]> {
+    let [panel, door, reconciler] = running.pids()?;
+    Ok([Memory::of(panel)?, Memory::of(door)?, Memory::of(reconciler)?])
+}
+
+/// Processor time of the three processes so far.
+fn spent(running: &Running) -> anyhow::Result<[Duration; 3]> {
+    let [panel, door, reconciler] = running.pids()?;
+    Ok([taken(panel)?, taken(door)?, taken(reconciler)?])
+}
+
+/// Processor time of each of them for one of so many.
+fn shares(before: [Duration; 3], after: [Duration; 3], number: usize) -> String {
+    let each = before.iter().zip(&after).map(|(before, after)| {
+        let more = after.saturating_sub(*before).as_secs_f64() * 1e3;
+        format!("{:.2}", more / number as f64)
+    });
+    format!("{} ms", each.collect::<Vec<_>>().join(" + "))
 }

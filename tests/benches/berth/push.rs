@@ -37,8 +37,8 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// isn't measured here.
 const SEEN_BY_MEMBERS: usize = 1_000;
 /// People who come through the door.
-pub(crate) const ADMIN: &str = "ada";
-pub(crate) const MEMBER: &str = "m0";
+const ADMIN: &str = "ada";
+const MEMBER: &str = "m0";
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let (mut rows, mut ways) = (Vec::new(), Vec::new());
@@ -154,7 +154,7 @@ impl Clone {
 }
 
 /// A platform with a sham engine, and a clone of its state.
-pub(crate) struct Ground {
+struct Ground {
     daemon: Child,
     sham: Sham,
     repo: PathBuf,
@@ -172,7 +172,7 @@ struct Pushed {
 }
 
 impl Ground {
-    pub(crate) fn new(servers: usize) -> anyhow::Result<Self> {
+    fn new(servers: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
         let (repo, data) = (at("state.git"), at("data"));
@@ -210,21 +210,6 @@ impl Ground {
         let applied = ground.repo.join("refs/berth/applied");
         within(FIRST_PASS, "the first pass is over", || applied.exists().then_some(()));
         Ok(ground)
-    }
-
-    /// Prefix of the platform.
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// The state repo.
-    pub(crate) fn repo(&self) -> &Path {
-        &self.repo
-    }
-
-    /// Berth's own folder. Beside it is room for others.
-    pub(crate) fn data(&self) -> &Path {
-        &self.data
     }
 
     /// A clone by whoever has the repository's files.
@@ -302,12 +287,12 @@ impl Drop for Ground {
     }
 }
 
-fn stopped(text: &str) -> String {
+pub(crate) fn stopped(text: &str) -> String {
     text.replace("state = \"running\"", "state = \"stopped\"")
 }
 
 /// The plan that makes all of it.
-fn everything(repo: &Path, data: &Path) -> anyhow::Result<Plan> {
+pub(crate) fn everything(repo: &Path, data: &Path) -> anyhow::Result<Plan> {
     let found = Source::open(repo)?.find(None)?;
     let settled = found.state.map_err(|findings| anyhow!("the state has mistakes: {findings:?}"))?;
     fs::create_dir_all(data)?;

@@ -1,6 +1,8 @@
 //! A sham engine: as much of Docker's API as a pass needs, from memory, for more servers than a machine could run. It keeps
 //! account of the time that it takes itself.
 
+mod front;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -17,6 +19,8 @@ use berth_plan::recipe::RUNTIME;
 use berth_plan::{Plan, Step};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
+
+pub(crate) use front::Front;
 
 /// An engine that listens until it is dropped.
 pub(crate) struct Sham {

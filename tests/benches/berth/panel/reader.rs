@@ -1,0 +1,136 @@
+//! Somebody who is signed in: reads pages again and again, and sends a form.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use anyhow::{Context as _, ensure};
+use berth_tests::Panel;
+use berth_tests::namespace::Namespace;
+use berth_tests::panel::PASSWORD;
+
+use super::line::{Answer, Encoding, Line, Request};
+use crate::times::Times;
+
+/// Somebody who is signed in.
+pub(super) struct Reader {
+    namespace: Namespace,
+    host: String,
+    pub(super) cookie: String,
+}
+
+/// Times of changes by a form.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) plans: Times,
+    pub(super) commits: Times,
+    /// From the answer to a commit until it is applied.
+    pub(super) applied: Times,
+}
+
+impl Reader {
+    pub(super) fn signed_in(panel: &Panel, name: &str) -> anyhow::Result<Self> {
+        let host = panel.at("").trim_start_matches("https://").to_owned();
+        let mut reader = Self { namespace: panel.namespace().clone(), host, cookie: String::new() };
+        let password = PASSWORD.replace(' ', "+");
+        let form = format!("user={name}&password={password}");
+        let answer = reader.line()?.ask(&reader.post("/login", &form))?;
+        let cookie = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = cookie.with_context(|| format!("{name} isn't let in: {}", answer.head))?;
+        reader.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        Ok(reader)
+    }
+
+    /// Somebody without a session, at another port of the same loopback.
+    pub(super) fn of_port(namespace: &Namespace, host: &str) -> Self {
+        Self { namespace: namespace.clone(), host: host.to_owned(), cookie: String::new() }
+    }
+
+    fn line(&self) -> anyhow::Result<Line> {
+        Line::to(&self.namespace, &self.host)
+    }
+
+    fn get<'a>(&'a self, path: &'a str) -> Request<'a> {
+        Request { method: "GET", path, cookie: &self.cookie, form: "", encoding: Encoding::Gzip }
+    }
+
+    fn post<'a>(&'a self, path: &'a str, form: &'a str) -> Request<'a> {
+        Request { method: "POST", path, cookie: &self.cookie, form, encoding: Encoding::Plain }
+    }
+
+    /// Reads a page as often as is asked over each of so many connections at once.
+    pub(super) fn read(&self, path: &str, connections: usize, rounds: usize) -> anyhow::Result<Times> {
+        let lines: Vec<Line> = (0..connections).map(|_| self.line()).collect::<Result<_, _>>()?;
+        thread::scope(|scope| {
+            let readers: Vec<_> = lines
+                .into_iter()
+                .map(|mut line| {
+                    scope.spawn(move || -> anyhow::Result<Times> {
+                        let mut times = Times::default();
+                        // The handshake is no page's.
+                        line.ask(&self.get(path))?;
+                        for _ in 0..rounds {
+                            let answer = times.measure(|| line.ask(&self.get(path)))?;
+                            ensure!(answer.head.starts_with("HTTP/1.1 200"), "{path}: {}", answer.head);
+                        }
+                        Ok(times)
+                    })
+                })
+                .collect();
+            let mut all = Times::default();
+            for reader in readers {
+                all.add(reader.join().ok().context("a reader broke")??);
+            }
+            Ok(all)
+        })
+    }
+
+    /// Plans changes of a server by its form, and commits each of them. `settle` waits until what is committed is applied: a plan that
+    /// was made before that may be another one at the commit.
+    pub(super) fn change(
+        &self,
+        path: &str,
+        rounds: usize,
+        settle: &dyn Fn() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Changes> {
+        let mut line = self.line()?;
+        let Changes { mut plans, mut commits, mut applied } = Changes::default();
+        let mut was = "0.5";
+        for _ in 0..rounds {
+            let now = if was == "0.5" { "0.25" } else { "0.5" };
+            let form = format!("was.cpus=%7B%22text%22%3A%22{was}%22%7D&cpus={now}");
+            let asked = format!("{form}&step=plan");
+            let plan = plans.measure(|| line.ask(&self.post(path, &asked)))?;
+            let text = plan.text()?;
+            let digest =
+                text.split("name=\"digest\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let digest = digest.with_context(|| format!("no plan in {}{text}", plan.head))?;
+            let asked = format!("{form}&step=commit&digest={digest}");
+            let commit = commits.measure(|| line.ask(&self.post(path, &asked)))?;
+            let is_done = commit.head.contains("location: /changes/");
+            ensure!(is_done, "no commit: {}{}", commit.head, commit.text()?);
+            applied.measure(settle)?;
+            was = now;
+        }
+        Ok(Changes { plans, commits, applied })
+    }
+
+    /// A page as it is sent without compression.
+    pub(super) fn page(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        Ok(self.line()?.ask(&Request { encoding: Encoding::Plain, ..self.get(path) })?.body)
+    }
+
+    /// Compressed bytes of a page, and of the page with all that it names to be loaded.
+    pub(super) fn weight(&self, path: &str) -> anyhow::Result<(usize, usize)> {
+        let mut line = self.line()?;
+        let mut weigh = |path: &str| -> anyhow::Result<usize> {
+            let Answer { head, body } = line.ask(&self.get(path))?;
+            ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+            Ok(body.len())
+        };
+        let text = String::from_utf8(self.page(path)?)?;
+        let named = text.split('"').filter(|word| word.starts_with("/assets/")).collect::<BTreeSet<_>>();
+        let alone = weigh(path)?;
+        let more = named.into_iter().map(&mut weigh).sum::<anyhow::Result<usize>>()?;
+        Ok((alone, alone + more))
+    }
+}
