@@ -38,7 +38,9 @@ impl Rules {
     }
 }
 /// Most bytes of a page on its way, with everything that it loads.
-const MOST: u64 = 20 << 10;
+pub const PAGE: u64 = 20 << 10;
+/// Most bytes of the terminal's page, which loads a program of its own.
+pub const TERMINAL: u64 = 115 << 10;
 /// Name of the folder to which pictures go, in the environment. Without it none are taken.
 const PICTURES: &str = "BERTH_PICTURES";
 
@@ -107,20 +109,9 @@ impl Fit {
         if browser.title().is_empty() {
             faults.push("it has no title".to_owned());
         }
-        let host = browser.script("return location.host");
-        let mut bytes = 0;
-        for loaded in browser.script(LOADED).as_array().expect("a list") {
-            let address = loaded[0].as_str().expect("an address");
-            let host = format!("https://{}/", host.as_str().expect("a host"));
-            if !address.starts_with(&host) && !address.starts_with("data:") {
-                faults.push(format!("it asks {address}"));
-            }
-            bytes += loaded[1].as_u64().expect("a size");
-        }
-        if bytes > most {
-            faults.push(format!("{bytes} bytes come for it"));
-        }
-        self.weights.push((bytes, name.to_owned()));
+        let loaded = Loaded::by(browser);
+        faults.extend(loaded.faults(most));
+        self.weights.push((loaded.bytes(), name.to_owned()));
         faults.extend(browser.offences());
         browser.script(&self.axe);
         for (width, look, rules) in LOOKS {
@@ -139,7 +130,7 @@ impl Fit {
     /// Judges a page as [`Fit::judge_within`] does, with the bytes that pages may have.
     #[track_caller]
     pub fn judge(&mut self, browser: &Browser, name: &str) {
-        self.judge_within(browser, name, MOST);
+        self.judge_within(browser, name, PAGE);
     }
 
     /// Asserts that every page was without a fault, and tells how heavy they are.
@@ -152,8 +143,87 @@ impl Fit {
     }
 }
 
+/// Everything that a page has loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Beginning of the addresses of the page's own host.
+    own: String,
+    /// Addresses, with the bytes on their way.
+    all: Vec<(String, u64)>,
+}
+
+impl Loaded {
+    /// Asks the browser for what its page has loaded so far, the page itself included.
+    #[track_caller]
+    pub fn by(browser: &Browser) -> Self {
+        let host = browser.script("return location.host");
+        let own = format!("https://{}/", host.as_str().expect("a host"));
+        let all = browser.script(LOADED);
+        let one = |one: &Value| {
+            let address = one[0].as_str().expect("an address").to_owned();
+            (address, one[1].as_u64().expect("a size"))
+        };
+        Self { own, all: all.as_array().expect("a list").iter().map(one).collect() }
+    }
+
+    /// Bytes, all together.
+    pub fn bytes(&self) -> u64 {
+        self.all.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Returns whether a file of this name came: `style.css` does by an address such as `/assets/style.1a2b.css`.
+    pub fn has(&self, name: &str) -> bool {
+        let Some((stem, end)) = name.rsplit_once('.') else { return false };
+        let is_it = |file: &str| file.starts_with(&format!("{stem}.")) && file.ends_with(&format!(".{end}"));
+        self.all.iter().any(|(address, _)| address.rsplit('/').next().is_some_and(is_it))
+    }
+
+    /// Faults in it, where `most` bytes may come.
+    pub fn faults(&self, most: u64) -> Vec<String> {
+        let is_own = |address: &str| address.starts_with(&self.own) || address.starts_with("data:");
+        let foreign = self.all.iter().filter(|(address, _)| !is_own(address));
+        let mut faults: Vec<_> = foreign.map(|(address, _)| format!("it asks {address}")).collect();
+        let bytes = self.bytes();
+        if bytes > most {
+            faults.push(format!("{bytes} bytes come for it, and {most} may"));
+        }
+        faults
+    }
+}
+
 impl Default for Fit {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(all: &[(&str, u64)]) -> Loaded {
+        let all = all.iter().map(|(path, bytes)| ((*path).to_owned(), *bytes)).collect();
+        Loaded { own: "https://panel.example.org:8443/".to_owned(), all }
+    }
+
+    #[test]
+    fn a_byte_too_many_is_a_fault() {
+        let (page, style) =
+            ("https://panel.example.org:8443/vm/1", "https://panel.example.org:8443/assets/style.0a.css");
+        for most in [PAGE, TERMINAL] {
+            assert_eq!(loaded(&[(page, most - 100), (style, 100)]).faults(most), Vec::<String>::new());
+            let faults = loaded(&[(page, most - 100), (style, 101)]).faults(most);
+            assert!(faults.iter().any(|fault| fault.contains("bytes come for it")), "{faults:?}");
+        }
+        assert!(loaded(&[(style, 1)]).has("style.css") && !loaded(&[(style, 1)]).has("xterm.css"));
+    }
+
+    #[test]
+    fn another_host_is_a_fault() {
+        for address in ["https://panel.example.org/x.js", "https://panel.example.org:8443.evil.example/x.js"]
+        {
+            assert_eq!(loaded(&[(address, 1)]).faults(PAGE), [format!("it asks {address}")]);
+        }
+        assert!(loaded(&[("data:image/svg+xml,", 1)]).faults(PAGE).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 //! night. The pages are those of the panel's own table of routes.
 
 use berth_tests::browser::Browser;
+use berth_tests::fit::{Loaded, PAGE, TERMINAL};
 use berth_tests::process::PATIENCE;
 use berth_tests::{Fit, World, run};
 use berth_web::routes::table;
@@ -14,8 +15,8 @@ crate::stories! {
 
 /// Paths of the table that aren't pages, by their ends.
 const NO_PAGES: [&str; 4] = ["/events", "/assets/{name}", "/terminal/socket", "/log/file"];
-/// Most bytes of the terminal's page, which loads a program of its own.
-const TERMINAL: u64 = 115 << 10;
+/// Files that make a terminal of its page.
+const PROGRAM: [&str; 4] = ["terminal.js", "xterm.js", "addon-fit.js", "xterm.css"];
 
 /// A name outside the platform's, which nobody has proved.
 const UNPROVED: &str = "blog.elsewhere.example";
@@ -105,7 +106,7 @@ fn every_page_is_fit_to_be_seen(world: &World) {
         ann.go(&bench.panel.at(&path));
         assert_eq!(ann.script("return document.contentType"), "text/html", "{path}");
         match path.ends_with("/terminal") {
-            true => fit.judge_within(&ann, &name, TERMINAL),
+            true => terminal_is_fit(&mut fit, &ann, &name),
             false => fit.judge(&ann, &name),
         }
     }
@@ -194,6 +195,16 @@ fn every_page_is_fit_to_be_seen(world: &World) {
         assert_eq!(complaints(browser), Vec::<String>::new());
     }
     fit.end();
+}
+
+/// Judges the terminal's page, once its program is there: what comes later would be weighed by nobody.
+fn terminal_is_fit(fit: &mut Fit, browser: &Browser, name: &str) {
+    browser.find("#terminal .xterm");
+    let loaded = Loaded::by(browser);
+    assert_eq!(PROGRAM.map(|file| loaded.has(file)), [true; 4], "{loaded:?}");
+    // The program is counted: for any other page it would be too much.
+    assert_ne!(loaded.faults(PAGE), Vec::<String>::new(), "{loaded:?}");
+    fit.judge_within(browser, name, TERMINAL);
 }
 
 pub(crate) fn tip(bench: &Bench) -> String {
