@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::namespace::Namespace;
 use crate::platform::Platform;
 use crate::process::{MARK, PATIENCE, build_folder, built, eventually, send, wait};
 use crate::relay::{RELAY, Relay};
+use crate::web::Web;
 
 /// Name by which people reach the panel.
 pub const PANEL: &str = "panel.example.org";
@@ -79,6 +81,38 @@ impl Panel {
         Self::within(namespace.clone(), 8443, sockets, &home.join("no-tickets"), home, Whose::Others)
     }
 
+    /// Opens the panel behind a web server, as root starts it: at the port 8443 of that one's network, and for visitors whom the edge
+    /// passes on, who have the addresses that it tells. Its user is nobody in particular, who is let in to the sockets for the story.
+    #[track_caller]
+    pub fn behind(web: &Web, sockets: &Path, tickets: Option<&Path>) -> Self {
+        let home = web.home();
+        let edge = web.run().join("panel");
+        fs::create_dir_all(&edge).expect("a folder");
+        for folder in [home, sockets].into_iter().chain(tickets) {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("a mode");
+            for entry in fs::read_dir(folder).expect("a folder").flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+                    fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o666)).expect("a mode");
+                }
+            }
+        }
+        // Where its user gets to; the folder that it was built in may be closed.
+        let program = home.join("berth-web");
+        fs::copy(built("berth-web"), &program).expect("a copy");
+        let mut command = web.namespace().command();
+        command
+            .arg(&program)
+            .args(["--user", "nobody", "--domain", PANEL, "--edge-port", "443", "--edge"])
+            .arg(&edge);
+        command.arg("--sockets").arg(sockets).arg("--data").arg(home.join("panel-data"));
+        if let Some(tickets) = tickets {
+            command.arg("--tickets").arg(tickets);
+        }
+        let panel = Self::started(&mut command, web.namespace().clone(), 443, home, Whose::Others);
+        eventually("the edge's way to the panel is open", || edge.join("edge.sock").exists().then_some(()));
+        panel
+    }
+
     #[track_caller]
     fn within(
         namespace: Namespace,
@@ -90,18 +124,23 @@ impl Panel {
     ) -> Self {
         let listener = namespace.enter(|| TcpListener::bind(("127.0.0.1", port))).expect("a port");
         let port = listener.local_addr().expect("a port").port();
-        let log = home.join("panel.log");
-        let web = Command::new(built("berth-web"))
+        let mut command = Command::new(built("berth-web"));
+        command
             .args(["--child", "--domain", PANEL])
             .arg("--sockets")
             .arg(sockets)
             .arg("--tickets")
-            .arg(tickets)
-            .arg("--data")
-            .arg(home.join("web"))
+            .arg(tickets);
+        command.arg("--data").arg(home.join("web")).stdin(Stdio::from(OwnedFd::from(listener)));
+        Self::started(&mut command, namespace, port, home, whose)
+    }
+
+    #[track_caller]
+    fn started(command: &mut Command, namespace: Namespace, port: u16, home: &Path, whose: Whose) -> Self {
+        let log = home.join("panel.log");
+        let web = command
             .env(MARK, build_folder())
             .env_remove("BERTH_LOG")
-            .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).expect("a log"))
             .spawn()

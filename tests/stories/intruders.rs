@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use berth_tests::browser::Browser;
+use berth_tests::namespace::Namespace;
 use berth_tests::panel::SIBLING;
 use berth_tests::process::{MARK, PATIENCE, build_folder, built, eventually};
 use berth_tests::ground::make_open;
@@ -289,8 +290,9 @@ fn no_text_becomes_a_script(world: &World) {
 /// The panel's user, as whom it serves: there for the story alone, in a mount namespace of its own.
 const USER: &str = "berth-web";
 
-/// A `berth up` on a machine that has the panel's user, without making one on this machine.
-fn up(platform: &Platform, uid: u32) -> Daemon {
+/// A `berth up` on a machine that has the panel's user, without making one on this machine. What it starts listens in a network of its
+/// own, where there is one.
+pub(crate) fn up(platform: &Platform, uid: u32, network: Option<&Namespace>) -> Daemon {
     let file = |name: &str, line: String| {
         let own = platform.home().join(name);
         let text = fs::read_to_string(Path::new("/etc").join(name)).expect("users or groups");
@@ -302,7 +304,14 @@ fn up(platform: &Platform, uid: u32) -> Daemon {
     let group = file("group", format!("{USER}:x:{uid}:\n"));
     let berth = platform.berth_command(&["up"]);
     let script = "mount --bind \"$1\" /etc/passwd && mount --bind \"$2\" /etc/group && shift 2 && exec \"$@\"";
-    let mut command = Command::new("unshare");
+    let mut command = match network {
+        None => Command::new("unshare"),
+        Some(network) => {
+            let mut command = network.command();
+            command.arg("unshare");
+            command
+        }
+    };
     command.args(["--mount", "--propagation", "slave", "sh", "-c", script, "sh"]).arg(passwd).arg(group);
     // Where the panel's user gets to; the folder that they were built in may be closed.
     let bin = platform.home().join("bin");
@@ -321,7 +330,7 @@ fn up(platform: &Platform, uid: u32) -> Daemon {
 }
 
 /// An id that no user of this machine has.
-fn free_id() -> u32 {
+pub(crate) fn free_id() -> u32 {
     let text = ["/etc/passwd", "/etc/group"].map(|path| fs::read_to_string(path).expect("users or groups")).concat();
     let taken: Vec<u32> = text.lines().filter_map(|line| line.split(':').nth(2)?.parse().ok()).collect();
     (700..).find(|id| !taken.contains(id)).expect("a free id")
@@ -344,7 +353,7 @@ fn a_panel_that_is_taken_over_has_nothing_by_itself(world: &World) {
     });
     make_open(platform.home());
     let uid = free_id();
-    let up = up(&platform, uid);
+    let up = up(&platform, uid, None);
     let panel = eventually("the panel serves as its user", || serving(uid));
     let page = format!("https://localhost:{port}/login");
     eventually("a page", || {

@@ -54,6 +54,8 @@ tell! {
     links: Seat,
     web: Seat,
     gate: Seat,
+    walls: Seat,
+    own_address: Seat,
     cache: Seat,
     crash: Seat,
     engine_trouble: Seat,

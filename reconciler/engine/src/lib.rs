@@ -6,6 +6,7 @@
 //!
 //! Refuses to decide: what is to be done is a plan's, what is said of it is a listener's.
 
+pub mod address;
 mod api;
 mod apply;
 mod canary;

@@ -52,6 +52,14 @@ pub enum SuperviseError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "cannot listen on {address}: this host has no such address: give it that one, or change `panel.address` in platform.toml"
+    )]
+    NoAddress {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error(transparent)]
     User(#[from] UserError),
     #[error("cannot begin to serve the panel: {why}")]
@@ -82,7 +90,11 @@ pub async fn supervise(supervised: &Supervised, stop: &CancellationToken) -> Res
     let mut hangups = signal(SignalKind::hangup()).map_err(SuperviseError::Signal)?;
     make_folder(&supervised.data, supervised.user)?;
     let bound = bind(supervised.listen);
-    let listener = bound.map_err(|source| SuperviseError::Bind { address: supervised.listen, source })?;
+    let address = supervised.listen;
+    let listener = bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrNotAvailable => SuperviseError::NoAddress { address, source },
+        _ => SuperviseError::Bind { address, source },
+    })?;
     let bound = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(address = bound, "the panel's port is open");
     let mut sockets = Sockets { port: listener, edge: supervised.edge.as_deref().map(Edge::in_folder) };

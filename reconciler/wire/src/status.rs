@@ -1,6 +1,7 @@
 //! Status: how things are, as the reconciler last saw them. Plain data that goes over the control socket.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use berth_plan::label::Tag;
 use berth_plan::observed::{ObservedContainer, ObservedVolume, RunState};
@@ -63,6 +64,9 @@ pub struct PanelRow {
     pub certificate: Option<CertificateStanding>,
     /// True where it is to have one from the CA and can't prove its name.
     pub is_unprovable: bool,
+    /// Its address of its own, if this machine lacks it: then it can't listen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<IpAddr>,
 }
 
 /// The forge that hosts the state repo.

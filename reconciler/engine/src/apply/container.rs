@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use bollard::query_parameters::{
 
 use super::error::StepError;
 use super::writer::{Target, Writer};
+use crate::address;
 use crate::api::{READ_DEADLINE, WRITE_DEADLINE, bounded};
 use crate::error::EngineError;
 use crate::host::HostError;
@@ -231,12 +232,9 @@ fn port(number: u16) -> String {
     format!("{number}/tcp")
 }
 
-/// Checks that the host has an address, where a socket can be bound then. The engine would only say so when it starts the container.
+/// Checks that the host has an address. The engine would only say so when it starts the container.
 pub(super) fn require_address(address: Ipv4Addr) -> Result<(), StepError> {
-    match UdpSocket::bind((address, 0)) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(StepError::NoAddress { address, source }),
-    }
+    address::require(address.into()).map_err(|source| StepError::NoAddress { address, source })
 }
 
 fn port_bindings(publishes: &[Published]) -> HashMap<String, Option<Vec<PortBinding>>> {

@@ -1,5 +1,9 @@
 //! The panel's certificate in `berth status`. What is known of it are the panel's words and a CA's, so they are shown as a stranger's.
 
+use std::io::ErrorKind;
+use std::net::IpAddr;
+
+use berth_engine::address;
 use berth_repo::StateRepo;
 use berth_schema::panel::PanelTls;
 use berth_schema::text::{safe, safe_line};
@@ -21,12 +25,22 @@ pub(super) fn panel(settings: &Settings) -> Option<PanelRow> {
     let certificate = told.filter(|told| told.domain == panel.domain.as_str());
     let origin = platform.panel_origins()?.own;
     let is_unprovable = panel.tls == PanelTls::Auto && Proof::of(&platform).is_none();
-    Some(PanelRow { origin, certificate, is_unprovable })
+    let is_lacking = |address: &IpAddr| {
+        address::require(*address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
+    };
+    Some(PanelRow { origin, certificate, is_unprovable, lacks: panel.address.filter(is_lacking) })
 }
 
 /// The panel in a few lines.
 pub(super) fn lines(panel: &PanelRow) -> Vec<String> {
     let origin = safe(&panel.origin);
+    if let Some(address) = panel.lacks {
+        return vec![
+            format!("panel {origin}: it can't listen: this machine has no address {address}"),
+            "  hint: give the machine that address, or change `panel.address` in platform.toml; the panel listens as soon as it can"
+                .to_owned(),
+        ];
+    }
     let Some(certificate) = &panel.certificate else {
         return vec![format!("panel {origin}: it has not come up yet (`berth up` starts it)")];
     };
@@ -108,7 +122,7 @@ pub(super) fn hostile(typed: String) -> PanelRow {
     let order = OrderStanding { directory: typed.clone(), proof: Proof::Http01, failed: Some(failed) };
     let source = CertificateSource::Acme;
     let certificate = CertificateStanding { domain: typed.clone(), source, ends: None, order: Some(order) };
-    PanelRow { origin: typed, certificate: Some(certificate), is_unprovable: false }
+    PanelRow { origin: typed, certificate: Some(certificate), is_unprovable: false, lacks: None }
 }
 
 #[cfg(test)]
@@ -155,6 +169,9 @@ mod tests {
         assert_eq!(given, "panel https://panel.example.org:8443: the certificate that an admin gave it");
         let row = PanelRow { certificate: None, ..hostile("https://panel.example.org".to_owned()) };
         assert!(lines(&row)[0].contains("has not come up yet"));
+        let row =
+            PanelRow { lacks: "192.0.2.1".parse().ok(), ..hostile("https://panel.example.org".to_owned()) };
+        assert!(lines(&row)[0].ends_with("it can't listen: this machine has no address 192.0.2.1"));
         let mut row = PanelRow { is_unprovable: true, ..hostile("https://panel.example.org".to_owned()) };
         let certificate = row.certificate.as_mut().unwrap();
         (certificate.source, certificate.order) = (CertificateSource::Own, None);
