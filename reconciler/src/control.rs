@@ -1,6 +1,7 @@
 //! The daemon's sockets: HTTP over the control socket, which only the daemon's own user may open, over the door's, which
 //! is for the owner of the state repo, and over the panel's. Reads and requests; nothing here can change what should exist.
 
+mod certificates;
 mod events;
 mod figures;
 mod ids;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 
 use self::observed::Looking;
 use self::stream::{Told, Until, answer, lines, whole};
+use crate::certificates::Sites;
 use crate::figures::Use;
 use crate::metrics;
 use crate::power::{Orders, Power};
@@ -52,6 +54,7 @@ pub struct Control {
     lookout: Arc<OnceLock<Lookout>>,
     servers: Servers,
     used: Use,
+    sites: Sites,
     orders: Orders,
     ssh_router: Option<SshRouter>,
 }
@@ -68,6 +71,12 @@ impl FromRef<Control> for Use {
     }
 }
 
+impl FromRef<Control> for Sites {
+    fn from_ref(control: &Control) -> Self {
+        control.sites.clone()
+    }
+}
+
 impl Control {
     /// A control whose requests ring `wakeups`.
     pub fn new(wakeups: Wakeups, health: EngineHealth) -> Self {
@@ -80,6 +89,7 @@ impl Control {
             lookout: Arc::default(),
             servers: Servers::default(),
             used: Use::default(),
+            sites: Sites::default(),
             orders: Orders::default(),
             ssh_router: None,
         }
@@ -116,6 +126,11 @@ impl Control {
         &self.used
     }
 
+    /// Certificates of domains, which a watch fills in.
+    pub fn sites(&self) -> &Sites {
+        &self.sites
+    }
+
     /// The status as it was published, with the engine's health of this moment.
     fn status(&self) -> Option<Status> {
         let published = self.status.lock().clone();
@@ -148,7 +163,8 @@ impl Control {
         let more = Router::new()
             .route("/sync", post(sync))
             .route("/metrics", get(metrics_text))
-            .route("/figures", get(figures::figures));
+            .route("/figures", get(figures::figures))
+            .route("/certificates", get(certificates::certificates));
         socket.serve(more.with_state(self.clone()).merge(others).merge(self.reads())).await
     }
 

@@ -10,6 +10,7 @@ use berth_tasks::{TaskError, Tasks};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::certificates;
 use crate::control::{Control, ControlError, Keys, Socket};
 use crate::figures;
 use crate::pass::{PassError, Reconciler};
@@ -124,6 +125,9 @@ impl Daemon {
         let reader = reconciler.reader().clone();
         let disks = figures::disk::watch(control.servers().clone(), reader, control.used().clone());
         tasks.keep("the measuring of servers' disk space", disks);
+        let reader = reconciler.reader().clone();
+        let sites = certificates::watch(control.servers().clone(), reader, control.sites().clone());
+        tasks.keep("the look at domains' certificates", sites);
         tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
         wakeups.events_missed(Reason::Start);
         let mut daemon = Self { reconciler, control, wakeups, ssh_router, panel, _refs: refs };

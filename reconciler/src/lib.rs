@@ -4,6 +4,7 @@
 //! and acts. `command` is what people call.
 
 pub mod backoff;
+pub mod certificates;
 pub mod command;
 pub mod control;
 pub mod daemon;

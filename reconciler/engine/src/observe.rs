@@ -5,6 +5,7 @@ mod containers;
 mod error;
 mod host_rules;
 mod inspections;
+mod kept;
 mod keys;
 mod networks;
 mod places;

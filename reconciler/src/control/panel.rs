@@ -13,6 +13,7 @@ use berth_fault::chain;
 use berth_host::{PANEL_SOCKET, PanelFolder};
 use berth_wire::{Event, panel};
 
+use super::certificates::certificates;
 use super::figures::figures;
 use super::stream::{Told, Until, answer, lines};
 use super::{Control, ControlError, Socket, Sync, no_status};
@@ -51,6 +52,7 @@ impl Control {
             .route("/status", get(status))
             .route("/events", get(events))
             .route("/figures", get(figures))
+            .route("/certificates", get(certificates))
             .with_state(self)
     }
 }
@@ -152,7 +154,7 @@ mod tests {
         let bench = Bench::new();
         let paths = paths();
         assert!(paths.is_superset(&["/sync", "/power", "/keys", "/status"].into()), "{paths:?}");
-        let reads = ["/status", "/events", "/figures"];
+        let reads = ["/status", "/events", "/figures", "/certificates"];
         let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         for path in paths.iter().chain(&reads) {
             let is_read = reads.contains(path);
@@ -186,6 +188,8 @@ mod tests {
         let find = async || Daemon::find(&path).await.unwrap().unwrap();
         assert_eq!(find().await.status().await.unwrap(), None);
         assert_eq!(find().await.newest_figures().await.unwrap(), None);
+        assert_eq!(find().await.certificates(&["shop.example.org".to_owned()]).await.unwrap(), None);
+        assert!(find().await.certificates(&["no name".to_owned()]).await.is_err());
         let status: Status = serde_json::from_value(serde_json::json!({
             "version": "0", "pid": 1, "engine": "29", "engine_answers": true, "platform": "hosting",
             "last_applied": null, "last_pass": null, "servers": [], "tombstones": [], "system": [],

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod audit;
+mod certificate;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod clean_up;
@@ -22,6 +23,7 @@ pub(crate) mod server;
 pub(crate) mod server_form;
 pub(crate) mod servers;
 pub(crate) mod settings;
+mod site;
 pub(crate) mod state;
 pub(crate) mod stream;
 pub(crate) mod terminal;

@@ -221,16 +221,8 @@ impl Certificates {
 
     /// Tells how things are, if they have changed.
     fn tell(&self) {
-        let Inner { data, domain, current, order, told, .. } = &*self.0;
-        let standing = {
-            let current = current.read();
-            CertificateStanding {
-                domain: domain.clone(),
-                source: current.source.told(),
-                ends: lifetime(&current.key).map(|(_, ends)| ends),
-                order: order.read().clone(),
-            }
-        };
+        let Inner { data, told, .. } = &*self.0;
+        let standing = self.standing();
         let mut told = told.lock();
         if told.as_ref() == Some(&standing) {
             return;
@@ -239,6 +231,18 @@ impl Certificates {
             tracing::warn!(%error, "`berth status` can't be told of the certificate");
         }
         *told = Some(standing);
+    }
+
+    /// Returns how things are.
+    pub fn standing(&self) -> CertificateStanding {
+        let Inner { domain, current, order, .. } = &*self.0;
+        let current = current.read();
+        CertificateStanding {
+            domain: domain.clone(),
+            source: current.source.told(),
+            ends: lifetime(&current.key).map(|(_, ends)| ends),
+            order: order.read().clone(),
+        }
     }
 
     /// Settings of TLS with this certificate.

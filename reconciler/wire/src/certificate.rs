@@ -98,6 +98,27 @@ pub enum OrderFailure {
     Folder,
 }
 
+impl OrderFailure {
+    /// Advice on a failure, where there is any; the proof is the one that the CA was to see.
+    pub fn hint(self, proof: Proof) -> Option<&'static str> {
+        match (self, proof) {
+            (Self::Unproven, Proof::Http01) => Some(
+                "the name's DNS records have to lead here, and port 80 there to this platform's web server",
+            ),
+            (Self::Unproven, Proof::TlsAlpn01) => {
+                Some("the name's DNS records have to lead here, and port 443 there to the panel")
+            }
+            (Self::Unreachable | Self::Silent, _) => Some(
+                "the machine has to reach the CA over HTTPS; the root of a private one belongs into `acme.ca`",
+            ),
+            (Self::Folder, _) => {
+                Some("the folder has to belong to the user berth-web, and its disk needs room")
+            }
+            (Self::Refused | Self::RateLimited | Self::Unreadable, _) => None,
+        }
+    }
+}
+
 impl Proof {
     /// The proof of its name that the panel can give to the platform's CA. `None` where it can't give any, or isn't to ask for a
     /// certificate, or where there is no panel.

@@ -26,6 +26,7 @@ use crate::figures::Figures;
 use crate::pass_record::PassRecord;
 use crate::power::{PowerOrder, PowerRecord};
 use crate::sight::Sight;
+use crate::site::SiteCertificate;
 use crate::status::Status;
 
 /// Time in which a daemon answers what it knows by heart. One that takes longer is stopped, or stuck.
@@ -184,6 +185,14 @@ impl Daemon {
     /// Use of every server at the newest sample; `None` before the first.
     pub async fn newest_figures(&mut self) -> Result<Option<Figures>, ClientError> {
         self.known("/figures").await
+    }
+
+    /// Certificates of these domains, [`DOMAINS_AT_ONCE`](crate::site::DOMAINS_AT_ONCE) at most; `None` before the first look.
+    pub async fn certificates(
+        &mut self,
+        domains: &[String],
+    ) -> Result<Option<Vec<SiteCertificate>>, ClientError> {
+        self.known(&format!("/certificates?domains={}", domains.join(","))).await
     }
 
     /// Does something to a running server, and returns what became of it once it is done. Only the door's socket takes orders.

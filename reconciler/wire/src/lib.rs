@@ -19,6 +19,7 @@ pub mod power;
 mod retry;
 pub mod router;
 pub mod sight;
+pub mod site;
 pub mod standing;
 pub mod status;
 mod told;

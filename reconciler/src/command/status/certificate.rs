@@ -7,7 +7,7 @@ use berth_engine::address;
 use berth_repo::StateRepo;
 use berth_schema::panel::PanelTls;
 use berth_schema::text::{safe, safe_line};
-use berth_wire::certificate::{CertificateSource, CertificateStanding, FailedOrder, OrderFailure, Proof};
+use berth_wire::certificate::{CertificateSource, CertificateStanding, FailedOrder, Proof};
 use berth_wire::status::PanelRow;
 use jiff::Timestamp;
 
@@ -84,27 +84,8 @@ fn failed_lines(failed: &FailedOrder, proof: Proof, waits: bool) -> Vec<String> 
         format!("  {what}: {}", safe_line(why, WORDS)),
         format!("  last tried at {} UTC, tried again at {} UTC", moment(*at), moment(*again)),
     ];
-    lines.extend(hint(failed.kind, proof).map(|hint| format!("  hint: {hint}")));
+    lines.extend(failed.kind.hint(proof).map(|hint| format!("  hint: {hint}")));
     lines
-}
-
-/// Advice on a failure.
-fn hint(kind: OrderFailure, proof: Proof) -> Option<&'static str> {
-    match (kind, proof) {
-        (OrderFailure::Unproven, Proof::Http01) => {
-            Some("the name's DNS records have to lead here, and port 80 there to this platform's web server")
-        }
-        (OrderFailure::Unproven, Proof::TlsAlpn01) => {
-            Some("the name's DNS records have to lead here, and port 443 there to the panel")
-        }
-        (OrderFailure::Unreachable | OrderFailure::Silent, _) => Some(
-            "the machine has to reach the CA over HTTPS; the root of a private one belongs into `acme.ca`",
-        ),
-        (OrderFailure::Folder, _) => {
-            Some("the folder has to belong to the user berth-web, and its disk needs room")
-        }
-        (OrderFailure::Refused | OrderFailure::RateLimited | OrderFailure::Unreadable, _) => None,
-    }
 }
 
 fn moment(at: Timestamp) -> impl std::fmt::Display {
@@ -114,7 +95,7 @@ fn moment(at: Timestamp) -> impl std::fmt::Display {
 /// A panel in which everything that somebody may have typed is `typed`.
 #[cfg(test)]
 pub(super) fn hostile(typed: String) -> PanelRow {
-    use berth_wire::certificate::OrderStanding;
+    use berth_wire::certificate::{OrderFailure, OrderStanding};
 
     let again = Timestamp::UNIX_EPOCH;
     let failed =

@@ -4,9 +4,11 @@ use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::name::ServerId;
 use berth_wire::web::{History, Proposals, Servers, Users};
+use jiff::Timestamp;
 use minijinja::context;
 use serde::Serialize;
 
+use super::certificate::Certificate;
 use super::reviews;
 use super::state::{Heard, Look, State};
 use super::stream::{self, Parts, Watched};
@@ -104,6 +106,7 @@ pub(crate) async fn show(Of(app): Of<App>, visitor: Visitor) -> Result<Response,
         servers, users,
         kept => status.map(|status| status.tombstones.len()),
         system => value(system),
+        certificate => value(Certificate::of(&app.certificates.standing(), Timestamp::now())),
         versions => status.map(|status| format!("Berth {}, engine {}", status.version, status.engine)),
     };
     Ok(page::render(&app, &visitor, "admin.html", context))

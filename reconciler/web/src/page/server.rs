@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::address::Named;
 use super::figures::{self, Amount};
 use super::leads;
+use super::site;
 use super::state::{Heard, State};
 use super::stream::{self, Parts, Watched};
 use super::words::value;
@@ -36,6 +37,7 @@ pub(crate) async fn show(
     let context = context! {
         amounts => value(figures::amounts(&app, &sheet.card).await),
         leads => value(leads::of(&app, &visitor, id).await),
+        sites => value(site::of(&app, &sheet.card).await),
         state => value(State::of_server(&world, id, sheet.card.wanted)),
         restart => value(world.restart_of(id).map(Restart::of)),
         heard => value(Heard::of(&world)),
@@ -109,7 +111,13 @@ pub(crate) async fn events(
     stream::answer(
         app,
         visitor,
-        One { id, wanted: PowerState::Running, amounts: Vec::new(), leads: BTreeMap::new() },
+        One {
+            id,
+            wanted: PowerState::Running,
+            amounts: Vec::new(),
+            leads: BTreeMap::new(),
+            sites: BTreeMap::new(),
+        },
     )
     .await
 }
@@ -120,6 +128,7 @@ struct One {
     wanted: PowerState,
     amounts: Vec<Amount>,
     leads: BTreeMap<String, leads::Words>,
+    sites: BTreeMap<String, site::Words>,
 }
 
 impl Watched for One {
@@ -128,6 +137,7 @@ impl Watched for One {
         self.wanted = card.wanted;
         self.amounts = figures::amounts(app, &card).await;
         self.leads = leads::of(app, visitor, self.id).await;
+        self.sites = site::of(app, &card).await;
         Ok(())
     }
 
@@ -143,6 +153,9 @@ impl Watched for One {
         parts.put(app, "live-well", "well.html", well);
         for (name, lead) in &self.leads {
             parts.put(app, format!("live-lead-{name}"), "lead.html", context! { lead => value(lead) });
+        }
+        for (name, site) in &self.sites {
+            parts.put(app, format!("live-site-{name}"), "site.html", context! { site => value(site) });
         }
         parts.put(app, "live-use", "use.html", context! { amounts => value(&self.amounts) });
         parts
