@@ -225,6 +225,8 @@ impl World {
             proven: &[],
             former: &[],
             allowance: None,
+            from: None,
+            knows: Some(name.as_str()),
         }))
     }
 
