@@ -7,7 +7,9 @@ use berth_tests::acme::Acme;
 use berth_tests::lab::{PUBLIC, WEBSITE};
 use berth_tests::ground::scratch;
 use berth_tests::process::within;
-use berth_tests::{Lab, Platform, Ran, World};
+use berth_tests::{Lab, Platform, Ran, World, eventually};
+use berth_wire::client::Daemon;
+use berth_wire::site::SiteCertificate;
 
 crate::stories! { a_domain_s_certificate_comes_by_itself_and_is_renewed }
 
@@ -40,7 +42,7 @@ fn a_domain_s_certificate_comes_by_itself_and_is_renewed(world: &World) {
 
     for domain in ["shop.stories.example.org", "shop.example.com"] {
         let seen = within(ISSUING, "a certificate that the world trusts", || {
-            Some(secure(lab, domain, &["--cacert", root])).filter(Ran::is_good)
+            Some(secure(lab, domain, &["--cacert", root])).filter(|ran| ran.stdout.contains("app one"))
         });
         seen.says("app one");
         // Plain HTTP leads there.
@@ -53,6 +55,16 @@ fn a_domain_s_certificate_comes_by_itself_and_is_renewed(world: &World) {
     // Nobody can make it ask for a name that is no domain of the platform's.
     assert!(!secure(lab, "other.stories.example.org", &["--cacert", root]).is_good());
 
+    // Whoever reads the page of the server is told, of each domain alone.
+    let _daemon = platform.daemon();
+    let held = eventually("the certificate is found", || {
+        told(&platform, "shop.example.com").filter(|told| told.held.is_some())
+    });
+    assert_eq!(held.failed, None, "{held:?}");
+    let issuer = held.held.expect("a certificate").issuer;
+    assert!(issuer.contains("Pebble"), "{issuer}");
+    assert_eq!(told(&platform, "inner.stories.example.org").and_then(|told| told.held), None);
+
     let expires = || {
         let words = secure(lab, "shop.example.com", &["--cacert", root, "-v"]).words();
         words.lines().find_map(|line| Some(line.split_once("expire date: ")?.1.to_owned()))
@@ -62,6 +74,15 @@ fn a_domain_s_certificate_comes_by_itself_and_is_renewed(world: &World) {
         expires().filter(|date| *date != first).map(drop)
     });
     secure(lab, "shop.example.com", &["--cacert", root]).good().says("app one");
+}
+
+/// What the reconciler tells of a domain's certificate.
+fn told(platform: &Platform, domain: &str) -> Option<SiteCertificate> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut daemon = Daemon::find(&platform.panel().join("panel.sock")).await.expect("a socket")?;
+        daemon.certificates(&[domain.to_owned()]).await.expect("certificates")?.pop()
+    })
 }
 
 /// A visit over HTTPS from the internet.
