@@ -79,13 +79,13 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
         ("/commit-read", json!({ "revision": cyns }), Bob::NotFound),
         ("/platform", json!({}), Bob::NoAdmin),
         ("/plan", json!({ "change": change }), Bob::NotFound),
-        ("/commit", json!({ "change": change, "digest": "" }), Bob::NotFound),
+        ("/commit", json!({ "change": change, "digest": "", "knows": false }), Bob::NotFound),
         ("/propose", json!({ "change": change }), Bob::NotFound),
-        ("/revert", json!({ "revision": cyns, "digest": null }), Bob::NotFound),
+        ("/revert", json!({ "revision": cyns, "digest": null, "knows": false }), Bob::NotFound),
         ("/propose-revert", json!({ "revision": cyns }), Bob::NotFound),
         ("/proposals", json!({}), Bob::Own),
         ("/proposal", json!({ "topic": topic }), Bob::NotFound),
-        ("/approve", json!({ "topic": topic, "at": proposed }), Bob::NotFound),
+        ("/approve", json!({ "topic": topic, "at": proposed, "knows": false }), Bob::NotFound),
         ("/reject", json!({ "topic": topic, "reason": "" }), Bob::NotFound),
         ("/power", json!({ "server": 2, "act": "restart" }), Bob::NotFound),
         (
@@ -210,7 +210,7 @@ async fn a_taken_name_shows_nothing_of_what_has_it() {
         for (path, question) in [
             ("/plan", json!({ "change": change })),
             ("/propose", json!({ "change": change })),
-            ("/commit", json!({ "change": change, "digest": "" })),
+            ("/commit", json!({ "change": change, "digest": "", "knows": false })),
         ] {
             let (_, body) = bench.raw(path, Some(bob.as_str()), &question.to_string()).await;
             for secret in ["a note", "512", "argon2", "made"] {
