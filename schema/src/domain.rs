@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use crate::fields::{At, Fields};
 use crate::invalid::Invalid;
 use crate::name::{Fqdn, ServerName};
+use crate::tool::Tool;
 use crate::value::{Value, choice_values, integer};
 
 /// A web domain.
@@ -90,7 +91,17 @@ impl Value for NonZeroU16 {
 impl DomainFile {
     pub(crate) fn read(fqdn: Fqdn, fields: &mut Fields<'_, '_>) -> (Self, Option<Domain>) {
         let server = fields.required::<ServerName>("server");
-        let port = fields.value("port").unwrap_or_else(http);
+        let port = fields.optional::<NonZeroU16>("port");
+        if let Some((port, tool)) =
+            port.as_ref().and_then(|port| Some((port, Tool::at_port(port.value.get())?)))
+        {
+            // Whoever comes to that port from the web server is believed to be who its headers say, and let in.
+            let message =
+                format!("port {} is the one of {}, which has no login of its own", port.value, tool.title());
+            let hint = "let your app listen at another port; the server's page in the panel leads to Dockge and Files";
+            fields.found().strict(Some(port.at), Invalid::new(message, hint));
+        }
+        let port = port.map_or_else(http, |port| port.value);
         let tls = fields.value("tls").unwrap_or_default();
         let access = fields.optional::<DomainAccess>("access");
         let access_at = access.as_ref().map(|access| access.at);

@@ -155,6 +155,12 @@ impl Fqdn {
     }
 }
 
+/// The label directly below the platform's domain, for a name that lies below it: `shop` for `a.shop.example.org`.
+pub(crate) fn label_below<'n>(fqdn: &'n Fqdn, platform: &Fqdn) -> Option<&'n str> {
+    let below = fqdn.base().strip_suffix(platform.as_str())?.strip_suffix('.')?;
+    below.rsplit('.').next()
+}
+
 /// One label of a domain name; `Err` holds the hint.
 fn check_label(label: &str) -> Result<(), &'static str> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

@@ -13,8 +13,9 @@ use crate::fields::Fields;
 use crate::invalid::Invalid;
 use crate::json_schema::written::AnyAddress;
 use crate::listen::Place;
-use crate::name::Fqdn;
+use crate::name::{Fqdn, label_below};
 use crate::ssh::Ssh;
+use crate::tool::{Tool, refused};
 use crate::value::choice_values;
 use crate::web::Web;
 
@@ -96,6 +97,9 @@ impl Panel {
                 fields
                     .found()
                     .error(at, Invalid::new(message, "write one name, such as \"panel.example.org\""));
+            } else if let Some(tool) = members.and_then(|members| Tool::of_label(label_below(name, members)?))
+            {
+                fields.found().strict(at, refused(name, tool));
             } else if let Some(members) = members.filter(|members| is_same_or_below(name, members)) {
                 let message = format!(
                     "the panel's name is no other site than `{members}`, below which members run apps of their own"

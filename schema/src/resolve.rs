@@ -10,12 +10,13 @@ use crate::domain::{Domain, DomainAccess, DomainFile};
 use crate::finding::{Finding, Severity};
 use crate::firewall::refuse_own;
 use crate::invalid::Invalid;
-use crate::name::{Fqdn, UserName};
+use crate::name::{UserName, label_below};
 use crate::parse::{Content, Parsed};
 use crate::platform::Platform;
 use crate::server::{Server, ServerFile};
 use crate::state::State;
 use crate::suggest;
+use crate::tool::{Tool, refused};
 use crate::user::{User, UserFile};
 
 /// A file of a kind, and the valid thing in it.
@@ -92,6 +93,7 @@ impl<'a> Files<'a> {
                 self.check_addresses(platform);
                 self.check_exceptions(platform);
                 self.check_names(platform);
+                self.check_tools(platform);
                 self.check_guarded(platform);
                 self.check_usage(platform);
                 Some(platform)
@@ -117,6 +119,25 @@ impl<'a> Files<'a> {
         let path = Arc::clone(parsed.shared_path());
         let invalid = Invalid::new(message, hint);
         self.findings.push(Finding::new(Severity::Error, path, parsed.position(at), invalid));
+    }
+
+    /// Records, at a byte offset of a file, what a change may not bring in (`crate::strict`).
+    pub(crate) fn strict(&mut self, parsed: &Parsed, at: usize, invalid: Invalid) {
+        let path = Arc::clone(parsed.shared_path());
+        let finding = Finding::new(Severity::Warning, path, parsed.position(at), invalid);
+        self.findings.push(Finding { is_strict: true, ..finding });
+    }
+
+    /// Tells of members' domains whose names are tools', or lie below one.
+    pub(crate) fn check_tools(&mut self, platform: &Platform) {
+        let taken = self.domains.iter().filter_map(|domain| {
+            let fqdn = &domain.file.fqdn;
+            let tool = Tool::of_label(label_below(fqdn, &platform.domain)?)?;
+            Some((domain.parsed, domain.file.server.as_ref()?.at, refused(fqdn, tool)))
+        });
+        for (parsed, at, invalid) in taken.collect::<Vec<_>>() {
+            self.strict(parsed, at, invalid);
+        }
     }
 
     /// Tells of domains that nobody can open, since there is no panel to sign in at.
@@ -317,10 +338,4 @@ fn missing_platform() -> Finding {
     let hint = "add it; all that it must say is `domain = \"hosting.example.org\"`";
     let invalid = Invalid::new("the repository has no platform.toml", hint);
     Finding::new(Severity::Error, "platform.toml", None, invalid)
-}
-
-/// The label directly below the platform's domain, for a name that lies below it: `shop` for `a.shop.example.org`.
-pub(crate) fn label_below<'n>(fqdn: &'n Fqdn, platform: &Fqdn) -> Option<&'n str> {
-    let below = fqdn.base().strip_suffix(platform.as_str())?.strip_suffix('.')?;
-    below.rsplit('.').next()
 }

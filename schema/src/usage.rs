@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::DomainFile;
-use crate::name::Fqdn;
+use crate::name::{Fqdn, label_below};
 use crate::parse::Parsed;
 use crate::platform::Platform;
 use crate::quantity::{Bytes, Cpus};
-use crate::resolve::{Entry, Files, label_below};
+use crate::resolve::{Entry, Files};
 use crate::server::Server;
 use crate::state::State;
 use crate::text::counted;

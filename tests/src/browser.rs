@@ -65,6 +65,13 @@ impl Browser {
     /// Opens a browser in a network namespace in which `hosts` are at this address.
     #[track_caller]
     pub fn open_at(namespace: &Namespace, hosts: &[&str], address: Ipv4Addr) -> Self {
+        let there: Vec<_> = hosts.iter().map(|host| (*host, address)).collect();
+        Self::open_with(namespace, &there)
+    }
+
+    /// Opens a browser in a network namespace, which finds these hosts at these addresses.
+    #[track_caller]
+    pub fn open_with(namespace: &Namespace, hosts: &[(&str, Ipv4Addr)]) -> Self {
         let profile = scratch();
         let mut driver = namespace
             .command()
@@ -91,8 +98,9 @@ impl Browser {
             _said: said,
             _profile: profile,
         };
-        let here: Vec<String> = hosts.iter().map(|host| format!("MAP {host} {address}")).collect();
-        let rules = format!("{},MAP * ~NOTFOUND,EXCLUDE {address}", here.join(","));
+        let places: Vec<String> =
+            hosts.iter().map(|(host, address)| format!("MAP {host} {address},EXCLUDE {address}")).collect();
+        let rules = format!("{},MAP * ~NOTFOUND,EXCLUDE 127.0.0.1", places.join(","));
         let arguments = [
             "--headless=new".to_owned(),
             // The stories run as root, in whose hands Chromium's own walls don't stand.

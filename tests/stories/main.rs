@@ -49,6 +49,7 @@ tell! {
     newcomer: SeatAndLab,
     forwarded: SeatAndLab,
     lab: SeatAndLab,
+    tools: SeatAndLab,
     example_state: Seat,
     hostile_root: Seat,
     links: Seat,

@@ -1,11 +1,13 @@
 //! One request: whether it is let through, and the answer.
 
+use berth_schema::tool::Tool;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::cookie::{self, Found, GRANT};
 use crate::ending::Body;
+use crate::foreign::is_foreign;
 use crate::gate::Gate;
 use crate::live::No;
 use crate::visit::{App, Visit};
@@ -37,6 +39,11 @@ pub(crate) async fn answer(gate: &Gate, mut request: Request<Incoming>) -> Respo
         App::At(app) => app.clone(),
         App::Stopped => return page::stopped(),
     };
+    if Tool::at_port(app.port_u16().unwrap_or_default()).is_some()
+        && is_foreign(&method, request.headers(), &visit)
+    {
+        return page::foreign();
+    }
     let mut answer = gate.apps.carry(request, app, &used).await;
     if let Some(newer) = used.newer_than(shown) {
         answer.headers_mut().append(SET_COOKIE, cookie::set(GRANT, &newer));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use berth_fault::chain;
+use berth_schema::tool::Tool;
 use bytes::Bytes;
 use http::header::{EXPECT, SET_COOKIE};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -56,7 +57,8 @@ impl Apps {
         let (mut head, body) = request.into_parts();
         let wanted = upgrade(&head.headers);
         let visitor = wanted.is_some().then(|| head.extensions.remove::<OnUpgrade>()).flatten();
-        let Some(uri) = uri(&head.uri, app) else { return page::no_answer(StatusCode::BAD_GATEWAY) };
+        let tool = app.port_u16().and_then(Tool::at_port);
+        let Some(uri) = uri(&head.uri, app) else { return page::no_answer(tool) };
         head.uri = uri;
         head.version = Version::HTTP_11;
         head.extensions.clear();
@@ -81,7 +83,7 @@ impl Apps {
             Ok(answer) => back(answer, visitor, used),
             Err(error) => {
                 tracing::debug!(error = chain(&error), "an app doesn't answer");
-                page::no_answer(StatusCode::BAD_GATEWAY)
+                page::no_answer(tool)
             }
         }
     }
@@ -118,7 +120,7 @@ fn back(mut answer: Response<Incoming>, visitor: Option<OnUpgrade>, used: &Used)
 /// A change of protocol that the app agrees to: from now on bytes are carried.
 fn switched(mut answer: Response<Incoming>, visitor: Option<OnUpgrade>, used: &Used) -> Response<Body> {
     let (Some(visitor), Some(protocol)) = (visitor, upgrade(answer.headers())) else {
-        return page::no_answer(StatusCode::BAD_GATEWAY);
+        return page::no_answer(None);
     };
     let app = hyper::upgrade::on(&mut answer);
     let kind = match protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {

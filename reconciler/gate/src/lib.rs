@@ -9,6 +9,7 @@ mod carry;
 mod cookie;
 mod ending;
 mod enter;
+mod foreign;
 mod gate;
 mod grants;
 mod headers;

@@ -1,5 +1,6 @@
 //! Pages of the gate's own: a sentence each, and the next step. Nothing that a visitor sent stands in them.
 
+use berth_schema::tool::Tool;
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
@@ -104,6 +105,15 @@ pub(crate) fn misdirected() -> Response<Body> {
     )
 }
 
+/// A page of another site makes the request.
+pub(crate) fn foreign() -> Response<Body> {
+    page(
+        StatusCode::FORBIDDEN,
+        "Not from another site",
+        "A page of another site asked for this. Open it by its own address, or from the server's page in the panel.",
+    )
+}
+
 /// The server is stopped.
 pub(crate) fn stopped() -> Response<Body> {
     let mut answer = page(
@@ -115,12 +125,21 @@ pub(crate) fn stopped() -> Response<Body> {
     answer
 }
 
-/// The app doesn't answer.
-pub(crate) fn no_answer(status: StatusCode) -> Response<Body> {
+/// The app doesn't answer, or a server's own page doesn't.
+pub(crate) fn no_answer(tool: Option<Tool>) -> Response<Body> {
+    let Some(tool) = tool else {
+        return page(
+            StatusCode::BAD_GATEWAY,
+            "The app doesn't answer",
+            "The server behind this address runs, but nothing in it answers here. If it is yours: is the app started, and on the \
+             port that the domain's file names?",
+        );
+    };
+    let title = format!("{} doesn't answer", tool.title());
     page(
-        status,
-        "The app doesn't answer",
-        "The server behind this address runs, but nothing in it answers here. If it is yours: is the app started, and on the port \
-         that the domain's file names?",
+        StatusCode::BAD_GATEWAY,
+        &title,
+        "The server runs, but its own Caddy doesn't answer here. Log in to it over SSH: <code>systemctl status caddy</code> says \
+         why. A server of an older image has no such page until it gets a newer one.",
     )
 }

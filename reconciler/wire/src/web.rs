@@ -42,7 +42,7 @@ pub use people::{
 };
 pub use read::{
     Blank, CommitLine, CommitRead, CommitSheet, DomainCard, DomainRead, DomainSheet, History, Page,
-    PlatformCard, PlatformRead, PlatformSheet, ServerCard, ServerRead, ServerSheet, Servers,
+    PlatformCard, PlatformRead, PlatformSheet, ServerCard, ServerRead, ServerSheet, Servers, ToolCard,
 };
 pub use review::{Approve, Decided, ProposalCard, ProposalRead, ProposalSheet, Proposals, Reject};
 pub use session::{EndSession, EndSessions, SessionCard, Sessions};

@@ -1,13 +1,13 @@
 //! Explanation of what somebody may do with a path: the rules, told instead of applied.
 
 use crate::kind::Subject;
-use crate::name::{Fqdn, ServerName, UserName};
+use crate::name::{Fqdn, ServerName, UserName, label_below};
 use crate::policy::proof;
 use crate::policy::rules::{Side, admins_in_words};
 use crate::policy::types::Actor;
-use crate::resolve::label_below;
 use crate::state::State;
 use crate::text::shown;
+use crate::tool::Tool;
 
 /// Extent to which somebody may change a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,10 @@ fn domain(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
         return Answer::new(May::No, [format!("`{fqdn}` is the panel's name, or leads there.")]);
     }
     match label_below(fqdn, &platform.domain) {
+        Some(label) if Tool::of_label(label).is_some() => Answer::new(
+            May::No,
+            ["Names that begin with `dockge--` or `files--` are those of servers' own pages.".to_owned()],
+        ),
         Some(label) if platform.access.is_reserved(label) => Answer::new(
             May::No,
             [format!("`{label}` is reserved for the platform (`access.reserved` in platform.toml).")],

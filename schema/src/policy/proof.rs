@@ -1,9 +1,8 @@
 //! The proof that a name outside the platform's domain is somebody's: a DNS record that only whoever runs the name can
 //! publish. Owns which names need a proof and what it looks like; a door does the asking.
 
-use crate::name::{Fqdn, UserName};
+use crate::name::{Fqdn, UserName, label_below};
 use crate::policy::types::Actor;
-use crate::resolve::label_below;
 use crate::state::State;
 
 /// Names of one change that proofs are sought for: each costs questions.

@@ -528,6 +528,22 @@ fn a_guarded_name_comes_in_with_encryption_alone() {
 }
 
 #[test]
+fn nobody_takes_the_name_or_the_port_of_a_servers_own_page() {
+    for who in ["bob", "ann"] {
+        for (path, more, words) in [
+            ("domains/dockge--bobs.h.org.toml", "", "is kept for the page Dockge of a server"),
+            ("domains/files--new.h.org.toml", "", "is kept for the page Files of a server"),
+            ("domains/a.files--bobs.h.org.toml", "", "is kept for the page Files of a server"),
+            ("domains/x.h.org.toml", "port = 15002\n", "port 15002 is the one of Files"),
+        ] {
+            let found = denied(who, &[(path, Some(&format!("server = \"bobs\"\n{more}")))]);
+            assert!(found.iter().any(|found| found.contains(words)), "{who}, {path}: {found:?}");
+        }
+    }
+    allowed("bob", &[("domains/dockge.h.org.toml", Some("server = \"bobs\"\nport = 5001\n"))]);
+}
+
+#[test]
 fn the_last_admin_stays_one() {
     let found = denied("ann", &[("users/ann.toml", Some(""))]);
     assert_eq!(found.len(), 1, "{found:?}");

@@ -142,7 +142,7 @@ fn settle(panel: &Panel, told: &mut Told) -> Result<(), Failed> {
         state.users.get(user).is_some_and(|user| standing.stands(user, passkey))
     };
     panel.tokens.end_stale(stands)?;
-    let may = |user: &_, host: &_| guarded(state, host).is_none_or(|domain| may_open(state, domain, user));
+    let may = |user: &_, host: &_| guarded(state, host).is_none_or(|site| may_open(state, &site, user));
     panel.grants.end_unless(may, panel.now().date)?;
     told.at = Some(good.at);
     Ok(())

@@ -6,6 +6,7 @@ use berth_schema::State;
 use berth_schema::domain::{Domain, DomainAccess};
 use berth_schema::name::{Fqdn, UserName};
 use berth_schema::route::may_enter;
+use berth_schema::server::Server;
 use berth_schema::user::Role;
 use berth_wire::grant::SessionId;
 use berth_wire::web::{Enter, Granted, Open, Opened, Refusal, Renew, Secret};
@@ -27,9 +28,9 @@ pub(crate) fn open(panel: &Panel, asker: &Asker, asked: Open) -> Result<Opened, 
     if challenge.len() != CHALLENGE || !challenge.bytes().all(is_digest) {
         return Err(not_found());
     }
-    let domain = guarded(asker.state(), &host).ok_or_else(not_found)?;
-    if !may_open(asker.state(), domain, &asker.name) {
-        return Err(not_theirs(asker.state(), domain, &host));
+    let site = guarded(asker.state(), &host).ok_or_else(not_found)?;
+    if !may_open(asker.state(), &site, &asker.name) {
+        return Err(not_theirs(&site, &host));
     }
     let url = site_url(&asker.state().platform, &host);
     let way = Way { user: asker.name.clone(), token: asker.token, host, challenge };
@@ -65,39 +66,54 @@ fn grant(panel: &Panel, user: &UserName, session: SessionId, host: Fqdn) -> Resu
         panel.tokens.end(user, token).map_err(|error| unavailable(&error))?;
         return Err(signed_out());
     }
-    let domain = guarded(&good.state, &host).ok_or_else(not_found)?;
-    if !may_open(&good.state, domain, user) {
-        return Err(not_theirs(&good.state, domain, &host));
+    let site = guarded(&good.state, &host).ok_or_else(not_found)?;
+    if !may_open(&good.state, &site, user) {
+        return Err(not_theirs(&site, &host));
     }
     Ok(Granted { grant: Secret(panel.grants.sign(user, session, host, now)) })
 }
 
-/// The domain that a host belongs to, if not everybody may open it. The table looks in the same order: the name itself, then the
-/// wildcard above it.
-pub(crate) fn guarded<'s>(state: &'s State, host: &Fqdn) -> Option<&'s Domain> {
+/// A site that not everybody may open.
+pub(crate) struct Guarded<'s> {
+    access: DomainAccess,
+    server: Option<&'s Server>,
+}
+
+impl<'s> Guarded<'s> {
+    fn of(state: &'s State, domain: &Domain) -> Option<Self> {
+        let server = server_of(state, domain);
+        (domain.access != DomainAccess::Public).then_some(Self { access: domain.access, server })
+    }
+}
+
+/// The site that a host belongs to, if not everybody may open it. The table looks in the same order: a server's own page, the name
+/// itself, then the wildcard above it.
+pub(crate) fn guarded<'s>(state: &'s State, host: &Fqdn) -> Option<Guarded<'s>> {
+    if let Some(site) = state.tool_at(host) {
+        return Some(Guarded { access: DomainAccess::Owner, server: Some(site.server) });
+    }
     let exact = state.domains.get(host).filter(|_| !host.is_wildcard());
     let wildcard = || {
         let (_, above) = host.as_str().split_once('.')?;
         state.domains.get(&format!("*.{above}").parse().ok()?)
     };
-    exact.or_else(wildcard).map(|domain| &**domain).filter(|domain| domain.access != DomainAccess::Public)
+    Guarded::of(state, exact.or_else(wildcard)?)
 }
 
-/// Returns whether somebody may open a guarded domain: any member one for users, and those who may log in to its server one for
-/// owners.
-pub(crate) fn may_open(state: &State, domain: &Domain, user: &UserName) -> bool {
+/// Returns whether somebody may open a guarded site: any member one for users, and those who may log in to its server one for owners.
+pub(crate) fn may_open(state: &State, site: &Guarded<'_>, user: &UserName) -> bool {
     let Some(person) = state.users.get(user) else { return false };
-    match domain.access {
+    match site.access {
         DomainAccess::Public | DomainAccess::Users => true,
-        DomainAccess::Owner => server_of(state, domain).is_some_and(|server| {
+        DomainAccess::Owner => site.server.is_some_and(|server| {
             may_enter(user, person.role == Role::Admin, &server.owner, &server.members)
         }),
     }
 }
 
-fn not_theirs(state: &State, domain: &Domain, host: &Fqdn) -> Refusal {
+fn not_theirs(site: &Guarded<'_>, host: &Fqdn) -> Refusal {
     let message = format!("`{host}` is for the owner and the members of its server, and you are neither.");
-    let hint = match server_of(state, domain) {
+    let hint = match site.server {
         Some(server) => format!("Ask `{}`, who owns the server, to make you a member of it.", server.owner),
         None => "Ask an admin.".to_owned(),
     };

@@ -4,8 +4,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use berth_repo::Edit;
+use berth_schema::name::ServerId;
 use berth_wire::grant::{Endings, GRANT_LIFE, Grant, Shown};
-use berth_wire::web::{Enter, Granted, Open, Refusal, Renew, Secret, SetPassword, SignOut, Token, Why};
+use berth_wire::web::{
+    Enter, Granted, Open, Refusal, Renew, Secret, ServerRead, SetPassword, SignOut, Token, Why,
+};
 
 use crate::bench::{Bench, HERE, PASSWORD, ip};
 
@@ -112,6 +115,52 @@ async fn only_those_whom_a_site_is_for_get_in() {
     let odd = Open { challenge: "x".to_owned(), ..open(USERS) };
     assert_eq!(bench.refusal(Some(&bob), &odd).await, Why::NotFound);
     assert_eq!(bench.refusal(None, &open(USERS)).await, Why::SignedOut);
+}
+
+#[tokio::test]
+async fn the_pages_of_a_server_are_for_those_who_may_log_in() {
+    let bench = bench();
+    let pages = ["dockge--cyns2.hosting.example.org", "files--cyns2.hosting.example.org"];
+    let bob = bench.sign_in("bob").await;
+    // Without a panel nobody could sign in, and the names lead nowhere.
+    let settings = bench.text("platform.toml");
+    bench.commit("no panel", &[Edit::write("platform.toml", "domain = \"hosting.example.org\"\n")]);
+    for host in pages {
+        assert_eq!(bench.refusal(Some(&bob), &open(host)).await, Why::NotFound, "{host}");
+    }
+    bench.commit("a panel", &[Edit::write("platform.toml", settings)]);
+    for name in ["ann", "bob", "cyn"] {
+        let token = bench.sign_in(name).await;
+        for host in pages {
+            let grant = read(&granted(&bench, &token, host).await);
+            assert_eq!((grant.user.as_str(), grant.host.as_str()), (name, host));
+        }
+    }
+    // The page of the server in the panel leads there.
+    let sheet = bench.ask(Some(&bob), &ServerRead { id: ServerId(3.try_into().unwrap()) }).await.unwrap();
+    let urls: Vec<_> = sheet.tools.iter().map(|card| card.url.as_str()).collect();
+    assert_eq!(urls, pages.map(|host| format!("https://{host}")));
+
+    // Whoever may not log in any more is out, and hears whom to ask; others' servers were never theirs.
+    let held = granted(&bench, &bob, pages[0]).await;
+    bench.commit("alone", &[Edit::write("servers/cyns2.toml", "id = 3\nowner = \"cyn\"\n")]);
+    ended(&bench, &held).await;
+    assert_eq!(renewed(&bench, &held).await.unwrap_err().why, Why::Forbidden);
+    for host in pages {
+        let refusal = bench.ask(Some(&bob), &open(host)).await.unwrap_err();
+        assert_eq!(refusal.why, Why::Forbidden);
+        assert!(refusal.hint.unwrap().contains("`cyn`"));
+    }
+    for host in [
+        "dockge--none.hosting.example.org",
+        "dockge--.hosting.example.org",
+        "a.dockge--cyns2.hosting.example.org",
+        "dockge--cyns2.example.org",
+        "other--cyns2.hosting.example.org",
+        "dockge-cyns2.hosting.example.org",
+    ] {
+        assert_eq!(bench.refusal(Some(&bob), &open(host)).await, Why::NotFound, "{host}");
+    }
 }
 
 #[tokio::test]

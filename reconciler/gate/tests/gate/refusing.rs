@@ -1,5 +1,7 @@
 //! Requests that open nothing.
 
+use berth_schema::tool::Tool;
+
 use crate::bench::{Bench, HOST, PANEL, answer, cookie, grant, whole};
 
 const NAVIGATE: &str = "Sec-Fetch-Mode: navigate\r\n";
@@ -70,6 +72,32 @@ async fn the_gate_s_own_paths_never_reach_an_app() {
         let answer = bench.get_with(path, &good).await;
         assert!(answer.body.starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{}", answer.body);
     }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_can_do_nothing_to_a_servers_own_page() {
+    let bench = Bench::new().await;
+    let good = cookie(&bench.door.sign(&grant(whole())));
+    // A port where nothing listens: whoever comes so far hears that.
+    let tool = format!("127.0.0.77:{}", Tool::Dockge.port());
+    let socket = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    for (more, status) in [
+        (format!("Origin: https://{HOST}\r\n{socket}"), 502),
+        (format!("Origin: https://evil.example.org\r\n{socket}"), 403),
+        (format!("Sec-Fetch-Site: same-site\r\n{socket}"), 403),
+        ("Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\n".to_owned(), 403),
+        (
+            "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
+                .to_owned(),
+            502,
+        ),
+    ] {
+        let answer = bench.say(bench.head_at(&tool, "GET /", &(more.clone() + &good)).as_bytes()).await;
+        assert_eq!(answer.status, status, "{more}: {}", answer.body);
+    }
+    // A member's guarded app decides that by itself.
+    let answer = bench.get("/", &format!("Origin: https://evil.example.org\r\n{good}")).await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The table: what each host is. The Caddy that holds it is reloaded for every domain, and holds no visitor's connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use berth_schema::State;
 use berth_schema::domain::{Domain, DomainAccess, Tls};
@@ -8,7 +8,11 @@ use berth_schema::name::{Fqdn, ServerName};
 use berth_schema::panel::{PanelEdge, PanelTls};
 use berth_schema::platform::Platform;
 use berth_schema::server::{PowerState, Server};
+use berth_schema::site::Site;
 use serde::Serialize;
+
+/// Word in the place of the address of a guarded site, whose server is stopped.
+const STOPPED: &str = "stopped";
 
 #[derive(Debug, Serialize)]
 pub(super) struct Context {
@@ -43,6 +47,15 @@ enum Certificate {
     None,
 }
 
+impl From<PanelTls> for Certificate {
+    fn from(tls: PanelTls) -> Self {
+        match tls {
+            PanelTls::Auto => Self::Auto,
+            PanelTls::Internal => Self::Internal,
+        }
+    }
+}
+
 /// Answer that visitors get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,7 +87,13 @@ pub(super) fn context(state: &State) -> Context {
         let server = servers.get(&domain.server)?;
         Some((&domain.fqdn, entry(state, domain, server)?))
     });
+    let tools: Vec<Site<'_>> =
+        state.servers.values().flat_map(|server| state.platform.tools(server)).collect();
+    let taken: HashSet<&Fqdn> = tools.iter().map(|site| &site.host).collect();
+    // A domain may stand on `main` from before its name was a tool's.
+    let entries = entries.filter(|(fqdn, _)| !taken.contains(fqdn));
     let entries = entries.chain(panel(&state.platform));
+    let entries = entries.chain(tools.iter().filter_map(|site| Some((&site.host, tool(state, site)?))));
     let (wildcards, hosts): (Vec<_>, Vec<_>) = entries.partition(|(fqdn, _)| fqdn.is_wildcard());
     let https_port = state.platform.public_https_port();
     Context {
@@ -95,14 +114,25 @@ fn panel(platform: &Platform) -> Option<(&Fqdn, Entry)> {
     let panel = platform.panel.as_ref().filter(|_| platform.panel_edge() != PanelEdge::None)?;
     let entry = Entry {
         name: panel.domain.to_string(),
-        tls: match panel.tls {
-            PanelTls::Auto => Certificate::Auto,
-            PanelTls::Internal => Certificate::Internal,
-        },
+        tls: panel.tls.into(),
         answer: Answer::Panel,
         upstream: "none".to_owned(),
     };
     Some((&panel.domain, entry))
+}
+
+/// A server's own page, which only those who may log in to the server open.
+fn tool(state: &State, site: &Site<'_>) -> Option<Entry> {
+    let address = state.platform.networks.address(site.server.id)?;
+    Some(Entry {
+        name: site.host.to_string(),
+        tls: site.tls.into(),
+        answer: Answer::Guarded,
+        upstream: match site.server.state {
+            PowerState::Stopped => STOPPED.to_owned(),
+            PowerState::Running => format!("{address}:{}", site.tool.port()),
+        },
+    })
 }
 
 fn entry(state: &State, domain: &Domain, server: &Server) -> Option<Entry> {
@@ -119,7 +149,7 @@ fn entry(state: &State, domain: &Domain, server: &Server) -> Option<Entry> {
         },
         upstream: match server.state {
             // The gate tells those who may know.
-            PowerState::Stopped if is_guarded => "stopped".to_owned(),
+            PowerState::Stopped if is_guarded => STOPPED.to_owned(),
             _ => format!("{address}:{}", domain.port),
         },
         answer,

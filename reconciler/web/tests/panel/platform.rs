@@ -5,6 +5,7 @@ use berth_schema::Revision;
 use berth_schema::domain::{DomainAccess, Tls};
 use berth_schema::name::{ServerId, ServerName};
 use berth_schema::server::PowerState;
+use berth_schema::tool::Tool;
 use berth_schema::user::Role;
 use berth_wire::web::{
     Approve, Audit, AuditRow, BeginTotp, Blank, Commit, CommitLine, CommitRead, CommitSheet, Committed,
@@ -12,8 +13,8 @@ use berth_wire::web::{
     Field, FieldFinding, FileDiff, History, Input, Invite, Invited, Lead, Leads, Object, Open, Opened, Page,
     PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet, Power, ProposalCard, ProposalRead,
     ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, Reject, Revert, Secret, ServerCard,
-    ServerRead, ServerSheet, Servers, SessionCard, Sessions, Standing, Totp, TotpSecret, UserCard, UserRead,
-    UserSheet, Users, Why,
+    ServerRead, ServerSheet, Servers, SessionCard, Sessions, Standing, ToolCard, Totp, TotpSecret, UserCard,
+    UserRead, UserSheet, Users, Why,
 };
 use jiff::Timestamp;
 
@@ -155,6 +156,11 @@ pub(crate) fn server_fields(word: &str) -> Vec<Field> {
     ]
 }
 
+fn tool(tool: Tool) -> ToolCard {
+    let url = format!("https://{}--shop.example.org", tool.title().to_lowercase());
+    ToolCard { tool, url }
+}
+
 fn page<T>(rows: Vec<T>) -> Page<T> {
     let all = u32::try_from(rows.len()).unwrap();
     Page { rows, page: 1, pages: 3, all }
@@ -173,6 +179,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
             text: format!("id = 3\n# {word}\n"),
             may_edit: true,
             made_by: Some(line(word)),
+            tools: Tool::ALL.map(tool).to_vec(),
             at: revision(),
         })
     });

@@ -4,6 +4,7 @@ use berth_schema::Revision;
 use berth_schema::domain::{DomainAccess, Tls};
 use berth_schema::name::{Fqdn, ServerId, ServerName, UserName};
 use berth_schema::server::PowerState;
+use berth_schema::tool::Tool;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -109,8 +110,19 @@ pub struct ServerSheet {
     pub may_edit: bool,
     /// The commit that made the file what it is.
     pub made_by: Option<CommitLine>,
+    /// The pages that it has of its own, for those who may log in to it.
+    pub tools: Vec<ToolCard>,
     /// The revision that all of this was read at.
     pub at: Revision,
+}
+
+/// A server's own page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCard {
+    /// The tool.
+    pub tool: Tool,
+    /// Address at which it opens.
+    pub url: String,
 }
 
 /// Asks for one domain.

@@ -7,9 +7,10 @@ use berth_schema::domain::{Domain, Tls};
 use berth_schema::name::{Fqdn, ServerName};
 use berth_schema::platform::Platform;
 use berth_schema::server::Server;
+use berth_schema::site::Site;
 use berth_schema::usage::{Amount, amounts};
 use berth_schema::user::User;
-use berth_wire::web::{DomainCard, Person, PlatformCard, Quota, ServerCard, UserCard};
+use berth_wire::web::{DomainCard, Person, PlatformCard, Quota, ServerCard, ToolCard, UserCard};
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 60 * 60;
@@ -71,6 +72,12 @@ pub(crate) fn server_cards(state: &State, servers: &[&Server]) -> Vec<ServerCard
         }
     };
     servers.iter().map(card).collect()
+}
+
+/// The pages that a server has of its own, with their addresses.
+pub(crate) fn tool_cards(platform: &Platform, server: &Server) -> Vec<ToolCard> {
+    let card = |site: Site<'_>| ToolCard { tool: site.tool, url: site_url(platform, &site.host) };
+    platform.tools(server).into_iter().map(card).collect()
 }
 
 /// The address of a guarded site, which is always encrypted.

@@ -11,7 +11,7 @@ use berth_wire::web::{
 use super::super::panel::{Asker, Panel};
 use super::super::refusals::{not_found, unavailable};
 use super::super::secret::Digest;
-use super::cards::{domain_card, quota, server_cards, user_card};
+use super::cards::{domain_card, quota, server_cards, tool_cards, user_card};
 use super::history::newest;
 use super::sight::{domain_path, file_of, server_of};
 
@@ -34,6 +34,7 @@ pub(crate) fn server(panel: &Panel, asker: &Asker, asked: ServerRead) -> Result<
         text: page.text,
         may_edit: asker.changes(server),
         made_by: page.made_by,
+        tools: tool_cards(&state.platform, server),
         at: asker.good.at,
     })
 }
