@@ -14,8 +14,9 @@ const KINDS: [&str; 4] = ["inotify", "timers", "queues", "namespaces"];
 /// it ended, and holds them until standard input ends.
 const TAKER: &str = r#"
 my ($kind, $most) = @ARGV;
-my $number = { x86_64 => { inotify => 294, timers => 222, queues => 240, namespaces => 272 },
-    aarch64 => { inotify => 26, timers => 107, queues => 180, namespaces => 97 } }->{`uname -m` =~ s/\s//gr}{$kind};
+my $numbers = { x86_64 => { inotify => 294, timers => 222, queues => 240, unlink => 241, namespaces => 272 },
+    aarch64 => { inotify => 26, timers => 107, queues => 180, unlink => 181, namespaces => 97 } }->{`uname -m` =~ s/\s//gr};
+my $number = $numbers->{$kind};
 my ($got, @held) = (0);
 $| = 1;
 while ($got < $most) {
@@ -25,6 +26,8 @@ while ($got < $most) {
         : $kind eq "queues" ? syscall($number, $name, 66, 0600, 0)
         : syscall($number, 0x04000000);
     last if $answer < 0;
+    # A queue without a name lasts as long as its descriptor, and doesn't outlive this program.
+    syscall($numbers->{unlink}, $name) if $kind eq "queues";
     if ($kind eq "namespaces") { open(my $space, "<", "/proc/self/ns/uts") or last; push @held, $space; }
     $got++;
 }
