@@ -38,7 +38,7 @@ pub struct Sites(Arc<Mutex<Known>>);
 struct Known {
     held: HashMap<String, Stored>,
     failed: HashMap<String, Failed>,
-    /// Whether the web server was looked at.
+    /// Set if the web server was looked at.
     has_looked: bool,
 }
 

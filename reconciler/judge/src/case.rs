@@ -32,13 +32,13 @@ pub struct Asked<'a> {
     pub after: &'a State,
     /// The actor's names, as DNS proves them.
     pub proven: &'a Proven,
-    /// What the last commit's message allows.
+    /// Exceptions that the last commit's message allows.
     pub allowed: &'a Allowed,
     /// Address that the actor comes from, where the door knows it and `access.panel` binds it.
     pub from: Option<IpAddr>,
 }
 
-/// What a commit's message allows beyond the rules, by its trailers.
+/// Exceptions from the rules that a commit's message allows by its trailers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// Removals beyond the budget: the hash that a plan shows.

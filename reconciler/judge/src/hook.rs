@@ -121,7 +121,7 @@ struct Push<'a> {
     past: Option<Past<'a>>,
     /// The consent that the change wants.
     consent: Option<Consent>,
-    /// What its author loses by it, and doesn't say to know.
+    /// Lockouts of its author, who doesn't say that they know.
     unconfirmed: Vec<Finding>,
     plan: Option<Plan>,
 }

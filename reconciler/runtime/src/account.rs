@@ -39,7 +39,7 @@ const PLATFORMS: u32 = 0xffe;
 /// Number of users here.
 const USERS: u32 = PLATFORMS * (LARGEST_ID + 1);
 
-/// What one server may have of each kind (`/proc/sys/user/`). The account alone is as large as the host's setting, and a server could
+/// Ceilings of one server, of each kind (`/proc/sys/user/`). The account alone is as large as the host's setting, and a server could
 /// fill the kernel's memory with it. Root in the server can't raise these: it lacks `CAP_SYS_RESOURCE`.
 const CEILINGS: &[(&str, u64)] = &[
     ("max_cgroup_namespaces", 2_000),
@@ -56,7 +56,7 @@ const CEILINGS: &[(&str, u64)] = &[
     ("max_fanotify_marks", 65_536),
 ];
 
-/// What all processes of one server may have together. The kernel takes these from the process that makes the namespace, so they
+/// Totals of all processes of one server. The kernel takes these from the process that makes the namespace, so they
 /// are said and not inherited from whoever started the engine.
 const TOTALS: &[(Resource, u64)] =
     &[(Resource::Sigpending, 65_536), (Resource::Msgqueue, 8 << 20), (Resource::Memlock, 64 << 20)];
@@ -70,7 +70,7 @@ pub(crate) enum AccountError {
     /// The process that makes the namespace could not be started.
     #[error("cannot start the process that makes the server's user namespace")]
     Start(#[source] io::Error),
-    /// That process failed.
+    /// The process failed.
     #[error("the server's user namespace could not be made: {said}")]
     Made { said: String },
     /// The namespace could not be given its mappings.

@@ -30,7 +30,7 @@ pub(crate) struct Invocation {
     verb: usize,
     log: Option<PathBuf>,
     log_format: LogFormat,
-    /// Whether servers get accounts of their own.
+    /// The account that servers get.
     pub(crate) account: Account,
 }
 

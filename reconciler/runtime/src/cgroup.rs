@@ -21,7 +21,7 @@ use crate::bundle::MappedRoot;
 /// children may use".
 const DELEGATED_FILES: &[&str] = &["cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "tasks"];
 
-/// What a server's tree of cgroups may grow to, where the kernel has these files (v2). Each group costs memory of the kernel, and a
+/// Bounds of a server's tree of cgroups, where the kernel has these files (v2). Each group costs memory of the kernel, and a
 /// walk over all of them costs time of everybody. A server that boots has some 150, four deep.
 const BOUNDS: &[(&str, &str)] = &[("cgroup.max.descendants", "4096"), ("cgroup.max.depth", "32")];
 

@@ -58,7 +58,7 @@ pub async fn watch(servers: Servers, reader: Reader, used: Use) {
     }
 }
 
-/// Whose turn it is.
+/// Turns of the servers, one after the other.
 #[derive(Debug, Default)]
 struct Rounds {
     last: HashMap<ServerId, Last>,

@@ -18,7 +18,7 @@ pub struct Moved {
 /// Devices of the host, as they are found.
 #[derive(Debug, Default)]
 pub(super) struct Disks {
-    /// Whether a device lies on others, by its number.
+    /// By a device's number, set if it lies on others.
     on_others: HashMap<String, bool>,
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn import(path: &Path, files: &[(String, String)]) -> anyhow::Result<
     commit(path, files, Onto::Nothing)
 }
 
-/// What a commit stands on.
+/// Ground of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Onto {
     /// It is the first one.

@@ -42,7 +42,7 @@ struct Scale {
     newcomers: usize,
 }
 
-/// What is measured.
+/// Scale of the measurement.
 const WHOLE: Scale = Scale {
     real: 200,
     sizes: &[200, 1_000, 10_000],
@@ -52,7 +52,7 @@ const WHOLE: Scale = Scale {
     rest: Duration::from_secs(60),
     newcomers: 3,
 };
-/// What shows that all of this works, where the programs are debug builds.
+/// Scale of a trial that shows that all of this works, where the programs are debug builds.
 const TRIAL: Scale = Scale {
     real: 3,
     sizes: &[3, 20],

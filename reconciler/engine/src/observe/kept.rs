@@ -1,4 +1,4 @@
-//! What a container keeps in a volume and what it logs, for whoever shows it.
+//! Files that a container keeps in a volume, and the lines that it logs, for whoever shows them.
 
 use std::path::PathBuf;
 use std::pin::pin;

@@ -17,7 +17,7 @@ const LAYER: &str = "UpperDir";
 pub struct Places {
     /// Its volumes, its own layer, and the folder in which the engine keeps its log and three files of its `/etc`.
     pub folders: Vec<PathBuf>,
-    /// Whether its layer is among them: not every store of images tells where that is.
+    /// Set if its layer is among them: not every store of images tells where that is.
     pub has_layer: bool,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Made {
     pub(crate) findings: Vec<Finding>,
     /// People any one of whom has to agree; `None` where nobody has to.
     pub(crate) approvers: Option<Vec<UserName>>,
-    /// What whoever makes it loses by it, unless its message says that they know.
+    /// Lockouts of whoever makes it, unless its message says that they know.
     pub(crate) unconfirmed: Vec<Finding>,
     /// The plan, if there is one.
     pub(crate) plan: Option<Plan>,

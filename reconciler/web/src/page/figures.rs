@@ -198,7 +198,7 @@ mod tests {
         .unwrap()
     }
 
-    /// What the page says of a server with these figures.
+    /// Words of the page about a server with these figures.
     fn said(samples: serde_json::Value, disk: serde_json::Value) -> Vec<String> {
         let at = "2026-11-29T18:40:09Z";
         let figures = serde_json::from_value(serde_json::json!({
