@@ -155,6 +155,7 @@ impl Daemon {
         self.reconciler.lookout().forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = self.reconciler.pass(&words.join(", "), self.control.events(), stop).await;
+        self.reconciler.look_again(&record).await;
         if let Some(mut status) = self.reconciler.status() {
             status.pid = Some(std::process::id());
             self.control.publish(status);

@@ -165,6 +165,9 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
     let count = u32::try_from(owned.len()).unwrap_or(u32::MAX);
     let nanos: u64 = owned.iter().map(|server| server.limits(&defaults).nano_cpus).sum();
     let memory: u64 = owned.iter().map(|server| server.limits(&defaults).memory).sum();
+    let pids: u64 = owned.iter().map(|server| u64::from(server.limits(&defaults).pids)).sum();
+    let usual =
+        QuotaOverride { servers: Some(count.max(quota.servers)), ..QuotaOverride::default() }.over(&quota);
     let disk: u64 = owned.iter().map(|server| server.disk(&defaults).get()).sum();
     let user = User {
         name: owner.clone(),
@@ -178,6 +181,7 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
             servers: (count > quota.servers).then_some(count),
             cpus: (nanos > quota.cpus.nanos()).then(|| Cpus::from_nanos(nanos)),
             memory: (memory > quota.memory.get()).then(|| Bytes::new(memory)),
+            pids: (pids > usual.pids(&defaults)).then(|| u32::try_from(pids).unwrap_or(u32::MAX)),
             disk: (disk > quota.disk.get()).then(|| Bytes::new(disk)),
             domains: None,
             custom_domains: None,

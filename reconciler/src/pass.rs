@@ -336,6 +336,19 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Looks once more after a pass that changed something: what it saw before its changes is no answer to how things are now. Should
+    /// the engine not answer, the next pass sees it.
+    pub async fn look_again(&mut self, record: &PassRecord) {
+        if record.outcomes.is_empty() {
+            return;
+        }
+        let Some((desired, _)) = &self.seen else { return };
+        match self.reader.observe(desired, &mut self.inspections).await {
+            Ok(observed) => self.seen = Some((Arc::clone(desired), observed)),
+            Err(error) => tracing::warn!(error = %chain(&error), "the look after the changes failed"),
+        }
+    }
+
     /// Status as of the last look; `None` when there was none yet.
     pub fn status(&self) -> Option<Status> {
         let (desired, observed) = self.seen.as_ref()?;

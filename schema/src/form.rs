@@ -135,13 +135,14 @@ const DOMAIN: [Known; 5] = [
     known("cloudflare", Sort::Flag),
 ];
 
-const USER: [Known; 9] = [
+const USER: [Known; 10] = [
     known("role", Sort::Text),
     known("email", Sort::Text),
     known("ssh_keys", Sort::Lines),
     known("quota.servers", Sort::Whole),
     known("quota.cpus", Sort::Number),
     known("quota.memory", Sort::Text),
+    known("quota.pids", Sort::Whole),
     known("quota.disk", Sort::Text),
     known("quota.domains", Sort::Whole),
     known("quota.custom_domains", Sort::Flag),

@@ -255,6 +255,7 @@ impl Default for Quota {
             servers: 3,
             cpus: Cpus::from_nanos(4_000_000_000),
             memory: Bytes::new(8 << 30),
+            pids: None,
             disk: Bytes::new(50 << 30),
             domains: 10,
             custom_domains: false,

@@ -15,9 +15,10 @@ use crate::parse::{Content, Parsed};
 use crate::platform::Platform;
 use crate::server::{Server, ServerFile};
 use crate::state::State;
+use crate::strict::TRUSTED;
 use crate::suggest;
 use crate::tool::{Tool, refused};
-use crate::user::{User, UserFile};
+use crate::user::{Role, User, UserFile};
 
 /// A file of a kind, and the valid thing in it.
 pub(crate) struct Entry<'a, F, T> {
@@ -94,6 +95,7 @@ impl<'a> Files<'a> {
                 self.check_exceptions(platform);
                 self.check_names(platform);
                 self.check_tools(platform);
+                self.check_trusted(platform);
                 self.check_guarded(platform);
                 self.check_usage(platform);
                 Some(platform)
@@ -134,6 +136,28 @@ impl<'a> Files<'a> {
             let fqdn = &domain.file.fqdn;
             let tool = Tool::of_label(label_below(fqdn, &platform.domain)?)?;
             Some((domain.parsed, domain.file.server.as_ref()?.at, refused(fqdn, tool)))
+        });
+        for (parsed, at, invalid) in taken.collect::<Vec<_>>() {
+            self.strict(parsed, at, invalid);
+        }
+    }
+
+    /// Tells of members' domains that programs would trust for their names.
+    fn check_trusted(&mut self, platform: &Platform) {
+        let taken = self.domains.iter().filter_map(|domain| {
+            let fqdn = &domain.file.fqdn;
+            let label = label_below(fqdn, &platform.domain).filter(|label| TRUSTED.contains(label))?;
+            let owner = &self.target(domain.file)?.owner;
+            let user = self.users_by_name.get(owner.as_str()).and_then(|index| self.users[*index].value)?;
+            let message = format!(
+                "`{fqdn}` has a name that programs, or people, take for the organisation's own: `{label}`"
+            );
+            let hint = "choose another name; a server of an admin's may have it";
+            (user.role != Role::Admin).then_some((
+                domain.parsed,
+                domain.file.server.as_ref()?.at,
+                Invalid::new(message, hint),
+            ))
         });
         for (parsed, at, invalid) in taken.collect::<Vec<_>>() {
             self.strict(parsed, at, invalid);

@@ -99,6 +99,7 @@ pub(crate) struct ServerFile {
     pub(crate) allow: Vec<At<Exception>>,
     pub(crate) cpus: Option<usize>,
     pub(crate) memory: Option<usize>,
+    pub(crate) pids: Option<usize>,
     pub(crate) disk: Option<usize>,
 }
 
@@ -137,8 +138,9 @@ impl ServerFile {
             }),
             _ => None,
         };
-        let (cpus, memory, disk) = (cpus.map(|f| f.at), memory.map(|f| f.at), disk.map(|f| f.at));
-        (Self { name, id, owner, members, allow, cpus, memory, disk }, server)
+        let (cpus, memory) = (cpus.map(|f| f.at), memory.map(|f| f.at));
+        let (pids, disk) = (pids.map(|f| f.at), disk.map(|f| f.at));
+        (Self { name, id, owner, members, allow, cpus, memory, pids, disk }, server)
     }
 }
 

@@ -16,6 +16,70 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Beginnings of further ones, which a digit follows.
 const NUMBERED_DEVICES: [&str; 2] = ["com", "lpt"];
 
+/// Accounts that the images of servers have, or get with packages that people install. The name of a server is an account in it, with
+/// which its people log in, so another account of that name would be in the way.
+const ACCOUNTS: [&str; 35] = [
+    "backup",
+    "bin",
+    "caddy",
+    "daemon",
+    "dnsmasq",
+    "games",
+    "gnats",
+    "irc",
+    "list",
+    "lp",
+    "mail",
+    "man",
+    "messagebus",
+    "mongodb",
+    "mysql",
+    "news",
+    "nobody",
+    "postfix",
+    "postgres",
+    "proxy",
+    "rabbitmq",
+    "redis",
+    "root",
+    "sshd",
+    "sync",
+    "sys",
+    "syslog",
+    "systemd-journal",
+    "systemd-network",
+    "systemd-resolve",
+    "systemd-timesync",
+    "ubuntu",
+    "uucp",
+    "uuidd",
+    "www-data",
+];
+
+/// Labels that programs look up by themselves and trust, or that people take for the organisation's own: proxies (WPAD), mail
+/// (`autodiscover`, RFC 6186's usual names, MTA-STS of RFC 8461), keys (OpenPGP's Web Key Directory), roles (RFC 2142).
+pub(crate) const TRUSTED: [&str; 19] = [
+    "autoconfig",
+    "autodiscover",
+    "ftp",
+    "hostmaster",
+    "imap",
+    "isatap",
+    "localhost",
+    "mta-sts",
+    "ns",
+    "openpgpkey",
+    "pop",
+    "pop3",
+    "postmaster",
+    "root",
+    "smtp",
+    "vpn",
+    "webmail",
+    "webmaster",
+    "wpad",
+];
+
 /// Judges the name of a file.
 pub(crate) fn of_name(path: &str, subject: &Subject) -> Option<Invalid> {
     let file = path.rsplit('/').next().unwrap_or(path);
@@ -28,7 +92,7 @@ pub(crate) fn of_name(path: &str, subject: &Subject) -> Option<Invalid> {
     match subject {
         Subject::Platform => None,
         Subject::User(name) => framed("user name", name.as_str()),
-        Subject::Server(name) => framed("server name", name.as_str()),
+        Subject::Server(name) => framed("server name", name.as_str()).or_else(|| account(name.as_str())),
         Subject::Domain(fqdn) => of_domain(fqdn),
     }
 }
@@ -54,6 +118,15 @@ fn framed(kind: &str, name: &str) -> Option<Invalid> {
     let is_framed = !name.starts_with('-') && !name.ends_with('-');
     (!is_framed)
         .then(|| Invalid::new(message(), "rename the file: begin and end it with a letter or a digit"))
+}
+
+/// Judges whether a server's name is free within the server.
+fn account(name: &str) -> Option<Invalid> {
+    ACCOUNTS.contains(&name).then(|| {
+        let message =
+            format!("`{name}` is an account that servers have inside, so it can't be the name of one");
+        Invalid::new(message, format!("choose another name, such as `{name}1`"))
+    })
 }
 
 /// Judges a domain's name beyond the form of its labels.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::DomainFile;
+use crate::invalid::Invalid;
 use crate::name::{Fqdn, label_below};
 use crate::parse::Parsed;
 use crate::platform::Platform;
@@ -19,7 +20,7 @@ use crate::user::{Quota, User};
 /// One amount of a quota: how much of it a member uses and may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Amount {
-    /// The field of the quota: `servers`, `cpus`, `memory`, `disk` or `domains`.
+    /// The field of the quota: `servers`, `cpus`, `memory`, `pids`, `disk` or `domains`.
     pub field: &'static str,
     /// Amount in use, in the field's smallest unit: pieces, billionths of a processor, bytes.
     pub used: u64,
@@ -42,7 +43,11 @@ pub fn amounts(state: &State, user: &User) -> Vec<Amount> {
     let domains = state.domains.values().filter(|domain| names.contains(&domain.server)).count();
     usage.domains = u32::try_from(domains).unwrap_or(u32::MAX);
     let quota = state.quota(user);
-    SERVER_LIMITS.iter().chain([&DOMAIN_LIMIT]).map(|limit| limit.amount(&usage, &quota)).collect()
+    SERVER_LIMITS
+        .iter()
+        .chain([&DOMAIN_LIMIT])
+        .map(|limit| limit.amount(&usage, &quota, &state.platform))
+        .collect()
 }
 
 /// Amounts that a member's servers and domains use together.
@@ -51,6 +56,7 @@ struct Usage {
     servers: u32,
     nano_cpus: u64,
     memory: u64,
+    pids: u64,
     disk: u64,
     domains: u32,
 }
@@ -59,42 +65,56 @@ struct Usage {
 struct Limit {
     field: &'static str,
     used: fn(&Usage) -> u64,
-    allowed: fn(&Quota) -> u64,
+    allowed: fn(&Quota, &Platform) -> u64,
     shown: fn(u64) -> String,
+    /// Set if it is newer than states that hold more (`crate::strict`).
+    is_strict: bool,
 }
 
-const SERVER_LIMITS: [Limit; 4] = [
+const SERVER_LIMITS: [Limit; 5] = [
     Limit {
         field: "servers",
         used: |usage| usage.servers.into(),
-        allowed: |quota| quota.servers.into(),
+        allowed: |quota, _| quota.servers.into(),
         shown: |servers| counted(servers, "server"),
+        is_strict: false,
     },
     Limit {
         field: "cpus",
         used: |usage| usage.nano_cpus,
-        allowed: |quota| quota.cpus.nanos(),
+        allowed: |quota, _| quota.cpus.nanos(),
         shown: |nanos| format!("{} cpus", Cpus::from_nanos(nanos)),
+        is_strict: false,
     },
     Limit {
         field: "memory",
         used: |usage| usage.memory,
-        allowed: |quota| quota.memory.get(),
+        allowed: |quota, _| quota.memory.get(),
         shown: |bytes| format!("{} of memory", Bytes::new(bytes)),
+        is_strict: false,
+    },
+    Limit {
+        field: "pids",
+        used: |usage| usage.pids,
+        allowed: |quota, platform| quota.pids(&platform.defaults),
+        shown: |pids| format!("{pids} pids"),
+        is_strict: true,
     },
     Limit {
         field: "disk",
         used: |usage| usage.disk,
-        allowed: |quota| quota.disk.get(),
+        allowed: |quota, _| quota.disk.get(),
         shown: |bytes| format!("{} of disk", Bytes::new(bytes)),
+        is_strict: false,
     },
 ];
 
 const DOMAIN_LIMIT: Limit = Limit {
     field: "domains",
     used: |usage| usage.domains.into(),
-    allowed: |quota| quota.domains.into(),
+    allowed: |quota, _| quota.domains.into(),
     shown: |domains| counted(domains, "domain"),
+    is_strict: false,
 };
 
 impl Usage {
@@ -103,24 +123,25 @@ impl Usage {
         self.servers = self.servers.saturating_add(1);
         self.nano_cpus = self.nano_cpus.saturating_add(limits.nano_cpus);
         self.memory = self.memory.saturating_add(limits.memory);
+        self.pids = self.pids.saturating_add(limits.pids.into());
         self.disk = self.disk.saturating_add(server.disk(&platform.defaults).get());
     }
 }
 
 impl Limit {
-    fn amount(&self, usage: &Usage, quota: &Quota) -> Amount {
-        let (used, allowed) = ((self.used)(usage), (self.allowed)(quota));
+    fn amount(&self, usage: &Usage, quota: &Quota, platform: &Platform) -> Amount {
+        let (used, allowed) = ((self.used)(usage), (self.allowed)(quota, platform));
         let (used_text, allowed_text) = ((self.shown)(used), (self.shown)(allowed));
         Amount { field: self.field, used, allowed, used_text, allowed_text }
     }
 
-    fn is_over(&self, usage: &Usage, quota: &Quota) -> bool {
-        (self.used)(usage) > (self.allowed)(quota)
+    fn is_over(&self, usage: &Usage, quota: &Quota, platform: &Platform) -> bool {
+        (self.used)(usage) > (self.allowed)(quota, platform)
     }
 
     /// The message for a total that is over.
-    fn message(&self, user: &User, total: &Usage, quota: &Quota) -> String {
-        let (used, allowed) = ((self.shown)((self.used)(total)), (self.shown)((self.allowed)(quota)));
+    fn message(&self, user: &User, total: &Usage, quota: &Quota, platform: &Platform) -> String {
+        let Amount { used_text: used, allowed_text: allowed, .. } = self.amount(total, quota, platform);
         format!("`{}` has {used} in all, and may have {allowed}", user.name)
     }
 
@@ -145,15 +166,25 @@ impl<'a> Files<'a> {
             let Some(index) = self.users_by_name.get(owner) else { continue };
             let Some(user) = self.users[*index].value else { continue };
             let quota = user.quota.over(&platform.quota);
-            for limit in SERVER_LIMITS.iter().filter(|limit| limit.is_over(&total, &quota)) {
-                if let Some((parsed, at)) = self.server_that_goes_over(user, &quota, limit, platform) {
-                    self.error(parsed, at, limit.message(user, &total, &quota), limit.hint(user));
+            // Where nobody has said, too many servers have too many processes: one of the two findings is enough.
+            let told = quota.pids.is_none() && total.servers > quota.servers;
+            let over =
+                |limit: &&Limit| limit.is_over(&total, &quota, platform) && !(told && limit.field == "pids");
+            for limit in SERVER_LIMITS.iter().filter(over) {
+                let Some((parsed, at)) = self.server_that_goes_over(user, &quota, limit, platform) else {
+                    continue;
+                };
+                let (message, hint) = (limit.message(user, &total, &quota, platform), limit.hint(user));
+                match limit.is_strict {
+                    true => self.strict(parsed, at, Invalid::new(message, hint)),
+                    false => self.error(parsed, at, message, hint),
                 }
             }
-            if DOMAIN_LIMIT.is_over(&total, &quota)
+            if DOMAIN_LIMIT.is_over(&total, &quota, platform)
                 && let Some((parsed, at)) = self.domain_that_goes_over(user, &quota)
             {
-                self.error(parsed, at, DOMAIN_LIMIT.message(user, &total, &quota), DOMAIN_LIMIT.hint(user));
+                let message = DOMAIN_LIMIT.message(user, &total, &quota, platform);
+                self.error(parsed, at, message, DOMAIN_LIMIT.hint(user));
             }
         }
     }
@@ -171,11 +202,12 @@ impl<'a> Files<'a> {
         let mut usage = Usage::default();
         let (entry, _) = own.into_iter().find(|(_, server)| {
             usage.add(server, platform);
-            limit.is_over(&usage, quota)
+            limit.is_over(&usage, quota, platform)
         })?;
         let field = match limit.field {
             "cpus" => entry.file.cpus,
             "memory" => entry.file.memory,
+            "pids" => entry.file.pids,
             "disk" => entry.file.disk,
             _ => None,
         };

@@ -9,6 +9,7 @@ use crate::invalid::Invalid;
 use crate::name::UserName;
 pub use crate::passkey::Passkey;
 use crate::password::PasswordHash;
+use crate::platform::Defaults;
 use crate::quantity::{Bytes, Cpus};
 pub use crate::ssh_key::SshKey;
 use crate::text::shown;
@@ -75,6 +76,8 @@ pub struct Quota {
     pub cpus: Cpus,
     /// Memory of all servers together, with its unit.
     pub memory: Bytes,
+    /// Processes and threads of all servers together; by default, as many as `servers` servers get that say nothing.
+    pub pids: Option<u32>,
     /// Disk of all servers together, with its unit.
     pub disk: Bytes,
     /// Number of domains of all servers together.
@@ -93,12 +96,22 @@ pub struct QuotaOverride {
     pub cpus: Option<Cpus>,
     /// Memory of all servers together, with its unit.
     pub memory: Option<Bytes>,
+    /// Processes and threads of all servers together.
+    pub pids: Option<u32>,
     /// Disk of all servers together, with its unit.
     pub disk: Option<Bytes>,
     /// Number of domains of all servers together.
     pub domains: Option<u32>,
     /// Allows names outside the platform's domain, such as `shop.example.com`.
     pub custom_domains: Option<bool>,
+}
+
+impl Quota {
+    /// Processes and threads of all servers together. Where nobody has said, nobody is kept from having all the servers that they may have.
+    pub fn pids(&self, defaults: &Defaults) -> u64 {
+        let usual = || u64::from(self.servers).saturating_mul(defaults.pids.get().into());
+        self.pids.map_or_else(usual, u64::from)
+    }
 }
 
 impl QuotaOverride {
@@ -108,6 +121,7 @@ impl QuotaOverride {
             servers: self.servers.unwrap_or(platform.servers),
             cpus: self.cpus.unwrap_or(platform.cpus),
             memory: self.memory.unwrap_or(platform.memory),
+            pids: self.pids.or(platform.pids),
             disk: self.disk.unwrap_or(platform.disk),
             domains: self.domains.unwrap_or(platform.domains),
             custom_domains: self.custom_domains.unwrap_or(platform.custom_domains),
@@ -155,6 +169,7 @@ impl QuotaOverride {
             servers: fields.value("servers"),
             cpus: fields.value("cpus"),
             memory: fields.optional_if("memory", Bytes::suits_quota).map(|found| found.value),
+            pids: fields.value("pids"),
             disk: fields.optional_if("disk", Bytes::suits_quota).map(|found| found.value),
             domains: fields.value("domains"),
             custom_domains: fields.value("custom_domains"),

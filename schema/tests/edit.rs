@@ -242,6 +242,7 @@ fn user_edit() -> impl Strategy<Value = UserEdit> {
         any::<Option<u32>>().prop_map(QuotaEdit::Servers),
         prop::option::of(cpus()).prop_map(QuotaEdit::Cpus),
         prop::option::of(bytes()).prop_map(QuotaEdit::Memory),
+        any::<Option<u32>>().prop_map(QuotaEdit::Pids),
         prop::option::of(bytes()).prop_map(QuotaEdit::Disk),
         any::<Option<u32>>().prop_map(QuotaEdit::Domains),
         any::<Option<bool>>().prop_map(QuotaEdit::CustomDomains),

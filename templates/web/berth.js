@@ -124,9 +124,11 @@ const live = () => {
       for (const [id, html] of Object.entries(JSON.parse(event.data))) put(id, html);
     });
     source.addEventListener("beat", heard);
-    source.addEventListener("end", () => {
-      poll();
-      stop(true);
+    // What is left to say stands on the page. If that waits still, something has begun anew.
+    source.addEventListener("end", async () => {
+      stop(false);
+      await poll();
+      if (!done && !document.hidden) setTimeout(start, 1000);
     });
     // Signed out, or gone: the page says so when it is asked for.
     source.addEventListener("gone", () => location.reload());

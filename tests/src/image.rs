@@ -29,6 +29,13 @@ pub const SERVICES: [&str; 4] = [
     "berth-ssh-router:latest",
 ];
 
+/// Time to build an image of Debian's packages, or to carry some over, on a busy machine.
+const MINUTES: Duration = Duration::from_secs(900);
+
+/// What the builder has made, by name: it needs no second look. There is one builder, and its folder is its own, so whoever uses
+/// it holds this.
+static BUILT: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
 /// Makes the tiny images on an engine, from this machine's static busybox.
 pub fn make_tiny(engine: &Engine) {
     for tag in [TINY, TINY_TOO, HOLDER] {
@@ -55,8 +62,6 @@ pub fn bring_platform(engine: &Engine) {
 /// The build needs the network of the host, which an engine that maps users doesn't lend; so it runs on an engine of its
 /// own that maps none, and the images are carried over. They stay in both engines' data for the next run.
 fn bring(engine: &Engine, wanted: &[&str]) {
-    // There is one builder, and its folder is its own. What it has made once in a run needs no second look.
-    static BUILT: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock();
     let is_there = |built: &BTreeMap<String, String>| {
         wanted
@@ -77,14 +82,35 @@ fn bring(engine: &Engine, wanted: &[&str]) {
         let base =
             builder.docker().run(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "berth-base"]);
         let base: Vec<&str> = base.lines().collect();
-        let archive = builder.folder().join("images.tar");
-        let path = archive.to_string_lossy().into_owned();
-        let minutes = Duration::from_secs(300);
-        let save = [&["save", "--output", &path], wanted, &base[..]].concat();
-        run(&mut builder.docker().command(&save), minutes).good();
-        run(&mut engine.docker().command(&["load", "--quiet", "--input", &path]), minutes).good();
-        fs::remove_file(&archive).expect("remove the archive");
+        carry(&builder, engine, &[wanted, &base[..]].concat());
     }
+}
+
+/// Makes an image of real servers with more in it, by the recipe in a folder of the tests, brings it to `engine`, and returns its
+/// name. The build needs the network of the host, as that of the image below it does.
+pub fn bring_made(engine: &Engine, recipe: &str) -> String {
+    let _built = BUILT.lock();
+    let builder = Engine::start("builder", Mapping::Plain, Cgroup::Host, Data::KeepImages);
+    let folder = source_tree().join("tests").join(recipe);
+    let name = format!("stories/{}:latest", recipe.rsplit('/').next().unwrap_or(recipe));
+    let base = format!("BASE={SERVER}");
+    let folder = folder.to_string_lossy();
+    let build = ["build", "--quiet", "--network", "host", "--build-arg", &base, "--tag", &name, &folder];
+    run(&mut builder.docker().command(&build), MINUTES).good();
+    if id(engine, &name) != id(&builder, &name) {
+        carry(&builder, engine, &[&name]);
+    }
+    name
+}
+
+/// Carries images from one engine to another.
+fn carry(from: &Engine, to: &Engine, images: &[&str]) {
+    let archive = from.folder().join("images.tar");
+    let path = archive.to_string_lossy().into_owned();
+    let save = [&["save", "--output", &path], images].concat();
+    run(&mut from.docker().command(&save), MINUTES).good();
+    run(&mut to.docker().command(&["load", "--quiet", "--input", &path]), MINUTES).good();
+    fs::remove_file(&archive).expect("remove the archive");
 }
 
 /// Id of an image on an engine, if it is there.

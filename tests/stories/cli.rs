@@ -145,7 +145,8 @@ fn up_in_the_background_and_down(world: &World) {
     });
     platform.berth(&["down"]).good().says("Nothing runs");
     platform.berth(&["up", "--detach"]).good();
-    // It returns when the state is applied.
+    // It returns when the state is applied, and the status is that of after it.
+    platform.berth(&["status"]).good().says("running");
     let before = platform.server(1);
     assert!(before.runs());
     let pid = platform.status().expect("a status")["pid"].as_u64().expect("a pid");

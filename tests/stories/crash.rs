@@ -165,7 +165,7 @@ fn the_journal_is_lost(world: &World) {
 
     // Without it servers get other keys where they are.
     std::fs::remove_file(&identity).expect("lose the identity");
-    platform.apply().says("its SSH keys are not the platform's");
+    platform.apply().says("its SSH keys, or its name beside them, are not the platform's");
     assert_eq!(platform.containers(), before);
     platform.settled();
 }

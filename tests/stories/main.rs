@@ -81,10 +81,11 @@ tell! {
     cli: Seat,
     truth: Seat,
     many_servers: Seat,
+    programs: Seat,
 }
 
 /// Stories that take too long for every run: `make stories-long` tells them, and only them.
-const LONG: [&str; 1] = ["many_servers::thirty_idle_servers_run"];
+const LONG: [&str; 2] = ["many_servers::thirty_idle_servers_run", "programs::what_people_run_runs"];
 
 /// A story that can always be told returns nothing; one that can't says why.
 pub(crate) trait Told {

@@ -2,6 +2,7 @@
 //! the platform dies, what a session can't reach, and the state repo behind the login `git`.
 
 mod door;
+mod guide;
 mod panel;
 mod reach;
 mod scene;
@@ -36,6 +37,7 @@ fn people_reach_their_servers_whatever_dies(world: &World) {
     parts_die_under_live_sessions(&scene);
     every_key_is_another(&scene);
     door::the_state_is_cloned_and_pushed(&scene);
+    guide::a_member_follows_the_guide(&scene);
 }
 
 fn the_right_people_get_in(scene: &Scene<'_>) {

@@ -110,7 +110,11 @@ impl Door {
         request: &Request,
     ) -> Result<(UserName, tokio::process::Command, Place), Refusal> {
         let (user, membership) = self.members.membership(&request.user)?;
-        let place = self.places.take(&user).map_err(|taken| match taken {
+        let place = match membership {
+            Membership::Admin => self.places.take(&user),
+            Membership::Member => self.places.take_for_member(&user),
+        };
+        let place = place.map_err(|taken| match taken {
             NoPlace::Full => Refusal::Busy,
             NoPlace::Yours { running } => Refusal::Yours { running },
         })?;

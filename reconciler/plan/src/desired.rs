@@ -107,7 +107,8 @@ impl Desired {
     }
 
     fn has_servers_of(&self, state: &State) -> bool {
-        self.servers.iter().map(|server| server.id).eq(state.servers.keys().copied())
+        let named = |server: &Arc<Server>| (server.id, server.name.clone());
+        self.servers.iter().map(named).eq(state.servers.values().map(named))
     }
 
     /// Returns whether logins lead where they do in `state`, given the same platform and the same keys.
@@ -219,8 +220,8 @@ impl Desired {
     }
 
     /// A server's SSH keys.
-    pub fn server_identity(&self, id: ServerId) -> Option<IdentitySpec> {
-        identity(&self.platform, &self.identities, id)
+    pub fn server_identity(&self, server: &Server) -> Option<IdentitySpec> {
+        identity(&self.platform, &self.identities, server)
     }
 
     /// The router's SSH keys, for the container that should have them.
@@ -232,6 +233,7 @@ impl Desired {
             host_key: self.identities.router.clone(),
             client_key: self.identities.client.clone(),
             from: self.platform.networks.router(),
+            name: None,
         })
     }
 
@@ -250,18 +252,20 @@ impl Desired {
 
 /// Digests of the servers' SSH keys, by server id; a server whose keys aren't known has none.
 fn placed(state: &State, identities: &Identities) -> HashMap<ServerId, String> {
-    let of = |id: &ServerId| Some((*id, identity(&state.platform, identities, *id)?.digest()));
-    state.servers.keys().filter_map(of).collect()
+    let of =
+        |server: &Arc<Server>| Some((server.id, identity(&state.platform, identities, server)?.digest()));
+    state.servers.values().filter_map(of).collect()
 }
 
 /// The keys of a server; `None` where they aren't known.
-fn identity(platform: &Platform, identities: &Identities, id: ServerId) -> Option<IdentitySpec> {
+fn identity(platform: &Platform, identities: &Identities, server: &Server) -> Option<IdentitySpec> {
     Some(IdentitySpec {
-        volume: server_volume(&platform.prefix, id, SSH_VOLUME.0),
-        whose: Whose::Server(id),
-        host_key: identities.servers.get(&id)?.clone(),
+        volume: server_volume(&platform.prefix, server.id, SSH_VOLUME.0),
+        whose: Whose::Server(server.id),
+        host_key: identities.servers.get(&server.id)?.clone(),
         client_key: identities.client.clone(),
         from: platform.networks.router(),
+        name: Some(server.name.to_string()),
     })
 }
 

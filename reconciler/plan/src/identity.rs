@@ -18,6 +18,8 @@ pub const HOST_KEY: &str = "host_key";
 pub const CLIENT_KEY: &str = "client_key";
 /// The keys that may log in to a server, in its volume.
 pub const AUTHORIZED_KEYS: &str = "authorized_keys";
+/// The word before a server's name in [`PLACED`]. An engine can't give a container another host name, so the server does that itself.
+const NAME: &str = "name";
 /// The description of a volume's keys by their public halves. It is written last, so that it proves the rest.
 pub const PLACED: &str = "identity";
 
@@ -55,6 +57,8 @@ pub struct IdentitySpec {
     pub client_key: SshKey,
     /// The only address that a server lets that key in from.
     pub from: std::net::Ipv4Addr,
+    /// The server's name, which it takes for its host name and for an account in it. `None` for the router's keys.
+    pub name: Option<String>,
 }
 
 impl Identities {
@@ -82,6 +86,9 @@ impl IdentitySpec {
             Whose::Router => writeln!(text, "{CLIENT_KEY} {}", self.client_key),
             Whose::Server(_) => write!(text, "{AUTHORIZED_KEYS} {}", self.authorized_keys()),
         };
+        if let Some(name) = &self.name {
+            let _ = writeln!(text, "{NAME} {name}");
+        }
         text
     }
 

@@ -15,6 +15,8 @@ use oci_spec::runtime::{LinuxIdMapping, Mount};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::grants;
+
 /// Directory in which a container sees its cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 
@@ -118,7 +120,11 @@ impl Bundle {
     pub(crate) fn prepare_for_server(&mut self) {
         let writable = self.make_cgroups_writable();
         let fitted = self.fit_seccomp();
-        self.is_changed |= writable || fitted;
+        let has_namespace = self.mapped_root.is_some();
+        if has_namespace {
+            grants::grant(&mut self.document);
+        }
+        self.is_changed |= writable || fitted || has_namespace;
     }
 
     /// Adds a program that runs when the container's namespaces are made and nothing runs in them yet. Other hooks
@@ -222,7 +228,7 @@ fn is_user(namespace: &Value) -> bool {
 }
 
 /// The value of a key, which gets `value` if it has none.
-fn filled<'a>(object: &'a mut Map<String, Value>, key: &str, value: Value) -> &'a mut Value {
+pub(crate) fn filled<'a>(object: &'a mut Map<String, Value>, key: &str, value: Value) -> &'a mut Value {
     let slot = object.entry(key).or_insert(Value::Null);
     if slot.is_null() {
         *slot = value;

@@ -1,8 +1,8 @@
 //! `berth-runtime`: the OCI runtime that the engine calls for servers, and for the platform's own containers that have a
 //! part in the user plane.
 //!
-//! Owns the work around `runc create`. It edits a server's bundle (a writable cgroup mount, and a seccomp profile under which
-//! a nested runc works), makes its user namespace on an account of its own, and gives the container's own cgroup directories to the
+//! Owns the work around `runc create`. It edits a server's bundle (a writable cgroup mount, a seccomp profile under which a nested runc
+//! works, and capabilities, devices and limits that reach no further than the server's user namespace), makes its user namespace on an account of its own, and gives the container's own cgroup directories to the
 //! container's root, so that systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment tells, gets an
 //! OCI hook: it calls this program again, with the verb `link`, before the container's first process runs. For a plane's
 //! holder, that call first puts in force the host's rules that were confirmed last. Every other verb is `exec`ed: same
@@ -17,6 +17,7 @@ mod arguments;
 mod bundle;
 mod cgroup;
 mod create;
+mod grants;
 mod link;
 mod report;
 

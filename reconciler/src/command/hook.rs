@@ -122,6 +122,7 @@ fn pre_receive(
         }
         None => judge(&mut StateRepo::open_from_env()?, &updates, asker)?,
     };
+    tell_unknown_options();
     tell_pusher(&judgement.text);
     Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
 }
@@ -249,12 +250,29 @@ fn push_options() -> Vec<String> {
     (0..count.unwrap_or(0)).filter_map(|at| std::env::var(format!("GIT_PUSH_OPTION_{at}")).ok()).collect()
 }
 
-/// Chooses the look of text for the pusher. Git passes colours on to their terminal, which nobody can ask from here.
+/// Options that mean something here.
+const PUSH_OPTIONS: [&str; 3] = ["color", "no-color", "no-wait"];
+
+/// Chooses the look of text for the pusher. It may go to a program, a window or an old client, and nobody can ask from here; so it is
+/// plain unless they ask. Git colours its own words, and `error:`, by its own rules.
 fn look() -> Look {
-    let asked = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match asked || push_options().iter().any(|option| option == "no-color") {
-        true => Look::Plain,
-        false => Look::Coloured,
+    let minds = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let options = push_options();
+    let has = |name: &str| options.iter().any(|option| option == name);
+    match has("color") && !has("no-color") && !minds {
+        true => Look::Coloured,
+        false => Look::Plain,
+    }
+}
+
+/// Tells of push options that mean nothing here: one that is misspelt would do nothing unseen.
+fn tell_unknown_options() {
+    for option in push_options().iter().filter(|option| !PUSH_OPTIONS.contains(&option.as_str())) {
+        say(&format!(
+            "The push option `{}` means nothing here; there are {}.",
+            berth_schema::text::safe_line(option, 100),
+            PUSH_OPTIONS.join(", ")
+        ));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use berth_judge::review::{Approval, Ask, Format, answer};
+use berth_judge::review::{Approval, Ask, Format, answer, looked_at};
 use berth_repo::StateRepo;
 use berth_schema::door::Topic;
 use berth_schema::name::UserName;
@@ -91,11 +91,22 @@ fn hash(text: &str) -> Result<String, String> {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let repo = StateRepo::open(&settings.state)?;
+    let actor = args.user.as_ref().map_or(Actor::Operator, Actor::Member);
     let (ask, form, wait) = match &args.verb {
         Verb::List { format } => (Ask::List, *format, 0),
         Verb::Show { topic, format } => (Ask::Show(topic.clone()), *format, 0),
         Verb::Approve { topic, revision, allow_removals, allow_lockout, from, wait } => {
-            let at = revision.as_deref().map(|revision| repo.resolve(revision)).transpose()?;
+            let at = match (actor, revision) {
+                (_, None) => None,
+                (Actor::Operator, Some(revision)) => Some(repo.resolve(revision)?),
+                (Actor::Member(_), Some(digits)) => match looked_at(&repo, actor, topic, digits)? {
+                    Ok(tip) => Some(tip),
+                    Err(why) => {
+                        say(&why);
+                        return Ok(Exit::Failed);
+                    }
+                },
+            };
             let (topic, allowance) = (topic.clone(), allow_removals.clone());
             let approval = Approval { topic, at, allowance, from: *from, knows: *allow_lockout };
             (Ask::Approve(approval), Form::Text, *wait)
@@ -112,7 +123,6 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         }
         Form::Text => Format::Text(Look::Coloured),
     };
-    let actor = args.user.as_ref().map_or(Actor::Operator, Actor::Member);
     let answered = answer(&repo, actor, &ask, format, settings.resolver)?;
     if !answered.good {
         say(answered.text.trim_end());

@@ -70,15 +70,19 @@ fn the_first_push_of_all_is_judged_too() {
 }
 
 #[test]
-fn colours_reach_the_terminal_unless_somebody_minds() {
+fn colours_reach_whoever_asks_for_them() {
     let bench = Bench::new();
     bench.commit(&[NEW]);
-    let coloured = git(&bench.work).args(["push", "origin", "HEAD:main"]).in_time();
+    let coloured = git(&bench.work).args(["push", "-o", "color", "origin", "HEAD:main"]).in_time();
     assert!(String::from_utf8_lossy(&coloured.stderr).contains("\u{1b}["));
     bench.commit(&[("servers/shop.toml", None)]);
-    let plain = git(&bench.work).args(["push", "-o", "no-color", "origin", "HEAD:main"]).in_time();
+    let plain = git(&bench.work).args(["push", "-o", "no-wiat", "origin", "HEAD:main"]).in_time();
     let plain = String::from_utf8_lossy(&plain.stderr).replace("\u{1b}[K", "");
     assert!(!plain.contains("\u{1b}["), "{plain:?}");
+    assert!(
+        plain.contains("The push option `no-wiat` means nothing here; there are color, no-color, no-wait."),
+        "{plain}"
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod planned;
 mod proof;
 mod proposals;
 mod refused;
+mod shallow;
 mod views;
 mod why;
 

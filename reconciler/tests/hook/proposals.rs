@@ -95,6 +95,14 @@ fn what_needs_review_is_proposed_read_and_approved() {
     );
     not(&bench.review(Some("cyn"), &["show", "welcome"]), &["no proposal review/welcome that you may see"]);
     bench.review(Some("cyn"), &["list"]).accepted(&["No proposals wait."]);
+    // A guess at what the repository holds, and is not theirs to read, is answered like nonsense.
+    let held = bench.bare(&["rev-parse", "main:users/ann.toml"]);
+    for guess in [held, "1".repeat(40)] {
+        let ran = bench.review(Some("cyn"), &["approve", "welcome", &guess]);
+        not(&ran, &["there is no proposal review/welcome that you may see"]);
+        let ran = bench.review(Some("bob"), &["approve", "welcome", &guess]);
+        not(&ran, &["review/welcome is at ", &format!("and not at {guess}")]);
+    }
     // What was looked at is what is merged.
     not(&bench.review(Some("ann"), &["approve", "welcome", &first]), &["review/welcome is at "]);
     // Its author pushes another one between the look and the word.
@@ -255,6 +263,22 @@ fn a_stale_proposal_is_judged_on_what_main_is_now() {
     not(&bench.review(Some("dan"), &["approve", "eve"]), &["7", "can't be merged into main as that is now"]);
     bench.land(&[("servers/seventh.toml", None)]);
     bench.review(Some("dan"), &["approve", "eve"]).accepted(&["is merged"]);
+}
+
+#[test]
+fn a_proposal_shows_nothing_of_another_s_file() {
+    let bench = Bench::new();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFwd4hDKVjkNV3t11OwpbDnynTRvcOgxT59FnA682koi";
+    let other =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPnromELomUldtAzh7fZJtoAQBMfaP2jqacCBzmu7VzD cyn@bank.example";
+    let bobs = format!("ssh_keys = [\"{key}\"]\n");
+    bench.propose(Some("bob"), "key", &[PAGE, ("users/bob.toml", Some(&bobs))]).accepted(&["needs review"]);
+    // Meanwhile somebody else gets that key.
+    bench.land(&[("users/cyn.toml", Some(&format!("ssh_keys = [\"{other}\", \"{key}\"]\n")))]);
+    let shown = bench.review(Some("bob"), &["show", "key"]);
+    assert!(shown.text.contains("users/cyn.toml:1:1") && !shown.text.contains("bank"), "{}", shown.text);
+    // An admin may read both.
+    assert!(bench.review(Some("ann"), &["show", "key"]).text.contains("cyn@bank.example"));
 }
 
 #[test]

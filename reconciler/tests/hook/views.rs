@@ -36,14 +36,14 @@ fn files() -> Vec<(&'static str, String)> {
 }
 
 /// A member's clone of their view.
-struct Member<'b> {
+pub(super) struct Member<'b> {
     bench: &'b Bench,
     name: &'static str,
-    clone: PathBuf,
+    pub(super) clone: PathBuf,
 }
 
 impl Bench {
-    fn with_members() -> Self {
+    pub(super) fn with_members() -> Self {
         let files = files();
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
         let bench = Self::holding(&files);
@@ -52,13 +52,13 @@ impl Bench {
     }
 
     /// Makes somebody's view ready, as the door does before each command.
-    fn prepare(&self, name: &str) -> Result<PathBuf, view::ViewHookError> {
+    pub(super) fn prepare(&self, name: &str) -> Result<PathBuf, view::ViewHookError> {
         let (state, data) = (self.bare.clone(), self.data());
         let settings = view::ViewSettings { state, views: data.join("views"), data };
         view::prepare(&settings, Path::new(env!("CARGO_BIN_EXE_berth")), &name.parse().unwrap())
     }
 
-    fn member(&self, name: &'static str) -> Member<'_> {
+    pub(super) fn member(&self, name: &'static str) -> Member<'_> {
         let member = Member { bench: self, name, clone: self.folder.path().join(name) };
         member.clone_into(&member.clone);
         member
@@ -72,19 +72,19 @@ impl Bench {
 }
 
 impl Member<'_> {
-    fn clone_into(&self, folder: &Path) {
+    pub(super) fn clone_into(&self, folder: &Path) {
         let url = format!("file://{}", self.bench.prepare(self.name).unwrap().display());
         let output = git(self.bench.folder.path()).args(["clone", "--quiet", &url]).arg(folder).in_time();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
         let said = self.attempt(arguments);
         assert!(said.good, "git {arguments:?}: {}", said.text);
         said.text
     }
 
-    fn attempt(&self, arguments: &[&str]) -> Said {
+    pub(super) fn attempt(&self, arguments: &[&str]) -> Said {
         Said::of(&self.command().args(arguments).in_time())
     }
 
@@ -95,7 +95,7 @@ impl Member<'_> {
         git
     }
 
-    fn commit(&self, files: &[(&str, Option<&str>)]) -> String {
+    pub(super) fn commit(&self, files: &[(&str, Option<&str>)]) -> String {
         for (path, text) in files {
             match text {
                 Some(text) => put(&self.clone, path, text),
@@ -108,7 +108,7 @@ impl Member<'_> {
     }
 
     /// Pushes as the door lets them: the view is made ready first.
-    fn push(&self, arguments: &[&str]) -> Said {
+    pub(super) fn push(&self, arguments: &[&str]) -> Said {
         self.bench.prepare(self.name).unwrap();
         self.attempt(&[&["push"], arguments].concat())
     }

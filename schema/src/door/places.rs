@@ -1,4 +1,4 @@
-//! Places among the commands that may run at once: so many in all, and so many of one member.
+//! Places among the commands that may run at once: so many in all, so many of one member, and some for admins alone.
 //!
 //! Both sides of the git door count: the router, so that the door isn't flooded, and the door, which trusts no router.
 
@@ -14,6 +14,8 @@ use crate::name::UserName;
 pub struct Places {
     most: usize,
     most_each: usize,
+    /// Places that only admins get: members can't keep those out who would throw them out.
+    kept: usize,
     taken: Mutex<HashMap<UserName, usize>>,
 }
 
@@ -37,16 +39,25 @@ pub enum NoPlace {
 }
 
 impl Places {
-    /// Free places: `most` in all, and `most_each` of one member.
+    /// Free places: `most` in all, a quarter of them for admins alone, and `most_each` of one person.
     pub fn new(most: usize, most_each: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_each, taken: Mutex::default() })
+        Arc::new(Self { most, most_each, kept: most / 4, taken: Mutex::default() })
     }
 
-    /// Takes a place for one more command of a member.
+    /// Takes a place for one more command of an admin, or of somebody of whom that isn't known.
     pub fn take(self: &Arc<Self>, user: &UserName) -> Result<Place, NoPlace> {
+        self.take_of(user, self.most)
+    }
+
+    /// Takes a place for one more command of a member, and leaves those that are for admins.
+    pub fn take_for_member(self: &Arc<Self>, user: &UserName) -> Result<Place, NoPlace> {
+        self.take_of(user, self.most - self.kept)
+    }
+
+    fn take_of(self: &Arc<Self>, user: &UserName, open: usize) -> Result<Place, NoPlace> {
         let mut taken = self.lock();
         let running = taken.get(user).copied().unwrap_or_default();
-        if taken.values().sum::<usize>() >= self.most {
+        if taken.values().sum::<usize>() >= open {
             return Err(NoPlace::Full);
         }
         if running >= self.most_each {
@@ -89,5 +100,17 @@ mod tests {
         drop(anns);
         assert_eq!(places.lock().len(), 1, "nobody is remembered for nothing");
         assert!(places.take(&bob).is_ok());
+    }
+
+    #[test]
+    fn members_leave_room_for_admins() {
+        let places = Places::new(8, 4);
+        let (ann, bob, cyn) = ("ann".parse().unwrap(), "bob".parse().unwrap(), "cyn".parse().unwrap());
+        let members = [&bob, &bob, &bob, &bob, &cyn, &cyn].map(|who| places.take_for_member(who).unwrap());
+        assert_eq!(places.take_for_member(&cyn).unwrap_err(), NoPlace::Full);
+        let admins = [(); 2].map(|()| places.take(&ann).unwrap());
+        assert_eq!(places.take(&ann).unwrap_err(), NoPlace::Full);
+        drop((members, admins));
+        assert!(places.lock().is_empty());
     }
 }

@@ -40,6 +40,8 @@ pub enum QuotaEdit {
     Cpus(Option<Cpus>),
     /// `memory`
     Memory(Option<Bytes>),
+    /// `pids`
+    Pids(Option<u32>),
     /// `disk`
     Disk(Option<Bytes>),
     /// `domains`
@@ -66,6 +68,7 @@ pub fn new_user(user: &User) -> Result<String, EditError> {
         UserEdit::Quota(QuotaEdit::Servers(quota.servers)),
         UserEdit::Quota(QuotaEdit::Cpus(quota.cpus)),
         UserEdit::Quota(QuotaEdit::Memory(quota.memory)),
+        UserEdit::Quota(QuotaEdit::Pids(quota.pids)),
         UserEdit::Quota(QuotaEdit::Disk(quota.disk)),
         UserEdit::Quota(QuotaEdit::Domains(quota.domains)),
         UserEdit::Quota(QuotaEdit::CustomDomains(quota.custom_domains)),
@@ -94,6 +97,7 @@ impl Edit for UserEdit {
             Self::Quota(QuotaEdit::Servers(servers)) => user.quota.servers = servers,
             Self::Quota(QuotaEdit::Cpus(cpus)) => user.quota.cpus = cpus,
             Self::Quota(QuotaEdit::Memory(memory)) => user.quota.memory = memory,
+            Self::Quota(QuotaEdit::Pids(pids)) => user.quota.pids = pids,
             Self::Quota(QuotaEdit::Disk(disk)) => user.quota.disk = disk,
             Self::Quota(QuotaEdit::Domains(domains)) => user.quota.domains = domains,
             Self::Quota(QuotaEdit::CustomDomains(allowed)) => user.quota.custom_domains = allowed,
@@ -140,6 +144,7 @@ impl Edit for UserEdit {
                     }
                     QuotaEdit::Cpus(cpus) => ("cpus", cpus.map(processors)),
                     QuotaEdit::Memory(memory) => ("memory", memory.map(bytes)),
+                    QuotaEdit::Pids(pids) => ("pids", pids.map(|pids| i64::from(pids).into())),
                     QuotaEdit::Disk(disk) => ("disk", disk.map(bytes)),
                     QuotaEdit::Domains(domains) => {
                         ("domains", domains.map(|domains| i64::from(domains).into()))
@@ -158,7 +163,9 @@ impl Edit for UserEdit {
             Self::SshKeys(keys) => keys.is_empty(),
             Self::Passkeys(passkeys) => passkeys.is_empty(),
             Self::SecondFactor(factor) => factor.is_none(),
-            Self::Quota(QuotaEdit::Servers(number) | QuotaEdit::Domains(number)) => number.is_none(),
+            Self::Quota(
+                QuotaEdit::Servers(number) | QuotaEdit::Pids(number) | QuotaEdit::Domains(number),
+            ) => number.is_none(),
             Self::Quota(QuotaEdit::Cpus(cpus)) => cpus.is_none(),
             Self::Quota(QuotaEdit::Memory(amount) | QuotaEdit::Disk(amount)) => amount.is_none(),
             Self::Quota(QuotaEdit::CustomDomains(allowed)) => allowed.is_none(),

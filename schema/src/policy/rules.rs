@@ -259,11 +259,12 @@ impl<'a> Case<'a> {
             file.deny(&["role"], message, format!("ask {} for another role", self.admins()));
         }
         let had = &self.member.quota;
-        let QuotaOverride { servers, cpus, memory, disk, domains, custom_domains } = quota;
+        let QuotaOverride { servers, cpus, memory, pids, disk, domains, custom_domains } = quota;
         let parts = [
             ("servers", had.servers == *servers),
             ("cpus", had.cpus == *cpus),
             ("memory", had.memory == *memory),
+            ("pids", had.pids == *pids),
             ("disk", had.disk == *disk),
             ("domains", had.domains == *domains),
             ("custom_domains", had.custom_domains == *custom_domains),

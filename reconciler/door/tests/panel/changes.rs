@@ -65,9 +65,9 @@ async fn a_removal_is_taken_back_by_whose_it_was() {
         let Committed::Made { revision } = made else { panic!("{made:?}") };
         let history = bench.ask(Some(&bob), &History { of: None, page: 1 }).await.unwrap();
         assert_eq!((history.rows[0].revision, history.rows[0].paths.len()), (revision, 1));
-        let sheet = bench.ask(Some(&bob), &CommitRead { revision }).await.unwrap();
+        let sheet = bench.ask(Some(&bob), &CommitRead { revision, attempted: None }).await.unwrap();
         assert!(sheet.may_revert && sheet.diffs.len() == 1, "{sheet:?}");
-        assert_eq!(bench.refusal(Some(&cyn), &CommitRead { revision }).await, Why::NotFound);
+        assert_eq!(bench.refusal(Some(&cyn), &CommitRead { revision, attempted: None }).await, Why::NotFound);
         let asked = Revert { revision, digest: None, from: None, knows: false };
         assert_eq!(bench.refusal(Some(&cyn), &asked).await, Why::NotFound);
         let Committed::Changed { planned } = bench.ask(Some(&bob), &asked).await.unwrap() else { panic!() };

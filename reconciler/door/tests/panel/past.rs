@@ -64,7 +64,9 @@ async fn a_commit_is_shown_as_far_as_one_sees() {
     let own = Edit::write("users/bob.toml", user("bob", ""));
     let own = bench.commit_as("bob", "bob: no address", &[own]);
     let (bob, ann) = (bench.sign_in("bob").await, bench.sign_in("ann").await);
-    let read = async |token: &Token, revision| bench.ask(Some(token), &CommitRead { revision }).await;
+    let read = async |token: &Token, revision| {
+        bench.ask(Some(token), &CommitRead { revision, attempted: None }).await
+    };
     let sheet = read(&bob, both).await.unwrap();
     assert_eq!(sheet.diffs.len(), 1, "{sheet:?}");
     assert!(sheet.diffs[0].lines.contains(&"-memory = \"512 MiB\"".to_owned()), "{sheet:?}");
@@ -77,6 +79,18 @@ async fn a_commit_is_shown_as_far_as_one_sees() {
     let sheet = read(&ann, both).await.unwrap();
     assert_eq!((sheet.diffs.len(), sheet.may_revert), (2, true));
     assert!(!format!("{:?}", read(&ann, own).await.unwrap()).contains("argon2"));
+    // What was attempted holds a commit if it came later. One that nobody knows holds nothing.
+    let unknown = berth_repo::Revision::from_bytes([7; 20]);
+    for (revision, attempted, expected) in [
+        (both, own, true),
+        (both, both, false),
+        (own, both, false),
+        (own, first, false),
+        (both, unknown, false),
+    ] {
+        let asked = CommitRead { revision, attempted: Some(attempted) };
+        assert_eq!(bench.ask(Some(&bob), &asked).await.unwrap().is_overtaken, expected, "{asked:?}");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::assess::{Assessment, Assessor};
 use super::decide::{self, Decided, may_see, missing};
 use super::proposals::{self, Proposal};
 use super::{Ask, ReviewError, tell};
+use crate::hook::hide_from;
 
 /// Form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,12 @@ pub fn answer(
             let Some(proposal) = decide::seen(repo, actor, &assessor, topic)? else {
                 return Ok(Answer::refusal(missing(topic)));
             };
-            let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+            let mut assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
+            if let Actor::Member(name) = actor
+                && !assessor.state().is_some_and(|state| actor.is_admin(state))
+            {
+                hide_from(name.as_str(), &mut assessment.findings, &mut assessment.sources);
+            }
             Ok(Answer::good(match format {
                 Format::Text(look) => tell::whole(&proposal, &assessment, look),
                 Format::Markdown => tell::markdown(&proposal, &assessment),

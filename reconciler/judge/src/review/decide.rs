@@ -14,6 +14,8 @@ use super::proposals::{self, Proposal, failed};
 use super::tell::refusal;
 use super::{Approval, ReviewError};
 
+/// The least digits of a revision that name it.
+const DIGITS: usize = 7;
 /// Attempts at a merge. Each one after the first means that somebody else moved `main` meanwhile.
 const ATTEMPTS: usize = 5;
 
@@ -51,6 +53,30 @@ pub(crate) fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Propos
     }
 }
 
+/// Finds the revision by whose digits somebody names a proposal that they looked at, or says why it isn't that one. The digits are
+/// compared with the proposal's alone: what else the repository holds isn't everybody's to know.
+pub fn looked_at(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    topic: &Topic,
+    digits: &str,
+) -> Result<Result<Revision, String>, ReviewError> {
+    let assessor = Assessor::new(repo, None)?;
+    let Some(Proposal { tip, .. }) = seen(repo, actor, &assessor, topic)? else {
+        return Ok(Err(missing(topic)));
+    };
+    let is_it = digits.len() >= DIGITS && tip.to_string().starts_with(&digits.to_ascii_lowercase());
+    Ok(if is_it { Ok(tip) } else { Err(moved(topic, &tip, digits)) })
+}
+
+fn moved(topic: &Topic, tip: &Revision, not: &str) -> String {
+    format!(
+        "review/{topic} is at {} by now, and not at {}: look at it again with `review show {topic}`",
+        tip.short(),
+        safe(not)
+    )
+}
+
 /// Merges a proposal in the name of somebody who agrees to it.
 pub(crate) fn approve(
     repo: &StateRepo,
@@ -64,11 +90,7 @@ pub(crate) fn approve(
             return Ok(Decided::Not(missing(topic)));
         };
         if let Some(at) = at.filter(|at| *at != proposal.tip) {
-            return Ok(Decided::Not(format!(
-                "review/{topic} is at {} by now, and not at {}: look at it again with `review show {topic}`",
-                proposal.tip.short(),
-                at.short()
-            )));
+            return Ok(Decided::Not(moved(topic, &proposal.tip, &at.short())));
         }
         let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
         if let Some(why) = objection(actor, &proposal, &assessment) {

@@ -180,8 +180,17 @@ impl Planner<'_, '_> {
             self.without_keys.set(self.without_keys.get() + 1);
         }
         let misplaced = keys.is_some_and(|keys| keys.placed != self.desired.placed(server.id));
-        let identity = misplaced.then(|| self.desired.server_identity(server.id)).flatten();
+        let identity = misplaced.then(|| self.desired.server_identity(server)).flatten();
         self.alter(server, owned.container, identity)
+    }
+
+    /// Says why a server's keys, and its name beside them, are written again.
+    fn misplaced(&self, server: &Server) -> String {
+        let previous = self.context.previous.and_then(|state| state.servers.get(&server.id));
+        match previous.map(|before| &before.name).filter(|name| **name != server.name) {
+            Some(name) => format!("name {name} → {}", server.name),
+            None => "its SSH keys, or its name beside them, are not the platform's".to_owned(),
+        }
     }
 
     /// Changes a container in place.
@@ -193,7 +202,7 @@ impl Planner<'_, '_> {
     ) -> Verdict {
         let mut work = Work::new(Action::Update);
         if let Some(identity) = identity {
-            work.reasons.push("its SSH keys are not the platform's".to_owned());
+            work.reasons.push(self.misplaced(server));
             work.steps.push(Step::PlaceIdentity(Box::new(identity)));
         }
         let limits = self.desired.limits(server);
@@ -272,7 +281,7 @@ impl Planner<'_, '_> {
                 false
             }
         };
-        if !placed && let Some(identity) = self.desired.server_identity(server.id) {
+        if !placed && let Some(identity) = self.desired.server_identity(server) {
             work.steps.push(Step::PlaceIdentity(Box::new(identity)));
         }
         if missing.is_empty() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::view::{self, Hidden, hidden, names_hash};
 use berth_schema::{Finding, Severity};
-use git2::{Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
+use git2::{Commit, ErrorCode, FileMode, ObjectType, Odb, Oid, Repository, Tree};
 use tempfile::TempDir;
 
 use super::error::{ViewError, file, git};
@@ -76,6 +76,8 @@ struct Restoring<'v> {
     own_path: String,
     /// The real commit of each that was pushed.
     restored: HashMap<Oid, Oid>,
+    /// Commits that are here already, on which pushed ones stand.
+    bases: BTreeSet<Oid>,
     /// The hidden part of the member's own file, by commit of the view.
     hidden: HashMap<Oid, Option<Hidden>>,
     refused: Vec<Finding>,
@@ -113,12 +115,16 @@ impl Views {
             to,
             own_path: format!("users/{user}.toml"),
             restored: HashMap::new(),
+            bases: BTreeSet::new(),
             hidden: HashMap::new(),
             refused: Vec::new(),
             unclear: BTreeSet::new(),
             budget: Budget::of_push(),
         };
         let real = restoring.moves(moves).map_err(git("make the pushed commits again"))?;
+        if let Some(quarantine) = quarantine {
+            restoring.refuse_cut_off(quarantine).map_err(git("read the pushed commits"))?;
+        }
         let own = restoring.own(moves).map_err(git("read the pushed commits"))?;
         let Restoring { restored, refused, unclear, .. } = restoring;
         let unclear = unclear.into_iter().map(|(path, message)| {
@@ -218,7 +224,11 @@ impl Restoring<'_> {
         while let Some((id, parents_are_done)) = stack.pop() {
             if parents_are_done {
                 order.push(id);
-            } else if seen.insert(id) && self.known(id)?.is_none() {
+            } else if !seen.insert(id) {
+                continue;
+            } else if self.known(id)?.is_some() {
+                self.bases.insert(id);
+            } else {
                 stack.push((id, true));
                 let commit = self.view.repository.find_commit(id)?;
                 stack.extend(commit.parent_ids().map(|parent| (parent, false)));
@@ -237,6 +247,32 @@ impl Restoring<'_> {
             self.restored.insert(id, real);
         }
         self.known(tip)?.ok_or_else(|| git2::Error::from_str("a commit wasn't made again").into())
+    }
+
+    /// Refuses what stands on a commit that no branch leads to and that wasn't sent: the pusher's clone is shallow and begins there, at a
+    /// proposal that is gone. Git refuses that, but only after it has run the hook.
+    fn refuse_cut_off(&mut self, quarantine: &Path) -> Result<(), git2::Error> {
+        let sent = Odb::new()?;
+        sent.add_disk_alternate(&quarantine.to_string_lossy())?;
+        let view = &self.view.repository;
+        let mut tips = Vec::new();
+        for reference in view.references()? {
+            tips.extend(reference?.target());
+        }
+        for base in &self.bases {
+            let mut leads = tips.contains(base) || sent.exists(*base);
+            for tip in &tips {
+                leads = leads || view.graph_descendant_of(*tip, *base)?;
+            }
+            if !leads {
+                let message =
+                    "your clone begins at a commit that isn't here any more, and holds nothing of before it"
+                        .to_owned();
+                let hint = "fetch the rest with `git fetch --unshallow`, and push again";
+                self.refused.push(refusal(short(*base), message, hint));
+            }
+        }
+        Ok(())
     }
 
     /// Makes a commit again whose parents are there.

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use axum::extract::State as Of;
 use axum::response::Response;
-use berth_schema::Revision;
-use berth_wire::web::{CommitLine, CommitRead, Committed, DomainRead, ProposeRevert, Revert, Servers};
+use berth_schema::{Origin, Revision};
+use berth_wire::PassRecord;
+use berth_wire::web::{
+    CommitLine, CommitRead, CommitSheet, Committed, DomainRead, ProposeRevert, Revert, Servers,
+};
 use jiff::Timestamp;
 use minijinja::context;
 
@@ -29,9 +32,10 @@ pub(crate) async fn show(
     visitor: Visitor,
     Named(revision): Named<Revision>,
 ) -> Result<Response, Problem> {
-    let sheet = visitor.ask(&app, &CommitRead { revision }).await?;
+    let world = app.live.now();
+    let sheet = visitor.ask(&app, &CommitRead { revision, attempted: attempted(&world) }).await?;
     let sees = sees(&app, &visitor).await?;
-    let progress = Progress::of(&app.live.now(), &sheet.line, &sees, Timestamp::now());
+    let progress = Progress::of(&world, &sheet, &sees, Timestamp::now());
     let next = next(&app, &visitor, &sheet.line).await;
     let context = context! {
         waits => progress.waits,
@@ -97,25 +101,44 @@ pub(crate) async fn events(
     visitor: Visitor,
     Named(revision): Named<Revision>,
 ) -> Result<Response, Problem> {
-    let line = visitor.ask(&app, &CommitRead { revision }).await?.line;
-    stream::answer(app, visitor, One { line, sees: Sees::Servers(BTreeSet::new()) }).await
+    let attempted = attempted(&app.live.now());
+    let sheet = visitor.ask(&app, &CommitRead { revision, attempted }).await?;
+    stream::answer(app, visitor, One { sheet, sees: Sees::Servers(BTreeSet::new()), attempted }).await
+}
+
+/// The revision of the newest pass, unless that applied another, since it had mistakes.
+fn attempted(world: &World) -> Option<Revision> {
+    match world.last_pass()?.as_ref() {
+        PassRecord { attempted: Some(Origin::Revision(attempted)), revision, .. } => {
+            (*revision == Some(Origin::Revision(*attempted))).then_some(*attempted)
+        }
+        _ => None,
+    }
 }
 
 /// A change, while somebody waits for it.
 struct One {
-    line: CommitLine,
+    sheet: CommitSheet,
     sees: Sees,
+    /// The revision that the door was asked about.
+    attempted: Option<Revision>,
 }
 
 impl Watched for One {
     async fn load(&mut self, app: &App, visitor: &Visitor) -> Result<(), Problem> {
         self.sees = sees(app, visitor).await?;
-        self.line = visitor.ask(app, &CommitRead { revision: self.line.revision }).await?.line;
+        self.attempted = attempted(&app.live.now());
+        let asked = CommitRead { revision: self.sheet.line.revision, attempted: self.attempted };
+        self.sheet = visitor.ask(app, &asked).await?;
         Ok(())
     }
 
+    fn is_stale(&self, world: &World) -> bool {
+        attempted(world) != self.attempted
+    }
+
     fn show(&self, app: &App, world: &World) -> Parts {
-        let progress = Progress::of(world, &self.line, &self.sees, Timestamp::now());
+        let progress = Progress::of(world, &self.sheet, &self.sees, Timestamp::now());
         let mut parts = Parts::default();
         parts.is_over = !progress.waits;
         parts.put(app, "live-progress", "progress.html", context! { progress => value(progress) });
@@ -131,7 +154,7 @@ pub(crate) async fn revert(
     Named(revision): Named<Revision>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let sheet = visitor.ask(&app, &CommitRead { revision }).await?;
+    let sheet = visitor.ask(&app, &CommitRead { revision, attempted: None }).await?;
     if sent.one("step") == "propose" {
         let proposed = visitor.ask(&app, &ProposeRevert { revision }).await?;
         return Ok(form::proposed(&app, &visitor, &proposed));

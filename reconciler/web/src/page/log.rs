@@ -15,13 +15,13 @@ use berth_schema::ticket::Act;
 use berth_wire::router::{Ears, Mouth, Said};
 use berth_wire::web::{ServerRead, Ticket};
 use bytes::Bytes;
-use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use minijinja::context;
 
 use super::address::Named;
 use super::lines::Lines;
+use super::stream::word;
 use super::words::value;
 use crate::app::App;
 use crate::page;
@@ -100,7 +100,7 @@ pub(crate) async fn events(
     let mut beat = tokio::time::interval(BEAT);
     beat.reset();
     let follow = Follow { app, ears, _mouth: mouth, lines: Lines::default(), beat, is_over: false };
-    let events = stream::unfold(follow, |mut follow| async move {
+    let events = futures_util::stream::unfold(follow, |mut follow| async move {
         let event = follow.next().await?;
         Some((Ok::<_, Infallible>(event), follow))
     });
@@ -135,7 +135,7 @@ impl Follow {
             let said = tokio::select! {
                 said = self.ears.next() => said,
                 () = closing.cancelled() => return None,
-                _ = self.beat.tick(), if found.is_empty() => return Some(Event::default().event("beat").data("")),
+                _ = self.beat.tick(), if found.is_empty() => return Some(word("beat")),
                 () = until(due), if due.is_some() => return Some(event("lines", &found)),
             };
             let why = match said {
@@ -180,7 +180,7 @@ pub(crate) async fn file(
 ) -> Result<Response, Problem> {
     let sheet = visitor.ask(&app, &ServerRead { id }).await?;
     let (ears, mouth) = open(&app, &visitor, id, Act::LogFile, from).await?;
-    let pieces = stream::unfold(Some((ears, mouth)), |halves| async move {
+    let pieces = futures_util::stream::unfold(Some((ears, mouth)), |halves| async move {
         let (mut ears, mouth) = halves?;
         let said = ears.next().await;
         let broken = |words: String| Some((Err(std::io::Error::other(words)), None));

@@ -6,7 +6,7 @@ use berth_plan::render::Kind;
 use berth_plan::{Action, Subject};
 use berth_schema::Origin;
 use berth_schema::name::ServerId;
-use berth_wire::web::CommitLine;
+use berth_wire::web::CommitSheet;
 use berth_wire::{Ended, Outcome, PassRecord};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -50,12 +50,16 @@ pub(crate) struct Step {
 
 impl Progress {
     /// Progress of the change that a commit made.
-    pub(crate) fn of(world: &World, line: &CommitLine, sees: &Sees, now: Timestamp) -> Self {
+    pub(crate) fn of(world: &World, sheet: &CommitSheet, sees: &Sees, now: Timestamp) -> Self {
+        let line = &sheet.line;
         let ours = Origin::Revision(line.revision);
-        if let Some(work) = world.work.as_ref().filter(|work| work.revision == ours) {
+        let record = world.pass_of(line.revision);
+        // Once it is applied, passes of the same revision look after other things.
+        let is_news = |work: &&Work| record.is_none_or(|record| work.changes > 0 && !record.is_clean());
+        if let Some(work) = world.work.as_ref().filter(|work| work.revision == ours).filter(is_news) {
             return Self::going_on(work, sees);
         }
-        if let Some(record) = world.pass_of(line.revision) {
+        if let Some(record) = record {
             return Self::ended(record, sees);
         }
         if let Some(outcome) = &line.outcome {
@@ -66,8 +70,7 @@ impl Progress {
                 super::words::sentence(minijinja::Value::from(outcome.as_str())),
             );
         }
-        // A pass after the commit looked at another revision: a newer one, which holds this one.
-        if world.last_pass().is_some_and(|pass| pass.at > line.at && pass.attempted.is_some()) {
+        if sheet.is_overtaken {
             let state = State::new(Look::Plain, "○", "over", "");
             return Self::over(
                 "Applied with a later change",
@@ -228,19 +231,26 @@ mod tests {
 
     use berth_schema::Revision;
     use berth_wire::Retry;
+    use berth_wire::web::CommitLine;
 
     use super::*;
 
-    fn line(at: i64) -> CommitLine {
-        CommitLine {
-            revision: Revision::from_bytes([7; 20]),
+    fn ours() -> Revision {
+        Revision::from_bytes([7; 20])
+    }
+
+    /// A commit of the epoch.
+    fn sheet() -> CommitSheet {
+        let line = CommitLine {
+            revision: ours(),
             author: "ann".to_owned(),
-            at: Timestamp::from_second(at).unwrap(),
+            at: NOW,
             summary: "server shop".to_owned(),
             door: None,
             paths: Vec::new(),
             outcome: None,
-        }
+        };
+        CommitSheet { line, diffs: Vec::new(), may_revert: false, is_overtaken: false }
     }
 
     fn outcome(subject: Subject, result: Ended) -> Outcome {
@@ -256,7 +266,7 @@ mod tests {
     }
 
     fn record(outcomes: Vec<Outcome>, retry_millis: Option<u64>) -> PassRecord {
-        let ours = Some(Origin::Revision(line(0).revision));
+        let ours = Some(Origin::Revision(ours()));
         let at = Timestamp::from_second(50).unwrap();
         PassRecord {
             at,
@@ -288,14 +298,14 @@ mod tests {
             outcome(Subject::System("hosting-users-caddy".to_owned()), Ended::Done),
         ];
         let world = world(record(outcomes, None));
-        let seen = Progress::of(&world, &line(0), &mine(), NOW);
+        let seen = Progress::of(&world, &sheet(), &mine(), NOW);
         let text = serde_json::to_string(&seen).unwrap();
         assert!(text.contains("Server s1") && text.contains("The table of domains"), "{text}");
         assert!(
             !text.contains("s2") && !text.contains("others.example.org") && !text.contains("caddy"),
             "{text}"
         );
-        let all = serde_json::to_string(&Progress::of(&world, &line(0), &Sees::All, NOW)).unwrap();
+        let all = serde_json::to_string(&Progress::of(&world, &sheet(), &Sees::All, NOW)).unwrap();
         assert!(
             all.contains("Server s2") && all.contains("others.example.org") && all.contains("caddy"),
             "{all}"
@@ -304,14 +314,14 @@ mod tests {
 
     #[test]
     fn it_is_over_when_nothing_is_tried_again() {
-        let of = |world: &World| Progress::of(world, &line(0), &Sees::All, NOW);
+        let of = |world: &World| Progress::of(world, &sheet(), &Sees::All, NOW);
         let clean = of(&world(record(vec![outcome(server(1), Ended::Done)], None)));
         assert_eq!((clean.title, clean.state.look, clean.waits), ("Applied", Look::Good, false));
         let again = of(&world(record(vec![outcome(server(1), failed())], Some(1000))));
         assert_eq!((again.title, again.state.word, again.waits), ("Applied in part", "tried again", true));
         let other_s =
             world(record(vec![outcome(server(1), Ended::Done), outcome(server(2), failed())], Some(1000)));
-        let not_mine = Progress::of(&other_s, &line(0), &mine(), NOW);
+        let not_mine = Progress::of(&other_s, &sheet(), &mine(), NOW);
         assert_eq!((not_mine.title, not_mine.state.look, not_mine.waits), ("Applied", Look::Good, false));
         assert!(not_mine.sentence.contains("Nothing of yours waits"));
         let held_back = PassRecord { problems: vec!["held back".to_owned()], ..record(vec![], Some(1000)) };
@@ -332,18 +342,36 @@ mod tests {
     #[test]
     fn nobody_waits_for_what_a_later_pass_has_taken_along() {
         let other = PassRecord { attempted: Some(Origin::Folder), ..record(vec![], None) };
-        let of = |at| {
-            Progress::of(&world(other.clone()), &line(at), &Sees::All, Timestamp::from_second(at).unwrap())
+        let of = |is_overtaken| {
+            let sheet = CommitSheet { is_overtaken, ..sheet() };
+            Progress::of(&world(other.clone()), &sheet, &Sees::All, NOW)
         };
-        assert_eq!((of(49).title, of(49).waits), ("Applied with a later change", false));
-        assert_eq!((of(51).title, of(51).waits), ("Not applied yet", true), "the pass was before the commit");
+        assert_eq!((of(true).title, of(true).waits), ("Applied with a later change", false));
+        // A pass of before the commit may end after it.
+        assert_eq!((of(false).title, of(false).waits), ("Not applied yet", true));
+    }
+
+    #[test]
+    fn what_is_applied_stays_so_while_other_things_are_looked_after() {
+        let work = |changes| {
+            Some(Work { revision: Origin::Revision(ours()), changes, begun: Vec::new(), ended: Vec::new() })
+        };
+        let of = |world: &World| Progress::of(world, &sheet(), &Sees::All, NOW).title;
+        let clean = record(vec![outcome(server(1), Ended::Done)], None);
+        for changes in [0, 1] {
+            assert_eq!(of(&World { work: work(changes), ..world(clean.clone()) }), "Applied");
+        }
+        let failed = record(vec![outcome(server(1), failed())], Some(1000));
+        assert_eq!(of(&World { work: work(0), ..world(failed.clone()) }), "Applied in part");
+        assert_eq!(of(&World { work: work(1), ..world(failed) }), "Being applied");
+        assert_eq!(of(&World { work: work(0), ..World::default() }), "Being applied");
     }
 
     #[test]
     fn after_a_minute_nobody_is_kept() {
         let said = |seconds, answers| {
             let world = World { answers, ..World::default() };
-            Progress::of(&world, &line(0), &Sees::All, Timestamp::from_second(seconds).unwrap()).sentence
+            Progress::of(&world, &sheet(), &Sees::All, Timestamp::from_second(seconds).unwrap()).sentence
         };
         assert!(said(60, true).contains("has it next") && said(61, true).contains("goes on without you"));
         assert!(said(61, false).contains("doesn’t answer"));

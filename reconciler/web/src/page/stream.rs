@@ -51,8 +51,18 @@ pub(crate) trait Watched: Send + 'static {
     /// Asks the door what the person may see of it now.
     fn load(&mut self, app: &App, visitor: &Visitor) -> impl Future<Output = Result<(), Problem>> + Send;
 
+    /// Returns whether the door has to be asked again because of what has happened. By default, it doesn't.
+    fn is_stale(&self, _world: &World) -> bool {
+        false
+    }
+
     /// The parts as they are in this world.
     fn show(&self, app: &App, world: &World) -> Parts;
+}
+
+/// An event that is its name. Browsers pass on no event without data (WHATWG HTML, "Server-sent events", dispatching).
+pub(crate) fn word(name: &'static str) -> Event {
+    Event::default().event(name).data(name)
 }
 
 struct Stream<W> {
@@ -112,15 +122,17 @@ impl<W: Watched> Stream<W> {
                     }
                 }
             }
-            if is_beat && let Err(problem) = self.watched.load(&self.app, &self.visitor).await {
+            let world: Arc<World> = self.live.now();
+            if (is_beat || self.watched.is_stale(&world))
+                && let Err(problem) = self.watched.load(&self.app, &self.visitor).await
+            {
                 // The door may be away for a moment; a person who may not look any more is told so by the page.
                 if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-                    return Some(Event::default().event("beat").data(""));
+                    return Some(word("beat"));
                 }
                 self.step = Step::Over;
-                return Some(Event::default().event("gone").data(""));
+                return Some(word("gone"));
             }
-            let world: Arc<World> = self.live.now();
             let parts = self.watched.show(&self.app, &world);
             let news: BTreeMap<&String, &String> =
                 parts.html.iter().filter(|(id, html)| self.sent.get(*id) != Some(html)).collect();
@@ -129,13 +141,13 @@ impl<W: Watched> Stream<W> {
             self.sent.extend(parts.html);
             if parts.is_over {
                 self.step = Step::Over;
-                return Some(Event::default().event("end").data(""));
+                return Some(word("end"));
             }
             if is_news {
                 return Some(Event::default().event("parts").data(data));
             }
             if is_beat {
-                return Some(Event::default().event("beat").data(""));
+                return Some(word("beat"));
             }
         }
     }

@@ -47,6 +47,8 @@ static CPUS: Shape =
     shape("quota.cpus", "Processors", "Of all servers together.", Control::Amount, Place::Folded);
 static MEMORY: Shape =
     shape("quota.memory", "Memory", "Of all servers together.", Control::Amount, Place::Folded);
+static PIDS: Shape =
+    shape("quota.pids", "Processes", "And threads, of all servers together.", Control::Number, Place::Folded);
 static DISK: Shape = shape("quota.disk", "Disk", "Of all servers together.", Control::Amount, Place::Folded);
 static DOMAINS: Shape =
     shape("quota.domains", "Domains", "Of all servers together.", Control::Number, Place::Folded);
@@ -59,11 +61,11 @@ static CUSTOM: Shape = shape(
 );
 
 /// Every field of a member that a form may have.
-pub(crate) static SHAPES: [&Shape; 10] =
-    [&NAME, &EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &DISK, &DOMAINS, &CUSTOM];
+pub(crate) static SHAPES: [&Shape; 11] =
+    [&NAME, &EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &PIDS, &DISK, &DOMAINS, &CUSTOM];
 
 fn shapes() -> Vec<&'static Shape> {
-    vec![&EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &DISK, &DOMAINS, &CUSTOM]
+    vec![&EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &PIDS, &DISK, &DOMAINS, &CUSTOM]
 }
 
 /// A new member.

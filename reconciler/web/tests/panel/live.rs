@@ -65,6 +65,7 @@ impl Events {
         loop {
             while self.line().await != format!("event: {name}") {}
             let line = self.line().await;
+            assert!(line.starts_with("data: "), "browsers drop an event without data: {name} {line:?}");
             if line.contains(words) {
                 return line;
             }
@@ -136,7 +137,7 @@ async fn a_change_is_told_object_by_object_until_it_is_over() {
             paths: Vec::new(),
             outcome: None,
         };
-        Ok(CommitSheet { line, diffs: Vec::new(), may_revert: false })
+        Ok(CommitSheet { line, diffs: Vec::new(), may_revert: false, is_overtaken: false })
     });
     let reconciler = Reconciler::serve(panel.sockets());
     reconciler.is_heard().await;

@@ -217,7 +217,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     });
     door.answer(move |_, _, _: History| Ok(page(vec![line(word), line(word)])));
     door.answer(move |_, _, _: CommitRead| {
-        Ok(CommitSheet { line: line(word), diffs: vec![diff(word)], may_revert: true })
+        Ok(CommitSheet { line: line(word), diffs: vec![diff(word)], may_revert: true, is_overtaken: false })
     });
     door.answer(move |_, _, _: PlatformRead| {
         Ok(PlatformSheet {

@@ -189,6 +189,9 @@ pub struct History {
 pub struct CommitRead {
     /// The commit.
     pub revision: Revision,
+    /// A revision that the reconciler has worked towards: it may be a later one, which holds the commit.
+    #[serde(default)]
+    pub attempted: Option<Revision>,
 }
 
 /// One commit.
@@ -200,6 +203,9 @@ pub struct CommitSheet {
     pub diffs: Vec<FileDiff>,
     /// Set if it changes nothing but what the person may change, so that a revert is theirs to ask for.
     pub may_revert: bool,
+    /// Set if the revision that was attempted is a later one of `main`.
+    #[serde(default)]
+    pub is_overtaken: bool,
 }
 
 /// Facts about the platform that every page may need.

@@ -31,7 +31,11 @@ pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: CommitRead) -> Result<
         diffs.push(FileDiff { path: path.to_owned(), lines: lines.map_err(|error| unavailable(&error))? });
     }
     let line = line(&repo, &sight, &made)?;
-    Ok(CommitSheet { line, diffs, may_revert: may_revert(asker, &made) })
+    let is_overtaken = match asked.attempted {
+        Some(attempted) if attempted != made.revision => is_later(panel, &repo, &attempted, &made)?,
+        _ => false,
+    };
+    Ok(CommitSheet { line, diffs, may_revert: may_revert(asker, &made), is_overtaken })
 }
 
 /// The commit of a revision that `main` was at.
@@ -49,6 +53,18 @@ pub(crate) fn find(
     });
     looked.map_err(|error| unavailable(&error))?;
     Ok(found)
+}
+
+/// Returns whether `main` came to a revision after a commit, and so holds both.
+fn is_later(panel: &Panel, repo: &StateRepo, revision: &Revision, than: &Made) -> Result<bool, Refusal> {
+    let mut is_later = false;
+    // The newest comes first.
+    let looked = panel.past.look(repo, |made| {
+        is_later = made.revision == *revision;
+        is_later || made.revision == than.revision
+    });
+    looked.map_err(|error| unavailable(&error))?;
+    Ok(is_later)
 }
 
 /// The text of a file at a revision, as the person may read it; `None` where it isn't there.

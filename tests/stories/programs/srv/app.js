@@ -1,0 +1,1 @@
+require("http").createServer((_, response) => response.end("node is here\n")).listen(8106, "localhost");
