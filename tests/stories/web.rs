@@ -19,6 +19,7 @@ crate::stories! {
     every_refusal_says_why,
     a_removed_domain_is_gone_at_once,
     an_app_sees_the_visitor_and_not_what_they_claim,
+    a_visitor_has_no_proxy_s_word,
     nothing_is_held_back,
     the_panel_s_name_is_carried,
     certificates_come_from_the_ca_and_are_renewed,
@@ -243,6 +244,31 @@ fn an_app_sees_the_visitor_and_not_what_they_claim(_: &World) {
     );
     // A server has no business here.
     assert_eq!(web.visit_from(web::APP.0, &["http://a.h.example.org/"]).status, 0);
+}
+
+fn a_visitor_has_no_proxy_s_word(_: &World) {
+    let web = Web::start();
+    web.domain("a.h.example.org", "tls = \"off\"\n").domain("cf.h.example.org", "tls = \"off\"\ncloudflare = true\n").load();
+    let names = [
+        "X_Forwarded_For", "X_Forwarded_Proto", "X_Real_Ip", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-User",
+        "X-Forwarded-Prefix", "X-Client-Ip", "X-Cluster-Client-Ip", "Client-Ip", "Fastly-Client-Ip", "Remote-User", "Remote-Addr",
+        "X-Original-Url", "X-Rewrite-Url", "X-Url-Scheme", "Front-End-Https", "Proxy",
+    ];
+    let claims = names.map(|name| format!("{name}: 198.51.100.1"));
+    let mut arguments: Vec<&str> = claims.iter().flat_map(|claim| ["-H", claim.as_str()]).collect();
+    arguments.extend(["-H", "X-Mine: kept"]);
+    for host in ["a.h.example.org", "cf.h.example.org"] {
+        let url = format!("http://{host}/");
+        let visit = web.visit_from(VISITOR, &[arguments.as_slice(), &[&url]].concat());
+        visit.is(200, "");
+        for name in names {
+            assert_eq!(visit.seen(name), [""; 0], "{name} at {host}: {visit:#?}");
+        }
+        assert_eq!(visit.seen("X-Mine"), ["kept"]);
+    }
+    // The full form of a name leads to the usual one.
+    let full = web.visit_from(VISITOR, &["-H", "Host: a.h.example.org.", "http://a.h.example.org/x?y=z"]);
+    assert_eq!(full.is(308, "").location, "http://a.h.example.org/x?y=z");
 }
 
 fn nothing_is_held_back(_: &World) {

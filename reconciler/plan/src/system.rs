@@ -205,7 +205,8 @@ fn router(platform: &Platform) -> ContainerSpec {
             Bind {
                 source: door(&platform.prefix),
                 target: DOOR.to_owned(),
-                read_only: false,
+                // It connects to the socket. What it could write there would lie in the host's memory, or in the door's way.
+                read_only: true,
                 share: Share::Own,
             },
             Bind {

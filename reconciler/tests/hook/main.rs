@@ -9,6 +9,7 @@
 
 mod accepted;
 mod agree;
+mod beside;
 mod bounds;
 mod hostile;
 mod installed;
@@ -18,7 +19,7 @@ mod planned;
 mod proof;
 mod proposals;
 mod refused;
-mod shallow;
+
 mod views;
 mod why;
 

@@ -11,12 +11,13 @@ use berth_host::file::replace_for_now;
 use berth_schema::Finding;
 use git2::{ErrorCode, Oid, Signature};
 
-use super::Received;
 use super::error::{ViewError, file, git};
 use super::trouble::moved_meanwhile;
+use super::{Move, Received};
 use crate::cas::PATIENCE;
 use crate::durable;
 use crate::oid::oid;
+use crate::{OPENED, PROPOSALS};
 
 /// Outcome of an accepted push.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,9 @@ impl Received {
         let mut transaction = real.transaction()?;
         for moved in &self.moves {
             transaction.lock_ref(&moved.reference)?;
+            if let Some(mark) = opened(moved) {
+                transaction.lock_ref(&mark)?;
+            }
         }
         let mut late = Vec::new();
         let user = self.view.user.as_str();
@@ -120,6 +124,12 @@ impl Received {
                 late.push(moved_meanwhile(&moved.reference));
                 continue;
             }
+            // With the branch, and not after it: whoever leaves in between would have made a proposal that is nobody's.
+            if let (Some(mark), Some(new)) = (opened(moved), moved.new) {
+                let commit = real.find_object(oid(new), None)?;
+                let tag = real.tag_annotation_create(short(&mark), &commit, &signature, "was opened\n")?;
+                transaction.set_target(&mark, tag, Some(&signature), "push")?;
+            }
             match moved.new {
                 Some(new) => transaction.set_target(&moved.reference, oid(new), Some(&signature), "push")?,
                 None => transaction.remove(&moved.reference)?,
@@ -130,6 +140,16 @@ impl Received {
         }
         Ok(late)
     }
+}
+
+/// Name of the mark that says who opened a proposal, where a branch is a new one.
+fn opened(moved: &Move) -> Option<String> {
+    let topic = moved.reference.strip_prefix(PROPOSALS)?;
+    (moved.old.is_none() && moved.new.is_some()).then(|| format!("{OPENED}{topic}"))
+}
+
+fn short(reference: &str) -> &str {
+    reference.rsplit('/').next().unwrap_or(reference)
 }
 
 impl Pending {

@@ -1,4 +1,6 @@
-//! Shallow clones of a view: what git refuses after it has run the hook must be refused by the hook, too.
+//! Steps of git's own beside the hooks: what it refuses after it has run one, and what is left when it doesn't come to the last one.
+
+use std::fs;
 
 use super::{Bench, InTime as _, Said, git, put};
 
@@ -22,8 +24,13 @@ fn what_stands_on_a_proposal_that_is_gone_is_refused_whole() {
     let run = |arguments: &[&str]| Said::of(&git(&ci).env("NO_COLOR", "1").args(arguments).in_time());
     assert!(run(&["commit", "--quiet", "--all", "-m", "more"]).good);
     bench.prepare("bob").unwrap();
-    run(&["push", "origin", "HEAD:review/y"])
-        .refused(&["begins at a commit that isn't here any more", "git fetch --unshallow"]);
+    let said = run(&["push", "origin", "HEAD:review/y"]);
+    assert!(!said.good, "{}", said.text);
+    said.has(&[
+        "begins at a commit that isn't here any more",
+        "git fetch --unshallow",
+        "Refused; nothing was changed.",
+    ]);
     let proposals = git(&bench.bare).args(["for-each-ref", "refs/heads/review"]).in_time().stdout;
     assert_eq!(String::from_utf8_lossy(&proposals), "", "what was refused isn't there");
 
@@ -43,4 +50,19 @@ fn what_stands_on_a_proposal_that_is_gone_is_refused_whole() {
     assert!(run(&["commit", "--quiet", "--all", "-m", "shallow"]).good);
     bench.prepare("bob").unwrap();
     run(&["push", "origin", "HEAD:review/z"]).accepted(&["review/z"]);
+}
+
+#[test]
+fn a_proposal_is_its_author_s_however_early_they_leave() {
+    let bench = Bench::with_members();
+    let bob = bench.member("bob");
+    bob.commit(&[("docs/welcome.md", Some("# Welcome\n\nHello.\n"))]);
+    let view = bench.prepare("bob").unwrap();
+    // As if the client had left after the verdict, and the door had ended everything.
+    fs::remove_file(view.join("hooks/post-receive")).unwrap();
+    bob.attempt(&["push", "origin", "HEAD:review/x"]).has(&["review/x"]);
+    let list = bench.berth(&["review", "list"]);
+    assert!(list.text.contains("bob") && !list.text.contains("the repository's files"), "{}", list.text);
+    // It is bob's to take back.
+    bob.push(&["origin", ":review/x"]).accepted(&[]);
 }
