@@ -18,6 +18,7 @@ mod owner;
 mod panel;
 mod socket;
 mod waits;
+mod way;
 
 pub use admit::admit;
 pub use guest::GuestSocket;
@@ -27,3 +28,4 @@ pub use owner::{Acting, Owner};
 pub use panel::{PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, make_passage, panel_group};
 pub use socket::StagedSocket;
 pub use waits::Waits;
+pub use way::{FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};

@@ -1,5 +1,6 @@
 //! Processes that lead a group of their own, so that whatever they start ends with them.
 
+use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
@@ -13,6 +14,16 @@ use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, pidfd_open,
     prlimit,
 };
+
+/// Start of a process, in clock ticks since the machine's start (proc(5), `starttime`): process ids are used again.
+pub fn started(pid: u32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is the program's name in parentheses, which may hold anything; the 22nd is asked for.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace());
+    fields
+        .and_then(|mut fields| fields.nth(19)?.parse().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not what proc(5) says"))
+}
 
 /// A process group, known by the process that leads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use berth_host::FileLock;
 use berth_host::file::replace;
+use berth_host::process::started;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Trying as _};
@@ -98,15 +99,6 @@ fn file(folder: &Path, prefix: &str) -> Result<PathBuf> {
     }
     let what = format!("look up the plane {prefix:?}");
     Err(Error::new(what, io::Error::new(io::ErrorKind::InvalidInput, "that is not a prefix")))
-}
-
-fn started(pid: u32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The second field is the program's name in parentheses, which may hold anything; the 22nd is asked for.
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace());
-    fields
-        .and_then(|mut fields| fields.nth(19)?.parse().ok())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not what proc(5) says"))
 }
 
 #[cfg(test)]
