@@ -6,10 +6,9 @@
 //! is made here, by a process that is a user of its own for each server, and runc joins it.
 //!
 //! That user owns no file and runs no program. Only its number counts, which is above those of people and services
-//! (`systemd.io/UIDS-GIDS`). The mappings stay the engine's, so nothing on the disk changes: a server goes over at its next start.
+//! (`systemd.io/UIDS-GIDS`) and of ranges ([`crate::ranges`]).
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,8 +25,8 @@ pub(crate) const HOLD: &str = "hold";
 /// Variable that says a server's id.
 const SERVER_ID: &str = "BERTH_SERVER_ID";
 
-/// The first user here. Up to [`USERS`] of them lie above those of people and services.
-const FIRST_USER: u32 = 0x7000_0000;
+/// The first user here. All of them lie above the ids of people, services and containers.
+const FIRST_USER: u32 = 0x8000_0000;
 
 /// The largest id of a server that has a user here.
 const LARGEST_ID: u32 = 0xffff;
@@ -78,13 +77,18 @@ pub(crate) enum AccountError {
     Map { path: PathBuf, source: io::Error },
 }
 
-/// The user whose account a server's namespace is on.
+/// A server, as its container's environment tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Maker(u32);
+pub(crate) struct Server {
+    /// The number of its platform, less than [`PLATFORMS`].
+    pub(crate) platform: u32,
+    /// Its id.
+    pub(crate) id: u32,
+}
 
-impl Maker {
+impl Server {
     /// Finds it by the environment of a container and the prefix of its platform; `None` for one that isn't a server.
-    pub(crate) fn of_server<'a>(
+    pub(crate) fn find<'a>(
         prefix: &str,
         lines: impl Iterator<Item = &'a str>,
     ) -> Result<Option<Self>, AccountError> {
@@ -96,20 +100,31 @@ impl Maker {
             _ => None,
         };
         let unclear = || AccountError::Id { found: found.iter().map(|&text| text.to_owned()).collect() };
-        id.map(|id| Some(Self(FIRST_USER + platform(prefix) * (LARGEST_ID + 1) + id))).ok_or_else(unclear)
+        id.map(|id| Some(Self { platform: platform(prefix), id })).ok_or_else(unclear)
     }
 
+    /// The user whose account its namespace is on.
+    fn maker(self) -> Maker {
+        Maker(FIRST_USER + self.platform * (LARGEST_ID + 1) + self.id)
+    }
+}
+
+/// The user whose account a server's namespace is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Maker(u32);
+
+impl Maker {
     /// Reads the argument of [`HOLD`].
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok().filter(|user| (FIRST_USER..FIRST_USER + USERS).contains(user)).map(Self)
     }
 }
 
-/// The number of a platform. Another release of Rust may count otherwise: then servers have other users from their next start on.
+/// The number of a platform (FNV-1a of its prefix). It has to be the same in every release: servers of one that ran before go on.
 fn platform(prefix: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    prefix.hash(&mut hasher);
-    u32::try_from(hasher.finish() % u64::from(PLATFORMS)).unwrap_or_default()
+    let hash =
+        prefix.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash % PLATFORMS
 }
 
 /// A user namespace, and the process that keeps it there until this value is dropped.
@@ -119,15 +134,15 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// Makes it, on the account of `maker`, with the mappings that the engine chose.
+    /// Makes it, on the account of a server, with these mappings.
     pub(crate) fn make(
         program: &Path,
-        maker: Maker,
+        server: Server,
         uids: &[LinuxIdMapping],
         gids: &[LinuxIdMapping],
     ) -> Result<Self, AccountError> {
         let holder = Command::new(program)
-            .args([HOLD, &maker.0.to_string()])
+            .args([HOLD, &server.maker().0.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

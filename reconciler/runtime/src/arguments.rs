@@ -7,16 +7,38 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use crate::account::HOLD;
+use berth_host::Way;
 
-/// Argument of our own, before all of runc's: the engine's `runtimeArgs` may have it. Servers then share the host root's account.
-const SHARED: &str = "--shared-account";
+use crate::account::HOLD;
+use crate::probe::{PROBE, TRY};
 
 /// Global flags of runc that are followed by a value.
 const GLOBAL_WITH_VALUE: &[&str] = &["log", "log-format", "root", "criu", "rootless"];
 
 /// The verb that runc doesn't have: the hook that this program puts into a bundle calls it.
 pub(crate) const LINK: &str = "link";
+
+/// Flags of `runc exec` that are followed by a value.
+const EXEC_WITH_VALUE: &[&str] = &[
+    "additional-gids",
+    "apparmor",
+    "cap",
+    "c",
+    "cgroup",
+    "console-socket",
+    "cwd",
+    "env",
+    "e",
+    "g",
+    "pid-file",
+    "pidfd-socket",
+    "preserve-fds",
+    "process",
+    "process-label",
+    "p",
+    "user",
+    "u",
+];
 
 /// Flags of `runc create` that are followed by a value.
 const CREATE_WITH_VALUE: &[&str] =
@@ -30,17 +52,19 @@ pub(crate) struct Invocation {
     verb: usize,
     log: Option<PathBuf>,
     log_format: LogFormat,
-    /// The account that servers get.
-    pub(crate) account: Account,
+    root: Option<OsString>,
+    /// The way in which servers are told apart, by the one argument of our own, before all of runc's: the engine's `runtimeArgs` may
+    /// have it.
+    pub(crate) way: Way,
 }
 
-/// The account that a server's namespaces are on.
+/// Form of a probe's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Account {
-    /// One of the server's own.
-    Own,
-    /// The host root's, with all others.
-    Shared,
+pub(crate) enum Form {
+    /// For people.
+    Words,
+    /// For programs.
+    Json,
 }
 
 /// Format of runc's log file.
@@ -66,22 +90,22 @@ pub(crate) struct CreateRequest {
 impl Invocation {
     /// Reads the arguments that follow the program's name.
     pub(crate) fn parse(mut arguments: Vec<OsString>) -> Self {
-        let account = match arguments.first().is_some_and(|first| first == SHARED) {
-            true => Account::Shared,
-            false => Account::Own,
-        };
-        if account == Account::Shared {
+        let first = arguments.first().and_then(|first| first.to_str());
+        let way = Way::of_arguments(first);
+        if first.is_some() && first == way.argument() {
             arguments.remove(0);
         }
+        let mut root = None;
         let mut log = None;
         let mut log_format = LogFormat::Text;
         let verb = flags(&arguments, GLOBAL_WITH_VALUE, |name, value| match name {
+            b"root" => root = Some(value.to_owned()),
             b"log" => log = Some(PathBuf::from(value)),
             b"log-format" if value == "json" => log_format = LogFormat::Json,
             b"log-format" => log_format = LogFormat::Text,
             _ => {}
         });
-        Self { arguments, verb, log, log_format, account }
+        Self { arguments, verb, log, log_format, root, way }
     }
 
     /// All of runc's arguments, as they came.
@@ -110,6 +134,46 @@ impl Invocation {
             [verb, maker] if verb == HOLD => maker.to_str(),
             _ => None,
         }
+    }
+
+    /// The folder that this call is to probe, and the form of the answer.
+    pub(crate) fn probe(&self) -> Option<(&OsStr, Form)> {
+        match self.arguments.as_slice() {
+            [verb, folder] if verb == PROBE => Some((folder, Form::Words)),
+            [verb, flag, folder] if verb == PROBE && flag == "--json" => Some((folder, Form::Json)),
+            _ => None,
+        }
+    }
+
+    /// The folder in which this call is to try the ways, if it is the part of a probe that does.
+    pub(crate) fn tries(&self) -> Option<&OsStr> {
+        match self.arguments.as_slice() {
+            [verb, folder] if verb == TRY => Some(folder),
+            _ => None,
+        }
+    }
+
+    /// The folder in which runc keeps its containers, if the caller named one.
+    pub(crate) fn root(&self) -> Option<&OsString> {
+        self.root.as_ref()
+    }
+
+    /// The container that a process is to be put into, if the verb is `exec`.
+    pub(crate) fn exec(&self) -> Option<&OsString> {
+        self.container_of("exec", EXEC_WITH_VALUE)
+    }
+
+    /// The container that is to be removed, if the verb is `delete`.
+    pub(crate) fn delete(&self) -> Option<&OsString> {
+        self.container_of("delete", &[])
+    }
+
+    fn container_of(&self, wanted: &str, with_value: &[&str]) -> Option<&OsString> {
+        let (verb, rest) = self.arguments.get(self.verb..)?.split_first()?;
+        if verb != wanted {
+            return None;
+        }
+        rest.get(flags(rest, with_value, |_, _| {}))
     }
 
     /// The flags that name the log, for another call that writes to the same one.
@@ -246,17 +310,46 @@ mod tests {
 
     #[test]
     fn our_own_argument_is_not_runc_s() {
-        let invocation = parse("--shared-account --root /r create --bundle /b abc");
-        assert_eq!(invocation.account, Account::Shared);
-        assert_eq!(invocation.arguments().first(), Some(&"--root".into()));
-        assert_eq!(parse("--root /r create abc").account, Account::Own);
-        // Anywhere else it is runc's to refuse.
-        assert_eq!(parse("--root /r --shared-account create abc").account, Account::Own);
+        for (own, way) in [("--shared-account", Way::Shared), ("--own-ranges", Way::Own), ("", Way::Account)]
+        {
+            let invocation = parse(&format!("{own} --root /r create --bundle /b abc"));
+            assert_eq!(invocation.way, way);
+            assert_eq!(invocation.arguments().first(), Some(&"--root".into()));
+            assert_eq!(invocation.root(), Some(&"/r".into()));
+        }
+        // Anywhere else, or beside another, it is runc's to refuse.
+        assert_eq!(parse("--root /r --shared-account create abc").way, Way::Account);
+        let both = parse("--own-ranges --shared-account create abc");
+        assert_eq!(both.arguments().first(), Some(&"--shared-account".into()));
+    }
+
+    #[test]
+    fn the_container_of_an_exec_or_a_delete_is_found_as_the_engine_writes_it() {
+        let exec = parse(
+            "--root /run/docker/runtime-runc/moby --log /b/log.json --log-format json exec --process /tmp/p \
+             --console-socket /tmp/pty.sock --detach --pid-file /b/1.pid abc",
+        );
+        assert_eq!(exec.exec(), Some(&"abc".into()));
+        assert_eq!(parse("exec -u 0 -e A=b -t abc sh -c ls").exec(), Some(&"abc".into()));
+        assert_eq!(parse("--root /r delete --force abc").delete(), Some(&"abc".into()));
+        for line in ["start abc", "create exec", "exec", "delete", "exec --process /p"] {
+            assert_eq!((parse(line).exec(), parse(line).delete()), (None, None), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_probe_names_a_folder() {
+        assert_eq!(parse("probe /f").probe(), Some((OsStr::new("/f"), Form::Words)));
+        assert_eq!(parse("probe --json /f").probe(), Some((OsStr::new("/f"), Form::Json)));
+        assert_eq!(parse("try /f").tries(), Some(OsStr::new("/f")));
+        for line in ["probe", "probe /f /g", "create probe", "--root probe /f"] {
+            assert_eq!((parse(line).probe(), parse(line).tries()), (None, None), "{line}");
+        }
     }
 
     #[test]
     fn the_verb_that_holds_a_namespace_names_a_user() {
-        assert_eq!(parse("hold 1879048193").hold(), Some("1879048193"));
+        assert_eq!(parse("hold 2147483649").hold(), Some("2147483649"));
         for line in ["hold", "hold 1 2", "--root hold 1", "create hold"] {
             assert_eq!(parse(line).hold(), None, "{line}");
         }

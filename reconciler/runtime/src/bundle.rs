@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 
 use berth_host::Owner;
 use berth_host::file::replace_for;
+use berth_idmap::Reach;
 use oci_spec::runtime::{LinuxIdMapping, Mount};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::grants;
+use crate::mounts::Bind;
 
 /// Directory in which a container sees its cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
@@ -27,6 +29,9 @@ const NESTED_SYSCALLS: &[&str] = &["pivot_root"];
 /// Kernel keyrings. All servers are the same user to them, so one server could list another's keys and use up the quota
 /// that they share. "Not implemented" is the answer with which systemd and runc go on without; "not permitted" is not.
 const KEYRING_SYSCALLS: &[&str] = &["add_key", "keyctl", "request_key"];
+
+/// Annotation that keeps the path of the engine's own mount of the root. runc keeps it with the container's state.
+pub(crate) const ENGINE_S_ROOT: &str = "berth.engine-root";
 
 /// The name that the hook's process sees as its own.
 const PROGRAM: &str = "berth-runtime";
@@ -50,8 +55,11 @@ pub(crate) enum BundleError {
     #[error("the hooks of {} are not understood", path.display())]
     Misplaced { path: PathBuf },
     /// A path that JSON can't hold.
-    #[error("the path of this program, or of the runtime's log, is not UTF-8")]
+    #[error("a path of the bundle, of this program or of the runtime's log is not UTF-8")]
     NotText,
+    /// Without a root there is nothing to run in.
+    #[error("{} has no root.path", path.display())]
+    NoRoot { path: PathBuf },
     /// The edited `config.json` could not be put in place.
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -97,8 +105,8 @@ impl Bundle {
         let gids: Vec<LinuxIdMapping> = part(&document, "/linux/gidMappings", &path)?.unwrap_or_default();
         let cgroups_path = part(&document, "/linux/cgroupsPath", &path)?;
         let environment = part(&document, "/process/env", &path)?.unwrap_or_default();
-        let mapped_root = root_of(&uids).zip(root_of(&gids)).map(|(uid, gid)| MappedRoot { uid, gid });
         let mappings = (uids, gids);
+        let mapped_root = mapped_root(&mappings);
         Ok(Self {
             path,
             document,
@@ -166,6 +174,52 @@ impl Bundle {
                 self.is_changed = true;
             }
         }
+        Ok(())
+    }
+
+    /// Path of the container's root.
+    pub(crate) fn root(&self) -> Result<PathBuf, BundleError> {
+        let found = self.document.pointer("/root/path").and_then(Value::as_str);
+        let found = found.ok_or_else(|| BundleError::NoRoot { path: self.path.clone() })?;
+        // A relative one is below the bundle.
+        Ok(self.path.parent().map_or_else(|| PathBuf::from(found), |bundle| bundle.join(found)))
+    }
+
+    /// The bind mounts.
+    pub(crate) fn binds(&self) -> Vec<Bind> {
+        let has = |mount: &Mount, name: &str| mount.options().iter().flatten().any(|option| option == name);
+        let binds = self.mounts.iter().filter(|mount| {
+            mount.typ().as_deref() == Some("bind") || has(mount, "bind") || has(mount, "rbind")
+        });
+        binds
+            .filter_map(|mount| {
+                let reach = if has(mount, "rbind") { Reach::Below } else { Reach::Alone };
+                mount.source().clone().map(|source| Bind { source, reach })
+            })
+            .collect()
+    }
+
+    /// Gives the container these mappings instead of the engine's, and a root at `root`, and notes where the engine has it.
+    pub(crate) fn move_to(
+        &mut self,
+        mappings: (Vec<LinuxIdMapping>, Vec<LinuxIdMapping>),
+        root: &Path,
+    ) -> Result<(), BundleError> {
+        let engine_s = self.root()?;
+        let engine_s = engine_s.to_str().ok_or(BundleError::NotText)?.to_owned();
+        let misplaced = || BundleError::NoRoot { path: self.path.clone() };
+        let (uids, gids) = (json!(mappings.0), json!(mappings.1));
+        let document = self.document.as_object_mut().ok_or_else(misplaced)?;
+        let notes = filled(document, "annotations", json!({})).as_object_mut().ok_or_else(misplaced)?;
+        notes.insert(ENGINE_S_ROOT.to_owned(), json!(engine_s));
+        let place = document.get_mut("root").and_then(Value::as_object_mut).ok_or_else(misplaced)?;
+        place.insert("path".to_owned(), json!(root));
+        let linux = document.get_mut("linux").and_then(Value::as_object_mut).ok_or_else(misplaced)?;
+        linux.insert("uidMappings".to_owned(), uids);
+        linux.insert("gidMappings".to_owned(), gids);
+        self.mapped_root = mapped_root(&mappings);
+        self.mappings = mappings;
+        self.is_changed = true;
         Ok(())
     }
 
@@ -250,6 +304,10 @@ fn part<T: DeserializeOwned>(
             source,
         }),
     }
+}
+
+fn mapped_root((uids, gids): &(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)) -> Option<MappedRoot> {
+    root_of(uids).zip(root_of(gids)).map(|(uid, gid)| MappedRoot { uid, gid })
 }
 
 /// The host id that a mapping gives to the container's id 0.

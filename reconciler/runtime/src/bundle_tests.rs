@@ -164,3 +164,53 @@ fn reads_the_environment() {
     let bundle = Bundle::read(directory.path()).expect("a bundle");
     assert_eq!(bundle.environment().collect::<Vec<_>>(), ["PATH=/bin", "A=b=c"]);
 }
+
+#[test]
+fn bind_mounts_are_told_by_their_options_too() {
+    let mut document = server();
+    document["mounts"] = json!([
+        {"destination": "/a", "type": "bind", "source": "/host/a", "options": ["rbind", "ro"]},
+        {"destination": "/b", "source": "/host/b", "options": ["bind"]},
+        {"destination": "/c", "type": "bind", "source": "/host/c"},
+        {"destination": "/d", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]},
+    ]);
+    let (directory, _) = bundle_of(&document);
+    let bind = |source: &str, reach| Bind { source: source.into(), reach };
+    assert_eq!(
+        Bundle::read(directory.path()).expect("a bundle").binds(),
+        [bind("/host/a", Reach::Below), bind("/host/b", Reach::Alone), bind("/host/c", Reach::Alone)]
+    );
+}
+
+#[test]
+fn a_server_with_ids_of_its_own_gets_another_root_and_a_note_of_the_engine_s() {
+    let mut document = server();
+    document["root"] = json!({"path": "rootfs", "readonly": false});
+    let (directory, path) = bundle_of(&document);
+    let mut bundle = Bundle::read(directory.path()).expect("a bundle");
+    let mapping: Vec<LinuxIdMapping> =
+        serde_json::from_value(json!([{"containerID": 0, "hostID": 0x7001_0000, "size": 65536}]))
+            .expect("a mapping");
+    bundle.move_to((mapping.clone(), mapping), Path::new("/run/x")).expect("the edit");
+    assert_eq!(bundle.mapped_root, Some(MappedRoot { uid: 0x7001_0000, gid: 0x7001_0000 }));
+    bundle.save().expect("the edit");
+
+    let engine_s = directory.path().join("rootfs");
+    let mut expected = document;
+    expected["root"]["path"] = json!("/run/x");
+    expected["annotations"] = json!({ENGINE_S_ROOT: engine_s});
+    expected["linux"]["uidMappings"][0]["hostID"] = json!(0x7001_0000);
+    expected["linux"]["gidMappings"][0]["hostID"] = json!(0x7001_0000);
+    let written: Value = serde_json::from_slice(&fs::read(&path).expect("bytes")).expect("JSON");
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn a_bundle_without_a_root_can_t_be_moved() {
+    let (directory, _) = bundle_of(&server());
+    let mut bundle = Bundle::read(directory.path()).expect("a bundle");
+    assert!(matches!(
+        bundle.move_to((Vec::new(), Vec::new()), Path::new("/run/x")),
+        Err(BundleError::NoRoot { .. })
+    ));
+}

@@ -1,4 +1,4 @@
-//! `create`, top to bottom: make the user namespace, edit the bundle, call runc, delegate the cgroup.
+//! `create`, top to bottom: make the user namespace, shift the mounts, edit the bundle, call runc, delegate the cgroup.
 //!
 //! A container's part in the user plane, which its environment tells, decides what it gets. A server, and a container whose
 //! environment tells nothing, gets its cgroup and the edits for a nested runc; the platform's own containers don't. Each
@@ -11,15 +11,19 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
+use berth_host::{SERVERS, Way, WayRecord};
 use berth_link::{InvalidMember, Member};
 
-use crate::account::{AccountError, Maker, Namespace};
-use crate::arguments::{Account, CreateRequest, Invocation, LINK};
+use crate::account::{AccountError, Namespace, Server};
+use crate::arguments::{CreateRequest, Invocation, LINK};
 use crate::bundle::{Bundle, BundleError};
 use crate::cgroup::{self, CgroupError};
+use crate::enter::give_pipes;
+use crate::mounts::{MountError, ROOT, forget, open_ids, shift_all, withdraw};
+use crate::ranges::{Range, RangeError};
 use crate::report::{Weight, report};
 
 /// Reason for which a container was not created.
@@ -42,9 +46,20 @@ pub(crate) enum CreateError {
         "the server can't have an account of its own with the kernel (docs/isolation.md; `--shared-account` goes without)"
     )]
     Account(#[from] AccountError),
+    /// The server has no range of ids.
+    #[error("the server can't have ids of its own (docs/isolation.md)")]
+    Range(#[from] RangeError),
+    /// The server's files could not be shown to it with ids of its own.
+    #[error(
+        "the server can't have ids of its own (`berth engine check` tries it; without `--own-ranges` it runs with those of all)"
+    )]
+    Mounts(#[from] MountError),
     /// The process id of the container's first process is not known.
     #[error("cannot learn the container's process id from {}", from.display())]
     Pid { from: PathBuf, source: io::Error },
+    /// The way of the server could not be written down for others.
+    #[error("cannot write down in {SERVERS} how the server runs, so `berth status` can't say it")]
+    Record(#[source] io::Error),
     /// The container could not be given its cgroup.
     #[error("the container's cgroup could not be delegated to its root")]
     Delegate(#[from] CgroupError),
@@ -52,7 +67,7 @@ pub(crate) enum CreateError {
 
 /// Creates the container. The exit code is runc's own, unless something around runc failed.
 pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequest) -> ExitCode {
-    let Prepared { bundle, edits, namespace } = match prepare(invocation, request) {
+    let Prepared { bundle, edits, way, namespace, engine_s_root } = match prepare(invocation, request) {
         Ok(prepared) => prepared,
         Err(error) => return failed(invocation, &error),
     };
@@ -68,11 +83,35 @@ pub(crate) fn create(runc: &OsStr, invocation: &Invocation, request: &CreateRequ
     if edits == Edits::OfPlatform {
         return ExitCode::SUCCESS;
     }
-    if let Err(error) = delegate(runc, invocation, request, &bundle) {
-        delete(runc, invocation, request);
-        return failed(invocation, &error);
+    if bundle.mapped_root.is_none() && way.is_none() {
+        return ExitCode::SUCCESS;
+    }
+    let delegated =
+        process_id(runc, invocation, request).and_then(|pid| delegate(pid, &bundle).map(|()| pid));
+    let pid = match delegated {
+        Ok(pid) => pid,
+        Err(error) => {
+            delete(runc, invocation, request);
+            return failed(invocation, &error);
+        }
+    };
+    // The server is there. What is left to do is for those who look at it from outside.
+    let noted = way.map_or(Ok(()), |way| note(way, pid, request).map_err(CreateError::Record));
+    let forgotten = engine_s_root.map_or(Ok(()), |path| forget(&path).map_err(CreateError::Mounts));
+    for error in [noted, forgotten].into_iter().filter_map(Result::err) {
+        report(invocation, Weight::Warning, &error);
     }
     ExitCode::SUCCESS
+}
+
+/// Writes down how a server runs.
+fn note(way: Way, pid: u32, request: &CreateRequest) -> io::Result<()> {
+    WayRecord::of_process(way, pid)?.write(SERVERS.as_ref(), &request.id.to_string_lossy())
+}
+
+/// Strikes out how a server ran that is removed. Whoever reads it sees that its process has ended, so nobody is misled if this fails.
+pub(crate) fn strike_out(container: &OsStr) {
+    let _ = WayRecord::remove(SERVERS.as_ref(), &container.to_string_lossy());
 }
 
 /// Edits that a container gets.
@@ -88,8 +127,12 @@ enum Edits {
 struct Prepared {
     bundle: Bundle,
     edits: Edits,
+    /// The way of a server; none of other containers.
+    way: Option<Way>,
     /// The user namespace that the bundle names, which is gone when this is dropped.
     namespace: Option<Namespace>,
+    /// The engine's own mount of the root, where the server gets another.
+    engine_s_root: Option<PathBuf>,
 }
 
 fn prepare(invocation: &Invocation, request: &CreateRequest) -> Result<Prepared, CreateError> {
@@ -108,40 +151,58 @@ fn prepare(invocation: &Invocation, request: &CreateRequest) -> Result<Prepared,
         arguments.push(LINK.into());
         bundle.add_hook(&program, &arguments)?;
     }
-    let namespace = match (edits, invocation.account) {
-        (Edits::OfServer, Account::Own) => own_namespace(&mut bundle, member.as_ref())?,
-        _ => None,
-    };
-    bundle.save()?;
-    Ok(Prepared { bundle, edits, namespace })
+    let mut prepared = Prepared { bundle, edits, way: None, namespace: None, engine_s_root: None };
+    if edits == Edits::OfServer {
+        prepared.keep_apart(member.as_ref(), invocation.way)?;
+    }
+    prepared.bundle.save()?;
+    Ok(prepared)
 }
 
-/// Makes the user namespace of a server, and has the bundle join it.
-fn own_namespace(bundle: &mut Bundle, member: Option<&Member>) -> Result<Option<Namespace>, CreateError> {
-    let prefix = match member {
-        Some(Member::Server { plane, .. }) => plane,
-        _ => "",
-    };
-    let Some(maker) = Maker::of_server(prefix, bundle.environment())? else { return Ok(None) };
-    if !bundle.has_new_user_namespace() {
-        return Ok(None);
+impl Prepared {
+    /// Gives a server what is to be its own, and has the bundle say so.
+    fn keep_apart(&mut self, member: Option<&Member>, way: Way) -> Result<(), CreateError> {
+        let prefix = match member {
+            Some(Member::Server { plane, .. }) => plane,
+            _ => "",
+        };
+        let Some(server) = Server::find(prefix, self.bundle.environment())? else { return Ok(()) };
+        if way == Way::Shared || !self.bundle.has_new_user_namespace() {
+            self.way = Some(Way::Shared);
+            return Ok(());
+        }
+        let program = std::env::current_exe().map_err(CreateError::OwnPath)?;
+        if way == Way::Own {
+            self.engine_s_root = Some(self.bundle.root()?);
+            shift_mounts(&mut self.bundle, server, &program)?;
+        }
+        let (uids, gids) = &self.bundle.mappings;
+        let namespace = Namespace::make(&program, server, uids, gids)?;
+        self.bundle.join_user_namespace(&namespace.path())?;
+        self.namespace = Some(namespace);
+        self.way = Some(way);
+        Ok(())
     }
-    let program = std::env::current_exe().map_err(CreateError::OwnPath)?;
+}
+
+/// Shows a server its files through a range of ids of its own, in a mount namespace of this process.
+fn shift_mounts(bundle: &mut Bundle, server: Server, program: &Path) -> Result<(), CreateError> {
+    let range = Range::of(server)?;
     let (uids, gids) = &bundle.mappings;
-    let namespace = Namespace::make(&program, maker, uids, gids)?;
-    bundle.join_user_namespace(&namespace.path())?;
-    Ok(Some(namespace))
+    let inside = (range.inside(uids)?, range.inside(gids)?);
+    let disk = Namespace::make(program, server, &range.on_disk(uids)?, &range.on_disk(gids)?)?;
+    let ids = open_ids(&disk.path())?;
+    drop(disk);
+    withdraw()?;
+    shift_all(&ids, &bundle.root()?, &bundle.binds())?;
+    bundle.move_to(inside, ROOT.as_ref())?;
+    give_pipes(range.root());
+    Ok(())
 }
 
 /// Gives the cgroup away. Without a user namespace the container's root owns it already.
-fn delegate(
-    runc: &OsStr,
-    invocation: &Invocation,
-    request: &CreateRequest,
-    bundle: &Bundle,
-) -> Result<(), CreateError> {
+fn delegate(pid: u32, bundle: &Bundle) -> Result<(), CreateError> {
     let Some(root) = bundle.mapped_root else { return Ok(()) };
-    let pid = process_id(runc, invocation, request)?;
     cgroup::delegate(pid, bundle.cgroups_path.as_deref(), root)?;
     Ok(())
 }

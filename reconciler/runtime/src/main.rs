@@ -2,14 +2,17 @@
 //! part in the user plane.
 //!
 //! Owns the work around `runc create`. It edits a server's bundle (a writable cgroup mount, a seccomp profile under which a nested runc
-//! works, and capabilities, devices and limits that reach no further than the server's user namespace), makes its user namespace on an account of its own, and gives the container's own cgroup directories to the
-//! container's root, so that systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment tells, gets an
-//! OCI hook: it calls this program again, with the verb `link`, before the container's first process runs. For a plane's
+//! works, and capabilities, devices and limits that reach no further than the server's user namespace), makes its user namespace on an
+//! account of its own (and, if asked to, with ids of its own), and gives the container's own cgroup directories to the container's
+//! root, so that systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment
+//! tells, gets an OCI hook: it calls this program again, with the verb `link`, before the container's first process runs. For a plane's
 //! holder, that call first puts in force the host's rules that were confirmed last. Every other verb is `exec`ed: same
-//! arguments, same standard streams, same process id, runc's own exit code.
+//! arguments, same standard streams, same process id, runc's own exit code; before `exec`, what a server with ids of its own needs.
+//! `probe` tries all of it in a folder, and says what this host can do.
 //!
 //! Refuses to listen, to loosen a limit (the files that hold limits stay the host's), to act on a cgroup that the bundle
-//! does not name, and to keep state, but for the small file that says who holds a plane (`/run/berth/planes/<prefix>`).
+//! does not name, and to keep state, but for small files that say who holds a plane (`/run/berth/planes/<prefix>`) and how a server
+//! runs (`/run/berth/servers/<container>`).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod account;
@@ -17,8 +20,13 @@ mod arguments;
 mod bundle;
 mod cgroup;
 mod create;
+mod enter;
 mod grants;
 mod link;
+mod mounts;
+mod overlay;
+mod probe;
+mod ranges;
 mod report;
 
 use std::ffi::OsString;
@@ -44,10 +52,25 @@ fn main() -> ExitCode {
     if let Some(maker) = invocation.hold() {
         return hold(maker);
     }
-    match invocation.create() {
-        Some(request) => create::create(&runc, &invocation, &request),
-        None => hand_over(&runc, &invocation),
+    if let Some((folder, form)) = invocation.probe() {
+        return probe::probe(folder.as_ref(), form);
     }
+    if let Some(folder) = invocation.tries() {
+        return probe::tries(folder.as_ref());
+    }
+    if let Some(request) = invocation.create() {
+        return create::create(&runc, &invocation, &request);
+    }
+    if let Some(container) = invocation.exec() {
+        let state = enter::state_folder(invocation.root());
+        if let Err(error) = enter::prepare(&state, container) {
+            report::report(&invocation, report::Weight::Warning, &error);
+        }
+    }
+    if let Some(container) = invocation.delete() {
+        create::strike_out(container);
+    }
+    hand_over(&runc, &invocation)
 }
 
 /// Holds a server's user namespace, and says on standard error why it can't: the call of this program that waits passes it on.

@@ -86,7 +86,7 @@ fn nothing_of_it_is_left_when_runc_has_ended() {
         holder.lines().find_map(|line| line.strip_prefix("Uid:")).expect("ids").split_whitespace().collect();
     assert_eq!(ids.first(), Some(&"0"));
     let maker: u32 = ids.get(1).expect("an effective user").parse().expect("a number");
-    assert!(maker > 0x7000_0000 && maker % 0x1_0000 == 7, "{maker:#x}");
+    assert!(maker > 0x8000_0000 && maker % 0x1_0000 == 7, "{maker:#x}");
 }
 
 #[test]
