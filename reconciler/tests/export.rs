@@ -44,8 +44,13 @@ fn state<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> State {
 }
 
 fn planned(desired: &Desired, world: &World) -> Plan {
-    let context =
-        Context { now: jiff::Timestamp::UNIX_EPOCH, revision: "r", allowance: None, previous: None };
+    let context = Context {
+        now: jiff::Timestamp::UNIX_EPOCH,
+        revision: "r",
+        allowance: None,
+        previous: None,
+        largest_id: None,
+    };
     plan(desired, &world.observed(desired.prefix()), &context)
 }
 

@@ -61,7 +61,12 @@ pub(crate) fn between(
 
 fn make(desired: &Desired, observed: &Observed, planned: Planned<'_>, previous: Option<&State>) -> Plan {
     let revision = planned.revision.to_string();
-    let context =
-        Context { now: Timestamp::now(), revision: &revision, allowance: planned.allowance, previous };
+    let context = Context {
+        now: Timestamp::now(),
+        revision: &revision,
+        allowance: planned.allowance,
+        previous,
+        largest_id: None,
+    };
     plan(desired, observed, &context)
 }

@@ -138,7 +138,13 @@ struct Container {
 /// The world in which everything that `desired` says exists, and nothing else.
 pub fn settled(desired: &Desired) -> Result<World, SimulatedError> {
     let mut world = World::default();
-    let context = Context { now: Timestamp::UNIX_EPOCH, revision: "", allowance: None, previous: None };
+    let context = Context {
+        now: Timestamp::UNIX_EPOCH,
+        revision: "",
+        allowance: None,
+        previous: None,
+        largest_id: None,
+    };
     let plan = plan(desired, &Observed::default(), &context);
     world.apply_plan(&plan)?;
     Ok(world)

@@ -74,6 +74,7 @@ impl Scene {
             revision: &revision,
             allowance: settled.allowance.as_deref(),
             previous: Some(&applied.state),
+            largest_id: None,
         };
         plan(&desired, &self.sight.observed, &context)
     }

@@ -103,6 +103,7 @@ impl Stages {
                 revision: &revision,
                 allowance: None,
                 previous: Some(&settled.state),
+                largest_id: None,
             };
             let plan = plan.measure(|| berth_plan::plan(&desired, observed, &context));
             let changes = plan.changes().count();

@@ -299,7 +299,13 @@ pub(crate) fn everything(repo: &Path, data: &Path) -> anyhow::Result<Plan> {
     let identities = Identity::open(data)?.identities(settled.state.servers.keys().copied());
     let desired = Desired::new(&settled.state, &Templates::default(), &Arc::new(identities));
     let revision = settled.revision.to_string();
-    let context = Context { now: Timestamp::now(), revision: &revision, allowance: None, previous: None };
+    let context = Context {
+        now: Timestamp::now(),
+        revision: &revision,
+        allowance: None,
+        previous: None,
+        largest_id: None,
+    };
     Ok(berth_plan::plan(&desired, &Observed::default(), &context))
 }
 

@@ -78,7 +78,8 @@ fn the_plan_that_was_shown_is_that_of_the_pass() {
     let Committed::Made { revision } = commit(&house, &engine, &shown.digest) else { panic!() };
     let after = house.repo().load(&revision).unwrap().state.unwrap();
     let (now, revision) = (Timestamp::now(), revision.to_string());
-    let context = Context { now, revision: &revision, allowance: None, previous: Some(&before) };
+    let context =
+        Context { now, revision: &revision, allowance: None, previous: Some(&before), largest_id: None };
     let pass = plan(&desired(&after), &engine.0.observed, &context);
     let digest = show::digest(&pass).unwrap();
     let first = format!("Planned against the engine as it is now (plan {digest}).\n");

@@ -21,6 +21,8 @@ pub struct Context<'a> {
     /// The state that was applied last, if it is known. It knows names and owners that changed after a container's
     /// labels were written. A state whose plan was blocked for reusing an id must not become this.
     pub previous: Option<&'a State>,
+    /// The largest id of a server that the engine can start; `None` where any will do.
+    pub largest_id: Option<u32>,
 }
 
 /// A plan in the making.

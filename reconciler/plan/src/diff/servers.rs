@@ -34,7 +34,7 @@ pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, context: &Conte
         let holding = inventory.servers.get(&server.id).unwrap_or(&nothing);
         let subject = || Subject::Server { id: server.id, name: server.name.to_string() };
         let restarts = holding.container.is_some_and(|owned| owned.container.state == RunState::Restarting);
-        match planner.one(server, holding) {
+        match planner.in_range(server, planner.one(server, holding)) {
             Verdict::Unchanged if restarts => {
                 draft.note(subject().to_string(), "keeps restarting; its log says why (`docker logs`)");
             }
@@ -139,6 +139,28 @@ impl Planner<'_, '_> {
                 ),
             )
         })
+    }
+
+    /// Refuses to start a server whose id is too large for the engine. One that runs goes on.
+    fn in_range(&self, server: &Server, verdict: Verdict) -> Verdict {
+        let largest = self.context.largest_id.filter(|largest| server.id.get() > *largest);
+        let (Some(largest), Verdict::Change(work)) = (largest, &verdict) else { return verdict };
+        if !matches!(work.action, Action::Create | Action::Start | Action::Recreate | Action::Resurrect) {
+            return verdict;
+        }
+        Verdict::Blocked(
+            work.action,
+            Obstacle::new(
+                format!(
+                    "its id is above {largest}, and servers with larger ones have no range of ids of their own on this \
+                     host (`--own-ranges`)"
+                ),
+                format!(
+                    "choose an id up to {largest}; or take `--own-ranges` out of the runtime's arguments in the engine's \
+                     settings and restart the engine"
+                ),
+            ),
+        )
     }
 
     /// Plans what makes the server as it should be, its tombstone aside.

@@ -44,6 +44,7 @@ impl Scene {
             revision: REVISION,
             allowance: self.allowance.as_deref(),
             previous: self.previous.as_ref(),
+            largest_id: None,
         }
     }
 
@@ -123,7 +124,13 @@ fn scene(
         let state = written(chance);
         let desired = Desired::from_state(&state);
         let revision = format!("r{number}");
-        let context = Context { now, revision: &revision, allowance: None, previous: previous.as_ref() };
+        let context = Context {
+            now,
+            revision: &revision,
+            allowance: None,
+            previous: previous.as_ref(),
+            largest_id: None,
+        };
         let plan = plan(&desired, &world.observed(desired.prefix()), &context);
         world.apply_plan(&plan).expect("history");
         if plan.blocked.is_empty() {

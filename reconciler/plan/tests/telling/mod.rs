@@ -63,6 +63,7 @@ struct Planned {
     now: Timestamp,
     revision: String,
     allowance: Option<String>,
+    largest_id: Option<u32>,
 }
 
 impl Story {
@@ -87,6 +88,7 @@ impl Story {
                             .iter()
                             .find_map(|word| word.strip_prefix("allow="))
                             .map(str::to_owned),
+                        largest_id: rest.iter().find_map(|word| word.strip_prefix("ids=")?.parse().ok()),
                     };
                     if rest.contains(&"forgetful") {
                         story.previous = None;
@@ -115,6 +117,7 @@ impl Story {
             revision: &planned.revision,
             allowance: planned.allowance.as_deref(),
             previous: self.previous.as_ref(),
+            largest_id: planned.largest_id,
         };
         plan(&desired, &self.world.observed(desired.prefix()), &context)
     }
