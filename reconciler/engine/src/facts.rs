@@ -2,7 +2,10 @@
 //! says what an engine will have after its next restart.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use berth_host::{RANGES, Way};
+use berth_plan::recipe::RUNTIME;
 use berth_plan::spec::Confinement;
 use berth_schema::platform::Isolation;
 use serde_json::Value;
@@ -16,6 +19,10 @@ pub struct Facts {
     pub remapped: bool,
     /// The OCI runtimes that it knows, and the program behind each.
     pub runtimes: BTreeMap<String, String>,
+    /// The way in which servers that are started from now on are told apart, by the arguments of Berth's runtime.
+    pub way: Way,
+    /// The folder of all that the engine has.
+    pub root: PathBuf,
     /// True if containers survive a restart of the engine.
     pub live_restore: bool,
     /// The engine's membership in a swarm.
@@ -72,14 +79,23 @@ impl Facts {
             None | Some("" | "inactive") => Swarm::Inactive,
             Some(_) => Swarm::Active,
         };
+        let arguments = info.get("Runtimes").and_then(|all| all.get(RUNTIME)?.get("runtimeArgs")?.as_array());
+        let way = Way::of_arguments(arguments.into_iter().flatten().filter_map(Value::as_str));
         Self {
             version: text("ServerVersion").unwrap_or_default(),
             remapped,
             runtimes: runtimes.map(|(name, found)| (name.clone(), program(found))).collect(),
+            way,
+            root: text("DockerRootDir").unwrap_or_default().into(),
             live_restore: info.get("LiveRestoreEnabled").and_then(Value::as_bool).unwrap_or(false),
             swarm,
             cgroup_version: text("CgroupVersion"),
         }
+    }
+
+    /// The largest id of a server that can be started; `None` where any can.
+    pub fn largest_id(&self) -> Option<u32> {
+        (self.way == Way::Own).then_some(RANGES)
     }
 
     /// Returns whether removing and stopping side by side can block the engine for good (moby 46661, fixed in 23). One that
@@ -107,7 +123,6 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
-    use berth_plan::recipe::RUNTIME;
     use serde_json::json;
 
     use super::*;
@@ -121,6 +136,21 @@ mod tests {
             "Swarm": {"LocalNodeState": "inactive"},
             "CgroupVersion": "2",
         })
+    }
+
+    #[test]
+    fn the_runtime_s_arguments_say_how_servers_are_told_apart() {
+        let mut info = info();
+        assert_eq!((Facts::read(&info).way, Facts::read(&info).largest_id()), (Way::Account, None));
+        for (arguments, way, largest) in [
+            (json!(["--own-ranges"]), Way::Own, Some(RANGES)),
+            (json!(["--shared-account"]), Way::Shared, None),
+            (json!([]), Way::Account, None),
+            (Value::Null, Way::Account, None),
+        ] {
+            info["Runtimes"][RUNTIME]["runtimeArgs"] = arguments;
+            assert_eq!((Facts::read(&info).way, Facts::read(&info).largest_id()), (way, largest));
+        }
     }
 
     #[test]
