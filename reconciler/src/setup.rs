@@ -3,6 +3,7 @@
 //! - [`settings`] merges the needs into a `daemon.json`: pure, every conflict at once, and a difference to show first.
 //! - [`subordinate`] gives the remapped user its range of ids, beside those of others.
 //! - [`lacks`] compares the needs with the running engine's own account of itself.
+//! - [`probe`] has `berth-runtime` try how far this host can keep servers apart.
 //! - [`keys`] says whether the host has room for the servers' session keys.
 //!
 //! Refuses to overwrite: a setting that says something else is a conflict for a person to solve, and every file that
@@ -10,8 +11,11 @@
 
 use std::path::PathBuf;
 
+use berth_host::Way;
+
 pub mod keys;
 mod lacks;
+pub mod probe;
 mod put;
 pub mod settings;
 pub mod subordinate;
@@ -32,12 +36,14 @@ pub struct Needs {
     pub userns_remap: String,
     /// The path at which `berth-runtime` is installed.
     pub runtime: PathBuf,
+    /// The way in which servers are to be told apart; `None` leaves it as it is.
+    pub way: Option<Way>,
 }
 
 impl Needs {
     /// The usual needs: the engine's own remapped user, and the runtime at `runtime`.
     pub fn new(runtime: impl Into<PathBuf>) -> Self {
-        Self { userns_remap: DEFAULT_REMAP.to_owned(), runtime: runtime.into() }
+        Self { userns_remap: DEFAULT_REMAP.to_owned(), runtime: runtime.into(), way: None }
     }
 
     /// The user whose subordinate ids the engine will use.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use berth_engine::{Facts, Swarm, connect};
+use berth_host::Way;
 
 use super::Exit;
 use crate::draw::say;
 use crate::settings::Settings;
 use crate::setup::keys::{QUOTAS, Quota};
+use crate::setup::probe::Probed;
 use crate::setup::settings::{Merged, merge};
 use crate::setup::subordinate::{self, Subordinate};
 use crate::setup::{Needs, lacks, put};
@@ -43,6 +45,9 @@ struct Setup {
     /// Path of the installed berth-runtime
     #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
     runtime: PathBuf,
+    /// Give each server a range of ids of its own from its next start on, where this host can (docs/isolation.md)
+    #[arg(long)]
+    own_ranges: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,7 +73,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 
 async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
     let (_, facts) = connect(&settings.docker).await?;
-    let missing = lacks(&facts, &Needs::new(std::path::absolute(&args.runtime)?));
+    let runtime = std::path::absolute(&args.runtime)?;
+    let missing = lacks(&facts, &Needs::new(&runtime));
     for lack in &missing {
         say(&format!("  {lack}"));
     }
@@ -84,12 +90,46 @@ async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
             found.trim()
         ));
     }
-    if missing.is_empty() && has_room {
+    let keeps = !facts.remapped || ways(&runtime, &facts).await?;
+    if missing.is_empty() && has_room && keeps {
         say("The engine has what servers need.");
         return Ok(Exit::Ok);
     }
-    say("Run `berth engine setup` to mend it.");
+    if !missing.is_empty() || !has_room {
+        say("Run `berth engine setup` to mend it.");
+    }
     Ok(Exit::Failed)
+}
+
+/// Says how servers are kept apart, and how they could be. Returns whether this host can do what the engine is set up for.
+async fn ways(runtime: &Path, facts: &Facts) -> anyhow::Result<bool> {
+    let probed = Probed::ask(runtime, &facts.root).await?;
+    let way = facts.way;
+    if !probed.allows(way) {
+        let advice = match way.argument().filter(|_| probed.best.is_some()) {
+            Some(argument) => {
+                format!("take `{argument}` out of the runtime's arguments in the engine's settings")
+            }
+            None => "see docs/isolation.md for what the runtime needs".to_owned(),
+        };
+        say(&format!("  servers are to be kept apart by `{way}`, and none can start:{probed}\n  {advice}"));
+        return Ok(false);
+    }
+    say(&format!("  servers are kept apart by `{way}`: {}", words(way)));
+    if way != Way::Own && probed.allows(Way::Own) {
+        say("  this host can do better, see docs/isolation.md: `berth engine setup --own-ranges`");
+    } else if way != Way::Own {
+        say(&format!("  this host can't do better:{probed}"));
+    }
+    Ok(true)
+}
+
+fn words(way: Way) -> &'static str {
+    match way {
+        Way::Own => "each has an account with the kernel and a range of ids of its own",
+        Way::Account => "each has an account of its own with the kernel",
+        Way::Shared => "all of them, and the host's root, share one account with the kernel",
+    }
 }
 
 async fn setup(args: &Setup, settings: &Settings) -> anyhow::Result<Exit> {
@@ -132,7 +172,8 @@ impl Missing {
     async fn find(args: &Setup, settings: &Settings) -> anyhow::Result<Self> {
         // The engine looks it up from a folder of its own.
         let runtime = std::path::absolute(&args.runtime).context("cannot find berth-runtime")?;
-        let needs = Needs::new(&runtime);
+        let way = args.own_ranges.then_some(Way::Own);
+        let needs = Needs { way, ..Needs::new(&runtime) };
         if !runtime.is_file() {
             bail!(
                 "{} is not there: install berth-runtime, or say where it is with --runtime",
@@ -141,6 +182,9 @@ impl Missing {
         }
         // An engine that doesn't run yet is the usual case on a new host.
         let running = connect(&settings.docker).await.ok().map(|(_, facts)| facts);
+        if args.own_ranges {
+            allow_ranges(&runtime, running.as_ref()).await?;
+        }
         let swarm = running.as_ref().map_or(Swarm::Inactive, |facts| facts.swarm);
         let before = read(&args.config)?;
         let merged = merge(before.as_deref(), &needs, swarm)
@@ -196,6 +240,21 @@ impl Missing {
         }
         Ok(())
     }
+}
+
+/// Refuses ranges where servers couldn't start with them.
+async fn allow_ranges(runtime: &Path, running: Option<&Facts>) -> anyhow::Result<()> {
+    let Some(facts) = running.filter(|facts| facts.remapped) else {
+        bail!(
+            "ranges can only be tried in the folder of an engine that runs and maps users: set it up without --own-ranges \
+             first, restart it, and ask again"
+        );
+    };
+    let probed = Probed::ask(runtime, &facts.root).await?;
+    if !probed.allows(Way::Own) {
+        bail!("this host can't give servers ranges of ids of their own:{probed}");
+    }
+    Ok(())
 }
 
 /// The file, the line to add, and its text before and after.

@@ -6,10 +6,22 @@
 //! What watches files, and namespaces, are on each server's own account (`berth-runtime`), which is as large as the host's setting.
 //! The 128 inotify instances of a stock kernel are enough for an idle server, and few for one that runs dozens of containers. The
 //! table of connections is one for all servers: those that use up their share fill it for the others.
+//!
+//! Watches of epoll and pages of pipes are counted for the mapped root, too, unless each server has ids of its own. Their memory is
+//! charged to the server's cgroup, which bounds it better than the kernel's count, so the count is lifted.
 
 use std::path::{Path, PathBuf};
 
 use berth_plan::recipe::CONNECTIONS;
+
+/// Meaning of 0 in a host setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zero {
+    /// Nothing at all.
+    Nothing,
+    /// No bound.
+    Unbounded,
+}
 
 /// One host setting, and the least that it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +30,8 @@ pub struct Quota {
     pub sysctl: &'static str,
     /// The least value that leaves room for many servers.
     pub least: u64,
+    /// The meaning of 0 in it.
+    pub zero: Zero,
     /// Share of an idle server, with some to spare; `None` where each server has as much, or where it is up to the platform's
     /// settings.
     pub per_server: Option<u64>,
@@ -38,21 +52,25 @@ pub const QUOTAS: &[Quota] = &[
     account("user.max_net_namespaces", 10_000),
     account("user.max_mnt_namespaces", 10_000),
     account("user.max_cgroup_namespaces", 10_000),
+    // One account of all servers without ranges of their own. The memory behind both is the server's in any case.
+    account("fs.epoll.max_user_watches", 0x7fff_ffff),
+    Quota { zero: Zero::Unbounded, ..account("fs.pipe-user-pages-soft", 0) },
     Quota {
         sysctl: "net.netfilter.nf_conntrack_max",
         least: CONNECTIONS,
+        zero: Zero::Nothing,
         per_server: None,
         module: Some("nf_conntrack"),
     },
 ];
 
 const fn kernel(sysctl: &'static str, least: u64, per_server: u64) -> Quota {
-    Quota { sysctl, least, per_server: Some(per_server), module: None }
+    Quota { sysctl, least, zero: Zero::Nothing, per_server: Some(per_server), module: None }
 }
 
 /// A setting that is each account's own: a server's, or the host root's.
 const fn account(sysctl: &'static str, least: u64) -> Quota {
-    Quota { sysctl, least, per_server: None, module: None }
+    Quota { sysctl, least, zero: Zero::Nothing, per_server: None, module: None }
 }
 
 impl Quota {
@@ -70,7 +88,10 @@ impl Quota {
     /// Returns the value that so many servers need if `found`, the file's content, is less. An unreadable one is less.
     pub fn wanted(&self, found: &str, servers: usize) -> Option<u64> {
         let least = self.least_for(servers);
-        let enough = found.trim().parse::<u64>().is_ok_and(|found| found >= least);
+        let enough = found.trim().parse::<u64>().is_ok_and(|found| match self.zero {
+            Zero::Nothing => found >= least,
+            Zero::Unbounded => found == 0 || least > 0 && found >= least,
+        });
         (!enough).then_some(least)
     }
 
@@ -97,6 +118,11 @@ mod tests {
             ("kernel.keys.maxbytes", "", Some(2_000_000)),
             ("kernel.keys.maxbytes", "2000000", None),
             ("fs.inotify.max_user_instances", "128\n", Some(2_048)),
+            ("fs.epoll.max_user_watches", "5491383\n", Some(0x7fff_ffff)),
+            ("fs.epoll.max_user_watches", "2147483647\n", None),
+            ("fs.pipe-user-pages-soft", "16384\n", Some(0)),
+            ("fs.pipe-user-pages-soft", "0\n", None),
+            ("fs.pipe-user-pages-soft", "", Some(0)),
             ("net.netfilter.nf_conntrack_max", "262144\n", Some(1_048_576)),
             ("net.netfilter.nf_conntrack_max", "4194304\n", None),
         ] {

@@ -1,6 +1,7 @@
 //! Lacks: the needs of Berth that a running engine doesn't meet.
 
 use berth_engine::{Facts, Swarm};
+use berth_host::Way;
 use berth_plan::recipe::RUNTIME;
 
 use super::Needs;
@@ -18,6 +19,9 @@ pub enum Lack {
     /// Our runtime is registered as another program.
     #[error("the runtime {RUNTIME:?} is {found}, not {wanted}")]
     OtherRuntime { found: String, wanted: String },
+    /// Servers are told apart in another way than asked for.
+    #[error("the runtime {RUNTIME:?} keeps servers apart by `{found}`, and `{wanted}` is asked for")]
+    Way { found: Way, wanted: Way },
     /// Containers end with the engine.
     #[error("live-restore is off: servers stop whenever the engine restarts")]
     LiveRestore,
@@ -39,6 +43,9 @@ pub fn lacks(facts: &Facts, needs: &Needs) -> Vec<Lack> {
             lacks.push(Lack::OtherRuntime { found: found.clone(), wanted });
         }
         Some(_) => {}
+    }
+    if let Some(wanted) = needs.way.filter(|wanted| *wanted != facts.way) {
+        lacks.push(Lack::Way { found: facts.way, wanted });
     }
     match (facts.swarm, facts.live_restore) {
         (Swarm::Active, _) => lacks.push(Lack::Swarm),
@@ -90,6 +97,17 @@ mod tests {
             lacks(&info),
             [Lack::OtherRuntime { found: "/tmp/x".into(), wanted: "/usr/libexec/berth-runtime".into() }]
         );
+    }
+
+    #[test]
+    fn another_way_than_asked_for_is_a_lack() {
+        let mut info = info();
+        let needs = Needs { way: Some(Way::Own), ..Needs::new("/usr/libexec/berth-runtime") };
+        let lack = Lack::Way { found: Way::Account, wanted: Way::Own };
+        assert_eq!(super::lacks(&Facts::read(&info), &needs), [lack]);
+        info["Runtimes"]["berth"]["runtimeArgs"] = json!(["--own-ranges"]);
+        assert_eq!(super::lacks(&Facts::read(&info), &needs), []);
+        assert_eq!(lacks(&info), [], "what isn't asked for isn't missing");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Merging the needs into an engine's `daemon.json`.
 
 use berth_engine::Swarm;
+use berth_host::Way;
 use berth_plan::recipe::RUNTIME;
 use serde_json::{Map, Value, json};
 
@@ -53,6 +54,11 @@ pub enum Conflict {
     /// A runtime of our name is another program.
     #[error("the runtime {RUNTIME:?} is {found}, Berth wants {wanted}")]
     Runtime { found: String, wanted: String },
+    /// The runtime has arguments already.
+    #[error(
+        "the runtime {RUNTIME:?} has the arguments {found}, and its first one would have to be {wanted:?}"
+    )]
+    Arguments { found: String, wanted: &'static str },
     /// Live restore is switched off by hand.
     #[error("live-restore is false; servers would stop whenever the engine restarts")]
     LiveRestoreOff,
@@ -123,6 +129,7 @@ impl Merge<'_> {
 
     fn runtime(&mut self, needs: &Needs) {
         let wanted = needs.runtime.display().to_string();
+        let argument = needs.way.and_then(Way::argument);
         let runtimes = self.document.entry("runtimes").or_insert_with(|| json!({}));
         let Value::Object(runtimes) = runtimes else {
             self.conflicts.push(Conflict::Type { setting: "runtimes", found: runtimes.to_string() });
@@ -130,17 +137,38 @@ impl Merge<'_> {
         };
         match runtimes.get(RUNTIME) {
             None => {
-                let value = json!({"path": wanted});
+                let mut value = json!({"path": wanted});
+                if let Some(argument) = argument {
+                    value["runtimeArgs"] = json!([argument]);
+                }
                 self.additions.push(format!("\"runtimes\": {{ \"{RUNTIME}\": {value} }}"));
                 runtimes.insert(RUNTIME.to_owned(), value);
             }
-            Some(found) if found.get("path") == Some(&json!(wanted)) => {}
+            Some(found) if found.get("path") == Some(&json!(wanted)) => self.way(argument),
             Some(found) => {
                 let found = found
                     .get("path")
                     .and_then(Value::as_str)
                     .map_or_else(|| found.to_string(), str::to_owned);
                 self.conflicts.push(Conflict::Runtime { found, wanted });
+            }
+        }
+    }
+
+    /// Gives the runtime that is there its argument.
+    fn way(&mut self, argument: Option<&'static str>) {
+        let found = self.document.get_mut("runtimes").and_then(|all| all.get_mut(RUNTIME)?.as_object_mut());
+        let (Some(argument), Some(found)) = (argument, found) else { return };
+        match found.get("runtimeArgs") {
+            Some(Value::Array(all)) if all.first() == Some(&json!(argument)) => {}
+            there if there.is_none_or(is_nothing) => {
+                self.additions
+                    .push(format!("\"runtimes\": {{ \"{RUNTIME}\": {{\"runtimeArgs\":[\"{argument}\"]}} }}"));
+                found.insert("runtimeArgs".to_owned(), json!([argument]));
+            }
+            other => {
+                let found = other.map(Value::to_string).unwrap_or_default();
+                self.conflicts.push(Conflict::Arguments { found, wanted: argument });
             }
         }
     }
@@ -164,6 +192,11 @@ impl Merge<'_> {
         self.additions.push(format!("\"{key}\": {value}"));
         self.document.insert(key.to_owned(), value);
     }
+}
+
+/// Returns whether a list is empty, or not there.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]
@@ -234,6 +267,31 @@ mod tests {
         let by_hand = "{\"live-restore\":true,\n\"userns-remap\":\"default\",\
                        \"runtimes\":{\"berth\":{\"path\":\"/usr/libexec/berth-runtime\"}}}";
         assert_eq!(merged(Some(by_hand)).text, by_hand);
+    }
+
+    #[test]
+    fn ranges_are_asked_for_by_the_runtime_s_first_argument() {
+        let needs = Needs { way: Some(Way::Own), ..needs() };
+        let merged = |existing: &str| merge(Some(existing), &needs, Swarm::Inactive);
+        let berth = |merged: &Merged| {
+            serde_json::from_str::<Value>(&merged.text).unwrap()["runtimes"]["berth"].clone()
+        };
+        let wanted = json!({"path": "/usr/libexec/berth-runtime", "runtimeArgs": ["--own-ranges"]});
+        for existing in [
+            "{}",
+            r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime"}}}"#,
+            r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime", "runtimeArgs": []}}}"#,
+        ] {
+            let once = merged(existing).unwrap();
+            assert_eq!(berth(&once), wanted);
+            assert!(once.difference().contains("--own-ranges"), "{}", once.difference());
+            assert!(merged(&once.text).unwrap().is_unchanged());
+            // Whoever doesn't ask leaves it as it is.
+            assert!(merge(Some(&once.text), &super::tests::needs(), Swarm::Inactive).unwrap().is_unchanged());
+        }
+        let other = r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime", "runtimeArgs": ["--shared-account"]}}}"#;
+        let error = merged(other).unwrap_err().to_string();
+        assert!(error.contains("--shared-account") && error.contains("--own-ranges"), "{error}");
     }
 
     #[test]
