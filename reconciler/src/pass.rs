@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{Backoff, Deferred};
 use crate::journal::{Journal, JournalError};
-use crate::servers::Seen;
+use crate::servers::{Seen, way_of};
 use crate::settings::Settings;
 use crate::source::{Settled, Source, SourceError};
 
@@ -308,6 +308,7 @@ impl Reconciler {
             revision,
             allowance: settled.allowance.as_deref(),
             previous: self.applied.as_ref().map(|applied| &*applied.state),
+            largest_id: self.engine.largest_id(),
         }
     }
 
@@ -356,7 +357,7 @@ impl Reconciler {
             engine: self.engine.version.clone(),
             last_applied: self.applied.as_ref().map(|applied| applied.revision),
             last_pass: self.journal.last_pass().ok().flatten(),
-            ..Status::of(desired, observed)
+            ..Status::of(desired, observed, self.engine.way, way_of)
         })
     }
 

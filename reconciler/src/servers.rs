@@ -2,8 +2,10 @@
 //! running server. Nothing here says how things are now.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use berth_host::{SERVERS, Way, WayRecord};
 use berth_plan::label::Tag;
 use berth_plan::names::server_container;
 use berth_plan::{Desired, Observed};
@@ -37,6 +39,13 @@ pub struct Known {
     pub id: Option<String>,
     /// The state repo's word; `None` where the state repo doesn't have the server any more.
     pub wanted: Option<PowerState>,
+}
+
+/// The way in which a server that runs was started, as `berth-runtime` has written it down; `None` where it hasn't, or an earlier one
+/// started it.
+pub fn way_of(container: &str) -> Option<Way> {
+    let record = WayRecord::read(Path::new(SERVERS), container).ok().flatten();
+    record.filter(WayRecord::is_borne_out).map(|record| record.way)
 }
 
 impl Servers {

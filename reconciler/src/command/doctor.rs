@@ -7,13 +7,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use berth_doctor::{Answer, Attempt, Outside, Scope, Verdict, isolation};
-use berth_engine::connect;
+use berth_engine::{Inspections, Reader, connect};
 use berth_plan::Desired;
 use berth_schema::text;
+use berth_wire::Status;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::status::way_lines;
 use super::{Exit, show_findings};
 use crate::draw::{print, say};
+use crate::servers::way_of;
 use crate::settings::Settings;
 use crate::source::Source;
 
@@ -59,7 +62,7 @@ async fn try_isolation(args: &Args, settings: &Settings) -> anyhow::Result<Exit>
         return Ok(Exit::Failed);
     };
     let outside = args.outside.as_deref().map(Outside::read).transpose()?;
-    let (engine, _) = connect(&settings.docker).await?;
+    let (engine, facts) = connect(&settings.docker).await?;
     if !rustix::process::geteuid().is_root() {
         bail!("the doctor looks into network namespaces, which only root may: run it as root");
     }
@@ -76,6 +79,9 @@ async fn try_isolation(args: &Args, settings: &Settings) -> anyhow::Result<Exit>
         print(report.table().trim_end());
     }
     say(&report.summary());
+    let observed = Reader::new(&engine).observe(&desired, &mut Inspections::default()).await?;
+    let status = Status::of(&desired, &observed, facts.way, way_of);
+    status.way.iter().flat_map(|way| way_lines(*way, &status.servers)).for_each(|line| say(&line));
     Ok(match report.answer() {
         Answer::Good => Exit::Ok,
         Answer::Through => Exit::Changes,

@@ -71,13 +71,13 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
 
 /// Plans against the engine as it is.
 async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> anyhow::Result<Plan> {
-    let (engine, _) = connect(&settings.docker).await?;
+    let (engine, facts) = connect(&settings.docker).await?;
     let identities = Identity::shown(&settings.data, settled.state.servers.keys().copied())?;
     let templates = settings.configuration_templates()?;
     let desired = Desired::new(&settled.state, &templates, &Arc::new(identities));
     let observed = Reader::new(&engine).observe(&desired, &mut Inspections::default()).await?;
     let applied = source.applied();
-    Ok(planned(&desired, &observed, settled, applied.as_ref()))
+    Ok(planned(&desired, &observed, settled, applied.as_ref(), facts.largest_id()))
 }
 
 /// Plans against the engine as it would be with everything of `from` in place.
@@ -86,16 +86,23 @@ fn between(from: &Settled, to: &Settled, templates: &Templates) -> anyhow::Resul
     let world =
         simulate::settled(&before).context("cannot imagine an engine with everything of --from in place")?;
     let observed = world.observed(before.prefix());
-    Ok(planned(&Desired::with_templates(&to.state, templates), &observed, to, Some(from)))
+    Ok(planned(&Desired::with_templates(&to.state, templates), &observed, to, Some(from), None))
 }
 
-fn planned(desired: &Desired, observed: &Observed, settled: &Settled, before: Option<&Settled>) -> Plan {
+fn planned(
+    desired: &Desired,
+    observed: &Observed,
+    settled: &Settled,
+    before: Option<&Settled>,
+    largest_id: Option<u32>,
+) -> Plan {
     let revision = settled.revision.to_string();
     let context = Context {
         now: Timestamp::now(),
         revision: &revision,
         allowance: settled.allowance.as_deref(),
         previous: before.map(|before| &*before.state),
+        largest_id,
     };
     plan(desired, observed, &context)
 }

@@ -2,11 +2,12 @@
 
 mod certificate;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use berth_engine::{Inspections, Reader, connect};
 use berth_forge::configured;
+use berth_host::Way;
 use berth_plan::Desired;
 use berth_repo::StateRepo;
 use berth_schema::quantity::{Bytes, Cpus};
@@ -21,6 +22,7 @@ use comfy_table::{Table, presets};
 use super::apply::tell;
 use super::{Exit, show_findings};
 use crate::draw::{print, say};
+use crate::servers::way_of;
 use crate::settings::Settings;
 use crate::source::Source;
 
@@ -86,7 +88,8 @@ async fn look(settings: &Settings) -> anyhow::Result<Option<Status>> {
     let (connection, engine) = connect(&settings.docker).await?;
     let desired = Desired::from_state(&settled.state);
     let observed = Reader::new(&connection).observe(&desired, &mut Inspections::default()).await?;
-    Ok(Some(Status { engine: engine.version, last_applied, ..Status::of(&desired, &observed) }))
+    let status = Status::of(&desired, &observed, engine.way, way_of);
+    Ok(Some(Status { engine: engine.version, last_applied, ..status }))
 }
 
 fn json(status: &Status) -> anyhow::Result<String> {
@@ -129,6 +132,7 @@ fn page(status: &Status, used: &Used) -> String {
             .push("THE ENGINE DOES NOT ANSWER. What follows is how things were when it last did.".to_owned());
     }
     lines.push(servers(status, used));
+    lines.extend(status.way.iter().flat_map(|way| way_lines(*way, &status.servers)));
     let down = status.system.iter().filter(|row| !row.is_running());
     lines.extend(down.map(|row| format!("system container {} is {}", safe(&row.name), word(row.actual))));
     lines.extend(status.cache.as_ref().map(cache_line));
@@ -169,6 +173,32 @@ fn servers(status: &Status, used: &Used) -> String {
         table.add_row([&row.id.to_string(), &name, &owner, &state, "tombstone", "", "", ""]);
     }
     table.trim_fmt()
+}
+
+/// Lines on how the kernel tells servers apart, and on which of those that run were started otherwise.
+pub(super) fn way_lines(way: Way, servers: &[ServerRow]) -> Vec<String> {
+    let mut lines = vec![match way {
+        Way::Own => "servers are kept apart by ids and an account of each one's own".to_owned(),
+        Way::Account => "servers are kept apart by an account of each one's own".to_owned(),
+        Way::Shared => "servers share one account with the host's root (`--shared-account`)".to_owned(),
+    }];
+    let mut waiting: BTreeMap<Option<Way>, Vec<String>> = BTreeMap::new();
+    for row in servers.iter().filter(|row| row.awaits_restart(Some(way))) {
+        waiting.entry(row.way).or_default().push(row.id.to_string());
+    }
+    for (found, ids) in waiting {
+        let found = match found {
+            Some(Way::Own) => "with ids and an account of its own",
+            Some(Way::Account) => "with an account of its own",
+            Some(Way::Shared) => "in an account that all share",
+            None => "by an earlier berth-runtime",
+        };
+        lines.push(format!(
+            "  until its next start, each of these runs as it was started, {found}: {}",
+            ids.join(", ")
+        ));
+    }
+    lines
 }
 
 /// The forge in a few lines.
@@ -273,6 +303,7 @@ mod tests {
             nano_cpus: 1,
             memory: 1,
             image: typed(),
+            way: Some(Way::Account),
         };
         Status {
             version: typed(),
@@ -282,6 +313,7 @@ mod tests {
             platform: typed(),
             last_applied: None,
             last_pass: None,
+            way: Some(Way::Own),
             servers: vec![server],
             tombstones: vec![TombstoneRow {
                 id: 2,
@@ -321,6 +353,24 @@ mod tests {
         assert!(shown.contains("0.25 of 0.5") && shown.contains("200 MiB of 1 GiB"), "{shown}");
         let shown = servers(&status, &Used::new());
         assert!(!shown.contains(" of "), "{shown}");
+    }
+
+    #[test]
+    fn servers_that_were_started_otherwise_are_named_until_their_next_start() {
+        let row = |id, way, actual| ServerRow { id, way, actual, ..status("shop").servers[0].clone() };
+        let running = Some(RunState::Running);
+        let rows = [
+            row(1, Some(Way::Own), running),
+            row(2, Some(Way::Account), running),
+            row(3, None, running),
+            row(4, Some(Way::Account), running),
+            row(5, None, Some(RunState::Exited)),
+        ];
+        let lines = way_lines(Way::Own, &rows);
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(lines[1].contains("by an earlier berth-runtime: 3"), "{lines:#?}");
+        assert!(lines[2].contains("with an account of its own: 2, 4"), "{lines:#?}");
+        assert_eq!(way_lines(Way::Account, &rows[1..2]).len(), 1);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use berth_host::Way;
 use berth_plan::label::Tag;
 use berth_plan::observed::{ObservedContainer, ObservedVolume, RunState};
 use berth_plan::{Desired, Observed};
 use berth_schema::Origin;
+use berth_schema::platform::Isolation;
 use berth_schema::server::{PowerState, Server};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,9 @@ pub struct Status {
     pub last_applied: Option<Origin>,
     /// The last pass.
     pub last_pass: Option<PassRecord>,
+    /// The way in which servers that start from now on are told apart; `None` where that isn't up to Berth's own runtime.
+    #[serde(default, with = "told::way", skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
     /// The servers, by id.
     pub servers: Vec<ServerRow>,
     /// Removed servers whose data is kept.
@@ -98,6 +103,9 @@ pub struct ServerRow {
     pub memory: u64,
     /// The image that it was made of.
     pub image: String,
+    /// The way in which the kernel tells it from others; `None` while it doesn't run, or where nobody has written it down.
+    #[serde(default, with = "told::way", skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
 }
 
 /// A removed server whose data is kept.
@@ -125,7 +133,15 @@ pub struct SystemRow {
 
 impl Status {
     /// Status that follows from what should exist and what does.
-    pub fn of(desired: &Desired, observed: &Observed) -> Self {
+    ///
+    /// The ways of servers are asked of the host by their containers' ids, and the way of the next ones is the engine's, where servers run
+    /// by Berth's own runtime.
+    pub fn of(
+        desired: &Desired,
+        observed: &Observed,
+        way: Way,
+        way_of: impl Fn(&str) -> Option<Way>,
+    ) -> Self {
         let by_id: HashMap<_, _> = observed
             .containers
             .iter()
@@ -135,7 +151,12 @@ impl Status {
             })
             .collect();
         let servers = desired.servers.iter();
-        let servers = servers.map(|server| ServerRow::of(desired, server, by_id.get(&server.id).copied()));
+        let row = |server: &Server| {
+            let found = by_id.get(&server.id).copied();
+            let way = found.and_then(|(container, _)| way_of(&container.id));
+            ServerRow { way, ..ServerRow::of(desired, server, found) }
+        };
+        let servers = servers.map(|server| row(server));
         let retention = desired.platform.retention.servers.duration();
         let mut tombstones: Vec<TombstoneRow> =
             observed.volumes.iter().filter_map(|volume| TombstoneRow::of(volume, retention)).collect();
@@ -152,6 +173,7 @@ impl Status {
             platform: desired.prefix().to_string(),
             last_applied: None,
             last_pass: None,
+            way: (desired.platform.isolation == Isolation::Userns).then_some(way),
             servers: servers.collect(),
             tombstones,
             system: system.collect(),
@@ -175,6 +197,7 @@ impl ServerRow {
             nano_cpus: limits.nano_cpus,
             memory: limits.memory,
             image: found.map_or_else(|| desired.server_spec(server).image, |(_, image)| image.to_owned()),
+            way: None,
         }
     }
 
@@ -184,6 +207,11 @@ impl ServerRow {
             PowerState::Running => RunState::Running,
             PowerState::Stopped => RunState::Exited,
         }
+    }
+
+    /// Checks that the server runs, and not in the way in which it would if it were started now.
+    pub fn awaits_restart(&self, way: Option<Way>) -> bool {
+        self.actual == Some(RunState::Running) && way.is_some_and(|way| self.way != Some(way))
     }
 
     /// Checks that the server is in that state.

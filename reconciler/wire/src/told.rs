@@ -20,6 +20,27 @@ pub(crate) mod attempted {
     }
 }
 
+/// The way in which servers are told apart, by its name.
+pub(crate) mod way {
+    use berth_host::Way;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(way: &Option<Way>, to: S) -> Result<S::Ok, S::Error> {
+        match way {
+            Some(way) => to.collect_str(way),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Way>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let parse = |text: String| {
+            text.parse().map_err(|_| D::Error::custom(format!("`{text}` is no way to keep servers apart")))
+        };
+        text.map(parse).transpose()
+    }
+}
+
 /// The state of a container, in a word; `missing` where there is none.
 pub(crate) mod state {
     use berth_plan::observed::RunState;

@@ -102,6 +102,7 @@ fn status(actual: Option<RunState>, last_pass: Option<PassRecord>) -> Status {
     status.system =
         vec![SystemRow { name: "hosting-users-caddy".to_owned(), actual: Some(RunState::Running) }];
     status.servers = vec![ServerRow {
+        way: None,
         id: 3,
         name: "shop".to_owned(),
         owner: "bob".to_owned(),
