@@ -195,6 +195,18 @@ impl Docker {
         answer
     }
 
+    /// Makes a container anew that doesn't run, as it is but for what `change` changes in the request, and starts it.
+    #[track_caller]
+    pub fn make_again(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let inspected = self.inspect(name);
+        let mut body = inspected["Config"].clone();
+        body["HostConfig"] = inspected["HostConfig"].clone();
+        change(&mut body);
+        self.run(&["rm", name]);
+        self.post(&format!("/containers/create?name={name}"), &body);
+        self.run(&["start", name]);
+    }
+
     /// Removes what carries a platform's label, one thing after the other: an engine before 23 can block for good when
     /// it removes several at once. Goes on over failures and returns them.
     pub fn remove_platform(&self, platform: &str) -> Vec<String> {

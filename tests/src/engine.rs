@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,6 +65,11 @@ pub enum Data {
     /// All of it goes.
     Discard,
 }
+
+/// The runtime of servers with ids of their own, beside Berth's usual one.
+pub const OWN_RANGES: &str = "berth-own";
+/// The runtime whose argument a story changes.
+pub const SWITCHED: &str = "berth-switched";
 
 /// A private engine.
 #[derive(Debug)]
@@ -188,7 +194,12 @@ impl Engine {
             .arg("-H")
             .arg(self.docker.host())
             .arg("--add-runtime")
-            .arg(format!("berth={}", built("berth-runtime").display()));
+            .arg(format!("berth={}", built("berth-runtime").display()))
+            .arg("--add-runtime")
+            .arg(format!("{OWN_RANGES}={}", self.write_runtime(OWN_RANGES, "--own-ranges").display()))
+            .arg("--add-runtime")
+            .arg(format!("{SWITCHED}={}", self.write_runtime(SWITCHED, "$(cat \"$0.argument\")").display()));
+        self.switch("");
         match self.traits.networks {
             // No part in the host's network: neither its rules, nor its forwarding, nor a bridge of a known name.
             Networks::None => command
@@ -221,6 +232,24 @@ impl Engine {
             );
             self.docker.socket().exists().then(|| self.docker.answers()).filter(|answers| *answers)
         });
+    }
+
+    /// Gives the runtime [`SWITCHED`] the argument with which it starts servers from now on; none is an empty one.
+    pub fn switch(&self, argument: &str) {
+        fs::write(self.folder.join(format!("{SWITCHED}.argument")), argument).expect("an argument");
+    }
+
+    /// A program that is `berth-runtime` with an argument, as engines make one themselves for `runtimeArgs`.
+    fn write_runtime(&self, name: &str, argument: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        let runtime = built("berth-runtime");
+        let script = format!("#!/bin/sh\nexec {} {argument} \"$@\"\n", runtime.display());
+        // Not over a script that an engine of this folder may be running.
+        let new = self.folder.join(format!("{name}.new"));
+        fs::write(&new, script).expect("a runtime");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("its mode");
+        fs::rename(&new, &path).expect("a runtime");
+        path
     }
 
     /// Removes what is left in it, ends it, and gives up what the kernel still holds for it.

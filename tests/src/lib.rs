@@ -7,6 +7,7 @@
 pub mod acme;
 pub mod app;
 pub mod browser;
+pub mod ceiling;
 pub mod docker;
 pub mod engine;
 pub mod fit;
@@ -32,6 +33,7 @@ pub mod world;
 
 pub use acme::Acme;
 pub use browser::{Browser, Element};
+pub use ceiling::Ceiling;
 pub use docker::{Container, Docker};
 pub use engine::{Cgroup, Engine, Mapping};
 pub use fit::Fit;

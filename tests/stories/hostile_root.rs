@@ -1,19 +1,19 @@
 //! Root in a server tries everything against the host and the neighbours (`berth_tests::hostile`), and is refused, on
-//! both versions of cgroups. What it takes for itself nobody else lacks.
+//! both versions of cgroups, and with ids of its own. What it takes for itself nobody else lacks.
 
-mod hog;
+pub(crate) mod hog;
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use berth_tests::engine::Data;
+use berth_tests::engine::{Data, OWN_RANGES};
 use berth_tests::hostile::{ATTEMPTS, Attempt};
 use berth_tests::process::{is_alive, run, within};
 use berth_tests::{Cgroup, Docker, Engine, Mapping, Platform, Skipped, World, image};
 use serde_json::{Value, json};
 
-crate::stories! { is_refused_on_cgroup_v1, is_refused_on_cgroup_v2 }
+crate::stories! { is_refused_on_cgroup_v1, is_refused_on_cgroup_v2, is_refused_with_ids_of_its_own }
 
 const BOOT: Duration = Duration::from_secs(180);
 const ATTACKER: u32 = 1;
@@ -25,15 +25,36 @@ fn is_refused_on_cgroup_v1(world: &World) -> Result<(), Skipped> {
     }
     let platform = real_servers(world.engine_with_servers(), "running");
     platform.apply();
-    everything_is_refused(platform.docker(), &platform.name(ATTACKER), &platform.name(NEIGHBOUR));
+    everything_is_refused(platform.docker(), &platform.name(ATTACKER), &platform.name(NEIGHBOUR), hog::OF_THE_MAKER);
     Ok(())
+}
+
+fn is_refused_with_ids_of_its_own(world: &World) {
+    let platform = real_servers(world.engine_with_servers(), "stopped");
+    platform.apply();
+    let servers = [ATTACKER, NEIGHBOUR].map(|id| platform.name(id));
+    for name in &servers {
+        platform.docker().make_again(name, |body| body["HostConfig"]["Runtime"] = json!(OWN_RANGES));
+    }
+    let roots = servers.each_ref().map(|name| root_of(platform.docker(), name));
+    assert!(roots.iter().all(|root| *root >= 0x7000_0000) && roots[0] != roots[1], "{roots:?}");
+    let kinds = [hog::OF_THE_MAKER, hog::OF_THE_USER].concat();
+    everything_is_refused(platform.docker(), &servers[0], &servers[1], &kinds);
+}
+
+/// The host's id of a server's root.
+fn root_of(docker: &Docker, server: &str) -> u32 {
+    let pid = docker.run(&["inspect", "--format", "{{.State.Pid}}", server]);
+    let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).expect("a mapping");
+    map.split_ascii_whitespace().nth(1).and_then(|id| id.parse().ok()).expect("an id")
 }
 
 fn is_refused_on_cgroup_v2(world: &World) {
     if version(world.engine()) == "2" {
         let platform = real_servers(world.engine_with_servers(), "running");
         platform.apply();
-        everything_is_refused(platform.docker(), &platform.name(ATTACKER), &platform.name(NEIGHBOUR));
+        let (attacker, neighbour) = (platform.name(ATTACKER), platform.name(NEIGHBOUR));
+        everything_is_refused(platform.docker(), &attacker, &neighbour, hog::OF_THE_MAKER);
         return;
     }
     // On a machine with v1, a v2 tree has no controllers to set limits with, and the engine then refuses to make what
@@ -48,7 +69,7 @@ fn is_refused_on_cgroup_v2(world: &World) {
         engine.docker().post(&format!("/containers/create?name={name}"), &without_limits(&made.docker().inspect(&name)));
         engine.docker().run(&["start", &name]);
     }
-    everything_is_refused(engine.docker(), &made.name(ATTACKER), &made.name(NEIGHBOUR));
+    everything_is_refused(engine.docker(), &made.name(ATTACKER), &made.name(NEIGHBOUR), hog::OF_THE_MAKER);
 }
 
 /// Two servers of the real image.
@@ -73,7 +94,7 @@ fn without_limits(inspected: &Value) -> Value {
     body
 }
 
-fn everything_is_refused(docker: &Docker, attacker: &str, neighbour: &str) {
+fn everything_is_refused(docker: &Docker, attacker: &str, neighbour: &str, kinds: &[&str]) {
     for server in [attacker, neighbour] {
         within(BOOT, &format!("{server} has started"), || {
             let state = docker.attempt(&["exec", server, "systemctl", "is-system-running"]).stdout;
@@ -92,7 +113,7 @@ fn everything_is_refused(docker: &Docker, attacker: &str, neighbour: &str) {
     let disk = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
     let facts = [("HOST_PID", bystander.pid().to_string()), ("HOST_DISK", disk), ("VICTIM_SECRET", secret.clone())];
 
-    hog::takes_only_its_own(docker, attacker, neighbour);
+    hog::takes_only_its_own(docker, attacker, neighbour, kinds);
     let breaches: Vec<String> =
         ATTEMPTS.iter().filter_map(|attempt| breach(docker, attacker, attempt, &facts)).collect();
     assert!(breaches.is_empty(), "{} of {} attempts:\n{}", breaches.len(), ATTEMPTS.len(), breaches.join("\n"));
