@@ -26,9 +26,11 @@ for folder in /srv /apps; do
     echo text > $folder/it/shared
     chown ann:www-data $folder/it/shared
     chmod 4755 $folder/it/setuid
-    perl -e 'syscall($ARGV[1] + 0, $ARGV[0], "security.capability", pack("L5", 0x02000001, 1 << 13, 0, 0, 0), 20, 0) == 0 or die $!' $folder/it/capable $set
+    perl -e 'my ($name, $value) = ("security.capability", pack("L5", 0x02000001, 1 << 13, 0, 0, 0));
+        syscall($ARGV[1] + 0, $ARGV[0], $name, $value, 20, 0) == 0 or die $!' $folder/it/capable $set
     perl -e 'my $acl = pack("L", 2) . join "", map { pack("SSl", @$_) } [1, 6, -1], [2, 4, 33], [4, 4, -1], [16, 4, -1], [32, 0, -1];
-        syscall($ARGV[1] + 0, $ARGV[0], "system.posix_acl_access", $acl, length $acl, 0) == 0 or die $!' $folder/it/shared $set
+        my $name = "system.posix_acl_access";
+        syscall($ARGV[1] + 0, $ARGV[0], $name, $acl, length $acl, 0) == 0 or die $!' $folder/it/shared $set
 done
 "#;
 

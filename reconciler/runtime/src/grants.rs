@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 use serde_json::{Map, Value, json};
 
@@ -69,7 +69,15 @@ struct Limit {
 /// left for runc to refuse.
 pub(crate) fn grant(document: &mut Value) {
     let devices = DEVICES.iter().filter(|device| device.is_here());
-    let limits: Vec<(&str, u64)> = LIMITS.iter().map(|limit| (limit.name, limit.value())).collect();
+    // runc is refused limits for a process in a namespace that another user made, as a server's is, unless it may raise any.
+    let may_raise = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
+    let limits: Vec<(&str, u64)> = match may_raise {
+        true => LIMITS.iter().map(|limit| (limit.name, limit.value())).collect(),
+        false => Vec::new(),
+    };
+    if !may_raise {
+        LIMITS.iter().for_each(Limit::pass_on);
+    }
     grant_these(document, devices, &limits);
 }
 
@@ -130,15 +138,17 @@ impl Device {
 }
 
 impl Limit {
-    /// The limit as far as runc may set it: it has this process's own limits, and what raises them only with `CAP_SYS_RESOURCE`.
+    /// The limit for runc to set.
     fn value(&self) -> u64 {
-        let wanted = self.most.unwrap_or(UNLIMITED);
-        let may_raise =
-            capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
-        match getrlimit(self.resource).maximum {
-            Some(most) if !may_raise => most.min(wanted),
-            _ => wanted,
-        }
+        self.most.unwrap_or(UNLIMITED)
+    }
+
+    /// Raises this process's own limit as far as it may. The container's first process comes from it, and has the same.
+    fn pass_on(&self) {
+        let maximum = getrlimit(self.resource).maximum;
+        let current = maximum.map_or(self.value(), |most| most.min(self.value()));
+        // Without it the server runs all the same, with less.
+        let _ = setrlimit(self.resource, Rlimit { current: Some(current), maximum });
     }
 }
 
