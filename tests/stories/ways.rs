@@ -65,10 +65,11 @@ fn a_server_goes_over_and_back_with_its_files(world: &World) {
         body["Entrypoint"] = json!(["sleep", "infinity"]);
         body["StopSignal"] = json!("SIGKILL");
     });
-    let engine_s = root_of(docker, &name);
+    let (engine_s, note) = (root_of(docker, &name), format!("/home/ann/note-{ID}"));
     docker.run(&["exec", &name, "sh", "-c", MAKE]);
+    docker.run(&["exec", &name, "su", "ann", "-c", &format!(": > {note}")]);
     let before = docker.run(&["exec", &name, "sh", "-c", LIST]);
-    let (on_disk, note) = (owners_on_disk(docker, &name), format!("/home/ann/note-{ID}"));
+    let on_disk = owners_on_disk(docker, &name);
     assert!(before.contains("4755") && before.contains("security.capability 0100000200200000"), "{before}");
     assert!(on_disk.iter().all(|owner| (engine_s..engine_s + 0x1_0000).contains(owner)), "{on_disk:?}");
 
