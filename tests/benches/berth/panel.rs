@@ -6,6 +6,7 @@ mod file;
 mod line;
 mod process;
 mod reader;
+mod rows;
 mod streams;
 
 use std::time::Duration;
@@ -15,8 +16,9 @@ use berth_tests::{Newcomer, World};
 
 use self::crowd::{ADMIN, Crowd, MEMBER, Running};
 use self::file::File;
-use self::process::{Memory, load, taken};
+use self::process::{Memory, Spent, load};
 use self::reader::{Changes, Reader};
+use self::rows::{Rows, Timed};
 use self::streams::Streams;
 use crate::keys;
 use crate::table;
@@ -29,12 +31,7 @@ const CONNECTIONS: [usize; 2] = [8, 1];
 struct Scale {
     /// Servers that there are.
     real: usize,
-    /// Servers that the reconciler is told of.
-    sizes: &'static [usize],
-    /// Requests for each page, all together.
-    pages: usize,
-    /// Plans and commits: an even number, after which everything is as before.
-    changes: usize,
+    sizes: &'static [Size],
     /// Streams of events from each of five addresses.
     streams: usize,
     /// Time after which memory is looked at once more.
@@ -42,12 +39,24 @@ struct Scale {
     newcomers: usize,
 }
 
-/// Scale of the measurement.
+/// Amounts at one number of servers.
+struct Size {
+    /// Servers that the reconciler is told of.
+    servers: usize,
+    /// Requests for each page, all together.
+    pages: usize,
+    /// Plans and commits: an even number, after which everything is as before.
+    changes: usize,
+}
+
+/// Scale of the measurement. A change among ten thousand takes seconds until it is applied, most of them the engine's.
 const WHOLE: Scale = Scale {
     real: 200,
-    sizes: &[200, 1_000, 10_000],
-    pages: 1_000,
-    changes: 100,
+    sizes: &[
+        Size { servers: 200, pages: 1_000, changes: 100 },
+        Size { servers: 1_000, pages: 1_000, changes: 100 },
+        Size { servers: 10_000, pages: 1_000, changes: 20 },
+    ],
     streams: 100,
     rest: Duration::from_secs(60),
     newcomers: 3,
@@ -55,9 +64,7 @@ const WHOLE: Scale = Scale {
 /// Scale of a trial that shows that all of this works, where the programs are debug builds.
 const TRIAL: Scale = Scale {
     real: 3,
-    sizes: &[3, 20],
-    pages: 16,
-    changes: 4,
+    sizes: &[Size { servers: 3, pages: 16, changes: 4 }, Size { servers: 20, pages: 16, changes: 2 }],
     streams: 10,
     rest: Duration::from_secs(1),
     newcomers: 1,
@@ -69,14 +76,6 @@ impl Scale {
     }
 }
 
-/// Rows of the tables.
-struct Rows {
-    scale: Scale,
-    times: Vec<Vec<String>>,
-    memory: Vec<Vec<String>>,
-    bytes: Vec<Vec<String>>,
-}
-
 pub(crate) fn run() -> anyhow::Result<()> {
     let world = World::default();
     let scale = Scale::of_the_build();
@@ -85,130 +84,72 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let engine = world.own_engine("bench-panel");
     eprintln!("making {} servers …", scale.real);
     let crowd = Crowd::of(&engine, scale.real)?;
-    let (sizes, mut rows) = (scale.sizes, Rows::new(scale));
-    for &servers in sizes {
-        eprintln!("the panel of {servers} servers …");
-        crowd.grow_to(servers)?;
-        rows.measure(servers, &crowd, &crowd.run()?)?;
+    let mut whole = Rows::default();
+    for size in scale.sizes {
+        eprintln!("the panel of {} servers …", size.servers);
+        crowd.grow_to(size.servers)?;
+        let rows = measure(&scale, size, &crowd, &crowd.run()?)?;
+        // Whoever waits for the largest, or gives up on it, has this by then.
+        rows.print(&format!(", {} servers", size.servers));
+        whole.add(rows);
     }
     crowd.remove()?;
-    rows.print();
+    whole.print("");
     Ok(())
 }
 
-impl Rows {
-    fn new(scale: Scale) -> Self {
-        Self { scale, times: Vec::new(), memory: Vec::new(), bytes: Vec::new() }
-    }
-
-    fn measure(&mut self, servers: usize, crowd: &Crowd<'_>, running: &Running) -> anyhow::Result<()> {
-        let Scale { pages: rounds, changes, streams: each_address, rest, .. } = self.scale;
-        self.remember(servers, "idle, nobody signed in", running)?;
-        let panel = &running.panel;
-        let (member, admin) = (Reader::signed_in(panel, MEMBER)?, Reader::signed_in(panel, ADMIN)?);
-        let file = File::serve(panel.namespace(), &member.page("/vm/1")?)?;
-        let pages = [
-            (&member, "/"),
-            (&member, "/vm/1"),
-            (&member, "/vm/1/edit"),
-            (&admin, "/admin/"),
-            (&admin, "/admin/servers"),
-        ];
-        let mut bound = Times::default();
-        for connections in CONNECTIONS {
-            bound = file.reader.read("/", connections, rounds / connections)?;
-            self.time(servers, "`/vm/1` as a file of Caddy’s", connections, &bound, &bound, None);
-            for (reader, path) in pages {
-                let before = spent(running)?;
-                let taken = reader.read(path, connections, rounds / connections)?;
-                let each = shares(before, spent(running)?, rounds);
-                self.time(servers, &format!("`{path}`"), connections, &taken, &bound, Some(each));
-            }
+/// Measures everything at one number of servers.
+fn measure(scale: &Scale, size: &Size, crowd: &Crowd<'_>, running: &Running) -> anyhow::Result<Rows> {
+    let Size { servers, pages: rounds, changes } = *size;
+    let mut rows = Rows::of(servers);
+    remember(&mut rows, "idle, nobody signed in", running)?;
+    let panel = &running.panel;
+    let (member, admin) = (Reader::signed_in(panel, MEMBER)?, Reader::signed_in(panel, ADMIN)?);
+    let file = File::serve(panel.namespace(), &member.page("/vm/1")?)?;
+    let pages = [
+        (&member, "/"),
+        (&member, "/vm/1"),
+        (&member, "/vm/1/edit"),
+        (&admin, "/admin/"),
+        (&admin, "/admin/servers"),
+    ];
+    let mut bound = Times::default();
+    for connections in CONNECTIONS {
+        bound = file.reader.read("/", connections, rounds / connections)?;
+        let what = "`/vm/1` as a file of Caddy’s";
+        rows.time(&Timed { what, connections, taken: &bound, bound: &bound, each: None });
+        for (reader, path) in pages {
+            let before = spent(running)?;
+            let taken = reader.read(path, connections, rounds / connections)?;
+            let each = spent(running)?.since(before).told(taken.rounds());
+            let what = &format!("`{path}`");
+            rows.time(&Timed { what, connections, taken: &taken, bound: &bound, each: Some(each) });
         }
-        drop(file);
-        for (reader, path) in pages.into_iter().chain([(&member, "/vm/1/terminal")]) {
-            let (alone, all) = reader.weight(path)?;
-            self.bytes.push(vec![
-                servers.to_string(),
-                format!("`{path}`"),
-                alone.to_string(),
-                all.to_string(),
-            ]);
-        }
-        self.remember(servers, "after these pages", running)?;
-
-        let before = spent(running)?;
-        let Changes { plans, commits, applied } =
-            member.change("/vm/1/edit", changes, &|| crowd.settled())?;
-        let each = shares(before, spent(running)?, changes);
-        self.time(servers, "a plan by form", 1, &plans, &bound, None);
-        self.time(servers, "a commit by form", 1, &commits, &bound, None);
-        self.time(servers, "→ it is applied", 1, &applied, &bound, Some(each));
-        self.remember(servers, "after these changes", running)?;
-
-        let before = memory(running)?;
-        let streams = Streams::open(panel, &member, each_address)?;
-        let during = memory(running)?;
-        self.remember(servers, &format!("with {} streams of events", streams.number()), running)?;
-        let number = streams.number();
-        drop(streams);
-        let mut each = vec![servers.to_string(), "each of them".to_owned()];
-        each.extend(before.iter().zip(&during).map(|(before, during)| {
-            let more = during.resident.saturating_sub(before.resident);
-            format!("{:.1} KiB", more as f64 / number as f64)
-        }));
-        self.memory.push(each);
-        std::thread::sleep(rest);
-        self.remember(servers, &format!("{} s after they left", rest.as_secs()), running)
     }
-
-    fn time(
-        &mut self,
-        servers: usize,
-        what: &str,
-        connections: usize,
-        taken: &Times,
-        bound: &Times,
-        each: Option<String>,
-    ) {
-        let worst = taken.below(0.99);
-        self.times.push(vec![
-            servers.to_string(),
-            what.to_owned(),
-            connections.to_string(),
-            taken.to_string(),
-            format!("{:.1} ms", worst.as_secs_f64() * 1e3),
-            format!("{:.1}", taken.ratio_to(bound)),
-            format!("{:.1}", worst.as_secs_f64() / bound.below(0.99).as_secs_f64()),
-            each.unwrap_or_default(),
-        ]);
+    drop(file);
+    for (reader, path) in pages.into_iter().chain([(&member, "/vm/1/terminal")]) {
+        rows.weigh(path, reader.weight(path)?);
     }
+    remember(&mut rows, "after these pages", running)?;
 
-    fn remember(&mut self, servers: usize, when: &str, running: &Running) -> anyhow::Result<()> {
-        let mut row = vec![servers.to_string(), when.to_owned()];
-        row.extend(memory(running)?.map(Memory::told));
-        self.memory.push(row);
-        eprintln!("{servers} servers, {when}: the machine's load is {}", load()?);
-        Ok(())
+    let Changes { plans, commits, applied } =
+        member.change("/vm/1/edit", changes, &|| crowd.settled(), &|| spent(running))?;
+    let steps = [("a plan by form", plans), ("a commit by form", commits), ("→ it is applied", applied)];
+    for (what, (taken, spent)) in &steps {
+        let each = Some(spent.told(taken.rounds()));
+        rows.time(&Timed { what, connections: 1, taken, bound: &bound, each });
     }
+    remember(&mut rows, "after these changes", running)?;
 
-    fn print(&self) {
-        let head = [
-            "servers",
-            "what",
-            "connections",
-            "median (range)",
-            "p99",
-            "× the file",
-            "p99, ×",
-            "panel + door + reconciler, each",
-        ];
-        table::print("(o) Pages, plans and commits", &head, &self.times);
-        let head = ["servers", "when", "`berth-web`", "the door", "the reconciler"];
-        table::print("(o) Resident memory (proportional)", &head, &self.memory);
-        let head = ["servers", "page", "bytes, compressed", "with style and scripts"];
-        table::print("(o) Bytes of a page on its way", &head, &self.bytes);
-    }
+    let before = memory(running)?;
+    let streams = Streams::open(panel, &member, scale.streams)?;
+    let (during, number) = (memory(running)?, streams.number());
+    remember(&mut rows, &format!("with {number} streams of events"), running)?;
+    drop(streams);
+    rows.share(before, during, number);
+    std::thread::sleep(scale.rest);
+    remember(&mut rows, &format!("{} s after they left", scale.rest.as_secs()), running)?;
+    Ok(rows)
 }
 
 /// Goes a newcomer's way a few times, each on a platform of its own.
@@ -232,22 +173,17 @@ fn newcomers(world: &World, rounds: usize) {
     table::print("(o) A newcomer, by keyboard alone", &["stage", "time", "rounds"], &rows);
 }
 
+fn remember(rows: &mut Rows, when: &str, running: &Running) -> anyhow::Result<()> {
+    rows.remember(when, memory(running)?);
+    eprintln!("the machine’s load is {}", load()?);
+    Ok(())
+}
+
 fn memory(running: &Running) -> anyhow::Result<[Memory; 3]> {
     let [panel, door, reconciler] = running.pids()?;
     Ok([Memory::of(panel)?, Memory::of(door)?, Memory::of(reconciler)?])
 }
 
-/// Processor time of the three processes so far.
-fn spent(running: &Running) -> anyhow::Result<[Duration; 3]> {
-    let [panel, door, reconciler] = running.pids()?;
-    Ok([taken(panel)?, taken(door)?, taken(reconciler)?])
-}
-
-/// Processor time of each of them for one of so many.
-fn shares(before: [Duration; 3], after: [Duration; 3], number: usize) -> String {
-    let each = before.iter().zip(&after).map(|(before, after)| {
-        let more = after.saturating_sub(*before).as_secs_f64() * 1e3;
-        format!("{:.2}", more / number as f64)
-    });
-    format!("{} ms", each.collect::<Vec<_>>().join(" + "))
+fn spent(running: &Running) -> anyhow::Result<Spent> {
+    Spent::of(running.pids()?)
 }

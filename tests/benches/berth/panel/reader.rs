@@ -9,6 +9,7 @@ use berth_tests::namespace::Namespace;
 use berth_tests::panel::PASSWORD;
 
 use super::line::{Answer, Encoding, Line, Request};
+use super::process::Spent;
 use crate::times::Times;
 
 /// Somebody who is signed in.
@@ -18,13 +19,13 @@ pub(super) struct Reader {
     pub(super) cookie: String,
 }
 
-/// Times of changes by a form.
+/// Times of changes by a form, each with the processor time of all of them.
 #[derive(Default)]
 pub(super) struct Changes {
-    pub(super) plans: Times,
-    pub(super) commits: Times,
+    pub(super) plans: (Times, Spent),
+    pub(super) commits: (Times, Spent),
     /// From the answer to a commit until it is applied.
-    pub(super) applied: Times,
+    pub(super) applied: (Times, Spent),
 }
 
 impl Reader {
@@ -85,33 +86,44 @@ impl Reader {
     }
 
     /// Plans changes of a server by its form, and commits each of them. `settle` waits until what is committed is applied: a plan that
-    /// was made before that may be another one at the commit.
+    /// was made before that may be another one at the commit. `spent` looks at the processes' time.
     pub(super) fn change(
         &self,
         path: &str,
         rounds: usize,
         settle: &dyn Fn() -> anyhow::Result<()>,
+        spent: &dyn Fn() -> anyhow::Result<Spent>,
     ) -> anyhow::Result<Changes> {
         let mut line = self.line()?;
-        let Changes { mut plans, mut commits, mut applied } = Changes::default();
+        let mut changes = Changes::default();
         let mut was = "0.5";
+        let mut before = spent()?;
+        let mut since = |all: &mut Spent| -> anyhow::Result<()> {
+            let now = spent()?;
+            all.add(now.since(before));
+            before = now;
+            Ok(())
+        };
         for _ in 0..rounds {
             let now = if was == "0.5" { "0.25" } else { "0.5" };
             let form = format!("was.cpus=%7B%22text%22%3A%22{was}%22%7D&cpus={now}");
             let asked = format!("{form}&step=plan");
-            let plan = plans.measure(|| line.ask(&self.post(path, &asked)))?;
+            let plan = changes.plans.0.measure(|| line.ask(&self.post(path, &asked)))?;
+            since(&mut changes.plans.1)?;
             let text = plan.text()?;
             let digest =
                 text.split("name=\"digest\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
             let digest = digest.with_context(|| format!("no plan in {}{text}", plan.head))?;
             let asked = format!("{form}&step=commit&digest={digest}");
-            let commit = commits.measure(|| line.ask(&self.post(path, &asked)))?;
+            let commit = changes.commits.0.measure(|| line.ask(&self.post(path, &asked)))?;
+            since(&mut changes.commits.1)?;
             let is_done = commit.head.contains("location: /changes/");
             ensure!(is_done, "no commit: {}{}", commit.head, commit.text()?);
-            applied.measure(settle)?;
+            changes.applied.0.measure(settle)?;
+            since(&mut changes.applied.1)?;
             was = now;
         }
-        Ok(Changes { plans, commits, applied })
+        Ok(changes)
     }
 
     /// A page as it is sent without compression.
