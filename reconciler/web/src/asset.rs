@@ -2,8 +2,12 @@
 //! may keep them for good.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use ring::digest::{SHA256, digest};
 
 /// The files, each under the name that pages ask for.
@@ -11,8 +15,38 @@ use ring::digest::{SHA256, digest};
 pub struct Assets {
     /// Name in the path, by name of the file.
     names: BTreeMap<String, String>,
-    /// Type and content, by name in the path.
-    files: BTreeMap<String, (&'static str, Bytes)>,
+    /// Files, by name in the path.
+    files: BTreeMap<String, Asset>,
+}
+
+/// A file that pages ask for.
+#[derive(Debug)]
+pub(crate) struct Asset {
+    /// Its type.
+    pub(crate) kind: &'static str,
+    pub(crate) content: Bytes,
+    compressed: OnceLock<Option<Bytes>>,
+}
+
+impl Asset {
+    /// The content compressed, where that is worth it. The terminal's scripts take a while, so that is done once, when somebody
+    /// asks for the first time.
+    pub(crate) fn compressed(&self) -> Option<Bytes> {
+        let compress = || match gzip(&self.content) {
+            Ok(compressed) => (compressed.len() < self.content.len()).then_some(Bytes::from(compressed)),
+            Err(error) => {
+                tracing::error!(%error, "a file can't be compressed, and goes out as it is");
+                None
+            }
+        };
+        self.compressed.get_or_init(compress).clone()
+    }
+}
+
+fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    encoder.finish()
 }
 
 impl Assets {
@@ -25,7 +59,8 @@ impl Assets {
             let digest = digest(&SHA256, &content);
             let digest: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             let path = format!("{stem}.{digest}.{extension}");
-            assets.files.insert(path.clone(), (kind, Bytes::from(content)));
+            let asset = Asset { kind, content: Bytes::from(content), compressed: OnceLock::new() };
+            assets.files.insert(path.clone(), asset);
             assets.names.insert(name, path);
         }
         assets
@@ -41,9 +76,9 @@ impl Assets {
         self.names.contains_key(name)
     }
 
-    /// Type and content of the file that a path ends with.
-    pub(crate) fn get(&self, path: &str) -> Option<(&'static str, Bytes)> {
-        self.files.get(path).cloned()
+    /// The file that a path ends with.
+    pub(crate) fn get(&self, path: &str) -> Option<&Asset> {
+        self.files.get(path)
     }
 }
 

@@ -128,7 +128,9 @@ async fn files_of_pages_are_kept_for_good_and_pages_are_compressed() {
     for path in ["/account", &style] {
         let mut request = bob.request(Method::GET, path, "");
         request.headers_mut().insert("accept-encoding", "gzip, br".parse().unwrap());
-        assert_eq!(bob.send(request).await.header("content-encoding"), "gzip", "{path}");
+        let answer = bob.send(request).await;
+        assert_eq!(answer.header("content-encoding"), "gzip", "{path}");
+        assert_eq!(answer.header("vary"), "accept-encoding", "{path}");
     }
 }
 
