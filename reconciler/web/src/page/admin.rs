@@ -72,6 +72,10 @@ fn wrong(world: &World) -> Vec<Wrong> {
         rows.push(Wrong { what: row.name.clone(), url: None, state, why: String::new() });
     }
     for row in status.servers.iter().filter(|row| !row.is_as_wanted()) {
+        // Where all of ten thousand are wrong, nobody reads of more.
+        if rows.len() >= ROWS {
+            break;
+        }
         let Some(id) = std::num::NonZeroU32::new(row.id).map(ServerId) else { continue };
         let state = State::of_server(world, id, row.wanted);
         let url = format!("/vm/{id}");
