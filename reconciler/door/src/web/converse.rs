@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::panel::Panel;
 use super::refusals::{no_question, too_slow, unavailable};
-use super::route::{Routes, status};
+use super::route::{Routes, status, unknown};
 
 /// The longest question, in bytes.
 const LARGEST: usize = 1 << 20;
@@ -84,7 +84,7 @@ async fn answer(
         .map_err(|_| too_slow())?
         .map_err(|error| no_question(&format_args!("{:?}: {error}", head.uri.path())))?
         .to_bytes();
-    let patience = routes.patience(head.uri.path()).unwrap_or_default();
+    let patience = routes.patience(head.uri.path()).ok_or_else(|| unknown(head.uri.path()))?;
     // Off the threads that carry connections: what is asked may read the repository, or hash a password.
     let work = move || {
         let _place = place;

@@ -61,7 +61,7 @@ impl Routes {
     ) -> Answered {
         match self.0.get(path) {
             Some(route) => (route.answer)(panel, token, question),
-            None => Err(no_question(&format_args!("there is no question {path:?}"))),
+            None => Err(unknown(path)),
         }
     }
 
@@ -79,6 +79,11 @@ impl Routes {
     pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }
+}
+
+/// The refusal of a path that is no question's.
+pub(crate) fn unknown(path: &str) -> Refusal {
+    no_question(&format_args!("there is no question {path:?}"))
 }
 
 fn read<Q: Question>(question: &[u8]) -> Result<Q, Refusal> {
