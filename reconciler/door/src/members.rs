@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use berth_repo::{APPLIED, Revision, StateRepo};
+use berth_repo::{APPLIED, Memory, Revision, StateRepo};
 use berth_schema::State;
 use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
@@ -28,7 +28,11 @@ pub(crate) struct Good {
 }
 
 /// The state repo, as the door asks it.
-pub(crate) struct Members(Mutex<Known>);
+pub(crate) struct Members {
+    known: Mutex<Known>,
+    /// The revisions that were read last, for all who read in this process.
+    memory: Memory,
+}
 
 struct Known {
     repo: StateRepo,
@@ -44,12 +48,17 @@ impl Members {
             known.good = known.load(applied)?;
         }
         known.look()?;
-        Ok(Self(Mutex::new(known)))
+        let memory = known.repo.memory().clone();
+        Ok(Self { known: Mutex::new(known), memory })
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The state as it is, or was when it last was good; `None` when it never was. Reads no object while `main` stays.
     pub(crate) fn good(&self) -> Result<Option<Good>, berth_repo::Error> {
-        let mut known = self.0.lock();
+        let mut known = self.known.lock();
         known.look()?;
         Ok(known.good.clone())
     }

@@ -19,6 +19,7 @@ mod host;
 mod invitations;
 mod leads;
 mod orders;
+mod outcomes;
 mod panel;
 mod past;
 mod power;

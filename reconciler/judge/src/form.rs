@@ -17,7 +17,7 @@ mod topic;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use berth_repo::{Error, Revision, Signature, StateRepo, Words};
+use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
 use berth_schema::State;
 use berth_schema::name::{Invalid, UserName};
 use berth_wire::web::{
@@ -47,8 +47,7 @@ const ATTEMPTS: usize = 5;
 pub struct Forms {
     state: PathBuf,
     resolver: Option<SocketAddr>,
-    /// The repository that was used last, which knows every file of `main`.
-    kept: Mutex<Option<StateRepo>>,
+    memory: Memory,
     past: Mutex<Option<Known>>,
 }
 
@@ -74,7 +73,12 @@ struct Ready {
 impl Forms {
     /// Forms of the repository at `state`. `resolver` is asked whose names are, in place of the platform's.
     pub fn of(state: &Path, resolver: Option<SocketAddr>) -> Self {
-        Self { state: state.to_owned(), resolver, kept: Mutex::default(), past: Mutex::default() }
+        Self { state: state.to_owned(), resolver, memory: Memory::default(), past: Mutex::default() }
+    }
+
+    /// Shares the memory of others who read the same repository.
+    pub fn knowing(self, memory: &Memory) -> Self {
+        Self { memory: memory.clone(), ..self }
     }
 
     /// Tells what a change comes to. Nothing is kept of it.
@@ -221,16 +225,10 @@ impl Forms {
         Ok(owners)
     }
 
-    /// Lets `act` work on the repository, and keeps it for the next question unless it failed.
+    /// Lets `act` work on the repository.
     fn with<T>(&self, act: impl FnOnce(&mut StateRepo) -> Result<T, FormError>) -> Result<T, FormError> {
-        let kept = self.kept.lock().take();
-        let mut repo = match kept {
-            Some(repo) => repo,
-            None => StateRepo::open(&self.state).map_err(|source| self.failed(source))?,
-        };
-        let answer = act(&mut repo)?;
-        *self.kept.lock() = Some(repo);
-        Ok(answer)
+        let repo = StateRepo::open(&self.state).map_err(|source| self.failed(source))?;
+        act(&mut repo.knowing(&self.memory))
     }
 
     fn failed(&self, source: Error) -> FormError {

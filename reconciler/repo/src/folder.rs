@@ -164,6 +164,10 @@ fn read(objects: &Odb<'_>, path: &str, id: Oid) -> Result<Content, git2::Error> 
 }
 
 impl Folder {
+    pub(crate) fn id(&self) -> Oid {
+        self.id
+    }
+
     fn folder_called(&self, name: &str) -> Option<&Arc<Folder>> {
         let at = self.folders.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
         self.folders.get(at).map(|(_, folder)| folder)

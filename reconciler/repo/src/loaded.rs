@@ -6,7 +6,7 @@ use std::sync::Arc;
 use berth_schema::{Finding, Parsed, Severity, State};
 
 /// A state that was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loaded {
     /// The state, or everything that is wrong with it, sorted by place.
     pub state: Result<Arc<State>, Vec<Finding>>,
@@ -30,6 +30,11 @@ impl Loaded {
             Ok(state) => &state.warnings,
             Err(findings) => findings,
         }
+    }
+
+    /// The same for whoever reads it once more: no file had to be read for them.
+    pub(crate) fn again(&self) -> Self {
+        Self { parsed_again: 0, ..self.clone() }
     }
 
     pub(crate) fn assemble(parsed: &[&Parsed], refused: Vec<Finding>, parsed_again: usize) -> Self {

@@ -4,6 +4,7 @@
 use git2::{ErrorCode, ObjectType, Oid};
 
 use crate::oid::{oid, revision_of};
+use crate::state_repo::Files;
 use crate::{Error, Revision, Signature, StateRepo};
 
 /// The ref of the notes that tell how each revision ended: `git log --notes=berth` shows them.
@@ -18,6 +19,9 @@ pub const PROPOSALS: &str = "refs/heads/review/";
 /// Prefix of the signed marks that say who opened each proposal.
 pub const OPENED: &str = "refs/berth/review/";
 
+/// Places of the slash that the name of each folder ends with in a note's path, as many as git makes.
+const FOLDERS: [usize; 4] = [2, 5, 8, 11];
+
 /// A signed mark on a commit: who set it, when, and what they said. Git knows it as an annotated tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
@@ -27,6 +31,25 @@ pub struct Mark {
     pub by: Signature,
     /// The signer's words.
     pub message: String,
+}
+
+/// The notes of one moment.
+pub struct Notes<'r>(Files<'r>);
+
+impl Notes<'_> {
+    /// The note on a revision.
+    pub fn on(&self, revision: &Revision) -> Result<Option<String>, Error> {
+        let mut path = revision.to_string();
+        // Git spreads many notes over folders, whose names the file's loses.
+        for slash in FOLDERS {
+            let found = self.0.bytes(&path).map_err(|source| Error::Note { revision: *revision, source })?;
+            if let Some(bytes) = found {
+                return Ok(Some(String::from_utf8_lossy(&bytes).into_owned()));
+            }
+            path.insert(slash, '/');
+        }
+        Ok(None)
+    }
 }
 
 impl StateRepo {
@@ -122,6 +145,11 @@ impl StateRepo {
             Err(source) if source.code() == ErrorCode::NotFound => Ok(None),
             Err(source) => Err(Error::Note { revision: *revision, source }),
         }
+    }
+
+    /// Returns the notes as they were at `tip`, a revision of [`NOTES`]: of many, each is found without looking through all.
+    pub fn notes(&self, tip: &Revision) -> Result<Notes<'_>, Error> {
+        Ok(Notes(self.files(tip)?))
     }
 
     /// Writes the note on a revision, in place of the one before.

@@ -3,17 +3,16 @@
 use std::borrow::Cow;
 use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use berth_host::{Acting, Owner};
 use git2::{ErrorCode, Odb, Oid, Repository, RepositoryInitOptions};
 
 use crate::closed::close;
-use crate::folder::{Folder, Reader};
+use crate::folder::Reader;
 use crate::oid::{oid, revision_of};
 use crate::source::Opening;
 use crate::tree::Trees;
-use crate::{CommitInfo, Error, LARGEST_FILE, Loaded, Revision, Source, commit_info};
+use crate::{CommitInfo, Error, LARGEST_FILE, Loaded, Memory, Revision, Source, commit_info};
 
 /// The one branch that counts.
 pub const MAIN: &str = "refs/heads/main";
@@ -32,8 +31,7 @@ pub enum Plain {
 pub struct StateRepo {
     pub(crate) repository: Repository,
     pub(crate) opening: Opening,
-    /// The revision loaded last. Its good files are kept even when the revision as a whole was refused.
-    pub(crate) before: Option<Arc<Folder>>,
+    pub(crate) memory: Memory,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -71,7 +69,18 @@ impl StateRepo {
     }
 
     pub(crate) fn open_as(opening: Opening) -> Result<Self, Error> {
-        Ok(Self { repository: opening.open()?, opening, before: None, lifetime: Lifetime::Lasting })
+        let (repository, memory) = (opening.open()?, Memory::default());
+        Ok(Self { repository, opening, memory, lifetime: Lifetime::Lasting })
+    }
+
+    /// Shares this memory, which is of the same repository.
+    pub fn knowing(self, memory: &Memory) -> Self {
+        Self { memory: memory.clone(), ..self }
+    }
+
+    /// The revisions that were read last.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Creates a bare repository at `path`, with history that can't be rewritten and pushes that are checked and kept. Nobody
@@ -154,20 +163,24 @@ impl StateRepo {
         commit_info::read(&self.repository, revision)
     }
 
-    /// Reads the state at `revision`. Only files that are not as in the load before are read and parsed. When this fails,
-    /// the next load still knows what the one before knew.
+    /// Reads the state at `revision`. Only files that are not as in the load before are read and parsed, and of a revision that
+    /// was read just now, nothing is. When this fails, the next load still knows what the one before knew.
     pub fn load(&mut self, revision: &Revision) -> Result<Loaded, Error> {
         let unreadable = |source| Error::ReadCommit { revision: *revision, source };
         let commit = self.repository.find_commit(oid(revision)).map_err(unreadable)?;
         let tree = commit.tree_id();
+        if let Some(loaded) = self.memory.recall(tree) {
+            return Ok(loaded);
+        }
+        let before = self.memory.newest();
         let mut reader = Reader { repository: &self.repository, opening: &self.opening, parsed_again: 0 };
-        let folder = reader.folder(tree, "", self.before.as_ref(), 0)?;
+        let folder = reader.folder(tree, "", before.as_ref(), 0)?;
         let parsed_again = reader.parsed_again;
         let (mut parsed, mut refused) = (Vec::new(), Vec::new());
         folder.collect(&mut parsed, &mut refused);
         let loaded = Loaded::assemble(&parsed, refused, parsed_again);
         tracing::debug!(%revision, files = loaded.files, parsed_again, "state loaded");
-        self.before = Some(folder);
+        self.memory.learn(folder, &loaded);
         Ok(loaded)
     }
 
@@ -220,6 +233,12 @@ impl Files<'_> {
             return Ok(Some(Plain::TooLarge(size as u64)));
         }
         Ok(Some(Plain::Read(self.objects.read(entry.id).map_err(failed)?.data().to_vec())))
+    }
+
+    /// The bytes of one of them, however many; `None` when there is no plain file.
+    pub(crate) fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, git2::Error> {
+        let entry = self.trees.entry(self.root, path.as_bytes())?.filter(|entry| entry.is_plain());
+        entry.map(|entry| Ok(self.objects.read(entry.id)?.data().to_vec())).transpose()
     }
 
     /// The text of one of them; `None` when there is no plain file of text that isn't too large.

@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Tells what a change comes to.
 pub(crate) fn plan(panel: &Panel, asker: &Asker, asked: Plan) -> Result<Planned, Refusal> {
     seen(asker, &asked.change)?;
-    change(panel, asker, asked.from, |author| panel.forms.plan(author, &asked.change))
+    change(panel, asker, asked.from, Looks::Begun, |author| panel.forms.plan(author, &asked.change))
 }
 
 /// Makes a change that was shown.
@@ -35,13 +35,13 @@ pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: Commit) -> Result<Comm
     if is_about_people(&asked.change) {
         asker.must_be_fresh()?;
     }
-    change(panel, asker, asked.from, |author| panel.forms.commit(author, &asked))
+    change(panel, asker, asked.from, Looks::Begun, |author| panel.forms.commit(author, &asked))
 }
 
 /// Proposes a change.
 pub(crate) fn propose(panel: &Panel, asker: &Asker, asked: Propose) -> Result<Proposed, Refusal> {
     seen(asker, &asked.change)?;
-    change(panel, asker, None, |author| panel.forms.propose(author, &asked.change))
+    change(panel, asker, None, Looks::Begun, |author| panel.forms.propose(author, &asked.change))
 }
 
 /// Takes back what a revision changed.
@@ -51,7 +51,7 @@ pub(crate) fn revert(panel: &Panel, asker: &Asker, asked: Revert) -> Result<Comm
     if asked.digest.is_some() && made.paths.iter().any(|path| is_user(path)) {
         asker.must_be_fresh()?;
     }
-    change(panel, asker, asked.from, |author| panel.forms.revert(author, &asked))
+    change(panel, asker, asked.from, Looks::Begun, |author| panel.forms.revert(author, &asked))
 }
 
 /// Proposes to take back what a revision changed.
@@ -61,7 +61,7 @@ pub(crate) fn propose_revert(
     asked: ProposeRevert,
 ) -> Result<Proposed, Refusal> {
     takes_back(panel, asker, &asked.revision)?;
-    change(panel, asker, None, |author| panel.forms.propose_revert(author, &asked.revision))
+    change(panel, asker, None, Looks::Begun, |author| panel.forms.propose_revert(author, &asked.revision))
 }
 
 /// Checks that a revision changes nothing but what the person may change, since the plan of taking it back shows all of it.
@@ -79,28 +79,29 @@ fn takes_back(panel: &Panel, asker: &Asker, revision: &Revision) -> Result<Arc<M
 
 /// Lists the proposals that wait.
 pub(crate) fn proposals(panel: &Panel, asker: &Asker, _: Proposals) -> Result<Vec<ProposalCard>, Refusal> {
-    change(panel, asker, None, |author| panel.forms.proposals(author.name))
+    change(panel, asker, None, Looks::None, |author| panel.forms.proposals(author.name))
 }
 
 /// Shows one proposal.
 pub(crate) fn proposal(panel: &Panel, asker: &Asker, asked: ProposalRead) -> Result<ProposalSheet, Refusal> {
-    change(panel, asker, asked.from, |author| panel.forms.proposal(author, &asked.topic))
+    change(panel, asker, asked.from, Looks::None, |author| panel.forms.proposal(author, &asked.topic))
 }
 
 /// Merges a proposal.
 pub(crate) fn approve(panel: &Panel, asker: &Asker, asked: Approve) -> Result<Decided, Refusal> {
     if !asker.is_fresh {
-        let sheet = change(panel, asker, None, |author| panel.forms.proposal(author, &asked.topic))?;
+        let sheet =
+            change(panel, asker, None, Looks::None, |author| panel.forms.proposal(author, &asked.topic))?;
         if sheet.diffs.iter().any(|diff| is_user(&diff.path)) {
             asker.must_be_fresh()?;
         }
     }
-    change(panel, asker, asked.from, |author| panel.forms.approve(author, &asked))
+    change(panel, asker, asked.from, Looks::None, |author| panel.forms.approve(author, &asked))
 }
 
 /// Closes a proposal.
 pub(crate) fn reject(panel: &Panel, asker: &Asker, asked: Reject) -> Result<Done, Refusal> {
-    change(panel, asker, None, |author| panel.forms.reject(author.name, &asked).map(|()| Done))
+    change(panel, asker, None, Looks::None, |author| panel.forms.reject(author.name, &asked).map(|()| Done))
 }
 
 /// Returns whether a change gives or takes a role, or removes somebody: only whoever has just proved who they are may make it.
@@ -130,14 +131,26 @@ fn seen(asker: &Asker, change: &Change) -> Result<(), Refusal> {
     }
 }
 
+/// Looks at the engine that a question needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// One, most likely: it is begun at once, and the state is read meanwhile.
+    Begun,
+    None,
+}
+
 fn change<T>(
     panel: &Panel,
     asker: &Asker,
     from: Option<IpAddr>,
+    looks: Looks,
     work: impl FnOnce(Author<'_>) -> Result<T, FormError>,
 ) -> Result<T, Refusal> {
     let _acting = panel.act()?;
     let engine = Asking::new(socket(&panel.door.settings().data), LOOK);
+    if looks == Looks::Begun {
+        engine.begin();
+    }
     work(Author { name: &asker.name, engine: &engine, from }).map_err(|error| refused(&error))
 }
 

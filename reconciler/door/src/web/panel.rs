@@ -25,6 +25,7 @@ use super::grants::Grants;
 use super::heard::Heard;
 use super::invitations::Invitations;
 use super::orders::Orders;
+use super::outcomes::Outcomes;
 use super::past::Past;
 use super::refusals::{no_good_state, signed_out, stale, unavailable};
 use super::secret::{Digest, SecretError};
@@ -53,6 +54,7 @@ pub struct Panel {
     /// Checks and hashes of passwords.
     pub(crate) checks: Gate,
     pub(crate) past: Past,
+    pub(crate) outcomes: Outcomes,
     pub(crate) forms: Forms,
     pub(crate) orders: Orders,
     pub(crate) grants: Grants,
@@ -60,8 +62,8 @@ pub struct Panel {
     pub(crate) clean_ups: Orders,
     pub(crate) tickets: Tickets,
     pub(crate) leads: Heard,
-    /// The repository as those commit in it that the door makes itself, one at a time. It knows what it has parsed before.
-    pub(crate) writer: Mutex<Option<StateRepo>>,
+    /// Turn of the commits that the door makes itself.
+    pub(crate) writing: Mutex<()>,
     audit: Audit,
     stand_ins: RandomState,
 }
@@ -135,12 +137,14 @@ impl Panel {
             throttle: Throttle::default(),
             checks: Gate::default(),
             past: Past::default(),
-            forms: Forms::of(&door.settings().state, door.settings().resolver),
+            outcomes: Outcomes::default(),
+            forms: Forms::of(&door.settings().state, door.settings().resolver)
+                .knowing(door.members().memory()),
             orders: Orders::default(),
             clean_ups: Orders::default(),
             tickets: Tickets::default(),
             leads: Heard::default(),
-            writer: Mutex::default(),
+            writing: Mutex::default(),
             stand_ins: RandomState::new(),
             clock,
             door,
@@ -158,9 +162,10 @@ impl Panel {
         good.ok_or_else(no_good_state)
     }
 
-    /// The state repo, opened for this question.
+    /// The state repo, opened for this question. It knows what was parsed for those before.
     pub(crate) fn repo(&self) -> Result<StateRepo, Refusal> {
-        StateRepo::open(&self.door.settings().state).map_err(|error| unavailable(&error))
+        let repo = StateRepo::open(&self.door.settings().state).map_err(|error| unavailable(&error))?;
+        Ok(repo.knowing(self.door.members().memory()))
     }
 
     /// Lets this thread act as the owner of the state repo, as everything does that reads or writes it.

@@ -41,10 +41,11 @@ pub(crate) fn audit(panel: &Panel, asker: &Asker, asked: Audit) -> Result<Page<A
     // Entries of one moment keep the order of their source.
     entries.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     let sight = asker.sight();
+    let told = panel.outcomes.told(&repo).map_err(|error| unavailable(&error))?;
     let shown = page(&entries, asked.page, |(at, entry)| match entry {
         Entry::Line(text) => Ok(row(*at, text)),
         Entry::Made(made) => {
-            let commit = line(&repo, &sight, made)?;
+            let commit = line(&told, &sight, made)?;
             let who = Some(commit.author.clone());
             Ok(AuditRow { at: *at, who, from: None, event: Event::Commit(Box::new(commit)) })
         }

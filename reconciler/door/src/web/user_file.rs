@@ -61,15 +61,11 @@ impl From<Refusal> for NotSet {
 
 /// Writes somebody's file, if their standing on `main` is still what it was.
 pub(crate) fn put(panel: &Panel, writing: &Writing<'_>) -> Result<(), NotSet> {
-    let mut writer = panel.writer.lock();
+    let _turn = panel.writing.lock();
     let _acting = panel.act()?;
-    let repo = match writer.take() {
-        Some(repo) => repo,
-        None => panel.repo()?,
-    };
-    let repo = writer.insert(repo);
+    let mut repo = panel.repo()?;
     for _ in 0..ATTEMPTS {
-        match attempt(repo, writing)? {
+        match attempt(&mut repo, writing)? {
             Attempted::Done => return Ok(()),
             Attempted::Moved => {}
         }

@@ -108,11 +108,14 @@ async fn a_sheet_tells_who_made_it_so_and_what_became_of_it() {
     );
     let told = "result = \"held-back\"\nat = \"2026-01-01T00:00:00Z\"\n";
     let repo = StateRepo::open(&bench.repo()).unwrap();
-    repo.write_note(&made, &berth_repo::Signature::now("Berth", "berth@localhost"), told).unwrap();
+    let by = berth_repo::Signature::now("Berth", "berth@localhost");
+    repo.write_note(&made, &by, told).unwrap();
     bench.commit("cyns", &[Edit::write("servers/cyns.toml", "id = 2\nowner = \"cyn\"\npids = 512\n")]);
     let line = made_by().await;
     assert_eq!((line.revision, line.author.as_str()), (made, "bob"));
     assert_eq!((line.door.as_deref(), line.outcome.as_deref()), (Some("panel"), Some("held back")));
+    repo.write_note(&made, &by, &told.replace("held-back", "applied")).unwrap();
+    assert_eq!(made_by().await.outcome.as_deref(), Some("applied"), "another note was written since");
     // A tip with mistakes made nothing what it is.
     bench.commit("a mistake", &[Edit::write("servers/bobs.toml", "nonsense = 1\n")]);
     assert_eq!(made_by().await.revision, made);

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use berth_repo::StateRepo;
-use berth_wire::web::{Me, Servers, Users, Why};
+use berth_wire::web::{Me, Proposals, Servers, Users, Why};
 
 use crate::bench::{Bench, user};
 
@@ -54,6 +54,8 @@ async fn lists_touch_no_git_object() {
     let own = Servers { everybody: false, page: 1, ..all };
     assert_eq!(bench.ask(Some(&member), &own).await.unwrap().all, 100);
     bench.ask(Some(&ann), &Users { search: String::new(), page: 1 }).await.unwrap();
+    // As long as none waits.
+    assert!(bench.ask(Some(&ann), &Proposals {}).await.unwrap().is_empty());
     // What does read an object can't, which proves that they are away.
     let id = berth_schema::name::ServerId(7.try_into().unwrap());
     assert_eq!(bench.refusal(Some(&member), &berth_wire::web::ServerRead { id }).await, Why::Unavailable);

@@ -30,7 +30,8 @@ pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: CommitRead) -> Result<
         let lines = unified(&before.unwrap_or_default(), &after.unwrap_or_default());
         diffs.push(FileDiff { path: path.to_owned(), lines: lines.map_err(|error| unavailable(&error))? });
     }
-    let line = line(&repo, &sight, &made)?;
+    let told = panel.outcomes.told(&repo).map_err(|error| unavailable(&error))?;
+    let line = line(&told, &sight, &made)?;
     let is_overtaken = match asked.attempted {
         Some(attempted) if attempted != made.revision => is_later(panel, &repo, &attempted, &made)?,
         _ => false,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use berth_judge::note::Note;
 use berth_repo::StateRepo;
 use berth_wire::web::{CommitLine, History, Page, Refusal};
 
+use super::super::outcomes::Told;
 use super::super::panel::{Asker, Panel};
 use super::super::past::Made;
 use super::super::refusals::{not_found, unavailable};
@@ -42,7 +42,8 @@ pub(crate) fn history(panel: &Panel, asker: &Asker, asked: History) -> Result<Pa
     if found.is_empty() && path.is_some() {
         return Err(not_found());
     }
-    let Page { rows, page, pages, all } = page(&found, asked.page, |made| line(&repo, &sight, made));
+    let told = panel.outcomes.told(&repo).map_err(|error| unavailable(&error))?;
+    let Page { rows, page, pages, all } = page(&found, asked.page, |made| line(&told, &sight, made));
     Ok(Page { rows: rows.into_iter().collect::<Result<_, _>>()?, page, pages, all })
 }
 
@@ -63,13 +64,13 @@ pub(crate) fn newest(
         found.is_some()
     });
     looked.map_err(|error| unavailable(&error))?;
-    found.map(|made| line(repo, &asker.sight(), &made)).transpose()
+    let told = panel.outcomes.told(repo).map_err(|error| unavailable(&error))?;
+    found.map(|made| line(&told, &asker.sight(), &made)).transpose()
 }
 
 /// The commit in a line, as far as somebody may see it.
-pub(crate) fn line(repo: &StateRepo, sight: &Sight, made: &Made) -> Result<CommitLine, Refusal> {
-    let note = repo.note(&made.revision).map_err(|error| unavailable(&error))?;
-    let outcome = note.and_then(|text| Note::parse(&text)).map(|note| note.result.word().replace('-', " "));
+pub(crate) fn line(told: &Told<'_>, sight: &Sight, made: &Made) -> Result<CommitLine, Refusal> {
+    let outcome = told.of(&made.revision).map_err(|error| unavailable(&error))?;
     Ok(CommitLine {
         revision: made.revision,
         author: made.author.clone(),
