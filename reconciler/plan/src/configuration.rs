@@ -271,11 +271,20 @@ fn outside(platform: &Platform) -> Option<Probe> {
 fn denied(platform: &Platform) -> impl Iterator<Item = SocketAddrV4> {
     let services = platform.services;
     let caddy = SocketAddrV4::new(platform.networks.caddy(), system::HTTP);
-    // The host itself, in a private network.
-    let web = published(platform, platform.web.address, platform.web.http_port);
-    let ssh = published(platform, platform.ssh.address, platform.ssh.port);
-    let listening = [(services.web, caddy), (services.web, web), (services.router, ssh)];
-    let listening = listening.into_iter().filter_map(|(runs, to)| runs.then_some(to));
+    // The host itself, at the end of the uplink's bridge or at the address where it publishes them. A public address is no secret:
+    // servers reach it as everybody else does.
+    let networks = platform.firewall.denied();
+    let is_closed = |address: Option<Ipv4Addr>| {
+        address.is_none_or(|own| networks.iter().any(|network| network.contains(&own)))
+    };
+    let web = services.web && is_closed(platform.web.address);
+    let ssh = services.router && is_closed(platform.ssh.address);
+    let listening = [
+        (services.web, caddy),
+        (web, published(platform, platform.web.address, platform.web.http_port)),
+        (ssh, published(platform, platform.ssh.address, platform.ssh.port)),
+    ];
+    let listening = listening.into_iter().filter_map(|(is_tried, to)| is_tried.then_some(to));
     listening.chain([SocketAddrV4::new(METADATA, system::HTTP)])
 }
 

@@ -80,6 +80,20 @@ fn what_worked_must_work_and_what_is_denied_must_be_denied() {
 }
 
 #[test]
+fn an_address_that_is_public_is_kept_from_nobody() {
+    let closed = |web: &str, ssh: &str| -> Vec<String> {
+        let platform =
+            format!("domain = \"h.org\"\n[web]\naddress = \"{web}\"\n[ssh]\naddress = \"{ssh}\"\n");
+        let told = probes(Kind::Firewall, &state(&[("platform.toml", &platform), ("users/ann.toml", "")]));
+        told.into_iter().filter(|probe| probe.starts_with("closed")).collect()
+    };
+    let always = ["closed 172.19.2.2:80", "closed 169.254.169.254:80"];
+    assert_eq!(closed("51.0.0.10", "51.0.0.10"), always);
+    let private = [always[0], "closed 192.168.7.10:80", "closed 192.168.7.11:10022", always[1]];
+    assert_eq!(closed("192.168.7.10", "192.168.7.11"), private);
+}
+
+#[test]
 fn where_there_is_nobody_nobody_is_asked() {
     let least = state(&[
         (
