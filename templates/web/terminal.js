@@ -34,7 +34,8 @@ fit.fit();
 term.focus();
 
 const say = (words, broken) => {
-  state.textContent = words;
+  // Some words come from where commands stand between backticks.
+  state.textContent = words.replaceAll("`", "");
   again.hidden = !broken;
   place.dataset.state = broken ? "closed" : words === "Connected." ? "open" : "opening";
 };

@@ -49,7 +49,7 @@ impl<'a> Row<'a> {
 }
 
 /// Acts in words. One that isn't here is told by its name.
-const WORDS: [(&str, &str); 23] = [
+const WORDS: [(&str, &str); 26] = [
     ("sign-in", "signed in"),
     ("sign-in-recovery", "signed in with a recovery code"),
     ("sign-in-passkey", "signed in by a passkey"),
@@ -73,6 +73,9 @@ const WORDS: [(&str, &str); 23] = [
     ("redeem", "set a password by a link"),
     ("set-password", "changed their password"),
     ("restart", "restarted server"),
+    ("open-site", "opened the site"),
+    ("terminal", "opened a terminal in server"),
+    ("clean-up", "cleaned up server"),
 ];
 
 fn words(act: &str, of: &str) -> String {

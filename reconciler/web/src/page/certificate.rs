@@ -35,13 +35,13 @@ impl Certificate {
             (CertificateSource::Acme, Some(order)) => format!("It comes from {}.", ca(order)),
             (CertificateSource::Acme, None) => "It comes from a CA.".to_owned(),
             (CertificateSource::Own, None) => {
-                "It is one of the panel’s own, of which browsers warn. No CA is asked for another.".to_owned()
+                "It is the panel’s own, which browsers warn about. No CA is asked for another.".to_owned()
             }
             (CertificateSource::Own, Some(order)) if order.failed.is_some() => {
-                "It is one of the panel’s own, of which browsers warn.".to_owned()
+                "It is the panel’s own, which browsers warn about.".to_owned()
             }
             (CertificateSource::Own, Some(order)) => format!(
-                "It is one of the panel’s own, of which browsers warn. Another is being ordered from {}.",
+                "It is the panel’s own, which browsers warn about. Another is being ordered from {}.",
                 ca(order)
             ),
         };

@@ -133,7 +133,7 @@ fn moving(server: &ServerFigures, now: Sample) -> Option<Amount> {
     };
     let written = match io.written {
         Some(written) => format!("{}/s written", bytes(written.into())),
-        None => "writes aren’t counted".to_owned(),
+        None => "writes not counted".to_owned(),
     };
     Some(Amount::new(
         "Disk traffic",
@@ -143,7 +143,7 @@ fn moving(server: &ServerFigures, now: Sample) -> Option<Amount> {
     ))
 }
 
-/// Line through these values, with gaps where there is none. It reaches up to `most`, or up to the largest of them.
+/// Line through these values, with gaps where there is none. Its picture reaches up to `most`; without a bound, a little above the largest.
 fn path(values: &[Option<u64>], most: u64) -> String {
     let each = values.len().div_ceil(POINTS).max(1);
     let points: Vec<Option<u64>> = values
@@ -157,7 +157,9 @@ fn path(values: &[Option<u64>], most: u64) -> String {
                 .and_then(|sum| sum.checked_div(number))
         })
         .collect();
-    let most = most.max(points.iter().flatten().copied().max().unwrap_or(0)).max(1);
+    let largest = points.iter().flatten().copied().max().unwrap_or(0);
+    // Without a bound there is room above the largest, or a steady line would stand right below the number.
+    let most = if most == 0 { largest.saturating_add(largest.div_ceil(2)) } else { most.max(largest) }.max(1);
     let (width, height) = (u128::from(SIZE.0), u128::from(SIZE.1 - 2));
     let steps = u128::try_from(points.len().saturating_sub(1).max(1)).unwrap_or(1);
     let mut path = String::new();
@@ -184,10 +186,14 @@ mod tests {
     fn a_line_has_its_gaps_and_stays_in_its_picture() {
         assert_eq!(path(&[], 0), "");
         assert_eq!(path(&[Some(0), Some(10), None, Some(5)], 10), "M0 23L40 1M120 12");
-        assert_eq!(path(&[Some(1), Some(2)], 0), "M0 12L120 1", "without a bound, the largest is at the top");
+        assert_eq!(
+            path(&[Some(2), Some(4)], 0),
+            "M0 16L120 9",
+            "without a bound, there is room above the largest"
+        );
         let many = path(&(0..360).map(Some).collect::<Vec<_>>(), 0);
         assert_eq!(many.matches(['M', 'L']).count(), POINTS);
-        assert!(path(&[Some(u64::MAX), Some(0)], 0).starts_with("M0 1L"));
+        assert!(path(&[Some(u64::MAX), Some(0)], u64::MAX).starts_with("M0 1L"));
     }
 
     fn card() -> ServerCard {
@@ -232,7 +238,7 @@ mod tests {
         let mut old = sample.clone();
         old["io"]["written"] = serde_json::Value::Null;
         let some = said(serde_json::json!([old]), serde_json::Value::Null);
-        assert_eq!(some[4..], ["Disk traffic: 2 KiB/s read writes aren’t counted"]);
+        assert_eq!(some[4..], ["Disk traffic: 2 KiB/s read writes not counted"]);
         // A server that doesn't run, and takes more than it should.
         let off = said(serde_json::json!([sample, null]), disk(11 << 30, "part"));
         assert_eq!(off, ["Disk: at least 11 GiB of 10 GiB More than its share"]);

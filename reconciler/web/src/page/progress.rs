@@ -194,9 +194,15 @@ fn seen(subject: &Subject, sees: &Sees) -> Option<String> {
     match (subject, sees) {
         (Subject::Server { id, name }, _) => is_mine(id).then(|| format!("Server {name}")),
         (Subject::Configuration(kind), _) => Some(configuration(*kind).to_owned()),
-        (subject, Sees::All) => Some(subject.to_string()),
+        (subject, Sees::All) => Some(capital(&subject.to_string())),
         (_, Sees::Servers(_)) => None,
     }
+}
+
+/// A text that begins with a capital.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), chars.as_str()))
 }
 
 fn configuration(kind: Kind) -> &'static str {

@@ -17,6 +17,7 @@ pub(crate) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("when", when);
     environment.add_filter("cpus", cpus);
     environment.add_filter("bytes", bytes);
+    environment.add_filter("amount", amount);
     environment.add_filter("share", |used: u64, allowed: u64| share(used, allowed));
     environment.add_filter("sentence", |text: Value| Value::from_safe_string(prose(&sentence(text))));
     environment.add_filter("prose", |text: String| Value::from_safe_string(prose(&text)));
@@ -49,6 +50,15 @@ pub(crate) fn bytes(bytes: u64) -> String {
     match units.into_iter().find(|(size, _)| bytes >= *size) {
         Some((size, unit)) => format!("{} {unit}", decimals(bytes, size)),
         None => format!("{bytes} B"),
+    }
+}
+
+/// Amount of a quota's field, with its unit where it has one.
+fn amount(number: u64, field: &str) -> String {
+    match field {
+        "cpus" => processors(number),
+        "memory" | "disk" => bytes(number),
+        _ => number.to_string(),
     }
 }
 
@@ -146,6 +156,9 @@ mod tests {
             (u64::MAX, "16777215.99 TiB"),
         ] {
             assert_eq!(bytes(amount), said);
+        }
+        for (field, said) in [("cpus", "1.5"), ("memory", "1.39 GiB"), ("servers", "1500000000")] {
+            assert_eq!(amount(1_500_000_000, field), said);
         }
         assert_eq!((share(1, 3), share(9, 3), share(0, 0)), (33, 100, 100));
         assert_eq!(

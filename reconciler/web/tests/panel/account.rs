@@ -39,8 +39,9 @@ async fn it_shows_keys_and_what_is_left() {
         vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIabcdefghijkl bob's <laptop>".to_owned()];
     let page = panel.signed_in("bob").await.get("/account").await;
     for words in [
-        "<b>1 server</b>",
-        "of 3 servers",
+        ">Servers</span>",
+        "<b class=\"num\">1</b>",
+        "of 3</span>",
         "ssh-ed25519",
         "abcdefghijkl",
         "bob&#x27;s &lt;laptop&gt;",

@@ -94,7 +94,7 @@ async fn a_new_server_is_its_maker_s() {
     let plans = plans(&panel.door, |_| planned(Standing::Allowed, "new"));
     let bob = panel.signed_in("bob").await;
     let form = bob.get("/vm/new").await;
-    form.says(StatusCode::OK, "1 server");
+    form.says(StatusCode::OK, "of 3</span>");
     send(&bob, &form, "/vm/new", "plan", &[("name", " shop ")]).await.says(StatusCode::OK, "the plan");
     let change = plans.lock()[0].clone();
     assert_eq!(change.of, Object::Server("shop".to_owned()));
