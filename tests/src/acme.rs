@@ -54,6 +54,11 @@ impl Acme {
         format!("[acme]\ndirectory = \"{}\"\nca = '''\n{}'''\n", pebble.directory(), pebble.server_root())
     }
 
+    /// Has it find one name at another address.
+    pub fn move_name(&self, name: &str, to: Ipv4Addr) {
+        self.pebble.move_name(name, to, |program| inside(&self.namespace, program));
+    }
+
     /// The CA itself.
     pub fn pebble(&self) -> &Pebble {
         &self.pebble

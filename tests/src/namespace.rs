@@ -3,6 +3,7 @@
 //! Their names say which target folder's stories made them, so that what a run that was killed has left is found, and
 //! nobody else's is touched. Making, entering and ending is all that happens here; what lies in one is its maker's.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -55,9 +56,15 @@ impl Namespace {
     /// The beginning of a command that runs in it: the program and its arguments are to be added. Not `ip netns exec`,
     /// which has a mount namespace of its own: nobody else would see what an engine mounts there.
     pub fn command(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.path().display()));
+        let [program, argument] = self.enters();
+        let mut command = Command::new(program);
+        command.arg(argument);
         command
+    }
+
+    /// The words of that beginning.
+    pub(crate) fn enters(&self) -> [OsString; 2] {
+        ["nsenter".into(), format!("--net={}", self.path().display()).into()]
     }
 
     /// Runs `script` in it.

@@ -6,16 +6,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use berth_plan::system;
 use rustix::process::Signal;
 
-use crate::browser::Browser;
+use crate::browser::{Browser, ENTER};
 use crate::namespace::Namespace;
 use crate::platform::Platform;
 use crate::process::{MARK, PATIENCE, build_folder, built, eventually, send, wait};
-use crate::relay::{RELAY, Relay};
 use crate::web::Web;
 
 /// Name by which people reach the panel.
@@ -38,6 +36,19 @@ pub fn press(browser: &Browser, words: &str) {
 #[track_caller]
 pub fn applied(browser: &Browser) {
     browser.find_with("#live-progress h2", "Applied");
+}
+
+/// Types a line in a terminal, and runs it.
+#[track_caller]
+pub fn types(browser: &Browser, line: &str) {
+    browser.keys(line);
+    browser.keys(ENTER);
+}
+
+/// Waits until a terminal shows these words.
+#[track_caller]
+pub fn shows(browser: &Browser, words: &str) {
+    browser.find_with(".xterm-rows", words);
 }
 
 /// Owner of a panel's network, who ends it.
@@ -158,18 +169,6 @@ impl Panel {
     #[track_caller]
     pub fn browser(&self) -> Browser {
         Browser::open(&self.namespace, &[PANEL, SIBLING])
-    }
-
-    /// Starts a relay between it and browsers, which ends what is silent for as long as `idle`.
-    #[track_caller]
-    pub fn relay(&self, idle: Duration) -> Relay {
-        Relay::before(&self.namespace, self.port, idle)
-    }
-
-    /// Opens a browser that reaches it through a relay.
-    #[track_caller]
-    pub fn browser_behind(&self, _: &Relay) -> Browser {
-        Browser::open_at(&self.namespace, &[PANEL], RELAY)
     }
 
     /// Opens a browser in which somebody has signed in, by [`PASSWORD`].

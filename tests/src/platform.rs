@@ -16,10 +16,11 @@ use tempfile::TempDir;
 use crate::docker::{Container, Docker};
 use crate::engine::Engine;
 use crate::folder::{Folder, git};
-use crate::ground::scratch;
+use crate::ground::{self, scratch};
 use crate::image;
 use crate::lab::{self, Lab};
 use crate::namespace::Namespace;
+use crate::panel_user::PanelUser;
 use crate::process::{
     MARK, PATIENCE, Ran, build_folder, built, children_of, ending, eventually, is_alive, run, send, wait,
     within,
@@ -45,6 +46,8 @@ pub struct Platform {
     /// A checkout of its state repo.
     pub state: Folder,
     home: TempDir,
+    /// The panel's user, where its `berth` is to see one.
+    user: Option<PanelUser>,
     /// Held to the end: a platform in the lab has the machine's ports 80 and 443 for itself.
     turn: Option<MutexGuard<'static, ()>>,
 }
@@ -110,8 +113,16 @@ impl Platform {
         let host = docker.host();
         let namespace = engine.namespace().cloned();
         let checkout = home.path().join("checkout");
-        let platform =
-            Self { docker, host, namespace, prefix, state: Folder::at(&checkout), home, turn: None };
+        let platform = Self {
+            docker,
+            host,
+            namespace,
+            prefix,
+            state: Folder::at(&checkout),
+            home,
+            user: None,
+            turn: None,
+        };
         let repo = platform.repo();
         platform.berth(&["init", &repo.to_string_lossy(), "--from", &first.path().to_string_lossy()]).good();
         run(git().args(["clone", "--quiet"]).arg(&repo).arg(&checkout), PATIENCE).good();
@@ -148,6 +159,14 @@ impl Platform {
         self.home.path()
     }
 
+    /// Has `berth` see the panel's user from now on, and returns its number. Without one, nothing serves the panel.
+    #[track_caller]
+    pub fn make_panel_user(&mut self) -> u32 {
+        ground::make_open(self.home());
+        let user = PanelUser::make(self.home());
+        self.user.insert(user).id()
+    }
+
     /// Leads `berth` to the engine through `proxy` from now on.
     pub fn through(&mut self, proxy: &Proxy) {
         self.host = proxy.host();
@@ -167,15 +186,15 @@ impl Platform {
 
     /// A `berth` command for this platform, to be run.
     pub fn berth_command(&self, arguments: &[&str]) -> Command {
-        let mut command = match &self.namespace {
-            None => Command::new(built("berth")),
-            Some(namespace) => {
-                let mut command = namespace.command();
-                command.arg(built("berth"));
-                command
-            }
+        let (sees, berth) = match &self.user {
+            None => (Vec::new(), built("berth")),
+            Some(user) => (user.sees_it(), user.berth()),
         };
+        let enters = self.namespace.iter().flat_map(Namespace::enters);
+        let mut words = enters.chain(sees).chain([berth.into_os_string()]);
+        let mut command = Command::new(words.next().expect("a program"));
         command
+            .args(words)
             .args(arguments)
             .env("BERTH_STATE", self.repo())
             .env("BERTH_DATA", self.data())

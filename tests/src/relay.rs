@@ -1,8 +1,8 @@
-//! A relay on the way from a browser to the panel, at the panel's port of another address: ends connections that are silent for too
+//! A relay on the way from a browser to the panel, at the same port of another address: ends connections that are silent for too
 //! long, as proxies do, and can cut the way. What it carries stays encrypted.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -24,7 +24,8 @@ pub struct Relay(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     namespace: Namespace,
-    port: u16,
+    /// Where it leads.
+    to: SocketAddrV4,
     idle: Duration,
     /// Set while nothing comes through.
     is_cut: AtomicBool,
@@ -34,14 +35,14 @@ struct Shared {
 }
 
 impl Relay {
-    /// Listens in front of a port of a namespace's loopback, and ends what is silent for as long as `idle`.
+    /// Listens in a namespace, leads to an address that is reached from there, and ends what is silent for as long as `idle`.
     #[track_caller]
-    pub fn before(namespace: &Namespace, port: u16, idle: Duration) -> Self {
-        let listener = namespace.enter(|| TcpListener::bind((RELAY, port))).expect("the relay's port");
+    pub fn before(namespace: &Namespace, to: SocketAddrV4, idle: Duration) -> Self {
+        let listener = namespace.enter(|| TcpListener::bind((RELAY, to.port()))).expect("the relay's port");
         let flags = [AtomicBool::new(false), AtomicBool::new(false)];
         let [is_cut, is_over] = flags;
         let namespace = namespace.clone();
-        let shared = Arc::new(Shared { namespace, port, idle, is_cut, is_over, ended: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared { namespace, to, idle, is_cut, is_over, ended: AtomicUsize::new(0) });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -88,7 +89,7 @@ impl Drop for Relay {
 
 impl Shared {
     fn connect(&self, to: Ipv4Addr) -> std::io::Result<TcpStream> {
-        self.namespace.enter(|| TcpStream::connect(SocketAddr::from((to, self.port))))
+        self.namespace.enter(|| TcpStream::connect((to, self.to.port())))
     }
 
     fn is_open(&self) -> bool {
@@ -100,7 +101,7 @@ impl Shared {
         if !self.is_open() {
             return;
         }
-        let Ok(panel) = self.connect(Ipv4Addr::LOCALHOST) else { return };
+        let Ok(panel) = self.connect(*self.to.ip()) else { return };
         let heard = Mutex::new(Instant::now());
         thread::scope(|scope| {
             scope.spawn(|| self.pass(&client, &panel, &heard));

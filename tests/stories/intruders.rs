@@ -8,11 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use berth_tests::browser::Browser;
-use berth_tests::namespace::Namespace;
 use berth_tests::panel::SIBLING;
-use berth_tests::process::{MARK, PATIENCE, build_folder, built, eventually};
-use berth_tests::ground::make_open;
-use berth_tests::{Daemon, Panel, Platform, World, run};
+use berth_tests::process::{MARK, PATIENCE, build_folder, eventually};
+use berth_tests::{Panel, Platform, World, run};
 use berth_web::routes::{Route, table};
 use berth_wire::web::Who;
 use serde_json::json;
@@ -290,52 +288,6 @@ fn no_text_becomes_a_script(world: &World) {
 /// The panel's user, as whom it serves: there for the story alone, in a mount namespace of its own.
 const USER: &str = "berth-web";
 
-/// A `berth up` on a machine that has the panel's user, without making one on this machine. What it starts listens in a network of its
-/// own, where there is one.
-pub(crate) fn up(platform: &Platform, uid: u32, network: Option<&Namespace>) -> Daemon {
-    let file = |name: &str, line: String| {
-        let own = platform.home().join(name);
-        let text = fs::read_to_string(Path::new("/etc").join(name)).expect("users or groups");
-        let others = text.lines().filter(|line| !line.starts_with(&format!("{USER}:"))).map(|line| format!("{line}\n"));
-        fs::write(&own, others.collect::<String>() + &line).expect("users or groups");
-        own
-    };
-    let passwd = file("passwd", format!("{USER}:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n"));
-    let group = file("group", format!("{USER}:x:{uid}:\n"));
-    let berth = platform.berth_command(&["up"]);
-    let script = "mount --bind \"$1\" /etc/passwd && mount --bind \"$2\" /etc/group && shift 2 && exec \"$@\"";
-    let mut command = match network {
-        None => Command::new("unshare"),
-        Some(network) => {
-            let mut command = network.command();
-            command.arg("unshare");
-            command
-        }
-    };
-    command.args(["--mount", "--propagation", "slave", "sh", "-c", script, "sh"]).arg(passwd).arg(group);
-    // Where the panel's user gets to; the folder that they were built in may be closed.
-    let bin = platform.home().join("bin");
-    fs::create_dir(&bin).expect("a folder");
-    for program in ["berth", USER] {
-        fs::copy(built(program), bin.join(program)).expect("a copy");
-    }
-    command.arg(bin.join("berth")).args(berth.get_args());
-    for (name, value) in berth.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    platform.stays(&mut command)
-}
-
-/// An id that no user of this machine has.
-pub(crate) fn free_id() -> u32 {
-    let text = ["/etc/passwd", "/etc/group"].map(|path| fs::read_to_string(path).expect("users or groups")).concat();
-    let taken: Vec<u32> = text.lines().filter_map(|line| line.split(':').nth(2)?.parse().ok()).collect();
-    (700..).find(|id| !taken.contains(id)).expect("a free id")
-}
-
 /// The process that serves the panel as this user.
 fn serving(uid: u32) -> Option<u32> {
     let is_it = |pid: &u32| {
@@ -347,13 +299,12 @@ fn serving(uid: u32) -> Option<u32> {
 
 fn a_panel_that_is_taken_over_has_nothing_by_itself(world: &World) {
     let port = TcpListener::bind(("::", 0)).and_then(|free| free.local_addr()).expect("a port").port();
-    let platform = Platform::new(world.engine(), |state| {
+    let mut platform = Platform::new(world.engine(), |state| {
         state.write("users/ann.toml", &format!("role = \"admin\"\npassword_hash = \"{HASH}\"\n"));
         state.append("platform.toml", &format!("\n[panel]\ndomain = \"panel.example.net\"\nport = {port}\ntls = \"internal\"\n"));
     });
-    make_open(platform.home());
-    let uid = free_id();
-    let up = up(&platform, uid, None);
+    let uid = platform.make_panel_user();
+    let up = platform.up();
     let panel = eventually("the panel serves as its user", || serving(uid));
     let page = format!("https://localhost:{port}/login");
     eventually("a page", || {

@@ -1,87 +1,108 @@
-//! A panel with port 443 of an address of its own, on a machine that doesn't have that address yet.
+//! A panel with port 443 of an address of its own, on the machine whose web server has port 443 of another: each serves its own, with
+//! a certificate that it got by its own way. And a machine that doesn't have the panel's address yet.
 
+use std::net::Ipv4Addr;
 use std::process::Command;
+use std::time::Duration;
 
-use berth_tests::ground::make_open;
-use berth_tests::namespace::Namespace;
+use berth_tests::ground::scratch;
+use berth_tests::lab::{PUBLIC, WEBSITE};
 use berth_tests::panel::{HASH, PANEL};
-use berth_tests::process::{PATIENCE, run, within};
-use berth_tests::{Platform, Ran, World, eventually};
+use berth_tests::process::{PATIENCE, built, within};
+use berth_tests::{Acme, Lab, Platform, Ran, World, eventually, run};
 
-use crate::intruders::{free_id, up};
+crate::stories! { a_panel_and_the_web_server_each_have_an_address }
 
-crate::stories! { a_panel_waits_for_its_address_and_the_rest_goes_on }
+/// The panel's address. The web server has the machine's other one.
+const OWN: Ipv4Addr = Ipv4Addr::new(51, 0, 0, 11);
+const SITE: &str = "shop.stories.example.org";
+/// Words of the app behind it.
+const WORDS: &str = "app of the shop";
+/// Lifetime of a certificate, in seconds.
+const LIFETIME: u32 = 3600;
+/// Time for the CA to look, and for whoever asked to notice.
+const ISSUING: Duration = Duration::from_secs(120);
 
-/// The panel's address, and that of the web server.
-const OWN: &str = "198.51.100.2";
-const WEB: &str = "198.51.100.1";
+/// The panel's address on the machine, until the end of the story.
+struct Second<'a>(&'a Lab);
 
-/// A network that ends with the story.
-struct Machine(Namespace);
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.0.end();
+impl<'a> Second<'a> {
+    fn add(lab: &'a Lab) -> Self {
+        lab.host().ip(&["address", "add", &format!("{OWN}/24"), "dev", "up0"]);
+        Self(lab)
     }
 }
 
-fn a_panel_waits_for_its_address_and_the_rest_goes_on(world: &World) {
-    let machine = Machine(Namespace::make("ownaddress"));
-    let Machine(network) = &machine;
-    let settings = |panel: &str| {
+impl Drop for Second<'_> {
+    fn drop(&mut self) {
+        self.0.host().ip(&["address", "del", &format!("{OWN}/24"), "dev", "up0"]);
+    }
+}
+
+fn a_panel_and_the_web_server_each_have_an_address(world: &World) {
+    let lab = world.lab();
+    let folder = scratch();
+    let acme = Acme::between(lab.internet().namespace(), folder.path(), LIFETIME, WEBSITE, PUBLIC);
+    acme.move_name(PANEL, OWN);
+    let settings = |panel: Ipv4Addr| {
         format!(
-            "\n[web]\naddress = \"{WEB}\"\n[panel]\ndomain = \"{PANEL}\"\naddress = \"{panel}\"\nport = 443\n\
-             edge = \"none\"\ntls = \"internal\"\n"
+            "\n[web]\naddress = \"{PUBLIC}\"\n[panel]\ndomain = \"{PANEL}\"\naddress = \"{panel}\"\nport = 443\n\
+             edge = \"none\"\n"
         )
     };
-    let platform = Platform::new(world.engine(), |state| {
-        state.write("users/ann.toml", &format!("role = \"admin\"\npassword_hash = \"{HASH}\"\n"));
-        state.append("platform.toml", &settings(OWN));
+    let mut platform = Platform::in_lab(lab, |first| {
+        first.append("platform.toml", &format!("{}{}", settings(OWN), acme.settings()));
+        first.write("users/ann.toml", &format!("role = \"admin\"\npassword_hash = \"{HASH}\"\n"));
+        first.server("shop", 1, "memory = \"512 MiB\"\ncpus = 1\npids = 1024\n");
+        first.write(&format!("domains/{SITE}.toml"), "server = \"shop\"\nport = 8080\n");
     });
-    make_open(platform.home());
-    // Two at one port of one address are a mistake of the state's.
-    let checkout = platform.home().join("checkout/platform.toml");
-    let text = std::fs::read_to_string(&checkout).expect("settings");
-    std::fs::write(&checkout, text.replace(&settings(OWN), &settings(WEB))).expect("settings");
-    let clash = run(
-        Command::new(berth_tests::process::built("berth")).arg("--state").arg(platform.home().join("checkout")).arg("check"),
-        PATIENCE,
-    );
-    assert!(!clash.is_good() && clash.words().contains("443"), "{}", clash.words());
-    std::fs::write(&checkout, text).expect("settings");
+    two_at_one_port_are_a_mistake(&platform, &settings(OWN), &settings(PUBLIC));
+    platform.make_panel_user();
+    let up = platform.up();
 
-    let up = up(&platform, free_id(), Some(network));
-    // As somebody on that machine.
-    let status = || -> Ran {
-        let berth = platform.berth_command(&["status"]);
-        let mut command = network.command();
-        command.arg(berth.get_program()).args(berth.get_args());
-        command.envs(berth.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        run(&mut command, PATIENCE)
-    };
+    // The machine lacks the panel's address: both tell, and nothing else waits for it.
     eventually("the log says what is the matter", || {
         up.log().contains(&format!("cannot listen on {OWN}:443: this host has no such address")).then_some(())
     });
     let lacks = format!("it can't listen: this machine has no address {OWN}");
+    let status = || platform.berth(&["status"]);
     eventually("the status says so, too", || status().words().contains(&lacks).then_some(()));
-    // Nothing else waits for it.
-    platform.commit("a shop", |state| {
-        state.server("shop", 1, "");
-    });
-    platform.running(1);
-
-    let page = || {
-        let mut curl = network.command();
-        curl.args(["curl", "-sS", "-k", "--noproxy", "*", "--max-time", "20", "--connect-to", &format!("::{OWN}:")]);
-        run(curl.arg(format!("https://{PANEL}/login")), PATIENCE)
+    platform.serve_page(1, WORDS);
+    let root = acme.root();
+    let root = root.to_str().expect("a path");
+    let visit = |more: &[&str], url: &str, at: Ipv4Addr| -> Ran {
+        lab.visit(&[more, &["--connect-to", &format!("::{at}:"), url]].concat())
     };
-    assert!(!page().is_good(), "there is no panel yet");
-    network.ip(&["address", "add", &format!("{OWN}/32"), "dev", "lo"]);
-    within(PATIENCE, "the panel has come up", || page().stdout.contains("Sign in").then_some(()));
+    let site = |at| visit(&["--cacert", root], &format!("https://{SITE}/"), at).stdout.contains(WORDS);
+    let panel = |at| visit(&["--cacert", root], &format!("https://{PANEL}/login"), at).stdout.contains("Sign in");
+    within(ISSUING, "the website, with a certificate", || site(PUBLIC).then_some(()));
+    assert!(!panel(OWN) && !panel(PUBLIC), "there is no panel yet");
+
+    let _second = Second::add(lab);
+    // Its proof is that of TLS: nobody passes on to it what comes to port 80.
+    within(ISSUING, "the panel, with a certificate", || panel(OWN).then_some(()));
     let said = status().good();
     assert!(!said.words().contains(&lacks), "{}", said.words());
-    // It has this address alone: the port is free at the others.
-    network.ip(&["address", "add", &format!("{WEB}/32"), "dev", "lo"]);
-    network.enter(|| std::net::TcpListener::bind((WEB, 443))).expect("the web server's port");
+
+    // Neither answers for the other, whatever its certificate is taken for.
+    assert!(site(PUBLIC) && !site(OWN) && !panel(PUBLIC));
+    for (url, at) in [(format!("https://{SITE}/"), OWN), (format!("https://{PANEL}/login"), PUBLIC)] {
+        let ran = visit(&["--insecure", "--write-out", "%{http_code}"], &url, at);
+        let is_refused = !ran.is_good() || ran.stdout.ends_with("421");
+        assert!(is_refused && !ran.stdout.contains("Sign in") && !ran.stdout.contains(WORDS), "{url} at {at}: {ran}");
+    }
+    assert!(!lab.visit(&[&format!("http://{OWN}/")]).is_good(), "nobody has port 80 of the panel's address");
     up.end();
+}
+
+/// The web server and the panel at one port of one address are a mistake of the state's.
+fn two_at_one_port_are_a_mistake(platform: &Platform, good: &str, bad: &str) {
+    let checkout = platform.home().join("checkout");
+    let file = checkout.join("platform.toml");
+    let text = std::fs::read_to_string(&file).expect("settings");
+    std::fs::write(&file, text.replace(good, bad)).expect("settings");
+    let mut check = Command::new(built("berth"));
+    let clash = run(check.arg("--state").arg(&checkout).arg("check"), PATIENCE);
+    assert!(!clash.is_good() && clash.words().contains("443"), "{}", clash.words());
+    std::fs::write(&file, text).expect("settings");
 }

@@ -1,15 +1,23 @@
-//! A server's terminal, log and clean-up in the panel: in a browser, with everything behind them real.
+//! A server's terminal, log and clean-up in the panel: in a browser outside, with everything between them real, at both of the
+//! panel's addresses.
 
+use std::net::SocketAddrV4;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_tests::browser::ENTER;
+use berth_tests::lab::PUBLIC;
+use berth_tests::panel::{PANEL, shows, types};
 use berth_tests::process::within;
-use berth_tests::{Browser, Panel};
+use berth_tests::relay::RELAY;
+use berth_tests::{Browser, Relay};
 use serde_json::json;
 
 use super::scene::{PASSWORD, PATIENCE, Scene};
 
+/// The panel at its own port, and behind the web server that has port 443.
+const OWN: &str = "https://panel.example.org:8443";
+const EDGE: &str = "https://panel.example.org";
 /// Time in which a terminal that may not go on is over, on a machine with other work.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -19,70 +27,80 @@ pub(super) fn people_work_in_their_servers_by_the_panel(scene: &Scene<'_>) {
         let wiki = state.read("servers/wiki.toml");
         state.write("servers/wiki.toml", &format!("{wiki}members = [\"bob\"]\n"));
     });
-    // As it is started anywhere: nobody says where the door is.
-    let mut up = platform.berth_command(&["up"]);
-    let _up = platform.stays(up.env_remove("BERTH_GIT_SOCKET_DIR"));
-    within(PATIENCE, "the reconciler answers", || platform.status()?["pid"].as_u64());
+    let up = platform.up();
     platform.apply();
-    let panel = Panel::of(platform);
-    let bob = signed_in(&panel, "bob");
-    a_terminal_works_by_keyboard(&panel, &bob);
+    let outside = scene.lab.internet().namespace();
+    let bob = Browser::open_at(outside, &[PANEL], PUBLIC);
+    signed_in(&bob, OWN);
+    a_terminal_works_by_keyboard(&bob, OWN);
+    a_terminal_has_the_size_of_its_page(&bob);
     lines_that_are_pasted_do_not_run(&bob);
-    a_shell_outlives_its_connection_and_its_page(&panel, &bob);
-    a_log_is_read_as_it_grows(scene, &panel, &bob);
-    a_server_is_cleaned_up(&panel, &bob);
-    a_terminal_ends_with_the_right_to_it(scene, &panel, &bob);
-    a_terminal_ends_with_the_session(&panel, &bob);
-    let mut complaints = bob.complaints();
-    // Chromium tells what it has forgotten at the sign-out.
-    complaints.retain(|complaint| !complaint.contains("Clear-Site-Data"));
-    assert_eq!(complaints, Vec::<String>::new(), "{}", panel.log());
+    a_shell_outlives_its_connection_and_its_page(&bob);
+    a_log_is_read_as_it_grows(scene, &bob);
+    a_server_is_cleaned_up(&bob);
+    a_terminal_ends_with_the_right_to_it(scene, &bob);
+    a_terminal_ends_with_the_session(&bob, OWN);
+    // Whoever can't reach that port comes by the one that every network lets through.
+    let way = Relay::before(outside, SocketAddrV4::new(PUBLIC, 443), PATIENCE);
+    let phone = Browser::open_at(outside, &[PANEL], RELAY);
+    signed_in(&phone, EDGE);
+    a_terminal_works_by_keyboard(&phone, EDGE);
+    a_shell_outlives_a_break_of_the_way(&phone, &way);
+    a_terminal_ends_with_the_session(&phone, EDGE);
+    // Chromium tells what it has forgotten at the sign-out, and that its way was cut.
+    is_content(&bob, &["Clear-Site-Data"], &up.log());
+    is_content(&phone, &["Clear-Site-Data", "WebSocket connection to "], &up.log());
+    up.end();
     scene.logged(&["session ended", "user=bob", "server=\"shop\"", "by=\"ticket\"", "via=\"panel\""], 1);
 }
 
+/// Checks that a browser has nothing to complain of but what belongs to the story.
 #[track_caller]
-fn signed_in(panel: &Panel, name: &str) -> Browser {
-    let browser = panel.browser();
-    browser.go(&panel.at("/login"));
-    browser.fill("#user", name);
+fn is_content(browser: &Browser, expected: &[&str], log: &str) {
+    let mut complaints = browser.complaints();
+    complaints.retain(|complaint| !expected.iter().any(|words| complaint.contains(words)));
+    assert_eq!(complaints, Vec::<String>::new(), "{log}");
+}
+
+#[track_caller]
+fn signed_in(browser: &Browser, origin: &str) {
+    browser.go(&format!("{origin}/login"));
+    browser.fill("#user", "bob");
     browser.fill("#password", PASSWORD);
     browser.keys(ENTER);
     browser.says("My servers");
-    browser
+}
+
+/// Goes to a page at the panel's own port.
+#[track_caller]
+fn go(browser: &Browser, path: &str) {
+    browser.go(&format!("{OWN}{path}"));
 }
 
 /// Opens a server's terminal and waits for its shell.
 #[track_caller]
-fn open(panel: &Panel, browser: &Browser, id: u32) {
-    browser.go(&panel.at(&format!("/vm/{id}/terminal")));
+fn open(browser: &Browser, id: u32) {
+    go(browser, &format!("/vm/{id}/terminal"));
     browser.find("#terminal[data-state=open]");
     // The keyboard is the shell's at once.
     assert_eq!(browser.script("return document.activeElement.className"), "xterm-helper-textarea");
-}
-
-#[track_caller]
-fn types(browser: &Browser, line: &str) {
-    browser.keys(line);
-    browser.keys(ENTER);
-}
-
-#[track_caller]
-fn shows(browser: &Browser, words: &str) {
-    browser.find_with(".xterm-rows", words);
 }
 
 fn screen(browser: &Browser) -> String {
     browser.script("return document.querySelector('.xterm-rows').innerText").as_str().unwrap_or_default().to_owned()
 }
 
-fn a_terminal_works_by_keyboard(panel: &Panel, bob: &Browser) {
+fn a_terminal_works_by_keyboard(bob: &Browser, origin: &str) {
     bob.look(1280, "light");
-    bob.go(&panel.at("/vm/1"));
+    bob.go(&format!("{origin}/vm/1"));
     bob.tab_to("a[href='/vm/1/terminal']");
     bob.keys(ENTER);
     bob.find("#terminal[data-state=open]");
     types(bob, "echo in-$(hostname)-$((40 + 2))");
     shows(bob, "in-shop-42");
+}
+
+fn a_terminal_has_the_size_of_its_page(bob: &Browser) {
     // The shell knows how large the page is, whatever becomes of it.
     for width in [1280, 390, 900] {
         bob.look(width, "light");
@@ -139,7 +157,7 @@ fn lines_that_are_pasted_do_not_run(bob: &Browser) {
     shows(bob, "after-2");
 }
 
-fn a_shell_outlives_its_connection_and_its_page(panel: &Panel, bob: &Browser) {
+fn a_shell_outlives_its_connection_and_its_page(bob: &Browser) {
     types(bob, "clear; same=sh; echo here-${same}ell");
     shows(bob, "here-shell");
     bob.script("dispatchEvent(new Event('offline'))");
@@ -151,18 +169,32 @@ fn a_shell_outlives_its_connection_and_its_page(panel: &Panel, bob: &Browser) {
     bob.find("#terminal[data-state=open]");
     types(bob, "echo again-${same}ell");
     shows(bob, "again-shell");
-    open(panel, bob, 1);
+    open(bob, 1);
     shows(bob, "again-shell");
     types(bob, "echo still-${same}ell");
     shows(bob, "still-shell");
 }
 
-fn a_log_is_read_as_it_grows(scene: &Scene<'_>, panel: &Panel, bob: &Browser) {
+/// The way itself breaks, without a word to either end.
+fn a_shell_outlives_a_break_of_the_way(bob: &Browser, way: &Relay) {
+    types(bob, "clear; same=sh; echo here-${same}ell");
+    shows(bob, "here-shell");
+    way.cut();
+    bob.find("#terminal[data-state=closed]");
+    bob.says("The connection is lost");
+    shows(bob, "here-shell");
+    way.mend();
+    bob.find("#terminal[data-state=open]");
+    types(bob, "echo again-${same}ell");
+    shows(bob, "again-shell");
+}
+
+fn a_log_is_read_as_it_grows(scene: &Scene<'_>, bob: &Browser) {
     let log = |command: &str| scene.runs("bob", "shop", command).good();
     log("echo '<script>alert(1)</script> & more' | systemd-cat -t story");
     log("printf '\\033[31mred\\033[0m-word\\n' | systemd-cat -t story");
     log("head -c 1000000 /dev/zero | tr '\\0' x | systemd-cat -t story");
-    bob.go(&panel.at("/vm/1/log"));
+    go(bob, "/vm/1/log");
     bob.says("<script>alert(1)</script> & more");
     bob.says("red-word");
     bob.says("more bytes, which the file has");
@@ -182,8 +214,8 @@ fn a_log_is_read_as_it_grows(scene: &Scene<'_>, panel: &Panel, bob: &Browser) {
     assert!(rows.as_u64() <= Some(2000), "{rows}");
 }
 
-fn a_server_is_cleaned_up(panel: &Panel, bob: &Browser) {
-    bob.go(&panel.at("/vm/1/clean-up"));
+fn a_server_is_cleaned_up(bob: &Browser) {
+    go(bob, "/vm/1/clean-up");
     bob.says("Nothing else is touched");
     bob.click(&bob.find_with("button", "Clean up"));
     bob.says("It is cleaned up");
@@ -192,8 +224,8 @@ fn a_server_is_cleaned_up(panel: &Panel, bob: &Browser) {
     bob.says("Nothing was removed.");
 }
 
-fn a_terminal_ends_with_the_right_to_it(scene: &Scene<'_>, panel: &Panel, bob: &Browser) {
-    open(panel, bob, 2);
+fn a_terminal_ends_with_the_right_to_it(scene: &Scene<'_>, bob: &Browser) {
+    open(bob, 2);
     types(bob, "echo in-$(hostname)");
     shows(bob, "in-wiki");
     scene.platform.commit("bob is no member of wiki", |state| {
@@ -205,18 +237,19 @@ fn a_terminal_ends_with_the_right_to_it(scene: &Scene<'_>, panel: &Panel, bob: &
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     shows(bob, "in-wiki");
     // It is no longer there for him.
-    bob.go(&panel.at("/vm/2/terminal"));
+    go(bob, "/vm/2/terminal");
     bob.says("There is nothing of that name");
     let mut complaints = bob.complaints();
     complaints.retain(|complaint| !complaint.contains("/vm/2/terminal"));
     assert_eq!(complaints, Vec::<String>::new());
 }
 
-fn a_terminal_ends_with_the_session(panel: &Panel, bob: &Browser) {
-    open(panel, bob, 1);
+fn a_terminal_ends_with_the_session(bob: &Browser, origin: &str) {
+    bob.go(&format!("{origin}/vm/1/terminal"));
+    bob.find("#terminal[data-state=open]");
     // From another tab, as the form on the account's page does it.
     bob.script("fetch('/logout', { method: 'POST' })");
     bob.find_with("#state", "you signed out");
-    bob.go(&panel.at("/vm/1/terminal"));
+    bob.go(&format!("{origin}/vm/1/terminal"));
     bob.find("#password");
 }

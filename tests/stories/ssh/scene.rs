@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use berth_tests::panel::PANEL;
 use berth_tests::process::{wait, within};
 use berth_tests::{Lab, Platform, Ran, eventually, run};
 
@@ -33,14 +34,16 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) fn new(lab: &'a Lab) -> Self {
-        let platform = Platform::in_lab(lab, |first| {
+        let mut platform = Platform::in_lab(lab, |first| {
             first.write("servers/shop.toml", "id = 1\nowner = \"bob\"\nmemory = \"512 MiB\"\npids = 512\n");
             first.write("servers/wiki.toml", "id = 2\nowner = \"eve\"\nmemory = \"512 MiB\"\npids = 512\n");
             // People get it wrong here more often than anybody may.
             first.append("platform.toml", "\n[ssh]\nexempt = [\"51.0.0.0/24\", \"52.0.0.0/24\"]\n");
+            first.append("platform.toml", &format!("\n[panel]\ndomain = \"{PANEL}\"\ntls = \"internal\"\n"));
             first.write("users/bob.toml", "");
             first.write("users/eve.toml", "");
         });
+        platform.make_panel_user();
         let scene = Self { lab, platform };
         for name in ["ann", "eve"].iter().chain(&BOBS) {
             scene.make_key(name);

@@ -1,4 +1,4 @@
-//! A CA of one's own: pebble, with a DNS that says the same address to everything.
+//! A CA of one's own: pebble, with a DNS that says the same address to everything, unless it is told otherwise.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
@@ -114,6 +114,18 @@ impl Pebble {
     /// Has its DNS answer again.
     pub fn answer_names(&self) {
         send(self.processes[0].id(), Signal::CONT);
+    }
+
+    /// Has its DNS say another address to one name than to everything else. `command` makes a command of a program's name.
+    pub fn move_name(&self, name: &str, to: Ipv4Addr, command: impl Fn(&str) -> Command) {
+        let said = format!(r#"{{"host": "{name}.", "addresses": ["{to}"]}}"#);
+        let url = format!("http://{}/add-a", self.places.names_management);
+        let mut curl = command("curl");
+        run(
+            curl.args(["-sS", "--fail", "--noproxy", "*", "--max-time", "5", "--data", &said, &url]),
+            PATIENCE,
+        )
+        .good();
     }
 
     /// URL of its directory.
