@@ -81,8 +81,10 @@ fn a_panel_and_the_web_server_each_have_an_address(world: &World) {
     let _second = Second::add(lab);
     // Its proof is that of TLS: nobody passes on to it what comes to port 80.
     within(ISSUING, "the panel, with a certificate", || panel(OWN).then_some(()));
-    let said = status().good();
-    assert!(!said.words().contains(&lacks), "{}", said.words());
+    eventually("all is as wanted", || {
+        let said = status();
+        (said.is_good() && !said.words().contains(&lacks)).then_some(())
+    });
 
     // Neither answers for the other, whatever its certificate is taken for.
     assert!(site(PUBLIC) && !site(OWN) && !panel(PUBLIC));
