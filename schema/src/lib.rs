@@ -4,8 +4,10 @@
 //! person what is wrong and how to mend it. It does no I/O: callers hand it paths and text.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod access;
 pub mod cache;
 pub mod certificate;
+pub mod country;
 pub mod domain;
 pub mod door;
 pub mod edit;

@@ -9,13 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+pub use crate::access::Access;
 use crate::cache::Cache;
 use crate::certificate::Certificates;
 use crate::fields::Fields;
 use crate::firewall::Firewall;
 use crate::invalid::Invalid;
-use crate::json_schema::written::Network;
-use crate::name::{Fqdn, ImageRef, Label, Prefix};
+use crate::name::{Fqdn, ImageRef, Prefix};
 pub use crate::network::Networks;
 use crate::panel::Panel;
 use crate::public::Public;
@@ -55,7 +55,7 @@ pub struct Platform {
     /// The platform's own services that run here.
     #[schemars(default)]
     pub services: Services,
-    /// Networks that may open the panel, and names that no member may take.
+    /// Networks and countries that may open the panel, and names that no member may take.
     #[schemars(default)]
     pub access: Access,
     /// Amounts for servers, unless their files set others.
@@ -150,18 +150,6 @@ pub struct Services {
     pub router: bool,
 }
 
-/// Networks that may open the panel, and names that no member may take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(default)]
-pub struct Access {
-    /// Networks that may open the panel, such as `10.0.0.0/8`; an empty list means everybody.
-    #[schemars(with = "Vec<Network>")]
-    pub panel: Vec<IpNet>,
-    /// Labels below the platform's domain that no member may take, such as `www`.
-    #[schemars(with = "Vec<Label>")]
-    pub reserved: Vec<String>,
-}
-
 /// Amounts for servers, unless their files set others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
@@ -228,13 +216,6 @@ impl Default for Images {
 impl Default for Services {
     fn default() -> Self {
         Self { firewall: true, cache: true, web: true, router: true }
-    }
-}
-
-impl Default for Access {
-    fn default() -> Self {
-        let reserved = ["admin", "api", "git", "mail", "ns1", "ns2", "panel", "ssh", "www"];
-        Self { panel: Vec::new(), reserved: reserved.map(str::to_owned).to_vec() }
     }
 }
 
@@ -364,24 +345,6 @@ impl Services {
             web: fields.value("web").unwrap_or(default.web),
             router: fields.value("router").unwrap_or(default.router),
         }
-    }
-}
-
-impl Access {
-    fn read(fields: &mut Fields<'_, '_>) -> Self {
-        let panel = fields.list::<IpNet>("panel").unwrap_or_default();
-        let reserved = fields.list::<Label>("reserved");
-        let labels =
-            |list: Vec<_>| list.into_iter().map(|label: crate::fields::At<Label>| label.value.0).collect();
-        Self {
-            panel: panel.into_iter().map(|network| network.value).collect(),
-            reserved: reserved.map_or_else(|| Self::default().reserved, labels),
-        }
-    }
-
-    /// Returns whether a label below the platform's domain is one that no member may take.
-    pub fn is_reserved(&self, label: &str) -> bool {
-        self.reserved.iter().any(|reserved| reserved == label)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::access::Admission;
 use crate::finding::{Finding, Severity};
 use crate::invalid::Invalid;
 use crate::name::UserName;
@@ -15,7 +16,7 @@ use crate::user::{Role, User};
 pub const ALLOW_LOCKOUT: &str = "Berth-Allow-Lockout";
 
 /// Lists the lockouts of a change that somebody makes: what they could do before, and can't after. `from` is their address as
-/// `access.panel` would see it; without one it isn't asked. The findings are warnings, sorted by path.
+/// `access.panel` and `access.panel_countries` would see it; without one they aren't asked. The findings are warnings, sorted by path.
 pub fn lockouts(name: &UserName, from: Option<IpAddr>, before: &State, after: &State) -> Vec<Finding> {
     let Some(was) = before.users.get(name) else { return Vec::new() };
     let file = format!("users/{name}.toml");
@@ -27,11 +28,7 @@ pub fn lockouts(name: &UserName, from: Option<IpAddr>, before: &State, after: &S
         found.push(finding(name, file, "isn't an admin any more", "the role changes"));
     }
     let from = from.map(|from| from.to_canonical());
-    if panel_is_closed(before, was, from).is_none()
-        && let Some(why) = panel_is_closed(after, is, from)
-    {
-        found.push(why.finding(name, "can't open the panel any more"));
-    }
+    found.extend(panel_closes(name, (before, was), (after, is), from));
     if ssh_is_closed(before, was).is_none()
         && let Some(why) = ssh_is_closed(after, is)
     {
@@ -56,17 +53,63 @@ impl Why {
     }
 }
 
-fn panel_is_closed(state: &State, user: &User, from: Option<IpAddr>) -> Option<Why> {
+/// Finds that the panel closes to somebody, or may: nobody here knows in which country an address is.
+fn panel_closes(
+    name: &UserName,
+    (before, was): (&State, &User),
+    (after, is): (&State, &User),
+    from: Option<IpAddr>,
+) -> Option<Finding> {
+    let loses = "can't open the panel any more";
+    match (panel_way(before, was, from), panel_way(after, is, from)) {
+        (Way::Closed(_), _) | (_, Way::Open) => None,
+        (_, Way::Closed(why)) => Some(why.finding(name, loses)),
+        // Whom one of the countries lets in, more of them let in too.
+        (Way::OfCountry(_), Way::OfCountry(_)) if keeps_countries(before, after) => None,
+        (_, Way::OfCountry(from)) => {
+            let why = format!(
+                "{from} is in none of the networks of `access.panel`, and whether it is in one of the countries of \
+                 `access.panel_countries` isn't known here"
+            );
+            Some(Why::Everybodys(why).finding(name, "perhaps can't open the panel any more"))
+        }
+    }
+}
+
+fn keeps_countries(before: &State, after: &State) -> bool {
+    let [before, after] = [before, after].map(|state| &state.platform.access.panel_countries);
+    before.iter().all(|country| after.contains(country))
+}
+
+/// Somebody's way to the panel.
+enum Way {
+    Open,
+    /// Open if this address is in one of the countries.
+    OfCountry(IpAddr),
+    Closed(Why),
+}
+
+fn panel_way(state: &State, user: &User, from: Option<IpAddr>) -> Way {
     let platform = &state.platform;
     if platform.panel.is_none() {
-        return Some(Why::Everybodys("without the table `[panel]` there is none, for anybody".to_owned()));
+        let why = "without the table `[panel]` there is none, for anybody";
+        return Way::Closed(Why::Everybodys(why.to_owned()));
     }
     if user.password_hash.is_none() && user.passkeys.is_empty() {
-        return Some(Why::Theirs("neither a password nor a passkey is left"));
+        return Way::Closed(Why::Theirs("neither a password nor a passkey is left"));
     }
-    let networks = &platform.access.panel;
-    let from = from.filter(|from| !networks.is_empty() && !networks.iter().any(|net| net.contains(from)))?;
-    Some(Why::Everybodys(format!("{from} is in none of the networks of `access.panel`")))
+    let Some(from) = from else { return Way::Open };
+    let nowhere = format!("{from} is in none of the networks of `access.panel`");
+    match platform.access.to_panel(from) {
+        Admission::Open => Way::Open,
+        Admission::ByCountry => Way::OfCountry(from),
+        Admission::Shut if platform.access.panel_countries.is_empty() => {
+            Way::Closed(Why::Everybodys(nowhere))
+        }
+        Admission::Shut => {
+            Way::Closed(Why::Everybodys(format!("{nowhere}, and such an address is in no country")))
+        }
+    }
 }
 
 fn ssh_is_closed(state: &State, user: &User) -> Option<Why> {

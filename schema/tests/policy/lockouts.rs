@@ -32,14 +32,23 @@ fn with(path: &str, text: Option<&str>) -> Files {
 }
 
 fn judged(who: Option<&str>, from: Option<&str>, knows: Option<&str>, after: &Files) -> Verdict {
-    let before = before();
+    judged_between(&before(), after, who, from, knows)
+}
+
+fn judged_between(
+    before: &Files,
+    after: &Files,
+    who: Option<&str>,
+    from: Option<&str>,
+    knows: Option<&str>,
+) -> Verdict {
     let who = who.map(name);
     let from: Option<IpAddr> = from.map(|from| from.parse().unwrap());
     judge(&Proposal {
         actor: who.as_ref().map_or(Actor::Operator, Actor::Member),
-        before: &state(&before).unwrap(),
+        before: &state(before).unwrap(),
         after: &state(after).unwrap(),
-        changes: &differing(&before, after),
+        changes: &differing(before, after),
         proven: &[],
         former: &[],
         allowance: None,
@@ -89,6 +98,53 @@ fn an_address_shuts_somebody_out_only_where_it_is_known_and_was_let_in() {
     }
     assert!(matches!(judged(Some("ann"), Some("2001:db8::1"), None, &near), Verdict::Unconfirmed(_)));
     assert_eq!(judged(Some("ann"), Some("192.0.2.7"), None, &networks("")), Verdict::Allow);
+}
+
+fn countries(networks: &str, countries: &str) -> Files {
+    let access = format!("[access]\npanel = [{networks}]\npanel_countries = [{countries}]\n");
+    with("platform.toml", Some(&format!("domain = \"h.org\"\n{PANEL}{access}")))
+}
+
+#[test]
+fn a_country_that_nobody_can_tell_is_asked_about_unless_it_only_lets_in_more() {
+    let (lt, both) = (|| countries("", "\"LT\""), || countries("", "\"LT\", \"LV\""));
+    let near = |list| countries("\"10.0.0.0/8\"", list);
+    let unknown = "perhaps can't open the panel any more: 203.0.113.5 is in none of the networks of `access.panel`, and whether it is in";
+    let shut = "can't open the panel any more: 203.0.113.5 is in none of the networks of `access.panel`";
+    let private =
+        "192.168.1.1 is in none of the networks of `access.panel`, and such an address is in no country";
+    for (from, before, after, asked) in [
+        // Everybody could, or their network, and now it depends on the country.
+        ("203.0.113.5", before(), lt(), Some(unknown)),
+        ("::ffff:203.0.113.5", before(), lt(), Some(unknown)),
+        ("203.0.113.5", networks("\"203.0.113.0/24\""), near("\"LT\""), Some(unknown)),
+        // A country less, or another one.
+        ("203.0.113.5", both(), lt(), Some(unknown)),
+        ("203.0.113.5", lt(), countries("", "\"LV\""), Some(unknown)),
+        // None at all: it may have been theirs.
+        ("203.0.113.5", near("\"LT\""), near(""), Some(shut)),
+        ("192.168.1.1", before(), lt(), Some(private)),
+        // Nothing that let them in has gone.
+        ("203.0.113.5", lt(), both(), None),
+        ("203.0.113.5", both(), countries("\"10.0.0.0/8\"", "\"LV\", \"LT\""), None),
+        ("203.0.113.5", lt(), before(), None),
+        ("10.1.2.3", before(), near("\"LT\""), None),
+        ("10.1.2.3", near("\"LT\", \"LV\""), near("\"LT\""), None),
+        // They had no way in.
+        ("203.0.113.5", near(""), near("\"LT\""), None),
+        ("192.168.1.1", both(), lt(), None),
+    ] {
+        match (judged_between(&before, &after, Some("ann"), Some(from), None), asked) {
+            (Verdict::Allow, None) => {}
+            (Verdict::Unconfirmed(found), Some(why)) => {
+                assert!(found.len() == 1 && found[0].message.contains(why), "{found:?}");
+                let knows = judged_between(&before, &after, Some("ann"), Some(from), Some("ann"));
+                assert_eq!(knows, Verdict::Allow);
+            }
+            (verdict, asked) => panic!("{from}: {verdict:?} in place of {asked:?}"),
+        }
+        assert_eq!(judged_between(&before, &after, Some("ann"), None, None), Verdict::Allow, "{from}");
+    }
 }
 
 #[test]
