@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acme::Validations;
 use crate::challenge::Challenges;
+use crate::countries::Countries;
 use crate::live::Live;
 use crate::session::Sessions;
 use crate::settings::Settings;
@@ -33,6 +34,8 @@ pub struct App {
     pub closing: CancellationToken,
     /// The certificate.
     pub certificates: Certificates,
+    /// Countries from which people may open it.
+    pub countries: Countries,
     /// Questions of an ACME CA that are answered in plain text, through the edge.
     pub challenges: Challenges,
     /// Handshakes that an ACME CA asks for.

@@ -12,6 +12,7 @@ use berth_wire::web::Door;
 use crate::acme::{Acme, Keeper, Store, Validations};
 use crate::app::App;
 use crate::challenge::Challenges;
+use crate::countries::Countries;
 use crate::handover::Listeners;
 use crate::live::Live;
 use crate::serve::serve;
@@ -72,6 +73,7 @@ async fn begin(
         store.as_ref().and_then(Store::ordered),
         settings.acme.as_ref().map(|acme| standing(acme, &settings)),
     )?;
+    let countries = tokio::task::block_in_place(|| Countries::open(&settings.data, &settings.countries));
     prepared(certificates.is_own());
     let folder = settings.data.join("sessions");
     let sessions = tokio::task::block_in_place(|| Sessions::open(&folder, PATIENCE))?;
@@ -98,6 +100,7 @@ async fn begin(
         sessions: sessions.clone(),
         closing: tasks.stop().clone(),
         certificates,
+        countries,
         challenges,
         validations,
         settings: Arc::new(settings),

@@ -11,6 +11,7 @@ mod asset;
 mod authority;
 mod challenge;
 mod confirm;
+mod countries;
 mod factor;
 mod file;
 mod guard;

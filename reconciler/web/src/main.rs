@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr as _;
 
 use anyhow::Context as _;
 use berth_fault::chain;
+use berth_schema::country::Country;
 use berth_schema::name::Fqdn;
 use berth_schema::text::SafeLog;
 use berth_tasks::Tasks;
@@ -60,9 +62,13 @@ struct Args {
     /// The user that serves the panel, where root starts it
     #[arg(long, value_name = "USER", default_value = "berth-web")]
     user: String,
-    /// A network that may open the panel; this machine may in any case. Repeatable. Default: everybody may
+    /// A network that may open the panel; this machine may in any case. Repeatable. Without any, and without countries,
+    /// everybody may
     #[arg(long, value_name = "NETWORK")]
     allow: Vec<IpNet>,
+    /// A country that may open the panel besides, such as LT, by the file `countries.mmdb` in its data. Repeatable
+    #[arg(long, value_name = "CODE", value_parser = country)]
+    allow_country: Vec<Country>,
     /// URL of the directory of an ACME CA that gives the panel its certificate. Default: the panel's own CA
     #[arg(long, value_name = "URL", requires = "acme_proof")]
     acme_directory: Option<String>,
@@ -102,6 +108,10 @@ fn proof(text: &str) -> Result<Proof, String> {
         .into_iter()
         .find(|proof| proof.name().eq_ignore_ascii_case(text))
         .ok_or_else(|| "write http-01 or tls-alpn-01".to_owned())
+}
+
+fn country(text: &str) -> Result<Country, String> {
+    Country::from_str(text).map_err(|invalid| format!("{invalid}: {}", invalid.hint))
 }
 
 fn main() -> ExitCode {
@@ -178,6 +188,9 @@ fn arguments(args: &Args) -> anyhow::Result<Vec<OsString>> {
     for network in &args.allow {
         arguments.extend(["--allow".into(), network.to_string().into()]);
     }
+    for country in &args.allow_country {
+        arguments.extend(["--allow-country".into(), country.as_str().into()]);
+    }
     if let Some(tickets) = &args.tickets {
         arguments.extend(["--tickets".into(), path(tickets)?]);
     }
@@ -223,6 +236,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         public_port: args.public_port.unwrap_or(port),
         edge_ports: args.edge_port,
         networks: args.allow,
+        countries: args.allow_country,
         sockets: args.sockets,
         tickets: args.tickets,
         data: args.data,

@@ -7,6 +7,7 @@ mod certificate;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod clean_up;
+mod countries;
 pub(crate) mod domain_form;
 pub(crate) mod figures;
 pub(crate) mod form;

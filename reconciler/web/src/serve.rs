@@ -20,7 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt as _;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acme::{Validation, Validations};
 use crate::app::App;
 use crate::challenge::Challenges;
+use crate::countries::Countries;
 use crate::routes;
 use crate::settings::Settings;
 use crate::tls::TlsError;
@@ -66,7 +67,7 @@ const LAST: Duration = Duration::from_secs(10);
 /// Time between two looks, then, whether a connection has a request in hand. After two without one, it ends: a browser may keep one
 /// open that it doesn't use.
 const GLANCE: Duration = Duration::from_millis(1500);
-/// Time between two looks at the certificate, and between two sweeps of the sessions.
+/// Time between two looks at the certificate and the country file, and between two sweeps of the sessions.
 const LOOK: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(600);
 /// Time to wait where the kernel is short of something.
@@ -81,12 +82,16 @@ pub async fn serve(
 ) -> Result<(), TlsError> {
     let tls = app.certificates.server()?;
     let admission = Admission::default();
-    let (certificates, sessions) = (app.certificates.clone(), app.sessions.clone());
-    tasks.keep("the look at the certificate", async move {
+    let (certificates, countries, sessions) =
+        (app.certificates.clone(), app.countries.clone(), app.sessions.clone());
+    tasks.keep("the look at the certificate and the country file", async move {
         let mut looks = every(LOOK);
         loop {
             looks.tick().await;
-            tokio::task::block_in_place(|| certificates.look());
+            tokio::task::block_in_place(|| {
+                certificates.look();
+                countries.look();
+            });
         }
     });
     tasks.keep("the sweep of sessions", async move {
@@ -101,6 +106,7 @@ pub async fn serve(
     let connections = Connections {
         tls,
         settings: Arc::clone(&app.settings),
+        countries: app.countries.clone(),
         closing: app.closing.clone(),
         challenges: app.challenges.clone(),
         of_edge: Admission::default(),
@@ -127,7 +133,8 @@ pub async fn serve(
         };
         // Without an answer: whoever may not open the panel needn't learn that there is one.
         let Ok(to) = stream.local_addr() else { continue };
-        let is_admitted = connections.settings.admits(from.ip(), to.ip());
+        let answer = connections.settings.admits(from.ip(), to.ip());
+        let is_admitted = connections.countries.let_in(from.ip(), answer);
         let validation = connections.validations.now();
         if !is_admitted && validation.is_none() {
             continue;
@@ -168,6 +175,7 @@ fn every(period: Duration) -> tokio::time::Interval {
 struct Connections {
     tls: Arc<ServerConfig>,
     settings: Arc<Settings>,
+    countries: Countries,
     closing: CancellationToken,
     challenges: Challenges,
     /// Places of the edge's visitors, each for one request.
@@ -302,9 +310,13 @@ impl Connections {
             Some(Introduced { scheme: Scheme::Http, .. }) => {
                 Err(Box::new(self.challenges.answer(request.uri().path())))
             }
-            // The edge has looked already; its settings may be older than ours.
-            Some(Introduced { from, .. }) if !self.settings.admits_from_edge(from) => {
-                Err(refused(StatusCode::FORBIDDEN))
+            // The edge has looked at networks already; its settings may be older than ours. Countries it doesn't know.
+            Some(Introduced { from, .. })
+                if !self.countries.let_in(from, self.settings.admits_from_edge(from)) =>
+            {
+                let mut answer = refused(StatusCode::FORBIDDEN);
+                answer.headers_mut().insert(edge::STRANGER, HeaderValue::from_static("yes"));
+                Err(answer)
             }
             Some(Introduced { from, .. }) => {
                 let admitted = self.of_edge.admit(from);

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use berth_schema::access::Admission;
+use berth_schema::country::Country;
 use ipnet::IpNet;
 
 use crate::acme::Acme;
@@ -19,8 +21,10 @@ pub struct Settings {
     pub public_port: u16,
     /// Ports at which people reach it through the edge, the first one to tell them; none where the edge doesn't pass them on.
     pub edge_ports: Vec<u16>,
-    /// Networks that may open it; none for everybody. This machine may in any case.
+    /// Networks that may open it. Without any, and without countries, everybody may; this machine may in any case.
     pub networks: Vec<IpNet>,
+    /// Countries that may open it besides.
+    pub countries: Vec<Country>,
     /// Folder of the sockets of the door and the reconciler.
     pub sockets: PathBuf,
     /// Folder of the socket at which the SSH router takes tickets; without one, there are no terminals and no logs.
@@ -58,19 +62,19 @@ impl Settings {
     }
 
     /// Returns whether somebody at the address `from` who has connected to the address `to` of this machine may open it.
-    pub fn admits(&self, from: IpAddr, to: IpAddr) -> bool {
+    pub fn admits(&self, from: IpAddr, to: IpAddr) -> Admission {
         let (from, to) = (from.to_canonical(), to.to_canonical());
-        self.networks.is_empty()
+        match from.is_loopback() || from == to {
             // Whoever has the machine's own address is the machine.
-            || from.is_loopback()
-            || from == to
-            || self.networks.iter().any(|network| network.contains(&from))
+            true => Admission::Open,
+            false => self.admits_from_edge(from),
+        }
     }
 
     /// Returns whether somebody whom the edge passes on may open it. The machine's own address means nothing there: others may appear
     /// under it.
-    pub fn admits_from_edge(&self, from: IpAddr) -> bool {
-        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&from.to_canonical()))
+    pub fn admits_from_edge(&self, from: IpAddr) -> Admission {
+        Admission::of(from, &self.networks, &self.countries)
     }
 
     /// Returns whether a request from this address may be for this host: the panel's own name, and, from this machine, the
@@ -107,6 +111,7 @@ mod tests {
             public_port: port,
             edge_ports: Vec::new(),
             networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
+            countries: Vec::new(),
             sockets: PathBuf::new(),
             tickets: None,
             data: PathBuf::new(),
@@ -121,15 +126,20 @@ mod tests {
 
     #[test]
     fn networks_let_in_their_own_and_this_machine() {
-        let settings = settings(8443, &["10.0.0.0/8", "2001:db8::/32"]);
+        let mut settings = settings(8443, &["10.0.0.0/8", "2001:db8::/32"]);
         let own = ip("198.51.100.1");
         for good in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7", "127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert!(settings.admits(ip(good), own), "{good}");
+            assert_eq!(settings.admits(ip(good), own), Admission::Open, "{good}");
         }
         for bad in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db9::1"] {
-            assert!(!settings.admits(ip(bad), own), "{bad}");
+            assert_eq!(settings.admits(ip(bad), own), Admission::Shut, "{bad}");
         }
-        assert!(settings.admits(own, ip("::ffff:198.51.100.1")));
+        assert_eq!(settings.admits(own, ip("::ffff:198.51.100.1")), Admission::Open);
+        settings.countries = vec!["LT".parse().unwrap()];
+        let answers = ["10.1.2.3", "::ffff:192.0.2.1", "127.0.0.1", "192.168.1.1"]
+            .map(|from| settings.admits(ip(from), own));
+        assert_eq!(answers, [Admission::Open, Admission::ByCountry, Admission::Open, Admission::Shut]);
+        assert_eq!(settings.admits_from_edge(ip("127.0.0.1")), Admission::Shut);
     }
 
     #[test]
@@ -181,6 +191,7 @@ mod tests {
         ] {
             assert_eq!(settings.is_origin(origin), own, "{origin}");
         }
-        assert!(settings.admits_from_edge(ip("::ffff:10.1.2.3")) && !settings.admits_from_edge(near));
+        let answers = [ip("::ffff:10.1.2.3"), near].map(|from| settings.admits_from_edge(from));
+        assert_eq!(answers, [Admission::Open, Admission::Shut]);
     }
 }

@@ -1,13 +1,14 @@
 //! The wire: what Berth's processes tell each other.
 //!
 //! Owns the data that goes over `control.sock`, `door.sock`, `panel.sock`, `web.sock` and `gate.sock`, into the journal and into the files that
-//! tell of the forge and of the panel's certificate, and the clients of these sockets. Types stay types here: a revision, a subject, an action and a power state travel as themselves, and
+//! tell of the forge, of the panel's certificate and of its countries, and the clients of these sockets. Types stay types here: a revision, a subject, an action and a power state travel as themselves, and
 //! their text on the wire is only how they are written. Refuses to reach git or the engine: whoever depends on this crate
 //! can learn how things are, ask for a pass and have a server started again, and nothing else.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod certificate;
 pub mod client;
+pub mod countries;
 pub mod event;
 pub mod figures;
 pub mod grant;

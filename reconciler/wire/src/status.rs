@@ -8,12 +8,14 @@ use berth_plan::label::Tag;
 use berth_plan::observed::{ObservedContainer, ObservedVolume, RunState};
 use berth_plan::{Desired, Observed};
 use berth_schema::Origin;
+use berth_schema::country::Country;
 use berth_schema::platform::Isolation;
 use berth_schema::server::{PowerState, Server};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::CertificateStanding;
+use crate::countries::CountriesStanding;
 use crate::pass_record::PassRecord;
 use crate::power::PowerRecord;
 use crate::standing::Standing;
@@ -72,6 +74,12 @@ pub struct PanelRow {
     /// Its address of its own, if this machine lacks it: then it can't listen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacks: Option<IpAddr>,
+    /// Countries that may open it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub countries: Vec<Country>,
+    /// Their file, as the panel told last; `None` where it hasn't told of these countries yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country_file: Option<CountriesStanding>,
 }
 
 /// The forge that hosts the state repo.

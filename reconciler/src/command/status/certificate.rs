@@ -1,13 +1,16 @@
-//! The panel's certificate in `berth status`. What is known of it are the panel's words and a CA's, so they are shown as a stranger's.
+//! The panel in `berth status`: its certificate, and its countries. What is known of them are the panel's words and a CA's, so they are
+//! shown as a stranger's.
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
 
 use berth_engine::address;
 use berth_repo::StateRepo;
+use berth_schema::country::Country;
 use berth_schema::panel::PanelTls;
 use berth_schema::text::{safe, safe_line};
 use berth_wire::certificate::{CertificateSource, CertificateStanding, FailedOrder, Proof};
+use berth_wire::countries::{CountriesStanding, CountryFile, listed};
 use berth_wire::status::PanelRow;
 use jiff::Timestamp;
 
@@ -28,11 +31,49 @@ pub(super) fn panel(settings: &Settings) -> Option<PanelRow> {
     let is_lacking = |address: &IpAddr| {
         address::require(*address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
     };
-    Some(PanelRow { origin, certificate, is_unprovable, lacks: panel.address.filter(is_lacking) })
+    let countries = platform.access.panel_countries.clone();
+    let country_file =
+        CountriesStanding::read(&settings.panel_data()).filter(|told| told.countries == countries);
+    let lacks = panel.address.filter(is_lacking);
+    Some(PanelRow { origin, certificate, is_unprovable, lacks, countries, country_file })
 }
 
 /// The panel in a few lines.
 pub(super) fn lines(panel: &PanelRow) -> Vec<String> {
+    let mut lines = certificate_lines(panel);
+    // One that isn't up lets nobody in anyway.
+    if panel.lacks.is_none() && panel.certificate.is_some() && !panel.countries.is_empty() {
+        lines.extend(country_lines(&panel.countries, panel.country_file.as_ref()));
+    }
+    lines
+}
+
+/// Countries that may open it, in a few lines.
+fn country_lines(countries: &[Country], told: Option<&CountriesStanding>) -> Vec<String> {
+    let names = listed(countries);
+    match told.map(|told| &told.found) {
+        None => vec![format!(
+            "  nobody in {names} is let in yet: the panel hasn't begun anew with these countries"
+        )],
+        Some(CountryFile::Good { made, unknown }) => {
+            let day = made.strftime("%Y-%m-%d");
+            let mut lines = vec![format!("  {names} may open it, by the country file of {day}")];
+            if !unknown.is_empty() {
+                lines.push(format!("  the country file knows no network in {}", listed(unknown)));
+            }
+            lines
+        }
+        Some(CountryFile::Bad { trouble, why }) => vec![
+            format!(
+                "  nobody in {names} is let in, only the networks of `access.panel` and this machine: {}",
+                safe_line(why, WORDS)
+            ),
+            format!("  hint: {}", trouble.hint()),
+        ],
+    }
+}
+
+fn certificate_lines(panel: &PanelRow) -> Vec<String> {
     let origin = safe(&panel.origin);
     if let Some(address) = panel.lacks {
         return vec![
@@ -96,6 +137,7 @@ fn moment(at: Timestamp) -> impl std::fmt::Display {
 #[cfg(test)]
 pub(super) fn hostile(typed: String) -> PanelRow {
     use berth_wire::certificate::{OrderFailure, OrderStanding};
+    use berth_wire::countries::CountryTrouble;
 
     let again = Timestamp::UNIX_EPOCH;
     let failed =
@@ -103,19 +145,61 @@ pub(super) fn hostile(typed: String) -> PanelRow {
     let order = OrderStanding { directory: typed.clone(), proof: Proof::Http01, failed: Some(failed) };
     let source = CertificateSource::Acme;
     let certificate = CertificateStanding { domain: typed.clone(), source, ends: None, order: Some(order) };
-    PanelRow { origin: typed, certificate: Some(certificate), is_unprovable: false, lacks: None }
+    let found = CountryFile::Bad { trouble: CountryTrouble::Broken, why: typed.clone() };
+    let countries: Vec<Country> = "LT".parse().into_iter().collect();
+    let told = CountriesStanding { countries: countries.clone(), file: typed.clone().into(), found };
+    PanelRow {
+        origin: typed,
+        certificate: Some(certificate),
+        is_unprovable: false,
+        lacks: None,
+        countries,
+        country_file: Some(told),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 mod tests {
+    use berth_wire::countries::CountryTrouble;
+
     use super::*;
 
     fn told(change: impl FnOnce(&mut CertificateStanding)) -> String {
         let mut panel = hostile("https://ca.example.org/dir".to_owned());
         panel.origin = "https://panel.example.org:8443".to_owned();
+        panel.countries.clear();
         change(panel.certificate.as_mut().unwrap());
         lines(&panel).join("\n")
+    }
+
+    #[test]
+    fn countries_are_told_with_their_file_and_what_is_wrong_with_it() {
+        let told = |found: Option<CountryFile>| {
+            let mut panel = hostile("x".to_owned());
+            panel.countries.push("LV".parse().unwrap());
+            panel.country_file =
+                found.zip(panel.country_file).map(|(found, told)| CountriesStanding { found, ..told });
+            let lines = lines(&panel);
+            lines[lines.iter().position(|line| line.contains("LT and LV")).unwrap()..].join("\n")
+        };
+        let made = "2026-11-24T05:06:07Z".parse().unwrap();
+        let good = |unknown: &[&str]| {
+            let unknown = unknown.iter().map(|country| country.parse().unwrap()).collect();
+            told(Some(CountryFile::Good { made, unknown }))
+        };
+        assert_eq!(good(&[]), "  LT and LV may open it, by the country file of 2026-11-24");
+        assert!(good(&["LV"]).ends_with("\n  the country file knows no network in LV"));
+        let why = "there is no file /data/countries.mmdb".to_owned();
+        assert_eq!(
+            told(Some(CountryFile::Bad { trouble: CountryTrouble::Missing, why })),
+            "  nobody in LT and LV is let in, only the networks of `access.panel` and this machine: there is no file \
+             /data/countries.mmdb\n  hint: put MaxMind's GeoLite2-Country.mmdb there, or a link to it; the panel finds it within ten seconds"
+        );
+        assert!(told(None).contains("nobody in LT and LV is let in yet"));
+        let mut silent = hostile("x".to_owned());
+        silent.certificate = None;
+        assert_eq!(lines(&silent).len(), 1);
     }
 
     #[test]

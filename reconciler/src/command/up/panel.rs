@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use berth_plan::system;
 use berth_repo::StateRepo;
 use berth_schema::certificate::Certificates;
+use berth_schema::country::Country;
 use berth_schema::name::Prefix;
 use berth_schema::panel::{Panel, PanelEdge};
 use berth_schema::platform::Acme;
@@ -85,6 +86,7 @@ struct Wanted {
     panel: Panel,
     prefix: Prefix,
     networks: Vec<IpNet>,
+    countries: Vec<Country>,
     /// Port at which the world reaches it.
     public_port: u16,
     edge: PanelEdge,
@@ -102,6 +104,7 @@ fn read(repo: &StateRepo) -> Option<Option<Wanted>> {
             panel: panel.clone(),
             prefix: platform.prefix.clone(),
             networks: platform.access.panel.clone(),
+            countries: platform.access.panel_countries.clone(),
             public_port: platform.public_panel_port().unwrap_or(panel.port.get()),
             edge: platform.panel_edge(),
             edge_ports: vec![platform.public_https_port(), platform.web.https_port.get()],
@@ -147,6 +150,9 @@ impl Wanted {
         }
         for network in &self.networks {
             arguments.extend(["--allow".into(), network.to_string().into()]);
+        }
+        for country in &self.countries {
+            arguments.extend(["--allow-country".into(), country.as_str().into()]);
         }
         if let Some((Acme { email, directory, ca }, proof)) = &self.acme {
             let ca = ca.as_ref().map(Certificates::as_str);
@@ -250,7 +256,7 @@ wait
     async fn the_panel_follows_what_main_says_of_it() {
         let host = Host::new();
         host.install();
-        host.commit("[panel]\ndomain = \"panel.example.org\"\n[access]\npanel = [\"10.0.0.0/8\"]\n");
+        host.commit("[panel]\ndomain = \"panel.example.org\"\n[access]\npanel = [\"10.0.0.0/8\"]\npanel_countries = [\"LT\", \"LV\"]\n");
         let stop = CancellationToken::new();
         let kept = keep(host.at("berth"), host.settings(), stop.clone());
         let admin = tokio::task::spawn_blocking(move || {
@@ -278,7 +284,12 @@ wait
         let acme = " --acme-directory https://acme-v02.api.letsencrypt.org/directory --acme-proof";
         assert_eq!(
             host.log(),
-            [called(8443, &format!("{edge} --edge-port 443 --allow 10.0.0.0/8{acme} http-01"))]
+            [called(
+                8443,
+                &format!(
+                    "{edge} --edge-port 443 --allow 10.0.0.0/8 --allow-country LT --allow-country LV{acme} http-01"
+                )
+            )]
         );
         // A mistake changes nothing, and what comes after it does.
         host.commit("[panel]\n");

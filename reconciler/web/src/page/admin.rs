@@ -9,6 +9,7 @@ use minijinja::context;
 use serde::Serialize;
 
 use super::certificate::Certificate;
+use super::countries::Countries;
 use super::reviews;
 use super::state::{Heard, Look, State};
 use super::stream::{self, Parts, Watched};
@@ -110,6 +111,7 @@ pub(crate) async fn show(Of(app): Of<App>, visitor: Visitor) -> Result<Response,
         servers, users,
         kept => status.map(|status| status.tombstones.len()),
         system => value(system),
+        countries => value(app.countries.standing().as_ref().map(Countries::of)),
         certificate => value(Certificate::of(&app.certificates.standing(), Timestamp::now())),
         versions => status.map(|status| format!("Berth {}, engine {}", status.version, status.engine)),
     };

@@ -15,6 +15,8 @@ use tokio::time::sleep;
 const CLIENT: HeaderName = HeaderName::from_static("berth-client");
 /// Header with the scheme that the visitor used.
 const SCHEME: HeaderName = HeaderName::from_static("berth-scheme");
+/// Header of an answer to somebody who may not open the panel. The edge closes their connection in its place.
+pub(super) const STRANGER: HeaderName = HeaderName::from_static("berth-stranger");
 /// Time to wait where the kernel is short of something.
 const SHORT: Duration = Duration::from_millis(100);
 

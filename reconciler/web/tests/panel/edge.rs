@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use berth_testing::country_file;
+use berth_wire::countries::{CountriesStanding, CountryFile, CountryTrouble};
 use berth_wire::web::{SignIn, Why};
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -140,6 +142,46 @@ async fn the_edge_s_words_about_a_visitor_count_and_no_one_else_s() {
         assert_eq!(!answer.contains("nothing was done"), passes, "{site} {origin}: {answer}");
     }
     assert_eq!(*seen.lock(), ["192.0.2.7", "192.0.2.7"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_are_let_in_by_country_as_soon_as_there_is_a_file() {
+    let mut panel = Carried::start(&["--allow", "10.0.0.0/8", "--allow-country", "LT"]);
+    panel.make_folder();
+    let ask = async |panel: &Carried, from: &str| {
+        let words = format!("host: panel.example.org\r\nberth-client: {from}\r\nberth-scheme: https\r\n");
+        let answer = panel.ask("GET /login", &words, "").await;
+        match answer.contains("berth-stranger: yes") {
+            // Nothing that anybody could read.
+            true => assert!(answer.starts_with("HTTP/1.1 403") && answer.ends_with("\r\n\r\n"), "{answer}"),
+            false => is(&answer, StatusCode::OK),
+        }
+        !answer.contains("berth-stranger")
+    };
+    assert!(ask(&panel, "10.1.2.3").await && !ask(&panel, "5.20.1.1").await);
+    let data = panel.0.home.path().join("data");
+    let told = || CountriesStanding::read(&data).unwrap().found;
+    assert!(matches!(told(), CountryFile::Bad { trouble: CountryTrouble::Missing, .. }));
+
+    let networks =
+        [("5.20.0.0/16", "LT"), ("46.109.0.0/16", "LV"), ("2a00:1a28::/32", "LT"), ("10.0.0.0/8", "LV")];
+    let next = data.join("next");
+    fs::write(&next, country_file(&networks, 1_764_000_000)).unwrap();
+    fs::rename(next, data.join("countries.mmdb")).unwrap();
+    tokio::task::block_in_place(|| panel.0.hear("the panel lets people in by country"));
+    for (from, is_let_in) in [
+        ("5.20.1.1", true),
+        ("::ffff:5.20.1.1", true),
+        ("2a00:1a28::7", true),
+        ("10.1.2.3", true),
+        ("46.109.1.1", false),
+        ("2a00:1a29::7", false),
+        ("192.168.1.1", false),
+        ("127.0.0.1", false),
+    ] {
+        assert_eq!(ask(&panel, from).await, is_let_in, "{from}");
+    }
+    assert!(matches!(told(), CountryFile::Good { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! Each page of the table: full, empty, with texts that would do harm, and what its links and forms lead to.
 
+use berth_testing::country_file;
+use berth_web::Settings;
 use berth_web::routes::{Route, table};
 use berth_wire::web::{CommitRead, Leads, ServerRead, Servers, Who, Why};
 use http::{Method, StatusCode};
@@ -180,6 +182,25 @@ async fn a_page_without_anything_says_what_to_do() {
         tags(&home).iter().any(|tag| tag.get("href") == Some("/vm/new") && tag.text == "Make one"),
         "{home}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admins_see_whether_countries_are_let_in() {
+    let mut panel = Panel::start().await;
+    furnish(&panel.door, "x");
+    let lets_in = |settings: &mut Settings| settings.countries = vec!["LT".parse().unwrap()];
+    let ann = panel.signed_in("ann").await;
+    assert!(!ann.get("/admin/").await.text.contains("Countries"), "there are none");
+    panel.again_with(lets_in).await;
+    let page = ann.get("/admin/").await;
+    page.says(StatusCode::OK, "Nobody in LT is let in");
+    page.says(StatusCode::OK, "GeoLite2-Country.mmdb");
+    let file = country_file(&[("5.20.0.0/16", "LT")], 1_764_000_000);
+    std::fs::write(panel.data().join("countries.mmdb"), file).unwrap();
+    panel.again_with(lets_in).await;
+    let page = ann.get("/admin/").await;
+    page.says(StatusCode::OK, "Whoever is in LT may open the panel.");
+    page.says(StatusCode::OK, "datetime=\"2025-11-24T16:00:00Z\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]

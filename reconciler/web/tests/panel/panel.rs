@@ -50,6 +50,7 @@ impl Panel {
             public_port: self.address.port(),
             edge_ports: Vec::new(),
             networks: Vec::new(),
+            countries: Vec::new(),
             sockets: self.home.path().to_owned(),
             tickets: Some(self.home.path().to_owned()),
             data: self.home.path().join("data"),
