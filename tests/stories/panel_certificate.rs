@@ -1,5 +1,5 @@
 //! The panel's certificate, from a real CA: for a panel that has port 443 of an address of its own and lets almost nobody in, and for
-//! one behind the web server, which orders another certificate for the same name.
+//! one behind the web server, which orders another certificate for the same name. The latter is open to one country.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,14 +13,22 @@ use berth_tests::ground::scratch;
 use berth_tests::namespace::Namespace;
 use berth_tests::panel::PANEL;
 use berth_tests::process::{MARK, PATIENCE, Ran, build_folder, built, eventually, run, send, wait, within};
+use berth_tests::web::{CLOUDFLARE, VISITOR};
 use berth_tests::{Acme, Web, World};
+use berth_testing::country_file;
 use rustix::process::Signal;
 
-crate::stories! { a_ca_may_look_at_a_panel_that_is_closed_to_it, the_edge_and_the_panel_both_get_a_certificate }
+crate::stories! {
+    a_ca_may_look_at_a_panel_that_is_closed_to_it,
+    the_edge_and_the_panel_both_get_a_certificate_and_let_in_one_country,
+}
 
 /// Addresses of the panel's machine and of the world.
 const OWN: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const WORLD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+/// Addresses of visitors over IPv6: one in the country that may open the panel, and one in another.
+const AT_HOME: &str = "2001:db8:1::7";
+const ABROAD: &str = "2001:db8:2::7";
 /// Time for the CA to look, and for the panel to notice.
 const ISSUING: Duration = Duration::from_secs(120);
 
@@ -89,6 +97,19 @@ fn visit(from: &Namespace, to: Ipv4Addr, port: u16, root: &Path) -> Ran {
     run(command.arg(format!("https://{PANEL}:{port}/login")), PATIENCE)
 }
 
+/// Returns whether the panel's page opens to a visitor at this address. To whom it doesn't, nothing answers.
+fn opens(web: &Web, from: &str, to: &str, port: u16) -> bool {
+    let mut command = web.namespace().command();
+    command.args(["curl", "-sk", "--noproxy", "*", "--max-time", "20", "-w", "\n%{http_code}", "--interface", from]);
+    command.arg("--resolve").arg(format!("{PANEL}:{port}:{to}"));
+    let ran = run(command.arg(format!("https://{PANEL}:{port}/login")), PATIENCE);
+    match ran.is_good() {
+        true => assert!(ran.stdout.to_lowercase().contains("<!doctype html>") && ran.stdout.ends_with("200"), "{ran:?}"),
+        false => assert_eq!(ran.stdout, "\n000", "{ran:?}"),
+    }
+    ran.is_good()
+}
+
 /// Two machines with a line between them.
 struct Line(Namespace, Namespace);
 
@@ -151,13 +172,15 @@ fn a_ca_may_look_at_a_panel_that_is_closed_to_it(_: &World) {
     assert!(!handshake(world, PANEL, "acme-tls/1").is_good(), "the proof is over");
 }
 
-fn the_edge_and_the_panel_both_get_a_certificate(_: &World) {
+fn the_edge_and_the_panel_both_get_a_certificate_and_let_in_one_country(_: &World) {
     let web = Web::start();
     let folder = scratch();
     // The panel's user has to get to its data.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
     let acme = Acme::start(web.namespace(), &folder.path().join("ca"), 3600);
-    let platform = format!("domain = \"h.example.org\"\n{}[panel]\ndomain = \"{PANEL}\"\n", acme.settings());
+    let access = "[access]\npanel = [\"127.0.0.0/8\"]\npanel_countries = [\"LT\"]\n";
+    let panel = format!("[panel]\ndomain = \"{PANEL}\"\n{access}");
+    let platform = format!("domain = \"h.example.org\"\n{}{panel}", acme.settings());
     web.state().write("platform.toml", &platform);
     web.load();
     let edge = web.run().join("panel");
@@ -165,7 +188,11 @@ fn the_edge_and_the_panel_both_get_a_certificate(_: &World) {
 
     let (directory, root) = (acme.pebble().directory(), acme.pebble().server_root());
     let edge = edge.to_str().expect("a path");
-    let own = ["--user", "nobody", "--edge", edge, "--edge-port", "443"];
+    let own = ["--user", "nobody", "--edge", edge, "--edge-port", "443", "--allow", "127.0.0.0/8", "--allow-country", "LT"];
+    let data = folder.path().join("web");
+    fs::create_dir(&data).expect("a folder");
+    let countries = [("203.0.113.0/24", "LT"), ("173.245.48.0/20", "US"), ("2001:db8:1::/48", "LT"), ("2001:db8:2::/48", "US")];
+    fs::write(data.join("countries.mmdb"), country_file(&countries, 1_764_000_000)).expect("a file");
     let arguments = [&own[..], &led_to(&directory, &root, "http-01")].concat();
     let panel = Panel::serve(web.namespace(), folder.path(), Stdio::null(), &arguments);
     // The edge orders when somebody comes, so both order at once.
@@ -177,6 +204,20 @@ fn the_edge_and_the_panel_both_get_a_certificate(_: &World) {
     eventually("the panel's page through the edge", || {
         through_the_edge().stdout.to_lowercase().contains("<!doctype html>").then_some(())
     });
+    // At both addresses the panel is open to one country and to nobody else.
+    for address in [AT_HOME, ABROAD] {
+        web.namespace().ip(&["address", "add", &format!("{address}/128"), "dev", "lo", "nodad"]);
+    }
+    for (from, to, port, may) in [
+        (VISITOR, "127.0.0.1", 443, true),
+        (CLOUDFLARE, "127.0.0.1", 443, false),
+        (VISITOR, "127.0.0.1", 8443, true),
+        (CLOUDFLARE, "127.0.0.1", 8443, false),
+        (AT_HOME, "[::1]", 8443, true),
+        (ABROAD, "[::1]", 8443, false),
+    ] {
+        assert_eq!(opens(&web, from, to, port), may, "from {from} at {port}");
+    }
     // Over plain HTTP the edge passes on nothing but such questions.
     let plain = web.visit(&[&format!("http://{PANEL}/login")]);
     assert_eq!((plain.status, plain.location.as_str()), (308, "https://panel.example.org/login"));

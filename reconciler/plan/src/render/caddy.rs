@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use berth_schema::State;
+use berth_schema::access::Access;
 use berth_schema::certificate::Certificates;
 use berth_schema::name::Fqdn;
 use berth_schema::panel::PanelEdge;
@@ -28,9 +29,10 @@ struct PanelSite {
     proxy: bool,
     /// Address that visitors are led to: of HTTPS here, or of the panel's own port.
     origin: String,
-    /// Networks whose visitors may open the panel; none for everybody.
+    /// Networks whose visitors may open the panel. None for everybody, and where countries may too: those the panel alone knows.
     networks: Vec<IpNet>,
-    /// The host's end of the uplink, as which every visitor appears whom the engine's own program forwards.
+    /// The host's end of the uplink, where not everybody may open the panel: as it every visitor appears whom the engine's own program
+    /// forwards.
     forwarder: Option<Ipv4Addr>,
 }
 
@@ -68,7 +70,9 @@ fn panel(platform: &Platform) -> Option<PanelSite> {
         (PanelEdge::Redirect, _) => (false, origins.own),
         _ => return None,
     };
-    let mut networks = platform.access.panel.clone();
+    let Access { panel, panel_countries, .. } = &platform.access;
+    let is_closed = !panel.is_empty() || !panel_countries.is_empty();
+    let mut networks = if panel_countries.is_empty() { panel.clone() } else { Vec::new() };
     networks.sort_unstable();
     networks.dedup();
     Some(PanelSite {
@@ -76,7 +80,7 @@ fn panel(platform: &Platform) -> Option<PanelSite> {
         proxy,
         origin,
         networks,
-        forwarder: platform.networks.external.hosts().next(),
+        forwarder: platform.networks.external.hosts().next().filter(|_| is_closed),
     })
 }
 
