@@ -181,7 +181,7 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
             servers: (count > quota.servers).then_some(count),
             cpus: (nanos > quota.cpus.nanos()).then(|| Cpus::from_nanos(nanos)),
             memory: (memory > quota.memory.get()).then(|| Bytes::new(memory)),
-            pids: (pids > usual.pids(&defaults)).then(|| u32::try_from(pids).unwrap_or(u32::MAX)),
+            pids: (pids > usual.pids(defaults.pids)).then(|| u32::try_from(pids).unwrap_or(u32::MAX)),
             disk: (disk > quota.disk.get()).then(|| Bytes::new(disk)),
             domains: None,
             custom_domains: None,

@@ -96,8 +96,8 @@ const SERVER_LIMITS: [Limit; 5] = [
     Limit {
         field: "pids",
         used: |usage| usage.pids,
-        allowed: |quota, platform| quota.pids(&platform.defaults),
-        shown: |pids| format!("{pids} pids"),
+        allowed: |quota, platform| quota.pids(platform.defaults.pids),
+        shown: |pids| format!("{pids} processes"),
         is_strict: true,
     },
     Limit {

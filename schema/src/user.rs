@@ -1,5 +1,7 @@
 //! `users/<user>.toml`: a member.
 
+use std::num::NonZeroU32;
+
 use email_address::{EmailAddress, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,6 @@ use crate::invalid::Invalid;
 use crate::name::UserName;
 pub use crate::passkey::Passkey;
 use crate::password::PasswordHash;
-use crate::platform::Defaults;
 use crate::quantity::{Bytes, Cpus};
 pub use crate::ssh_key::SshKey;
 use crate::text::shown;
@@ -107,9 +108,10 @@ pub struct QuotaOverride {
 }
 
 impl Quota {
-    /// Processes and threads of all servers together. Where nobody has said, nobody is kept from having all the servers that they may have.
-    pub fn pids(&self, defaults: &Defaults) -> u64 {
-        let usual = || u64::from(self.servers).saturating_mul(defaults.pids.get().into());
+    /// Processes and threads of all servers together, where one that says nothing gets `each`. Where nobody has said, nobody is kept
+    /// from having all the servers that they may have.
+    pub fn pids(&self, each: NonZeroU32) -> u64 {
+        let usual = || u64::from(self.servers).saturating_mul(each.get().into());
         self.pids.map_or_else(usual, u64::from)
     }
 }

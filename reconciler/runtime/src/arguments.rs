@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use berth_host::Way;
 
 use crate::account::HOLD;
-use crate::probe::{PROBE, TRY};
 
 /// Global flags of runc that are followed by a value.
 const GLOBAL_WITH_VALUE: &[&str] = &["log", "log-format", "root", "criu", "rootless"];
@@ -57,6 +56,12 @@ pub(crate) struct Invocation {
     /// have it.
     pub(crate) way: Way,
 }
+
+/// The verb of a person, and of `berth engine check`.
+pub(crate) const PROBE: &str = "probe";
+
+/// The verb of the process that holds the mounts.
+pub(crate) const TRY: &str = "try";
 
 /// Form of a probe's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

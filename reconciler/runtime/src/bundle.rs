@@ -14,8 +14,9 @@ use berth_host::file::replace_for;
 use berth_idmap::Reach;
 use oci_spec::runtime::{LinuxIdMapping, Mount};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::document::filled;
 use crate::grants;
 use crate::mounts::Bind;
 
@@ -279,15 +280,6 @@ impl Bundle {
 
 fn is_user(namespace: &Value) -> bool {
     namespace.get("type").is_some_and(|kind| kind == "user")
-}
-
-/// The value of a key, which gets `value` if it has none.
-pub(crate) fn filled<'a>(object: &'a mut Map<String, Value>, key: &str, value: Value) -> &'a mut Value {
-    let slot = object.entry(key).or_insert(Value::Null);
-    if slot.is_null() {
-        *slot = value;
-    }
-    slot
 }
 
 /// Reads one part of the document as an OCI type. A part that is missing or null is none.

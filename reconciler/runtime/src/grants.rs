@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 use serde_json::{Map, Value, json};
 
-use crate::bundle::filled;
+use crate::document::filled;
 
 /// Capabilities that the kernel asks for within the server's own namespaces alone (`capabilities(7)`): tracing its own processes
 /// (also `hidepid` units, `strace`, Chromium), and what databases want to be asked for (`cap_add` in Compose files).

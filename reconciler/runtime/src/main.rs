@@ -20,6 +20,7 @@ mod arguments;
 mod bundle;
 mod cgroup;
 mod create;
+mod document;
 mod enter;
 mod grants;
 mod link;

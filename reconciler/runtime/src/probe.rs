@@ -16,14 +16,8 @@ use rustix::mount::{MountFlags, mount};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::arguments::Form;
+use crate::arguments::{Form, TRY};
 use crate::mounts::withdraw;
-
-/// The verb of a person, and of `berth engine check`.
-pub(crate) const PROBE: &str = "probe";
-
-/// The verb of the process that holds the mounts.
-pub(crate) const TRY: &str = "try";
 
 /// The server whose id the container has.
 const SERVER: u32 = 1;

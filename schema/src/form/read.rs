@@ -77,7 +77,7 @@ fn default(kind: Kind, name: &str, platform: &Platform) -> String {
         (Kind::User, "quota.servers") => quota.servers.to_string(),
         (Kind::User, "quota.cpus") => quota.cpus.to_string(),
         (Kind::User, "quota.memory") => quota.memory.to_string(),
-        (Kind::User, "quota.pids") => quota.pids(defaults).to_string(),
+        (Kind::User, "quota.pids") => quota.pids(defaults.pids).to_string(),
         (Kind::User, "quota.disk") => quota.disk.to_string(),
         (Kind::User, "quota.domains") => quota.domains.to_string(),
         (Kind::User, "quota.custom_domains") => quota.custom_domains.to_string(),

@@ -81,6 +81,7 @@ async fn quotas_are_told_in_words() {
             ("servers", "1 server", "3 servers"),
             ("cpus", "1 cpus", "4 cpus"),
             ("memory", "512 MiB of memory", "8 GiB of memory"),
+            ("pids", "2048 processes", "6144 processes"),
             ("disk", "10 GiB of disk", "50 GiB of disk"),
             ("domains", "1 domain", "10 domains"),
         ]
