@@ -31,6 +31,15 @@ pub const VISITOR: &str = "203.0.113.5";
 /// One of Cloudflare's own.
 pub const CLOUDFLARE: &str = "173.245.48.9";
 
+/// Version of HTTP that visitors get over TLS, as the image says of its Caddy.
+pub fn version() -> &'static str {
+    let mut protocols = Command::new(source_tree().join("templates/caddy/rootfs/usr/lib/berth/protocols"));
+    match run(&mut protocols, LOADING).good().stdout.contains("h2") {
+        true => "2",
+        false => "1.1",
+    }
+}
+
 const LOADING: Duration = Duration::from_secs(60);
 
 /// A web server and what lies around it.

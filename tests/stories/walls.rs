@@ -382,19 +382,25 @@ impl Drop for Slow {
 fn guesses_shut_nobody_out(scene: &Scene) {
     for port in PORTS {
         let mut told = Vec::new();
-        for at in 0..GUESSES / PORTS.len() {
+        let form = format!("user=ann&password={}", PASSWORD.replace(' ', "+"));
+        let waits = loop {
+            let at = told.len();
             let claims = ["X-Forwarded-For", "X-Real-Ip", "Berth-Client", "Cf-Connecting-Ip"]
                 .map(|name| format!("{name}: 10.{port}.0.{at}", port = port % 250));
             let claims: Vec<&str> = claims.iter().flat_map(|claim| ["-H", claim.as_str()]).collect();
             let guess = scene.send(VISITOR, port, "/login", &format!("user=ann&password=guess+number+{at}"), &claims);
             assert!([403, 429].contains(&guess.status), "{}", guess.tells());
             told.push(guess.status);
-        }
-        assert_eq!(told.last(), Some(&429), "whoever guesses waits: {told:?}");
-        // Even with the right password, and at either address.
-        let form = format!("user=ann&password={}", PASSWORD.replace(' ', "+"));
-        let waits = scene.send(VISITOR, port, "/login", &form, &[]);
-        assert_eq!(waits.status, 429, "{}", waits.tells());
+            assert!(at < 4 * GUESSES, "whoever guesses waits: {told:?}");
+            if at + 1 < GUESSES / PORTS.len() || guess.status != 429 {
+                continue;
+            }
+            // Even with the right password, and at either address. On a slow machine, the wait may be over by then.
+            let waits = scene.send(VISITOR, port, "/login", &form, &[]);
+            if waits.status == 429 {
+                break waits;
+            }
+        };
         assert!(waits.header("retry-after").is_some(), "{}", waits.tells());
     }
     for port in PORTS {

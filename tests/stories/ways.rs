@@ -63,6 +63,7 @@ fn a_server_goes_over_and_back_with_its_files(world: &World) {
         body["HostConfig"]["Runtime"] = json!(SWITCHED);
         // Its files are what this is about, and systemd takes its time.
         body["Entrypoint"] = json!(["sleep", "infinity"]);
+        body["Cmd"] = json!([]);
         body["StopSignal"] = json!("SIGKILL");
     });
     let (engine_s, note) = (root_of(docker, &name), format!("/home/ann/note-{ID}"));
@@ -121,6 +122,8 @@ fn a_server_that_can_t_have_its_ids_isn_t_made(world: &World) {
 /// The host's id of a server's root.
 fn root_of(docker: &Docker, server: &str) -> u32 {
     let pid = docker.run(&["inspect", "--format", "{{.State.Pid}}", server]);
+    let state = || docker.run(&["inspect", "--format", "{{json .State}}", server]);
+    assert_ne!(pid, "0", "{} {}", state(), docker.attempt(&["logs", server]));
     let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).expect("a mapping");
     map.split_ascii_whitespace().nth(1).and_then(|id| id.parse().ok()).expect("an id")
 }

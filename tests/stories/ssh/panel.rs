@@ -135,6 +135,9 @@ fn paste(browser: &Browser, text: &str) {
 fn lines_that_are_pasted_do_not_run(bob: &Browser) {
     let lines = "echo one-$((1 + 1))\necho two-$((1 + 1))\necho three-$((1 + 1))\n";
     types(bob, "clear");
+    // The shell asks for pastes as one text with its prompt, and not while a command runs.
+    let is_prompt = |screen: &str| screen.contains('#') && !screen.contains("clear") && !screen.contains("stty");
+    within(PATIENCE, "the prompt is back", || is_prompt(&screen(bob)).then_some(()));
     paste(bob, lines);
     shows(bob, "three-$((1");
     assert!(!screen(bob).contains("one-2"), "{}", screen(bob));
