@@ -4,12 +4,12 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::FutureExt as _;
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, ORIGIN};
+use futures_util::{FutureExt as _, StreamExt as _};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 use crate::app::App;
@@ -21,6 +21,10 @@ use crate::way::Way;
 
 /// The longest form, in bytes.
 pub(crate) const LONGEST_BODY: usize = 256 << 10;
+/// Bytes of a form that is too long which are taken and thrown away, and the time for that. Whoever sends all of it before they read
+/// gets their answer then; the web server would tell them of a broken connection instead.
+const OVERFLOW: usize = 1 << 20;
+const OVERFLOW_PATIENCE: Duration = Duration::from_secs(2);
 /// Time for a form to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
 /// Time for a page to be made. The door has answered, or failed to, before, even a question with much patience.
@@ -92,15 +96,50 @@ async fn checked(app: &App, request: Request) -> Result<Request, Problem> {
     };
     let length =
         parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let mut body = body.into_data_stream();
     if length.is_some_and(|length| length > LONGEST_BODY) {
+        // Who waits for a word before they send needn't send anything.
+        if !parts.headers.contains_key(EXPECT) {
+            throw_away(&mut body).await;
+        }
         return Err(too_much());
     }
-    match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, LONGEST_BODY)).await {
-        Ok(Ok(body)) => Ok(Request::from_parts(parts, Body::from(body))),
-        Ok(Err(_)) => Err(too_much()),
+    match tokio::time::timeout(BODY_PATIENCE, take(&mut body)).await {
+        Ok(Some(body)) => Ok(Request::from_parts(parts, Body::from(body))),
+        Ok(None) => {
+            throw_away(&mut body).await;
+            Err(too_much())
+        }
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "The form has taken too long to arrive.")
             .hint("Send it again.")),
     }
+}
+
+/// Takes a form; `None` if it is too long, or breaks off.
+async fn take(body: &mut BodyDataStream) -> Option<Vec<u8>> {
+    let mut taken = Vec::new();
+    while let Some(part) = body.next().await {
+        let part = part.ok()?;
+        if taken.len() + part.len() > LONGEST_BODY {
+            return None;
+        }
+        taken.extend_from_slice(&part);
+    }
+    Some(taken)
+}
+
+/// Takes some of what is still to come, and forgets it.
+async fn throw_away(body: &mut BodyDataStream) {
+    let rest = async {
+        let mut left = OVERFLOW;
+        while let Some(Ok(part)) = body.next().await
+            && left > 0
+        {
+            left = left.saturating_sub(part.len());
+        }
+    };
+    // What comes later than that is the sender's own loss.
+    let _ = tokio::time::timeout(OVERFLOW_PATIENCE, rest).await;
 }
 
 /// The host that a request is for, unless it says two things.
