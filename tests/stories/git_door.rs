@@ -143,12 +143,12 @@ fn a_push_is_planned_applied_and_told(world: &World) {
     platform.running(3);
     platform.settled();
 
-    // In colour, unless somebody minds.
+    // In colour, for whoever asks.
     ann.again();
     ann.commit(|state| {
         state.server("blog", 3, "memory = \"96 MiB\"\n");
     });
-    let coloured = ann.git(&["push", "origin", "HEAD:main"]).good();
+    let coloured = ann.git(&["push", "-o", "color", "origin", "HEAD:main"]).good();
     assert!(coloured.stderr.contains("\u{1b}[3") , "{coloured}");
 
     // What somebody did by hand, and nobody mends by themselves, stands in the plan before as in the plan after: a container of
