@@ -32,7 +32,7 @@ pub const SERVICES: [&str; 4] = [
 /// Time to build an image of Debian's packages, or to carry some over, on a busy machine.
 const MINUTES: Duration = Duration::from_secs(900);
 
-/// What the builder has made, by name: it needs no second look. There is one builder, and its folder is its own, so whoever uses
+/// Images that the builder has made, by name: they need no second look. There is one builder, and its folder is its own, so whoever uses
 /// it holds this.
 static BUILT: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 

@@ -24,7 +24,7 @@ pub struct Relay(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     namespace: Namespace,
-    /// Where it leads.
+    /// Address that it leads to.
     to: SocketAddrV4,
     idle: Duration,
     /// Set while nothing comes through.

@@ -1,4 +1,4 @@
-//! What a server gets beside what the engine was asked for: capabilities, devices and limits of its processes that reach no further
+//! Grants to a server beside what the engine was asked for: capabilities, devices and limits of its processes that reach no further
 //! than its own user namespace, and that ordinary software asks for.
 //!
 //! They are given at each start, so that a server that exists has them from its next start on. Without a user namespace, none of

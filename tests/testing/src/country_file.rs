@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// Ends the file's content, and begins the part that says what it is.
 const MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
-/// Where the tree of IPv4 is in that of IPv6, in bits.
+/// Depth of the tree of IPv4 in that of IPv6, in bits.
 const V4_DEPTH: u32 = 96;
 /// Zeros between the tree and the records.
 const GAP: usize = 16;
