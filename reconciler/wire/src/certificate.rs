@@ -11,10 +11,10 @@ use berth_schema::platform::Platform;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::panel_file;
+
 /// The file's name in the panel's data.
 const FILE: &str = "certificate.json";
-/// The longest file that is read, in bytes.
-const LONGEST: u64 = 16 << 10;
 
 /// The certificate that the panel serves with, and the order for a better one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,14 +150,12 @@ impl CertificateStanding {
 
     /// Reads what the panel has told; `None` where it never did, or told something else.
     pub fn read(data: &Path) -> Option<Self> {
-        let told = berth_host::file::read_foreign(&Self::path(data), LONGEST).ok()?;
-        serde_json::from_slice(&told).ok()
+        panel_file::read(&Self::path(data))
     }
 
     /// Tells it.
     pub fn write(&self, data: &Path) -> io::Result<()> {
-        let text = serde_json::to_vec(self).map_err(io::Error::other)?;
-        berth_host::file::replace(&Self::path(data), &text, 0o644)
+        panel_file::write(&Self::path(data), self)
     }
 }
 

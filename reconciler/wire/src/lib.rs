@@ -14,6 +14,7 @@ pub mod figures;
 pub mod grant;
 pub mod outcome;
 pub mod panel;
+mod panel_file;
 mod pass_record;
 pub mod path;
 pub mod power;
