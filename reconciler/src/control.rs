@@ -231,6 +231,7 @@ async fn sync(State(control): State<Control>, Query(asked): Query<Sync>) -> Resp
 async fn metrics_text(State(control): State<Control>) -> Response {
     let mut text = metrics::text(control.status().as_ref());
     let seen = control.servers.seen();
-    text.push_str(&metrics::servers(&seen, &control.used.counters(), &control.used.disks()));
+    let used = &control.used;
+    text.push_str(&metrics::servers(&seen, &used.counters(), &used.disks(), &used.out_of_memory()));
     text.into_response()
 }

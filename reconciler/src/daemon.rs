@@ -117,7 +117,8 @@ impl Daemon {
             })
         });
         tasks.keep("the timer", watch::timer(wakeups.clone()));
-        let events = watch::engine(reconciler.reader().clone(), Timestamp::now(), health, wakeups.clone());
+        let (reader, used) = (reconciler.reader().clone(), control.used().clone());
+        let events = watch::engine(reader, Timestamp::now(), health, used, wakeups.clone());
         tasks.keep("the watch on the engine", events);
         tasks.keep("the watch on the image cache", figures::cache::watch(engine, control.clone()));
         let sampler = figures::watch(control.servers().clone(), control.used().clone());

@@ -12,12 +12,13 @@ mod ring;
 mod sampler;
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_schema::name::ServerId;
-use berth_wire::figures::{DiskUse, Figures, ServerFigures};
+use berth_wire::figures::{DiskUse, Figures, OutOfMemory, ServerFigures};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 
 pub use cgroup::Reading;
@@ -40,25 +41,47 @@ struct Used {
     counters: BTreeMap<ServerId, Reading>,
     /// Disk space as it was measured last.
     disks: BTreeMap<ServerId, DiskUse>,
+    /// Containers whose memory was full, by the engine's ids, whosever they are.
+    full: HashMap<String, OutOfMemory>,
+    /// Those of servers, as of the last sample.
+    out_of_memory: BTreeMap<ServerId, OutOfMemory>,
 }
 
 impl Default for Used {
     fn default() -> Self {
-        Self { rings: Rings::new(EVERY, KEPT), counters: BTreeMap::new(), disks: BTreeMap::new() }
+        Self {
+            rings: Rings::new(EVERY, KEPT),
+            counters: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            full: HashMap::new(),
+            out_of_memory: BTreeMap::new(),
+        }
     }
 }
 
 impl Use {
+    /// Notes that the memory of a container was full at that time, and that the kernel ended a program in it.
+    pub fn ran_out_of_memory(&self, container: String, at: Timestamp) {
+        let mut used = self.0.lock();
+        let known = used.full.entry(container).or_insert(OutOfMemory { times: 0, last: at });
+        *known = OutOfMemory { times: known.times.saturating_add(1), last: at };
+    }
+
+    /// Returns how often the memory of servers was full.
+    pub fn out_of_memory(&self) -> BTreeMap<ServerId, OutOfMemory> {
+        self.0.lock().out_of_memory.clone()
+    }
+
     /// Returns the past of these servers; `None` before the first sample.
     pub fn past(&self, servers: &[ServerId]) -> Option<Figures> {
         let used = self.0.lock();
-        used.rings.past(servers).map(|figures| used.with_disks(figures, |id| servers.contains(&id)))
+        used.rings.past(servers).map(|figures| used.completed(figures, |id| servers.contains(&id)))
     }
 
     /// Returns the newest sample of every server; `None` before the first.
     pub fn newest(&self) -> Option<Figures> {
         let used = self.0.lock();
-        used.rings.newest().map(|figures| used.with_disks(figures, |_| true))
+        used.rings.newest().map(|figures| used.completed(figures, |_| true))
     }
 
     /// Returns the disk space that servers take, as it was measured last.
@@ -73,18 +96,28 @@ impl Use {
 }
 
 impl Used {
-    /// Adds disk space to figures. A server that doesn't run takes some, too.
-    fn with_disks(&self, mut figures: Figures, is_asked: impl Fn(ServerId) -> bool) -> Figures {
+    /// Finds whose the containers are whose memory was full, and forgets those that are gone.
+    fn sort_out(&mut self, containers: &[(ServerId, &str)]) {
+        let full = &self.full;
+        let found = containers.iter().filter_map(|(id, container)| Some((*id, *full.get(*container)?)));
+        self.out_of_memory = found.collect();
+        self.full.retain(|known, _| containers.iter().any(|(_, container)| container == known));
+    }
+
+    /// Adds to figures what isn't sampled. A server that doesn't run takes disk space, too.
+    fn completed(&self, mut figures: Figures, is_asked: impl Fn(ServerId) -> bool) -> Figures {
         let asked = self.disks.iter().filter(|(id, _)| is_asked(**id));
         let mut disks: BTreeMap<ServerId, DiskUse> = asked.map(|(id, disk)| (*id, *disk)).collect();
         for server in &mut figures.servers {
             server.disk = disks.remove(&server.id);
+            server.out_of_memory = self.out_of_memory.get(&server.id).copied();
         }
         let others = disks.into_iter();
         figures.servers.extend(others.map(|(id, disk)| ServerFigures {
             id,
             samples: Vec::new(),
             disk: Some(disk),
+            out_of_memory: self.out_of_memory.get(&id).copied(),
         }));
         figures
     }

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod metrics;
 pub mod pass;
 pub mod power;
+pub mod room;
 pub mod servers;
 pub mod settings;
 pub mod setup;

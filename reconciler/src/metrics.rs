@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use berth_schema::name::ServerId;
-use berth_wire::figures::DiskUse;
+use berth_wire::figures::{DiskUse, OutOfMemory};
 use berth_wire::{Outcome, Status};
 
 use crate::figures::Reading;
@@ -57,6 +57,7 @@ pub fn servers(
     seen: &Seen,
     counters: &BTreeMap<ServerId, Reading>,
     disks: &BTreeMap<ServerId, DiskUse>,
+    full: &BTreeMap<ServerId, OutOfMemory>,
 ) -> String {
     let mut out = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, values: Vec<(&ServerId, String)>| {
@@ -79,6 +80,8 @@ pub fn servers(
     let memory = counted(&|reading| reading.memory.to_string());
     metric("memory_working_set_bytes", "gauge", "Bytes of memory in use.", memory);
     let disk = disks.iter().map(|(id, disk)| (id, disk.bytes.to_string())).collect();
+    let full = full.iter().map(|(id, full)| (id, full.times.to_string())).collect();
+    metric("oom_events_total", "counter", "Times that the memory was full.", full);
     metric("fs_usage_bytes", "gauge", "Bytes of disk space, as they were measured last.", disk);
     out
 }
@@ -92,7 +95,7 @@ mod tests {
 
     use berth_schema::name::ServerId;
     use berth_wire::Status;
-    use berth_wire::figures::{DiskUse, Extent};
+    use berth_wire::figures::{DiskUse, Extent, OutOfMemory};
 
     use crate::figures::Reading;
     use crate::servers::{Known, Seen};
@@ -113,6 +116,7 @@ mod tests {
             &seen,
             &BTreeMap::from([(id(1), reading), (id(2), reading)]),
             &[(id(1), disk)].into(),
+            &[(id(1), OutOfMemory { times: 2, last: jiff::Timestamp::UNIX_EPOCH })].into(),
         );
         let expected = "\
 # HELP container_cpu_usage_seconds_total Seconds of processors that were used.
@@ -121,12 +125,16 @@ container_cpu_usage_seconds_total{name=\"hosting-users-dind-1\"} 12.000345
 # HELP container_memory_working_set_bytes Bytes of memory in use.
 # TYPE container_memory_working_set_bytes gauge
 container_memory_working_set_bytes{name=\"hosting-users-dind-1\"} 4096
+# HELP container_oom_events_total Times that the memory was full.
+# TYPE container_oom_events_total counter
+container_oom_events_total{name=\"hosting-users-dind-1\"} 2
 # HELP container_fs_usage_bytes Bytes of disk space, as they were measured last.
 # TYPE container_fs_usage_bytes gauge
 container_fs_usage_bytes{name=\"hosting-users-dind-1\"} 7
 ";
         assert_eq!(text, expected);
-        assert_eq!(super::servers(&seen, &BTreeMap::new(), &BTreeMap::new()), "");
+        let nothing = super::servers(&seen, &BTreeMap::new(), &BTreeMap::new(), &BTreeMap::new());
+        assert_eq!(nothing, "");
     }
 
     /// A server that is as wanted and one that isn't, a tombstone, a cache that was asked, and a pass with a failure.

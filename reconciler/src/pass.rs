@@ -11,6 +11,7 @@ use berth_engine::{
 use berth_fault::{Fault, Kind, chain};
 use berth_judge::note::{Findings, Note};
 use berth_plan::diff::{Context, plan};
+use berth_plan::label::Tag;
 use berth_plan::render::Templates;
 use berth_plan::{Desired, Observed, Plan, show};
 use berth_schema::name::Prefix;
@@ -46,6 +47,8 @@ pub struct Reconciler {
     /// The things that should exist, as they were worked out last, and what that followed from: configurations of thousands of domains
     /// aren't written anew for a pass that changes nothing.
     desired: Option<(Settled, Templates, Arc<Desired>)>,
+    /// The state whose ids were written down last.
+    kept: Option<Arc<State>>,
     /// The place from which others look between passes.
     lookout: Lookout,
     /// The things that should exist and those that did, when a pass last looked.
@@ -154,6 +157,7 @@ impl Reconciler {
             applied,
             broken: None,
             desired: None,
+            kept: None,
             seen: None,
         })
     }
@@ -218,6 +222,7 @@ impl Reconciler {
         let desired = self.desired(&settled)?;
         let observed = self.reader.observe(&desired, &mut self.inspections).await?;
         self.tell_lookout(&desired);
+        self.keep_ids(&settled, &observed, record);
         let revision = settled.revision.to_string();
         let mut plan = plan(&desired, &observed, &self.context(&settled, &revision));
         let deferred = self.backoff.defer(&mut plan, settled.revision, Instant::now());
@@ -241,6 +246,26 @@ impl Reconciler {
         self.tell_lookout(&desired);
         self.seen = Some((desired, observed));
         Ok(())
+    }
+
+    /// Writes down whose the ids of the state are, before anything is made of it. Without that, the platform goes on: a removed
+    /// server's data is guarded by its tombstone, too.
+    fn keep_ids(&mut self, settled: &Settled, observed: &Observed, record: &mut PassRecord) {
+        if self.kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &settled.state)) {
+            return;
+        }
+        let stones = observed.volumes.iter().filter_map(|volume| match &volume.tag {
+            Some(Tag::Tombstone(stone)) => Some((stone.id, stone.owner.parse().ok()?)),
+            _ => None,
+        });
+        match self.source.keep_ids(settled, stones) {
+            Ok(()) => self.kept = Some(Arc::clone(&settled.state)),
+            Err(error) => {
+                record
+                    .problems
+                    .push(format!("whose server ids are can't be written down: {}", chain(&error)));
+            }
+        }
     }
 
     fn tell_lookout(&self, desired: &Desired) {

@@ -7,6 +7,7 @@ use berth_fault::{Fault, Kind};
 use berth_judge::case::Allowed;
 use berth_judge::note::Note;
 use berth_repo::{APPLIED, Loaded, Signature, StateRepo, load_directory};
+use berth_schema::name::{ServerId, UserName};
 use berth_schema::platform::Platform;
 use berth_schema::{Finding, Origin, Parsed, State};
 
@@ -165,6 +166,29 @@ impl Source {
     pub fn mark_applied(&self, origin: Origin) -> Result<(), SourceError> {
         let (Self::Repository(repo), Origin::Revision(revision)) = (self, origin) else { return Ok(()) };
         repo.mark(APPLIED, &revision).map_err(self.failed())
+    }
+
+    /// Writes down whose the ids of a state are that comes into force, and those of removed servers whose data is `kept`. A plain
+    /// folder has no place for it.
+    pub fn keep_ids(
+        &self,
+        settled: &Settled,
+        kept: impl IntoIterator<Item = (ServerId, UserName)>,
+    ) -> Result<(), SourceError> {
+        let (Self::Repository(repo), Origin::Revision(revision)) = (self, settled.revision) else {
+            return Ok(());
+        };
+        let failed = self.failed();
+        let before = repo.kept_ids().map_err(&failed)?;
+        let mut ids = match &before {
+            Some(before) => before.clone(),
+            None => repo.ids(&revision).map_err(&failed)?,
+        };
+        ids.learn(&settled.state, kept);
+        if before.as_ref() == Some(&ids) {
+            return Ok(());
+        }
+        repo.keep_ids(&ids, &Signature::now("Berth", "berth@localhost")).map_err(failed)
     }
 
     /// The note of a revision. A plain folder has no notes.

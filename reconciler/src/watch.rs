@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use notify::{EventKind, RecursiveMode, Watcher as _};
 
+use crate::figures::Use;
 use crate::wakeup::{Reason, Wakeups};
 
 /// Time after which a pass runs although nothing happened.
@@ -75,7 +76,7 @@ fn is_no_ref_of_others(path: &Path) -> bool {
 ///
 /// The engine tells again what happened from `since` on, so that nothing falls between the first look and the first
 /// listening.
-pub async fn engine(reader: Reader, mut since: Timestamp, health: EngineHealth, wakeups: Wakeups) {
+pub async fn engine(reader: Reader, mut since: Timestamp, health: EngineHealth, used: Use, wakeups: Wakeups) {
     loop {
         let mut events = std::pin::pin!(reader.events(since));
         loop {
@@ -83,6 +84,8 @@ pub async fn engine(reader: Reader, mut since: Timestamp, health: EngineHealth, 
                 Some(Ok(event)) => match event.action.as_str() {
                     // What runs inside a server, and what we read of it, is none of our business.
                     action if action.starts_with("exec_") || action == "top" || action == "resize" => {}
+                    // The container goes on; somebody who looks at it wants to know.
+                    "oom" => used.ran_out_of_memory(event.subject, Timestamp::now()),
                     _ => wakeups.happened_to(event.subject),
                 },
                 Some(Err(error)) => {

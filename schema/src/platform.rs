@@ -15,12 +15,13 @@ use crate::certificate::Certificates;
 use crate::fields::Fields;
 use crate::firewall::Firewall;
 use crate::invalid::Invalid;
-use crate::name::{Fqdn, ImageRef, Prefix};
+use crate::name::{Fqdn, ImageRef, Prefix, ServerId};
 pub use crate::network::Networks;
 use crate::panel::Panel;
 use crate::public::Public;
 use crate::quantity::{Bytes, Cpus, Pids, Span};
 use crate::remote::Remote;
+use crate::removal::Removal;
 use crate::ssh::Ssh;
 use crate::text::shown;
 use crate::user::{Quota, QuotaOverride, check_email};
@@ -166,12 +167,21 @@ pub struct Defaults {
 }
 
 /// Time for which removed things are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(default)]
 pub struct Retention {
     /// Time for which the data of a removed server is kept, with its unit. Until then, putting the file back brings the
     /// server back with its data.
     pub servers: Span,
+    /// Removed servers whose data isn't kept any longer, such as `5@4f3a2b1c`: the id, and the revision that removed it.
+    pub ended: Vec<Removal>,
+}
+
+impl Retention {
+    /// Returns whether the data of a server that this revision removed isn't kept any longer, whatever the time.
+    pub fn has_ended(&self, id: ServerId, revision: &str) -> bool {
+        self.ended.iter().any(|removal| removal.is_of(id, revision))
+    }
 }
 
 /// Limit on what one revision may remove. Both are ceilings: the lower one holds.
@@ -246,7 +256,7 @@ impl Default for Quota {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { servers: Span::new(Duration::from_secs(30 * DAY)) }
+        Self { servers: Span::new(Duration::from_secs(30 * DAY)), ended: Vec::new() }
     }
 }
 
@@ -371,7 +381,9 @@ impl Retention {
                 Invalid::new(message, "keep it for a day at least, such as \"30d\""),
             );
         }
-        servers.map_or_else(Self::default, |found| Self { servers: found.value })
+        let servers = servers.map_or_else(|| Self::default().servers, |found| found.value);
+        let ended = fields.list::<Removal>("ended").unwrap_or_default();
+        Self { servers, ended: ended.into_iter().map(|found| found.value).collect() }
     }
 }
 

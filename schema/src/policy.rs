@@ -5,7 +5,6 @@
 //! state holds together (references, quotas, reserved names); one that doesn't never comes here.
 
 mod explain;
-mod id;
 mod lockout;
 mod place;
 mod proof;
@@ -24,7 +23,6 @@ use crate::name::{ServerId, UserName};
 use crate::parse::{Content, Parsed};
 
 pub use explain::{Answer, May, explain};
-pub use id::free_id;
 pub use lockout::{ALLOW_LOCKOUT, lockouts};
 pub use proof::{Proof, proof, proofs, to_prove};
 pub use secret::secrets;
@@ -113,8 +111,8 @@ fn judge_member(name: &UserName, proposal: &Proposal<'_>, factors: Factors) -> V
     rulings.verdict(proposal.before)
 }
 
-/// The id and the owner that a server's file names, from some time ago and perhaps with mistakes: what doors gather for
-/// [`Proposal::former`].
+/// The id and the owner that a server's file names, from some time ago and perhaps with mistakes: what a register of
+/// ids is gathered from where none was kept.
 pub fn named_by(path: &str, text: &str) -> Option<(ServerId, UserName)> {
     match Parsed::parse(path, text).content {
         Content::Server(file, _) => Some((file.id?.value, file.owner?.value)),

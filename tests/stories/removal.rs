@@ -6,6 +6,7 @@ use berth_tests::{Platform, World};
 crate::stories! {
     a_removed_server_comes_back_with_its_data,
     data_goes_when_its_time_is_over,
+    an_admin_ends_that_time,
     a_revision_that_removes_too_much_is_held_back,
 }
 
@@ -74,6 +75,41 @@ fn data_goes_when_its_time_is_over(world: &World) {
         (gone && platform.find(1).is_none()).then_some(())
     });
     platform.has_mark(2, "kept");
+    platform.settled();
+}
+
+fn an_admin_ends_that_time(world: &World) {
+    let platform = Platform::new(world.engine(), |state| {
+        state.server("shop", 1, "");
+        state.server("blog", 2, "");
+    });
+    platform.apply();
+    let repo = platform.repo();
+    let repo = repo.to_str().expect("a folder's name is text");
+    let ids = || platform.state.git(&["--git-dir", repo, "show", "refs/berth/ids:ids.toml"]).good().stdout;
+    let owner = ids().lines().find_map(|line| line.strip_prefix("1 = ")).expect("whose it is").to_owned();
+    let removed_by = platform.commit("shop: gone", |state| {
+        state.without_server("shop");
+    });
+    platform.apply();
+    let settings = |digits: &str| format!("\n[retention]\nended = [\"1@{digits}\"]\n");
+    let digits = &removed_by[..10];
+    platform.berth(&["status"]).good().says(&format!("removed by {digits}, kept until"));
+
+    // Another removal than this one isn't meant.
+    platform.commit("end another removal", |state| {
+        state.append("platform.toml", &settings("0123456789"));
+    });
+    platform.berth(&["plan"]).good().says("no removed server is called that");
+    platform.commit("end this one", |state| {
+        let text = state.read("platform.toml").replace("0123456789", digits);
+        state.write("platform.toml", &text);
+    });
+    platform.berth(&["plan"]).coded(2).says("LOST: the data of shop");
+    platform.apply();
+    let volumes = platform.docker().volumes_of(&platform.prefix);
+    assert!(!volumes.iter().any(|volume| volume.starts_with(&platform.name(1))), "{volumes:?}");
+    assert!(ids().contains(&format!("\n1 = {owner}\n")), "it is still its last owner's");
     platform.settled();
 }
 

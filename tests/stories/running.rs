@@ -56,6 +56,14 @@ fn the_panel_is_told_what_servers_use(world: &World) {
     assert!(busy.cpu_millis < 700, "{busy:?}");
     assert!(busy.memory > 0 && busy.memory <= 64 << 20, "{busy:?}");
     assert!(busy.network.is_some(), "{busy:?}");
+    // More memory than it has: the kernel ends the program, and the server goes on.
+    assert!(!platform.docker().shell(&platform.name(1), "awk 'BEGIN { for (x = \"x\"; ; x = x x) {} }'").is_good());
+    let full = || wait(async {
+        let mut daemon = Daemon::find(&panel).await.expect("a socket")?;
+        let figures = daemon.figures([id(1), id(2)]).await.expect("figures")?;
+        Some(figures.servers.iter().map(|server| server.out_of_memory.map_or(0, |full| full.times)).collect::<Vec<_>>())
+    });
+    eventually("that is told of this server alone", || full().filter(|times| times[0] > 0 && times[1] == 0));
     let idle = sample(&panel, 2).expect("the idle one runs as well");
     assert!(idle.cpu_millis < 100, "{idle:?}");
     assert_eq!(sample(&panel, 3), None);

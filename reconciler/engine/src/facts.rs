@@ -29,6 +29,8 @@ pub struct Facts {
     pub swarm: Swarm,
     /// `1` or `2`, where the engine says so.
     pub cgroup_version: Option<String>,
+    /// The version of runc, such as `1.1.5+ds1-1+deb12u1` or `v1.2.5-0-g59923ef`; empty where the engine doesn't say.
+    pub runc: String,
 }
 
 /// A reason for which servers would not be isolated on this engine as the state repo says.
@@ -90,7 +92,22 @@ impl Facts {
             live_restore: info.get("LiveRestoreEnabled").and_then(Value::as_bool).unwrap_or(false),
             swarm,
             cgroup_version: text("CgroupVersion"),
+            runc: info.pointer("/RuncCommit/ID").and_then(Value::as_str).unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Returns whether runc's own version is older than the mends of November 2025 for CVE-2025-31133, CVE-2025-52565 and
+    /// CVE-2025-52881 (1.2.8, 1.3.3, 1.4.0). A distribution may have put them into an older one. `None` where it isn't known.
+    pub fn has_old_runc(&self) -> Option<bool> {
+        let numbers: Vec<u32> = self
+            .runc
+            .trim_start_matches('v')
+            .split(|letter: char| !letter.is_ascii_digit())
+            .map_while(|number| number.parse().ok())
+            .take(3)
+            .collect();
+        let version: [u32; 3] = numbers.try_into().ok()?;
+        Some(version < [1, 2, 8] || ([1, 3, 0]..[1, 3, 3]).contains(&version))
     }
 
     /// The largest id of a server that can be started; `None` where any can.
@@ -136,6 +153,23 @@ mod tests {
             "Swarm": {"LocalNodeState": "inactive"},
             "CgroupVersion": "2",
         })
+    }
+
+    #[test]
+    fn an_old_runc_is_known_by_its_version() {
+        for (id, is_old) in [
+            ("1.1.5+ds1-1+deb12u1", Some(true)),
+            ("v1.2.5-0-g59923ef", Some(true)),
+            ("1.2.8", Some(false)),
+            ("v1.3.0-0-g4ca628d1", Some(true)),
+            ("1.3.3+ds1-2", Some(false)),
+            ("v1.4.0-rc.1", Some(false)),
+            ("ff819c7e9184c13b7c2607fe6c30ae19403a7aff", None),
+            ("", None),
+        ] {
+            assert_eq!(Facts::read(&json!({"RuncCommit": {"ID": id}})).has_old_runc(), is_old, "{id}");
+        }
+        assert_eq!(Facts::read(&json!({})).has_old_runc(), None);
     }
 
     #[test]

@@ -3,13 +3,11 @@
 use std::net::IpAddr;
 
 use berth_plan::diff::ALLOW_REMOVALS;
-use berth_repo::git::GitError;
-use berth_repo::{LARGEST_FILE, Revision, StateRepo};
+use berth_repo::{Revision, StateRepo};
 use berth_schema::State;
-use berth_schema::name::{ServerId, UserName};
 use berth_schema::policy::{self, ALLOW_LOCKOUT, Actor, Change, Proposal, Verdict};
+use berth_schema::register::IdRegister;
 
-use crate::history::{Content, History, Range};
 use crate::proofs::Proven;
 
 /// A change that is to be judged.
@@ -18,9 +16,7 @@ pub struct Asked<'a> {
     pub actor: Actor<'a>,
     /// Sees the objects of both revisions.
     pub repo: &'a StateRepo,
-    /// The past; tells whose an id was.
-    pub past: Past<'a>,
-    /// The tip of `main`, up to which history is asked.
+    /// The tip of `main`, up to which history is asked whose ids were where no register of them is kept.
     pub main: Revision,
     /// The revision from which the change starts.
     pub old: Revision,
@@ -47,20 +43,11 @@ pub struct Allowed {
     pub lockout: Option<String>,
 }
 
-/// The owners that ids had before.
-#[derive(Debug, Clone, Copy)]
-pub enum Past<'a> {
-    /// As the history of the state repo tells it.
-    History(&'a History),
-    /// All that there is to know of it up to the tip of `main`, sorted.
-    Known(&'a [(ServerId, UserName)]),
-}
-
 /// A change with everything that the policy wants to know of it.
 pub struct Case<'a> {
     asked: Asked<'a>,
     files: Vec<File>,
-    former: Vec<(ServerId, UserName)>,
+    ids: IdRegister,
 }
 
 /// A file that differs, and its text where it is text.
@@ -87,9 +74,12 @@ pub enum CaseError {
         #[source]
         source: berth_repo::Error,
     },
-    /// Git's own programs can't say whose an id was.
-    #[error(transparent)]
-    History(#[from] GitError),
+    /// Nobody can say whose ids were.
+    #[error("cannot tell whose server ids were")]
+    Ids {
+        #[source]
+        source: berth_repo::Error,
+    },
 }
 
 impl<'a> Case<'a> {
@@ -104,8 +94,8 @@ impl<'a> Case<'a> {
             Ok(File { path, before, after })
         });
         let files = files.collect::<Result<_, CaseError>>()?;
-        let former = former(&asked)?;
-        Ok(Self { asked, files, former })
+        let ids = ids(&asked).map_err(|source| CaseError::Ids { source })?;
+        Ok(Self { asked, files, ids })
     }
 
     /// The policy's answer, and whether the change is the actor's own, so that it needs nobody's consent.
@@ -128,7 +118,7 @@ impl<'a> Case<'a> {
             after: self.asked.after,
             changes,
             proven: &self.asked.proven.names,
-            former: &self.former,
+            ids: &self.ids,
             allowance: self.asked.allowed.removals.as_deref(),
             from: self.asked.from,
             knows: self.asked.allowed.lockout.as_deref(),
@@ -141,32 +131,12 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Owners that the ids had which a change adds, as the history of `main` tells it. Without new ids nothing is read.
-fn former(asked: &Asked<'_>) -> Result<Vec<(ServerId, UserName)>, GitError> {
+/// Whose the ids were, where a change adds any. Otherwise nobody asks, and nothing is read.
+fn ids(asked: &Asked<'_>) -> Result<IdRegister, berth_repo::Error> {
     if asked.after.servers.keys().all(|id| asked.before.servers.contains_key(id)) {
-        return Ok(Vec::new());
+        return Ok(IdRegister::default());
     }
-    match asked.past {
-        Past::Known(known) => Ok(known.to_vec()),
-        Past::History(history) => named(history, &asked.main, &Range::Everything),
-    }
-}
-
-/// Owners that the ids had which some commits up to `main` name, sorted.
-pub(crate) fn named(
-    history: &History,
-    main: &Revision,
-    range: &Range,
-) -> Result<Vec<(ServerId, UserName)>, GitError> {
-    let mut found = Vec::new();
-    history.added(main, range, Some("servers"), LARGEST_FILE, |added, content| {
-        if let Content::Plain(content) = content {
-            found.extend(policy::named_by(&added.path, &String::from_utf8_lossy(content)));
-        }
-    })?;
-    found.sort();
-    found.dedup();
-    Ok(found)
+    asked.repo.ids(&asked.main)
 }
 
 impl Allowed {

@@ -21,19 +21,16 @@ use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
 use berth_schema::State;
 use berth_schema::name::{Invalid, UserName};
 use berth_wire::web::{
-    Approve, Change, Commit, Committed, Decided, Deed, Object, Planned, ProposalCard, ProposalSheet,
-    Proposed, Reject, Revert, Standing,
+    Approve, Change, Commit, Committed, Decided, Planned, ProposalCard, ProposalSheet, Proposed, Reject,
+    Revert, Standing,
 };
-use parking_lot::Mutex;
 
-use self::draft::{Draft, Drafted, Owners, Settled, draft};
+use self::draft::{Draft, Drafted, Settled, draft};
 use self::ground::Ground;
 use self::judged::{message, plan, sealed, settled};
 use self::tell::error_at;
-use crate::case::{Past, named};
-use crate::history::{History, Range};
 use crate::refusals;
-use crate::review::propose;
+use crate::review::{enough_open, propose};
 
 pub use error::FormError;
 pub use ground::Author;
@@ -48,13 +45,6 @@ pub struct Forms {
     state: PathBuf,
     resolver: Option<SocketAddr>,
     memory: Memory,
-    past: Mutex<Option<Known>>,
-}
-
-/// Owners that ids had, up to a revision.
-struct Known {
-    at: Revision,
-    owners: Owners,
 }
 
 /// A change, planned, and what a commit of it needs.
@@ -73,7 +63,7 @@ struct Ready {
 impl Forms {
     /// Forms of the repository at `state`. `resolver` is asked whose names are, in place of the platform's.
     pub fn of(state: &Path, resolver: Option<SocketAddr>) -> Self {
-        Self { state: state.to_owned(), resolver, memory: Memory::default(), past: Mutex::default() }
+        Self { state: state.to_owned(), resolver, memory: Memory::default() }
     }
 
     /// Shares the memory of others who read the same repository.
@@ -117,6 +107,7 @@ impl Forms {
             else {
                 return Err(not_proposed(planned));
             };
+            may_propose(&Ground::look(repo, author, self.resolver)?)?;
             let topic = topic::of_file(repo, &draft.own.path, draft.own.kind)?;
             let message = message(&draft.summary, "", None);
             let words = Words { author: &by, committer: &by, message: &message };
@@ -156,6 +147,7 @@ impl Forms {
             else {
                 return Err(not_proposed(planned));
             };
+            may_propose(&ground)?;
             let topic = topic::of_revert(ground.repo, revision)?;
             let taken = revert::taken_back(&ground, revision, &ready, None)?.ok_or(FormError::Busy)?;
             propose(ground.repo, &topic, taken, ready.by)?;
@@ -192,37 +184,13 @@ impl Forms {
             Ok(state) => state,
             Err(invalid) => return end(Settled::refused(vec![error_at(None, &invalid)])),
         };
-        let is_new_server = matches!((&change.of, &change.deed), (Object::Server(_), Deed::Create { .. }));
-        let owners = if is_new_server { self.owners(&ground)? } else { Owners::new() };
-        let draft = match draft(&ground, &state, change, &owners)? {
+        let draft = match draft(&ground, &state, change)? {
             Drafted::Ready(draft) => draft,
             Drafted::Settled(settled) => return end(settled),
         };
-        let history = History::of(ground.repo.git_dir());
-        let past = if is_new_server { Past::Known(&owners) } else { Past::History(&history) };
         let by = ground.signature();
-        let planned = sealed(change, plan(&ground, &draft, &by, past)?)?;
+        let planned = sealed(change, plan(&ground, &draft, &by)?)?;
         Ok(Looked { planned, ready: Some(Ready { main: ground.main, draft, by }) })
-    }
-
-    /// The owners that ids had, up to `main`. Only what is new in history is read.
-    fn owners(&self, ground: &Ground<'_>) -> Result<Owners, FormError> {
-        let mut past = self.past.lock();
-        let history = History::of(ground.repo.git_dir());
-        let known =
-            past.take().filter(|known| ground.repo.is_ancestor(&known.at, &ground.main).unwrap_or(false));
-        let mut owners = match known {
-            Some(Known { at, owners }) if at == ground.main => owners,
-            Some(Known { at, mut owners }) => {
-                owners.extend(named(&history, &ground.main, &Range::After(at))?);
-                owners
-            }
-            None => named(&history, &ground.main, &Range::Everything)?,
-        };
-        owners.sort();
-        owners.dedup();
-        *past = Some(Known { at: ground.main, owners: owners.clone() });
-        Ok(owners)
     }
 
     /// Lets `act` work on the repository.
@@ -248,6 +216,17 @@ fn good(ground: &Ground<'_>) -> Result<std::sync::Arc<State>, Invalid> {
 /// Returns whether somebody may make a change now: it is theirs to make, and they know what they lose by it.
 fn is_for_now(planned: &Planned, knows: bool) -> bool {
     planned.standing == Standing::Allowed && (knows || planned.shuts_out.is_empty())
+}
+
+/// Refuses a proposal of somebody who has enough of them open. An admin's aren't counted: they could close any.
+fn may_propose(ground: &Ground<'_>) -> Result<(), FormError> {
+    if ground.is_admin() {
+        return Ok(());
+    }
+    match enough_open(ground.repo, ground.author.name)? {
+        Some(invalid) => Err(FormError::Refused { message: invalid.message, advice: Some(invalid.hint) }),
+        None => Ok(()),
+    }
 }
 
 fn not_proposed(planned: Planned) -> FormError {

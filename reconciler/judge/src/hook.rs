@@ -25,7 +25,7 @@ use berth_schema::policy::Actor;
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity, State};
 
-use crate::case::{CaseError, Past};
+use crate::case::CaseError;
 use crate::history::{History, Range};
 use crate::refusals;
 use crate::sights::Sights;
@@ -117,8 +117,6 @@ struct Push<'a> {
     advice: &'static str,
     /// Commits that are searched for what may not pass through history.
     searched: Searched,
-    /// Former owners of the ids, where they are known; otherwise history is asked.
-    past: Option<Past<'a>>,
     /// The consent that the change wants.
     consent: Option<Consent>,
     /// Lockouts of its author, who doesn't say that they know.
@@ -201,7 +199,6 @@ impl<'a> Push<'a> {
             seen: None,
             advice: "",
             searched: Searched::Push,
-            past: None,
             consent: None,
             unconfirmed: Vec::new(),
             plan: None,

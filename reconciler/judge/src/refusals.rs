@@ -54,6 +54,14 @@ pub(crate) fn not_a_branch(reference: &str, hint: &str) -> Invalid {
     Invalid::new(format!("only main and review/<topic> take pushes, and this goes to `{reference}`"), hint)
 }
 
+/// They have as many proposals open as anybody may.
+pub(crate) fn enough_open(most: usize) -> Invalid {
+    Invalid::new(
+        format!("you have {most} proposals open, and nobody may have more"),
+        "close one that you don't need: `git push origin :review/<topic>`; or ask an admin to decide one",
+    )
+}
+
 /// The proposal was opened by somebody else.
 pub(crate) fn not_theirs(reference: &str) -> Invalid {
     Invalid::new(

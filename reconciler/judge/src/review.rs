@@ -25,6 +25,8 @@ pub use assess::{Assessment, Assessor, Fit, Need};
 pub use proposals::{BRANCHES, CLOSED, OPEN, Proposal, all, find, propose, topic_of};
 pub use push::{AfterPush, after_push};
 
+pub(crate) use proposals::enough_open;
+
 pub(crate) use decide::{Decided, approve, may_see, objection, reject, seen};
 pub use decide::{looked_at, signature};
 pub(crate) use tell::{fit, plan, proposed};

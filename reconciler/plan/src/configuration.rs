@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use berth_schema::State;
 use berth_schema::domain::{Domain, DomainAccess, Tls};
-use berth_schema::name::{Prefix, ServerName};
+use berth_schema::name::{Prefix, ServerName, UserName};
 use berth_schema::platform::Platform;
 use berth_schema::server::PowerState;
+use berth_schema::user::Role;
 use serde::Serialize;
 
 use crate::digest::digest;
@@ -133,7 +134,7 @@ pub enum Probe {
         /// The HTTP status that must be the answer.
         status: u16,
     },
-    /// Visitors ask for domains, and the app of one of them at least answers.
+    /// Visitors ask for domains, and the app of one of them at least answers. Before a change, [`Voice::are_enough`] of them do.
     Serves {
         /// The published ports, for HTTP and for HTTPS.
         at: [SocketAddrV4; 2],
@@ -151,6 +152,26 @@ pub struct Visit {
     pub host: String,
     /// Source of its certificate. A name that waits for one from the CA is not asked for: that would order it.
     pub tls: Tls,
+    /// The person who decides what it answers.
+    pub voice: Voice,
+}
+
+/// Person who decides what an app answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Voice {
+    /// An admin, who could change the platform itself.
+    Admin,
+    /// A member: two apps of one member have the same number.
+    Member(usize),
+}
+
+impl Voice {
+    /// Returns whether what these did before a change counts against it. No member decides that alone.
+    pub fn are_enough(voices: impl IntoIterator<Item = Self>) -> bool {
+        let mut others = HashSet::new();
+        voices.into_iter().any(|voice| voice == Self::Admin || (others.insert(voice) && others.len() > 1))
+    }
 }
 
 /// The name that the gateway's DNS itself answers, with the gateway's address.
@@ -305,12 +326,16 @@ fn serves(state: &State) -> Option<Expectation> {
     if !platform.services.web {
         return None;
     }
-    let running: HashMap<&ServerName, PowerState> =
-        state.servers.values().map(|server| (&server.name, server.state)).collect();
+    let running: HashMap<&ServerName, &UserName> = state
+        .servers
+        .values()
+        .filter(|server| server.state == PowerState::Running)
+        .map(|server| (&server.name, &server.owner))
+        .collect();
     let may_answer = |domain: &Domain| {
         domain.access == DomainAccess::Public
             && !domain.fqdn.is_wildcard()
-            && running.get(&domain.server) == Some(&PowerState::Running)
+            && running.contains_key(&domain.server)
     };
     // A name that waits for its certificate isn't asked for in the end, so others come first.
     let waits = |domain: &Domain| domain.tls == Tls::Auto;
@@ -320,12 +345,27 @@ fn serves(state: &State) -> Option<Expectation> {
     };
     let mut asked = HashSet::new();
     let domains = of_kind(false).chain(of_kind(true)).filter(|domain| asked.insert(&domain.server));
-    let visits: Vec<Visit> =
-        domains.take(APPS).map(|domain| Visit { host: domain.fqdn.to_string(), tls: domain.tls }).collect();
+    let mut members: Vec<&UserName> = Vec::new();
+    let mut voice = |owner| match state.users.get(owner) {
+        Some(user) if user.role == Role::Admin => Voice::Admin,
+        _ => Voice::Member(members.iter().position(|known| *known == owner).unwrap_or_else(|| {
+            members.push(owner);
+            members.len() - 1
+        })),
+    };
+    let visits = domains.filter_map(|domain| {
+        let voice = voice(running.get(&domain.server).copied()?);
+        Some(Visit { host: domain.fqdn.to_string(), tls: domain.tls, voice })
+    });
+    // Each one's first app comes before the second of anybody.
+    let mut heard = HashSet::new();
+    let (first, more): (Vec<Visit>, Vec<Visit>) = visits.partition(|visit| heard.insert(visit.voice));
+    let visits: Vec<Visit> = first.into_iter().chain(more).take(APPS).collect();
     let at = [platform.web.http_port, platform.web.https_port]
         .map(|port| published(platform, platform.web.address, port));
     let certificates = system::caddy_data(platform);
-    (!visits.is_empty()).then(|| as_before(Probe::Serves { at, visits, certificates }))
+    Voice::are_enough(visits.iter().map(|visit| visit.voice))
+        .then(|| as_before(Probe::Serves { at, visits, certificates }))
 }
 
 /// A published port, at the host's end of the uplink's bridge. From there the kernel forwards to the container as it

@@ -42,6 +42,6 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
     let removals = removals::plan(desired, &inventory, context, &mut draft);
     links::plan(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);
     let total = desired.platform.networks.capacity() as usize;
-    let capacity = Capacity { used: desired.servers.len(), total };
+    let capacity = Capacity { used: desired.servers.len(), total, more: None };
     draft.finish(removals, capacity)
 }

@@ -16,6 +16,7 @@ pub mod observed;
 pub mod plane;
 pub mod recipe;
 pub mod render;
+pub mod room;
 pub mod show;
 pub mod simulate;
 pub mod spec;

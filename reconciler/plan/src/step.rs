@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::ConfigurationSpec;
 use crate::identity::IdentitySpec;
 use crate::render::Kind;
+use crate::room::More;
 use crate::spec::{ContainerSpec, LinkSpec, NetworkSpec, VolumeSpec};
 
 /// Everything that a pass will do, and what it won't do and why.
@@ -24,7 +25,7 @@ pub struct Plan {
     pub unchanged: usize,
     /// The removals, counted against the budget.
     pub removals: Removals,
-    /// Room in the user plane's subnet.
+    /// Room in the user plane's subnet, and on the host.
     pub capacity: Capacity,
 }
 
@@ -238,13 +239,16 @@ pub struct Removals {
     pub lifted: bool,
 }
 
-/// Room in the user plane's subnet.
+/// Room for servers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Capacity {
     /// Addresses in use.
     pub used: usize,
     /// Addresses that there are for servers.
     pub total: usize,
+    /// Room on the host; `None` where nobody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more: Option<More>,
 }
 
 impl Plan {

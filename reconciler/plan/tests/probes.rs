@@ -41,7 +41,7 @@ fn probes(kind: Kind, state: &State) -> Vec<String> {
 fn what_worked_must_work_and_what_is_denied_must_be_denied() {
     let one_of_each = state(&[
         ("platform.toml", "domain = \"h.org\"\n[firewall]\ndns = [\"9.9.9.9\", \"10.0.0.53\"]\n"),
-        ("users/ann.toml", "[quota]\nservers = 9\ndomains = 9\n"),
+        ("users/ann.toml", "role = \"admin\"\n[quota]\nservers = 9\ndomains = 9\n"),
         ("servers/one.toml", "id = 1\nowner = \"ann\"\n"),
         ("servers/two.toml", "id = 2\nowner = \"ann\"\n"),
         ("servers/off.toml", "id = 3\nowner = \"ann\"\nstate = \"stopped\"\n"),
@@ -109,4 +109,30 @@ fn where_there_is_nobody_nobody_is_asked() {
         "closed 169.254.169.254:80",
     ];
     assert_eq!(probes(Kind::Firewall, &least), in_plane);
+}
+
+#[test]
+fn no_member_decides_alone_whether_a_configuration_is_kept() {
+    let asked = |owners: [&str; 3]| {
+        let server = |id: usize| format!("id = {}\nowner = \"{}\"\n", id + 1, owners[id]);
+        let state = state(&[
+            ("platform.toml", "domain = \"h.org\"\n"),
+            ("users/admin.toml", "role = \"admin\"\n"),
+            ("users/bo.toml", ""),
+            ("users/eve.toml", ""),
+            ("servers/one.toml", &server(0)),
+            ("servers/two.toml", &server(1)),
+            ("servers/zed.toml", &server(2)),
+            ("domains/a.h.org.toml", "server = \"one\"\ntls = \"off\"\n"),
+            ("domains/b.h.org.toml", "server = \"two\"\ntls = \"off\"\n"),
+            ("domains/c.h.org.toml", "server = \"zed\"\ntls = \"off\"\n"),
+        ]);
+        probes(Kind::Sites, &state).into_iter().find(|probe| probe.contains("(Off)"))
+    };
+    let at = "at 172.19.1.1:80 and 172.19.1.1:443";
+    assert_eq!(asked(["eve", "eve", "eve"]), None);
+    // Each one's first app is asked before the second of anybody.
+    let both = format!("before: a.h.org (Off) or c.h.org (Off) or b.h.org (Off) {at}");
+    assert_eq!(asked(["eve", "eve", "bo"]), Some(both.clone()));
+    assert_eq!(asked(["eve", "eve", "admin"]), Some(both));
 }

@@ -14,6 +14,9 @@ pub const NOTES: &str = "refs/notes/berth";
 /// host knows it too.
 pub const APPLIED: &str = "refs/berth/applied";
 
+/// The ref of the register of server ids ([`berth_schema::register`]). Its history says when each line came.
+pub const IDS: &str = "refs/berth/ids";
+
 /// Prefix of the branches that are proposals.
 pub const PROPOSALS: &str = "refs/heads/review/";
 /// Prefix of the signed marks that say who opened each proposal.

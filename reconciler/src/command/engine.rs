@@ -91,6 +91,13 @@ async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
         ));
     }
     let keeps = !facts.remapped || ways(&runtime, &facts).await?;
+    if facts.has_old_runc() == Some(true) {
+        say(&format!(
+            "  runc {} is older than the mends for CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881 (1.2.8, 1.3.3): ask your \
+             distribution's security tracker whether it has them, and install a newer one if not (docs/isolation.md)",
+            facts.runc
+        ));
+    }
     if missing.is_empty() && has_room && keeps {
         say("The engine has what servers need.");
         return Ok(Exit::Ok);

@@ -125,8 +125,10 @@ pub fn main() -> ExitCode {
     // The kernel may tell more of a link than that crate knows, and it warns of each.
     let quiet = format!("{quiet},netlink_packet_route=error");
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
+    // What is done for a member is told in findings. A log has paths of the host, and the member reads this process's messages.
+    let is_somebodys = std::env::var_os("BERTH_USER").is_some();
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(if is_somebodys { EnvFilter::new("off") } else { filter })
         .with_writer(|| SafeLog(std::io::stderr()))
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)

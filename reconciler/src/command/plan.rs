@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use berth_engine::{Identity, Inspections, Reader, connect};
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
+use berth_plan::room::More;
 use berth_plan::{Desired, Observed, Plan, show, simulate};
 use jiff::Timestamp;
 
 use super::{Exit, show_findings};
 use crate::draw::print;
+use crate::room::left;
 use crate::settings::Settings;
 use crate::source::{Settled, Source};
 
@@ -77,7 +79,11 @@ async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> an
     let desired = Desired::new(&settled.state, &templates, &Arc::new(identities));
     let observed = Reader::new(&engine).observe(&desired, &mut Inspections::default()).await?;
     let applied = source.applied();
-    Ok(planned(&desired, &observed, settled, applied.as_ref(), facts.largest_id()))
+    let mut plan = planned(&desired, &observed, settled, applied.as_ref(), facts.largest_id());
+    let addresses = plan.capacity.total.saturating_sub(plan.capacity.used);
+    // Of no weight for the plan itself, and an engine may be on another host.
+    plan.capacity.more = left(&facts.root).ok().map(|left| More::of(&left, addresses));
+    Ok(plan)
 }
 
 /// Plans against the engine as it would be with everything of `from` in place.

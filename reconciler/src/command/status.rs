@@ -29,6 +29,9 @@ use crate::source::Source;
 /// Characters of an error that are shown.
 const WORDS: usize = 2000;
 
+/// Digits of a revision that are shown of a removal. `retention.ended` wants no more.
+const REVISION_DIGITS: usize = 10;
+
 /// Form of the status.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -168,7 +171,9 @@ fn servers(status: &Status, used: &Used) -> String {
     }
     for row in &status.tombstones {
         let until = row.purge_after.strftime("%Y-%m-%d");
-        let state = format!("removed, kept until {until}");
+        let by =
+            row.revision.get(..REVISION_DIGITS).map(|digits| format!(" by {digits}")).unwrap_or_default();
+        let state = format!("removed{}, kept until {until}", safe(&by));
         let (name, owner) = (safe(&row.name), safe(&row.owner));
         table.add_row([&row.id.to_string(), &name, &owner, &state, "tombstone", "", "", ""]);
     }
@@ -320,6 +325,7 @@ mod tests {
                 name: typed(),
                 owner: typed(),
                 purge_after: Timestamp::UNIX_EPOCH,
+                revision: typed(),
             }],
             system: vec![SystemRow { name: typed(), actual: None }],
             power: Vec::new(),

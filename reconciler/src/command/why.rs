@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use anyhow::{anyhow, bail};
-use berth_judge::case::{Allowed, Asked, Case, Past};
-use berth_judge::history::History;
+use berth_judge::case::{Allowed, Asked, Case};
 use berth_judge::proofs::Resolvers;
 use berth_schema::name::UserName;
 use berth_schema::policy::{self, Actor, Verdict};
@@ -71,7 +70,6 @@ fn judge(
     let (Some(old), Some(new)) = (from.revision.revision(), to.revision.revision()) else {
         bail!("a plain folder has no revisions")
     };
-    let history = History::of(repo.git_dir());
     let proven = Resolvers::of(resolver, &from.state).prove(name, &from.state, &to.state);
     if !proven.note.is_empty() {
         say(proven.note.trim_end());
@@ -80,7 +78,6 @@ fn judge(
     let asked = Asked {
         actor: Actor::Member(name),
         repo,
-        past: Past::History(&history),
         main: old,
         old,
         new,

@@ -129,6 +129,7 @@ impl Rings {
             id: *id,
             samples: ring.iter().map(|sample| sample.map(Sample::from)).collect(),
             disk: None,
+            out_of_memory: None,
         }))
     }
 
@@ -138,6 +139,7 @@ impl Rings {
             id: *id,
             samples: ring.back().map(|sample| sample.map(Sample::from)).into_iter().collect(),
             disk: None,
+            out_of_memory: None,
         }))
     }
 

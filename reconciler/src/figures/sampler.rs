@@ -93,6 +93,7 @@ impl Sampler {
         let (missed, mut samples) = self.sample(&containers, &passed, Instant::now());
         let mut used = used.0.lock();
         put_disk_space(&mut samples, &used.disks);
+        used.sort_out(&containers);
         used.rings.push(Timestamp::now(), missed, samples, |id| seen.servers.contains_key(&id));
         used.counters = self.last.iter().map(|(id, last)| (*id, last.reading)).collect();
     }

@@ -39,7 +39,8 @@ pub struct Quota {
     pub module: Option<&'static str>,
 }
 
-/// Keys and their bytes of all servers; what watches files, and namespaces, of each; and connections of one network namespace.
+/// Keys and their bytes of all servers; what watches files, and namespaces, of each; processes; and connections of one network
+/// namespace.
 pub const QUOTAS: &[Quota] = &[
     kernel("kernel.keys.maxkeys", 20_000, 1),
     kernel("kernel.keys.maxbytes", 2_000_000, 100),
@@ -52,6 +53,8 @@ pub const QUOTAS: &[Quota] = &[
     account("user.max_net_namespaces", 10_000),
     account("user.max_mnt_namespaces", 10_000),
     account("user.max_cgroup_namespaces", 10_000),
+    // The kernel's most on 64 bits (proc_sys_kernel(5)). Each server's `pids` bounds what it takes of it.
+    account("kernel.pid_max", 4_194_304),
     // One account of all servers without ranges of their own. The memory behind both is the server's in any case.
     account("fs.epoll.max_user_watches", 0x7fff_ffff),
     Quota { zero: Zero::Unbounded, ..account("fs.pipe-user-pages-soft", 0) },

@@ -12,6 +12,7 @@ mod agree;
 mod beside;
 mod bounds;
 mod hostile;
+mod ids;
 mod installed;
 mod log;
 mod page;

@@ -332,7 +332,7 @@ fn a_proposal_is_its_authors() {
     bench.review(None, &["list"]).accepted(&["welcome  bob "]);
     let tip = bench.bare(&["rev-parse", "refs/heads/review/welcome"]);
     bench.push(Some("bob"), &["origin", ":review/welcome"]).accepted(&[
-        "remote: review/welcome is closed; its commits are kept for 180 days at least, as refs/berth/closed/welcome-1.",
+        "remote: review/welcome is closed; its commits are kept as refs/berth/closed/welcome-1, for 180 days or until you have closed 20 more.",
     ]);
     assert_eq!(bench.bare(&["rev-parse", "refs/berth/closed/welcome-1^{commit}"]), tip);
     // The topic is free again.
@@ -389,4 +389,38 @@ fn other_refs_only_grow_or_go_and_berths_own_are_its_own() {
     for name in ["refs/berth/applied", "refs/berth/review/x", "refs/notes/berth"] {
         bench.push(Some("ann"), &["origin", &format!("HEAD:{name}")]).refused(&["is kept by Berth itself"]);
     }
+}
+
+#[test]
+fn a_member_has_ten_proposals_open_and_no_more() {
+    let bench = Bench::new();
+    let page = |number: u32| format!("docs/{number}.md");
+    for number in 0..10 {
+        bench
+            .propose(Some("bob"), &format!("p{number}"), &[(&page(number), Some("# Page\n"))])
+            .accepted(&["waits"]);
+    }
+    let more = [(&*page(10), Some("# Page\n"))];
+    bench.propose(Some("bob"), "p10", &more).refused(&[
+        "you have 10 proposals open, and nobody may have more",
+        "close one that you don't need: `git push origin :review/<topic>`",
+    ]);
+    // One that is open may still change, others aren't held by it, and admins by nothing.
+    bench.propose(Some("bob"), "p9", &[("docs/9.md", Some("# Better\n"))]).accepted(&["waits"]);
+    bench.propose(Some("cyn"), "p10", &more).accepted(&["waits"]);
+    bench.push(Some("bob"), &["origin", ":review/p0"]).accepted(&["review/p0 is closed"]);
+    bench.propose(Some("bob"), "p11", &more).accepted(&["waits"]);
+}
+
+#[test]
+fn of_what_somebody_took_back_the_newest_are_kept() {
+    let bench = Bench::new();
+    for number in 0..22 {
+        let text = format!("# {number}\n");
+        bench.propose(Some("bob"), "mine", &[("docs/welcome.md", Some(&text))]).accepted(&[]);
+        bench.push(Some("bob"), &["origin", ":review/mine"]).accepted(&["review/mine is closed"]);
+    }
+    let kept = bench.bare(&["for-each-ref", "--format=%(refname:lstrip=3)", "refs/berth/closed"]);
+    assert_eq!(kept.lines().count(), 20, "{kept}");
+    assert!(kept.lines().any(|name| name == "mine-22"), "{kept}");
 }

@@ -28,6 +28,19 @@ pub struct ServerFigures {
     pub samples: Vec<Option<Sample>>,
     /// Disk space that it takes; `None` where that wasn't measured yet, or can't be.
     pub disk: Option<DiskUse>,
+    /// Times that its memory was full; `None` where that isn't known to have happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_memory: Option<OutOfMemory>,
+}
+
+/// Times that the memory of a server was full and the kernel ended a program in it, since the reconciler or the server's
+/// container began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutOfMemory {
+    /// Number of times.
+    pub times: u32,
+    /// The last of them.
+    pub last: Timestamp,
 }
 
 /// Disk space that a server takes, running or not, as it was measured last.

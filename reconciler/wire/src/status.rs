@@ -9,7 +9,7 @@ use berth_plan::observed::{ObservedContainer, ObservedVolume, RunState};
 use berth_plan::{Desired, Observed};
 use berth_schema::Origin;
 use berth_schema::country::Country;
-use berth_schema::platform::Isolation;
+use berth_schema::platform::{Isolation, Retention};
 use berth_schema::server::{PowerState, Server};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,9 @@ pub struct TombstoneRow {
     pub owner: String,
     /// When its data will be removed for good.
     pub purge_after: Timestamp,
+    /// The revision that removed it; empty in what an older Berth says.
+    #[serde(default)]
+    pub revision: String,
 }
 
 /// One of the platform's own containers.
@@ -165,7 +168,7 @@ impl Status {
             ServerRow { way, ..ServerRow::of(desired, server, found) }
         };
         let servers = servers.map(|server| row(server));
-        let retention = desired.platform.retention.servers.duration();
+        let retention = &desired.platform.retention;
         let mut tombstones: Vec<TombstoneRow> =
             observed.volumes.iter().filter_map(|volume| TombstoneRow::of(volume, retention)).collect();
         tombstones.sort_by_key(|row| row.id);
@@ -229,13 +232,15 @@ impl ServerRow {
 }
 
 impl TombstoneRow {
-    fn of(volume: &ObservedVolume, retention: std::time::Duration) -> Option<Self> {
+    fn of(volume: &ObservedVolume, retention: &Retention) -> Option<Self> {
         let Some(Tag::Tombstone(stone)) = &volume.tag else { return None };
+        let end = stone.removed_at.saturating_add(retention.servers.duration()).unwrap_or(Timestamp::MAX);
         Some(Self {
             id: stone.id.get(),
             name: stone.name.clone(),
             owner: stone.owner.clone(),
-            purge_after: stone.removed_at.saturating_add(retention).unwrap_or(Timestamp::MAX),
+            purge_after: if retention.has_ended(stone.id, &stone.revision) { stone.removed_at } else { end },
+            revision: stone.revision.clone(),
         })
     }
 }

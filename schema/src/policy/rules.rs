@@ -11,6 +11,7 @@ use crate::name::{Fqdn, ServerId, ServerName, UserName, label_below};
 use crate::policy::place::Texts;
 use crate::policy::proof;
 use crate::policy::types::{Factors, Proposal, Verdict, admins};
+use crate::register::{Claim, Holder, IdRegister};
 use crate::server::Server;
 use crate::state::State;
 use crate::text::{any_of, shown};
@@ -38,7 +39,7 @@ pub(crate) struct Case<'a> {
     before: Side<'a>,
     after: Side<'a>,
     proven: &'a [Fqdn],
-    former: &'a [(ServerId, UserName)],
+    ids: &'a IdRegister,
 }
 
 /// A state in which servers are found by name.
@@ -179,7 +180,7 @@ fn about(field: &[&str]) -> About {
 impl<'a> Case<'a> {
     pub(crate) fn new(member: &'a User, proposal: &Proposal<'a>, factors: Factors) -> Self {
         let (before, after) = (Side::new(proposal.before), Side::new(proposal.after));
-        Self { member, factors, before, after, proven: proposal.proven, former: proposal.former }
+        Self { member, factors, before, after, proven: proposal.proven, ids: proposal.ids }
     }
 
     /// Judges one file.
@@ -320,19 +321,40 @@ impl<'a> Case<'a> {
             file.deny(&["owner"], message, format!("write \"{me}\", or ask {} to make it", self.admins()));
         }
         let held = self.before.state.servers.get(&id);
-        let highest = self.before.state.servers.keys().map(|id| id.get());
-        let next =
-            highest.chain(self.former.iter().map(|(id, _)| id.get())).max().unwrap_or(0).saturating_add(1);
-        let hint = format!("an id is for ever: use another, such as {next}");
         let granted = held.filter(|holder| holder.owner == *me).map_or(&[][..], |holder| &holder.allow);
         self.rule_exceptions(allow, granted, file);
         // The same id under another name and the same owner is a server that was renamed.
-        if let Some(holder) = held.filter(|holder| holder.owner != *me) {
-            let message = format!("id {id} is of server `{}`, which is `{}`'s", holder.name, holder.owner);
-            file.deny(&["id"], message, hint);
-        } else if let Some((_, owner)) = self.former.iter().find(|(was, owner)| *was == id && owner != me) {
+        if let Some(holder) = held {
+            if holder.owner != *me {
+                let message =
+                    format!("id {id} is of server `{}`, which is `{}`'s", holder.name, holder.owner);
+                file.deny(&["id"], message, self.other_id());
+            }
+            return;
+        }
+        match self.ids.claim(id, me) {
+            Claim::New if self.ids.has_enough(self.before.state, me) => {
+                let spare = self.ids.spare(self.before.state, me).map(|id| id.to_string());
+                let message = format!("`{me}` has enough ids that no server has");
+                let hint = format!("use one of them again: {}", any_of(&spare.collect::<Vec<_>>()));
+                file.deny(&["id"], message, hint);
+            }
+            Claim::New | Claim::Again => {}
             // With its id and its name, a removed server comes back with its data, whoever writes the file.
-            file.deny(&["id"], format!("id {id} was a server of `{owner}`'s"), hint);
+            Claim::Foreign(Holder::Member(owner)) => {
+                file.deny(&["id"], format!("id {id} was a server of `{owner}`'s"), self.other_id());
+            }
+            Claim::Foreign(Holder::Former { former }) => {
+                let message = format!("id {id} was a server of `{former}`'s, who isn't a member any more");
+                file.deny(&["id"], message, self.other_id());
+            }
+        }
+    }
+
+    fn other_id(&self) -> String {
+        match self.ids.free(self.before.state, &self.member.name) {
+            Some(id) => format!("an id is for ever: use another, such as {id}"),
+            None => format!("an id is for ever, and no other is left: ask {} for one", self.admins()),
         }
     }
 

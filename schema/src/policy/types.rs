@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use crate::finding::Finding;
-use crate::name::{Fqdn, ServerId, UserName};
+use crate::name::{Fqdn, UserName};
+use crate::register::IdRegister;
 use crate::state::State;
 use crate::user::Role;
 
@@ -40,9 +41,9 @@ pub struct Proposal<'a> {
     pub changes: &'a [Change<'a>],
     /// Names outside the platform's domain that the actor has proved to be theirs.
     pub proven: &'a [Fqdn],
-    /// Ids that servers had before, in the state or long ago, and whose they were: their data may still be there, and
-    /// comes back with a server of the same id. Needed for the ids that the change adds.
-    pub former: &'a [(ServerId, UserName)],
+    /// Whose ids were, of all that servers had: their data may still be there, and comes back with a server of the same id. Needed
+    /// for the ids that the change adds.
+    pub ids: &'a IdRegister,
     /// The removals that the change's last commit allows beyond the removal budget (`Berth-Allow-Removals`). The budget guards
     /// everybody's servers, so only an admin lifts it.
     pub allowance: Option<&'a str>,

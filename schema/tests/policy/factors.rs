@@ -1,6 +1,7 @@
 //! By which factors somebody gets in, and who changes that.
 
 use berth_schema::policy::{Actor, Proposal, Verdict, judge, judge_confirmed};
+use berth_schema::register::IdRegister;
 
 use super::{Files, differing, name, state};
 
@@ -26,7 +27,7 @@ fn a_member_changes_their_factors_only_where_the_door_has_asked_who_they_are() {
             after: &new,
             changes: &differing(&before, &after),
             proven: &[],
-            former: &[],
+            ids: &IdRegister::default(),
             allowance: None,
             from: None,
             knows: None,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use berth_schema::policy::{Actor, Proposal, Verdict, judge};
+use berth_schema::register::IdRegister;
 
 use super::{Files, differing, name, state};
 
@@ -50,7 +51,7 @@ fn judged_between(
         after: &state(after).unwrap(),
         changes: &differing(before, after),
         proven: &[],
-        former: &[],
+        ids: &IdRegister::default(),
         allowance: None,
         from,
         knows,

@@ -1,6 +1,7 @@
 //! Each rule, on a small platform.
 
 use berth_schema::policy::{Actor, May, Proposal, Verdict, explain, judge, named_by, secrets};
+use berth_schema::register::IdRegister;
 
 use super::{Files, differing, name, state};
 
@@ -38,7 +39,7 @@ fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
         after: &state(&after).unwrap(),
         changes: &differing(&before, &after),
         proven: &[],
-        former: &[],
+        ids: &IdRegister::default(),
         allowance: None,
         from: None,
         knows: None,
@@ -177,7 +178,7 @@ fn only_admins_lift_the_removal_budget() {
             after: &state,
             changes: &[],
             proven: &[],
-            former: &[],
+            ids: &IdRegister::default(),
             allowance: Some("0a2893a696e71de8"),
             from: None,
             knows: None,
@@ -264,7 +265,7 @@ fn the_firewalls_exceptions_are_the_admins() {
             after: &state(&after).unwrap(),
             changes: &differing(&before, &after),
             proven: &[],
-            former: &[],
+            ids: &IdRegister::default(),
             allowance: None,
             from: None,
             knows: None,
@@ -289,7 +290,7 @@ fn a_removed_servers_data_doesnt_come_back_to_somebody_else() {
     let (before, after, bob) = (state(&before).unwrap(), state(&after).unwrap(), name("bob"));
     let judged = |former: &[(&str, &str)]| {
         let named = |(path, text): &(&str, &str)| named_by(path, text).unwrap();
-        let former: Vec<_> = former.iter().map(named).collect();
+        let ids: IdRegister = former.iter().map(named).collect();
         let actor = Actor::Member(&bob);
         judge(&Proposal {
             actor,
@@ -297,7 +298,7 @@ fn a_removed_servers_data_doesnt_come_back_to_somebody_else() {
             after: &after,
             changes: &[],
             proven: &[],
-            former: &former,
+            ids: &ids,
             allowance: None,
             from: None,
             knows: None,
@@ -369,7 +370,7 @@ fn a_proof_makes_a_custom_domain_theirs() {
             after: &after,
             changes: &[],
             proven: &proven,
-            former: &[],
+            ids: &IdRegister::default(),
             allowance: None,
             from: None,
             knows: None,
@@ -508,7 +509,7 @@ fn a_strict_rule_is_for_what_comes_in() {
             after: &state(&after).unwrap(),
             changes: &differing(&before, &after),
             proven: &[],
-            former: &[],
+            ids: &IdRegister::default(),
             allowance: None,
             from: None,
             knows: None,

@@ -4,6 +4,7 @@
 //! range; docs/benchmarks.md holds a run and explains each part.
 
 mod api;
+mod bounds;
 mod caddy;
 mod compose;
 mod create;
@@ -32,7 +33,7 @@ use anyhow::Context as _;
 use berth_tests::Turn;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 15] = [
+const PARTS: [(char, &str); 16] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
@@ -48,6 +49,7 @@ const PARTS: [(char, &str); 15] = [
     ('m', "a push: its plan, and its outcome"),
     ('n', "a running platform: one more domain, and every link anew"),
     ('o', "the panel: pages, plans, commits, and those who look"),
+    ('p', "pushes that stand for more than their bytes"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -96,6 +98,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('o') {
         panel::run()?;
+    }
+    if wanted('p') {
+        bounds::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

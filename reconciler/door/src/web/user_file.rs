@@ -1,9 +1,8 @@
 //! The commits that the door makes itself to somebody's file: a password, a passkey, a second factor. They are made in the name of
 //! whoever asked, once they have proved who they are, and judged as a push of theirs is.
 
-use berth_judge::case::{Allowed, Asked, Case, Past};
+use berth_judge::case::{Allowed, Asked, Case};
 use berth_judge::form::DOOR;
-use berth_judge::history::History;
 use berth_judge::proofs::Proven;
 use berth_judge::review::signature;
 use berth_repo::{Edit, Error, Revision, StateRepo, Words};
@@ -136,7 +135,6 @@ fn judge(
     let asked = Asked {
         actor: Actor::Member(name),
         repo,
-        past: Past::History(&History::of(repo.git_dir())),
         main,
         old: main,
         new,

@@ -3,10 +3,11 @@
 //! Fields that somebody left alone keep what `main` has by now. A field that changed there as well as here is a conflict,
 //! which only a person can settle.
 
+use std::num::NonZeroU32;
+
 use berth_repo::{Combined, Edit, Words};
 use berth_schema::form::{self, FieldEdit, Input, WriteError};
 use berth_schema::name::{Invalid, ServerId, UserName};
-use berth_schema::policy::free_id;
 use berth_schema::{Kind, Parsed, Revision, State};
 use berth_wire::web::{Change, Deed, Field, FieldFinding, Object, Standing};
 
@@ -14,9 +15,6 @@ use super::blame::{blame, writers};
 use super::error::FormError;
 use super::ground::Ground;
 use super::tell::{OwnFile, at_field, error_at, fields_change, summary};
-
-/// Owners that ids had.
-pub(super) type Owners = Vec<(ServerId, UserName)>;
 
 /// A change as it is to be committed, or its end before that.
 pub(super) enum Drafted {
@@ -64,13 +62,8 @@ impl From<Settled> for Drafted {
     }
 }
 
-/// Writes down what a change does. `state` is that of `main`; `past` tells whose ids were, where that is asked.
-pub(super) fn draft(
-    ground: &Ground<'_>,
-    state: &State,
-    change: &Change,
-    past: &Owners,
-) -> Result<Drafted, FormError> {
+/// Writes down what a change does. `state` is that of `main`.
+pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Result<Drafted, FormError> {
     let (kind, name) = match &change.of {
         Object::Server(name) => (Kind::Server, name.as_str()),
         Object::Domain(name) => (Kind::Domain, name.as_str()),
@@ -99,7 +92,7 @@ pub(super) fn draft(
                 let invalid = Invalid::new(format!("`{path}` is there already"), "choose another name");
                 Ok(Settled::refused(vec![error_at(Some("name"), &invalid)]).into())
             }
-            None => create(ground, state, New { kind, path, fields, past }).map(Drafted::Ready),
+            None => create(ground, state, New { kind, path, fields }).map(Drafted::Ready),
         },
         (Deed::Edit { fields }, _) => {
             edit(ground, state, File { kind, path, text: text.ok_or_else(missing)? }, fields)
@@ -132,13 +125,12 @@ struct New<'a> {
     kind: Kind,
     path: String,
     fields: &'a [FieldEdit],
-    past: &'a Owners,
 }
 
 fn create(
     ground: &Ground<'_>,
     state: &State,
-    New { kind, path, fields, past }: New<'_>,
+    New { kind, path, fields }: New<'_>,
 ) -> Result<Draft, FormError> {
     let mut values: Vec<(&str, Input)> = fields.iter().map(|edit| (&*edit.name, edit.now.normal())).collect();
     values.retain(|(_, value)| *value != Input::Unset);
@@ -149,7 +141,10 @@ fn create(
         Input::Text(text) if *name == "owner" => Some(text.as_str()),
         _ => None,
     });
-    let id = (kind == Kind::Server).then(|| free_id(state, past, owner.unwrap_or_default()));
+    let id = match kind {
+        Kind::Server => Some(free_id(ground, state, owner)?),
+        _ => None,
+    };
     let text = form::create(kind, id, &values)?;
     Ok(Draft {
         edits: vec![Edit::write(&path, text.as_str())],
@@ -158,6 +153,16 @@ fn create(
         merged_with: Vec::new(),
         id,
     })
+}
+
+/// The id of a new server for `owner`. Where none is left it is one without an address, which the state refuses.
+fn free_id(ground: &Ground<'_>, state: &State, owner: Option<&str>) -> Result<ServerId, FormError> {
+    let ids = ground.repo.ids(&ground.main).map_err(|source| ground.failed(source))?;
+    // A name that nobody can have is refused with the file.
+    let owner = owner.and_then(|owner| owner.parse::<UserName>().ok());
+    let found = ids.free(state, owner.as_ref().unwrap_or(&ground.author.name));
+    let beyond = NonZeroU32::MIN.saturating_add(state.platform.networks.capacity());
+    Ok(found.unwrap_or(ServerId(beyond)))
 }
 
 /// The fields of a form, as they stand against `main`.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use berth_fault::{Fault, Kind};
-use berth_repo::git::GitError;
 use berth_schema::form::WriteError;
 use berth_wire::web::Why;
 
@@ -31,9 +30,6 @@ pub enum FormError {
     /// A proposal can't be read or decided.
     #[error(transparent)]
     Review(#[from] ReviewError),
-    /// Git's own programs can't say whose an id was.
-    #[error(transparent)]
-    History(#[from] GitError),
     /// A change can't be compared with what was shown.
     #[error("cannot compare the change with what was shown")]
     Compare(#[source] serde_json::Error),
@@ -68,7 +64,6 @@ impl FormError {
             | Self::Empty { .. }
             | Self::Judge(_)
             | Self::Review(_)
-            | Self::History(_)
             | Self::Compare(_)
             | Self::Busy => Why::Unavailable,
         }
@@ -94,7 +89,7 @@ impl Fault for FormError {
             | Self::Busy => Kind::User,
             Self::Repo { source, .. } => source.kind(),
             Self::Compare(_) => Kind::Internal,
-            Self::Empty { .. } | Self::Judge(_) | Self::Review(_) | Self::History(_) => Kind::Configuration,
+            Self::Empty { .. } | Self::Judge(_) | Self::Review(_) => Kind::Configuration,
         }
     }
 

@@ -13,14 +13,12 @@ use super::draft::{Draft, Settled};
 use super::error::FormError;
 use super::ground::Ground;
 use super::tell::{DOOR, OwnFile, at_field, diffs, error_at, losses};
-use crate::case::Past;
 use crate::hook::{Asker, Made, judge_made};
 
 /// A commit in a scratch repository.
 pub(super) struct Tried<'a> {
     pub(super) scratch: Scratch,
     pub(super) new: Revision,
-    pub(super) past: Past<'a>,
     /// The form's own file; `None` for a change of any files.
     pub(super) own: Option<&'a OwnFile>,
     /// First line of its message.
@@ -34,12 +32,7 @@ pub(super) fn message(summary: &str, body: &str, knows: Option<&UserName>) -> St
 }
 
 /// Plans a draft.
-pub(super) fn plan(
-    ground: &Ground<'_>,
-    draft: &Draft,
-    by: &Signature,
-    past: Past<'_>,
-) -> Result<Planned, FormError> {
+pub(super) fn plan(ground: &Ground<'_>, draft: &Draft, by: &Signature) -> Result<Planned, FormError> {
     let failed = |source| ground.failed(source);
     let scratch = ground.repo.scratch().map_err(failed)?;
     let message = message(&draft.summary, "", None);
@@ -48,7 +41,7 @@ pub(super) fn plan(
     if new == ground.main {
         return Ok(settled(Settled::nothing()));
     }
-    let tried = Tried { scratch, new, past, own: Some(&draft.own), summary: draft.summary.clone() };
+    let tried = Tried { scratch, new, own: Some(&draft.own), summary: draft.summary.clone() };
     let mut planned = judge(ground, tried)?;
     if draft.edits.iter().all(|edit| edit.content.is_none()) {
         planned.findings.iter_mut().for_each(|finding| lead_out(draft.own.kind, finding));
@@ -77,7 +70,7 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         resolver: ground.resolver,
         from: ground.author.from,
     };
-    let made = judge_made(&mut tried.scratch.repo, &ground.main, &tried.new, asker, tried.past)?;
+    let made = judge_made(&mut tried.scratch.repo, &ground.main, &tried.new, asker)?;
     let shown = diffs(&tried.scratch.repo, ground.reader(), &ground.main, &tried.new);
     let diffs = shown.map_err(|source| ground.failed(source))?;
     let mut findings: Vec<FieldFinding> =

@@ -9,8 +9,6 @@ use super::error::FormError;
 use super::ground::Ground;
 use super::judged::{Tried, judge, message, sealed, settled};
 use super::tell::error_at;
-use crate::case::Past;
-use crate::history::History;
 use crate::refusals;
 
 /// Parts of the commit.
@@ -58,9 +56,7 @@ pub(super) fn look(ground: &Ground<'_>, revision: &Revision) -> Result<(Planned,
     if scratch.repo.changed(&ground.main, &new).map_err(failed)?.is_empty() {
         return end(Settled::nothing());
     }
-    let history = History::of(ground.repo.git_dir());
-    let past = Past::History(&history);
-    let planned = judge(ground, Tried { scratch, new, past, own: None, summary: summary.clone() })?;
+    let planned = judge(ground, Tried { scratch, new, own: None, summary: summary.clone() })?;
     Ok((sealed(revision, planned)?, Some(Ready { summary, by })))
 }
 

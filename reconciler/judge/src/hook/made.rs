@@ -9,7 +9,6 @@ use berth_schema::{Finding, Severity};
 
 use super::seen::hide_from;
 use super::{Asker, HookError, Push, Searched};
-use crate::case::Past;
 use crate::history::History;
 
 /// The verdict on such a commit.
@@ -35,18 +34,16 @@ impl Made {
     }
 }
 
-/// Judges `new`, whose parent is `old`. `repo` knows both, and `past` whose ids were.
+/// Judges `new`, whose parent is `old`. `repo` knows both.
 pub(crate) fn judge_made(
     repo: &mut StateRepo,
     old: &Revision,
     new: &Revision,
     asker: Asker<'_>,
-    past: Past<'_>,
 ) -> Result<Made, HookError> {
     let history = History::of(repo.git_dir());
     let mut push = Push::new(repo, history, asker);
     push.searched = Searched::One;
-    push.past = Some(past);
     let (before, after) = push.weigh(Some(old), new)?;
     let approvers = push.consent.take().map(|consent| {
         push.found.findings.extend(consent.findings);

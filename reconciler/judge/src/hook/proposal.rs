@@ -8,7 +8,7 @@ use berth_schema::policy::Actor;
 use super::{HookError, Push};
 use crate::history::Range;
 use crate::refusals;
-use crate::review::{Assessor, find, proposed, topic_of};
+use crate::review::{Assessor, enough_open, find, proposed, topic_of};
 use crate::update::Update;
 
 impl Push<'_> {
@@ -51,7 +51,7 @@ impl Push<'_> {
             Some(known) => known.author.clone(),
             None => user,
         };
-        let mut assessor = Assessor::new(self.repo, self.asker.resolver)?.reading(self.history.clone());
+        let mut assessor = Assessor::new(self.repo, self.asker.resolver)?;
         let assessment = assessor.assess(&new, author.as_ref())?;
         self.notes.push_str(&assessment.note);
         self.found.findings.extend_from_slice(&assessment.findings);
@@ -82,8 +82,19 @@ impl Push<'_> {
             self.refuse_ref(name, &message, "ask an admin to add the file");
             return Ok(false);
         }
+        if Actor::Member(user).is_admin(state) {
+            return Ok(true);
+        }
+        let enough = match known {
+            None => enough_open(self.repo, user)?,
+            Some(_) => None,
+        };
+        if let Some(invalid) = enough {
+            self.refuse(name, invalid);
+            return Ok(false);
+        }
         let theirs = known.is_none_or(|known| known.author.as_ref() == Some(user));
-        if !theirs && !Actor::Member(user).is_admin(state) {
+        if !theirs {
             self.refuse(name, refusals::not_theirs(name));
             return Ok(false);
         }

@@ -8,7 +8,7 @@ use berth_schema::report::Look;
 use berth_schema::{Finding, State};
 
 use super::{Consent, HookError, Push};
-use crate::case::{Allowed, Asked, Case, Past};
+use crate::case::{Allowed, Asked, Case};
 use crate::history::Range;
 use crate::planned::{PREFIX_CHANGES, Planned, against, between};
 use crate::proofs::Resolvers;
@@ -114,7 +114,6 @@ impl Push<'_> {
         let asked = Asked {
             actor: Actor::Member(&name),
             repo: self.repo,
-            past: self.past.unwrap_or(Past::History(&self.history)),
             main: *old,
             old: *old,
             new: *new,

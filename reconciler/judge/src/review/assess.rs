@@ -14,8 +14,7 @@ use serde::Serialize;
 
 use super::ReviewError;
 use super::proposals::failed;
-use crate::case::{Allowed, Asked, Case, Past};
-use crate::history::History;
+use crate::case::{Allowed, Asked, Case};
 use crate::planned::between;
 use crate::proofs::{Proven, Resolvers};
 use crate::refusals;
@@ -32,7 +31,6 @@ pub struct Assessor<'r> {
     main: Revision,
     before: Loaded,
     /// History of the state repo; tells whose an id was.
-    history: History,
     /// The removals that whoever approves allows beyond the budget.
     allowance: Option<String>,
     /// The resolver that is asked for proofs, in place of the platform's.
@@ -117,13 +115,7 @@ impl<'r> Assessor<'r> {
         let main = main.ok_or_else(|| ReviewError::Empty { path: repo.git_dir().to_owned() })?;
         let mut scratch = repo.scratch().map_err(error)?;
         let before = scratch.repo.load(&main).map_err(error)?;
-        let history = History::of(repo.git_dir());
-        Ok(Self { repo, scratch, main, before, history, allowance: None, resolver, resolvers: None })
-    }
-
-    /// Asks this history whose an id was, which sees the objects of a push that is being judged.
-    pub(crate) fn reading(self, history: History) -> Self {
-        Self { history, ..self }
+        Ok(Self { repo, scratch, main, before, allowance: None, resolver, resolvers: None })
     }
 
     /// Plans with removals beyond the budget, which whoever approves allows. What a proposal itself says of that doesn't
@@ -192,7 +184,6 @@ impl<'r> Assessor<'r> {
         let asked = Asked {
             actor: author.map_or(Actor::Operator, Actor::Member),
             repo: scratch,
-            past: Past::History(&self.history),
             main,
             old,
             new,

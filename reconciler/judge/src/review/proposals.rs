@@ -5,6 +5,7 @@ use berth_schema::door::Topic;
 use berth_schema::name::{Invalid, UserName};
 
 use super::ReviewError;
+use crate::refusals;
 
 /// Prefix of the branches.
 pub const BRANCHES: &str = berth_repo::PROPOSALS;
@@ -12,6 +13,13 @@ pub const BRANCHES: &str = berth_repo::PROPOSALS;
 pub const OPEN: &str = berth_repo::OPENED;
 /// Prefix of the tips of closed proposals, kept as annotated tags that say who closed them, when and why.
 pub const CLOSED: &str = "refs/berth/closed/";
+
+/// Proposals that a member may have open at once.
+const OPEN_EACH: usize = 10;
+/// Proposals that somebody took back themselves: so many of each person's are kept, the newest ones.
+const TAKEN_BACK_EACH: usize = 20;
+/// Reason with which those are kept.
+pub(super) const TAKEN_BACK: &str = "its branch was deleted";
 
 /// Seconds for which what was closed is kept at least: 180 days.
 const CLOSED_KEPT: i64 = 180 * 24 * 3600;
@@ -52,6 +60,12 @@ fn read(repo: &StateRepo, topic: Topic, tip: Revision) -> Result<Proposal, Revie
     let mark = repo.read_mark(&format!("{OPEN}{topic}")).map_err(|source| failed(repo, source))?;
     let author = mark.as_ref().and_then(|mark| mark.by.name.parse().ok());
     Ok(Proposal { topic, tip, author, opened: mark.map(|mark| mark.by.seconds) })
+}
+
+/// Returns why somebody may open no other proposal; `None` where they may.
+pub(crate) fn enough_open(repo: &StateRepo, author: &UserName) -> Result<Option<Invalid>, ReviewError> {
+    let theirs = all(repo)?.into_iter().filter(|proposal| proposal.author.as_ref() == Some(author));
+    Ok((theirs.count() >= OPEN_EACH).then(|| refusals::enough_open(OPEN_EACH)))
 }
 
 /// Remembers who opened a proposal.
@@ -97,8 +111,32 @@ pub(super) fn keep(
         }
     }
     let name = format!("{CLOSED}{topic}-{}", last.saturating_add(1));
+    let who = by.name.clone();
     repo.set_mark(&name, &Mark { on: tip, by, message: format!("{}\n", why.trim()) }).map_err(error)?;
+    if why == TAKEN_BACK {
+        drop_oldest(repo, &who)?;
+    }
     Ok(name)
+}
+
+/// Drops the oldest proposals that somebody took back, beyond so many.
+fn drop_oldest(repo: &StateRepo, who: &str) -> Result<(), ReviewError> {
+    let error = |source| failed(repo, source);
+    let mut theirs = Vec::new();
+    for (name, _) in repo.references(CLOSED).map_err(error)? {
+        let reference = format!("{CLOSED}{name}");
+        if let Some(mark) = repo.read_mark(&reference).map_err(error)?
+            && mark.by.name == who
+            && mark.message.trim() == TAKEN_BACK
+        {
+            theirs.push((mark.by.seconds, reference, mark.on));
+        }
+    }
+    theirs.sort();
+    for (_, reference, on) in theirs.iter().rev().skip(TAKEN_BACK_EACH) {
+        repo.remove_reference(reference, on).map_err(error)?;
+    }
+    Ok(())
 }
 
 /// Takes a proposal's branch away if it is still where it was. What is known of it goes too.

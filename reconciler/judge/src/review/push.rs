@@ -35,10 +35,10 @@ pub fn after_push(
         let by = signature(user.map_or(Actor::Operator, Actor::Member), Assessor::new(repo, None)?.state());
         match (&update.old, &update.new) {
             (Some(old), None) => {
-                let name = proposals::keep(repo, &topic, *old, by, "its branch was deleted")?;
+                let name = proposals::keep(repo, &topic, *old, by, proposals::TAKEN_BACK)?;
                 proposals::forget(repo, &topic)?;
                 after.text.push_str(&format!(
-                    "review/{topic} is closed; its commits are kept for 180 days at least, as {name}.\n"
+                    "review/{topic} is closed; its commits are kept as {name}, for 180 days or until you have closed 20 more.\n"
                 ));
                 continue;
             }

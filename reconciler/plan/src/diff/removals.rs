@@ -39,6 +39,7 @@ pub(super) fn plan(
     for (id, holding) in undesired {
         planner.sort_out(id, holding, &mut removed, draft);
     }
+    planner.tell_ended(draft);
     let removals = planner.judge(&removed);
     let over = removals.count > removals.allowed && !removals.lifted;
     let entombs = if over {
@@ -86,7 +87,9 @@ impl Planner<'_, '_> {
         }
         let subject = Subject::Server { id, name: stone.name.clone() };
         let end = expiry(stone, self.desired.platform.retention.servers.duration());
-        let expired = end.is_some_and(|end| end <= self.context.now);
+        let retention = &self.desired.platform.retention;
+        let ended = retention.has_ended(id, &stone.revision);
+        let expired = ended || end.is_some_and(|end| end <= self.context.now);
         match holding.container.map(|owned| owned.container) {
             Some(container) if container.state.is_active() => {
                 // Either entombing it was cut short, or somebody started it by hand.
@@ -108,9 +111,22 @@ impl Planner<'_, '_> {
             ),
             container if expired => match self.stranger_in_its_place(id, container) {
                 Some(obstacle) => draft.block(subject, Action::Purge, obstacle),
-                None => removed.purges.push((stone.removed_at, purge(subject, stone, holding))),
+                None => removed.purges.push((stone.removed_at, purge(subject, stone, ended, holding))),
             },
             _ => {}
+        }
+    }
+
+    /// Tells of lines that end nothing: their servers are gone, or they were never right.
+    fn tell_ended(&self, draft: &mut Draft) {
+        let stones = self.inventory.servers.values().flat_map(|holding| &holding.tombstones);
+        for removal in &self.desired.platform.retention.ended {
+            if !stones.clone().any(|mark| removal.is_of(mark.stone.id, &mark.stone.revision)) {
+                draft.note(
+                    format!("`retention.ended`, \"{removal}\""),
+                    "no removed server is called that; take it away",
+                );
+            }
         }
     }
 
@@ -178,7 +194,7 @@ fn kept_until(end: Option<Timestamp>) -> String {
 }
 
 /// Removes the data, then the mark: until the last step, what is left is a tombstone.
-fn purge(subject: Subject, stone: &Tombstone, holding: &Holding<'_>) -> Change {
+fn purge(subject: Subject, stone: &Tombstone, ended: bool, holding: &Holding<'_>) -> Change {
     let mut steps = Vec::new();
     if let Some(owned) = &holding.container {
         // It isn't active, or it would be stopped now and purged in a later pass.
@@ -193,7 +209,8 @@ fn purge(subject: Subject, stone: &Tombstone, holding: &Holding<'_>) -> Change {
         0 => Vec::new(),
         _ => vec![format!("the data of {} (owner {}), for good", stone.name, stone.owner)],
     };
-    let reasons = vec![format!("it was removed on {day}, and its time as a tombstone is over")];
+    let why = if ended { "`retention.ended` names it" } else { "its time as a tombstone is over" };
+    let reasons = vec![format!("it was removed on {day}, and {why}")];
     Change { subject, action: Action::Purge, reasons, losses, steps }
 }
 

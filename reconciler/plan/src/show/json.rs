@@ -48,7 +48,7 @@ struct FlatChange<'a> {
 ///   "notes": [{ "about": "", "text": "" }],
 ///   "unchanged": 4,
 ///   "removals": { "count": 0, "allowed": 5, "hash": null, "lifted": false },
-///   "capacity": { "used": 3, "total": 238 }
+///   "capacity": { "used": 3, "total": 238, "more": { "servers": 40, "scarcest": "memory" } }
 /// }
 /// ```
 pub fn json(plan: &Plan) -> serde_json::Result<String> {

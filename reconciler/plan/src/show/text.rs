@@ -86,6 +86,9 @@ pub fn summary(plan: &Plan) -> String {
         let _ = write!(line, "; {blocked} held back");
     }
     let _ = write!(line, ". Room: {} of {} addresses used.", plan.capacity.used, plan.capacity.total);
+    if let Some(more) = plan.capacity.more {
+        let _ = write!(line, " This host has {more}.");
+    }
     if plan.removals.lifted {
         let _ = write!(
             line,

@@ -40,6 +40,8 @@ impl Received {
     /// Puts the commits into the state repo and moves its branches, all of them or none, unless one has moved since
     /// the push saw it. `process` is the git that moves the view's branches afterwards.
     pub fn accept(mut self, process: u32) -> Result<Accepted, ViewError> {
+        // First, so that nobody gets round it by leaving in the middle.
+        self.pushed.count().map_err(file("count what was pushed by", self.view.repository.path()))?;
         self.keep_objects()?;
         for (real, view) in &self.commits {
             if self.view.pairs.view_of(oid(real)) != Some(oid(view)) {

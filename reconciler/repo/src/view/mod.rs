@@ -9,6 +9,7 @@ mod accept;
 mod copy;
 mod error;
 mod pairs;
+mod pushed;
 mod recast;
 mod receive;
 mod show;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::view::{self, Hidden, hidden, names_hash};
@@ -14,6 +15,7 @@ use git2::{Commit, ErrorCode, FileMode, ObjectType, Odb, Oid, Repository, Tree};
 use tempfile::TempDir;
 
 use super::error::{ViewError, file, git};
+use super::pushed::Pushed;
 use super::recast::recast;
 use super::trouble::{Trouble, moved_meanwhile, refusal};
 use super::{View, Views};
@@ -21,7 +23,7 @@ use crate::bounds::Budget;
 use crate::oid::{oid, revision_of};
 use crate::source::read_too;
 use crate::tree::{self, Entry, Trees};
-use crate::{LARGEST_FILE, PROPOSALS, Revision, StateRepo, beside};
+use crate::{LARGEST_FILE, MAIN, PROPOSALS, Revision, StateRepo, beside};
 
 /// Number of commits that one push may bring.
 const MOST_COMMITS: usize = 1000;
@@ -57,6 +59,7 @@ pub struct Received {
     pub moves: Vec<Move>,
     /// The same branches in the view.
     pub(super) shown: Vec<Move>,
+    pub(super) pushed: Pushed,
     /// Reasons for which the push can't be made again, and so can't be judged.
     pub refused: Vec<Finding>,
     /// Changes of files that the member sees in part. They are for the judge to refuse; should the judge allow them, they
@@ -103,6 +106,9 @@ impl Views {
     ) -> Result<Received, ViewError> {
         let view = self.lock(user, quarantine)?;
         view.settle()?;
+        let path = self.folder.join(format!("{user}.pushed"));
+        let pushed =
+            Pushed::read(path.clone(), quarantine, SystemTime::now()).map_err(file("read", &path))?;
         let objects = view.real.commondir().join("objects");
         // Git's own housekeeping knows this name, and removes what a crash left.
         let folder = tempfile::Builder::new().prefix("tmp_objdir-berth-").tempdir_in(&objects);
@@ -126,7 +132,9 @@ impl Views {
             restoring.refuse_cut_off(quarantine).map_err(git("read the pushed commits"))?;
         }
         let own = restoring.own(moves).map_err(git("read the pushed commits"))?;
-        let Restoring { restored, refused, unclear, .. } = restoring;
+        let Restoring { restored, mut refused, unclear, .. } = restoring;
+        let first = moves.first().map_or(MAIN, |moved| moved.reference.as_str());
+        refused.extend(pushed.too_much().map(|invalid| Finding::new(Severity::Error, first, None, invalid)));
         let unclear = unclear.into_iter().map(|(path, message)| {
             let hint = "take the change out of every commit with `git rebase -i`";
             Finding::new(Severity::Error, path, None, Invalid::new(message, hint))
@@ -137,7 +145,8 @@ impl Views {
             known.filter_map(|view_id| Some((revision_of(view.pairs.real_of(oid(view_id))?), view_id)));
         let commits = commits.chain(known).collect();
         let unclear = unclear.collect();
-        Ok(Received { folder, moves: real, shown: moves.to_vec(), refused, unclear, own, commits, view })
+        let shown = moves.to_vec();
+        Ok(Received { folder, moves: real, shown, pushed, refused, unclear, own, commits, view })
     }
 
     /// Returns the moves in the state repo that an accepted push stands for.

@@ -9,6 +9,7 @@ use berth_schema::State;
 use berth_schema::edit::{self, UserEdit};
 use berth_schema::name::UserName;
 use berth_schema::policy::{self, Actor, Change, Proposal, Verdict};
+use berth_schema::register::IdRegister;
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, MergeOptions, ObjectType, Oid, Repository, Signature, Time};
 use proptest::prelude::*;
@@ -223,7 +224,7 @@ impl World {
             after: &after,
             changes: &changes,
             proven: &[],
-            former: &[],
+            ids: &IdRegister::default(),
             allowance: None,
             from: None,
             knows: Some(name.as_str()),

@@ -27,11 +27,13 @@ pub(crate) struct Amount {
     at: Option<Timestamp>,
     /// A remark that needs somebody's eye.
     warning: Option<&'static str>,
+    /// When the kernel last ended a program for want of it.
+    ended: Option<Timestamp>,
 }
 
 impl Amount {
     fn new(what: &'static str, now: String, of: String, line: String) -> Self {
-        Self { what, now, of: Some(of), line, at: None, warning: None }
+        Self { what, now, of: Some(of), line, at: None, warning: None, ended: None }
     }
 }
 
@@ -80,12 +82,15 @@ fn running(server: &ServerFigures, now: Sample, card: &ServerCard) -> Vec<Amount
             format!("of {}", processors(card.nano_cpus)),
             line(server, |sample| Some(sample.cpu_millis.into()), millis),
         ),
-        Amount::new(
-            "Memory",
-            bytes(now.memory),
-            format!("of {}", bytes(card.memory)),
-            line(server, |sample| Some(sample.memory), card.memory),
-        ),
+        Amount {
+            ended: server.out_of_memory.map(|full| full.last),
+            ..Amount::new(
+                "Memory",
+                bytes(now.memory),
+                format!("of {}", bytes(card.memory)),
+                line(server, |sample| Some(sample.memory), card.memory),
+            )
+        },
         Amount::new(
             "Processes",
             now.processes.to_string(),
@@ -208,9 +213,13 @@ mod tests {
     fn said(samples: serde_json::Value, disk: serde_json::Value) -> Vec<String> {
         let at = "2026-11-29T18:40:09Z";
         let figures = serde_json::from_value(serde_json::json!({
-            "at": at, "every": 10, "servers": [{"id": 3, "samples": samples, "disk": disk}],
+            "at": at, "every": 10, "servers": [{"id": 3, "samples": samples, "disk": disk, "out_of_memory": {"times": 2, "last": at}}],
         }));
         let amounts = of(&figures.unwrap(), &card());
+        let ended: Vec<&str> =
+            amounts.iter().filter(|amount| amount.ended.is_some()).map(|amount| amount.what).collect();
+        let runs = amounts.iter().any(|amount| amount.what == "Memory");
+        assert_eq!(ended, if runs { &["Memory"][..] } else { &[] });
         let words = |amount: &Amount| {
             let warning = amount.warning.unwrap_or_default();
             format!("{}: {} {} {warning}", amount.what, amount.now, amount.of.as_deref().unwrap_or_default())

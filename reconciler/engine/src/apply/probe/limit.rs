@@ -45,6 +45,11 @@ impl Limit {
         }
     }
 
+    /// Returns whether this is about what holds before a change.
+    pub(super) fn is_before(&self) -> bool {
+        self.tries == Tries::One
+    }
+
     /// Returns whether there is another try.
     pub(super) fn goes_on(&self) -> bool {
         self.tries == Tries::Many && Instant::now() + PAUSE < self.until

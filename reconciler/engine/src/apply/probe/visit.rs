@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use berth_plan::configuration::{Probe, Visit};
+use berth_plan::configuration::{Probe, Visit, Voice};
 use berth_schema::domain::Tls;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -40,7 +40,7 @@ pub(in crate::apply) fn is_free(visit: &Visit, volume: Option<&Path>) -> bool {
 pub(super) async fn attempt(probe: &Probe, limit: Limit) -> Result<(), String> {
     let mut failure = "there is no answer".to_owned();
     loop {
-        match tokio::time::timeout_at(limit.until.into(), once(probe)).await {
+        match tokio::time::timeout_at(limit.until.into(), once(probe, limit)).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(why)) => failure = why,
             Err(_) => return Err(failure),
@@ -52,7 +52,7 @@ pub(super) async fn attempt(probe: &Probe, limit: Limit) -> Result<(), String> {
     }
 }
 
-async fn once(probe: &Probe) -> Result<(), String> {
+async fn once(probe: &Probe, limit: Limit) -> Result<(), String> {
     match probe {
         Probe::Greets { at } => match greeting(*at).await {
             Ok(first) if first == *b"SSH-2.0-" => Ok(()),
@@ -64,7 +64,7 @@ async fn once(probe: &Probe) -> Result<(), String> {
             Ok(status) => Err(format!("the answer is {status}, and should be {expected}")),
             Err(why) => Err(why),
         },
-        Probe::Serves { at, visits, .. } => serves(*at, visits).await,
+        Probe::Serves { at, visits, .. } => serves(*at, visits, limit).await,
         Probe::Resolves { .. } | Probe::Forwards { .. } | Probe::Opens { .. } | Probe::Refused { .. } => {
             Ok(())
         }
@@ -79,21 +79,27 @@ async fn greeting(at: SocketAddrV4) -> io::Result<[u8; 8]> {
     Ok(first)
 }
 
-/// Asks for all of them side by side, until an app answers.
-async fn serves([http, https]: [SocketAddrV4; 2], visits: &[Visit]) -> Result<(), String> {
+/// Asks for all of them side by side, until an app answers; before a change, until those answer whose voices count.
+async fn serves([http, https]: [SocketAddrV4; 2], visits: &[Visit], limit: Limit) -> Result<(), String> {
     let mut answers: FuturesUnordered<_> = visits
         .iter()
-        .map(|Visit { host, tls }| async move {
-            match tls {
+        .map(|Visit { host, tls, voice }| async move {
+            let answer = match tls {
                 Tls::Off => plain(http, host).await,
                 Tls::Auto | Tls::Internal => encrypted(https, host).await,
-            }
+            };
+            (*voice, answer)
         })
         .collect();
-    let mut failures = Vec::new();
-    while let Some(answer) = answers.next().await {
+    let (mut failures, mut voices) = (Vec::new(), Vec::new());
+    while let Some((voice, answer)) = answers.next().await {
         match answer {
-            Ok(status) if !OWN.contains(&status) => return Ok(()),
+            Ok(status) if !OWN.contains(&status) => {
+                voices.push(voice);
+                if !limit.is_before() || Voice::are_enough(voices.iter().copied()) {
+                    return Ok(());
+                }
+            }
             Ok(status) => failures.push(format!("the answer is {status}, which is the platform's")),
             Err(why) => failures.push(why),
         }
@@ -192,6 +198,7 @@ impl ServerCertVerifier for Anybody {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limit::Tries;
     use super::*;
 
     #[test]
@@ -200,11 +207,37 @@ mod tests {
         let folder = volume.path().join("edge/certificates/ca.example.org-directory/has.example.org");
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("has.example.org.crt"), "").expect("a certificate");
-        let is_free = |host: &str, tls, volume| is_free(&Visit { host: host.to_owned(), tls }, volume);
+        let is_free = |host: &str, tls, volume| {
+            is_free(&Visit { host: host.to_owned(), tls, voice: Voice::Admin }, volume)
+        };
         assert!(is_free("has.example.org", Tls::Auto, Some(volume.path())));
         assert!(!is_free("waits.example.org", Tls::Auto, Some(volume.path())));
         assert!(!is_free("has.example.org", Tls::Auto, None));
         assert!(is_free("waits.example.org", Tls::Internal, None));
         assert!(is_free("waits.example.org", Tls::Off, None));
+    }
+
+    #[tokio::test]
+    async fn before_a_change_one_members_apps_are_not_enough() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let std::net::SocketAddr::V4(at) = listener.local_addr().expect("its address") else {
+            panic!("IPv4")
+        };
+        let app = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = [0; 1024];
+                let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut asked).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
+            }
+        });
+        let visit = |voice| Visit { host: "a.example.org".to_owned(), tls: Tls::Off, voice };
+        let (eves, bobs, admins) = (visit(Voice::Member(0)), visit(Voice::Member(1)), visit(Voice::Admin));
+        let (before, after) = (Limit::of(Tries::One), Limit::of(Tries::Many));
+        assert!(serves([at; 2], &[eves.clone(), eves.clone()], before).await.is_err());
+        assert_eq!(serves([at; 2], &[eves.clone(), bobs], before).await, Ok(()));
+        assert_eq!(serves([at; 2], &[admins], before).await, Ok(()));
+        assert_eq!(serves([at; 2], &[eves], after).await, Ok(()));
+        app.abort();
     }
 }
