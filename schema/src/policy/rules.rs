@@ -336,7 +336,7 @@ impl<'a> Case<'a> {
             Claim::New if self.ids.has_enough(self.before.state, me) => {
                 let spare = self.ids.spare(self.before.state, me).map(|id| id.to_string());
                 let message = format!("`{me}` has enough ids that no server has");
-                let hint = format!("use one of them again: {}", any_of(&spare.collect::<Vec<_>>()));
+                let hint = format!("use one of them again: {}", any_of(spare));
                 file.deny(&["id"], message, hint);
             }
             Claim::New | Claim::Again => {}
