@@ -28,11 +28,12 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("rabbitmq-server", "rabbitmqctl await_startup --timeout 60 && rabbitmqctl list_queues"),
     ("memcached", "printf 'set a 0 0 1\\r\\nb\\r\\nget a\\r\\nquit\\r\\n' | busybox nc 127.0.0.1 11211 | grep -q '^b'"),
     ("mosquitto", "mosquitto_pub -r -t a -m here && mosquitto_sub -C 1 -W 10 -t a | grep -x here"),
-    ("nginx", "curl -sSf http://127.0.0.1:8101/ | grep -i nginx"),
+    // Its page may be Apache's, which is installed beside it.
+    ("nginx", "curl -sSf -o /dev/null -D - http://127.0.0.1:8101/ | grep -i '^server: nginx'"),
     ("apache2", "curl -sSf http://127.0.0.1:8102/ | grep -i apache"),
     ("lighttpd", "curl -sS -o /dev/null -D - http://127.0.0.1:8103/ | grep -i '^server: lighttpd'"),
-    ("haproxy", "curl -sSf http://127.0.0.1:8104/ | grep -i nginx"),
-    ("squid", "curl -sSf -x http://127.0.0.1:3128 http://localhost:8101/ | grep -i nginx"),
+    ("haproxy", "curl -sSf -o /dev/null -D - http://127.0.0.1:8104/ | grep -i '^server: nginx'"),
+    ("squid", "curl -sSf -o /dev/null -D - -x http://127.0.0.1:3128 http://localhost:8101/ | grep -i '^server: nginx'"),
     (
         "php-fpm, behind the server's own Caddy, by a site without `http://`",
         "socket=$(ls /run/php/php*-fpm.sock | head -n 1)
