@@ -62,7 +62,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("sudo, and the server's own name", "sudo true 2>&1 | grep . && exit 1; getent hosts \"$(hostname)\" && getent passwd everyday | grep /apps/aplikacijos"),
     (
         "a Compose file with limits, rights, settings, a health check, and a network over the platform's addresses",
-        "cd /srv && MEMLOCK=$(ulimit -Hl | sed 's/unlimited/-1/; s/$/000/; s/-1000/-1/') docker compose up --quiet-pull --wait web \\
+        "cd /srv && export MEMLOCK=$(ulimit -Hl | sed 's/unlimited/-1/; s/$/000/; s/-1000/-1/') && docker compose up --quiet-pull --wait web \\
         && curl -sSf http://127.0.0.1:8108/ | grep 'compose is here' \\
         && docker compose run --rm after | grep 'compose is here'",
     ),
