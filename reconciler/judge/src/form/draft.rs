@@ -160,7 +160,7 @@ fn free_id(ground: &Ground<'_>, state: &State, owner: Option<&str>) -> Result<Se
     let ids = ground.repo.ids(&ground.main).map_err(|source| ground.failed(source))?;
     // A name that nobody can have is refused with the file.
     let owner = owner.and_then(|owner| owner.parse::<UserName>().ok());
-    let found = ids.free(state, owner.as_ref().unwrap_or(&ground.author.name));
+    let found = ids.free(state, owner.as_ref().unwrap_or(ground.author.name));
     let beyond = NonZeroU32::MIN.saturating_add(state.platform.networks.capacity());
     Ok(found.unwrap_or(ServerId(beyond)))
 }
