@@ -167,7 +167,7 @@ fn family(pid: u32) -> BTreeSet<u32> {
         let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
         next.extend(
             children.flat_map(|line| {
-                line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+                line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()
             }),
         );
     }
