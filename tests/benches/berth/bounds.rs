@@ -165,11 +165,9 @@ fn family(pid: u32) -> BTreeSet<u32> {
         }
         let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-        next.extend(
-            children.flat_map(|line| {
-                line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()
-            }),
-        );
+        next.extend(children.flat_map(|line| {
+            line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()
+        }));
     }
     found
 }
