@@ -1,6 +1,6 @@
 //! The register of server ids: whose each is, or was last, of all ids that a state in force ever had.
 //!
-//! What is kept under an id (data, an address, keys) comes back with a server that takes it, so whose it was decides who may take
+//! Data, an address and keys are kept under an id, and come back with a server that takes it, so whose it was decides who may take
 //! it again. Owns that rule, and the register as text. Who keeps it, and where, is for others.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ const HEADER: &str = "# Whose each server's id is, or was last. Berth keeps this
 /// Ids that a member may have without a server, for each server of their quota. It bounds what one member takes from all.
 const SPARE: u32 = 2;
 
-/// Whose every id is, or was last, that a state in force ever had.
+/// Register of whose every id is, or was last, that a state in force ever had.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IdRegister(BTreeMap<ServerId, Holder>);
 

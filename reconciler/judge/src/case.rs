@@ -131,7 +131,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Whose the ids were, where a change adds any. Otherwise nobody asks, and nothing is read.
+/// The register of ids, where a change adds any. Otherwise nobody asks, and nothing is read.
 fn ids(asked: &Asked<'_>) -> Result<IdRegister, berth_repo::Error> {
     if asked.after.servers.keys().all(|id| asked.before.servers.contains_key(id)) {
         return Ok(IdRegister::default());

@@ -32,8 +32,11 @@ impl StateRepo {
         let Some(revision) = self.find_reference(IDS)? else { return Ok(None) };
         let failed = |source| Error::ReadFile { path: format!("{IDS}:{FILE}"), source };
         let bytes = self.files(&revision)?.bytes(FILE).map_err(|source| failed(Box::new(source)))?;
-        let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
-        IdRegister::parse(&text).map(Some).map_err(|invalid| failed(Box::new(invalid)))
+        // An empty register would give everybody's ids away.
+        let bytes = bytes.ok_or_else(|| failed("there is no such file".into()))?;
+        IdRegister::parse(&String::from_utf8_lossy(&bytes))
+            .map(Some)
+            .map_err(|invalid| failed(Box::new(invalid)))
     }
 
     /// Keeps a register in place of the one before.
@@ -90,7 +93,7 @@ impl StateRepo {
     }
 }
 
-/// What was gathered so far, and the files that it was gathered from last.
+/// Ids and owners gathered so far, and the files that they were gathered from last.
 #[derive(Default)]
 struct Gathered {
     found: Vec<(ServerId, UserName)>,

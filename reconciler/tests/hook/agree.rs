@@ -416,7 +416,7 @@ fn state(files: &Files) -> Result<State, Vec<Finding>> {
     State::assemble(&parsed)
 }
 
-/// Whose ids were.
+/// The register of those ids.
 fn former() -> IdRegister {
     FORMER.iter().map(|(id, owner)| (server_id(*id), owner.parse().unwrap())).collect()
 }

@@ -41,7 +41,7 @@ pub struct Proposal<'a> {
     pub changes: &'a [Change<'a>],
     /// Names outside the platform's domain that the actor has proved to be theirs.
     pub proven: &'a [Fqdn],
-    /// Whose ids were, of all that servers had: their data may still be there, and comes back with a server of the same id. Needed
+    /// Register of whose ids were, of all that servers had: their data may still be there, and comes back with a server of the same id. Needed
     /// for the ids that the change adds.
     pub ids: &'a IdRegister,
     /// The removals that the change's last commit allows beyond the removal budget (`Berth-Allow-Removals`). The budget guards

@@ -76,7 +76,8 @@ impl Pushed {
     /// Counts the push in hand.
     pub(super) fn count(&self) -> io::Result<()> {
         let lines: String = self.before.iter().map(|(at, bytes)| format!("{at} {bytes}\n")).collect();
-        fs::write(&self.path, format!("{lines}{} {}\n", self.now, self.bytes))
+        let text = format!("{lines}{} {}\n", self.now, self.bytes);
+        berth_host::file::replace_for_now(&self.path, text.as_bytes(), 0o600)
     }
 }
 
