@@ -6,13 +6,16 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use berth_acme::{AcmeSettings, Pace};
 use berth_door::DoorSettings;
 use berth_engine::templates::{self, TemplateError};
 use berth_forge::FollowSettings;
 use berth_host::{PANELS, make_passage};
 use berth_judge::hook::view::ViewSettings;
 use berth_plan::render::Templates;
+use berth_plan::system;
 use berth_schema::name::Prefix;
+use berth_schema::platform::Platform;
 use berth_secrets::Secrets;
 use clap::Args;
 
@@ -132,6 +135,25 @@ impl Settings {
             secrets: Secrets::of(&self.data),
             socket: self.socket(),
         }
+    }
+
+    /// Settings of whoever keeps the account at the CA and the wildcard certificate.
+    pub fn acme(&self, platform: &Platform) -> AcmeSettings {
+        AcmeSettings {
+            acme: platform.acme.clone(),
+            domain: platform.domain.clone(),
+            folder: self.acme_folder(),
+            programs: self.data.join("dns"),
+            secrets: Secrets::of(&self.data),
+            edge: system::certificates(&platform.prefix).into(),
+            panel: platform.panel.is_some().then(|| self.panel(&platform.prefix)),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Folder of the account at the CA and of the wildcard certificate.
+    pub fn acme_folder(&self) -> PathBuf {
+        self.data.join("acme")
     }
 
     /// The journal's folder.

@@ -64,6 +64,11 @@ impl<'a, 'f> Fields<'a, 'f> {
         result
     }
 
+    /// Returns whether the file has the table.
+    pub(crate) fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Returns the collector of the findings.
     pub(crate) fn found(&mut self) -> &mut Collector<'a> {
         self.found

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod access;
+pub mod acme;
 pub mod cache;
 pub mod certificate;
 pub mod country;

@@ -3,15 +3,14 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use http::Uri;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 pub use crate::access::Access;
+pub use crate::acme::Acme;
 use crate::cache::Cache;
-use crate::certificate::Certificates;
 use crate::fields::Fields;
 use crate::firewall::Firewall;
 use crate::invalid::Invalid;
@@ -24,7 +23,7 @@ use crate::remote::Remote;
 use crate::removal::Removal;
 use crate::ssh::Ssh;
 use crate::text::shown;
-use crate::user::{Quota, QuotaOverride, check_email};
+use crate::user::{Quota, QuotaOverride};
 use crate::value::{Value, choice_values};
 use crate::web::Web;
 
@@ -102,21 +101,6 @@ pub enum Isolation {
     Sysbox,
     /// Capabilities without a user namespace: root in a server is root on the host.
     Capabilities,
-}
-
-/// Source of certificates (RFC 8555).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(default)]
-pub struct Acme {
-    /// The contact that the CA gets, so that it can warn of trouble. None by default.
-    #[schemars(email)]
-    pub email: Option<String>,
-    /// The URL of the CA's directory. Let's Encrypt by default; its staging directory is the one for trials.
-    #[schemars(regex(pattern = "^https://"))]
-    pub directory: String,
-    /// The root certificate of the server behind `directory`, in PEM, if that is a private one which the system
-    /// doesn't know. None by default.
-    pub ca: Option<Certificates>,
 }
 
 /// The images that containers are made of.
@@ -201,12 +185,6 @@ impl RemovalBudget {
         // `share` is within 0..=1, so the product is within 0..=owned.
         let by_share = (self.share * owned as f64).ceil() as usize;
         by_share.min(self.count as usize)
-    }
-}
-
-impl Default for Acme {
-    fn default() -> Self {
-        Self { email: None, directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned(), ca: None }
     }
 }
 
@@ -306,29 +284,6 @@ impl Platform {
             remote: fields.table("remote", "`[remote]`", Remote::read),
             domain: domain?.value,
         })
-    }
-}
-
-impl Acme {
-    fn read(fields: &mut Fields<'_, '_>) -> Self {
-        Self {
-            email: fields.optional_if("email", |email: &String| check_email(email)).map(|found| found.value),
-            directory: fields
-                .optional_if("directory", |url: &String| check_directory(url))
-                .map_or_else(|| Self::default().directory, |found| found.value),
-            ca: fields.value("ca"),
-        }
-    }
-}
-
-fn check_directory(url: &str) -> Result<(), Invalid> {
-    let uri = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-    match uri.as_ref().map(Uri::scheme_str) {
-        Some(Some("https")) => Ok(()),
-        _ => Err(Invalid::new(
-            format!("`{}` is not the URL of an ACME directory", shown(url)),
-            "write it in full, beginning with `https://`",
-        )),
     }
 }
 

@@ -26,6 +26,7 @@ pub enum Form {
     Token,
     SharedSecret,
     PrivateKey,
+    MacKey,
 }
 
 /// A field of the state that refers to a secret.
@@ -85,8 +86,24 @@ pub const FORGE_DEPLOY_KEY: Use = Use {
     without: "nothing can be fetched over SSH",
 };
 
+/// The key that binds the account at the ACME CA to one that its operator knows.
+pub const ACME_EAB: Use = Use {
+    field: "acme.eab.secret",
+    default: "acme-eab",
+    form: Form::MacKey,
+    without: "the CA opens no account, and gives no certificate",
+};
+
+/// The key that signs updates of the DNS zone.
+pub const ACME_DNS: Use = Use {
+    field: "acme.dns.secret",
+    default: "acme-dns",
+    form: Form::MacKey,
+    without: "the platform's domain can't be proved to the CA, and gets no wildcard certificate",
+};
+
 /// Every field that refers to a secret. A new one is a row here, and a line in `State::secrets`.
-pub const USES: [&Use; 3] = [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY];
+pub const USES: [&Use; 5] = [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY, &ACME_EAB, &ACME_DNS];
 
 /// The fewest bytes of a shared secret: less can be guessed, offline, from one message that somebody saw.
 pub const SHORTEST_SHARED: usize = 16;
@@ -145,6 +162,7 @@ impl Form {
             Self::Token => "an access token, on one line without spaces",
             Self::SharedSecret => "16 characters or more, on one line",
             Self::PrivateKey => "a private key in PEM or OpenSSH's own format",
+            Self::MacKey => "a key in base64 or base64url, on one line",
         }
     }
 
@@ -157,6 +175,11 @@ impl Form {
             }
             Self::SharedSecret => text.len() >= SHORTEST_SHARED && !text.contains(['\n', '\r']),
             Self::PrivateKey => text.starts_with("-----BEGIN ") && text.contains(" PRIVATE KEY-----"),
+            Self::MacKey => {
+                let letters = text.trim_end_matches('=');
+                letters.len() >= SHORTEST_SHARED
+                    && letters.chars().all(|c| c.is_ascii_alphanumeric() || "+/-_".contains(c))
+            }
         }
     }
 }
@@ -204,5 +227,9 @@ mod tests {
         assert!(!Form::PrivateKey.fits("-----BEGIN CERTIFICATE-----\n"));
         assert!(Form::PrivateKey.fits(concat!("-----BEGIN ", "OPENSSH PRIVATE KEY-----\nAAAA")));
         assert!(Form::PrivateKey.fits(concat!("-----BEGIN ", "PRIVATE KEY-----\nAAAA")));
+        for bad in ["", "c2hvcnQ=", "a key with spaces in it", "c2VjcmV0c2VjcmV0c2VjcmV0\n"] {
+            assert!(!Form::MacKey.fits(bad), "{bad:?}");
+        }
+        assert!(Form::MacKey.fits("c2VjcmV0c2VjcmV0-_8=") && Form::MacKey.fits("c2VjcmV0c2VjcmV0+/8"));
     }
 }

@@ -35,7 +35,8 @@ impl State {
 
     /// The secrets that the state refers to.
     pub fn secrets(&self) -> Vec<Reference> {
-        self.platform.remote.iter().flat_map(|remote| remote.secrets()).collect()
+        let forge = self.platform.remote.iter().flat_map(|remote| remote.secrets());
+        forge.chain(self.platform.acme.secrets()).collect()
     }
 
     /// Returns the quota that holds for a member.

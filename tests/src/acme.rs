@@ -32,18 +32,29 @@ impl Acme {
         address: Ipv4Addr,
         everybody: Ipv4Addr,
     ) -> Self {
+        Self::at(namespace, folder, address, |places| {
+            (places.seconds, places.everybody) = (seconds, everybody)
+        })
+    }
+
+    /// Starts one that is asked at `address`, one of its namespace's, and otherwise is as `change` says.
+    pub fn at(
+        namespace: &Namespace,
+        folder: &Path,
+        address: Ipv4Addr,
+        change: impl FnOnce(&mut Places),
+    ) -> Self {
         let own = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-        let places = Places {
+        let mut places = Places {
             directory: SocketAddrV4::new(address, 14000),
             management: SocketAddrV4::new(address, 15000),
             names: own(18053),
             names_management: own(18055),
-            everybody,
             http: 80,
             tls: 443,
-            seconds,
-            refused: 0,
+            ..Places::free()
         };
+        change(&mut places);
         let pebble = Pebble::start(folder, places, |program| inside(namespace, program));
         Self { pebble, namespace: namespace.clone(), folder: folder.to_owned() }
     }
@@ -73,7 +84,8 @@ impl Acme {
     }
 }
 
-fn inside(namespace: &Namespace, program: &str) -> Command {
+/// Command of a program in a namespace.
+pub fn inside(namespace: &Namespace, program: &str) -> Command {
     let mut command = namespace.command();
     command.arg(program);
     command

@@ -73,6 +73,7 @@ tell! {
     panel: Seat,
     factors: Seat,
     panel_certificate: Seat,
+    wildcard: Seat,
     pages: Seat,
     intruders: Seat,
     browsing: Seat,

@@ -1,14 +1,15 @@
-//! A socket in a folder that one container sees, for that container's root alone.
+//! Sockets and files in a folder that one container sees, for that container's root alone.
 //!
 //! The folder's owner may be a container's hostile root: nothing that lies in it is followed, changed or trusted.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt as _, lchown};
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown, lchown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use crate::StagedSocket;
+use crate::file::read_foreign;
 
 /// Place of such a socket, and what was made there.
 #[derive(Debug)]
@@ -61,11 +62,7 @@ impl GuestSocket {
 
     /// Owner of the folder itself, who may connect. A link in its place is nobody's folder.
     pub fn owner(&self) -> io::Result<u32> {
-        let found = fs::symlink_metadata(&self.folder)?;
-        match found.is_dir() {
-            true => Ok(found.uid()),
-            false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder")),
-        }
+        owner(&self.folder)
     }
 
     /// Takes the socket away, if it is ours still.
@@ -73,6 +70,56 @@ impl GuestSocket {
         if self.made.is_some() && found(&self.path).ok() == self.made {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// A file in such a folder.
+#[derive(Debug)]
+pub struct GuestFile {
+    folder: PathBuf,
+    path: PathBuf,
+}
+
+impl GuestFile {
+    /// A file `name` in the folder.
+    pub fn at(folder: &Path, name: &str) -> Self {
+        Self { folder: folder.to_owned(), path: folder.join(name) }
+    }
+
+    /// Keeps the file with this content, or keeps it away. One that is right stays as it is; a folder that isn't there yet gets none.
+    /// The file is made beside the folder and moved in whole, so that nothing which lies in the folder is touched but by name.
+    pub fn keep(&self, content: Option<&[u8]>) -> io::Result<()> {
+        let owner = match owner(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            owner => owner?,
+        };
+        let Some(content) = content else {
+            return match fs::remove_file(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            };
+        };
+        let is_theirs = || fs::symlink_metadata(&self.path).is_ok_and(|found| found.uid() == owner);
+        if is_theirs() && read_foreign(&self.path, content.len() as u64).is_ok_and(|there| there == content) {
+            return Ok(());
+        }
+        let beside = self.folder.parent().unwrap_or(&self.folder);
+        let mut file = tempfile::Builder::new().prefix(".next-").tempfile_in(beside)?;
+        file.write_all(content)?;
+        if file.as_file().metadata()?.uid() != owner {
+            fchown(file.as_file(), Some(owner), None)?;
+        }
+        file.as_file().set_permissions(Permissions::from_mode(0o600))?;
+        file.persist(&self.path)?;
+        Ok(())
+    }
+}
+
+fn owner(folder: &Path) -> io::Result<u32> {
+    let found = fs::symlink_metadata(folder)?;
+    match found.is_dir() {
+        true => Ok(found.uid()),
+        false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder")),
     }
 }
 
@@ -108,6 +155,32 @@ mod tests {
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing is left beside the folder");
         socket.remove();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_is_kept_whole_and_kept_away() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("demo");
+        let file = GuestFile::at(&folder, "a.pem");
+        file.keep(Some(b"one")).unwrap();
+        assert!(!folder.exists(), "only the engine makes it");
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("a.pem");
+        // What lies there leads nowhere.
+        symlink(home.path().join("elsewhere"), &path).unwrap();
+        file.keep(Some(b"one")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert!(!home.path().join("elsewhere").exists());
+        assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let before = fs::symlink_metadata(&path).unwrap().ino();
+        file.keep(Some(b"one")).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().ino(), before, "it was right");
+        file.keep(Some(b"longer")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"longer");
+        file.keep(None).unwrap();
+        file.keep(None).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing is left beside the folder");
     }
 
     #[test]

@@ -21,11 +21,11 @@ mod waits;
 mod way;
 
 pub use admit::admit;
-pub use guest::GuestSocket;
+pub use guest::{GuestFile, GuestSocket};
 pub use lock::FileLock;
 pub use network::network_of;
 pub use owner::{Acting, Owner};
-pub use panel::{PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, make_passage, panel_group};
+pub use panel::{PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, give_to_panel, make_passage, panel_group};
 pub use socket::StagedSocket;
 pub use waits::Waits;
 pub use way::{FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};

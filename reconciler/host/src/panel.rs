@@ -2,8 +2,8 @@
 //! it, and otherwise for their maker alone.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, fchown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,33 @@ impl PanelFolder {
         }
         staged.put(&self.path(name))
     }
+}
+
+/// Keeps a file in the panel's folder with this content, which the panel's group may read, or keeps it away. A folder that isn't there
+/// yet gets none.
+pub fn give_to_panel(path: &Path, content: Option<&[u8]>) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let Some(content) = content else {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+    };
+    if fs::read(path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    let mut file = tempfile::Builder::new().prefix(".next-").tempfile_in(folder)?;
+    file.write_all(content)?;
+    let group = panel_group()?;
+    if group.is_some() {
+        fchown(file.as_file(), None, group)?;
+    }
+    file.as_file().set_permissions(Permissions::from_mode(if group.is_some() { 0o640 } else { 0o600 }))?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// Number of the panel's group; `None` where the host has none, and for whoever may not give files to it.

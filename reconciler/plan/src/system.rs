@@ -30,6 +30,8 @@ const DOOR: &str = "/run/berth/door";
 const GATES: &str = "/run/berth/gates";
 /// Folder in which routers take the panel's tickets; each platform has a folder of its own in it.
 const TICKETS: &str = "/run/berth/tickets";
+/// Folder in which Berth puts certificates and the account at the CA for the web server; each platform has a folder of its own in it.
+const CERTIFICATES: &str = "/run/berth/certificates";
 
 /// Folder in which the panel listens for what the web server passes on; each platform has a folder of its own in it.
 const EDGES: &str = "/run/berth/edge";
@@ -148,7 +150,7 @@ fn caddy(platform: &Platform) -> ContainerSpec {
     }
 }
 
-/// Folders of the host in the web server's container: the panel's, and the gate's.
+/// Folders of the host in the web server's container: the panel's, the gate's, and the one of certificates.
 fn caddy_binds(platform: &Platform) -> Vec<Bind> {
     let bind =
         |source, target: &str| Bind { source, target: target.to_owned(), read_only: true, share: Share::Own };
@@ -158,7 +160,9 @@ fn caddy_binds(platform: &Platform) -> Vec<Bind> {
     // Where nobody can sign in, the gate lets nobody in.
     let guarded = platform.panel.is_some();
     let gate = guarded.then(|| bind(gate(&platform.prefix), DOOR));
-    panel.into_iter().chain(gate).collect()
+    let is_given = platform.acme.keeps_account();
+    let certificates = is_given.then(|| bind(certificates(&platform.prefix), CERTIFICATES));
+    panel.into_iter().chain(gate).chain(certificates).collect()
 }
 
 /// The volume in which the web server keeps certificates.
@@ -230,6 +234,11 @@ pub fn door(prefix: &Prefix) -> String {
 /// The folder on the host in which the control plane tells the gate, in the web server's container, who may come in.
 pub fn gate(prefix: &Prefix) -> String {
     format!("{GATES}/{prefix}")
+}
+
+/// The folder on the host in which Berth puts certificates and the account at the CA for the web server.
+pub fn certificates(prefix: &Prefix) -> String {
+    format!("{CERTIFICATES}/{prefix}")
 }
 
 /// The folder on the host in which the panel listens for what the web server passes on.

@@ -1,5 +1,6 @@
 //! Commands that people call: one file a subcommand. Data goes to standard output, talk to standard error.
 
+mod acme;
 mod apply;
 mod check;
 mod doctor;
@@ -97,6 +98,8 @@ enum Command {
     Git(git::Args),
     /// Follow the forge that hosts the state repo, until SIGTERM
     Remote(remote::Args),
+    /// Keep the account at the ACME CA and the wildcard certificate, until SIGTERM
+    Acme(acme::Args),
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -116,7 +119,7 @@ pub fn main() -> ExitCode {
     };
     let quiet = if matches!(
         cli.command,
-        Command::Reconcile | Command::Git(_) | Command::Remote(_) | Command::Up(_)
+        Command::Reconcile | Command::Git(_) | Command::Remote(_) | Command::Acme(_) | Command::Up(_)
     ) {
         "info"
     } else {
@@ -175,6 +178,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Reconcile
         | Command::Git(_)
         | Command::Remote(_)
+        | Command::Acme(_)
         | Command::Up(_) => true,
         Command::Check(_)
         | Command::Plan(_)
@@ -215,6 +219,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
         Command::Remote(args) => remote::run(&args, &settings).await,
+        Command::Acme(args) => acme::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

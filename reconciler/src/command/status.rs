@@ -1,6 +1,7 @@
 //! `berth status`: how things are.
 
 mod certificate;
+mod wildcard;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -58,7 +59,12 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             None => return Ok(Exit::Failed),
         },
     };
-    let status = Status { remote: remote(settings), panel: certificate::panel(settings), ..status };
+    let status = Status {
+        remote: remote(settings),
+        panel: certificate::panel(settings),
+        acme: wildcard::standing(settings),
+        ..status
+    };
     if args.json {
         print(&json(&status)?);
     } else {
@@ -141,6 +147,7 @@ fn page(status: &Status, used: &Used) -> String {
     lines.extend(status.cache.as_ref().map(cache_line));
     lines.extend(status.remote.iter().flat_map(remote_lines));
     lines.extend(status.panel.iter().flat_map(certificate::lines));
+    lines.extend(status.acme.iter().flat_map(wildcard::lines));
     lines.join("\n")
 }
 
@@ -332,6 +339,7 @@ mod tests {
             cache: Some(CacheFigures { trouble: Some(typed()), ..CacheFigures::default() }),
             remote: Some(RemoteRow { runs: true, standing }),
             panel: Some(certificate::hostile(typed())),
+            acme: Some(wildcard::hostile(typed())),
         }
     }
 

@@ -81,6 +81,9 @@ struct Args {
     /// Root certificates of the server behind the directory, in PEM. Default: those that the system knows
     #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
     acme_ca: Option<String>,
+    /// File of the key of an account at the CA that Berth keeps. Default: the panel opens one of its own
+    #[arg(long, value_name = "FILE")]
+    acme_account: Option<PathBuf>,
     /// A folder whose `web/` has templates that replace the embedded ones
     #[arg(long, value_name = "FOLDER")]
     templates: Option<PathBuf>,
@@ -104,10 +107,10 @@ fn domain(text: &str) -> Result<String, String> {
 }
 
 fn proof(text: &str) -> Result<Proof, String> {
-    [Proof::Http01, Proof::TlsAlpn01]
+    [Proof::Http01, Proof::TlsAlpn01, Proof::Dns01]
         .into_iter()
         .find(|proof| proof.name().eq_ignore_ascii_case(text))
-        .ok_or_else(|| "write http-01 or tls-alpn-01".to_owned())
+        .ok_or_else(|| "write http-01, tls-alpn-01 or dns-01".to_owned())
 }
 
 fn country(text: &str) -> Result<Country, String> {
@@ -203,6 +206,9 @@ fn arguments(args: &Args) -> anyhow::Result<Vec<OsString>> {
     for (name, value) in acme {
         arguments.extend(value.into_iter().flat_map(|value| [name.into(), value.into()]));
     }
+    if let Some(account) = &args.acme_account {
+        arguments.extend(["--acme-account".into(), path(account)?]);
+    }
     if let Some(templates) = &args.templates {
         arguments.extend(["--templates".into(), path(templates)?]);
     }
@@ -229,7 +235,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     });
     let (email, roots, pace) = (args.acme_email, args.acme_ca, Pace::default());
     let acme = args.acme_directory.zip(args.acme_proof);
-    let acme = acme.map(|(directory, proof)| Acme { directory, email, roots, proof, pace });
+    let (account, given) = (args.acme_account, args.sockets.join(berth_wire::acme::CERTIFICATE));
+    let acme = acme.map(|(directory, proof)| Acme { directory, email, roots, proof, account, given, pace });
     let settings = Settings {
         domain: args.domain,
         port,

@@ -61,6 +61,9 @@ pub enum Proof {
     /// A certificate at port 443 of the name.
     #[serde(rename = "tls-alpn-01")]
     TlsAlpn01,
+    /// A record in the DNS zone of the platform's domain. Berth itself gives it, for a wildcard certificate.
+    #[serde(rename = "dns-01")]
+    Dns01,
 }
 
 /// An order that failed.
@@ -94,14 +97,23 @@ pub enum OrderFailure {
     Unproven,
     /// The CA's answer makes no sense.
     Unreadable,
-    /// The panel's own folder fails.
+    /// The folder of account and certificate fails.
     Folder,
+    /// A secret is missing, or can't be used.
+    Secret,
+    /// The proof doesn't get into the DNS zone.
+    Zone,
 }
 
 impl OrderFailure {
     /// Advice on a failure, where there is any; the proof is the one that the CA was to see.
     pub fn hint(self, proof: Proof) -> Option<&'static str> {
         match (self, proof) {
+            (Self::Unproven, Proof::Dns01) => Some(
+                "every name server of the zone has to serve the proof, and `_acme-challenge` below the domain must not be an alias unless \
+                 `acme.dns.alias` names where it leads",
+            ),
+            (Self::Folder, Proof::Dns01) => Some("its disk needs room"),
             (Self::Unproven, Proof::Http01) => Some(
                 "the name's DNS records have to lead here, and port 80 there to this platform's web server",
             ),
@@ -114,7 +126,10 @@ impl OrderFailure {
             (Self::Folder, _) => {
                 Some("the folder has to belong to the user berth-web, and its disk needs room")
             }
-            (Self::Refused | Self::RateLimited | Self::Unreadable, _) => None,
+            (Self::Zone, _) => {
+                Some("docs/domains.md says what `[acme.dns]` needs of a name server, and of a program")
+            }
+            (Self::Refused | Self::RateLimited | Self::Unreadable | Self::Secret, _) => None,
         }
     }
 }
@@ -126,6 +141,7 @@ impl Proof {
         let panel = platform.panel.as_ref()?;
         match panel.tls {
             PanelTls::Internal => None,
+            PanelTls::Auto if platform.is_under_wildcard(&panel.domain) => Some(Self::Dns01),
             // A CA comes to this port, or to the edge's, and to no other.
             PanelTls::Auto if platform.public_panel_port() == Some(443) => Some(Self::TlsAlpn01),
             PanelTls::Auto if platform.panel_edge() != PanelEdge::None => Some(Self::Http01),
@@ -138,6 +154,7 @@ impl Proof {
         match self {
             Self::Http01 => "HTTP-01",
             Self::TlsAlpn01 => "TLS-ALPN-01",
+            Self::Dns01 => "DNS-01",
         }
     }
 }

@@ -6,6 +6,7 @@
 //! can learn how things are, ask for a pass and have a server started again, and nothing else.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod acme;
 pub mod certificate;
 pub mod client;
 pub mod countries;

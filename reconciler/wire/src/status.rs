@@ -14,6 +14,7 @@ use berth_schema::server::{PowerState, Server};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::acme::AcmeStanding;
 use crate::certificate::CertificateStanding;
 use crate::countries::CountriesStanding;
 use crate::pass_record::PassRecord;
@@ -60,6 +61,9 @@ pub struct Status {
     /// The panel, where there is one. The reconciler doesn't know it: whoever asks looks it up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panel: Option<PanelRow>,
+    /// The account at the CA that Berth keeps, and the wildcard certificate. The reconciler doesn't know them: whoever asks looks them up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<AcmeStanding>,
 }
 
 /// The panel.
@@ -192,6 +196,7 @@ impl Status {
             power: Vec::new(),
             remote: None,
             panel: None,
+            acme: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod country_file;
 pub mod git;
+pub mod named;
 pub mod organisation;
 pub mod pebble;
 pub mod process;

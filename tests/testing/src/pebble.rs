@@ -30,6 +30,10 @@ pub struct Places {
     pub seconds: u32,
     /// Good requests that it refuses at random, of a hundred.
     pub refused: u8,
+    /// The name server that it asks in place of its own DNS.
+    pub server: Option<SocketAddrV4>,
+    /// Identifier and MAC key, in base64url, of the one account that others are bound to. Without it, everybody gets an account.
+    pub binding: Option<(&'static str, &'static str)>,
 }
 
 impl Places {
@@ -49,6 +53,8 @@ impl Places {
             tls: port(5),
             seconds: 3600,
             refused: 0,
+            server: None,
+            binding: None,
         }
     }
 }
@@ -71,16 +77,21 @@ impl Pebble {
         let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout";
         openssl(&format!("req -x509 {key} ca.key -out ca.crt -days 2 -subj /CN=Stories"));
         openssl(&format!("req {key} own.key -out own.csr -subj /CN=localhost"));
-        let Places { directory, management, names, names_management, everybody, http, tls, seconds, refused } =
-            &places;
+        let Places { directory, management, names, names_management, everybody, .. } = &places;
+        let Places { http, tls, seconds, refused, server, binding, .. } = &places;
         fs::write(folder.join("names"), format!("subjectAltName=IP:{}\n", directory.ip())).expect("a file");
         openssl(
             "x509 -req -in own.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out own.crt",
         );
+        let binding = binding.map_or_else(String::new, |(id, key)| {
+            format!(
+                r#", "externalAccountBindingRequired": true, "externalAccountMACKeys": {{"{id}": "{key}"}}"#
+            )
+        });
         let config = format!(
             r#"{{"pebble": {{"listenAddress": "{directory}", "managementListenAddress": "{management}",
             "certificate": "own.crt", "privateKey": "own.key", "httpPort": {http}, "tlsPort": {tls},
-            "certificateValidityPeriod": {seconds}}}}}"#
+            "certificateValidityPeriod": {seconds}{binding}}}}}"#
         );
         fs::write(folder.join("config.json"), config).expect("a file");
         let start = |program: &str, arguments: &[&str]| {
@@ -93,12 +104,13 @@ impl Pebble {
             command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().expect("start a CA")
         };
         let (names, everybody) = (names.to_string(), everybody.to_string());
+        let asked = server.map_or_else(|| names.clone(), |server| server.to_string());
         let names_management = names_management.to_string();
         let nothing = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""];
         let dns = ["-defaultIPv4", &everybody, "-dns01", &names, "-management", &names_management];
         let processes = vec![
             start("pebble-challtestsrv", &[&dns[..], &nothing].concat()),
-            start("pebble", &["-config", "config.json", "-dnsserver", &names]),
+            start("pebble", &["-config", "config.json", "-dnsserver", &asked]),
         ];
         let pebble = Self { processes, folder: folder.to_owned(), places };
         eventually("the CA answers", || pebble.ask(&command, &pebble.directory()).is_good().then_some(()));

@@ -8,6 +8,8 @@ use berth_schema::certificate::Certificates;
 use berth_schema::name::Fqdn;
 use berth_schema::panel::PanelEdge;
 use berth_schema::platform::{Acme, Platform};
+use http::Uri;
+use http::uri::Authority as HostAndPort;
 use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 
@@ -41,6 +43,8 @@ struct Authority {
     directory: String,
     email: Option<String>,
     ca: Option<Root>,
+    /// Place of the account at the CA in the edge's storage, without an ending, where Berth keeps the account.
+    account: Option<String>,
 }
 
 /// The root certificate of a private CA. Caddy reads it from a file, whose name changes with its content.
@@ -85,12 +89,35 @@ fn panel(platform: &Platform) -> Option<PanelSite> {
 }
 
 fn authority(acme: &Acme) -> Authority {
+    // A brace is allowed in an address and not in a Caddyfile's text; such a contact is left out.
+    let email = acme.email.clone().filter(|email| in_quotes(email) == *email);
     Authority {
         directory: in_quotes(&acme.directory),
-        // A brace is allowed in an address and not in a Caddyfile's text; such a contact is left out.
-        email: acme.email.clone().filter(|email| in_quotes(email) == *email),
         ca: acme.ca.as_ref().map(root),
+        account: acme.eab.is_some().then(|| account(&acme.directory, email.as_deref())),
+        email,
     }
+}
+
+/// The place at which Caddy looks for its account at a CA, below `acme` in its storage and without an ending.
+fn account(directory: &str, email: Option<&str>) -> String {
+    let url = directory.parse::<Uri>().unwrap_or_default();
+    let host = url.authority().map_or("", HostAndPort::as_str);
+    let path = url.path().replace(['/', '\\'], "-");
+    let ca = match path.trim_matches('-') {
+        "" => host.to_owned(),
+        path => format!("{host}-{path}"),
+    };
+    let email = email.unwrap_or("default");
+    let user = email.split_once('@').map_or(email, |(user, _)| user);
+    format!("{}/users/{}/{}", in_storage(&ca), in_storage(email), in_storage(user))
+}
+
+/// A text as Caddy's storage has it in a file's name.
+fn in_storage(text: &str) -> String {
+    let text = text.trim().to_lowercase();
+    let text = text.replace(' ', "_").replace('+', "_plus_").replace('*', "wildcard_").replace(':', "-");
+    text.replace("..", "").chars().filter(|c| c.is_ascii_alphanumeric() || "_@.-".contains(*c)).collect()
 }
 
 fn root(ca: &Certificates) -> Root {
@@ -111,4 +138,29 @@ fn in_quotes(url: &str) -> String {
         }
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_lies_where_caddy_looks_for_it() {
+        for (directory, email, place) in [
+            (
+                "https://acme-v02.api.letsencrypt.org/directory",
+                Some("Admin+x@Example.org"),
+                "acme-v02.api.letsencrypt.org-directory/users/admin_plus_x@example.org/admin_plus_x",
+            ),
+            ("https://127.0.0.1:14000/dir", None, "127.0.0.1-14000-dir/users/default/default"),
+            ("https://ca.example.org/", None, "ca.example.org/users/default/default"),
+            (
+                "https://ca.example.org/acme/acme/directory",
+                None,
+                "ca.example.org-acme-acme-directory/users/default/default",
+            ),
+        ] {
+            assert_eq!(account(directory, email), place);
+        }
+    }
 }

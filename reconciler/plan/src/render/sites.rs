@@ -22,6 +22,8 @@ pub(super) struct Context {
     wildcards: Vec<Entry>,
     /// Names and wildcards that have their certificate from the platform's own CA.
     internal: Vec<Fqdn>,
+    /// Whether names directly below the platform's domain have one certificate together.
+    wildcard_certificate: bool,
     /// Suffix of the host in the address of a site: empty unless HTTPS has another port than 443.
     https_port: String,
     /// Origin at which people sign in, where there is a panel.
@@ -42,15 +44,27 @@ struct Entry {
 enum Certificate {
     Auto,
     Internal,
+    /// The platform's wildcard certificate, which Berth itself orders.
+    Platform,
     Off,
     /// A wildcard that should have one from the ACME CA.
     None,
 }
 
-impl From<PanelTls> for Certificate {
-    fn from(tls: PanelTls) -> Self {
+impl Certificate {
+    /// Source of the certificate of a name that should have one from the ACME CA.
+    fn ordered(platform: &Platform, name: &Fqdn) -> Self {
+        match name.is_wildcard() {
+            _ if platform.is_under_wildcard(name) => Self::Platform,
+            true => Self::None,
+            false => Self::Auto,
+        }
+    }
+
+    /// Source of the certificate of a name that goes with the panel.
+    fn with_panel(platform: &Platform, name: &Fqdn, tls: PanelTls) -> Self {
         match tls {
-            PanelTls::Auto => Self::Auto,
+            PanelTls::Auto => Self::ordered(platform, name),
             PanelTls::Internal => Self::Internal,
         }
     }
@@ -105,6 +119,7 @@ pub(super) fn context(state: &State) -> Context {
             .collect(),
         hosts: hosts.into_iter().map(|(_, entry)| entry).collect(),
         wildcards: wildcards.into_iter().map(|(_, entry)| entry).collect(),
+        wildcard_certificate: state.platform.acme.dns.is_some(),
         panel: state.platform.panel_origins().map(|origins| origins.first().to_owned()),
         https_port: if https_port == 443 { String::new() } else { format!(":{https_port}") },
     }
@@ -114,7 +129,7 @@ fn panel(platform: &Platform) -> Option<(&Fqdn, Entry)> {
     let panel = platform.panel.as_ref().filter(|_| platform.panel_edge() != PanelEdge::None)?;
     let entry = Entry {
         name: panel.domain.to_string(),
-        tls: panel.tls.into(),
+        tls: Certificate::with_panel(platform, &panel.domain, panel.tls),
         answer: Answer::Panel,
         upstream: "none".to_owned(),
     };
@@ -126,7 +141,7 @@ fn tool(state: &State, site: &Site<'_>) -> Option<Entry> {
     let address = state.platform.networks.address(site.server.id)?;
     Some(Entry {
         name: site.host.to_string(),
-        tls: site.tls.into(),
+        tls: Certificate::with_panel(&state.platform, &site.host, site.tls),
         answer: Answer::Guarded,
         upstream: match site.server.state {
             PowerState::Stopped => STOPPED.to_owned(),
@@ -142,8 +157,7 @@ fn entry(state: &State, domain: &Domain, server: &Server) -> Option<Entry> {
     Some(Entry {
         name: domain.fqdn.base().to_owned(),
         tls: match domain.tls {
-            Tls::Auto if domain.fqdn.is_wildcard() => Certificate::None,
-            Tls::Auto => Certificate::Auto,
+            Tls::Auto => Certificate::ordered(&state.platform, &domain.fqdn),
             Tls::Internal => Certificate::Internal,
             Tls::Off => Certificate::Off,
         },

@@ -118,7 +118,7 @@ fn certificate_lines(panel: &PanelRow) -> Vec<String> {
 }
 
 /// An order that failed, in a few lines.
-fn failed_lines(failed: &FailedOrder, proof: Proof, waits: bool) -> Vec<String> {
+pub(super) fn failed_lines(failed: &FailedOrder, proof: Proof, waits: bool) -> Vec<String> {
     let what = if waits { "it has none from the CA yet" } else { "it can't be renewed" };
     let FailedOrder { why, at, again, .. } = failed;
     let mut lines = vec![
@@ -129,7 +129,8 @@ fn failed_lines(failed: &FailedOrder, proof: Proof, waits: bool) -> Vec<String> 
     lines
 }
 
-fn moment(at: Timestamp) -> impl std::fmt::Display {
+/// A moment, as people read it.
+pub(super) fn moment(at: Timestamp) -> impl std::fmt::Display {
     at.strftime("%Y-%m-%d %H:%M:%S")
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use berth_plan::system;
 use berth_repo::StateRepo;
@@ -12,20 +12,18 @@ use berth_schema::country::Country;
 use berth_schema::name::Prefix;
 use berth_schema::panel::{Panel, PanelEdge};
 use berth_schema::platform::Acme;
+use berth_wire::acme::ACCOUNT_KEY;
 use berth_wire::certificate::Proof;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use super::child::{GRACE, Kept, Life, Pace, Unasked, live};
+use super::child::{GRACE, Kept, Unasked};
+use super::followed::follow;
 use crate::settings::Settings;
 use crate::source;
-use crate::wakeup::Wakeups;
-use crate::watch;
 
 /// The panel's program.
 const PROGRAM: &str = "berth-web";
-/// Time between two looks at `[panel]`, where refs can't be watched, and for the program, where it isn't installed.
-const LOOK: Duration = Duration::from_secs(60);
 /// Time for it to end: its child's, and a little.
 const PANEL_GRACE: Duration = Duration::from_secs(GRACE.as_secs() + 10);
 
@@ -33,51 +31,26 @@ const PANEL_GRACE: Duration = Duration::from_secs(GRACE.as_secs() + 10);
 pub(super) async fn keep(own: PathBuf, settings: Settings, stop: CancellationToken) {
     // A plain folder has no door, and so nobody whom the panel could ask.
     let Ok(repo) = StateRepo::open(&settings.state) else { return };
-    let moved = Wakeups::default();
-    let _refs = watch::refs(repo.git_dir(), moved.clone());
-    let mut pace = Pace::default();
-    let (mut wanted, mut missed) = (None, false);
-    while !stop.is_cancelled() {
-        // A revision with mistakes changes nothing.
-        wanted = read(&repo).unwrap_or(wanted);
-        let program = wanted.as_ref().and_then(|_| program(&own));
-        let (Some(panel), Some(program)) = (&wanted, program) else {
-            if wanted.is_some() && !std::mem::replace(&mut missed, true) {
+    let mut missed = false;
+    let kept = |wanted: &Wanted| {
+        let Some(program) = program(&own) else {
+            if !std::mem::replace(&mut missed, true) {
                 tracing::error!(
                     "there is no panel: the program {PROGRAM} is neither beside `berth` nor on the PATH"
                 );
             }
-            changed(&moved, &stop).await;
-            continue;
+            return None;
         };
-        let kept = Kept {
+        Some(Kept {
             what: "the panel",
             program,
-            arguments: panel.arguments(&settings),
+            arguments: wanted.arguments(&settings),
             socket: None,
             grace: PANEL_GRACE,
             unasked: Unasked::IsACrash,
-        };
-        let (started, end) = (Instant::now(), stop.child_token());
-        let lives = async {
-            let lived = live(&kept, &mut true, &end).await;
-            end.cancel();
-            lived
-        };
-        let looks = async {
-            while !end.is_cancelled() {
-                changed(&moved, &end).await;
-                if read(&repo).is_some_and(|now| now != wanted) {
-                    end.cancel();
-                }
-            }
-        };
-        match tokio::join!(lives, looks).0 {
-            // `[panel]` has changed, or this is the end.
-            Life::Over => pace = Pace::default(),
-            Life::Broken(why) => pace.rest(kept.what, &why, started, &stop).await,
-        }
-    }
+        })
+    };
+    follow(&repo, read, kept, &stop).await;
 }
 
 /// Settings of the panel in `platform.toml`.
@@ -98,20 +71,18 @@ struct Wanted {
 
 /// Reads what `main` says of the panel, and nothing else of it. `None` where that can't be read.
 fn read(repo: &StateRepo) -> Option<Option<Wanted>> {
-    tokio::task::block_in_place(|| {
-        let platform = source::platform(repo)?;
-        let wanted = |panel: &Panel| Wanted {
-            panel: panel.clone(),
-            prefix: platform.prefix.clone(),
-            networks: platform.access.panel.clone(),
-            countries: platform.access.panel_countries.clone(),
-            public_port: platform.public_panel_port().unwrap_or(panel.port.get()),
-            edge: platform.panel_edge(),
-            edge_ports: vec![platform.public_https_port(), platform.web.https_port.get()],
-            acme: Proof::of(&platform).map(|proof| (platform.acme.clone(), proof)),
-        };
-        Some(platform.panel.as_ref().map(wanted))
-    })
+    let platform = source::platform(repo)?;
+    let wanted = |panel: &Panel| Wanted {
+        panel: panel.clone(),
+        prefix: platform.prefix.clone(),
+        networks: platform.access.panel.clone(),
+        countries: platform.access.panel_countries.clone(),
+        public_port: platform.public_panel_port().unwrap_or(panel.port.get()),
+        edge: platform.panel_edge(),
+        edge_ports: vec![platform.public_https_port(), platform.web.https_port.get()],
+        acme: Proof::of(&platform).map(|proof| (platform.acme.clone(), proof)),
+    };
+    Some(platform.panel.as_ref().map(wanted))
 }
 
 impl Wanted {
@@ -154,13 +125,17 @@ impl Wanted {
         for country in &self.countries {
             arguments.extend(["--allow-country".into(), country.as_str().into()]);
         }
-        if let Some((Acme { email, directory, ca }, proof)) = &self.acme {
+        if let Some((Acme { email, directory, ca, .. }, proof)) = &self.acme {
             let ca = ca.as_ref().map(Certificates::as_str);
             arguments.extend(["--acme-directory".into(), directory.into()]);
             arguments.extend(["--acme-proof".into(), proof.name().to_ascii_lowercase().into()]);
             for (name, value) in [("--acme-email", email.as_deref()), ("--acme-ca", ca)] {
                 arguments.extend(value.into_iter().flat_map(|value| [name.into(), value.into()]));
             }
+        }
+        if let Some((Acme { eab: Some(_), .. }, _)) = &self.acme {
+            let key = settings.panel(&self.prefix).join(ACCOUNT_KEY);
+            arguments.extend(["--acme-account".into(), key.into()]);
         }
         if let Some(templates) = &settings.templates {
             arguments.extend(["--templates".into(), templates.into()]);
@@ -175,15 +150,6 @@ fn program(own: &Path) -> Option<PathBuf> {
     let on_path =
         std::env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(PROGRAM));
     [own.with_file_name(PROGRAM)].into_iter().chain(on_path).find(|program| program.is_file())
-}
-
-/// Waits until `main` may have changed.
-async fn changed(moved: &Wakeups, stop: &CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        _ = moved.next() => {}
-        () = tokio::time::sleep(LOOK) => {}
-    }
 }
 
 #[cfg(test)]

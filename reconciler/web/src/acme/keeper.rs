@@ -1,10 +1,11 @@
 //! Keeps the panel in a certificate: orders one when there is none, and another when two thirds of its time are over.
 
-use std::time::Duration;
+use std::fs;
+use std::time::{Duration, SystemTime};
 
 use berth_host::Waits;
 use berth_schema::text::safe_line;
-use berth_wire::certificate::{CertificateSource, FailedOrder, OrderFailure};
+use berth_wire::certificate::{CertificateSource, FailedOrder, OrderFailure, Proof};
 use jiff::Timestamp;
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
@@ -43,9 +44,13 @@ impl Keeper {
     pub async fn keep(self) {
         let mut looks = interval(self.acme.pace.look);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = None;
+        let (mut told, mut given) = (None, None);
         loop {
             looks.tick().await;
+            if self.acme.proof == Proof::Dns01 {
+                block_in_place(|| self.look_for_given(&mut given));
+                continue;
+            }
             if !self.is_due(Timestamp::now()) {
                 continue;
             }
@@ -57,6 +62,18 @@ impl Keeper {
                 }
                 Err(error) => self.failed(&error, &mut told),
             }
+        }
+    }
+
+    /// Takes the certificate that Berth has ordered, when there is another one than at `last`.
+    fn look_for_given(&self, last: &mut Option<SystemTime>) {
+        let Ok(changed) = fs::metadata(&self.acme.given).and_then(|found| found.modified()) else { return };
+        if last.replace(changed) == Some(changed) {
+            return;
+        }
+        if let Some(given) = self.store.ordered() {
+            tracing::info!(ends = %given.ends(), "the panel has the certificate that Berth has ordered");
+            self.certificates.take(given);
         }
     }
 
@@ -111,10 +128,9 @@ fn after(moment: Timestamp, wait: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::path::Path;
 
-    use berth_wire::certificate::{OrderStanding, Proof};
+    use berth_wire::certificate::OrderStanding;
 
     use super::super::settings::Pace;
     use super::*;
@@ -124,7 +140,8 @@ mod tests {
     fn keeper(data: &Path) -> Keeper {
         let (directory, proof) = ("https://ca.example.org/dir".to_owned(), Proof::Http01);
         let order = OrderStanding { directory: directory.clone(), proof, failed: None };
-        let acme = Acme { directory, email: None, roots: None, proof, pace: Pace::default() };
+        let (account, given) = (None, data.join("given.pem"));
+        let acme = Acme { directory, email: None, roots: None, proof, account, given, pace: Pace::default() };
         Keeper {
             store: Store::new(data, &acme, DOMAIN),
             acme,

@@ -128,6 +128,8 @@ impl<'a> Proofs<'a> {
                 self.validations.open(validation.map_err(|error| OrderError::Request(error.into()))?);
                 Ok((challenge.url.clone(), Open::Tls(self.validations)))
             }
+            // Nobody orders here by a proof that only Berth can give.
+            Proof::Dns01 => Err(OrderError::NoProof(self.proof)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of the orders, from `[acme]` and `[panel]`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_wire::certificate::Proof;
@@ -15,6 +16,10 @@ pub struct Acme {
     pub roots: Option<String>,
     /// Proof that the panel can give.
     pub proof: Proof,
+    /// File of the account's key, where Berth keeps the account.
+    pub account: Option<PathBuf>,
+    /// File of the certificate that Berth itself has ordered, where it does (`proof` is DNS-01).
+    pub given: PathBuf,
     /// Deadlines and waits.
     pub pace: Pace,
 }

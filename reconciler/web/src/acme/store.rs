@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use berth_wire::certificate::Proof;
 use ring::digest::{SHA256, digest};
 use rustls_acme::acme::Account;
 
@@ -20,6 +21,8 @@ const DIGITS: usize = 16;
 pub struct Store {
     folder: PathBuf,
     account: PathBuf,
+    /// File of the account's key, where Berth keeps the account.
+    kept: Option<PathBuf>,
     certificate: PathBuf,
 }
 
@@ -29,8 +32,12 @@ impl Store {
         let folder = data.join("acme").join(short(&acme.directory));
         let account =
             folder.join(format!("account-{}.der", short(acme.email.as_deref().unwrap_or_default())));
-        let certificate = folder.join(format!("{domain}.pem"));
-        Self { folder, account, certificate }
+        // One that Berth has ordered is nobody's to keep but Berth's.
+        let certificate = match acme.proof {
+            Proof::Dns01 => acme.given.clone(),
+            Proof::Http01 | Proof::TlsAlpn01 => folder.join(format!("{domain}.pem")),
+        };
+        Self { folder, account, kept: acme.account.clone(), certificate }
     }
 
     /// Reads the certificate of an earlier order. One that can't be used counts for nothing, and the log says why.
@@ -55,8 +62,14 @@ impl Store {
         replace(&self.certificate, pem.as_bytes())
     }
 
-    /// Reads the account's key, or makes one.
+    /// Reads the account's key, or makes one. Where Berth keeps the account, it is that one's or none.
     pub(super) fn account(&self) -> Result<Vec<u8>, OrderError> {
+        if let Some(kept) = &self.kept {
+            return match fs::read(kept) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OrderError::NoAccount),
+                read => read.map_err(|source| OrderError::Folder { path: kept.clone(), source }),
+            };
+        }
         let path = &self.account;
         match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

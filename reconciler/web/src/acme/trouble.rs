@@ -44,6 +44,8 @@ pub(super) enum OrderError {
     Unreadable(#[source] Box<dyn Error + Send + Sync>),
     #[error("an order can't be written")]
     Request(#[source] Box<dyn Error + Send + Sync>),
+    #[error("Berth has no account at the CA yet: `berth status` says why")]
+    NoAccount,
     #[error("cannot keep {path}")]
     Folder {
         path: PathBuf,
@@ -106,7 +108,7 @@ impl OrderError {
         match self {
             Self::Unreachable { .. } | Self::NoRoots | Self::Roots(_) => OrderFailure::Unreachable,
             Self::Silent { .. } | Self::Unfinished { .. } => OrderFailure::Silent,
-            Self::Refused(_) | Self::NoProof(_) => OrderFailure::Refused,
+            Self::Refused(_) | Self::NoProof(_) | Self::NoAccount => OrderFailure::Refused,
             Self::RateLimited(_) => OrderFailure::RateLimited,
             Self::Unproven { .. } => OrderFailure::Unproven,
             Self::Unreadable(_) | Self::Request(_) => OrderFailure::Unreadable,

@@ -100,6 +100,8 @@ fn acme(directory: String, roots: String) -> Acme {
         email: Some("ops@example.org".to_owned()),
         roots: Some(roots),
         proof: Proof::TlsAlpn01,
+        account: None,
+        given: PathBuf::new(),
         pace: PACE,
     }
 }
