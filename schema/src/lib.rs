@@ -7,6 +7,7 @@
 pub mod access;
 pub mod cache;
 pub mod certificate;
+pub mod certificate_register;
 pub mod country;
 pub mod domain;
 pub mod door;
