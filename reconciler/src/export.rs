@@ -184,6 +184,7 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
             pids: (pids > usual.pids(defaults.pids)).then(|| u32::try_from(pids).unwrap_or(u32::MAX)),
             disk: (disk > quota.disk.get()).then(|| Bytes::new(disk)),
             domains: None,
+            certificates: None,
             custom_domains: None,
         },
     };

@@ -47,7 +47,7 @@ pub struct Reconciler {
     /// The things that should exist, as they were worked out last, and what that followed from: configurations of thousands of domains
     /// aren't written anew for a pass that changes nothing.
     desired: Option<(Settled, Templates, Arc<Desired>)>,
-    /// The state whose ids were written down last.
+    /// The state whose ids and certificates were written down last.
     kept: Option<Arc<State>>,
     /// The place from which others look between passes.
     lookout: Lookout,
@@ -222,7 +222,7 @@ impl Reconciler {
         let desired = self.desired(&settled)?;
         let observed = self.reader.observe(&desired, &mut self.inspections).await?;
         self.tell_lookout(&desired);
-        self.keep_ids(&settled, &observed, record);
+        self.keep_registers(&settled, &observed, record);
         let revision = settled.revision.to_string();
         let mut plan = plan(&desired, &observed, &self.context(&settled, &revision));
         let deferred = self.backoff.defer(&mut plan, settled.revision, Instant::now());
@@ -248,9 +248,9 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Writes down whose the ids of the state are, before anything is made of it. Without that, the platform goes on: a removed
-    /// server's data is guarded by its tombstone, too.
-    fn keep_ids(&mut self, settled: &Settled, observed: &Observed, record: &mut PassRecord) {
+    /// Writes down whose the ids of the state are, and which names it has, before anything is made of it. Without that, the platform
+    /// goes on: a removed server's data is guarded by its tombstone, too, and names that no register knows count as new.
+    fn keep_registers(&mut self, settled: &Settled, observed: &Observed, record: &mut PassRecord) {
         if self.kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &settled.state)) {
             return;
         }
@@ -258,13 +258,16 @@ impl Reconciler {
             Some(Tag::Tombstone(stone)) => Some((stone.id, stone.owner.parse().ok()?)),
             _ => None,
         });
-        match self.source.keep_ids(settled, stones) {
-            Ok(()) => self.kept = Some(Arc::clone(&settled.state)),
-            Err(error) => {
-                record
-                    .problems
-                    .push(format!("whose server ids are can't be written down: {}", chain(&error)));
-            }
+        let ids = self.source.keep_ids(settled, stones);
+        let certificates = self.source.keep_certificates(settled);
+        if ids.is_ok() && certificates.is_ok() {
+            self.kept = Some(Arc::clone(&settled.state));
+        }
+        if let Err(error) = ids {
+            record.problems.push(format!("whose server ids are can't be written down: {}", chain(&error)));
+        }
+        if let Err(error) = certificates {
+            record.problems.push(format!("who took certificates can't be written down: {}", chain(&error)));
         }
     }
 

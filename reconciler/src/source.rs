@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use berth_fault::{Fault, Kind};
 use berth_judge::case::Allowed;
 use berth_judge::note::Note;
 use berth_repo::{APPLIED, Loaded, Signature, StateRepo, load_directory};
+use berth_schema::certificate_register::CertificateRegister;
 use berth_schema::name::{ServerId, UserName};
 use berth_schema::platform::Platform;
 use berth_schema::{Finding, Origin, Parsed, State};
@@ -189,6 +191,21 @@ impl Source {
             return Ok(());
         }
         repo.keep_ids(&ids, &Signature::now("Berth", "berth@localhost")).map_err(failed)
+    }
+
+    /// Writes down which names a state has that comes into force, for which the CA may be asked from now on. A plain folder has no
+    /// place for it.
+    pub fn keep_certificates(&self, settled: &Settled) -> Result<(), SourceError> {
+        let Self::Repository(repo) = self else { return Ok(()) };
+        let failed = self.failed();
+        let before = repo.kept_certificates().map_err(&failed)?;
+        let mut certificates =
+            before.clone().unwrap_or_else(|| CertificateRegister::beginning_with(&settled.state));
+        certificates.learn(&settled.state, SystemTime::now());
+        if before.as_ref() == Some(&certificates) {
+            return Ok(());
+        }
+        repo.keep_certificates(&certificates, &Signature::now("Berth", "berth@localhost")).map_err(failed)
     }
 
     /// The note of a revision. A plain folder has no notes.

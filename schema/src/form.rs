@@ -135,7 +135,7 @@ const DOMAIN: [Known; 5] = [
     known("cloudflare", Sort::Flag),
 ];
 
-const USER: [Known; 10] = [
+const USER: [Known; 11] = [
     known("role", Sort::Text),
     known("email", Sort::Text),
     known("ssh_keys", Sort::Lines),
@@ -145,6 +145,7 @@ const USER: [Known; 10] = [
     known("quota.pids", Sort::Whole),
     known("quota.disk", Sort::Text),
     known("quota.domains", Sort::Whole),
+    known("quota.certificates", Sort::Whole),
     known("quota.custom_domains", Sort::Flag),
 ];
 

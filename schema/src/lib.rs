@@ -8,6 +8,7 @@ pub mod access;
 pub mod acme;
 pub mod cache;
 pub mod certificate;
+pub mod certificate_register;
 pub mod country;
 pub mod domain;
 pub mod door;

@@ -227,6 +227,8 @@ impl Default for Quota {
             pids: None,
             disk: Bytes::new(50 << 30),
             domains: 10,
+            // As many as `domains`, so that a new member can have all of theirs at once.
+            certificates: 10,
             custom_domains: false,
         }
     }
@@ -251,6 +253,12 @@ choice_values! {
 }
 
 impl Platform {
+    /// Returns whether a name with `tls = "auto"` gets a certificate that no other name shares, so that it counts against
+    /// `quota.certificates`. A wildcard gets none from the CA.
+    pub fn has_own_certificate(&self, fqdn: &Fqdn) -> bool {
+        !fqdn.is_wildcard()
+    }
+
     pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let domain = fields.required::<Fqdn>("domain");
         if let Some(domain) = domain.as_ref().filter(|domain| domain.value.is_wildcard()) {

@@ -4,6 +4,7 @@
 //! differ and the actor go in, and a verdict comes out. [`crate::State::assemble`] has judged already whether the new
 //! state holds together (references, quotas, reserved names); one that doesn't never comes here.
 
+mod budget;
 mod explain;
 mod lockout;
 mod place;
@@ -22,6 +23,7 @@ use crate::invalid::Invalid;
 use crate::name::{ServerId, UserName};
 use crate::parse::{Content, Parsed};
 
+pub use budget::Budget;
 pub use explain::{Answer, May, explain};
 pub use lockout::{ALLOW_LOCKOUT, lockouts};
 pub use proof::{Proof, proof, proofs, to_prove};
@@ -101,9 +103,10 @@ fn judge_member(name: &UserName, proposal: &Proposal<'_>, factors: Factors) -> V
     match proposal.before.users.get(name) {
         Some(member) => {
             let case = rules::Case::new(member, proposal, factors);
-            for (path, texts) in files {
-                case.rule(&path, texts, &mut rulings);
+            for (path, texts) in &files {
+                case.rule(path, *texts, &mut rulings);
             }
+            rulings.deny(budget::over_budget(member, proposal, &files));
             case.rule_allowance(proposal.allowance, &mut rulings);
         }
         None => rulings.deny_stranger(name, proposal.before),

@@ -83,6 +83,8 @@ pub struct Quota {
     pub disk: Bytes,
     /// Number of domains of all servers together.
     pub domains: u32,
+    /// Number of names for which they may newly need a certificate of the CA's within seven days.
+    pub certificates: u32,
     /// Allows names outside the platform's domain, such as `shop.example.com`.
     pub custom_domains: bool,
 }
@@ -103,6 +105,8 @@ pub struct QuotaOverride {
     pub disk: Option<Bytes>,
     /// Number of domains of all servers together.
     pub domains: Option<u32>,
+    /// Number of names for which they may newly need a certificate of the CA's within seven days.
+    pub certificates: Option<u32>,
     /// Allows names outside the platform's domain, such as `shop.example.com`.
     pub custom_domains: Option<bool>,
 }
@@ -126,6 +130,7 @@ impl QuotaOverride {
             pids: self.pids.or(platform.pids),
             disk: self.disk.unwrap_or(platform.disk),
             domains: self.domains.unwrap_or(platform.domains),
+            certificates: self.certificates.unwrap_or(platform.certificates),
             custom_domains: self.custom_domains.unwrap_or(platform.custom_domains),
         }
     }
@@ -174,6 +179,7 @@ impl QuotaOverride {
             pids: fields.value("pids"),
             disk: fields.optional_if("disk", Bytes::suits_quota).map(|found| found.value),
             domains: fields.value("domains"),
+            certificates: fields.value("certificates"),
             custom_domains: fields.value("custom_domains"),
         }
     }

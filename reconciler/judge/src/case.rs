@@ -1,10 +1,12 @@
 //! A change as the policy is asked about it, gathered in one way whichever door it comes through.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::{Revision, StateRepo};
 use berth_schema::State;
+use berth_schema::certificate_register::CertificateRegister;
 use berth_schema::policy::{self, ALLOW_LOCKOUT, Actor, Change, Proposal, Verdict};
 use berth_schema::register::IdRegister;
 
@@ -48,6 +50,8 @@ pub struct Case<'a> {
     asked: Asked<'a>,
     files: Vec<File>,
     ids: IdRegister,
+    certificates: Option<CertificateRegister>,
+    now: SystemTime,
 }
 
 /// A file that differs, and its text where it is text.
@@ -80,6 +84,12 @@ pub enum CaseError {
         #[source]
         source: berth_repo::Error,
     },
+    /// Nobody can say who took which names.
+    #[error("cannot tell who took certificates of late")]
+    Certificates {
+        #[source]
+        source: berth_repo::Error,
+    },
 }
 
 impl<'a> Case<'a> {
@@ -95,7 +105,8 @@ impl<'a> Case<'a> {
         });
         let files = files.collect::<Result<_, CaseError>>()?;
         let ids = ids(&asked).map_err(|source| CaseError::Ids { source })?;
-        Ok(Self { asked, files, ids })
+        let certificates = certificates(&asked).map_err(|source| CaseError::Certificates { source })?;
+        Ok(Self { asked, files, ids, certificates, now: SystemTime::now() })
     }
 
     /// The policy's answer, and whether the change is the actor's own, so that it needs nobody's consent.
@@ -119,6 +130,8 @@ impl<'a> Case<'a> {
             changes,
             proven: &self.asked.proven.names,
             ids: &self.ids,
+            certificates: self.certificates.as_ref(),
+            now: self.now,
             allowance: self.asked.allowed.removals.as_deref(),
             from: self.asked.from,
             knows: self.asked.allowed.lockout.as_deref(),
@@ -137,6 +150,14 @@ fn ids(asked: &Asked<'_>) -> Result<IdRegister, berth_repo::Error> {
         return Ok(IdRegister::default());
     }
     asked.repo.ids(&asked.main)
+}
+
+/// The register of certificates, where a change might add any. Otherwise nobody asks, and nothing is read.
+fn certificates(asked: &Asked<'_>) -> Result<Option<CertificateRegister>, berth_repo::Error> {
+    if asked.after.domains == asked.before.domains {
+        return Ok(None);
+    }
+    asked.repo.kept_certificates()
 }
 
 impl Allowed {

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::oid::{oid, revision_of};
 use crate::state_repo::Lifetime;
-use crate::{Error, IDS, Revision, Signature, StateRepo, durable};
+use crate::{CERTIFICATES, Error, IDS, Revision, Signature, StateRepo, durable};
 
 /// The result of a merge or of a revert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Words<'a> {
     pub message: &'a str,
 }
 
-/// A repository that sees every object of another and whose own are gone when it is dropped. It has no refs but the one of the
-/// register of ids.
+/// A repository that sees every object of another and whose own are gone when it is dropped. It has no refs but those
+/// of the registers.
 pub struct Scratch {
     /// The repository.
     pub repo: StateRepo,
@@ -43,8 +43,10 @@ impl StateRepo {
         let folder = TempDir::with_prefix("berth-")
             .map_err(|source| Error::Scratch { path: std::env::temp_dir(), source })?;
         let repo = StateRepo { lifetime: Lifetime::Scratch, ..self.beside(folder.path())? };
-        if let Some(ids) = self.find_reference(IDS)? {
-            repo.mark(IDS, &ids)?;
+        for register in [IDS, CERTIFICATES] {
+            if let Some(revision) = self.find_reference(register)? {
+                repo.mark(register, &revision)?;
+            }
         }
         Ok(Scratch { repo, _folder: folder })
     }

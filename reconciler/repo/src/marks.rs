@@ -16,6 +16,8 @@ pub const APPLIED: &str = "refs/berth/applied";
 
 /// The ref of the register of server ids ([`berth_schema::register`]). Its history says when each line came.
 pub const IDS: &str = "refs/berth/ids";
+/// The ref of the register of names with certificates of their own ([`berth_schema::certificate_register`]).
+pub const CERTIFICATES: &str = "refs/berth/certificates";
 
 /// Prefix of the branches that are proposals.
 pub const PROPOSALS: &str = "refs/heads/review/";

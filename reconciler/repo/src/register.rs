@@ -1,18 +1,25 @@
-//! The register of server ids, kept in a ref of its own, which travels with the repository.
+//! The registers of server ids and of certificates, each kept in a ref of its own, which travels with the repository.
 
 use std::collections::HashMap;
 
-use berth_schema::name::{ServerId, UserName};
+use berth_schema::certificate_register::CertificateRegister;
+use berth_schema::name::{Invalid, ServerId, UserName};
 use berth_schema::policy;
 use berth_schema::register::IdRegister;
 use git2::{ObjectType, Oid, Sort, Tree};
 
-use crate::marks::IDS;
+use crate::marks::{CERTIFICATES, IDS};
 use crate::oid::oid;
 use crate::{Edit, Error, LARGEST_FILE, Revision, Signature, StateRepo, Words};
 
-/// Path of the register in the revisions of [`IDS`].
-const FILE: &str = "ids.toml";
+/// A register's place: its ref, and the path in the ref's revisions.
+struct Shelf {
+    reference: &'static str,
+    file: &'static str,
+}
+
+const ID_SHELF: Shelf = Shelf { reference: IDS, file: "ids.toml" };
+const CERTIFICATE_SHELF: Shelf = Shelf { reference: CERTIFICATES, file: "certificates.toml" };
 
 /// Folder of the files that name ids.
 const SERVERS: &str = "servers";
@@ -29,22 +36,48 @@ impl StateRepo {
 
     /// The register of server ids that is kept; `None` where there is none yet.
     pub fn kept_ids(&self) -> Result<Option<IdRegister>, Error> {
-        let Some(revision) = self.find_reference(IDS)? else { return Ok(None) };
-        let failed = |source| Error::ReadFile { path: format!("{IDS}:{FILE}"), source };
-        let bytes = self.files(&revision)?.bytes(FILE).map_err(|source| failed(Box::new(source)))?;
-        // An empty register would give everybody's ids away.
-        let bytes = bytes.ok_or_else(|| failed("there is no such file".into()))?;
-        IdRegister::parse(&String::from_utf8_lossy(&bytes))
-            .map(Some)
-            .map_err(|invalid| failed(Box::new(invalid)))
+        self.kept(&ID_SHELF, IdRegister::parse)
     }
 
     /// Keeps a register in place of the one before.
     pub fn keep_ids(&self, ids: &IdRegister, by: &Signature) -> Result<(), Error> {
-        let base = self.find_reference(IDS)?;
-        let words = Words { author: by, committer: by, message: "ids: as in force" };
-        let revision = self.write(base.as_ref(), &[Edit::write(FILE, ids.text())], &words)?;
-        if Some(revision) == base { Ok(()) } else { self.mark(IDS, &revision) }
+        self.keep(&ID_SHELF, ids.text(), "ids: as in force", by)
+    }
+
+    /// The register of certificates that is kept; `None` where there is none yet.
+    pub fn kept_certificates(&self) -> Result<Option<CertificateRegister>, Error> {
+        self.kept(&CERTIFICATE_SHELF, CertificateRegister::parse)
+    }
+
+    /// Keeps a register of certificates in place of the one before.
+    pub fn keep_certificates(&self, certificates: &CertificateRegister, by: &Signature) -> Result<(), Error> {
+        self.keep(&CERTIFICATE_SHELF, certificates.text(), "certificates: as in force", by)
+    }
+
+    fn kept<T>(
+        &self,
+        Shelf { reference, file }: &Shelf,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Result<Option<T>, Error> {
+        let Some(revision) = self.find_reference(reference)? else { return Ok(None) };
+        let failed = |source| Error::ReadFile { path: format!("{reference}:{file}"), source };
+        let bytes = self.files(&revision)?.bytes(file).map_err(|source| failed(Box::new(source)))?;
+        // An empty register would give everybody's ids and everybody's certificates away.
+        let bytes = bytes.ok_or_else(|| failed("there is no such file".into()))?;
+        parse(&String::from_utf8_lossy(&bytes)).map(Some).map_err(|invalid| failed(Box::new(invalid)))
+    }
+
+    fn keep(
+        &self,
+        Shelf { reference, file }: &Shelf,
+        text: String,
+        message: &str,
+        by: &Signature,
+    ) -> Result<(), Error> {
+        let base = self.find_reference(reference)?;
+        let words = Words { author: by, committer: by, message };
+        let revision = self.write(base.as_ref(), &[Edit::write(*file, text)], &words)?;
+        if Some(revision) == base { Ok(()) } else { self.mark(reference, &revision) }
     }
 
     fn gather_ids(&self, tip: &Revision) -> Result<IdRegister, Error> {

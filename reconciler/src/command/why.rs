@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use anyhow::{anyhow, bail};
 use berth_judge::case::{Allowed, Asked, Case};
 use berth_judge::proofs::Resolvers;
+use berth_schema::Kind;
 use berth_schema::name::UserName;
-use berth_schema::policy::{self, Actor, Verdict};
+use berth_schema::policy::{self, Actor, Budget, Verdict};
 use berth_schema::report::{Look, report};
 
 use super::{Exit, show_findings};
@@ -42,7 +44,8 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
         }
         (Some(path), ..) => {
             let Some(tip) = settle(&mut source, None)? else { return Ok(Exit::Failed) };
-            let answer = policy::explain(Actor::Member(&name), &tip.state, path);
+            let mut answer = policy::explain(Actor::Member(&name), &tip.state, path);
+            answer.why.extend(budget(&source, &name, &tip, path)?);
             print(&format!("{name} may change {path}: {}\n  {}", answer.may, answer.why.join("\n  ")));
             Ok(Exit::Ok)
         }
@@ -57,6 +60,17 @@ fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<
         show_findings(&found.loaded);
     }
     Ok(found.state.ok())
+}
+
+/// Part of the CA's week that a member has left, where it binds them and the path is a domain's.
+fn budget(source: &Source, name: &UserName, tip: &Settled, path: &str) -> anyhow::Result<Option<String>> {
+    let Source::Repository(repo) = source else { return Ok(None) };
+    let Some(user) = tip.state.users.get(name) else { return Ok(None) };
+    if Kind::of(path) != Some(Kind::Domain) || Actor::Member(name).is_admin(&tip.state) {
+        return Ok(None);
+    }
+    let kept = repo.kept_certificates()?;
+    Ok(Some(Budget::of(user, &tip.state, kept.as_ref(), SystemTime::now()).sentence()))
 }
 
 fn judge(

@@ -7,12 +7,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::time::SystemTime;
 
 use berth_judge::form::{Author, Forms};
 use berth_judge::hook::{Asker, Judgement, judge, view};
 use berth_judge::review::{Approval, Ask, Format as ReviewFormat, answer, propose};
 use berth_judge::{Unseen, Update};
 use berth_repo::{MAIN, Revision, Signature, StateRepo};
+use berth_schema::certificate_register::CertificateRegister;
 use berth_schema::domain::Domain;
 use berth_schema::door::Topic;
 use berth_schema::edit::{self, DomainEdit, QuotaEdit, ServerEdit, UserEdit};
@@ -118,10 +120,16 @@ fn the_doors_agree() {
     for sort in 0..SORTS {
         agree(PEOPLE[usize::from(sort) % 2 + 1], sort, sort / 2);
     }
-    // A name that is proved, one that isn't, somebody else's name, an id of old, and an admin's own lockout.
-    for (who, sort, pick) in
-        [("bob", 15, 3), ("bob", 15, 4), ("cyn", 15, 8), ("bob", 15, 6), ("bob", 4, 3), ("ann", 21, 0)]
-    {
+    // A name that is proved, one that isn't, one too many, somebody else's name, an id of old, and an admin's own lockout.
+    for (who, sort, pick) in [
+        ("bob", 15, 3),
+        ("bob", 15, 4),
+        ("cyn", 15, 8),
+        ("cyn", 15, 10),
+        ("bob", 15, 6),
+        ("bob", 4, 3),
+        ("ann", 21, 0),
+    ] {
         agree(who, sort, pick);
     }
     let some = prop::collection::vec((0..SORTS, 0..12_u8), 1..3);
@@ -145,7 +153,9 @@ impl Ground {
         import(&bare, MAIN, Some(MAIN), &[("servers/gone.toml".to_owned(), None)]);
         // As the reconciler has written it down, so that no door asks the history of the trials themselves.
         let repo = StateRepo::open(&bare).unwrap();
-        repo.keep_ids(&former(), &Signature::now("Berth", "berth@localhost")).unwrap();
+        let by = Signature::now("Berth", "berth@localhost");
+        repo.keep_ids(&former(), &by).unwrap();
+        repo.keep_certificates(&taken(), &by).unwrap();
         let dns = Dns::new(&[(&format!("_berth.{PROVED}"), "berth-verify=h.example/bob")]);
         Self { dns, first }
     }
@@ -421,6 +431,16 @@ fn former() -> IdRegister {
     FORMER.iter().map(|(id, owner)| (server_id(*id), owner.parse().unwrap())).collect()
 }
 
+/// The register of certificates: cyn took as many as she may.
+fn taken() -> CertificateRegister {
+    // A time to come counts as now.
+    let of_cyn = |n| {
+        format!("\"c{n}.h.example\" = {{ owner = \"cyn\", taken = 2999-01-01T00:00:00Z, gone = true }}\n")
+    };
+    let of_all = "\"one.h.example\" = { owner = \"bob\" }\n\"cyns.h.example\" = { owner = \"cyn\" }\n";
+    CertificateRegister::parse(&(1..=10).map(of_cyn).chain([of_all.to_owned()]).collect::<String>()).unwrap()
+}
+
 /// The policy's own answer.
 fn without_git(user: &UserName, after: &Files) -> Answer {
     let messages = |findings: &[Finding]| findings.iter().map(|finding| finding.message.clone()).collect();
@@ -434,7 +454,7 @@ fn without_git(user: &UserName, after: &Files) -> Answer {
         changed.iter().map(|(path, text)| change_of(path, text.as_deref())).collect();
     let proved: Fqdn = PROVED.parse().unwrap();
     let proven = if user.as_str() == "bob" { vec![proved] } else { Vec::new() };
-    let ids = former();
+    let (ids, certificates) = (former(), taken());
     let proposal = Proposal {
         actor: Actor::Member(user),
         before: &before,
@@ -442,6 +462,8 @@ fn without_git(user: &UserName, after: &Files) -> Answer {
         changes: &changes,
         proven: &proven,
         ids: &ids,
+        certificates: Some(&certificates),
+        now: SystemTime::now(),
         allowance: None,
         from: None,
         knows: None,

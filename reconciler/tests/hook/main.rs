@@ -11,6 +11,7 @@ mod accepted;
 mod agree;
 mod beside;
 mod bounds;
+mod certificates;
 mod hostile;
 mod ids;
 mod installed;

@@ -46,6 +46,8 @@ pub enum QuotaEdit {
     Disk(Option<Bytes>),
     /// `domains`
     Domains(Option<u32>),
+    /// `certificates`
+    Certificates(Option<u32>),
     /// `custom_domains`
     CustomDomains(Option<bool>),
 }
@@ -71,6 +73,7 @@ pub fn new_user(user: &User) -> Result<String, EditError> {
         UserEdit::Quota(QuotaEdit::Pids(quota.pids)),
         UserEdit::Quota(QuotaEdit::Disk(quota.disk)),
         UserEdit::Quota(QuotaEdit::Domains(quota.domains)),
+        UserEdit::Quota(QuotaEdit::Certificates(quota.certificates)),
         UserEdit::Quota(QuotaEdit::CustomDomains(quota.custom_domains)),
     ];
     create::<UserEdit>(&format!("users/{}.toml", user.name), DocumentMut::new(), &edits, user)
@@ -100,6 +103,7 @@ impl Edit for UserEdit {
             Self::Quota(QuotaEdit::Pids(pids)) => user.quota.pids = pids,
             Self::Quota(QuotaEdit::Disk(disk)) => user.quota.disk = disk,
             Self::Quota(QuotaEdit::Domains(domains)) => user.quota.domains = domains,
+            Self::Quota(QuotaEdit::Certificates(certificates)) => user.quota.certificates = certificates,
             Self::Quota(QuotaEdit::CustomDomains(allowed)) => user.quota.custom_domains = allowed,
         }
     }
@@ -149,6 +153,9 @@ impl Edit for UserEdit {
                     QuotaEdit::Domains(domains) => {
                         ("domains", domains.map(|domains| i64::from(domains).into()))
                     }
+                    QuotaEdit::Certificates(certificates) => {
+                        ("certificates", certificates.map(|certificates| i64::from(certificates).into()))
+                    }
                     QuotaEdit::CustomDomains(allowed) => ("custom_domains", allowed.map(Value::from)),
                 };
                 put_or_unset(document, Some("quota"), field, value);
@@ -164,7 +171,10 @@ impl Edit for UserEdit {
             Self::Passkeys(passkeys) => passkeys.is_empty(),
             Self::SecondFactor(factor) => factor.is_none(),
             Self::Quota(
-                QuotaEdit::Servers(number) | QuotaEdit::Pids(number) | QuotaEdit::Domains(number),
+                QuotaEdit::Servers(number)
+                | QuotaEdit::Pids(number)
+                | QuotaEdit::Domains(number)
+                | QuotaEdit::Certificates(number),
             ) => number.is_none(),
             Self::Quota(QuotaEdit::Cpus(cpus)) => cpus.is_none(),
             Self::Quota(QuotaEdit::Memory(amount) | QuotaEdit::Disk(amount)) => amount.is_none(),

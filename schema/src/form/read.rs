@@ -80,6 +80,7 @@ fn default(kind: Kind, name: &str, platform: &Platform) -> String {
         (Kind::User, "quota.pids") => quota.pids(defaults.pids).to_string(),
         (Kind::User, "quota.disk") => quota.disk.to_string(),
         (Kind::User, "quota.domains") => quota.domains.to_string(),
+        (Kind::User, "quota.certificates") => quota.certificates.to_string(),
         (Kind::User, "quota.custom_domains") => quota.custom_domains.to_string(),
         _ => String::new(),
     }

@@ -121,6 +121,11 @@ fn is_below(name: &str, other: &str) -> bool {
 }
 
 impl Rulings {
+    /// Denies the proposal for what was found of it as a whole.
+    pub(crate) fn deny(&mut self, found: Option<Finding>) {
+        self.denied.extend(found);
+    }
+
     /// Denies the proposal of somebody whom the door knows and the state doesn't.
     pub(crate) fn deny_stranger(&mut self, name: &UserName, before: &State) {
         let invalid = Invalid::new(
@@ -260,7 +265,8 @@ impl<'a> Case<'a> {
             file.deny(&["role"], message, format!("ask {} for another role", self.admins()));
         }
         let had = &self.member.quota;
-        let QuotaOverride { servers, cpus, memory, pids, disk, domains, custom_domains } = quota;
+        let QuotaOverride { servers, cpus, memory, pids, disk, domains, certificates, custom_domains } =
+            quota;
         let parts = [
             ("servers", had.servers == *servers),
             ("cpus", had.cpus == *cpus),
@@ -268,6 +274,7 @@ impl<'a> Case<'a> {
             ("pids", had.pids == *pids),
             ("disk", had.disk == *disk),
             ("domains", had.domains == *domains),
+            ("certificates", had.certificates == *certificates),
             ("custom_domains", had.custom_domains == *custom_domains),
         ];
         for (part, _) in parts.iter().filter(|(_, same)| !same) {

@@ -1,7 +1,9 @@
 //! A change that is judged, who asks for it, and the verdict.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
+use crate::certificate_register::CertificateRegister;
 use crate::finding::Finding;
 use crate::name::{Fqdn, UserName};
 use crate::register::IdRegister;
@@ -44,6 +46,11 @@ pub struct Proposal<'a> {
     /// Register of whose ids were, of all that servers had: their data may still be there, and comes back with a server of the same id. Needed
     /// for the ids that the change adds.
     pub ids: &'a IdRegister,
+    /// Register of the names with certificates of their own. Needed where the change adds any. `None` where none is kept yet: then
+    /// nothing has been taken.
+    pub certificates: Option<&'a CertificateRegister>,
+    /// Time at which the change would be made.
+    pub now: SystemTime,
     /// The removals that the change's last commit allows beyond the removal budget (`Berth-Allow-Removals`). The budget guards
     /// everybody's servers, so only an admin lifts it.
     pub allowance: Option<&'a str>,

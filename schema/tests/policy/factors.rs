@@ -1,5 +1,7 @@
 //! By which factors somebody gets in, and who changes that.
 
+use std::time::SystemTime;
+
 use berth_schema::policy::{Actor, Proposal, Verdict, judge, judge_confirmed};
 use berth_schema::register::IdRegister;
 
@@ -28,6 +30,8 @@ fn a_member_changes_their_factors_only_where_the_door_has_asked_who_they_are() {
             changes: &differing(&before, &after),
             proven: &[],
             ids: &IdRegister::default(),
+            certificates: None,
+            now: SystemTime::UNIX_EPOCH,
             allowance: None,
             from: None,
             knows: None,

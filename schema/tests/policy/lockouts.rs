@@ -1,6 +1,7 @@
 //! Changes that take a way in from whoever makes them.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use berth_schema::policy::{Actor, Proposal, Verdict, judge};
 use berth_schema::register::IdRegister;
@@ -52,6 +53,8 @@ fn judged_between(
         changes: &differing(before, after),
         proven: &[],
         ids: &IdRegister::default(),
+        certificates: None,
+        now: SystemTime::UNIX_EPOCH,
         allowance: None,
         from,
         knows,

@@ -6,6 +6,7 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod certificates;
 mod factors;
 mod lockouts;
 mod properties;

@@ -1,5 +1,7 @@
 //! The promises, on random platforms: three people, a few servers and domains, each there or not.
 
+use std::time::SystemTime;
+
 use berth_schema::policy::{Actor, Change, Proposal, Verdict, judge};
 use berth_schema::register::IdRegister;
 use proptest::prelude::*;
@@ -92,7 +94,7 @@ proptest! {
         let bob = name("bob");
         let (old, new) = (state(&before).unwrap(), state(&after).unwrap());
         let changes = differing(&before, &after);
-        let verdict = judge(&Proposal { actor: Actor::Member(&bob), before: &old, after: &new, changes: &changes, proven: &[], ids: &IdRegister::default(), allowance: None, from: None, knows: None });
+        let verdict = judge(&Proposal { actor: Actor::Member(&bob), before: &old, after: &new, changes: &changes, proven: &[], ids: &IdRegister::default(), certificates: None, now: SystemTime::UNIX_EPOCH, allowance: None, from: None, knows: None });
         if verdict == Verdict::Allow {
             for change in &changes {
                 let (had, has) = (holder(&before, change.path), holder(&after, change.path));
@@ -119,7 +121,7 @@ proptest! {
             !change.path.starts_with("users/") && !custom && sides.iter().flatten().all(|who| *who == "bob") && sides.iter().any(Option::is_some)
         };
         let ids_kept = old.servers.iter().all(|(id, server)| new.server(&server.name).is_none_or(|now| now.id == *id));
-        let verdict = judge(&Proposal { actor: Actor::Member(&bob), before: &old, after: &new, changes: &changes, proven: &[], ids: &IdRegister::default(), allowance: None, from: None, knows: None });
+        let verdict = judge(&Proposal { actor: Actor::Member(&bob), before: &old, after: &new, changes: &changes, proven: &[], ids: &IdRegister::default(), certificates: None, now: SystemTime::UNIX_EPOCH, allowance: None, from: None, knows: None });
         if changes.iter().all(is_bobs) && ids_kept {
             prop_assert_eq!(verdict, Verdict::Allow);
         }
@@ -130,7 +132,7 @@ proptest! {
         let bob = name("bob");
         let (old, new) = (state(&before).unwrap(), state(&after).unwrap());
         let mut changes = differing(&before, &after);
-        let verdict = |changes: &[Change<'_>]| judge(&Proposal { actor: Actor::Member(&bob), before: &old, after: &new, changes, proven: &[], ids: &IdRegister::default(), allowance: None, from: None, knows: None });
+        let verdict = |changes: &[Change<'_>]| judge(&Proposal { actor: Actor::Member(&bob), before: &old, after: &new, changes, proven: &[], ids: &IdRegister::default(), certificates: None, now: SystemTime::UNIX_EPOCH, allowance: None, from: None, knows: None });
         let first = verdict(&changes);
         let by = |path: &str| path.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         changes.sort_by_key(|change| by(change.path));
@@ -146,7 +148,7 @@ proptest! {
         let (old, new) = (state(&before).unwrap(), state(&after).unwrap());
         let changes = differing(&before, &after);
         for actor in [Actor::Member(&ann), Actor::Operator] {
-            let verdict = judge(&Proposal { actor, before: &old, after: &new, changes: &changes, proven: &[], ids: &IdRegister::default(), allowance: None, from: None, knows: None });
+            let verdict = judge(&Proposal { actor, before: &old, after: &new, changes: &changes, proven: &[], ids: &IdRegister::default(), certificates: None, now: SystemTime::UNIX_EPOCH, allowance: None, from: None, knows: None });
             prop_assert_eq!(verdict, Verdict::Allow);
         }
     }

@@ -1,5 +1,7 @@
 //! Each rule, on a small platform.
 
+use std::time::SystemTime;
+
 use berth_schema::policy::{Actor, May, Proposal, Verdict, explain, judge, named_by, secrets};
 use berth_schema::register::IdRegister;
 
@@ -40,6 +42,8 @@ fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
         changes: &differing(&before, &after),
         proven: &[],
         ids: &IdRegister::default(),
+        certificates: None,
+        now: SystemTime::UNIX_EPOCH,
         allowance: None,
         from: None,
         knows: None,
@@ -179,6 +183,8 @@ fn only_admins_lift_the_removal_budget() {
             changes: &[],
             proven: &[],
             ids: &IdRegister::default(),
+            certificates: None,
+            now: SystemTime::UNIX_EPOCH,
             allowance: Some("0a2893a696e71de8"),
             from: None,
             knows: None,
@@ -266,6 +272,8 @@ fn the_firewalls_exceptions_are_the_admins() {
             changes: &differing(&before, &after),
             proven: &[],
             ids: &IdRegister::default(),
+            certificates: None,
+            now: SystemTime::UNIX_EPOCH,
             allowance: None,
             from: None,
             knows: None,
@@ -299,6 +307,8 @@ fn a_removed_servers_data_doesnt_come_back_to_somebody_else() {
             changes: &[],
             proven: &[],
             ids: &ids,
+            certificates: None,
+            now: SystemTime::UNIX_EPOCH,
             allowance: None,
             from: None,
             knows: None,
@@ -371,6 +381,8 @@ fn a_proof_makes_a_custom_domain_theirs() {
             changes: &[],
             proven: &proven,
             ids: &IdRegister::default(),
+            certificates: None,
+            now: SystemTime::UNIX_EPOCH,
             allowance: None,
             from: None,
             knows: None,
@@ -510,6 +522,8 @@ fn a_strict_rule_is_for_what_comes_in() {
             changes: &differing(&before, &after),
             proven: &[],
             ids: &IdRegister::default(),
+            certificates: None,
+            now: SystemTime::UNIX_EPOCH,
             allowance: None,
             from: None,
             knows: None,

@@ -2,6 +2,7 @@
 //! the state repo itself.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use berth_repo::view::{Accepted, Move, Received, Views};
 use berth_repo::{MAIN, Revision, StateRepo};
@@ -225,6 +226,8 @@ impl World {
             changes: &changes,
             proven: &[],
             ids: &IdRegister::default(),
+            certificates: None,
+            now: SystemTime::UNIX_EPOCH,
             allowance: None,
             from: None,
             knows: Some(name.as_str()),

@@ -52,6 +52,13 @@ static PIDS: Shape =
 static DISK: Shape = shape("quota.disk", "Disk", "Of all servers together.", Control::Amount, Place::Folded);
 static DOMAINS: Shape =
     shape("quota.domains", "Domains", "Of all servers together.", Control::Number, Place::Folded);
+static CERTIFICATES: Shape = shape(
+    "quota.certificates",
+    "Certificates",
+    "New ones of the CA’s within seven days.",
+    Control::Number,
+    Place::Folded,
+);
 static CUSTOM: Shape = shape(
     "quota.custom_domains",
     "Names outside the platform’s domain",
@@ -61,11 +68,11 @@ static CUSTOM: Shape = shape(
 );
 
 /// Every field of a member that a form may have.
-pub(crate) static SHAPES: [&Shape; 11] =
-    [&NAME, &EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &PIDS, &DISK, &DOMAINS, &CUSTOM];
+pub(crate) static SHAPES: [&Shape; 12] =
+    [&NAME, &EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &PIDS, &DISK, &DOMAINS, &CERTIFICATES, &CUSTOM];
 
 fn shapes() -> Vec<&'static Shape> {
-    vec![&EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &PIDS, &DISK, &DOMAINS, &CUSTOM]
+    vec![&EMAIL, &KEYS, &ROLE, &SERVERS, &CPUS, &MEMORY, &PIDS, &DISK, &DOMAINS, &CERTIFICATES, &CUSTOM]
 }
 
 /// A new member.
