@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use toml::value::Datetime;
 
-use crate::domain::{Domain, Tls};
+use crate::domain::Tls;
 use crate::invalid::Invalid;
-use crate::name::{Fqdn, UserName};
-use crate::platform::Platform;
+use crate::name::{Fqdn, ServerName, UserName};
+use crate::panel::PanelTls;
 use crate::state::State;
 
 /// First line of the register as text.
@@ -52,17 +52,12 @@ struct Line {
     gone: bool,
 }
 
-/// Returns whether a domain gets a certificate from the CA that no other name shares.
-pub(crate) fn is_counted(platform: &Platform, domain: &Domain) -> bool {
-    domain.tls == Tls::Auto && platform.has_own_certificate(&domain.fqdn)
-}
-
 impl CertificateRegister {
     /// The register of a platform that kept none so far: nothing of what stands there has been taken of late.
     pub fn beginning_with(state: &State) -> Self {
         let entry =
             |owner: &UserName| Entry { owner: owner.clone(), taken: None, standing: Standing::InForce };
-        Self(counted(state).map(|(fqdn, owner)| (fqdn.clone(), entry(owner))).collect())
+        Self(counted(state).map(|name| (name.fqdn, entry(name.owner))).collect())
     }
 
     /// Reads a register as [`CertificateRegister::text`] writes it.
@@ -110,12 +105,12 @@ impl CertificateRegister {
             // A clock that was ahead once would hold its names for as long.
             entry.taken = entry.taken.map(|taken| taken.min(now));
         }
-        for (fqdn, owner) in counted(state) {
-            let known = known.remove(fqdn);
+        for Counted { fqdn, owner, .. } in counted(state) {
+            let known = known.remove(&fqdn);
             let known = known.filter(|entry| entry.standing == Standing::InForce || entry.is_recent(now));
             // A name that an admin gives to somebody else keeps its certificate, and its time.
             let taken = known.map_or(Some(now), |entry| entry.taken);
-            self.0.insert(fqdn.clone(), Entry { owner: owner.clone(), taken, standing: Standing::InForce });
+            self.0.insert(fqdn, Entry { owner: owner.clone(), taken, standing: Standing::InForce });
         }
         let gone = known
             .into_iter()
@@ -155,12 +150,29 @@ impl Entry {
     }
 }
 
-/// The names of a state that have a certificate of their own, and whose they are.
-fn counted(state: &State) -> impl Iterator<Item = (&Fqdn, &UserName)> {
+/// A name with a certificate of its own.
+pub(crate) struct Counted<'a> {
+    pub(crate) fqdn: Fqdn,
+    pub(crate) owner: &'a UserName,
+    /// Its server, where it is the name of a tool of the server's; `None` for a domain.
+    pub(crate) tool_of: Option<&'a ServerName>,
+}
+
+/// The names of a state that have a certificate of their own: domains, and the tools of servers.
+pub(crate) fn counted(state: &State) -> impl Iterator<Item = Counted<'_>> {
+    let platform = &state.platform;
     let owners: HashMap<&str, &UserName> =
         state.servers.values().map(|server| (server.name.as_str(), &server.owner)).collect();
-    let own = state.domains.values().filter(|domain| is_counted(&state.platform, domain));
-    own.filter_map(move |domain| Some((&domain.fqdn, *owners.get(domain.server.as_str())?)))
+    let domains = state.domains.values().filter(|domain| domain.tls == Tls::Auto);
+    let domains = domains.filter_map(move |domain| {
+        let owner = *owners.get(domain.server.as_str())?;
+        Some(Counted { fqdn: domain.fqdn.clone(), owner, tool_of: None })
+    });
+    let tools = state.servers.values().flat_map(move |server| {
+        let tools = platform.tools(server).into_iter().filter(|site| site.tls == PanelTls::Auto);
+        tools.map(|site| Counted { fqdn: site.host, owner: &server.owner, tool_of: Some(&server.name) })
+    });
+    domains.chain(tools).filter(|name| platform.has_own_certificate(&name.fqdn))
 }
 
 #[cfg(test)]

@@ -228,7 +228,7 @@ impl Default for Quota {
             disk: Bytes::new(50 << 30),
             domains: 10,
             // As many as `domains`, so that a new member can have all of theirs at once.
-            certificates: 10,
+            certificates: 20,
             custom_domains: false,
         }
     }
@@ -254,9 +254,9 @@ choice_values! {
 
 impl Platform {
     /// Returns whether a name with `tls = "auto"` gets a certificate that no other name shares, so that it counts against
-    /// `quota.certificates`. A wildcard gets none from the CA.
+    /// `quota.certificates`. A wildcard gets none from the CA, and the names directly below the platform's domain may share one.
     pub fn has_own_certificate(&self, fqdn: &Fqdn) -> bool {
-        !fqdn.is_wildcard()
+        !fqdn.is_wildcard() && !self.is_under_wildcard(fqdn)
     }
 
     pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {

@@ -36,12 +36,29 @@ pub fn judge(proposal: &Proposal<'_>) -> Verdict {
     judge_as(proposal, Factors::Kept)
 }
 
+/// Judges a proposal, and returns besides whether it touches only the actor's own things and needs nobody's consent. An admin's power over
+/// the things of others doesn't count for that, and somebody without a name owns nothing.
+pub fn judge_with_own(proposal: &Proposal<'_>) -> (Verdict, bool) {
+    let Actor::Member(name) = proposal.actor else { return (judge(proposal), false) };
+    let as_member = judge_member(name, proposal, Factors::Kept);
+    let is_own = as_member == Verdict::Allow;
+    match proposal.actor.is_admin(proposal.before) {
+        true => (judge(proposal), is_own),
+        false => (strictly(as_member, proposal), is_own),
+    }
+}
+
 fn judge_as(proposal: &Proposal<'_>, factors: Factors) -> Verdict {
     let verdict = match proposal.actor {
         Actor::Operator => Verdict::Allow,
         Actor::Member(name) if proposal.actor.is_admin(proposal.before) => judge_admin(name, proposal),
         Actor::Member(name) => judge_member(name, proposal, factors),
     };
+    strictly(verdict, proposal)
+}
+
+/// The verdict with what is refused to everybody, and what its author has to confirm.
+fn strictly(verdict: Verdict, proposal: &Proposal<'_>) -> Verdict {
     let mut refused = strict::refused_now(proposal.before, proposal.after);
     if refused.is_empty() {
         return with_lockouts(verdict, proposal);
@@ -79,15 +96,6 @@ fn judge_admin(name: &UserName, proposal: &Proposal<'_>) -> Verdict {
     let hint = "make somebody else an admin first: `role = \"admin\"` in their file";
     let path = format!("users/{name}.toml");
     Verdict::Deny(vec![Finding::new(Severity::Error, path, None, Invalid::new(message, hint))])
-}
-
-/// Returns whether a proposal touches only the actor's own things and needs nobody's consent. An admin's power over the
-/// things of others doesn't count. Somebody without a name owns nothing.
-pub fn is_own(proposal: &Proposal<'_>) -> bool {
-    match proposal.actor {
-        Actor::Operator => false,
-        Actor::Member(name) => judge_member(name, proposal, Factors::Kept) == Verdict::Allow,
-    }
 }
 
 /// Judges a change that the door makes itself, for somebody whom it has just asked for a password and a second factor, or for a

@@ -113,7 +113,7 @@ impl<'a> Case<'a> {
     pub fn judge(&self) -> (Verdict, bool) {
         let changes: Vec<Change<'_>> = self.files.iter().map(File::change).collect();
         let proposal = self.proposal(&changes);
-        (policy::judge(&proposal), policy::is_own(&proposal))
+        policy::judge_with_own(&proposal)
     }
 
     /// The policy's answer to a change that the door makes itself, for an actor whom it has just asked who they are.
@@ -154,7 +154,8 @@ fn ids(asked: &Asked<'_>) -> Result<IdRegister, berth_repo::Error> {
 
 /// The register of certificates, where a change might add any. Otherwise nobody asks, and nothing is read.
 fn certificates(asked: &Asked<'_>) -> Result<Option<CertificateRegister>, berth_repo::Error> {
-    if asked.after.domains == asked.before.domains {
+    // A server's name is part of its tools' names.
+    if asked.after.domains == asked.before.domains && asked.after.servers == asked.before.servers {
         return Ok(None);
     }
     asked.repo.kept_certificates()

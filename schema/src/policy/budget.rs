@@ -1,22 +1,24 @@
 //! The rule about certificates: what a member may take of the CA's week.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use crate::certificate_register::{CertificateRegister, is_counted};
-use crate::domain::{Domain, domain_path};
+use crate::certificate_register::{CertificateRegister, Counted, counted};
+use crate::domain::domain_path;
 use crate::finding::{About, Finding, Severity};
 use crate::invalid::Invalid;
 use crate::name::{Fqdn, UserName};
 use crate::policy::place::Texts;
-use crate::policy::rules::{Side, admins_in_words};
+use crate::policy::rules::admins_in_words;
 use crate::policy::types::Proposal;
 use crate::state::State;
-use crate::text::counted;
+use crate::text::counted as counted_words;
 use crate::user::User;
 
 /// Field of a domain that decides whether it gets a certificate.
-const FIELD: &str = "tls";
+const TLS: &str = "tls";
+/// Field that stands in a server's file as long as its name does.
+const NAME: &str = "owner";
 
 /// A member's part of the CA's week, as it stands at a moment.
 pub struct Budget<'a> {
@@ -57,7 +59,7 @@ impl<'a> Budget<'a> {
     /// The budget in a sentence.
     pub fn sentence(&self) -> String {
         let Self { member, taken, allowed, .. } = self;
-        let names = counted(taken, "name");
+        let names = counted_words(taken, "name");
         let sentence = format!(
             "Within the last seven days `{member}` took {names} with a new certificate, and may take {allowed}"
         );
@@ -79,47 +81,51 @@ pub(super) fn over_budget(
         return None;
     }
     let budget = Budget::of(member, proposal.before, proposal.certificates, proposal.now);
-    let new: Vec<&Fqdn> =
-        new.into_iter().filter(|fqdn| !budget.register.has_taken(&member.name, fqdn, proposal.now)).collect();
-    let path = domain_path(new.get(budget.room())?);
-    let place = files.get(&path).copied().unwrap_or_default().place(&[FIELD]);
+    let is_taken = |fqdn: &Fqdn| budget.register.has_taken(&member.name, fqdn, proposal.now);
+    let new: Vec<Counted<'_>> = new.into_iter().filter(|name| !is_taken(&name.fqdn)).collect();
+    let first = new.get(budget.room())?;
+    let (path, field) = match first.tool_of {
+        Some(server) => (format!("servers/{server}.toml"), NAME),
+        None => (domain_path(&first.fqdn), TLS),
+    };
+    let place = files.get(&path).copied().unwrap_or_default().place(&[field]);
+    let needed = counted_words(new.len(), "new certificate");
+    let what = match first.tool_of {
+        Some(_) => format!("{needed}, with those of servers' Dockge and Files"),
+        None => needed,
+    };
     let message = format!(
-        "this change needs {}: `{}` took {} within the last seven days, and may take {}",
-        counted(new.len(), "new certificate"),
-        budget.member,
-        budget.taken,
-        budget.allowed
+        "this change needs {what}: `{}` took {} within the last seven days, and may take {}",
+        budget.member, budget.taken, budget.allowed
     );
-    let finding =
-        Finding::new(Severity::Error, path, Some(place), Invalid::new(message, hint(&budget, proposal)));
-    Some(finding.about(About::Field(FIELD.to_owned())))
+    let hint = hint(&budget, proposal, first.tool_of.is_none());
+    let finding = Finding::new(Severity::Error, path, Some(place), Invalid::new(message, hint));
+    Some(finding.about(About::Field(field.to_owned())))
 }
 
-fn hint(budget: &Budget<'_>, proposal: &Proposal<'_>) -> String {
+fn hint(budget: &Budget<'_>, proposal: &Proposal<'_>, is_domain: bool) -> String {
     let wait = match (budget.next(), budget.room()) {
         (None, _) => String::new(),
         (Some(next), 0) => format!("take the next from {next} on; until then, "),
         (Some(next), room) => format!("take {room} now, and the next from {next} on; until then, "),
     };
+    let instead = if is_domain { "write `tls = \"internal\"`, or let" } else { "let" };
     format!(
-        "{wait}write `tls = \"internal\"`, or let {} raise `quota.certificates` in users/{}.toml",
+        "{wait}{instead} {} raise `quota.certificates` in users/{}.toml",
         admins_in_words(proposal.before),
         budget.member
     )
 }
 
 /// The names with a certificate of their own that a member has after the change, and didn't have before it.
-fn new_names<'a>(member: &UserName, proposal: &Proposal<'a>) -> Vec<&'a Fqdn> {
-    if proposal.before.domains == proposal.after.domains {
+fn new_names<'a>(member: &UserName, proposal: &Proposal<'a>) -> Vec<Counted<'a>> {
+    let (before, after) = (proposal.before, proposal.after);
+    if before.domains == after.domains && before.servers == after.servers {
         return Vec::new();
     }
-    let (before, after) = (Side::new(proposal.before), Side::new(proposal.after));
-    let has = |side: &Side<'_>, domain: &Domain| {
-        is_counted(&side.state.platform, domain) && side.holder(domain) == Some(member)
-    };
-    let had = |fqdn: &Fqdn| before.state.domains.get(fqdn).is_some_and(|domain| has(&before, domain));
-    let now = proposal.after.domains.values().filter(|domain| has(&after, domain));
-    now.map(|domain| &domain.fqdn).filter(|fqdn| !had(fqdn)).collect()
+    let theirs = |name: &Counted<'_>| name.owner == member;
+    let had: HashSet<Fqdn> = counted(before).filter(theirs).map(|name| name.fqdn).collect();
+    counted(after).filter(theirs).filter(|name| !had.contains(&name.fqdn)).collect()
 }
 
 /// A time in words, rounded up to whole hours.

@@ -173,3 +173,51 @@ fn an_admin_is_not_bound() {
     assert_eq!(judged("bob", Some(&kept), &three, &two), Verdict::Allow);
     assert_eq!(denied(Some(&kept), &three, &platform(&["a.h.org", "b.h.org", "d.h.org"])).len(), 1);
 }
+
+#[test]
+fn a_server_under_a_new_name_needs_two_for_its_tools() {
+    let with_panel = |server: &str, more: &str| {
+        let mut files = platform(&[]);
+        let panel = format!("domain = \"h.org\"\n[panel]\ndomain = \"panel.example.org\"\n{more}");
+        files.insert("platform.toml".to_owned(), panel);
+        files.remove("servers/bobs.toml");
+        files.insert(format!("servers/{server}.toml"), "id = 1\nowner = \"bob\"\n".to_owned());
+        files
+    };
+    let (old, new, newer) = (with_panel("bobs", ""), with_panel("shop", ""), with_panel("blog", ""));
+    let kept = register(&old, &[]);
+    assert_eq!(judged("bob", Some(&kept), &old, &new), Verdict::Allow, "he may take two");
+    let kept = register(&old, &[(1, &new)]);
+    let found = denied(Some(&kept), &new, &newer);
+    assert!(
+        found[0].starts_with(
+            "servers/blog.toml:2:1: this change needs 2 new certificates, with those of servers' Dockge and Files: `bob` took 2 within"
+        ),
+        "{found:?}"
+    );
+    assert!(found[0].contains("until then, let `ann` raise `quota.certificates`"), "{found:?}");
+    // With one certificate for all of them, or the panel's own CA, they need none.
+    for more in ["[acme.dns]\nprogram = \"lab\"\n", "tls = \"internal\"\n"] {
+        let [old, new, newer] = ["bobs", "shop", "blog"].map(|server| {
+            let more = if more.starts_with("tls") { more.to_owned() } else { format!("\n{more}") };
+            with_panel(server, &more)
+        });
+        let kept = register(&old, &[(1, &new)]);
+        assert_eq!(judged("bob", Some(&kept), &new, &newer), Verdict::Allow, "{more}");
+    }
+}
+
+#[test]
+fn names_that_share_a_certificate_are_free_and_others_are_not() {
+    let with_zone = |names: &[&str]| {
+        let mut files = platform(names);
+        let platform = "domain = \"h.org\"\n[acme.dns]\nprogram = \"lab\"\n".to_owned();
+        files.insert("platform.toml".to_owned(), platform);
+        files
+    };
+    let (none, many) = (with_zone(&[]), with_zone(&["a.h.org", "b.h.org", "c.h.org", "d.h.org"]));
+    let kept = register(&none, &[]);
+    assert_eq!(judged("bob", Some(&kept), &none, &many), Verdict::Allow);
+    let deeper = with_zone(&["a.a.h.org", "b.a.h.org", "c.a.h.org"]);
+    assert_eq!(denied(Some(&kept), &none, &deeper).len(), 1);
+}

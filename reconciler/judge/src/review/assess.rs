@@ -30,7 +30,6 @@ pub struct Assessor<'r> {
     scratch: Scratch,
     main: Revision,
     before: Loaded,
-    /// History of the state repo; tells whose an id was.
     /// The removals that whoever approves allows beyond the budget.
     allowance: Option<String>,
     /// The resolver that is asked for proofs, in place of the platform's.
