@@ -118,6 +118,7 @@ fn server(id: ServerId, owned: &ServerContainer<'_>) -> Option<Server> {
         pids: limits.and_then(pids),
         disk: None,
         image: owned.image.parse::<ImageRef>().ok(),
+        reset: owned.reset,
         allow: Vec::new(),
     })
 }

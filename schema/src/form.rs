@@ -114,7 +114,7 @@ const fn known(name: &'static str, sort: Sort) -> Known {
     Known { name, sort }
 }
 
-const SERVER: [Known; 10] = [
+const SERVER: [Known; 11] = [
     known("id", Sort::Fixed),
     known("owner", Sort::Text),
     known("members", Sort::Words),
@@ -124,6 +124,7 @@ const SERVER: [Known; 10] = [
     known("pids", Sort::Whole),
     known("disk", Sort::Text),
     known("image", Sort::Text),
+    known("reset", Sort::Whole),
     known("allow", Sort::Words),
 ];
 

@@ -43,6 +43,10 @@ pub struct Server {
     /// The image. By default the platform's at the time of creation. A change recreates the server, and everything
     /// outside its volumes is lost.
     pub image: Option<ImageRef>,
+    /// A number that makes the server's system anew when it is raised: everything outside its volumes is lost, as with
+    /// another image. A lower one does nothing.
+    #[schemars(default)]
+    pub reset: u32,
     /// Destinations that the firewall lets this server reach although it refuses them to others, such as
     /// `10.1.2.3/32:5432/tcp`. Only an admin may change the list.
     #[schemars(default)]
@@ -118,6 +122,7 @@ impl ServerFile {
         let pids = fields.optional::<Pids>("pids");
         let disk = fields.optional_if("disk", Bytes::suits_server);
         let image = fields.image("image");
+        let reset = fields.value("reset").unwrap_or_default();
         let allow = fields.list::<Exception>("allow").unwrap_or_default();
         let exceptions = keep_exceptions(&allow, fields);
         check_login_names(&name, id, fields);
@@ -134,6 +139,7 @@ impl ServerFile {
                 pids: pids.map(|found| found.value.0),
                 disk: disk.map(|found| found.value),
                 image,
+                reset,
                 allow: exceptions,
             }),
             _ => None,

@@ -181,6 +181,7 @@ fn new_files_say_no_more_than_they_must() {
         pids: None,
         disk: None,
         image: None,
+        reset: 0,
         allow: vec![],
     };
     assert_eq!(edit::new_server(&server).unwrap(), "id = 3\nowner = \"ann\"\nmemory = \"512 MiB\"\n");

@@ -1,10 +1,13 @@
-# Run by `berth doctor` in a canary, as its root: sends what it is told to, and says what came back. Which attempts there
-# are, and what they prove, is not known here. Only perl-base is needed, which every Debian and Ubuntu has.
+# Run by `berth doctor` in a canary, as its root: sends or takes what it is told to, and says what came of it. Which
+# attempts there are, and what they prove, is not known here. Only perl-base is needed, which every Debian and Ubuntu has.
 #
 #   tcp ADDRESS PORT TOKEN [SOURCE]     says `connected` when it could connect, and `answered` when an answer came
 #   udp ADDRESS PORT TOKEN [SOURCE]     says `sent`, and `answered` when an answer came
 #   ask ADDRESS NAME COUNT              asks a name server: says `answers N`, and `address A` for each one in the last
 #   frames INTERFACE                    sends frames from standard input: a count (4 bytes), then length (2) and frame
+#   hold KIND MOST [SECONDS]            takes what the kernel counts until it refuses, or so many: says `got N REASON`, where
+#                                       the reason is `enough` if it was not refused, and holds them until a line or the end
+#                                       comes on standard input, for a minute at most, or so many seconds
 use strict;
 use warnings;
 use Socket qw(:all);
@@ -12,7 +15,7 @@ use Time::HiRes qw(time);
 
 $| = 1;
 my ($verb, @rest) = @ARGV;
-my %verbs = (tcp => \&tcp, udp => \&udp, ask => \&ask, frames => \&frames);
+my %verbs = (tcp => \&tcp, udp => \&udp, ask => \&ask, frames => \&frames, hold => \&hold);
 $verbs{$verb}->(@rest);
 
 sub resolved {
@@ -129,4 +132,149 @@ sub taken {
         read(STDIN, $bytes, $length - length $bytes, length $bytes) or die "the frames end early\n";
     }
     return $bytes;
+}
+
+# Takes as much of a kind as it gets. All of it is gone with this process, however that ends: kinds are made of its own
+# descriptors, memory and timers, and of children that wait for its end.
+sub hold {
+    my ($kind, $most, $seconds) = (@_, 60);
+    my $call = calls();
+    my $take = taker($kind, $call);
+    # Nobody shall lack for long what is held here, also if whoever asked for it is cut off.
+    my $late = time + $seconds / 2;
+    alarm $seconds;
+    if ($kind =~ /^(?:descriptors|pipes|epoll)$/) {
+        my $open = pack('QQ', ($kind eq 'descriptors' ? 2000 : 8000) x 2);
+        syscall($call->{limit}, 0, 7, $open, 0) == 0 or die "limit of open files: $!\n";
+    }
+    my ($got, $why) = (0, 'enough');
+    while ($got < $most) {
+        die "only $got of $kind in so long a time\n" if time > $late;
+        $! = 0;
+        if ($take->($got) < 0) { $why = $! || 'less than asked for'; last }
+        $got++;
+    }
+    print "got $got $why\n";
+    <STDIN>;
+}
+
+# System calls that Perl has no name for.
+sub calls {
+    my $machine = qx(uname -m) =~ s/\s//gr;
+    my $numbers = {
+        x86_64 => {
+            inotify => 294, watch => 254, fanotify => 300, timer => 222, queue => 240, unlink => 241, namespace => 272,
+            epoll => 291, control => 233, event => 290, limit => 302, send => 46, attach => 30, key => 248,
+        },
+        aarch64 => {
+            inotify => 26, watch => 27, fanotify => 262, timer => 107, queue => 180, unlink => 181, namespace => 97,
+            epoll => 20, control => 21, event => 19, limit => 261, send => 211, attach => 196, key => 217,
+        },
+    };
+    return $numbers->{$machine} // die "the system calls of $machine have no numbers here\n";
+}
+
+# Returns a function that takes one more; its argument says how many there are. It returns less than 0 when it is refused.
+sub taker {
+    my ($kind, $call) = @_;
+    my @held;
+    my %takers = (
+        inotify => sub { syscall($call->{inotify}, 0) },
+        watches => watches($call),
+        fanotify => sub { syscall($call->{fanotify}, 0x200, 0) },
+        timers => sub { my $timer = pack('i', 0); syscall($call->{timer}, 1, 0, $timer) },
+        queues => sub {
+            my $name = "berth-$$-$_[0]";
+            return -1 if (my $queue = syscall($call->{queue}, $name, 66, 0600, 0)) < 0;
+            # A queue without a name lasts as long as its descriptor.
+            syscall($call->{unlink}, $name);
+            return $queue;
+        },
+        namespaces => sub {
+            return -1 if syscall($call->{namespace}, 0x04000000) < 0;
+            open(my $space, '<', '/proc/self/ns/uts') or return -1;
+            push @held, $space;
+            return 0;
+        },
+        memory => sub {
+            defined(my $segment = shmget(0, 65536, 01600)) or return -1;
+            my $locked = shmctl($segment, 11, 0);
+            my $why = $!;
+            # Removed at once, it lasts as long as it is attached. Perl cuts the address off, so that errno alone tells.
+            $! = 0;
+            syscall($call->{attach}, $segment, 0, 0);
+            my $failed = $!;
+            shmctl($segment, 0, 0);
+            $! = $locked ? $failed : $why;
+            return $! ? -1 : 0;
+        },
+        processes => children(),
+        keys => sub {
+            my ($type, $name, $content) = ('user', "berth-$_[0]", 'x');
+            syscall($call->{key}, $type, $name, $content, 1, -2);
+        },
+        # Sent and not received. The kernel refuses those of a process whose user has more of them under way than that
+        # process may have open, so each has the same limit here.
+        descriptors => sub {
+            if ($_[0] % 8 == 0) {
+                socketpair(my $one, my $other, AF_UNIX, SOCK_DGRAM, 0) or return -1;
+                push @held, $one, $other;
+            }
+            my ($byte, $sent) = ('x', 100);
+            my $part = pack('PQ', $byte, 1);
+            my $control = pack('Qii i*', 16 + 4 * $sent, 1, 1, (fileno(STDERR)) x $sent);
+            my $message = pack('QQPQPQQ', 0, 0, $part, 1, $control, length($control), 0);
+            return syscall($call->{send}, fileno($held[-2]), $message, 0x40);
+        },
+        # Past its limit a user still gets pipes, of two pages instead of sixteen.
+        pipes => sub {
+            pipe(my $out, my $in) or return -1;
+            push @held, $out, $in;
+            $! = 0;
+            return fcntl($in, 1032, 0) >= 65536 ? 0 : -1;
+        },
+        epoll => sub {
+            if (!@held) { push @held, map { syscall($call->{event}, 0, 0) } 1 .. 1000 }
+            if ($_[0] % 1000 == 0) { push @held, syscall($call->{epoll}, 0) }
+            my $event = pack('LLLL', 1, 0, 0, 0);
+            return syscall($call->{control}, $held[-1], 1, $held[$_[0] % 1000], $event);
+        },
+        terminals => sub { sysopen(my $terminal, '/dev/ptmx', 0402) or return -1; push @held, $terminal; 0 },
+    );
+    return $takers{$kind} // die "$kind is no kind\n";
+}
+
+# Watches of files, with as few instances as do.
+sub watches {
+    my ($call) = @_;
+    my ($instance, $next) = (undef, 0);
+    my @paths = my @folders = '/usr';
+    return sub {
+        while ($next == @paths and my $folder = shift @folders) {
+            opendir(my $listed, $folder) or next;
+            for my $entry (grep { !/^\.\.?$/ } readdir $listed) {
+                push @paths, "$folder/$entry";
+                push @folders, "$folder/$entry" if !-l "$folder/$entry" && -d _;
+            }
+        }
+        $! = 0;
+        if (!defined $instance or $next == @paths or $next == 5000) {
+            return -1 if ($instance = syscall($call->{inotify}, 0)) < 0;
+            $next = 0;
+        }
+        # Of the thing itself, also where it is a link: the same file twice would be one watch.
+        return syscall($call->{watch}, $instance, $paths[$next++], 0x02000400);
+    };
+}
+
+# Children that do nothing until this process has ended.
+sub children {
+    pipe(my $end, my $kept) or die "pipe: $!\n";
+    return sub {
+        defined(my $child = fork) or return -1;
+        return 0 if $child;
+        close $kept;
+        sysread($end, my $byte, 1);
+        exit 0;
+    };
 }

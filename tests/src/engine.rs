@@ -70,6 +70,11 @@ pub enum Data {
 pub const OWN_RANGES: &str = "berth-own";
 /// The runtime whose argument a story changes.
 pub const SWITCHED: &str = "berth-switched";
+/// Berth's usual runtime, whose argument a story may change behind the platform's back.
+pub const USUAL: &str = "berth";
+
+/// The argument of a runtime that can be switched, as its script finds it.
+const SWITCH: &str = "$(cat \"$0.argument\")";
 
 /// A private engine.
 #[derive(Debug)]
@@ -194,12 +199,12 @@ impl Engine {
             .arg("-H")
             .arg(self.docker.host())
             .arg("--add-runtime")
-            .arg(format!("berth={}", built("berth-runtime").display()))
+            .arg(format!("{USUAL}={}", self.write_runtime(USUAL, SWITCH).display()))
             .arg("--add-runtime")
             .arg(format!("{OWN_RANGES}={}", self.write_runtime(OWN_RANGES, "--own-ranges").display()))
             .arg("--add-runtime")
-            .arg(format!("{SWITCHED}={}", self.write_runtime(SWITCHED, "$(cat \"$0.argument\")").display()));
-        self.switch("");
+            .arg(format!("{SWITCHED}={}", self.write_runtime(SWITCHED, SWITCH).display()));
+        [USUAL, SWITCHED].iter().for_each(|runtime| self.switch(runtime, ""));
         match self.traits.networks {
             // No part in the host's network: neither its rules, nor its forwarding, nor a bridge of a known name.
             Networks::None => command
@@ -234,9 +239,9 @@ impl Engine {
         });
     }
 
-    /// Gives the runtime [`SWITCHED`] the argument with which it starts servers from now on; none is an empty one.
-    pub fn switch(&self, argument: &str) {
-        fs::write(self.folder.join(format!("{SWITCHED}.argument")), argument).expect("an argument");
+    /// Gives a runtime, [`SWITCHED`] or [`USUAL`], the argument with which it starts servers from now on; none is an empty one.
+    pub fn switch(&self, runtime: &str, argument: &str) {
+        fs::write(self.folder.join(format!("{runtime}.argument")), argument).expect("an argument");
     }
 
     /// A program that is `berth-runtime` with an argument, as engines make one themselves for `runtimeArgs`.

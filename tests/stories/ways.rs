@@ -58,7 +58,7 @@ fn a_server_goes_over_and_back_with_its_files(world: &World) {
     });
     platform.apply();
     let (docker, name) = (platform.docker(), platform.name(ID));
-    engine.switch("--shared-account");
+    engine.switch(SWITCHED, "--shared-account");
     docker.make_again(&name, |body| {
         body["HostConfig"]["Runtime"] = json!(SWITCHED);
         // Its files are what this is about, and systemd takes its time.
@@ -77,7 +77,7 @@ fn a_server_goes_over_and_back_with_its_files(world: &World) {
     for (argument, way) in
         [("--own-ranges", "own"), ("", "account"), ("--own-ranges", "own"), ("--shared-account", "shared")]
     {
-        engine.switch(argument);
+        engine.switch(SWITCHED, argument);
         // Those that run stay as they are, and can be entered.
         assert_eq!(docker.run(&["exec", &name, "echo", "in"]), "in");
         docker.run(&["restart", "-t", "1", &name]);

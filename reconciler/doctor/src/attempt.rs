@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+use crate::share::Kind;
 use crate::threat::Threat;
 
 /// A place that an attempt may get to, with a witness.
@@ -56,6 +57,8 @@ pub enum Group {
     Names,
     /// Too much of everything.
     Floods,
+    /// What the kernel counts, while the attacker holds all that it can get.
+    Shares,
 }
 
 /// The result that an attempt must have.
@@ -66,6 +69,8 @@ pub enum Expected {
     Refused,
     /// It gets no more than its share.
     Limited,
+    /// It may get everybody's share, by the way in which the platform keeps servers apart.
+    Shared,
     /// It works.
     Works,
 }
@@ -129,6 +134,8 @@ pub(crate) enum Act {
     Shell(String),
     /// A TCP connection from another place, by its witness.
     From { place: Place, to: (Ipv4Addr, u16) },
+    /// The attacker takes all that it can get of a kind, and its neighbour asks for a few.
+    Take(Kind),
     /// The attacker's link is taken away.
     Unlink,
     /// The attacker's link is made again.

@@ -11,6 +11,7 @@ mod names;
 mod neighbour;
 mod parts;
 mod services;
+mod shares;
 mod suite;
 mod wire;
 
@@ -23,7 +24,7 @@ use suite::Suite;
 /// Lists every attempt, in the order in which they are made.
 pub(crate) fn all(scene: &Scene, tokens: &Tokens) -> Vec<Attempt> {
     let mut suite = Suite::new(scene, tokens);
-    let groups: [(Group, List); 11] = [
+    let groups: [(Group, List); 12] = [
         (Group::Allowed, allowed::list),
         (Group::Internet, internet::list),
         (Group::Machine, machine::list),
@@ -34,6 +35,7 @@ pub(crate) fn all(scene: &Scene, tokens: &Tokens) -> Vec<Attempt> {
         (Group::Wire, wire::list),
         (Group::Identity, identity::list),
         (Group::Names, names::list),
+        (Group::Shares, shares::list),
         // Last: a limit that a flood has reached holds for a while.
         (Group::Floods, floods::list),
     ];

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use berth_engine::{Canaries, Canary, Program};
-use berth_plan::names;
+use berth_engine::{Canaries, Canary, Held, Program, Ran};
+use berth_plan::names::{self, variable};
 use berth_plan::spec::{Confinement, ContainerSpec, Published};
 use berth_plan::{Desired, plane};
 use berth_schema::server::Limits;
@@ -24,14 +24,14 @@ const WAITS: [&str; 3] = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do slee
 /// Port of a panel in its container, and further ports that it may have.
 pub(crate) const PANEL: u16 = 3000;
 pub(crate) const CONTROL_PORTS: [u16; 4] = [8000, 8080, 80, 443];
-/// The attacker's program.
+/// The canaries' program.
 const HOSTILE: &str = include_str!("../../../templates/doctor/hostile.pl");
 /// Time for one act: a flood of 40,000 frames takes seconds.
 const ACT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The canary that attacks.
+/// A canary whose root does as the doctor says.
 #[derive(Debug)]
-pub(crate) struct Attacker(pub(crate) Canary);
+pub(crate) struct Root(pub(crate) Canary);
 
 /// Makes a canary and starts it, linked by its runtime, and waits until it has booted.
 pub(crate) async fn start(
@@ -50,31 +50,47 @@ pub(crate) async fn at_the_uplink(canaries: &Canaries, desired: &Desired) -> Res
     Ok(canaries.launch(&panel(desired), &WAITS).await?)
 }
 
-impl Attacker {
-    /// Has its root send something, and returns the attacker's account of it.
+impl Root {
+    /// Has it send or take something, and returns its account of it.
     pub(crate) async fn send(&self, arguments: &[&str], input: &[u8]) -> Result<String, DoctorError> {
         self.run(&[&["perl", "-e", HOSTILE, "--"], arguments].concat(), input).await
     }
 
-    /// Runs a script as its root, and returns its output.
+    /// Has it take something and hold it.
+    pub(crate) async fn hold(&self, arguments: &[&str]) -> Result<Held, DoctorError> {
+        let command = [&["perl", "-e", HOSTILE, "--"], arguments].concat();
+        Ok(self.0.hold(&Program { command: &command, input: &[], deadline: ACT_DEADLINE }).await?)
+    }
+
+    /// Has it let go of what it holds, and returns its whole account.
+    pub(crate) async fn release(&self, held: Held) -> Result<String, DoctorError> {
+        said(held.release(ACT_DEADLINE).await?)
+    }
+
+    /// Runs a script, and returns its output.
     pub(crate) async fn shell(&self, script: &str) -> Result<String, DoctorError> {
         self.run(&["sh", "-c", script], &[]).await
     }
 
     /// Runs a program that must end well: an attack that failed by itself was none.
     async fn run(&self, command: &[&str], input: &[u8]) -> Result<String, DoctorError> {
-        let ran = self.0.run(&Program { command, input, deadline: ACT_DEADLINE }).await?;
-        match ran.code {
-            0 => Ok(ran.said),
-            code => Err(DoctorError::Attacker { code, said: ran.said.replace('\n', ", ") }),
-        }
+        said(self.0.run(&Program { command, input, deadline: ACT_DEADLINE }).await?)
+    }
+}
+
+/// Returns the words of a program that ended well.
+fn said(ran: Ran) -> Result<String, DoctorError> {
+    match ran.code {
+        0 => Ok(ran.said),
+        code => Err(DoctorError::Program { code, said: ran.said.replace('\n', ", ") }),
     }
 }
 
 /// A server's container, but for its name, its data and the size of it.
 fn spec(desired: &Desired, member: &Member) -> ContainerSpec {
     let number = member.number;
-    let mut env = vec!["container=docker".to_owned()];
+    // By its id the runtime gives it an account, or a range of ids, as it does to a server.
+    let mut env = vec!["container=docker".to_owned(), format!("{}={}", variable::SERVER_ID, member.id)];
     env.extend(plane::server_environment(&desired.platform, &member.link));
     ContainerSpec {
         name: format!("{}-users-canary-{number}", desired.prefix()),
@@ -112,6 +128,7 @@ mod tests {
     use berth_schema::{Parsed, State};
 
     use super::*;
+    use crate::member::free_ids;
 
     #[test]
     fn a_canary_is_specified_as_a_server_is_but_for_its_name_and_its_data() {
@@ -124,7 +141,8 @@ mod tests {
         let desired = Desired::from_state(&state);
         let networks = &desired.platform.networks;
         let mut server = desired.server_spec(&desired.servers[0]);
-        let mut canary = spec(&desired, &Member::at(networks, networks.canaries()[0]));
+        let [id, _] = free_ids(&desired);
+        let mut canary = spec(&desired, &Member::at(networks, networks.canaries()[0], id));
         for spec in [&mut server, &mut canary] {
             // Whose it is and how big it is.
             (spec.name, spec.hostname) = (String::new(), String::new());

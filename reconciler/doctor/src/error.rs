@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use berth_engine::EngineError;
 
 use crate::attempt::Place;
+use crate::share::Kind;
 
 /// A reason for which nothing could be tried, or an attempt couldn't.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +28,14 @@ pub enum DoctorError {
     Kernel { path: String, why: String },
     #[error("there is no witness at {place}")]
     NoWitness { place: Place },
-    /// The attacker's program failed by itself.
-    #[error("the attacker's program ended with exit code {code}: {said}")]
-    Attacker { code: i64, said: String },
+    /// A canary's program failed by itself.
+    #[error("a program in a canary ended with exit code {code}: {said}")]
+    Program { code: i64, said: String },
+    /// A canary's program didn't say how many it got.
+    #[error("cannot learn how many {kind} a canary got: {said}")]
+    Mute { kind: Kind, said: String },
+    #[error("the neighbour gets no {kind} even while the attacker holds none")]
+    Lacks { kind: Kind },
     #[error("interrupted, so nothing is known")]
     Interrupted,
     #[error("cannot learn the machine's addresses: {why}")]

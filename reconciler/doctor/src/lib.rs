@@ -15,6 +15,7 @@ mod member;
 mod report;
 mod run;
 mod scene;
+mod share;
 mod sighting;
 mod threat;
 mod witness;
@@ -26,11 +27,12 @@ use std::time::{Duration, Instant};
 
 use berth_engine::{Canaries, Connection, Reader};
 use berth_fault::chain;
+use berth_host::Way;
 use berth_link::{Namespace, Plane};
 use berth_plan::Desired;
 
 use attempt::Place;
-use canary::Attacker;
+use canary::Root;
 use run::Stage;
 use scene::Scene;
 use sighting::Tokens;
@@ -49,6 +51,8 @@ pub struct Scope {
     pub outside: Option<Outside>,
     /// Words that an attempt has in its group or name; others aren't made.
     pub only: Option<String>,
+    /// The way in which the engine tells servers apart; `None` where that isn't up to Berth's own runtime.
+    pub way: Option<Way>,
 }
 
 /// Listener to an examination: it is told the attempt that begins, its verdict, and how many there are.
@@ -93,17 +97,18 @@ async fn examine(
     progress: Progress<'_>,
 ) -> Result<Report, DoctorError> {
     let panel = canary::at_the_uplink(canaries, desired).await?;
-    let mut scene = Scene::look(reader, desired, &panel.name, scope.outside).await?;
-    let attacker = Attacker(canary::start(canaries, desired, &scene.attacker).await?);
-    let neighbour = canary::start(canaries, desired, &scene.neighbour).await?;
+    let mut scene = Scene::look(reader, desired, &panel.name, scope.outside, scope.way).await?;
+    let attacker = Root(canary::start(canaries, desired, &scene.attacker).await?);
+    let neighbour = Root(canary::start(canaries, desired, &scene.neighbour).await?);
     linked(&scene)?;
     let tokens = Arc::new(Tokens::new(random()));
-    let witnesses = witnesses(&scene, &tokens, [&attacker.0, &neighbour, &panel])?;
+    let witnesses = witnesses(&scene, &tokens, [&attacker.0, &neighbour.0, &panel])?;
     scene.ports = witnesses.iter().map(|(place, witness)| (*place, witness.port)).collect();
     everybody_notices(&witnesses, &tokens).await?;
     let mut attempts = attempts::all(&scene, &tokens);
     attempts.retain(|attempt| scope.only.as_deref().is_none_or(|words| attempt.is_about(words)));
-    let stage = Stage { scene: &scene, tokens: &tokens, attacker: &attacker, witnesses };
+    let stage =
+        Stage { scene: &scene, tokens: &tokens, attacker: &attacker, neighbour: &neighbour, witnesses };
     let mut rows = Vec::with_capacity(attempts.len());
     for attempt in &attempts {
         progress(attempt, None, attempts.len());

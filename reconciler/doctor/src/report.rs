@@ -17,6 +17,8 @@ pub enum Verdict {
     Refused,
     /// It got no more than its share, which is this.
     Limited(String),
+    /// It got everybody's share, which is known of the way in which the platform keeps servers apart.
+    Shared(String),
     /// It works.
     Works,
     /// It got through, and this proves it.
@@ -123,6 +125,7 @@ fn counted(verdicts: &[&Verdict]) -> String {
         (count(|verdict| *verdict == Verdict::Works), "allowed and working"),
         (count(|verdict| matches!(verdict, Verdict::Refused)), "refused"),
         (count(|verdict| matches!(verdict, Verdict::Limited(_))), "limited"),
+        (count(|verdict| matches!(verdict, Verdict::Shared(_))), "shared"),
         (count(|verdict| matches!(verdict, Verdict::Through(_))), "GOT THROUGH"),
         (count(|verdict| matches!(verdict, Verdict::Broken(_))), "allowed and not working"),
         (count(|verdict| matches!(verdict, Verdict::CouldNot(_))), "could not be tried"),
@@ -152,6 +155,7 @@ impl fmt::Display for Verdict {
         let (colour, words, detail) = match self {
             Self::Refused => (AnsiColor::Green, "refused", ""),
             Self::Limited(share) => (AnsiColor::Green, "limited", share.as_str()),
+            Self::Shared(share) => (AnsiColor::Yellow, "shared", share.as_str()),
             Self::Works => (AnsiColor::Green, "works", ""),
             Self::Through(how) => (AnsiColor::Red, "GOT THROUGH", how.as_str()),
             Self::Broken(what) => (AnsiColor::Red, "does not work", what.as_str()),
@@ -169,6 +173,7 @@ impl fmt::Display for Expected {
         f.write_str(match self {
             Self::Refused => "be refused",
             Self::Limited => "be limited",
+            Self::Shared => "may be shared",
             Self::Works => "work",
         })
     }
@@ -188,6 +193,7 @@ impl fmt::Display for Group {
             Self::Internet => "not the internet",
             Self::Names => "names",
             Self::Floods => "floods",
+            Self::Shares => "shares",
         })
     }
 }
@@ -229,7 +235,8 @@ mod tests {
         let not_tried = Verdict::NotTried("x".to_owned());
         assert_eq!(report(&[Verdict::Refused, broken.clone(), through]).answer(), Answer::Through);
         assert_eq!(report(&[Verdict::Refused, broken]).answer(), Answer::Unsure);
-        assert_eq!(report(&[Verdict::Refused, Verdict::Works, not_tried]).answer(), Answer::Good);
+        let shared = Verdict::Shared("x".to_owned());
+        assert_eq!(report(&[Verdict::Refused, Verdict::Works, not_tried, shared]).answer(), Answer::Good);
     }
 
     #[test]

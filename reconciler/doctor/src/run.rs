@@ -9,11 +9,12 @@ use futures_util::future::join_all;
 use berth_link::{Inside, Link, Namespace, Plane};
 
 use crate::attempt::{Act, Attempt, Expected, Leaves, Place, Proof, Trial};
-use crate::canary::Attacker;
+use crate::canary::Root;
 use crate::error::DoctorError;
 use crate::kernel::{Kernel, Table};
 use crate::report::Verdict;
 use crate::scene::Scene;
+use crate::share::{self, Share};
 use crate::sighting::Tokens;
 use crate::witness::Witness;
 
@@ -26,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Stage<'a> {
     pub(crate) scene: &'a Scene,
     pub(crate) tokens: &'a Tokens,
-    pub(crate) attacker: &'a Attacker,
+    pub(crate) attacker: &'a Root,
+    pub(crate) neighbour: &'a Root,
     pub(crate) witnesses: BTreeMap<Place, Witness>,
 }
 
@@ -36,6 +38,7 @@ struct Told {
     said: String,
     connected: bool,
     answered: bool,
+    share: Option<Share>,
 }
 
 /// The course of an attempt: the figures before it, and the account of it.
@@ -67,6 +70,7 @@ impl Course {
         }
         self.told.connected |= told.connected;
         self.told.answered |= told.answered;
+        self.told.share = told.share.or(self.told.share.take());
     }
 }
 
@@ -169,6 +173,10 @@ impl Stage<'_> {
                 }
                 String::new()
             }
+            Act::Take(kind) => {
+                told.share = Some(share::take(*kind, self.attacker, self.neighbour).await?);
+                String::new()
+            }
             Act::Unlink | Act::Link => {
                 self.link(matches!(act, Act::Link))?;
                 String::new()
@@ -196,6 +204,9 @@ impl Stage<'_> {
     }
 
     async fn judge(&self, attempt: &Attempt, trial: &Trial, course: &Course) -> Result<Verdict, DoctorError> {
+        if let Some(share) = &course.told.share {
+            return Ok(share.verdict(attempt.expected));
+        }
         tokio::time::sleep(TRAVEL).await;
         if attempt.expected == Expected::Works {
             return self.worked(attempt.number, trial, course).await;

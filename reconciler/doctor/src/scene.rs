@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use berth_engine::{Reader, Running};
+use berth_host::Way;
 use berth_plan::Desired;
 use berth_plan::names::{self, uplink_bridge};
 use berth_schema::platform::Platform;
@@ -17,7 +18,7 @@ use tokio::process::Command;
 use crate::attempt::Place;
 use crate::error::DoctorError;
 use crate::frame::Mac;
-use crate::member::{Member, macs};
+use crate::member::{Member, free_ids, macs};
 
 /// Everything that attempts are made of.
 #[derive(Debug)]
@@ -50,6 +51,34 @@ pub(crate) struct Scene {
     pub(crate) outside: Option<Outside>,
     /// Ports on which the witnesses listen.
     pub(crate) ports: BTreeMap<Place, u16>,
+    pub(crate) counts: Counts,
+}
+
+/// Counts of the kernel: whose they are, and the limits that one user has on this machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    /// The way in which servers that are started now are told apart; `None` where that isn't up to Berth's own runtime.
+    pub(crate) way: Option<Way>,
+    /// Watches of epoll.
+    pub(crate) epoll: u64,
+    /// Pages of pipes; 0 for no limit.
+    pub(crate) pipes: u64,
+}
+
+impl Counts {
+    fn look(way: Option<Way>) -> Result<Self, DoctorError> {
+        Ok(Self {
+            way,
+            epoll: setting("/proc/sys/fs/epoll/max_user_watches")?,
+            pipes: setting("/proc/sys/fs/pipe-user-pages-soft")?,
+        })
+    }
+
+    /// Returns whether watches of epoll have a limit that anybody can reach.
+    pub(crate) fn has_epoll_limit(&self) -> bool {
+        // What `berth engine setup` asks for, which is the most that the kernel takes.
+        self.epoll < 0x7fff_ffff
+    }
 }
 
 /// One of the platform's own containers.
@@ -124,10 +153,11 @@ impl Scene {
         desired: &Desired,
         panel: &str,
         outside: Option<Outside>,
+        way: Option<Way>,
     ) -> Result<Self, DoctorError> {
         let platform = &*desired.platform;
         let networks = &platform.networks;
-        let [attacker, neighbour] = networks.canaries();
+        let ([attacker, neighbour], ids) = (networks.canaries(), free_ids(desired));
         let addresses = BTreeMap::from([
             (Place::Caddy, networks.caddy()),
             (Place::Router, networks.router()),
@@ -147,8 +177,8 @@ impl Scene {
             gateway: networks.gateway(),
             cache: networks.cache(),
             unused: Ipv4Addr::from_bits(networks.users.broadcast().to_bits() - 1),
-            attacker: Member::at(networks, attacker),
-            neighbour: Member::at(networks, neighbour),
+            attacker: Member::at(networks, attacker, ids[0]),
+            neighbour: Member::at(networks, neighbour, ids[1]),
             services,
             control,
             published: published.map(|published| published.host).collect(),
@@ -160,6 +190,7 @@ impl Scene {
             machine,
             outside,
             ports: BTreeMap::new(),
+            counts: Counts::look(way)?,
         })
     }
 
@@ -282,6 +313,13 @@ async fn machine() -> Result<Vec<MachineAddress>, DoctorError> {
     Ok(found)
 }
 
+/// Reads a number among the kernel's settings.
+fn setting(path: &str) -> Result<u64, DoctorError> {
+    let failed = |why: String| DoctorError::Kernel { path: path.to_owned(), why };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    text.trim().parse().map_err(|_| failed(format!("`{}` is no number", text.trim())))
+}
+
 fn read_mac(text: &str) -> Option<Mac> {
     let bytes: Option<Vec<u8>> = text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
     bytes?.try_into().ok()
@@ -309,8 +347,8 @@ impl Scene {
             gateway: platform.networks.gateway(),
             cache: platform.networks.cache(),
             unused: address(254),
-            attacker: Member::at(&platform.networks, attacker),
-            neighbour: Member::at(&platform.networks, neighbour),
+            attacker: Member::at(&platform.networks, attacker, 4094),
+            neighbour: Member::at(&platform.networks, neighbour, 4093),
             services: places.into_iter().map(|place| (place, service(address(2)))).collect(),
             control: Control { legs: legs.to_vec(), published: 30_000 },
             published: vec![80, 443, 10_022],
@@ -329,6 +367,7 @@ impl Scene {
                 denied: [Ipv4Addr::new(10, 9, 9, 9); 7],
             }),
             ports: BTreeMap::new(),
+            counts: Counts { way: Some(Way::Account), epoll: 5_491_383, pipes: 16_384 },
         }
     }
 }

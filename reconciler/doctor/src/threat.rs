@@ -63,11 +63,13 @@ pub enum Threat {
     Unlinked,
     /// Learning others' names.
     Names,
+    /// Taking all that the kernel gives of something.
+    OthersShare,
 }
 
 impl Threat {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::BridgeRoute,
         Self::MachinePorts,
         Self::MachineIpv6,
@@ -95,6 +97,7 @@ impl Threat {
         Self::NeighbourFlood,
         Self::Unlinked,
         Self::Names,
+        Self::OthersShare,
     ];
 }
 
@@ -128,6 +131,7 @@ impl fmt::Display for Threat {
             Self::NeighbourFlood => "a flood of neighbours",
             Self::Unlinked => "a server that has no link yet",
             Self::Names => "others' names",
+            Self::OthersShare => "others' share of what the kernel counts",
         })
     }
 }

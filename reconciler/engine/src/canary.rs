@@ -16,7 +16,7 @@ use bollard::query_parameters::{
 use crate::api::{Connection, READ_DEADLINE, WRITE_DEADLINE, bounded, first_process};
 use crate::apply::create_body;
 use crate::error::EngineError;
-use crate::exec::{Program, Ran, run_program};
+use crate::exec::{Held, Program, Ran, hold_program, run_program};
 
 /// The canaries of a platform.
 #[derive(Debug, Clone)]
@@ -79,6 +79,11 @@ impl Canary {
     /// Runs a program in it and waits until it has ended.
     pub async fn run(&self, program: &Program<'_>) -> Result<Ran, EngineError> {
         run_program(&self.docker, &self.name, program).await
+    }
+
+    /// Runs a program in it that says a line and goes on until it is released.
+    pub async fn hold(&self, program: &Program<'_>) -> Result<Held, EngineError> {
+        hold_program(&self.docker, &self.name, program).await
     }
 }
 

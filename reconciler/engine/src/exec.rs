@@ -1,12 +1,14 @@
 //! A program run in a container, waited for, with the end of what it said. The one place where programs are run there.
 
+use std::fmt;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use futures_util::StreamExt as _;
-use tokio::io::AsyncWriteExt as _;
+use futures_util::{Stream, StreamExt as _};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::api::{Connection, READ_DEADLINE, bounded};
 use crate::error::EngineError;
@@ -71,40 +73,135 @@ pub(crate) async fn run_program(
 }
 
 async fn run_on(docker: &Docker, id: &str, program: &Program<'_>, act: &str) -> Result<Ran, EngineError> {
-    let options = CreateExecOptions {
-        cmd: Some(program.command.to_vec()),
-        attach_stdin: Some(!program.input.is_empty()),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        ..CreateExecOptions::default()
-    };
-    let exec = bounded(act, READ_DEADLINE, docker.create_exec(id, options)).await?.id;
-    let started = bounded(act, READ_DEADLINE, docker.start_exec(&exec, None)).await?;
-    let StartExecResults::Attached { mut output, input: mut pipe } = started else {
-        return Err(cut_off(act, "the engine doesn't pass on what it says"));
-    };
+    let stdin = if program.input.is_empty() { Stdin::Nothing } else { Stdin::Attached };
+    let Attached { exec, mut output, mut input } = attach(docker, id, program.command, stdin, act).await?;
     let give = async {
         // One that ends before it has read everything tells by its exit code whether that was right.
-        let _ = pipe.write_all(program.input).await;
-        let _ = pipe.flush().await;
+        let _ = input.write_all(program.input).await;
+        let _ = input.flush().await;
     };
     let take = async {
         let mut said = String::new();
-        while let Some(part) = output.next().await {
-            match part.map_err(|source| EngineError::from_call(act, source))? {
-                LogOutput::StdOut { message } | LogOutput::StdErr { message } => {
-                    said.push_str(&String::from_utf8_lossy(&message));
-                    keep_end(&mut said);
-                }
-                // Without a terminal everything is in frames: what isn't is the beginning of one.
-                _ => return Err(cut_off(act, "the connection to the engine broke while it spoke")),
-            }
-        }
+        while hear(&mut output, &mut said, act).await? {}
         Ok::<_, EngineError>(said)
     };
     let ((), said) = tokio::join!(give, take);
     let said = said?;
     Ok(Ran { code: ended(docker, &exec, act).await?, said: said.trim().to_owned() })
+}
+
+/// Runs a program in the container with this id or name, and waits until it has said its first line or has ended.
+///
+/// # Errors
+/// It is an error if a part of its output is missing, or if the deadline passes.
+pub(crate) async fn hold_program(
+    docker: &Docker,
+    id: &str,
+    program: &Program<'_>,
+) -> Result<Held, EngineError> {
+    let act = format!("run {}", program.command.first().copied().unwrap_or_default());
+    let held = async {
+        let Attached { exec, mut output, input } =
+            attach(docker, id, program.command, Stdin::Attached, &act).await?;
+        let mut said = String::new();
+        while !said.contains('\n') && hear(&mut output, &mut said, &act).await? {}
+        Ok(Held { docker: docker.clone(), exec, act: act.clone(), output, input, said })
+    };
+    match tokio::time::timeout(program.deadline, held).await {
+        Ok(held) => held,
+        Err(_) => Err(EngineError::Deadline { act, after: program.deadline }),
+    }
+}
+
+/// A program that has said its first line, and ends when it is told to. If this is dropped, its standard input ends.
+pub struct Held {
+    docker: Docker,
+    exec: String,
+    act: String,
+    output: Output,
+    input: Input,
+    /// Its words so far: a line, unless it has ended.
+    pub said: String,
+}
+
+impl Held {
+    /// Gives it an empty line and the end of its input, and waits until it has ended.
+    ///
+    /// # Errors
+    /// It is an error if its end is unknown, or if the deadline passes.
+    pub async fn release(mut self, deadline: Duration) -> Result<Ran, EngineError> {
+        let act = self.act.clone();
+        let released = async {
+            // One that has ended already can't be told.
+            let _ = self.input.write_all(b"\n").await;
+            let _ = self.input.shutdown().await;
+            while hear(&mut self.output, &mut self.said, &self.act).await? {}
+            let code = ended(&self.docker, &self.exec, &self.act).await?;
+            Ok(Ran { code, said: self.said.trim().to_owned() })
+        };
+        match tokio::time::timeout(deadline, released).await {
+            Ok(ran) => ran,
+            Err(_) => Err(EngineError::Deadline { act, after: deadline }),
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("exec", &self.exec).field("said", &self.said).finish_non_exhaustive()
+    }
+}
+
+type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+type Input = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// A program's standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stdin {
+    Nothing,
+    Attached,
+}
+
+/// A program that was started.
+struct Attached {
+    exec: String,
+    output: Output,
+    input: Input,
+}
+
+async fn attach(
+    docker: &Docker,
+    id: &str,
+    command: &[&str],
+    stdin: Stdin,
+    act: &str,
+) -> Result<Attached, EngineError> {
+    let options = CreateExecOptions {
+        cmd: Some(command.to_vec()),
+        attach_stdin: Some(stdin == Stdin::Attached),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..CreateExecOptions::default()
+    };
+    let exec = bounded(act, READ_DEADLINE, docker.create_exec(id, options)).await?.id;
+    match bounded(act, READ_DEADLINE, docker.start_exec(&exec, None)).await? {
+        StartExecResults::Attached { output, input } => Ok(Attached { exec, output, input }),
+        StartExecResults::Detached => Err(cut_off(act, "the engine doesn't pass on what it says")),
+    }
+}
+
+/// Adds the next words of a program to what it has said. Returns whether more may follow.
+async fn hear(output: &mut Output, said: &mut String, act: &str) -> Result<bool, EngineError> {
+    let Some(part) = output.next().await else { return Ok(false) };
+    match part.map_err(|source| EngineError::from_call(act, source))? {
+        LogOutput::StdOut { message } | LogOutput::StdErr { message } => {
+            said.push_str(&String::from_utf8_lossy(&message));
+            keep_end(said);
+            Ok(true)
+        }
+        // Without a terminal everything is in frames: what isn't is the beginning of one.
+        _ => Err(cut_off(act, "the connection to the engine broke while it spoke")),
+    }
 }
 
 /// Waits for the exit code, which the engine knows a moment after the last word.

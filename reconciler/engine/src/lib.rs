@@ -27,7 +27,7 @@ pub use apply::{
 };
 pub use canary::{Canaries, Canary};
 pub use error::EngineError;
-pub use exec::{Program, Ran};
+pub use exec::{Held, Program, Ran};
 pub use facts::{Facts, Swarm, Unfit};
 pub use host::{HostError, PlaneError};
 pub use identity::Identity;

@@ -159,6 +159,7 @@ impl Desired {
             name: server.name.to_string(),
             owner: server.owner.to_string(),
             image: image.clone(),
+            reset: server.reset,
             spec: self.confinement_spec.clone(),
         };
         ContainerSpec {

@@ -58,6 +58,8 @@ pub struct ServerContainer<'a> {
     pub owner: &'a str,
     /// The image reference that it was made of.
     pub image: &'a str,
+    /// The server's `reset` when it was made.
+    pub reset: u32,
     /// The fingerprint of the confinement that it was made with.
     pub spec: &'a str,
 }
@@ -155,9 +157,9 @@ impl<'a> Inventory<'a> {
 
     fn add_container(&mut self, container: &'a ObservedContainer) {
         match &container.tag {
-            Some(Tag::Server { id, name, owner, image, spec }) => {
+            Some(Tag::Server { id, name, owner, image, reset, spec }) => {
                 let holding = self.servers.entry(*id).or_default();
-                let mut owned = ServerContainer { container, name, owner, image, spec };
+                let mut owned = ServerContainer { container, name, owner, image, reset: *reset, spec };
                 if let Some(first) = &mut holding.container {
                     // Which of the two comes first may not depend on the order of the engine's list.
                     if owned.container.name < first.container.name {

@@ -21,6 +21,8 @@ pub const OWNER: &str = "berth.owner";
 pub const IMAGE: &str = "berth.image";
 /// The fingerprint of the specification that an object was made from.
 pub const SPEC: &str = "berth.spec";
+/// The server's `reset` when its container was made. Absent for 0, and on containers from before there was one.
+pub const RESET: &str = "berth.reset";
 /// The time when a server was removed from the state repo (RFC 3339).
 pub const REMOVED_AT: &str = "berth.removed-at";
 /// The revision that removed a server.
@@ -57,6 +59,8 @@ pub enum Tag {
         owner: String,
         /// The image reference that it was made of.
         image: String,
+        /// The server's `reset` when it was made.
+        reset: u32,
         /// The fingerprint of the recipe that it was made from.
         spec: String,
     },
@@ -126,12 +130,17 @@ impl Tag {
                 .map(ServerId)
                 .map_err(|_| format!("label {SERVER} is `{text}`, not a server's number"))
         };
+        let reset = || match labels.get(RESET) {
+            None => Ok(0),
+            Some(text) => text.parse().map_err(|_| format!("label {RESET} is `{text}`, not a number")),
+        };
         match get(KIND)?.as_str() {
             KIND_SERVER => Ok(Self::Server {
                 id: id()?,
                 name: get(NAME)?,
                 owner: get(OWNER)?,
                 image: get(IMAGE)?,
+                reset: reset()?,
                 spec: get(SPEC)?,
             }),
             KIND_CANARY => Ok(Self::Canary),
@@ -162,8 +171,11 @@ impl Tag {
             labels.insert(key.to_owned(), value.to_owned());
         };
         match self {
-            Self::Server { id, name, owner, image, spec } => {
+            Self::Server { id, name, owner, image, reset, spec } => {
                 put(KIND, KIND_SERVER);
+                if *reset > 0 {
+                    put(RESET, &reset.to_string());
+                }
                 put(SERVER, &id.to_string());
                 put(NAME, name);
                 put(OWNER, owner);

@@ -68,7 +68,8 @@ async fn try_isolation(args: &Args, settings: &Settings) -> anyhow::Result<Exit>
     }
     let desired = Desired::from_state(&settled.state);
     let bar = Bar::new();
-    let scope = Scope { outside, only: args.only.clone() };
+    let way = Status::way(&desired, facts.way);
+    let scope = Scope { outside, only: args.only.clone(), way };
     let report =
         isolation(&engine, &desired, scope, &|attempt, verdict, of| bar.show(attempt, verdict, of)).await;
     bar.bar.finish_and_clear();

@@ -398,6 +398,7 @@ fn new_server(name: &str, id: u32, owner: &str) -> Changed {
         pids: None,
         disk: None,
         image: None,
+        reset: 0,
         allow: Vec::new(),
     };
     vec![(format!("servers/{name}.toml"), Some(edit::new_server(&server).unwrap()))]

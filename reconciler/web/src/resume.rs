@@ -21,11 +21,12 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 32] = [
+pub(crate) static ALL: [Does; 33] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
     Does::act("/vm/{id}/restart", "Restart a server", &[]),
+    Does::file("/vm/{id}/reset", "Reset a server", &server_form::SHAPES),
     Does::act("/vm/{id}/clean-up", "Clean a server up", &[]),
     Does::file("/vm/{id}/remove", "Remove a server", &[&CONFIRMED]),
     Does::file("/vm/{id}/domains/new", "New domain", &domain_form::SHAPES),

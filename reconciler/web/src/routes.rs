@@ -51,6 +51,7 @@ pub fn table() -> Vec<Route> {
         post("/vm/{id}/edit", SignedIn, form::post::<server_form::Edit>),
         post("/vm/{id}/power", SignedIn, form::post::<server_form::Turn>),
         post("/vm/{id}/restart", SignedIn, server::restart),
+        post("/vm/{id}/reset", SignedIn, form::post::<server_form::Reset>),
         get("/vm/{id}/terminal", SignedIn, terminal::show),
         get("/vm/{id}/terminal/socket", SignedIn, terminal::socket),
         get("/vm/{id}/log", SignedIn, log::show),

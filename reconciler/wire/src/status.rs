@@ -147,6 +147,12 @@ pub struct SystemRow {
 }
 
 impl Status {
+    /// Returns the way in which servers that start from now on are told apart, by the engine's own; `None` where that isn't up to Berth's
+    /// own runtime.
+    pub fn way(desired: &Desired, engine: Way) -> Option<Way> {
+        (desired.platform.isolation == Isolation::Userns).then_some(engine)
+    }
+
     /// Status that follows from what should exist and what does.
     ///
     /// The ways of servers are asked of the host by their containers' ids, and the way of the next ones is the engine's, where servers run
@@ -188,7 +194,7 @@ impl Status {
             platform: desired.prefix().to_string(),
             last_applied: None,
             last_pass: None,
-            way: (desired.platform.isolation == Isolation::Userns).then_some(way),
+            way: Self::way(desired, way),
             servers: servers.collect(),
             tombstones,
             system: system.collect(),

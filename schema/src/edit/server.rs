@@ -33,6 +33,8 @@ pub enum ServerEdit {
     Disk(Option<Bytes>),
     /// `image`
     Image(Option<ImageRef>),
+    /// `reset`; 0 takes the field out.
+    Reset(u32),
     /// `allow`, all of it; an empty list takes the field out.
     Allow(Vec<Exception>),
 }
@@ -55,6 +57,7 @@ pub fn new_server(server: &Server) -> Result<String, EditError> {
         ServerEdit::Pids(server.pids),
         ServerEdit::Disk(server.disk),
         ServerEdit::Image(server.image.clone()),
+        ServerEdit::Reset(server.reset),
         ServerEdit::Allow(server.allow.clone()),
     ];
     create::<ServerEdit>(&server_path(&server.name), document, &edits, server)
@@ -88,6 +91,7 @@ impl Edit for ServerEdit {
             Self::Pids(pids) => server.pids = pids,
             Self::Disk(disk) => server.disk = disk,
             Self::Image(image) => server.image = image,
+            Self::Reset(reset) => server.reset = reset,
             Self::Allow(allow) => server.allow = allow,
         }
     }
@@ -117,6 +121,9 @@ impl Edit for ServerEdit {
             Self::Image(image) => {
                 put_or_unset(document, None, "image", image.as_ref().map(|image| image.as_str().into()));
             }
+            Self::Reset(reset) => {
+                put_or_unset(document, None, "reset", (*reset > 0).then(|| i64::from(*reset).into()));
+            }
             Self::Allow(allow) => {
                 let allow: Vec<String> = allow.iter().map(Exception::to_string).collect();
                 let allow: Vec<&str> = allow.iter().map(String::as_str).collect();
@@ -138,6 +145,7 @@ impl Edit for ServerEdit {
             Self::Memory(amount) | Self::Disk(amount) => amount.is_none(),
             Self::Pids(pids) => pids.is_none(),
             Self::Image(image) => image.is_none(),
+            Self::Reset(reset) => *reset == 0,
             Self::Allow(allow) => allow.is_empty(),
         }
     }

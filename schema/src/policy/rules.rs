@@ -77,6 +77,7 @@ impl<'a> Held<'a> {
             pids: _,
             disk: _,
             image: _,
+            reset: _,
         } = server;
         Self { id: *id, owner, allow }
     }

@@ -1,4 +1,5 @@
-//! The members' guide (docs/members.md), run from top to bottom as bob, at his own machine and in his server.
+//! The members' guide (docs/members.md), run from top to bottom as bob, at his own machine and in his server. Before he resets it, the
+//! server is broken, and nobody gets in.
 
 use std::fs;
 
@@ -38,7 +39,12 @@ pub(super) fn a_member_follows_the_guide(scene: &Scene<'_>) {
     let guide = fs::read_to_string(source_tree().join("docs/members.md")).expect("the guide");
     let blocks = blocks(&guide);
     assert!(blocks.len() > 10, "{}", blocks.len());
+    let mut resets = 0;
     for (place, block) in blocks {
+        let is_reset = block.contains("'reset = ");
+        if is_reset {
+            nobody_gets_in_any_more(scene);
+        }
         if place == Place::Server {
             // It may be starting again.
             scene.gets_in(BOB, "shop", "shop");
@@ -48,8 +54,41 @@ pub(super) fn a_member_follows_the_guide(scene: &Scene<'_>) {
             Place::Server => scene.runs(BOB, "shop", &format!("set -eu\n{block}")),
         };
         assert!(ran.is_good(), "the guide says:\n{block}\nand then: {ran}");
+        if is_reset {
+            ran.says("reset 0 → 1").says("LOST: everything outside /apps, /home and /var/lib/docker");
+            its_data_is_there_and_its_system_is_new(scene);
+            resets += 1;
+        }
     }
+    assert_eq!(resets, 1);
     up.end();
+}
+
+/// Breaks the server's system as a careless root may, so that a restart doesn't help.
+fn nobody_gets_in_any_more(scene: &Scene<'_>) {
+    scene.gets_in(BOB, "shop", "shop");
+    within(PATIENCE, "Docker is up in the server", || {
+        scene.runs(BOB, "shop", "docker volume create kept").is_good().then_some(())
+    });
+    let marks = "echo lost > /etc/mark; for kept in /apps /home; do echo kept > $kept/mark; done; \
+        echo kept > $(docker volume inspect --format '{{.Mountpoint}}' kept)/mark; sync";
+    scene.runs(BOB, "shop", marks).good();
+    // The session may end before its program has.
+    scene.runs(BOB, "shop", "rm /usr/sbin/sshd /etc/passwd");
+    scene.platform.docker().run(&["restart", &scene.platform.name(1)]);
+    let runs = || scene.platform.server(1).runs().then_some(());
+    within(PATIENCE, "the broken server runs", runs);
+    assert!(!scene.runs(BOB, "shop", "true").is_good());
+}
+
+fn its_data_is_there_and_its_system_is_new(scene: &Scene<'_>) {
+    scene.gets_in(BOB, "shop", "shop");
+    scene.runs(BOB, "shop", "test ! -e /etc/mark && test -s /etc/passwd && cat /apps/mark /home/mark").good().says("kept");
+    let volume = "docker run --rm -v kept:/it busybox:stable busybox cat /it/mark";
+    within(PATIENCE, "Docker's data is there", || {
+        let ran = scene.runs(BOB, "shop", volume);
+        ran.is_good().then(|| assert_eq!(ran.stdout.trim(), "kept"))
+    });
 }
 
 fn blocks(guide: &str) -> Vec<(Place, String)> {

@@ -53,6 +53,10 @@ impl<'a> Suite<'a> {
         self.add(name, Expected::Limited, trial);
     }
 
+    pub(super) fn shared(&mut self, name: impl Display, trial: impl FnOnce(&Mark) -> Trial) {
+        self.add(name, Expected::Shared, trial);
+    }
+
     pub(super) fn works(&mut self, name: impl Display, trial: impl FnOnce(&Mark) -> Trial) {
         self.add(name, Expected::Works, trial);
     }

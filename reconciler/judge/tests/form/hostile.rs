@@ -52,7 +52,7 @@ fn check(house: &House, who: &str, change: &Change) {
 #[test]
 fn no_value_does_harm_in_any_field() {
     let house = House::new();
-    let fields = ["owner", "members", "state", "cpus", "memory", "pids", "disk", "image", "allow"];
+    let fields = ["owner", "members", "state", "cpus", "memory", "pids", "disk", "image", "reset", "allow"];
     let people = ["role", "email", "ssh_keys", "quota.servers", "quota.memory", "quota.custom_domains"];
     let domains = ["server", "port", "tls", "access", "cloudflare"];
     let of = move |name: &str| match name {

@@ -1,6 +1,6 @@
 //! Servers that are wanted: made, started, stopped, changed in place, brought back.
 //!
-//! Never makes a server anew unless its own image changed or the engine can't start it, and never takes data from one
+//! Never makes a server anew unless its own image changed, its `reset` was raised or the engine can't start it, and never takes data from one
 //! owner to another: an id is not reused.
 
 use std::cell::Cell;
@@ -38,7 +38,12 @@ pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, context: &Conte
             Verdict::Unchanged if restarts => {
                 draft.note(subject().to_string(), "keeps restarting; its log says why (`docker logs`)");
             }
-            Verdict::Unchanged => draft.unchanged += 1,
+            Verdict::Unchanged => {
+                draft.unchanged += 1;
+                if let Some(note) = lower_reset(server, holding) {
+                    draft.note(subject().to_string(), note);
+                }
+            }
             Verdict::Change(Work { action, reasons, losses, steps }) => {
                 draft.servers.push(Change { subject: subject(), action, reasons, losses, steps });
             }
@@ -178,18 +183,15 @@ impl Planner<'_, '_> {
             }
             RunState::Dead => {
                 let reason = "its container is half removed, and the engine can't start it".to_owned();
-                return self.remake(server, holding, owned, reason);
+                return self.remake(server, holding, owned, vec![reason]);
             }
             _ => {}
         }
-        match &server.image {
-            Some(image) if image.as_str() != owned.image => {
-                return self.remake(server, holding, owned, format!("image {} → {image}", owned.image));
-            }
-            None if owned.image != self.desired.platform.images.server.as_str() => {
-                self.older_image.set(self.older_image.get() + 1);
-            }
-            _ => {}
+        if let Some(reasons) = self.renewal(server, owned) {
+            return self.remake(server, holding, owned, reasons);
+        }
+        if server.image.is_none() && owned.image != self.desired.platform.images.server.as_str() {
+            self.older_image.set(self.older_image.get() + 1);
         }
         if owned.spec != self.desired.confinement_spec {
             self.older_confinement.set(self.older_confinement.get() + 1);
@@ -204,6 +206,19 @@ impl Planner<'_, '_> {
         let misplaced = keys.is_some_and(|keys| keys.placed != self.desired.placed(server.id));
         let identity = misplaced.then(|| self.desired.server_identity(server)).flatten();
         self.alter(server, owned.container, identity)
+    }
+
+    /// Says why a server is made anew though nothing is wrong with its container; `None` when it stays.
+    fn renewal(&self, server: &Server, owned: &ServerContainer<'_>) -> Option<Vec<String>> {
+        let image = self.desired.image(server);
+        let is_raised = server.reset > owned.reset;
+        // The platform's default changes a server's image only when it is made anew for another reason.
+        let is_other = image.as_str() != owned.image && (server.image.is_some() || is_raised);
+        let reasons = [
+            is_raised.then(|| format!("reset {} → {}", owned.reset, server.reset)),
+            is_other.then(|| format!("image {} → {image}", owned.image)),
+        ];
+        (is_raised || is_other).then(|| reasons.into_iter().flatten().collect())
     }
 
     /// Says why a server's keys, and its name beside them, are written again.
@@ -258,10 +273,10 @@ impl Planner<'_, '_> {
         server: &Server,
         holding: &Holding<'_>,
         owned: &ServerContainer<'_>,
-        reason: String,
+        reasons: Vec<String>,
     ) -> Verdict {
         let mut work = Work::new(Action::Recreate);
-        work.reasons.push(reason);
+        work.reasons = reasons;
         work.losses.push(CONTAINER_LOSS.to_owned());
         // A server that runs is worth more than a new image that isn't there.
         work.steps = vec![Step::RequireImage { image: self.desired.image(server).to_string() }];
@@ -348,6 +363,12 @@ impl Planner<'_, '_> {
 
 fn servers(number: usize) -> Option<String> {
     (number > 0).then(|| counted(number, "server"))
+}
+
+/// Says that a server's `reset` has to rise above what it was: whoever lowers it, or takes it out, may count on the next one.
+fn lower_reset(server: &Server, holding: &Holding<'_>) -> Option<String> {
+    let made = holding.container.map(|owned| owned.reset).filter(|made| server.reset < *made)?;
+    Some(format!("made by `reset = {made}`: the next one has to be higher"))
 }
 
 /// Brings a server back. The mark goes last, so that the next pass repeats this after a crash.

@@ -1,4 +1,4 @@
-//! `/vm/{id}/clean-up`: removes what nothing in a server needs, and shows what that did while it works.
+//! `/vm/{id}/clean-up`: removes what nothing in a server needs, and shows what that did while it works. Leads to a reset, too.
 
 use axum::extract::State as Of;
 use axum::response::Response;
@@ -9,6 +9,7 @@ use minijinja::context;
 
 use super::address::Named;
 use super::lines::Lines;
+use super::server::reset;
 use super::words::value;
 use crate::app::App;
 use crate::page;
@@ -38,6 +39,7 @@ pub(crate) async fn show(
     let context = context! {
         card => value(&sheet.card),
         may => sheet.may_edit,
+        reset => value(reset(&sheet)),
         waits => shell.is_some() && ended.is_none(),
         output,
         words => ended.as_ref().map(|(words, _)| words.as_str()),

@@ -74,9 +74,24 @@ fn turned(sheet: &ServerSheet) -> Vec<(&'static str, String)> {
         PowerState::Running => "stopped",
         PowerState::Stopped => "running",
     };
-    let was =
-        sheet.fields.iter().find(|field| field.name == "state").map_or(&Input::Unset, |field| &field.value);
+    let was = in_file(sheet, "state");
     vec![("state", now.to_owned()), ("was.state", serde_json::to_string(was).unwrap_or_default())]
+}
+
+/// The hidden values of the button that makes the server's system anew.
+pub(super) fn reset(sheet: &ServerSheet) -> Vec<(&'static str, String)> {
+    let was = in_file(sheet, "reset");
+    let number = match was {
+        Input::Text(text) => text.parse().unwrap_or_default(),
+        _ => 0_u32,
+    };
+    let next = number.saturating_add(1).to_string();
+    vec![("reset", next), ("was.reset", serde_json::to_string(was).unwrap_or_default())]
+}
+
+/// The value of a field, as the server's file has it.
+fn in_file<'a>(sheet: &'a ServerSheet, name: &str) -> &'a Input {
+    sheet.fields.iter().find(|field| field.name == name).map_or(&Input::Unset, |field| &field.value)
 }
 
 /// Restarts the server.

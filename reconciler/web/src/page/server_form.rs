@@ -63,10 +63,11 @@ static ALLOW: Shape = shape(
     Place::Folded,
 );
 static STATE: Shape = shape("state", "State", "", Control::Line, Place::Carried);
+static RESET: Shape = shape("reset", "Reset", "", Control::Number, Place::Carried);
 
 /// Every field of a server that a form may have.
-pub(crate) static SHAPES: [&Shape; 10] =
-    [&NAME, &CPUS, &MEMORY, &DISK, &MEMBERS, &PIDS, &IMAGE, &OWNER, &ALLOW, &STATE];
+pub(crate) static SHAPES: [&Shape; 11] =
+    [&NAME, &CPUS, &MEMORY, &DISK, &MEMBERS, &PIDS, &IMAGE, &OWNER, &ALLOW, &STATE, &RESET];
 
 /// Fields that the person sees.
 fn shapes(visitor: &Visitor, of_new: bool) -> Vec<&'static Shape> {
@@ -137,6 +138,22 @@ impl Filled for Turn {
         let title = sheet.card.name.to_string();
         let form = Form::new(format!("/vm/{id}/power"), title, back(&sheet), object(&sheet), Act::Turn);
         Ok(Form { shapes: vec![&STATE], fields: sheet.fields, ..form })
+    }
+}
+
+/// A server's system, made anew.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reset {
+    id: ServerId,
+}
+
+impl Filled for Reset {
+    async fn form(self, app: &App, visitor: &Visitor) -> Result<Form, Problem> {
+        let Self { id } = self;
+        let sheet = visitor.ask(app, &ServerRead { id }).await?;
+        let title = format!("Reset {}", sheet.card.name);
+        let form = Form::new(format!("/vm/{id}/reset"), title, back(&sheet), object(&sheet), Act::Turn);
+        Ok(Form { shapes: vec![&RESET], fields: sheet.fields, ..form })
     }
 }
 

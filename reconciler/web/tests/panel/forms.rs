@@ -312,6 +312,20 @@ async fn on_and_off_is_a_change_and_a_restart_an_act() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reset_is_the_next_number() {
+    let panel = Panel::start().await;
+    furnish(&panel.door, "x");
+    let plans = plans(&panel.door, |_| planned(Standing::Allowed, "anew"));
+    let bob = panel.signed_in("bob").await;
+    let page = bob.get("/vm/3/clean-up").await;
+    send(&bob, &page, "/vm/3/reset", "plan", &[]).await.says(StatusCode::OK, "the plan");
+    let change = plans.lock()[0].clone();
+    let reset = edit(&change.deed, "reset").unwrap();
+    assert_eq!((&reset.was, &reset.now), (&text("7"), &text("8")));
+    assert!(edit(&change.deed, "state").is_none(), "nothing else is changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_are_a_text_with_the_revision_that_it_began_from() {
     let panel = Panel::start().await;
     furnish(&panel.door, "x");

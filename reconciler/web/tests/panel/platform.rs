@@ -152,6 +152,7 @@ pub(crate) fn server_fields(word: &str) -> Vec<Field> {
         field("pids", Input::Unset, "4096"),
         field("disk", Input::Unset, "20GiB"),
         field("image", text(word), word),
+        field("reset", text("7"), ""),
         field("allow", Input::Unset, ""),
     ]
 }
