@@ -107,6 +107,13 @@ impl Scene {
         self.running = Some(tokio::spawn(async move { berth_acme::run(settings, &tasks).await.unwrap() }));
     }
 
+    /// Does the same, with neither an account nor a certificate.
+    async fn run_anew(&mut self, tables: &str) {
+        self.end().await;
+        fs::remove_dir_all(self.at("data/acme")).unwrap();
+        self.run(tables).await;
+    }
+
     async fn end(&mut self) {
         self.stop.cancel();
         if let Some(running) = self.running.take() {
@@ -337,12 +344,11 @@ async fn a_program_of_the_host_puts_the_proof_where_it_belongs() {
         "[acme.dns]\nprogram = \"lab\"\nserver = \"{}\"\nzone = \"example.org\"\n",
         names_of_ca.unwrap()
     );
-    fs::remove_dir_all(scene.at("data/acme")).unwrap();
     let before = fs::read_to_string(scene.at("edge/demo/platform.pem")).unwrap();
-    scene.run(&looks).await;
+    scene.run_anew(&looks).await;
     scene.certified(&before);
     fs::write(&program, "#!/bin/sh\n").unwrap();
-    fs::remove_dir_all(scene.at("data/acme")).unwrap();
+    scene.run_anew(&looks).await;
     let failed = scene.failed(OrderFailure::Zone);
     assert!(
         failed.why.contains("doesn't serve the proof at _acme-challenge.hosting.example.org"),
