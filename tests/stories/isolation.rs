@@ -209,10 +209,16 @@ fn holes_are_found(world: &World) {
 
     // One account for both canaries, which the engine's settings don't say.
     let rows = {
-        let _switched = Switched::new(lab);
+        let _switched = Switched::to(lab, "--shared-account");
         Rows::of(&examined(lab, &platform, &["--only", "timers"]).coded(2))
     };
     assert_eq!(rows.result("shares: timers"), "through", "{rows}");
+    // With ids of its own each has even what may be shared.
+    let rows = {
+        let _switched = Switched::to(lab, "--own-ranges");
+        Rows::of(&examined(lab, &platform, &["--only", "descriptors"]).coded(0))
+    };
+    assert_eq!(rows.result("shares: descriptors under way (100 each)"), "limited", "{rows}");
     let rows = Rows::of(&examined(lab, &platform, &["--only", "timers"]).coded(0));
     assert_eq!(rows.result("shares: timers"), "limited", "{rows}");
 
@@ -290,12 +296,12 @@ impl Drop for OpenMachine<'_> {
     }
 }
 
-/// The lab's engine while it starts servers on one account behind the platform's back. It is shared, too.
+/// The lab's engine while it starts servers in another way, behind the platform's back. It is shared, too.
 struct Switched<'a>(&'a Lab);
 
 impl<'a> Switched<'a> {
-    fn new(lab: &'a Lab) -> Self {
-        lab.engine().switch(USUAL, "--shared-account");
+    fn to(lab: &'a Lab, argument: &str) -> Self {
+        lab.engine().switch(USUAL, argument);
         Self(lab)
     }
 }
