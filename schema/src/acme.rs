@@ -333,7 +333,7 @@ mod tests {
     fn the_wildcard_certificate_is_for_one_label_below_the_domain() {
         let platform = |more: &str| {
             let text = format!("domain = \"h.org\"\n{more}");
-            State::assemble(&[Parsed::parse("platform.toml", &text)]).unwrap().platform.clone()
+            State::assemble(&[Parsed::parse("platform.toml", &text)]).unwrap().platform
         };
         let (with, without) = (platform("[acme.dns]\nprogram = \"x\"\n"), platform(""));
         for (name, is_under) in [

@@ -33,7 +33,7 @@ impl Wanted<'_> {
         let mut order =
             account.new_order(&NewOrder::new(&names)).await.map_err(|error| self.failed(error))?;
         let proofs = self.proofs(&mut order).await?;
-        let ordered = match proofs.is_empty() {
+        match proofs.is_empty() {
             // The CA remembers them from before.
             true => self.sign(&mut order).await,
             false => {
@@ -43,8 +43,7 @@ impl Wanted<'_> {
                 }
                 ordered
             }
-        };
-        ordered
+        }
     }
 
     /// Proofs that the CA wants to see.
