@@ -18,7 +18,7 @@ use crate::account::account;
 use crate::hand;
 use crate::order::Wanted;
 use crate::settings::AcmeSettings;
-use crate::store::{Certificate, Store};
+use crate::store::{Certificate, Store, short};
 use crate::trouble::OrderError;
 use crate::zone::Zone;
 
@@ -41,6 +41,8 @@ pub async fn run(settings: AcmeSettings, tasks: &Tasks) -> Result<(), TaskError>
 /// Keeper of the account and the wildcard certificate.
 struct Keeper {
     settings: AcmeSettings,
+    /// Digest of what is asked for.
+    asked: String,
     failed: Option<FailedOrder>,
     /// Kind of the failure that was logged last.
     logged: Option<OrderFailure>,
@@ -57,11 +59,11 @@ struct Kept {
 
 impl Keeper {
     fn new(settings: AcmeSettings) -> Self {
-        // A process that is started again keeps to the wait that the one before it noted.
+        let asked = short(&[&format!("{:?}", settings.acme), settings.domain.as_str()]);
+        // A process that is started again keeps to the wait that the one before it noted, unless something else is asked for by now.
         let before = AcmeStanding::read(&settings.folder);
-        let before = before.filter(|told| told.directory == settings.acme.directory);
-        let failed = before.and_then(|told| told.failed);
-        Self { settings, failed, logged: None, told: None, handed: None }
+        let failed = before.filter(|told| told.asked == asked).and_then(|told| told.failed);
+        Self { settings, asked, failed, logged: None, told: None, handed: None }
     }
 
     async fn keep(mut self) {
@@ -142,6 +144,7 @@ impl Keeper {
         let wildcard = || WildcardStanding { domain: domain.to_string(), ends: ends() };
         let standing = AcmeStanding {
             directory: acme.directory.clone(),
+            asked: self.asked.clone(),
             has_account: kept.account.is_some(),
             wildcard: acme.dns.is_some().then(wildcard),
             failed: self.failed.clone(),
@@ -159,7 +162,12 @@ impl Keeper {
         let before = self.failed.as_ref().map_or(0, |failed| failed.before.saturating_add(1));
         let pace = &self.settings.pace;
         let wait = Waits::new(pace.first, pace.longest).after(before);
-        let wait = if kind == OrderFailure::RateLimited { wait.max(pace.limited) } else { wait };
+        let wait = match kind {
+            OrderFailure::RateLimited => wait.max(pace.limited),
+            // Nobody counts these but we.
+            OrderFailure::Secret | OrderFailure::Zone | OrderFailure::Folder => wait.min(pace.near),
+            _ => wait,
+        };
         let at = Timestamp::now();
         let again = after(at, wait);
         if self.logged.replace(kind) != Some(kind) {

@@ -47,6 +47,8 @@ pub struct Pace {
     pub longest: Duration,
     /// The shortest wait after the CA said that there were too many orders.
     pub limited: Duration,
+    /// The longest wait where the CA wasn't asked: for a secret, a zone, a folder.
+    pub near: Duration,
     /// Time between two looks whether something is due.
     pub look: Duration,
 }
@@ -64,6 +66,7 @@ impl Default for Pace {
             first: minutes(2),
             longest: minutes(4 * 60),
             limited: minutes(60),
+            near: minutes(1),
             look: Duration::from_secs(10),
         }
     }

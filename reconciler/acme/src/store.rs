@@ -35,12 +35,15 @@ pub(crate) struct Certificate {
 }
 
 impl Store {
-    /// Files in the folder. Another CA, address or binding has another account, and another CA or domain another certificate.
+    /// Files in the folder. Another CA has another account, and so has another binding, or another address where there is none: some
+    /// bindings work once. Another CA or domain has another certificate.
     pub(crate) fn open(folder: &Path, acme: &Acme, domain: &Fqdn) -> Result<Self, OrderError> {
         let failed = |source| OrderError::Folder { path: folder.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        let bound = acme.eab.as_ref().map_or("", |eab| &eab.key_id);
-        let email = acme.email.as_deref().unwrap_or_default();
+        let [email, bound] = match &acme.eab {
+            Some(eab) => ["", &eab.key_id],
+            None => [acme.email.as_deref().unwrap_or_default(), ""],
+        };
         let account = folder.join(format!("account-{}.json", short(&[&acme.directory, email, bound])));
         let certificate = folder.join(format!("{domain}-{}.pem", short(&[&acme.directory])));
         Ok(Self { folder: folder.to_owned(), account, certificate })
@@ -126,8 +129,8 @@ impl Certificate {
     }
 }
 
-/// A name for a file that follows from texts.
-fn short(texts: &[&str]) -> String {
+/// A name that follows from texts.
+pub(crate) fn short(texts: &[&str]) -> String {
     let digest = blake3::hash(texts.join("\0").as_bytes()).to_hex();
     digest.chars().take(DIGITS).collect()
 }

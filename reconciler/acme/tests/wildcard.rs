@@ -47,6 +47,7 @@ const PACE: Pace = Pace {
     first: Duration::from_millis(200),
     longest: Duration::from_millis(400),
     limited: Duration::from_millis(400),
+    near: Duration::from_millis(400),
     look: Duration::from_millis(50),
 };
 
@@ -54,6 +55,7 @@ const PACE: Pace = Pace {
 struct Scene {
     home: TempDir,
     pebble: Pebble,
+    pace: Pace,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
 }
@@ -67,7 +69,7 @@ impl Scene {
         for folder in ["edge/demo", "panel/demo", "data"] {
             fs::create_dir_all(home.path().join(folder)).unwrap();
         }
-        Self { home, pebble, stop: CancellationToken::new(), running: None }
+        Self { home, pebble, pace: PACE, stop: CancellationToken::new(), running: None }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -100,7 +102,7 @@ impl Scene {
             secrets: self.secrets(),
             edge: self.at("edge/demo"),
             panel: Some(self.at("panel/demo")),
-            pace: PACE,
+            pace: self.pace,
         };
         self.stop = CancellationToken::new();
         let tasks = Tasks::new(self.stop.clone());
@@ -367,5 +369,27 @@ async fn a_program_of_the_host_puts_the_proof_where_it_belongs() {
         "{}",
         failed.why
     );
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_outlives_a_process_and_no_change_of_what_is_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let named = named(home.path());
+    let mut scene = Scene::start(|places| places.server = Some(named.address()));
+    let hour = Duration::from_secs(3600);
+    scene.pace = Pace { first: hour, longest: hour, limited: hour, near: hour, ..PACE };
+    scene.store("acme-dns", KEY);
+    let dns = |more: &str| format!("[acme.dns]\nserver = \"{}\"\nkey = \"berth\"\n{more}", named.address());
+    // The CA looks elsewhere, and counts that.
+    let wrong = dns("alias = \"proof.acme.example.net\"\n");
+    scene.run(&wrong).await;
+    let failed = scene.failed(OrderFailure::Unproven);
+    assert_eq!(failed.before, 0);
+    scene.run(&wrong).await;
+    block_in_place(|| std::thread::sleep(Duration::from_millis(500)));
+    assert_eq!(scene.standing().unwrap().failed, Some(failed), "it waits");
+    scene.run(&dns("")).await;
+    scene.certified("");
     scene.end().await;
 }

@@ -22,6 +22,9 @@ const FILE: &str = "standing.json";
 pub struct AcmeStanding {
     /// URL of the CA's directory.
     pub directory: String,
+    /// Digest of what is asked of the CA and of the name server: a failure says nothing of anything else.
+    #[serde(default)]
+    pub asked: String,
     /// Whether there is an account.
     pub has_account: bool,
     /// The wildcard certificate; `None` where none is ordered.

@@ -18,6 +18,7 @@ pub(super) fn standing(settings: &Settings) -> Option<AcmeStanding> {
     let told = AcmeStanding::read(&settings.acme_folder());
     let unknown = || AcmeStanding {
         directory: acme.directory.clone(),
+        asked: String::new(),
         has_account: false,
         wildcard: None,
         failed: None,
@@ -57,6 +58,7 @@ pub(super) fn hostile(typed: String) -> AcmeStanding {
     let (at, again) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
     AcmeStanding {
         directory: typed.clone(),
+        asked: typed.clone(),
         has_account: true,
         wildcard: Some(WildcardStanding { domain: typed.clone(), ends: None }),
         failed: Some(FailedOrder { kind: OrderFailure::Zone, why: typed, at, before: 0, again }),
