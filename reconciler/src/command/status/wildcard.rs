@@ -28,7 +28,7 @@ pub(super) fn standing(settings: &Settings) -> Option<AcmeStanding> {
 
 /// The account and the certificate in a few lines.
 pub(super) fn lines(standing: &AcmeStanding) -> Vec<String> {
-    let AcmeStanding { directory, has_account, wildcard, failed } = standing;
+    let AcmeStanding { directory, has_account, wildcard, failed, .. } = standing;
     let directory = safe(directory);
     let held = wildcard.as_ref().and_then(|wildcard| wildcard.ends).filter(|ends| Timestamp::now() < *ends);
     let name = wildcard.as_ref().map(|wildcard| format!("certificate *.{}", safe(&wildcard.domain)));
