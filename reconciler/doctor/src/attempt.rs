@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use crate::share::Kind;
+use crate::kind::Kind;
 use crate::threat::Threat;
 
 /// A place that an attempt may get to, with a witness.

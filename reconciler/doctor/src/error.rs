@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use berth_engine::EngineError;
 
 use crate::attempt::Place;
-use crate::share::Kind;
+use crate::kind::Kind;
 
 /// A reason for which nothing could be tried, or an attempt couldn't.
 #[derive(Debug, thiserror::Error)]

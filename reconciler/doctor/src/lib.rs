@@ -11,6 +11,7 @@ mod canary;
 mod error;
 mod frame;
 mod kernel;
+mod kind;
 mod member;
 mod report;
 mod run;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::attempt::Expected;
 use crate::canary::Root;
 use crate::error::DoctorError;
+use crate::kind::Kind;
 use crate::report::Verdict;
 
 /// As many as the neighbour asks for.
@@ -17,90 +18,6 @@ const FEW: u32 = 3;
 const NOT_THERE: &str = "Function not implemented";
 /// Time in which the kernel has taken back what was let go: some of it goes in the background.
 const TAKEN_BACK: Duration = Duration::from_secs(10);
-
-/// A kind of thing that the kernel counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Inotify,
-    InotifyWatches,
-    Fanotify,
-    Timers,
-    Queues,
-    Namespaces,
-    LockedMemory,
-    Processes,
-    Keys,
-    Descriptors,
-    Pipes,
-    EpollWatches,
-    Terminals,
-}
-
-impl Kind {
-    /// All of them, in the order in which they are tried.
-    pub(crate) const ALL: [Self; 13] = [
-        Self::Inotify,
-        Self::InotifyWatches,
-        Self::Fanotify,
-        Self::Timers,
-        Self::Queues,
-        Self::Namespaces,
-        Self::LockedMemory,
-        Self::Processes,
-        Self::Keys,
-        Self::Descriptors,
-        Self::Pipes,
-        Self::EpollWatches,
-        Self::Terminals,
-    ];
-
-    /// Its word in the canaries' program.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Inotify => "inotify",
-            Self::InotifyWatches => "watches",
-            Self::Fanotify => "fanotify",
-            Self::Timers => "timers",
-            Self::Queues => "queues",
-            Self::Namespaces => "namespaces",
-            Self::LockedMemory => "memory",
-            Self::Processes => "processes",
-            Self::Keys => "keys",
-            Self::Descriptors => "descriptors",
-            Self::Pipes => "pipes",
-            Self::EpollWatches => "epoll",
-            Self::Terminals => "terminals",
-        }
-    }
-
-    /// The most that a hog takes: more than a server may have, and less than a canary's memory holds.
-    pub(crate) fn most(self) -> u32 {
-        match self {
-            Self::EpollWatches => 300_000,
-            _ => 1_000_000,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inotify => "inotify instances",
-            Self::InotifyWatches => "inotify watches",
-            Self::Fanotify => "fanotify groups",
-            Self::Timers => "timers",
-            Self::Queues => "message queues",
-            Self::Namespaces => "namespaces",
-            Self::LockedMemory => "locked memory (64 KiB each)",
-            Self::Processes => "processes",
-            Self::Keys => "keys",
-            Self::Descriptors => "descriptors under way (100 each)",
-            Self::Pipes => "pipes",
-            Self::EpollWatches => "epoll watches",
-            Self::Terminals => "pseudo terminals",
-        })
-    }
-}
 
 /// Result of asking for a number of things.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use berth_host::Way;
 
 use super::suite::Suite;
 use crate::attempt::{Act, Expected, Trial};
+use crate::kind::Kind;
 use crate::scene::Counts;
-use crate::share::Kind;
 use crate::threat::Threat;
 
 /// The reason for which a count can't be filled that is the attacker's own.
