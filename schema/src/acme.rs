@@ -14,7 +14,6 @@ use crate::fields::{At, Fields};
 use crate::invalid::Invalid;
 use crate::json_schema::written::ListenAddress;
 use crate::name::{Fqdn, NAME_MAX, is_name};
-use crate::platform::Platform;
 use crate::secret::{ACME_DNS, ACME_EAB, Need, Reference, SecretName};
 use crate::text::shown;
 use crate::user::check_email;
@@ -141,16 +140,6 @@ impl Acme {
     /// Returns whether Berth itself keeps the account at the CA, and doesn't leave that to whoever orders.
     pub fn keeps_account(&self) -> bool {
         self.eab.is_some() || self.dns.is_some()
-    }
-}
-
-impl Platform {
-    /// Returns whether a name is the wildcard certificate's: the platform's domain, or a name directly below it, where there is a way
-    /// to its DNS zone.
-    pub fn is_under_wildcard(&self, name: &Fqdn) -> bool {
-        let is_one_below =
-            || name.as_str().split_once('.').is_some_and(|(_, above)| above == self.domain.as_str());
-        self.acme.dns.is_some() && !name.is_wildcard() && (*name == self.domain || is_one_below())
     }
 }
 
@@ -326,31 +315,6 @@ mod tests {
         ] {
             let found = read(bad).unwrap_err();
             assert!(found.contains(why), "{bad}: {found}");
-        }
-    }
-
-    #[test]
-    fn the_wildcard_certificate_is_for_one_label_below_the_domain() {
-        let platform = |more: &str| {
-            let text = format!("domain = \"h.org\"\n{more}");
-            State::assemble(&[Parsed::parse("platform.toml", &text)]).unwrap().platform
-        };
-        let (with, without) = (platform("[acme.dns]\nprogram = \"x\"\n"), platform(""));
-        for (name, is_under) in [
-            ("h.org", true),
-            ("shop.h.org", true),
-            ("a.shop.h.org", false),
-            ("*.shop.h.org", false),
-            ("*.h.org", false),
-            ("xh.org", false),
-            ("example.com", false),
-        ] {
-            let name: Fqdn = name.parse().unwrap();
-            assert_eq!(
-                (with.is_under_wildcard(&name), without.is_under_wildcard(&name)),
-                (is_under, false),
-                "{name}"
-            );
         }
     }
 

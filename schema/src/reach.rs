@@ -70,6 +70,14 @@ impl Platform {
         let edge = (self.panel_edge() == PanelEdge::Proxy).then(|| origin(name, self.public_https_port()));
         Some(PanelOrigins { edge, own: origin(name, self.public_panel_port()?) })
     }
+
+    /// Returns whether a name is the wildcard certificate's: the platform's domain, or a name directly below it, where there is a way
+    /// to its DNS zone.
+    pub fn is_under_wildcard(&self, name: &Fqdn) -> bool {
+        let is_one_below =
+            || name.as_str().split_once('.').is_some_and(|(_, above)| above == self.domain.as_str());
+        self.acme.dns.is_some() && !name.is_wildcard() && (*name == self.domain || is_one_below())
+    }
 }
 
 /// Origin of HTTPS at a port of a name.
@@ -77,5 +85,36 @@ fn origin(name: &Fqdn, port: u16) -> String {
     match port {
         443 => format!("https://{name}"),
         port => format!("https://{name}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Parsed, State};
+
+    #[test]
+    fn the_wildcard_certificate_is_for_one_label_below_the_domain() {
+        let platform = |more: &str| {
+            let text = format!("domain = \"h.org\"\n{more}");
+            State::assemble(&[Parsed::parse("platform.toml", &text)]).unwrap().platform
+        };
+        let (with, without) = (platform("[acme.dns]\nprogram = \"x\"\n"), platform(""));
+        for (name, is_under) in [
+            ("h.org", true),
+            ("shop.h.org", true),
+            ("a.shop.h.org", false),
+            ("*.shop.h.org", false),
+            ("*.h.org", false),
+            ("xh.org", false),
+            ("example.com", false),
+        ] {
+            let name: Fqdn = name.parse().unwrap();
+            assert_eq!(
+                (with.is_under_wildcard(&name), without.is_under_wildcard(&name)),
+                (is_under, false),
+                "{name}"
+            );
+        }
     }
 }
