@@ -1,4 +1,4 @@
-//! What is handed over: files in folders that the web server's container and the panel see.
+//! Files that are handed over, in folders that the web server's container and the panel see.
 
 use std::io;
 

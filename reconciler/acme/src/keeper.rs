@@ -50,7 +50,7 @@ struct Keeper {
     handed: Option<String>,
 }
 
-/// What there is.
+/// Account and certificate, as far as there are any.
 #[derive(Default)]
 struct Kept {
     account: Option<AccountCredentials>,

@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 use crate::trouble::ZoneError;
 use crate::update::Updates;
 
-/// Variables that the program gets.
+/// Folders in which the program finds others. It gets no other variable.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Characters of what the program says that are told.
 const WORDS: usize = 500;

@@ -7,7 +7,7 @@ use berth_schema::name::Fqdn;
 use berth_schema::platform::Acme;
 use berth_secrets::Secrets;
 
-/// What is to be kept, and where.
+/// Account and certificate to be kept, and their places.
 #[derive(Debug, Clone)]
 pub struct AcmeSettings {
     /// The CA, the account there, and the way to the DNS zone.

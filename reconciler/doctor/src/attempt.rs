@@ -57,7 +57,7 @@ pub enum Group {
     Names,
     /// Too much of everything.
     Floods,
-    /// What the kernel counts, while the attacker holds all that it can get.
+    /// Share of what the kernel counts, while the attacker holds all that it can get.
     Shares,
 }
 

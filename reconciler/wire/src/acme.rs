@@ -25,7 +25,7 @@ pub struct AcmeStanding {
     /// Digest of what is asked of the CA and of the name server: a failure says nothing of anything else.
     #[serde(default)]
     pub asked: String,
-    /// Whether there is an account.
+    /// True if there is an account.
     pub has_account: bool,
     /// The wildcard certificate; `None` where none is ordered.
     pub wildcard: Option<WildcardStanding>,

@@ -62,7 +62,7 @@ impl Hog {
         Self { process, got }
     }
 
-    /// Whether it was refused in the end.
+    /// True if it was refused in the end.
     pub(crate) fn is_full(&self) -> bool {
         !self.got.is_empty() && !self.got.ends_with("enough")
     }

@@ -22,7 +22,7 @@ pub(super) struct Context {
     wildcards: Vec<Entry>,
     /// Names and wildcards that have their certificate from the platform's own CA.
     internal: Vec<Fqdn>,
-    /// Whether names directly below the platform's domain have one certificate together.
+    /// True if names directly below the platform's domain have one certificate together.
     wildcard_certificate: bool,
     /// Suffix of the host in the address of a site: empty unless HTTPS has another port than 443.
     https_port: String,
