@@ -144,7 +144,7 @@ fn one(
         Verdict::Change(Action::Recreate, reason.to_owned(), steps)
     };
     match system.container.state {
-        RunState::Removing => Verdict::Wait("the engine is still removing it; a later pass makes it again"),
+        RunState::Removing => as_it_is(Some(system)),
         RunState::Dead => remake("it is half removed, and the engine can't start it"),
         _ if is_outdated(spec, system) => remake("it was made from an earlier specification"),
         _ if has_newer_image(system) => remake("its image was built anew"),
@@ -157,6 +157,9 @@ fn one(
 fn as_it_is(system: Option<&System<'_>>) -> Verdict {
     let Some(system) = system else { return Verdict::Right };
     match (system.container.state, power::run(system.container)) {
+        (RunState::Removing, _) => {
+            Verdict::Wait("the engine is still removing it; a later pass makes it again")
+        }
         (RunState::Restarting, _) => Verdict::Wait("keeps restarting; its log says why (`docker logs`)"),
         (state, Some(step)) => Verdict::Change(Action::Start, format!("it is {}", state.word()), vec![step]),
         (_, None) => Verdict::Right,
