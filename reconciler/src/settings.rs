@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use berth_acme::{AcmeSettings, Pace};
+use berth_acme::{AcmeSettings, ZonePace};
+use berth_ca::Pace;
 use berth_door::DoorSettings;
 use berth_engine::templates::{self, TemplateError};
 use berth_forge::FollowSettings;
@@ -148,6 +149,7 @@ impl Settings {
             edge: system::certificates(&platform.prefix).into(),
             panel: platform.panel.is_some().then(|| self.panel(&platform.prefix)),
             pace: Pace::default(),
+            zone_pace: ZonePace::default(),
         }
     }
 

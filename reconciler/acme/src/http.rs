@@ -2,9 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use berth_ca::{RootsError, checked_by};
 use berth_schema::certificate::Certificates;
 use bytes::Bytes;
 use http::Request;
@@ -14,12 +14,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore};
 use tokio::time::timeout;
 
-use crate::trouble::{OrderError, Silent};
+use crate::trouble::Silent;
 
 /// The longest answer that is read, in bytes: a chain of certificates is a few thousand.
 const ANSWER: usize = 1 << 20;
@@ -33,28 +30,8 @@ pub(crate) struct Http {
 
 impl Http {
     /// Finds the roots that the CA is checked against, as they are now: `ca`, or those of the system.
-    pub(crate) fn find(ca: Option<&Certificates>, within: Duration) -> Result<Self, OrderError> {
-        let mut roots = RootCertStore::empty();
-        match ca {
-            Some(pem) => {
-                for root in CertificateDer::pem_slice_iter(pem.as_str().as_bytes()) {
-                    let root = root.map_err(|error| OrderError::Roots(error.into()))?;
-                    roots.add(root).map_err(|error| OrderError::Roots(error.into()))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        if roots.is_empty() {
-            return Err(OrderError::NoRoots);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(DEFAULT_VERSIONS)
-            .map_err(|error| OrderError::Roots(error.into()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    pub(crate) fn find(ca: Option<&Certificates>, within: Duration) -> Result<Self, RootsError> {
+        let tls = checked_by(ca.map(Certificates::as_str))?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), within })
     }

@@ -1,15 +1,11 @@
 //! Keeps the account and the wildcard certificate: opens one when there is none, orders another when two thirds of its time are
 //! over, and hands both over.
 
-use std::time::Duration;
-
 use berth_fault::chain;
-use berth_host::Waits;
 use berth_schema::text::safe_line;
 use berth_tasks::{TaskError, Tasks};
 use berth_wire::acme::{AcmeStanding, WildcardStanding};
 use berth_wire::certificate::{FailedOrder, OrderFailure};
-use instant_acme::AccountCredentials;
 use jiff::Timestamp;
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,7 +14,7 @@ use crate::account::account;
 use crate::hand;
 use crate::order::Wanted;
 use crate::settings::AcmeSettings;
-use crate::store::{Certificate, Store, short};
+use crate::store::{Store, short};
 use crate::trouble::OrderError;
 use crate::zone::Zone;
 
@@ -48,13 +44,6 @@ struct Keeper {
     logged: Option<OrderFailure>,
     told: Option<AcmeStanding>,
     handed: Option<String>,
-}
-
-/// Account and certificate, as far as there are any.
-#[derive(Default)]
-struct Kept {
-    account: Option<AccountCredentials>,
-    certificate: Option<Certificate>,
 }
 
 impl Keeper {
@@ -91,11 +80,7 @@ impl Keeper {
 
     /// Returns whether an account is to be opened or a certificate to be ordered now.
     fn is_due(&self, store: &Store, now: Timestamp) -> bool {
-        let waits = self.failed.as_ref().is_some_and(|failed| {
-            // The clock may have been wrong.
-            let longest = self.settings.pace.longest.max(self.settings.pace.limited);
-            now < failed.again && failed.again <= after(now, longest)
-        });
+        let waits = self.failed.as_ref().is_some_and(|failed| self.settings.pace.is_waiting(failed, now));
         let lacks_account = || store.account().is_ok_and(|account| account.is_none());
         let lacks_certificate = || {
             let is_wanted = self.settings.acme.dns.is_some();
@@ -133,19 +118,19 @@ impl Keeper {
         // One that has ended is worse than none: without it, names get certificates of their own.
         let certificate = || store.certificate().filter(|certificate| now < certificate.ends);
         let certificate = acme.dns.is_some().then(certificate).flatten();
-        let kept = Kept { account: store.account()?, certificate };
-        let handed = hand::over(&self.settings, kept.account.as_ref(), kept.certificate.as_ref());
+        let account = store.account()?;
+        let handed = hand::over(&self.settings, account.as_ref(), certificate.as_ref());
         let trouble = handed.err().map(|error| error.to_string());
         if let Some(why) = trouble.as_ref().filter(|why| self.handed.as_ref() != Some(*why)) {
             tracing::error!(why, "the certificate and the account can't be handed over; it is tried again");
         }
         self.handed = trouble;
-        let ends = || kept.certificate.as_ref().map(|certificate| certificate.ends);
+        let ends = || certificate.as_ref().map(|certificate| certificate.ends);
         let wildcard = || WildcardStanding { domain: domain.to_string(), ends: ends() };
         let standing = AcmeStanding {
             directory: acme.directory.clone(),
             asked: self.asked.clone(),
-            has_account: kept.account.is_some(),
+            has_account: account.is_some(),
             wildcard: acme.dns.is_some().then(wildcard),
             failed: self.failed.clone(),
         };
@@ -159,24 +144,11 @@ impl Keeper {
     /// Remembers a failure, and logs the first of its kind.
     fn fails(&mut self, error: &OrderError) {
         let (kind, why) = (error.kind(), safe_line(&chain(error), WORDS));
-        let before = self.failed.as_ref().map_or(0, |failed| failed.before.saturating_add(1));
-        let pace = &self.settings.pace;
-        let wait = Waits::new(pace.first, pace.longest).after(before);
-        let wait = match kind {
-            OrderFailure::RateLimited => wait.max(pace.limited),
-            // Nobody counts these but we.
-            OrderFailure::Secret | OrderFailure::Zone | OrderFailure::Folder => wait.min(pace.near),
-            _ => wait,
-        };
-        let at = Timestamp::now();
-        let again = after(at, wait);
+        let failed = self.settings.pace.failed(self.failed.as_ref(), kind, why, Timestamp::now());
         if self.logged.replace(kind) != Some(kind) {
+            let FailedOrder { why, again, .. } = &failed;
             tracing::warn!(why, %again, "there is no account or no certificate of the CA's; it is asked again");
         }
-        self.failed = Some(FailedOrder { kind, why, at, before, again });
+        self.failed = Some(failed);
     }
-}
-
-fn after(moment: Timestamp, wait: Duration) -> Timestamp {
-    moment.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }

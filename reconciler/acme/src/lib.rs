@@ -17,4 +17,4 @@ mod update;
 mod zone;
 
 pub use keeper::run;
-pub use settings::{AcmeSettings, Pace};
+pub use settings::{AcmeSettings, ZonePace};

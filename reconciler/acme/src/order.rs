@@ -55,7 +55,7 @@ impl Wanted<'_> {
             match next.status {
                 AuthorizationStatus::Valid => continue,
                 AuthorizationStatus::Pending => {}
-                status => return Err(OrderError::Refused(format!("it calls an authorization {status:?}"))),
+                status => return Err(OrderError::refused(format!("it calls an authorization {status:?}"))),
             }
             let name = next.identifier().to_string();
             let challenge = next.challenge(ChallengeType::Dns01).ok_or_else(|| OrderError::NoProof(name))?;
@@ -93,7 +93,7 @@ impl Wanted<'_> {
         }
         let key = order.finalize().await.map_err(|error| self.failed(error))?;
         let chain = order.poll_certificate(&patience).await.map_err(|error| self.failed(error))?;
-        let unreadable = || OrderError::Unreadable("it is no certificate".into());
+        let unreadable = || OrderError::unreadable("it is no certificate");
         Certificate::parse(format!("{key}\n{chain}")).ok_or_else(unreadable)
     }
 
@@ -108,7 +108,7 @@ impl Wanted<'_> {
                 return OrderError::Unproven { place: self.place.clone(), why };
             }
         }
-        OrderError::Refused(words.to_owned())
+        OrderError::refused(words)
     }
 
     fn failed(&self, error: instant_acme::Error) -> OrderError {

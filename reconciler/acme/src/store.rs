@@ -5,14 +5,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use berth_ca::{CaError, renew_at};
 use berth_schema::name::Fqdn;
 use berth_schema::platform::Acme;
 use berth_wire::acme::AcmeStanding;
 use instant_acme::AccountCredentials;
 use jiff::Timestamp;
 use x509_parser::pem::Pem;
-
-use crate::trouble::OrderError;
 
 /// Characters of a digest in a name.
 const DIGITS: usize = 16;
@@ -37,9 +36,8 @@ pub(crate) struct Certificate {
 impl Store {
     /// Files in the folder. Another CA has another account, and so has another binding, or another address where there is none: some
     /// bindings work once. Another CA or domain has another certificate.
-    pub(crate) fn open(folder: &Path, acme: &Acme, domain: &Fqdn) -> Result<Self, OrderError> {
-        let failed = |source| OrderError::Folder { path: folder.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    pub(crate) fn open(folder: &Path, acme: &Acme, domain: &Fqdn) -> Result<Self, CaError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(CaError::folder(folder))?;
         let [email, bound] = match &acme.eab {
             Some(eab) => ["", &eab.key_id],
             None => [acme.email.as_deref().unwrap_or_default(), ""],
@@ -50,28 +48,28 @@ impl Store {
     }
 
     /// The account's credentials; `None` before there is one.
-    pub(crate) fn account(&self) -> Result<Option<AccountCredentials>, OrderError> {
-        let failed = |source| OrderError::Folder { path: self.account.clone(), source };
+    pub(crate) fn account(&self) -> Result<Option<AccountCredentials>, CaError> {
+        let failed = CaError::folder(&self.account);
         match fs::read(&self.account) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => {
-                let read = read.map_err(failed)?;
+                let read = read.map_err(&failed)?;
                 serde_json::from_slice(&read).map(Some).map_err(|error| failed(error.into()))
             }
         }
     }
 
     /// Keeps the account's credentials.
-    pub(crate) fn keep_account(&self, account: &AccountCredentials) -> Result<(), OrderError> {
-        let text = serde_json::to_vec(account).map_err(|error| OrderError::Unreadable(error.into()))?;
+    pub(crate) fn keep_account(&self, account: &AccountCredentials) -> Result<(), CaError> {
+        let text = serde_json::to_vec(account).map_err(|error| CaError::Unreadable(error.into()))?;
         self.replace(&self.account, &text)
     }
 
     /// Forgets an account that the CA doesn't know any more.
-    pub(crate) fn forget_account(&self) -> Result<(), OrderError> {
+    pub(crate) fn forget_account(&self) -> Result<(), CaError> {
         match fs::remove_file(&self.account) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(OrderError::Folder { path: self.account.clone(), source: error })
+                Err(CaError::folder(&self.account)(error))
             }
             _ => Ok(()),
         }
@@ -94,19 +92,17 @@ impl Store {
     }
 
     /// Keeps a certificate and its key.
-    pub(crate) fn keep_certificate(&self, certificate: &Certificate) -> Result<(), OrderError> {
+    pub(crate) fn keep_certificate(&self, certificate: &Certificate) -> Result<(), CaError> {
         self.replace(&self.certificate, certificate.pem.as_bytes())
     }
 
     /// Tells how things are.
-    pub(crate) fn tell(&self, standing: &AcmeStanding) -> Result<(), OrderError> {
-        let failed = |source| OrderError::Folder { path: AcmeStanding::path(&self.folder), source };
-        standing.write(&self.folder).map_err(failed)
+    pub(crate) fn tell(&self, standing: &AcmeStanding) -> Result<(), CaError> {
+        standing.write(&self.folder).map_err(CaError::folder(&AcmeStanding::path(&self.folder)))
     }
 
-    fn replace(&self, path: &Path, content: &[u8]) -> Result<(), OrderError> {
-        let failed = |source| OrderError::Folder { path: path.to_owned(), source };
-        berth_host::file::replace(path, content, 0o600).map_err(failed)
+    fn replace(&self, path: &Path, content: &[u8]) -> Result<(), CaError> {
+        berth_host::file::replace(path, content, 0o600).map_err(CaError::folder(path))
     }
 }
 
@@ -124,8 +120,7 @@ impl Certificate {
 
     /// The moment to order another: two thirds of its time are over then.
     pub(crate) fn renew_at(&self) -> Timestamp {
-        let third = self.ends.duration_since(self.begins) / 3;
-        self.ends.saturating_sub(third).unwrap_or(self.ends)
+        renew_at(self.begins, self.ends)
     }
 }
 

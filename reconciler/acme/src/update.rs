@@ -16,7 +16,7 @@ use hickory_net::tcp::TcpClientStream;
 use hickory_net::{DnsMultiplexer, NetError};
 use tokio::time::sleep;
 
-use crate::settings::Pace;
+use crate::settings::ZonePace;
 use crate::trouble::ZoneError;
 
 /// Seconds for which others may remember a proof.
@@ -36,7 +36,7 @@ pub(crate) struct Updates {
     place: Name,
     /// Without it, the zone is only looked at.
     signer: Option<TSigner>,
-    pace: Pace,
+    pace: ZonePace,
 }
 
 /// A connection to one name server. Its driver ends with it.
@@ -59,7 +59,7 @@ impl Updates {
         dns: &DnsProof,
         place: &str,
         key: Option<(&str, Vec<u8>)>,
-        pace: Pace,
+        pace: ZonePace,
     ) -> Result<Self, ZoneError> {
         let algorithm = match dns.algorithm {
             KeyAlgorithm::HmacSha256 => TsigAlgorithm::HmacSha256,

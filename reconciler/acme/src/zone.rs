@@ -17,7 +17,7 @@ pub(crate) enum Zone {
 impl Zone {
     /// Finds the way that `platform.toml` names. `None` where it names none.
     pub(crate) fn find(settings: &AcmeSettings, dns: &DnsProof) -> Result<Option<Self>, OrderError> {
-        let (place, pace) = (dns.place(&settings.domain), settings.pace);
+        let (place, pace) = (dns.place(&settings.domain), settings.zone_pace);
         let way = match dns.way() {
             Some(DnsWay::Update(server, name)) => {
                 let key = mac_key(&settings.secrets, &dns.secret)?;

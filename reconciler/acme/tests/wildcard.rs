@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use berth_acme::{AcmeSettings, Pace};
+use berth_acme::{AcmeSettings, ZonePace};
+use berth_ca::Pace;
 use berth_dns::{Kind, ask_for_all};
 use berth_schema::State;
 use berth_schema::secret::Form;
@@ -40,15 +41,19 @@ const ISSUING: Duration = Duration::from_secs(60);
 /// Deadlines and waits that a test can wait for. No deadline that isn't meant can run out by chance.
 const PACE: Pace = Pace {
     request: Duration::from_secs(60),
-    update: Duration::from_secs(20),
-    visible: Duration::from_secs(3),
-    program: Duration::from_secs(30),
     order: Duration::from_secs(60),
     first: Duration::from_millis(200),
     longest: Duration::from_millis(400),
     limited: Duration::from_millis(400),
     near: Duration::from_millis(400),
     look: Duration::from_millis(50),
+};
+
+/// The same for what brings a proof into the zone.
+const ZONE_PACE: ZonePace = ZonePace {
+    update: Duration::from_secs(20),
+    visible: Duration::from_secs(3),
+    program: Duration::from_secs(30),
 };
 
 /// A CA, and a host that orders from it.
@@ -103,6 +108,7 @@ impl Scene {
             edge: self.at("edge/demo"),
             panel: Some(self.at("panel/demo")),
             pace: self.pace,
+            zone_pace: ZONE_PACE,
         };
         self.stop = CancellationToken::new();
         let tasks = Tasks::new(self.stop.clone());

@@ -3,9 +3,9 @@
 use anyhow::{Context as _, bail};
 use berth_repo::StateRepo;
 use berth_tasks::Tasks;
-use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Exit;
+use super::supervised::Supervised;
 use crate::draw::say;
 use crate::settings::Settings;
 use crate::source;
@@ -13,17 +13,13 @@ use crate::source;
 /// Options of the keeper.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// End when the process that started this one does
-    #[arg(long, hide = true)]
-    with_parent: bool,
+    #[command(flatten)]
+    supervised: Supervised,
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
-    if args.with_parent {
-        // A supervisor that was killed can't say so, and the next one's child would find this one in its place.
-        set_parent_process_death_signal(Some(Signal::TERM))?;
-    }
+    args.supervised.end_with_parent()?;
     let repo = StateRepo::open(&settings.state).context("cannot open the state repo")?;
     let Some(platform) = source::platform(&repo) else {
         bail!("cannot read platform.toml on main: `berth check` says why");

@@ -12,9 +12,9 @@ use berth_fault::chain;
 use berth_plan::system::gate;
 use berth_schema::door;
 use berth_tasks::Tasks;
-use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Exit;
+use super::supervised::Supervised;
 use crate::settings::Settings;
 
 /// Folder of the doors of all platforms on this machine.
@@ -42,9 +42,8 @@ pub(super) struct Args {
     /// Seconds after which a command is ended in any case
     #[arg(long, env = "BERTH_GIT_LONGEST", value_name = "SECONDS", default_value_t = 900)]
     git_longest: u64,
-    /// End when the process that started this one does
-    #[arg(long, hide = true)]
-    with_parent: bool,
+    #[command(flatten)]
+    supervised: Supervised,
 }
 
 impl Args {
@@ -65,10 +64,7 @@ impl Args {
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
-    if args.with_parent {
-        // A supervisor that was killed can't say so, and the next one's door would find this one in its place.
-        set_parent_process_death_signal(Some(Signal::TERM))?;
-    }
+    args.supervised.end_with_parent()?;
     let limits = Limits {
         commands: args.git_commands,
         commands_each: args.git_commands_each,

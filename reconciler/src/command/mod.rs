@@ -25,6 +25,7 @@ mod review;
 mod schema;
 mod secret;
 mod status;
+mod supervised;
 mod up;
 mod why;
 

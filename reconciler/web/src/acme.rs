@@ -12,6 +12,6 @@ mod trouble;
 mod validation;
 
 pub use keeper::Keeper;
-pub use settings::{Acme, Pace};
+pub use settings::Acme;
 pub use store::Store;
 pub use validation::{Validation, Validations};

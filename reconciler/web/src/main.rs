@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use std::str::FromStr as _;
 
 use anyhow::Context as _;
+use berth_ca::Pace;
 use berth_fault::chain;
 use berth_schema::country::Country;
 use berth_schema::name::Fqdn;
 use berth_schema::text::SafeLog;
 use berth_tasks::Tasks;
-use berth_web::acme::{Acme, Pace};
+use berth_web::acme::Acme;
 use berth_web::launch;
 use berth_web::supervise::{PREPARED, Supervised, supervise};
 use berth_web::user::User;

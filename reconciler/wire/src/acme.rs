@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::FailedOrder;
-use crate::panel_file;
+use crate::told_file;
 
 /// Name of the wildcard certificate in the panel's folder: key and chain, in PEM.
 pub const CERTIFICATE: &str = "certificate.pem";
@@ -50,11 +50,11 @@ impl AcmeStanding {
 
     /// Reads what was told; `None` where nothing was.
     pub fn read(folder: &Path) -> Option<Self> {
-        panel_file::read(&Self::path(folder))
+        told_file::read(&Self::path(folder))
     }
 
     /// Tells it.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
-        panel_file::write(&Self::path(folder), self)
+        told_file::write(&Self::path(folder), self)
     }
 }

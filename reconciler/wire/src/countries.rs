@@ -8,7 +8,7 @@ use berth_schema::country::Country;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::panel_file;
+use crate::told_file;
 
 /// The file's name in the panel's data.
 const FILE: &str = "countries.json";
@@ -81,12 +81,12 @@ impl CountriesStanding {
 
     /// Reads what the panel has told; `None` where it never did, or told something else.
     pub fn read(data: &Path) -> Option<Self> {
-        panel_file::read(&Self::path(data))
+        told_file::read(&Self::path(data))
     }
 
     /// Tells it.
     pub fn write(&self, data: &Path) -> io::Result<()> {
-        panel_file::write(&Self::path(data), self)
+        told_file::write(&Self::path(data), self)
     }
 }
 

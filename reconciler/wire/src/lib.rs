@@ -15,7 +15,6 @@ pub mod figures;
 pub mod grant;
 pub mod outcome;
 pub mod panel;
-mod panel_file;
 mod pass_record;
 pub mod path;
 pub mod power;
@@ -26,6 +25,7 @@ pub mod site;
 pub mod standing;
 pub mod status;
 mod told;
+mod told_file;
 pub mod usage;
 pub mod web;
 

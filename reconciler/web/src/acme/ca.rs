@@ -3,13 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore};
+use berth_ca::{CaError, Pace, RootsError, checked_by};
+use rustls::ClientConfig;
 use rustls_acme::acme::AcmeError;
 use tokio::time::timeout;
 
-use super::settings::{Acme, Pace};
+use super::settings::Acme;
 use super::trouble::{OrderError, is_bad_nonce};
 
 /// Times that a request is repeated because its nonce had grown old meanwhile.
@@ -27,32 +26,11 @@ pub(super) struct Ca {
 
 impl Ca {
     /// Finds the roots that the CA is checked against, as they are now.
-    pub(super) fn find(acme: &Acme) -> Result<Self, OrderError> {
-        let mut roots = RootCertStore::empty();
-        match &acme.roots {
-            Some(pem) => {
-                for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                    let root = root.map_err(|error| OrderError::Roots(error.into()))?;
-                    roots.add(root).map_err(|error| OrderError::Roots(error.into()))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        if roots.is_empty() {
-            return Err(OrderError::NoRoots);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let client = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(DEFAULT_VERSIONS)
-            .map_err(|error| OrderError::Request(error.into()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    pub(super) fn find(acme: &Acme) -> Result<Self, RootsError> {
         Ok(Self {
             directory: acme.directory.clone(),
             contact: acme.email.as_ref().map(|email| format!("mailto:{email}")),
-            client: Arc::new(client),
+            client: Arc::new(checked_by(acme.roots.as_deref())?),
             pace: acme.pace,
         })
     }
@@ -66,7 +44,7 @@ impl Ca {
         loop {
             let within = self.pace.request;
             let Ok(answer) = timeout(within, question()).await else {
-                return Err(OrderError::Silent { directory: self.directory.clone(), within });
+                return Err(CaError::Silent { directory: self.directory.clone(), within }.into());
             };
             match answer {
                 Ok(answer) => return Ok(answer),

@@ -1,9 +1,9 @@
 //! Keeps the panel in a certificate: orders one when there is none, and another when two thirds of its time are over.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use berth_host::Waits;
+use berth_ca::CaError;
 use berth_schema::text::safe_line;
 use berth_wire::certificate::{CertificateSource, FailedOrder, OrderFailure, Proof};
 use jiff::Timestamp;
@@ -82,11 +82,7 @@ impl Keeper {
         if self.certificates.source() == CertificateSource::Files {
             return false;
         }
-        let waits = self.certificates.failed().is_some_and(|failed| {
-            // The clock may have been wrong.
-            let longest = self.acme.pace.longest.max(self.acme.pace.limited);
-            now < failed.again && failed.again <= after(now, longest)
-        });
+        let waits = self.certificates.failed().is_some_and(|failed| self.acme.pace.is_waiting(&failed, now));
         !waits && self.certificates.renew_at().is_none_or(|at| at <= now)
     }
 
@@ -96,7 +92,7 @@ impl Keeper {
         let (challenges, validations) = (&self.challenges, &self.validations);
         let proofs = Proofs { domain: &self.domain, proof: self.acme.proof, challenges, validations };
         let pem = order(&ca, &account, proofs).await?;
-        let ordered = Ordered::parse(pem.as_bytes()).map_err(|error| OrderError::Unreadable(error.into()))?;
+        let ordered = Ordered::parse(pem.as_bytes()).map_err(|error| CaError::Unreadable(error.into()))?;
         if let Err(error) = block_in_place(|| self.store.keep(&pem)) {
             tracing::error!(
                 error = berth_fault::chain(&error),
@@ -109,30 +105,23 @@ impl Keeper {
     /// Remembers a failure, and logs the first of its kind.
     fn failed(&self, error: &OrderError, told: &mut Option<OrderFailure>) {
         let (kind, why) = (error.kind(), safe_line(&berth_fault::chain(error), WORDS));
-        let before = self.certificates.failed().map_or(0, |failed| failed.before.saturating_add(1));
-        let pace = &self.acme.pace;
-        let wait = Waits::new(pace.first, pace.longest).after(before);
-        let wait = if kind == OrderFailure::RateLimited { wait.max(pace.limited) } else { wait };
-        let at = Timestamp::now();
-        let again = after(at, wait);
+        let last = self.certificates.failed();
+        let failed = self.acme.pace.failed(last.as_ref(), kind, why, Timestamp::now());
         if told.replace(kind) != Some(kind) {
+            let FailedOrder { why, again, .. } = &failed;
             tracing::warn!(why, %again, "the CA has given the panel no certificate; it is asked again");
         }
-        block_in_place(|| self.certificates.note(FailedOrder { kind, why, at, before, again }));
+        block_in_place(|| self.certificates.note(failed));
     }
-}
-
-fn after(moment: Timestamp, wait: Duration) -> Timestamp {
-    moment.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use berth_ca::Pace;
     use berth_wire::certificate::OrderStanding;
 
-    use super::super::settings::Pace;
     use super::*;
 
     const DOMAIN: &str = "panel.example.org";
@@ -153,20 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn an_order_waits_after_a_failure_but_not_for_a_clock_that_was_wrong() {
+    fn an_order_waits_after_a_failure() {
         let home = tempfile::tempdir().unwrap();
         let keeper = keeper(home.path());
         let now = Timestamp::now();
         assert!(keeper.is_due(now));
-        let minutes = |minutes: u64| after(now, Duration::from_secs(60 * minutes));
-        let fails = |again| {
-            let (kind, why) = (OrderFailure::Silent, String::new());
-            keeper.certificates.note(FailedOrder { kind, why, at: now, before: 0, again });
-        };
-        fails(minutes(2));
-        assert!(!keeper.is_due(now) && !keeper.is_due(minutes(1)) && keeper.is_due(minutes(2)));
-        fails(minutes(60 * 24 * 365));
-        assert!(keeper.is_due(now));
+        let failed = keeper.acme.pace.failed(None, OrderFailure::Silent, String::new(), now);
+        let again = failed.again;
+        keeper.certificates.note(failed);
+        assert!(!keeper.is_due(now) && keeper.is_due(again));
     }
 
     #[test]

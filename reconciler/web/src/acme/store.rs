@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use berth_ca::CaError;
 use berth_wire::certificate::Proof;
 use ring::digest::{SHA256, digest};
 use rustls_acme::acme::Account;
@@ -58,7 +59,7 @@ impl Store {
     }
 
     /// Keeps a certificate and its key.
-    pub(super) fn keep(&self, pem: &str) -> Result<(), OrderError> {
+    pub(super) fn keep(&self, pem: &str) -> Result<(), CaError> {
         replace(&self.certificate, pem.as_bytes())
     }
 
@@ -67,15 +68,15 @@ impl Store {
         if let Some(kept) = &self.kept {
             return match fs::read(kept) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OrderError::NoAccount),
-                read => read.map_err(|source| OrderError::Folder { path: kept.clone(), source }),
+                read => Ok(read.map_err(CaError::folder(kept))?),
             };
         }
         let path = &self.account;
         match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            read => return read.map_err(|source| OrderError::Folder { path: path.clone(), source }),
+            read => return Ok(read.map_err(CaError::folder(path))?),
         }
-        let failed = |source| OrderError::Folder { path: self.folder.clone(), source };
+        let failed = CaError::folder(&self.folder);
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed)?;
         let key = Account::generate_key_pair();
         replace(path, &key)?;
@@ -83,9 +84,8 @@ impl Store {
     }
 }
 
-fn replace(path: &Path, content: &[u8]) -> Result<(), OrderError> {
-    let failed = |source| OrderError::Folder { path: path.to_owned(), source };
-    berth_host::file::replace(path, content, 0o600).map_err(failed)
+fn replace(path: &Path, content: &[u8]) -> Result<(), CaError> {
+    berth_host::file::replace(path, content, 0o600).map_err(CaError::folder(path))
 }
 
 /// A name for a file that follows from a text.

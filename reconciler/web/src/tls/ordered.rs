@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use berth_ca::renew_at;
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
@@ -46,8 +47,7 @@ impl Ordered {
 
     /// The moment to order another: two thirds of its time are over then.
     pub(super) fn renew_at(&self) -> Timestamp {
-        let third = self.ends.duration_since(self.begins) / 3;
-        self.ends.saturating_sub(third).unwrap_or(self.ends)
+        renew_at(self.begins, self.ends)
     }
 }
 

@@ -8,10 +8,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_ca::Pace;
 use berth_testing::Pebble;
 use berth_testing::pebble::Places;
 use berth_testing::process::within;
-use berth_web::acme::{Acme, Pace};
+use berth_web::acme::Acme;
 use berth_wire::certificate::{CertificateSource, CertificateStanding, FailedOrder, OrderFailure, Proof};
 use http::StatusCode;
 use rustix::process::geteuid;
@@ -38,6 +39,7 @@ const PACE: Pace = Pace {
     first: Duration::from_millis(200),
     longest: Duration::from_millis(400),
     limited: Duration::from_millis(400),
+    near: Duration::from_millis(400),
     look: Duration::from_millis(50),
 };
 

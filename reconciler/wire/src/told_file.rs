@@ -1,5 +1,5 @@
-//! Files in which the panel tells root's processes of itself, as JSON. Its user can write what they like there, so they are read
-//! as somebody else's.
+//! Files in which a process tells others of itself, as JSON. The panel's user can write what they like there, so every such file is
+//! read as somebody else's.
 
 use std::io;
 use std::path::Path;
