@@ -27,7 +27,7 @@ pub use push::{AfterPush, after_push};
 
 pub(crate) use proposals::enough_open;
 
-pub(crate) use decide::{Decided, approve, may_see, objection, reject, seen};
+pub(crate) use decide::{Decided, all_seen, approve, objection, reject, seen};
 pub use decide::{looked_at, signature};
 pub(crate) use tell::{fit, plan, proposed};
 

@@ -56,6 +56,11 @@ impl StateRepo {
         Self::open_as(Opening { git_dir, quarantine: None })
     }
 
+    /// Opens the same repository once more, for another thread.
+    pub fn again(&self) -> Result<Self, Error> {
+        Self::open_as(self.opening.clone())
+    }
+
     /// Opens the repository that git runs this hook for, with the objects of the push that is not accepted yet.
     pub fn open_from_env() -> Result<Self, Error> {
         let git_dir = env::var_os("GIT_DIR").map(PathBuf::from).ok_or(Error::NoEnvironment)?;

@@ -16,8 +16,8 @@ use super::ground::Author;
 use super::tell::{at_field, commit_line, diffs, losses};
 use crate::hook::hide_from;
 use crate::review::{
-    Approval, Assessment, Assessor, Decided as Ended, Need, Proposal, all as every, approve as agree, fit,
-    may_see, objection, plan, reject as close, seen,
+    Approval, Assessment, Assessor, Decided as Ended, Need, Proposal, all_seen, approve as agree, fit,
+    objection, plan, reject as close, seen,
 };
 
 /// Longest reason that is kept, in characters.
@@ -29,20 +29,8 @@ pub(super) fn all(
     user: &UserName,
     resolver: Option<SocketAddr>,
 ) -> Result<Vec<ProposalCard>, FormError> {
-    let every = every(repo)?;
-    // Mostly there is none, and then nobody needs a place to try them out.
-    if every.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut assessor = Assessor::new(repo, resolver)?;
-    let mut cards = Vec::new();
-    for proposal in every {
-        if may_see(Actor::Member(user), assessor.state(), &proposal) {
-            let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
-            cards.push(card(&proposal, &assessment));
-        }
-    }
-    Ok(cards)
+    let seen = all_seen(repo, Actor::Member(user), resolver)?;
+    Ok(seen.iter().map(|(proposal, assessment)| card(proposal, assessment)).collect())
 }
 
 /// One of them, whole.

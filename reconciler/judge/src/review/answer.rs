@@ -8,9 +8,8 @@ use berth_schema::policy::Actor;
 use berth_schema::report::Look;
 use berth_schema::text;
 
-use super::assess::{Assessment, Assessor};
-use super::decide::{self, Decided, may_see, missing};
-use super::proposals::{self, Proposal};
+use super::assess::Assessor;
+use super::decide::{self, Decided, missing};
 use super::{Ask, ReviewError, tell};
 use crate::hook::hide_from;
 
@@ -80,14 +79,7 @@ fn list(
     format: Format,
     resolver: Option<SocketAddr>,
 ) -> Result<Answer, ReviewError> {
-    let mut assessor = Assessor::new(repo, resolver)?;
-    let mut found: Vec<(Proposal, Assessment)> = Vec::new();
-    for proposal in proposals::all(repo)? {
-        if may_see(actor, assessor.state(), &proposal) {
-            let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
-            found.push((proposal, assessment));
-        }
-    }
+    let found = decide::all_seen(repo, actor, resolver)?;
     Ok(Answer::good(match format {
         Format::Text(_) | Format::Markdown => tell::table(&found),
         Format::Json => {

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{iter, thread};
 
 use berth_plan::Plan;
 use berth_repo::{Combined, CommitInfo, FileChange, Loaded, Revision, Scratch, Signature, StateRepo, Words};
@@ -13,7 +15,7 @@ use berth_schema::{Finding, Severity, State};
 use serde::Serialize;
 
 use super::ReviewError;
-use super::proposals::failed;
+use super::proposals::{Proposal, failed};
 use crate::case::{Allowed, Asked, Case};
 use crate::planned::between;
 use crate::proofs::{Proven, Resolvers};
@@ -112,6 +114,12 @@ impl<'r> Assessor<'r> {
         let error = |source| failed(repo, source);
         let main = repo.head().map_err(error)?;
         let main = main.ok_or_else(|| ReviewError::Empty { path: repo.git_dir().to_owned() })?;
+        Self::at(repo, main, resolver)
+    }
+
+    /// Returns an assessor against this revision of `main`.
+    fn at(repo: &'r StateRepo, main: Revision, resolver: Option<SocketAddr>) -> Result<Self, ReviewError> {
+        let error = |source| failed(repo, source);
         let mut scratch = repo.scratch().map_err(error)?;
         let before = scratch.repo.load(&main).map_err(error)?;
         Ok(Self { repo, scratch, main, before, allowance: None, resolver, resolvers: None })
@@ -142,6 +150,47 @@ impl<'r> Assessor<'r> {
     pub fn revert(&self, revision: &Revision, words: &Words<'_>) -> Result<Combined, ReviewError> {
         let tried = self.scratch.repo.revert(revision, &self.main, words);
         tried.map_err(|source| failed(self.repo, source))
+    }
+
+    /// Looks at all of these on all processors, and returns the assessments in their order.
+    pub(super) fn assess_all(mut self, proposals: &[Proposal]) -> Result<Vec<Assessment>, ReviewError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(proposals.len());
+        let (main, resolver) = (self.main, self.resolver);
+        let again = || self.repo.again().map_err(|source| failed(self.repo, source));
+        let repos = (1..threads).map(|_| again()).collect::<Result<Vec<_>, _>>()?;
+        // One may take as long as all the others together.
+        let next = AtomicUsize::new(0);
+        let next = || {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            proposals.get(place).map(|proposal| (place, proposal))
+        };
+        let mut done = thread::scope(|scope| {
+            let others = repos
+                .into_iter()
+                .map(|repo| scope.spawn(move || Assessor::at(&repo, main, resolver)?.assess_each(next)));
+            let others: Vec<_> = others.collect();
+            let mut done = self.assess_each(next)?;
+            for other in others {
+                match other.join() {
+                    Ok(some) => done.extend(some?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok::<_, ReviewError>(done)
+        })?;
+        done.sort_unstable_by_key(|(place, _)| *place);
+        Ok(done.into_iter().map(|(_, assessment)| assessment).collect())
+    }
+
+    /// Looks at the proposals that `next` gives out, each with its place, until there are no more.
+    fn assess_each<'p>(
+        &mut self,
+        next: impl Fn() -> Option<(usize, &'p Proposal)>,
+    ) -> Result<Vec<(usize, Assessment)>, ReviewError> {
+        let assessed = |(place, proposal): (usize, &Proposal)| {
+            Ok((place, self.assess(&proposal.tip, proposal.author.as_ref())?))
+        };
+        iter::from_fn(next).map(assessed).collect()
     }
 
     /// Looks at the proposal that ends at `tip`.

@@ -44,7 +44,7 @@ pub fn signature(actor: Actor<'_>, state: Option<&State>) -> Signature {
 }
 
 /// Tells whether the actor may read a proposal: its author may, the admins, and whoever has the repository's files.
-pub(crate) fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Proposal) -> bool {
+fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Proposal) -> bool {
     match actor {
         Actor::Operator => true,
         Actor::Member(name) => {
@@ -154,6 +154,23 @@ pub(crate) fn reject(
             )))
         }
     }
+}
+
+/// Finds all proposals that the actor may see, and looks at each.
+pub(crate) fn all_seen(
+    repo: &StateRepo,
+    actor: Actor<'_>,
+    resolver: Option<SocketAddr>,
+) -> Result<Vec<(Proposal, Assessment)>, ReviewError> {
+    let mut every = proposals::all(repo)?;
+    // Mostly there is none, and then nobody needs a place to try them out.
+    if every.is_empty() {
+        return Ok(Vec::new());
+    }
+    let assessor = Assessor::new(repo, resolver)?;
+    every.retain(|proposal| may_see(actor, assessor.state(), proposal));
+    let assessed = assessor.assess_all(&every)?;
+    Ok(every.into_iter().zip(assessed).collect())
 }
 
 /// Finds the proposal, if there is one that the actor may see.
