@@ -152,8 +152,7 @@ impl Daemon {
     }
 
     async fn pass(&mut self, pending: Pending, stop: &CancellationToken) {
-        self.reconciler.inspections().forget_these(&pending.forget, pending.forget_all);
-        self.reconciler.lookout().forget(&pending.forget, pending.forget_all);
+        self.reconciler.forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
         let record = self.reconciler.pass(&words.join(", "), self.control.events(), stop).await;
         self.reconciler.look_again(&record).await;

@@ -1,5 +1,6 @@
 //! A pass: one reconcile from top to bottom.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ pub struct Reconciler {
     writer: Writer,
     identity: Identity,
     engine: Facts,
+    /// True if the engine may have other settings by now.
+    distrusts_engine: bool,
     inspections: Inspections,
     backoff: Backoff,
     /// The last revision that was found to be good: what is worked towards while the tip is broken.
@@ -151,6 +154,7 @@ impl Reconciler {
             writer: Writer::new(&connection, &engine, identity.clone()),
             identity,
             engine,
+            distrusts_engine: false,
             inspections: Inspections::default(),
             backoff: Backoff::default(),
             good: applied.clone(),
@@ -232,9 +236,12 @@ impl Reconciler {
         record.problems.extend(deferred.iter().map(Deferred::to_string));
         listener.hear(planned(settled.revision, &plan));
 
-        if !plan.is_empty() {
-            // Asked each time, because an engine that was restarted may have come back with other settings.
+        if !plan.is_empty() || self.distrusts_engine {
+            // Before each change, because an engine that was restarted may have come back with other settings.
             self.engine = self.reader.facts().await?;
+            self.distrusts_engine = false;
+        }
+        if !plan.is_empty() {
             self.engine.suits(desired.platform.isolation, &desired.confinement)?;
         }
         record.outcomes = apply(&plan, &self.writer, listener, stop).await;
@@ -439,9 +446,11 @@ impl Reconciler {
         &self.lookout
     }
 
-    /// The memory of containers, to be forgotten when something happened to them.
-    pub fn inspections(&mut self) -> &mut Inspections {
-        &mut self.inspections
+    /// Forgets what is known of these containers, to which something happened; or everything, where events may have been missed.
+    pub fn forget(&mut self, ids: &BTreeSet<String>, all: bool) {
+        self.inspections.forget_these(ids, all);
+        self.lookout.forget(ids, all);
+        self.distrusts_engine |= all;
     }
 
     /// When the next thing that failed is due again.
