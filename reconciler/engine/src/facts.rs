@@ -81,8 +81,10 @@ impl Facts {
             None | Some("" | "inactive") => Swarm::Inactive,
             Some(_) => Swarm::Active,
         };
-        let arguments = info.get("Runtimes").and_then(|all| all.get(RUNTIME)?.get("runtimeArgs")?.as_array());
-        let way = Way::of_arguments(arguments.into_iter().flatten().filter_map(Value::as_str));
+        let ours = info.get("Runtimes").and_then(|all| all.get(RUNTIME));
+        let arguments = ours.and_then(|ours| ours.get("runtimeArgs")?.as_array());
+        let arguments = arguments.into_iter().flatten().filter_map(Value::as_str);
+        let way = Way::of_call(&ours.map(program).unwrap_or_default(), arguments);
         Self {
             version: text("ServerVersion").unwrap_or_default(),
             remapped,
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runtime_s_arguments_say_how_servers_are_told_apart() {
+    fn the_runtime_s_name_or_argument_says_how_servers_are_told_apart() {
         let mut info = info();
         assert_eq!((Facts::read(&info).way, Facts::read(&info).largest_id()), (Way::Account, None));
         for (arguments, way, largest) in [
@@ -185,6 +187,8 @@ mod tests {
             info["Runtimes"][RUNTIME]["runtimeArgs"] = arguments;
             assert_eq!((Facts::read(&info).way, Facts::read(&info).largest_id()), (way, largest));
         }
+        info["Runtimes"][RUNTIME]["path"] = json!("/usr/local/bin/berth-runtime-own");
+        assert_eq!((Facts::read(&info).way, Facts::read(&info).largest_id()), (Way::Own, Some(RANGES)));
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::process::started;
 /// The folder of records. It vanishes with the machine's start, as the servers do.
 pub const SERVERS: &str = "/run/berth/servers";
 
+/// Name of the runtime's program.
+const PROGRAM: &str = "berth-runtime";
+
 /// Ids of one range.
 pub const RANGE: u32 = 0x1_0000;
 
@@ -49,6 +52,25 @@ impl Way {
         }
     }
 
+    /// The program that starts servers in it: `runtime`, or a link to it beside it. An engine that is given arguments for a runtime
+    /// calls it by a script, and removes that with the arguments: then nobody could stop the servers that run.
+    pub fn program(self, runtime: &Path) -> PathBuf {
+        let name = runtime.file_name().unwrap_or_default().to_string_lossy();
+        match self {
+            Self::Account => runtime.to_owned(),
+            Self::Shared | Self::Own => runtime.with_file_name(format!("{name}-{}", self.name())),
+        }
+    }
+
+    /// Reads how `berth-runtime` is called: by the end of its own name, unless its first argument says a way.
+    pub fn of_call<'a>(program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        let first = arguments.into_iter().next();
+        let ways = || Self::ALL.into_iter();
+        let asked = ways().find(|way| first.is_some() && way.argument() == first);
+        let named = || ways().find(|way| program.ends_with(&format!("{PROGRAM}-{}", way.name())));
+        asked.or_else(named).unwrap_or(Self::Account)
+    }
+
     /// Argument of `berth-runtime` that asks for it; none for the usual one.
     pub fn argument(self) -> Option<&'static str> {
         match self {
@@ -56,13 +78,6 @@ impl Way {
             Self::Account => None,
             Self::Own => Some("--own-ranges"),
         }
-    }
-
-    /// Reads the arguments that the engine gives `berth-runtime` before runc's.
-    pub fn of_arguments<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        let first = arguments.into_iter().next();
-        let asked = Self::ALL.into_iter().find(|way| first.is_some() && way.argument() == first);
-        asked.unwrap_or(Self::Account)
     }
 }
 
@@ -199,12 +214,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_argument_says_the_way() {
+    fn the_name_says_the_way_and_the_first_argument_before_it() {
+        let runtime = Path::new("/usr/local/bin/berth-runtime");
+        assert_eq!(Way::Account.program(runtime), runtime);
         for way in Way::ALL {
-            assert_eq!(Way::of_arguments(way.argument()), way);
+            let program = way.program(runtime);
+            let program = program.to_str().unwrap();
+            assert_eq!(Way::of_call(program, []), way);
+            assert_eq!(Way::of_call(program, ["create"]), way);
+            assert_eq!(Way::of_call("/somewhere/berth-runtime", way.argument()), way);
             assert_eq!(way.name().parse(), Ok(way));
         }
-        assert_eq!(Way::of_arguments(["--debug", "--own-ranges"]), Way::Account);
+        assert_eq!(Way::of_call("berth-runtime", ["--debug", "--own-ranges"]), Way::Account);
+        assert_eq!(Way::of_call("/usr/local/bin/berth-runtime-own", ["--shared-account"]), Way::Shared);
         assert_eq!("".parse::<Way>(), Err(NoWay));
     }
 }

@@ -52,8 +52,7 @@ pub(crate) struct Invocation {
     log: Option<PathBuf>,
     log_format: LogFormat,
     root: Option<OsString>,
-    /// The way in which servers are told apart, by the one argument of our own, before all of runc's: the engine's `runtimeArgs` may
-    /// have it.
+    /// The way in which servers are told apart, by this program's name or by the one argument of our own, before all of runc's.
     pub(crate) way: Way,
 }
 
@@ -93,10 +92,10 @@ pub(crate) struct CreateRequest {
 }
 
 impl Invocation {
-    /// Reads the arguments that follow the program's name.
-    pub(crate) fn parse(mut arguments: Vec<OsString>) -> Self {
+    /// Reads the program's name and the arguments that follow it.
+    pub(crate) fn parse(program: &OsStr, mut arguments: Vec<OsString>) -> Self {
         let first = arguments.first().and_then(|first| first.to_str());
-        let way = Way::of_arguments(first);
+        let way = Way::of_call(&program.to_string_lossy(), first);
         if first.is_some() && first == way.argument() {
             arguments.remove(0);
         }
@@ -246,7 +245,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Invocation {
-        Invocation::parse(line.split_whitespace().map(OsString::from).collect())
+        Invocation::parse(OsStr::new("berth-runtime"), line.split_whitespace().map(OsString::from).collect())
     }
 
     #[test]

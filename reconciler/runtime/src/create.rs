@@ -43,7 +43,7 @@ pub(crate) enum CreateError {
     OwnPath(#[source] io::Error),
     /// The container could not be given an account of its own with the kernel.
     #[error(
-        "the server can't have an account of its own with the kernel (docs/isolation.md; `--shared-account` goes without)"
+        "the server can't have an account of its own with the kernel (docs/isolation.md; `berth engine setup --way shared` goes without)"
     )]
     Account(#[from] AccountError),
     /// The server has no range of ids.
@@ -51,7 +51,7 @@ pub(crate) enum CreateError {
     Range(#[from] RangeError),
     /// The server's files could not be shown to it with ids of its own.
     #[error(
-        "the server can't have ids of its own (`berth engine check` tries it; without `--own-ranges` it runs with those of all)"
+        "the server can't have ids of its own (`berth engine check` tries it; with `berth engine setup --way account` it runs with those of all)"
     )]
     Mounts(#[from] MountError),
     /// The process id of the container's first process is not known.

@@ -38,7 +38,7 @@ fn run(directory: &Path) -> (ExitCode, String, String) {
         directory.join("pid").into_os_string(),
         "abc".into(),
     ];
-    let invocation = Invocation::parse(arguments.to_vec());
+    let invocation = Invocation::parse("berth-runtime".as_ref(), arguments.to_vec());
     let request = invocation.create().expect("a create request");
     let code = create(directory.join("runc").as_os_str(), &invocation, &request);
     let calls = fs::read_to_string(directory.join("calls")).unwrap_or_default();
@@ -80,7 +80,7 @@ fn a_failed_delegation_deletes_the_container_and_says_so_in_runc_s_log() {
 #[test]
 fn the_process_id_comes_from_runc_state_when_there_is_no_pid_file() {
     let directory = ground("echo '{\"id\":\"abc\",\"pid\":4242}'", &mapped());
-    let invocation = Invocation::parse(["create".into(), "abc".into()].to_vec());
+    let invocation = Invocation::parse("berth-runtime".as_ref(), ["create".into(), "abc".into()].to_vec());
     let request = invocation.create().expect("a create request");
     let pid = process_id(directory.path().join("runc").as_os_str(), &invocation, &request).expect("a pid");
     assert_eq!(pid, 4242);

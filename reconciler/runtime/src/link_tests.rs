@@ -65,7 +65,8 @@ fn run(folder: &Path, state: &str) -> (ExitCode, String) {
     let _ = fs::remove_file(&log);
     let arguments = ["--log".into(), log.clone().into(), "--log-format=json".into(), "link".into()];
     let folders = Folders { registrations: folder.join("planes"), host_rules: folder.join("host") };
-    let code = link(&Invocation::parse(arguments.to_vec()), state.as_bytes(), &folders);
+    let code =
+        link(&Invocation::parse("berth-runtime".as_ref(), arguments.to_vec()), state.as_bytes(), &folders);
     (code, fs::read_to_string(log).unwrap_or_default())
 }
 

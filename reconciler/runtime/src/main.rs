@@ -42,7 +42,9 @@ const RUNC_VARIABLE: &str = "BERTH_RUNC";
 
 fn main() -> ExitCode {
     let runc = std::env::var_os(RUNC_VARIABLE).filter(|v| !v.is_empty()).unwrap_or_else(|| "runc".into());
-    let invocation = Invocation::parse(std::env::args_os().skip(1).collect());
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let invocation = Invocation::parse(&program, arguments.collect());
     if invocation.is_link() {
         let folders = link::Folders {
             registrations: berth_link::REGISTRATIONS.into(),

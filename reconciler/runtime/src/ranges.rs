@@ -15,8 +15,8 @@ use crate::account::Server;
 pub(crate) enum RangeError {
     /// There are fewer ranges than ids.
     #[error(
-        "server {0} has no range of ids: ranges are there for servers up to {RANGES}. Give it a smaller id, or take \
-         `--own-ranges` out of the runtime's arguments in the engine's settings"
+        "server {0} has no range of ids: ranges are there for servers up to {RANGES}. Give it a smaller id, or go \
+         back with `berth engine setup --way account`"
     )]
     None(u32),
     /// The engine maps more ids than a range has, or counts them in a way that can't be followed.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -45,9 +46,9 @@ struct Setup {
     /// Path of the installed berth-runtime
     #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
     runtime: PathBuf,
-    /// Give each server a range of ids of its own from its next start on, where this host can (docs/isolation.md)
-    #[arg(long)]
-    own_ranges: bool,
+    /// Way in which servers are kept apart from their next start on: own, account or shared (docs/isolation.md)
+    #[arg(long, value_name = "WAY", value_parser = way)]
+    way: Option<Way>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -113,10 +114,8 @@ async fn ways(runtime: &Path, facts: &Facts) -> anyhow::Result<bool> {
     let probed = Probed::ask(runtime, &facts.root).await?;
     let way = facts.way;
     if !probed.allows(way) {
-        let advice = match way.argument().filter(|_| probed.best.is_some()) {
-            Some(argument) => {
-                format!("take `{argument}` out of the runtime's arguments in the engine's settings")
-            }
+        let advice = match probed.best {
+            Some(best) => format!("`berth engine setup --way {best}` asks for what this host can"),
             None => "see docs/isolation.md for what the runtime needs".to_owned(),
         };
         say(&format!("  servers are to be kept apart by `{way}`, and none can start:{probed}\n  {advice}"));
@@ -124,11 +123,16 @@ async fn ways(runtime: &Path, facts: &Facts) -> anyhow::Result<bool> {
     }
     say(&format!("  servers are kept apart by `{way}`: {}", words(way)));
     if way != Way::Own && probed.allows(Way::Own) {
-        say("  this host can do better, see docs/isolation.md: `berth engine setup --own-ranges`");
+        say("  this host can do better, see docs/isolation.md: `berth engine setup --way own`");
     } else if way != Way::Own {
         say(&format!("  this host can't do better:{probed}"));
     }
     Ok(true)
+}
+
+/// Reads the name of a way.
+fn way(name: &str) -> Result<Way, String> {
+    name.parse().map_err(|_| format!("a way is one of {}", Way::ALL.map(Way::name).join(", ")))
 }
 
 fn words(way: Way) -> &'static str {
@@ -169,6 +173,8 @@ struct Missing {
     /// The engine's configuration as it is.
     before: Option<String>,
     merged: Merged,
+    /// The name under which the runtime has to be there, too.
+    link: Option<PathBuf>,
     ranges: Vec<Range>,
     /// Set where the mapped user has to be made.
     user: bool,
@@ -179,8 +185,7 @@ impl Missing {
     async fn find(args: &Setup, settings: &Settings) -> anyhow::Result<Self> {
         // The engine looks it up from a folder of its own.
         let runtime = std::path::absolute(&args.runtime).context("cannot find berth-runtime")?;
-        let way = args.own_ranges.then_some(Way::Own);
-        let needs = Needs { way, ..Needs::new(&runtime) };
+        let needs = Needs { way: args.way, ..Needs::new(&runtime) };
         if !runtime.is_file() {
             bail!(
                 "{} is not there: install berth-runtime, or say where it is with --runtime",
@@ -189,7 +194,7 @@ impl Missing {
         }
         // An engine that doesn't run yet is the usual case on a new host.
         let running = connect(&settings.docker).await.ok().map(|(_, facts)| facts);
-        if args.own_ranges {
+        if args.way == Some(Way::Own) {
             allow_ranges(&runtime, running.as_ref()).await?;
         }
         let swarm = running.as_ref().map_or(Swarm::Inactive, |facts| facts.swarm);
@@ -200,11 +205,16 @@ impl Missing {
         let passwd = read(Path::new("/etc/passwd"))?.unwrap_or_default();
         let user = !subordinate::user_exists(&passwd, needs.remap_user());
         let quotas = missing_quotas(servers(settings))?;
-        Ok(Self { needs, running, before, merged, ranges, user, quotas })
+        let link = needs.way.map(|way| way.program(&runtime)).filter(|program| !program.is_file());
+        Ok(Self { needs, running, before, merged, link, ranges, user, quotas })
     }
 
     fn is_nothing(&self) -> bool {
-        self.merged.is_unchanged() && self.ranges.is_empty() && !self.user && self.quotas.is_empty()
+        self.merged.is_unchanged()
+            && self.link.is_none()
+            && self.ranges.is_empty()
+            && !self.user
+            && self.quotas.is_empty()
     }
 
     fn show(&self, config: &Path) -> anyhow::Result<()> {
@@ -217,6 +227,9 @@ impl Missing {
                      as long as this setting stands.",
                 );
             }
+        }
+        if let Some(link) = &self.link {
+            say(&format!("{}: a link to {}", link.display(), self.needs.runtime.display()));
         }
         for (file, line, ..) in &self.ranges {
             say(&format!("{file}:\n  + {line}"));
@@ -239,6 +252,10 @@ impl Missing {
             make_user(self.needs.remap_user()).await?;
         }
         raise(&self.quotas)?;
+        if let (Some(link), Some(name)) = (&self.link, self.needs.runtime.file_name()) {
+            // Before the settings that name it.
+            symlink(name, link).with_context(|| format!("cannot make {}", link.display()))?;
+        }
         for (file, _, before, text) in &self.ranges {
             tell_copy(put(Path::new(file), before.as_deref(), text)?);
         }
@@ -253,7 +270,7 @@ impl Missing {
 async fn allow_ranges(runtime: &Path, running: Option<&Facts>) -> anyhow::Result<()> {
     let Some(facts) = running.filter(|facts| facts.remapped) else {
         bail!(
-            "ranges can only be tried in the folder of an engine that runs and maps users: set it up without --own-ranges \
+            "ranges can only be tried in the folder of an engine that runs and maps users: set it up without `--way` \
              first, restart it, and ask again"
         );
     };

@@ -192,7 +192,10 @@ pub(super) fn way_lines(way: Way, servers: &[ServerRow]) -> Vec<String> {
     let mut lines = vec![match way {
         Way::Own => "servers are kept apart by ids and an account of each one's own".to_owned(),
         Way::Account => "servers are kept apart by an account of each one's own".to_owned(),
-        Way::Shared => "servers share one account with the host's root (`--shared-account`)".to_owned(),
+        Way::Shared => {
+            "servers share one account with the host's root (`berth engine setup --way account` ends that)"
+                .to_owned()
+        }
     }];
     let mut waiting: BTreeMap<Option<Way>, Vec<String>> = BTreeMap::new();
     for row in servers.iter().filter(|row| row.awaits_restart(Some(way))) {

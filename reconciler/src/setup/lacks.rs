@@ -39,7 +39,7 @@ pub fn lacks(facts: &Facts, needs: &Needs) -> Vec<Lack> {
     let wanted = needs.runtime.display().to_string();
     match facts.runtimes.get(RUNTIME) {
         None => lacks.push(Lack::Runtime),
-        Some(found) if *found != wanted => {
+        Some(found) if !Way::ALL.map(|way| way.program(&needs.runtime)).contains(&found.into()) => {
             lacks.push(Lack::OtherRuntime { found: found.clone(), wanted });
         }
         Some(_) => {}
@@ -105,7 +105,7 @@ mod tests {
         let needs = Needs { way: Some(Way::Own), ..Needs::new("/usr/libexec/berth-runtime") };
         let lack = Lack::Way { found: Way::Account, wanted: Way::Own };
         assert_eq!(super::lacks(&Facts::read(&info), &needs), [lack]);
-        info["Runtimes"]["berth"]["runtimeArgs"] = json!(["--own-ranges"]);
+        info["Runtimes"]["berth"]["path"] = json!("/usr/libexec/berth-runtime-own");
         assert_eq!(super::lacks(&Facts::read(&info), &needs), []);
         assert_eq!(lacks(&info), [], "what isn't asked for isn't missing");
     }

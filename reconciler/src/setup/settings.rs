@@ -22,7 +22,7 @@ impl Merged {
         self.additions.is_empty()
     }
 
-    /// The difference for a person, one line a setting. Nothing is ever taken away, so every line is an addition.
+    /// The difference for a person, one line a setting. Only the runtime's path is ever put in another's place.
     pub fn difference(&self) -> String {
         self.additions.iter().map(|line| format!("+ {line}\n")).collect()
     }
@@ -54,11 +54,12 @@ pub enum Conflict {
     /// A runtime of our name is another program.
     #[error("the runtime {RUNTIME:?} is {found}, Berth wants {wanted}")]
     Runtime { found: String, wanted: String },
-    /// The runtime has arguments already.
+    /// The runtime has arguments.
     #[error(
-        "the runtime {RUNTIME:?} has the arguments {found}, and its first one would have to be {wanted:?}"
+        "the runtime {RUNTIME:?} has the arguments {found}: the engine calls it by a script, which would go with them, and nobody \
+         could stop the servers that run; stop all of them, take `runtimeArgs` out, restart the engine and ask again"
     )]
-    Arguments { found: String, wanted: &'static str },
+    Arguments { found: String },
     /// Live restore is switched off by hand.
     #[error("live-restore is false; servers would stop whenever the engine restarts")]
     LiveRestoreOff,
@@ -128,47 +129,35 @@ impl Merge<'_> {
     }
 
     fn runtime(&mut self, needs: &Needs) {
-        let wanted = needs.runtime.display().to_string();
-        let argument = needs.way.and_then(Way::argument);
+        let path = |way: Way| way.program(&needs.runtime).display().to_string();
         let runtimes = self.document.entry("runtimes").or_insert_with(|| json!({}));
         let Value::Object(runtimes) = runtimes else {
             self.conflicts.push(Conflict::Type { setting: "runtimes", found: runtimes.to_string() });
             return;
         };
-        match runtimes.get(RUNTIME) {
-            None => {
-                let mut value = json!({"path": wanted});
-                if let Some(argument) = argument {
-                    value["runtimeArgs"] = json!([argument]);
-                }
-                self.additions.push(format!("\"runtimes\": {{ \"{RUNTIME}\": {value} }}"));
-                runtimes.insert(RUNTIME.to_owned(), value);
-            }
-            Some(found) if found.get("path") == Some(&json!(wanted)) => self.way(argument),
-            Some(found) => {
-                let found = found
-                    .get("path")
-                    .and_then(Value::as_str)
-                    .map_or_else(|| found.to_string(), str::to_owned);
-                self.conflicts.push(Conflict::Runtime { found, wanted });
-            }
+        let Some(found) = runtimes.get_mut(RUNTIME) else {
+            let value = json!({"path": path(needs.way.unwrap_or(Way::Account))});
+            self.additions.push(format!("\"runtimes\": {{ \"{RUNTIME}\": {value} }}"));
+            runtimes.insert(RUNTIME.to_owned(), value);
+            return;
+        };
+        let there = found.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !Way::ALL.map(path).contains(&there) {
+            let found = if there.is_empty() { found.to_string() } else { there };
+            self.conflicts.push(Conflict::Runtime { found, wanted: path(Way::Account) });
+            return;
         }
-    }
-
-    /// Gives the runtime that is there its argument.
-    fn way(&mut self, argument: Option<&'static str>) {
-        let found = self.document.get_mut("runtimes").and_then(|all| all.get_mut(RUNTIME)?.as_object_mut());
-        let (Some(argument), Some(found)) = (argument, found) else { return };
-        match found.get("runtimeArgs") {
-            Some(Value::Array(all)) if all.first() == Some(&json!(argument)) => {}
-            there if there.is_none_or(is_nothing) => {
-                self.additions
-                    .push(format!("\"runtimes\": {{ \"{RUNTIME}\": {{\"runtimeArgs\":[\"{argument}\"]}} }}"));
-                found.insert("runtimeArgs".to_owned(), json!([argument]));
+        let arguments = found.get("runtimeArgs").and_then(Value::as_array).filter(|all| !all.is_empty());
+        let words = arguments.into_iter().flatten().filter_map(Value::as_str);
+        let Some(wanted) = needs.way.filter(|wanted| *wanted != Way::of_call(&there, words)) else { return };
+        match arguments {
+            Some(arguments) => {
+                let found = Value::from(arguments.clone()).to_string();
+                self.conflicts.push(Conflict::Arguments { found });
             }
-            other => {
-                let found = other.map(Value::to_string).unwrap_or_default();
-                self.conflicts.push(Conflict::Arguments { found, wanted: argument });
+            None => {
+                found["path"] = json!(path(wanted));
+                self.additions.push(format!("\"runtimes\": {{ \"{RUNTIME}\": {found} }}"));
             }
         }
     }
@@ -192,11 +181,6 @@ impl Merge<'_> {
         self.additions.push(format!("\"{key}\": {value}"));
         self.document.insert(key.to_owned(), value);
     }
-}
-
-/// Returns whether a list is empty, or not there.
-fn is_nothing(value: &Value) -> bool {
-    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]
@@ -270,28 +254,37 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_asked_for_by_the_runtime_s_first_argument() {
-        let needs = Needs { way: Some(Way::Own), ..needs() };
-        let merged = |existing: &str| merge(Some(existing), &needs, Swarm::Inactive);
+    fn a_way_is_asked_for_by_the_runtime_s_path() {
+        let asked = |existing: &str, way| {
+            merge(Some(existing), &Needs { way: Some(way), ..needs() }, Swarm::Inactive)
+        };
         let berth = |merged: &Merged| {
             serde_json::from_str::<Value>(&merged.text).unwrap()["runtimes"]["berth"].clone()
         };
-        let wanted = json!({"path": "/usr/libexec/berth-runtime", "runtimeArgs": ["--own-ranges"]});
-        for existing in [
-            "{}",
-            r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime"}}}"#,
-            r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime", "runtimeArgs": []}}}"#,
-        ] {
-            let once = merged(existing).unwrap();
-            assert_eq!(berth(&once), wanted);
-            assert!(once.difference().contains("--own-ranges"), "{}", once.difference());
-            assert!(merged(&once.text).unwrap().is_unchanged());
+        for existing in
+            ["{}", r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime", "runtimeArgs": []}}}"#]
+        {
+            let own = asked(existing, Way::Own).unwrap();
+            assert_eq!(berth(&own)["path"], "/usr/libexec/berth-runtime-own");
+            assert!(own.difference().contains("berth-runtime-own"), "{}", own.difference());
+            assert!(asked(&own.text, Way::Own).unwrap().is_unchanged());
             // Whoever doesn't ask leaves it as it is.
-            assert!(merge(Some(&once.text), &super::tests::needs(), Swarm::Inactive).unwrap().is_unchanged());
+            assert!(merged(Some(&own.text)).is_unchanged());
+            let back = asked(&own.text, Way::Account).unwrap();
+            assert_eq!(berth(&back)["path"], "/usr/libexec/berth-runtime");
         }
-        let other = r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime", "runtimeArgs": ["--shared-account"]}}}"#;
-        let error = merged(other).unwrap_err().to_string();
-        assert!(error.contains("--shared-account") && error.contains("--own-ranges"), "{error}");
+    }
+
+    #[test]
+    fn arguments_that_somebody_gave_the_runtime_aren_t_taken_from_under_its_servers() {
+        let given = r#"{"runtimes": {"berth": {"path": "/usr/libexec/berth-runtime", "runtimeArgs": ["--own-ranges"]}},
+                        "userns-remap": "default", "live-restore": true}"#;
+        let asked = |way| merge(Some(given), &Needs { way, ..needs() }, Swarm::Inactive);
+        for way in [None, Some(Way::Own)] {
+            assert!(asked(way).unwrap().is_unchanged());
+        }
+        let error = asked(Some(Way::Account)).unwrap_err().to_string();
+        assert!(error.contains("--own-ranges") && error.contains("stop all of them"), "{error}");
     }
 
     #[test]

@@ -158,11 +158,11 @@ impl Planner<'_, '_> {
             Obstacle::new(
                 format!(
                     "its id is above {largest}, and servers with larger ones have no range of ids of their own on this \
-                     host (`--own-ranges`)"
+                     host"
                 ),
                 format!(
-                    "choose an id up to {largest}; or take `--own-ranges` out of the runtime's arguments in the engine's \
-                     settings and restart the engine"
+                    "choose an id up to {largest}; or go back to accounts with `berth engine setup --way account` and restart the \
+                     engine"
                 ),
             ),
         )
