@@ -304,6 +304,25 @@ fn who_comes_without_a_command_is_told_what_to_do() {
 }
 
 #[test]
+fn ctrl_c_at_a_terminal_ends_a_command_and_is_a_byte_like_any_other_elsewhere() {
+    let (door, ended) = waiting_door();
+    let place = door.place(&[]);
+    let with_keys = |flags: &[&str]| {
+        let mut ssh = place.ssh("ann", "git", flags);
+        ssh.arg("restart shop").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut ssh = Running(ssh.spawn().unwrap());
+        let mut said = [0; 7];
+        ssh.0.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        ssh.0.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+        ssh
+    };
+    let mut terminal = with_keys(&["-tt"]);
+    assert_eq!(await_end(&mut terminal.0, PATIENCE).code(), Some(130));
+    await_that("the end at the door", || *ended.lock().unwrap() == 1);
+    assert!(with_keys(&["-T"]).0.try_wait().unwrap().is_none() && *ended.lock().unwrap() == 1);
+}
+
+#[test]
 fn output_error_and_exit_code_come_through_and_a_door_that_breaks_off_is_told() {
     let door = Door::open(|request, stream| match request.command {
         door::Command::ReviewList => {
