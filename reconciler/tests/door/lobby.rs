@@ -51,7 +51,10 @@ impl Bench {
 
     /// Commits a file to main by the repository's own files.
     fn write(&self, path: &str, text: &str) {
-        let message = "by hand";
+        self.write_saying(path, text, "by hand");
+    }
+
+    fn write_saying(&self, path: &str, text: &str, message: &str) {
         let (length, size) = (message.len(), text.len());
         let stream = format!(
             "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata {length}\n{message}\n\
@@ -286,6 +289,45 @@ fn every_answer_is_as_its_schema_says() {
     {
         assert!(!schema.is_valid(&serde_json::from_str(wrong).unwrap()), "{wrong}");
     }
+    bench.end();
+}
+
+#[test]
+fn whoever_is_only_a_member_sees_a_server_and_leaves_it_to_its_owner() {
+    let bench = Bench::new(&[]);
+    bench.write("users/cyn.toml", "");
+    bench.good("bob", "new shop --members cyn");
+    let before = bench.tip();
+    assert!(bench.good("cyn", "ls").contains("shop"));
+    assert!(bench.good("cyn", "log shop").contains("servers/shop: new"));
+    for (line, message, hint) in [
+        ("stop shop", "`cyn` may log in to it, and may not change it", "ask `bob`"),
+        ("restart shop", "only `bob` and admins may restart `shop`", "ask `bob`"),
+        (&format!("undo {before}"), "changes what isn't yours, too", "ask an admin"),
+    ] {
+        let (code, name, error) = bench.json("cyn", line);
+        let (told, next) = (error["message"].as_str().unwrap(), error["hint"].as_str().unwrap());
+        assert_eq!((code, name.as_str()), (1, "error"));
+        assert!(told.contains(message) && next.contains(hint), "{line}: {told} | {next}");
+    }
+    assert_eq!(bench.tip(), before);
+    bench.end();
+}
+
+#[test]
+fn what_others_typed_harms_nobody_who_reads_it() {
+    let bench = Bench::new(&[]);
+    bench.good("bob", "new shop");
+    let text = "id = 1\nowner = \"bob\"\nmemory = \"1 GiB\" # \u{202e}\n";
+    bench.write_saying("servers/shop.toml", text, "shop: \u{1b}[31mred\u{202e}\n\nBerth-Door: \u{1b}[2J");
+    for line in
+        ["", "ls", "log", "log shop", "plan set shop memory=2GiB", "log --json", "plan stop shop --json"]
+    {
+        let said = bench.lobby("bob", line);
+        let text = format!("{}{}", String::from_utf8(said.output).unwrap(), said.error);
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\r']), "{line}: {text:?}");
+    }
+    assert!(bench.good("bob", "log").contains("red"));
     bench.end();
 }
 
