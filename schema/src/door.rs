@@ -18,9 +18,12 @@ use crate::invalid::Invalid;
 use crate::ticket::Redeem;
 
 mod frame;
+mod line;
 mod places;
 
 pub use frame::{ERROR, EXIT, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, OUTPUT, RESIZE, Said, WORDS};
+use line::COMMAND_MAX;
+pub use line::LobbyLine;
 pub use places::{NoPlace, Place, Places};
 
 /// Most commands at once, unless the operator sets another number. Each is a process of git beside the control plane.
@@ -31,9 +34,6 @@ pub const COMMANDS_EACH: usize = 4;
 
 /// Longest request, in bytes with its line break.
 pub const REQUEST_MAX: usize = 1 << 10;
-
-/// Longest command, in bytes.
-const COMMAND_MAX: usize = 256;
 
 /// Longest topic of a proposal, in characters.
 pub const TOPIC_MAX: usize = 60;
@@ -86,6 +86,8 @@ pub enum Command {
     },
     /// Closes a proposal without merging it.
     ReviewReject(Topic),
+    /// A line for the lobby, which reads it itself. An empty one asks who one is.
+    Lobby(LobbyLine),
 }
 
 /// Topic of a proposal, whose branch is `review/<topic>`.
@@ -191,13 +193,14 @@ impl From<Topic> for String {
 }
 
 impl Command {
-    /// Reads the command line of an SSH `exec` request. There is no shell, so only these spellings are commands.
+    /// Reads the command line of an SSH `exec` request. There is no shell: git's own spellings and those of reviews are known here,
+    /// and every other line is the lobby's to read.
     pub fn parse(line: &[u8]) -> Result<Self, Invalid> {
         let unknown = || {
             Invalid::new(
                 "that is no command of this login",
                 "use git with ssh://git@<host>:<port>/state, or `review list`, `review show|reject <topic>`, `review approve \
-                 <topic> <revision> [--allow-lockout]`",
+                 <topic> <revision> [--allow-lockout]`; `help` lists the other commands",
             )
         };
         if line.len() > COMMAND_MAX {
@@ -215,7 +218,9 @@ impl Command {
                 _ => Err(unknown()),
             };
         }
-        let rest = line.strip_prefix("git-").or_else(|| line.strip_prefix("git ")).ok_or_else(unknown)?;
+        let Some(rest) = line.strip_prefix("git-").or_else(|| line.strip_prefix("git ")) else {
+            return if line == "review" { Err(unknown()) } else { line.parse().map(Self::Lobby) };
+        };
         let (service, path) = rest.split_once(' ').ok_or_else(unknown)?;
         let command = match service {
             "receive-pack" => Self::ReceivePack,
@@ -275,10 +280,8 @@ mod tests {
                 Command::UploadPack
             );
         }
-        let long = format!("git-upload-pack {}", "a".repeat(300));
+        let long = "a".repeat(385);
         let refused = [
-            "",
-            "sh",
             "git-upload-archive '/state'",
             "git-receive-pack '/etc'",
             "git-receive-pack ''/state''",
@@ -290,8 +293,11 @@ mod tests {
             "git-receive-pack //",
             "git-receive-pack /state/../etc",
             "git-receive-pack\n'/state'",
-            "GIT-RECEIVE-PACK '/state'",
             "review",
+            "ls\t--all",
+            "ls\nls",
+            "ls \u{1b}[2J",
+            "rm \u{202e}shop",
             "review list all",
             "review show",
             "review show ../x",
@@ -312,6 +318,33 @@ mod tests {
             assert!(Command::parse(line.as_bytes()).is_err(), "{line}");
         }
         assert!(Command::parse(b"git-receive-pack '/stat\xff'").is_err());
+    }
+
+    #[test]
+    fn every_other_line_is_the_lobby_s() {
+        for line in
+            ["", "ls --json", "sh", "GIT-RECEIVE-PACK '/state'", "reviews", "set shop memory=\"1 GiB\""]
+        {
+            let Ok(Command::Lobby(read)) = Command::parse(line.as_bytes()) else { panic!("{line}") };
+            assert_eq!(read.as_str(), line);
+        }
+        let forged = serde_json::to_string(&Command::Lobby(LobbyLine::default()))
+            .unwrap()
+            .replace("\"\"", "\"ls\\n\"");
+        assert!(serde_json::from_str::<Command>(&forged).is_err(), "{forged}");
+    }
+
+    #[test]
+    fn the_longest_line_fits_into_a_request() {
+        let request = Request {
+            user: "a".repeat(25),
+            command: Command::Lobby("\"".repeat(COMMAND_MAX).parse().unwrap()),
+            protocol: Command::protocol(b"version=2"),
+            from: "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap(),
+        };
+        let line = serde_json::to_string(&request).unwrap();
+        assert!(line.len() < REQUEST_MAX, "{}", line.len());
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
     }
 
     #[test]

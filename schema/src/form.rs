@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::invalid::Invalid;
 use crate::kind::Kind;
 use crate::name::{Fqdn, ServerName, UserName};
+use crate::suggest::hint;
+use crate::text::shown;
 
 pub use place::field_of;
 pub use read::{fields, read};
@@ -163,6 +165,29 @@ fn of(kind: Kind) -> &'static [Known] {
 /// The names of the fields of a kind's form. Everything else of a file is in no form.
 pub fn names(kind: Kind) -> impl Iterator<Item = &'static str> {
     of(kind).iter().map(|field| field.name)
+}
+
+/// A field and its value as somebody types it on a command line: entries of a list parted by commas or spaces, and nothing for no
+/// value. Refused where no form of this kind has the field, or it never changes.
+pub fn typed(kind: Kind, name: &str, value: &str) -> Result<(&'static str, Input), Invalid> {
+    let may_change = || of(kind).iter().filter(|field| field.sort != Sort::Fixed);
+    let Some(field) = may_change().find(|field| field.name == name) else {
+        let names: Vec<&str> = may_change().map(|field| field.name).collect();
+        let hint = hint(name, names.iter().copied(), format!("the fields are {}", names.join(", ")));
+        let what = match of(kind).iter().any(|field| field.name == name) {
+            true => format!("`{name}` of a {kind} never changes"),
+            false => format!("`{}` is not a field of a {kind} that can be set here", shown(name)),
+        };
+        return Err(Invalid::new(what, hint));
+    };
+    let input = match field.sort {
+        Sort::Words | Sort::Lines => {
+            let entries = value.split([',', ' ']).filter(|entry| !entry.is_empty());
+            Input::List(entries.map(str::to_owned).collect())
+        }
+        _ => Input::Text(value.to_owned()),
+    };
+    Ok((field.name, input.normal()))
 }
 
 /// The path of the file of this kind for a name that somebody typed, or why there can't be one.

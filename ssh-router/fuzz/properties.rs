@@ -3,12 +3,13 @@
 
 use berth_schema::door::{Command, FRAME_MAX, Head, Said};
 use berth_schema::route::Routes;
+use berth_schema::text::steers;
 use russh::Pty;
 
 use crate::offer::{self, Offer};
 use crate::terminal;
 
-/// A command line is refused, or is one of the few spellings of its command.
+/// A command line is refused, is one of the few spellings of its command, or is the lobby's as it is.
 pub fn command(line: &[u8]) {
     let Ok(command) = Command::parse(line) else { return };
     let line = std::str::from_utf8(line).expect("a command is text");
@@ -29,6 +30,11 @@ pub fn command(line: &[u8]) {
             line == format!("review approve {topic} {at}{more}")
         }
         Command::ReviewReject(topic) => line == format!("review reject {topic}"),
+        // As it is, but never what is git's or a review's to refuse, and nothing that steers a terminal.
+        Command::Lobby(read) => {
+            let theirs = ["git-", "git ", "review "].iter().any(|begin| line.starts_with(begin));
+            read.as_str() == line && !theirs && line != "review" && !line.chars().any(steers)
+        }
     };
     assert!(spelled, "{line:?} is taken for {command:?}");
 }

@@ -1,7 +1,7 @@
 //! The login `git`: carries commands to the control plane's git door, in frames.
 //!
-//! Nothing runs here, and there is no shell, terminal or forwarding. Data from the person waits in the end's queue, as it
-//! does for a server. Data from the door is read only when the person has taken the data before it. Neither fills memory.
+//! Nothing runs here, and there is no shell or forwarding. Whoever asks for a terminal gets line ends for one, and Ctrl-C. Data
+//! from the person waits in the end's queue, as it does for a server. Data from the door is read only when the person has taken the data before it. Neither fills memory.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,6 +21,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use crate::end::End;
 use crate::event::Event;
 use crate::link::Links;
+use crate::screen::Screen;
 use crate::settings::Settings;
 use crate::unjoined::Unjoined;
 
@@ -35,6 +36,7 @@ pub(crate) struct Door {
 struct Ready {
     channel: Unjoined,
     protocol: Option<String>,
+    screen: Screen,
 }
 
 /// Person who asks, and the address that they come from.
@@ -69,6 +71,8 @@ enum GitError {
     Frame(#[from] FrameError),
     #[error("cannot hold more for a control plane that takes nothing: the overflow limit is reached")]
     Overflow,
+    #[error("interrupted; a change that was accepted goes on")]
+    Interrupted,
     /// Told to nobody: only the log has it.
     #[error("the person left")]
     Left,
@@ -78,6 +82,8 @@ enum GitError {
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Exit code of a command that the router refuses.
 const REFUSED: u32 = 1;
+/// Exit code of a command that the person interrupted: a shell's for SIGINT.
+const INTERRUPTED: u32 = 130;
 
 impl Door {
     /// Way to the door of the settings; `None` if they name none.
@@ -108,7 +114,7 @@ impl Login {
 
     /// Takes a channel that the person opened.
     pub(crate) fn open(&mut self, channel: Unjoined) {
-        self.ready.insert(channel.id(), Ready { channel, protocol: None });
+        self.ready.insert(channel.id(), Ready { channel, protocol: None, screen: Screen::None });
     }
 
     /// Returns whether the channel runs a command, which takes the person's data.
@@ -123,14 +129,19 @@ impl Login {
         ready.protocol.is_some()
     }
 
-    /// Runs a command line, or tells what the login is for. Either happens beside the callback that asks and speaks after
+    /// Gives the coming command a screen; returns whether the channel waits for one.
+    pub(crate) fn set_screen(&mut self, id: ChannelId) -> bool {
+        let Some(ready) = self.ready.get_mut(&id) else { return false };
+        ready.screen = Screen::Terminal;
+        true
+    }
+
+    /// Runs a command line, or without one greets the person. Either happens beside the callback that asks and speaks after
     /// it. Returns `false` if the channel has asked before.
     pub(crate) fn run(&mut self, id: ChannelId, line: Option<&[u8]>) -> bool {
         let Some(ready) = self.ready.remove(&id) else { return false };
-        match line.map(Command::parse) {
-            Some(command) => run(Arc::clone(&self.door), &self.links, ready, self.caller.clone(), command),
-            None => greet(&self.links, ready, &self.caller.user),
-        }
+        let command = Command::parse(line.unwrap_or_default());
+        run(Arc::clone(&self.door), &self.links, ready, self.caller.clone(), command);
         true
     }
 
@@ -144,16 +155,21 @@ impl Login {
 fn run(door: Arc<Door>, links: &Links, ready: Ready, caller: Caller, parsed: Result<Command, Invalid>) {
     links.spawn(async move {
         let (words, code) = match parsed {
-            Ok(command) => match attempt(&door, &ready, &caller, command).await {
-                Ok(code) => (None, code),
-                Err(error) => (Some(format!("berth: {error}\n")), REFUSED),
-            },
+            Ok(command) => {
+                let is_greeting = matches!(&command, Command::Lobby(line) if line.as_str().is_empty());
+                match attempt(&door, &ready, &caller, command).await {
+                    Ok(code) => (None, code),
+                    Err(GitError::Closed(_)) if is_greeting => (Some(greeting(&caller.user)), 0),
+                    Err(error @ GitError::Interrupted) => (Some(format!("berth: {error}\n")), INTERRUPTED),
+                    Err(error) => (Some(format!("berth: {error}\n")), REFUSED),
+                }
+            }
             Err(refusal) => {
                 tracing::info!(peer = %caller.peer, user = %caller.user, "git command refused");
                 (Some(format!("berth: {}\n  hint: {}\n", refusal.message, refusal.hint)), REFUSED)
             }
         };
-        ready.channel.finish(words, code).await;
+        ready.channel.finish(words.map(|words| ready.screen.text(words)), code).await;
     });
 }
 
@@ -168,11 +184,19 @@ async fn attempt(
     let from = peer.ip().to_canonical();
     let request = Request { user: user.to_string(), command, protocol: ready.protocol.clone(), from };
     let start = Instant::now();
-    let outcome = carry(door, user, &request, &ready.channel).await;
+    // Git draws no lines: its bytes are its own.
+    let screen = match &request.command {
+        Command::ReceivePack | Command::UploadPack => Screen::None,
+        _ => ready.screen,
+    };
+    let outcome = carry(door, user, &request, &ready.channel, screen).await;
     let (command, seconds) = (&request.command, start.elapsed().as_secs());
     match &outcome {
         Ok(code) => tracing::info!(%peer, %user, ?command, seconds, code, "git command ended"),
-        Err(GitError::Left) => tracing::info!(%peer, %user, ?command, seconds, "git command left"),
+        Err(error @ (GitError::Left | GitError::Interrupted)) => {
+            let is_left = matches!(error, GitError::Left);
+            tracing::info!(%peer, %user, ?command, seconds, is_left, "git command left");
+        }
         Err(error) => {
             let error: &dyn std::error::Error = error;
             tracing::error!(%peer, %user, ?command, seconds, error, "git command broke off");
@@ -181,14 +205,14 @@ async fn attempt(
     outcome
 }
 
-/// Tells somebody their name and the purpose of this login.
-fn greet(links: &Links, ready: Ready, user: &UserName) {
-    let words = format!(
-        "Hello {user}. This login is for git, and has no shell.\n\
+/// Tells somebody their name and the purpose of this login while the door, which knows more, is closed.
+fn greeting(user: &UserName) -> String {
+    format!(
+        "Hello {user}. This login is for git and for commands, and has no shell. The control plane doesn't run or is just starting; \
+         once it does, `ssh git@<host> -p <port> help` lists the commands.\n\
          git clone ssh://git@<host>:<port>/state gets the state repo, with the host and the port that you used now.\n\
          Into a server: ssh <server>@<host> -p <port>\n"
-    );
-    links.spawn(ready.channel.finish(Some(words), 0));
+    )
 }
 
 /// Carries a command until it ends or breaks off.
@@ -197,17 +221,21 @@ async fn carry(
     user: &UserName,
     request: &Request,
     Unjoined { end, half, .. }: &Unjoined,
+    screen: Screen,
 ) -> Result<u32, GitError> {
     let _place = door.places.take(user).map_err(|_| GitError::Busy)?;
     let carried = async {
         let (from, to) = door.open(request).await?.into_split();
-        let up = upload(end, to);
-        let down = download(BufReader::with_capacity(FRAME_MAX, from), half);
+        let up = upload(end, to, screen);
+        let down = download(BufReader::with_capacity(FRAME_MAX, from), half, screen);
         tokio::pin!(up, down);
         tokio::select! {
             code = &mut down => code,
             // The door's last words come after the end of the input.
-            () = &mut up => down.await,
+            uploaded = &mut up => match uploaded {
+                Uploaded::Whole => down.await,
+                Uploaded::Interrupted => Err(GitError::Interrupted),
+            },
         }
     };
     tokio::select! {
@@ -217,10 +245,19 @@ async fn carry(
     }
 }
 
+/// End of what a person sends.
+enum Uploaded {
+    /// The door takes no more.
+    Whole,
+    /// They typed Ctrl-C at a terminal.
+    Interrupted,
+}
+
 /// Writes the person's data to the door until the door takes no more.
-async fn upload(end: &End, mut door: OwnedWriteHalf) {
+async fn upload(end: &End, mut door: OwnedWriteHalf, screen: Screen) -> Uploaded {
     loop {
         let sent = match end.inbox.next().await {
+            Ok(Event::Data(data)) if screen.interrupts(&data) => return Uploaded::Interrupted,
             Ok(Event::Data(data)) => send(&mut door, &data).await,
             Ok(Event::Eof) => door.write_all(&Head { kind: INPUT_END, length: 0 }.bytes()).await,
             // The channel's own token tells of its close, and a client sends nothing else.
@@ -229,7 +266,7 @@ async fn upload(end: &End, mut door: OwnedWriteHalf) {
         };
         if sent.is_err() {
             end.inbox.abandon();
-            return;
+            return Uploaded::Whole;
         }
     }
 }
@@ -246,7 +283,11 @@ async fn send(door: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
 }
 
 /// Reads the door's answer up to the exit code, each piece only when the person has taken the one before.
-async fn download(mut door: BufReader<OwnedReadHalf>, half: &ChannelWriteHalf<Msg>) -> Result<u32, GitError> {
+async fn download(
+    mut door: BufReader<OwnedReadHalf>,
+    half: &ChannelWriteHalf<Msg>,
+    screen: Screen,
+) -> Result<u32, GitError> {
     loop {
         let mut head = [0; Head::BYTES];
         door.read_exact(&mut head).await.map_err(GitError::BrokenOff)?;
@@ -257,6 +298,7 @@ async fn download(mut door: BufReader<OwnedReadHalf>, half: &ChannelWriteHalf<Ms
         };
         let mut data = vec![0; length];
         door.read_exact(&mut data).await.map_err(GitError::BrokenOff)?;
+        let data = screen.bytes(data);
         let taken = match is_error {
             false => half.data_bytes(data).await,
             true => half.extended_data_bytes(1, data).await,

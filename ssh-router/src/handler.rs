@@ -198,6 +198,12 @@ impl server::Handler for Person {
         modes: &[(Pty, u32)],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        if let Some(git) = &mut self.git {
+            return match git.set_screen(id) {
+                true => session.channel_success(id),
+                false => session.channel_failure(id),
+            };
+        }
         let modes = terminal::known_modes(modes);
         let term = term.to_owned();
         self.pass(id, session, |half| async move {

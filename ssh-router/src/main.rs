@@ -20,6 +20,7 @@ mod pump;
 mod queue;
 mod router;
 mod routes;
+mod screen;
 mod services;
 mod session;
 mod settings;

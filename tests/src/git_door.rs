@@ -219,6 +219,16 @@ impl GitDoor {
         )
     }
 
+    /// The file with somebody's key.
+    pub fn key(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// The file with the public half of the router's key.
+    pub fn host_key(&self) -> PathBuf {
+        self.home.path().join("router.pub")
+    }
+
     /// The router's port.
     pub fn port(&self) -> u16 {
         self.port

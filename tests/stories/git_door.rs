@@ -281,7 +281,8 @@ fn what_the_door_refuses_it_explains(_: &World) {
     // Who isn't known, isn't let in; what is no command, isn't run.
     door.ask("eve", "git-upload-pack '/state'").coded(1).says("the state knows no such user");
     door.ask("ann", "git-upload-pack '/etc'").coded(1).says("there is no such repository");
-    door.ask("ann", "id").coded(1).says("that is no command of this login");
+    door.ask("ann", "git-upload-archive '/state'").coded(1).says("that is no command of this login");
+    door.ask("ann", "id").coded(1).says("unrecognized command 'id'").says("`help` lists the commands");
     assert!(!door.log().contains("panicked"), "{}", door.log());
 }
 

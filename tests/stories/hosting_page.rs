@@ -1,6 +1,7 @@
 //! `docs/hosting.md` is true: each command in it is run, in order, by whom it says, and does what it says.
 //!
-//! A block `sh` is run by whoever runs the platform, `sh ann` by ann, with her key; one that is `refused` must fail.
+//! A block `sh` is run by whoever runs the platform, `sh ann` by ann, with her key; one that is `refused` must fail, with the advice that
+//! the page shows after it.
 
 use std::fs;
 use std::path::Path;
@@ -23,16 +24,25 @@ struct Block {
     who: String,
     refused: bool,
     text: String,
+    /// Advice in the answer to a refusal, as the page shows it.
+    advice: Option<String>,
 }
 
 fn blocks(page: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
+    let mut blocks: Vec<Block> = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
-        let Some(words) = line.strip_prefix("```sh") else { continue };
+        let Some(words) = line.strip_prefix("```").filter(|words| !words.is_empty()) else { continue };
         let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let Some(words) = words.strip_prefix("sh") else {
+            if let Some(block) = blocks.last_mut().filter(|block| block.refused && block.advice.is_none()) {
+                let last = body.last().and_then(|line| line.split_once("help: ").or(line.split_once("hint: ")));
+                block.advice = last.map(|(_, advice)| advice.to_owned());
+            }
+            continue;
+        };
         let who = words.split_whitespace().next().unwrap_or("operator").to_owned();
-        blocks.push(Block { who, refused: words.ends_with(" refused"), text: body.join("\n") });
+        blocks.push(Block { who, refused: words.ends_with(" refused"), text: body.join("\n"), advice: None });
     }
     blocks
 }
@@ -87,7 +97,7 @@ fn every_command_of_the_page_works(_: &World) {
         let ran = run(&mut shell(&block, home.path(), door.as_ref(), &state), PATIENCE);
         assert_eq!(ran.is_good(), !block.refused, "{}\n{ran}", block.text);
         if block.refused {
-            ran.says("did you mean `memory`?");
+            ran.says(block.advice.as_deref().expect("advice on the page"));
         }
         people += usize::from(block.who != "operator");
     }

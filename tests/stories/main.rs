@@ -79,6 +79,7 @@ tell! {
     browsing: Seat,
     plan: Seat,
     git_door: Seat,
+    lobby: Seat,
     hosting_page: Seat,
     cli: Seat,
     truth: Seat,

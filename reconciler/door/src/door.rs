@@ -10,7 +10,7 @@ use berth_judge::hook::install;
 use berth_judge::hook::view::{self, ViewHookError, ViewSettings};
 use berth_repo::StateRepo;
 use berth_repo::view::ViewError;
-use berth_schema::door::{Command, NoPlace, Place, Places, Request};
+use berth_schema::door::{Command, LobbyLine, NoPlace, Place, Places, Request};
 use berth_schema::name::{Prefix, UserName};
 
 use crate::child;
@@ -134,6 +134,7 @@ impl Door {
                 command
             }
             Command::ReviewReject(topic) => self.review(&user, &["reject", topic.as_str()]),
+            Command::Lobby(line) => self.lobby(&user, line),
         };
         if let Some(from) = self.seen_from(request) {
             command.env("BERTH_FROM", from.to_string());
@@ -208,6 +209,14 @@ impl Door {
         let mut command = child::clean(&self.program);
         command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
         command.args(["review", "--as", user.as_str()]).args(words);
+        self.with_resolver(command)
+    }
+
+    /// `berth lobby`, in somebody's name. It reads the line itself.
+    fn lobby(&self, user: &UserName, line: &LobbyLine) -> tokio::process::Command {
+        let mut command = child::clean(&self.program);
+        command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
+        command.args(["lobby", "--as", user.as_str(), "--", line.as_str()]);
         self.with_resolver(command)
     }
 }

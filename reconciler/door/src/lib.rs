@@ -1,4 +1,4 @@
-//! The door: git and reviews for people who come through the SSH router, and the panel's questions.
+//! The door: git, reviews and the lobby's commands for people who come through the SSH router, and the panel's questions.
 //!
 //! Owns who may run what on which repository, and how it ends; and who the panel's people are, and what they see. Refuses to
 //! judge what is pushed (the repository's hooks do) and to run anything but git's own two programs and ours. At `git.sock` it
@@ -12,6 +12,7 @@ mod door;
 mod frame;
 mod lease;
 mod listen;
+pub mod lobby;
 mod members;
 mod refusal;
 mod serve;

@@ -362,5 +362,6 @@ fn word(command: &Command) -> String {
         Command::ReviewShow(topic) => format!("review show {topic}"),
         Command::ReviewApprove { topic, at, .. } => format!("review approve {topic} {at}"),
         Command::ReviewReject(topic) => format!("review reject {topic}"),
+        Command::Lobby(line) => format!("lobby {line}").trim_end().to_owned(),
     }
 }

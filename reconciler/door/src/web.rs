@@ -40,11 +40,17 @@ mod timeline;
 mod tokens;
 mod user_file;
 
+pub(crate) use audit::{Act, Audit, Line};
+pub(crate) use changes::socket;
 pub use clock::{Clock, Now};
 pub use host::invite;
+pub(crate) use outcomes::Outcomes;
 pub use panel::{Panel, PanelError};
+pub(crate) use past::{Made, Past};
 pub use questions::paths;
+pub(crate) use read::{Viewer, domain_card, line, quota, server_cards};
 pub use secret::{NoRandom, SecretError};
 pub use serve::{PanelDoor, SOCKET, SocketError};
+pub(crate) use store::Store;
 pub use store::StoreError;
 pub(crate) use tickets::Leased;

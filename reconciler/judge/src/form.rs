@@ -33,7 +33,7 @@ use crate::refusals;
 use crate::review::{enough_open, propose};
 
 pub use error::FormError;
-pub use ground::Author;
+pub use ground::{Author, Via};
 pub use tell::{DOOR, commit_line, diffs};
 
 /// Attempts at a commit. Each one after the first means that somebody else moved `main` meanwhile.
@@ -86,7 +86,7 @@ impl Forms {
                     return Ok(Committed::Changed { planned: Box::new(planned) });
                 };
                 let knows = (!planned.shuts_out.is_empty()).then_some(author.name);
-                let message = message(&draft.summary, "", knows);
+                let message = message(author.via, &draft.summary, "", knows);
                 let words = Words { author: &by, committer: &by, message: &message };
                 match repo.commit(Some(&main), &draft.edits, &words) {
                     Ok(revision) => return Ok(Committed::Made { revision }),
@@ -109,7 +109,7 @@ impl Forms {
             };
             may_propose(&Ground::look(repo, author, self.resolver)?)?;
             let topic = topic::of_file(repo, &draft.own.path, draft.own.kind)?;
-            let message = message(&draft.summary, "", None);
+            let message = message(author.via, &draft.summary, "", None);
             let words = Words { author: &by, committer: &by, message: &message };
             let revision =
                 repo.write(Some(&main), &draft.edits, &words).map_err(|source| self.failed(source))?;

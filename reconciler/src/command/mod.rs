@@ -15,6 +15,7 @@ mod hook;
 mod image;
 mod init;
 mod invite;
+mod lobby;
 mod log;
 mod plan;
 mod reconcile;
@@ -93,6 +94,9 @@ enum Command {
     Export(export::Args),
     /// List, show, approve and reject proposals: changes that wait for consent
     Review(review::Args),
+    /// Run by the door: answer a line that somebody typed after `ssh git@<host>`
+    #[command(hide = true)]
+    Lobby(lobby::Args),
     /// Run the reconciler until SIGTERM
     Reconcile,
     /// Serve git to people who come through the SSH router, until SIGTERM
@@ -175,6 +179,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Revert(_)
         | Command::Secret(_)
         | Command::Review(_)
+        | Command::Lobby(_)
         | Command::Apply(_)
         | Command::Reconcile
         | Command::Git(_)
@@ -217,6 +222,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Log(args) => log::run(&args, &settings),
         Command::Revert(args) => revert::run(&args, &settings).await,
         Command::Review(args) => review::run(&args, &settings).await,
+        Command::Lobby(args) => lobby::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
         Command::Remote(args) => remote::run(&args, &settings).await,

@@ -7,6 +7,7 @@
 )]
 
 mod invite;
+mod lobby;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

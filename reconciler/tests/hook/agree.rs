@@ -1,6 +1,8 @@
 //! One change, judged at every door: a push to main, a proposal, its approval, a push into a member's view, `berth why`,
-//! `berth revert`, a form of the panel, and the same change said as typed edits and judged without git. All of them give the
-//! same answer for the same reasons.
+//! `berth revert`, a form of the panel, a line in the lobby, and the same change said as typed edits and judged without git. All of
+//! them give the same answer for the same reasons.
+
+mod lobby;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -9,7 +11,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use berth_judge::form::{Author, Forms};
+use berth_judge::form::{Author, Forms, Via};
 use berth_judge::hook::{Asker, Judgement, judge, view};
 use berth_judge::review::{Approval, Ask, Format as ReviewFormat, answer, propose};
 use berth_judge::{Unseen, Update};
@@ -244,6 +246,15 @@ impl Ground {
                 prop_assert_eq!(&in_form, &without_git, "a form of {}: {:?}", who, change);
             } else {
                 prop_assert_eq!(in_form.verdict, without_git.verdict, "a form of {}: {:?}", who, change);
+            }
+            if let Some((line, answer)) = house.lobby(who, &change) {
+                let in_lobby = answered(answer);
+                // Of what isn't theirs to see, the lobby says that they have none.
+                if in_lobby.reasons.iter().any(|reason| reason.starts_with("you have no ")) {
+                    prop_assert_eq!(in_lobby.verdict, without_git.verdict, "{} in the lobby: {}", who, line);
+                } else {
+                    prop_assert_eq!(&in_lobby, &without_git, "{} in the lobby: {}", who, line);
+                }
             }
         }
         if without_git.verdict == Word::Confirm {
@@ -615,7 +626,9 @@ impl House {
     /// Answer to a form of the panel.
     fn form(&self, user: &UserName, change: &web::Change) -> Answer {
         let forms = Forms::of(&self.state(), Some(self.resolver));
-        let Ok(planned) = forms.plan(Author { name: user, engine: &Unseen, from: None }, change) else {
+        let Ok(planned) =
+            forms.plan(Author { name: user, engine: &Unseen, from: None, via: Via::Panel }, change)
+        else {
             return Answer { verdict: Word::Deny, reasons: BTreeSet::new() };
         };
         let verdict = match planned.standing {

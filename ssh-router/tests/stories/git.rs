@@ -229,7 +229,8 @@ fn nothing_but_its_commands_runs_and_nothing_is_forwarded() {
         let output = place.ssh("ann", "git", flags).arg(line).output().unwrap();
         (output.status.code(), text(&output.stderr))
     };
-    for line in ["id", "git-receive-pack '/state'; id", "git-upload-archive '/state'", "review approve ../x"]
+    for line in
+        ["git-receive-pack '/state'; id", "git-upload-archive '/state'", "review approve ../x", "ls\u{1b}[2J"]
     {
         let (code, words) = refused(&[], line);
         assert_eq!(code, Some(1), "{line}");
@@ -272,15 +273,53 @@ fn who_comes_without_a_command_is_told_what_to_do() {
     let said = text(&output.stderr);
     assert!(said.contains("Hello bob.") && said.contains("git clone ssh://git@"), "{said}");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
-    // At a terminal, as people do it: there is none on this side.
-    let ssh = place.ssh("bob", "git", &[]);
-    let words: Vec<String> = ssh.get_args().map(|word| text(word.as_encoded_bytes())).collect();
-    let mut script = Command::new("script");
-    script.args(["-qec", &format!("ssh {}", words.join(" ")), "/dev/null"]).stdin(Stdio::null());
-    let output = script.output().unwrap();
-    let said = text(&output.stdout);
-    assert!(said.contains("PTY allocation request failed") && said.contains("Hello bob."), "{said}");
-    assert_eq!(output.status.code(), Some(0));
+    // At a terminal, as people do it: lines begin at its left.
+    let at_a_terminal = |place: &Place, words: &str| {
+        let ssh = place.ssh("bob", "git", &["-tt"]);
+        let arguments: Vec<String> = ssh.get_args().map(|word| text(word.as_encoded_bytes())).collect();
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &format!("ssh {} {words}", arguments.join(" ")), "/dev/null"])
+            .stdin(Stdio::null());
+        let output = script.output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    let (code, said) = at_a_terminal(&place, "");
+    assert!(!said.contains("PTY allocation request failed") && said.contains("Hello bob."), "{said}");
+    assert!(said.replace("\r\n", "").find('\n').is_none(), "{said:?}");
+    assert_eq!(code, Some(0));
+    // The door knows more, and gets an empty line; or the one that was typed.
+    let door = Door::open(|_, stream| {
+        say(&stream, OUTPUT, b"one\ntwo\n").unwrap();
+        say(&stream, EXIT, &[0; 4]).unwrap();
+    });
+    let place = door.place(&[]);
+    let output = place.ssh("bob", "git", &["-T"]).output().unwrap();
+    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("one\ntwo\n", Some(0)));
+    let (code, said) = at_a_terminal(&place, "ls --json");
+    assert!(said.contains("one\r\ntwo\r\n") && code == Some(0), "{said:?}");
+    let lines = door.requests().into_iter().map(|request| request.command);
+    let lobby = |line: &str| door::Command::Lobby(line.parse().unwrap());
+    assert_eq!(lines.collect::<Vec<_>>(), [lobby(""), lobby("ls --json")]);
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_ends_a_command_and_is_a_byte_like_any_other_elsewhere() {
+    let (door, ended) = waiting_door();
+    let place = door.place(&[]);
+    let with_keys = |flags: &[&str]| {
+        let mut ssh = place.ssh("ann", "git", flags);
+        ssh.arg("restart shop").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut ssh = Running(ssh.spawn().unwrap());
+        let mut said = [0; 7];
+        ssh.0.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        ssh.0.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+        ssh
+    };
+    let mut terminal = with_keys(&["-tt"]);
+    assert_eq!(await_end(&mut terminal.0, PATIENCE).code(), Some(130));
+    await_that("the end at the door", || *ended.lock().unwrap() == 1);
+    assert!(with_keys(&["-T"]).0.try_wait().unwrap().is_none() && *ended.lock().unwrap() == 1);
 }
 
 #[test]
@@ -444,9 +483,9 @@ fn a_revoked_key_ends_its_git_commands_within_a_second_and_no_others() {
         await_that("the key to open", || {
             place
                 .ssh("ann", "git", &[])
-                .stdin(Stdio::null())
+                .arg("git-upload-archive '/state'")
                 .output()
-                .is_ok_and(|output| text(&output.stderr).contains("git clone"))
+                .is_ok_and(|output| text(&output.stderr).contains("that is no command of this login"))
         });
         let mut ann = start(&place, "ann");
         place.put_routes(&without);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_judge::form::{Author, FormError};
+use berth_judge::form::{Author, FormError, Via};
 use berth_schema::Revision;
 use berth_schema::kind::Kind;
 use berth_schema::text::capital;
@@ -16,7 +16,7 @@ use berth_wire::web::{
 
 use super::panel::{Asker, Panel};
 use super::past::Made;
-use super::read::{file_of, find, may_revert};
+use super::read::{file_of, find};
 use super::refusals::{forbidden, not_found, unavailable};
 use crate::asking::Asking;
 
@@ -70,7 +70,7 @@ fn takes_back(panel: &Panel, asker: &Asker, revision: &Revision) -> Result<Arc<M
     let sight = asker.sight();
     let made = find(panel, &panel.repo()?, revision)?;
     let made = made.filter(|made| sight.sees(made)).ok_or_else(not_found)?;
-    if !asker.is_admin() && !may_revert(asker, &made) {
+    if !asker.is_admin() && !asker.viewer().may_revert(&made) {
         let message = "That commit changes what isn't yours, too, so you can't take it back.";
         return Err(forbidden(message, "Ask an admin."));
     }
@@ -151,7 +151,8 @@ fn change<T>(
     if looks == Looks::Begun {
         engine.begin();
     }
-    work(Author { name: &asker.name, engine: &engine, from }).map_err(|error| refused(&error))
+    work(Author { name: &asker.name, engine: &engine, from, via: Via::Panel })
+        .map_err(|error| refused(&error))
 }
 
 /// The reconciler's socket for the door.

@@ -9,10 +9,10 @@ mod page;
 mod sheets;
 mod sight;
 
-pub(crate) use cards::{person, site_url};
-pub(crate) use commit::{commit, find, may_revert};
+pub(crate) use cards::{domain_card, person, quota, server_cards, site_url};
+pub(crate) use commit::{commit, find};
 pub(crate) use history::{history, line};
 pub(crate) use lists::{me, servers, users};
 pub(crate) use page::page;
 pub(crate) use sheets::{blank, domain, platform, server, user};
-pub(crate) use sight::{file_of, server_of};
+pub(crate) use sight::{Viewer, file_of, server_of};

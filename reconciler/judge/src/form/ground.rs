@@ -21,6 +21,27 @@ pub struct Author<'a> {
     pub engine: &'a dyn Sights,
     /// Address that they come from, as `access.panel` sees it; `None` where that doesn't bind them.
     pub from: Option<IpAddr>,
+    /// Way in which their change comes.
+    pub via: Via,
+}
+
+/// Way in which a change comes that somebody didn't push, as the commit's trailer names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// The panel's forms.
+    Panel,
+    /// The lobby, over SSH.
+    Ssh,
+}
+
+impl Via {
+    /// The way in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Panel => "panel",
+            Self::Ssh => "ssh",
+        }
+    }
 }
 
 /// The state repo at one moment, as somebody sees it.

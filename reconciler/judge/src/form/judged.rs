@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::draft::{Draft, Settled};
 use super::error::FormError;
-use super::ground::Ground;
+use super::ground::{Ground, Via};
 use super::tell::{DOOR, OwnFile, at_field, diffs, error_at, losses};
 use crate::hook::{Asker, Made, judge_made};
 
@@ -25,17 +25,17 @@ pub(super) struct Tried<'a> {
     pub(super) summary: String,
 }
 
-/// The whole message of a commit that came through a form. `knows` is the person who knows what they lose by it.
-pub(super) fn message(summary: &str, body: &str, knows: Option<&UserName>) -> String {
+/// The whole message of a commit that came through a form or the lobby. `knows` is the person who knows what they lose by it.
+pub(super) fn message(via: Via, summary: &str, body: &str, knows: Option<&UserName>) -> String {
     let knows = knows.map(|name| format!("{ALLOW_LOCKOUT}: {name}\n")).unwrap_or_default();
-    format!("{summary}\n\n{body}{knows}{DOOR}: panel\n")
+    format!("{summary}\n\n{body}{knows}{DOOR}: {}\n", via.word())
 }
 
 /// Plans a draft.
 pub(super) fn plan(ground: &Ground<'_>, draft: &Draft, by: &Signature) -> Result<Planned, FormError> {
     let failed = |source| ground.failed(source);
     let scratch = ground.repo.scratch().map_err(failed)?;
-    let message = message(&draft.summary, "", None);
+    let message = message(ground.author.via, &draft.summary, "", None);
     let words = Words { author: by, committer: by, message: &message };
     let new = scratch.repo.write(Some(&ground.main), &draft.edits, &words).map_err(failed)?;
     if new == ground.main {

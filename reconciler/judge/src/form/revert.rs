@@ -37,7 +37,7 @@ pub(super) fn look(ground: &Ground<'_>, revision: &Revision) -> Result<(Planned,
     }
     let summary = format!("Revert \"{}\"", berth_schema::text::safe(&info.summary));
     let by = ground.signature();
-    let text = message(&summary, &body(revision), None);
+    let text = message(ground.author.via, &summary, &body(revision), None);
     let words = Words { author: &by, committer: &by, message: &text };
     let scratch = ground.repo.scratch().map_err(failed)?;
     let new = match scratch.repo.revert(revision, &ground.main, &words).map_err(failed)? {
@@ -82,7 +82,7 @@ pub(super) fn taken_back(
     Ready { summary, by }: &Ready,
     knows: Option<&UserName>,
 ) -> Result<Option<Revision>, FormError> {
-    let text = message(summary, &body(revision), knows);
+    let text = message(ground.author.via, summary, &body(revision), knows);
     let words = Words { author: by, committer: by, message: &text };
     // The scratch repository took the same back a moment ago.
     match ground.repo.revert(revision, &ground.main, &words).map_err(|source| ground.failed(source))? {

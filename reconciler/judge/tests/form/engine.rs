@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_judge::Sights;
-use berth_judge::form::Author;
+use berth_judge::form::{Author, Via};
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::step::ContainerRef;
@@ -53,7 +53,10 @@ fn desired(state: &State) -> Desired {
 fn planned(house: &House, engine: &Seeing) -> Planned {
     house
         .forms
-        .plan(Author { name: &user("cyn"), engine, from: None }, &remove(Object::Server("cyns".to_owned())))
+        .plan(
+            Author { name: &user("cyn"), engine, from: None, via: Via::Panel },
+            &remove(Object::Server("cyns".to_owned())),
+        )
         .unwrap()
 }
 
@@ -64,7 +67,7 @@ fn commit(house: &House, engine: &Seeing, digest: &str) -> Committed {
         from: None,
         knows: false,
     };
-    house.forms.commit(Author { name: &user("cyn"), engine, from: None }, &commit).unwrap()
+    house.forms.commit(Author { name: &user("cyn"), engine, from: None, via: Via::Panel }, &commit).unwrap()
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use berth_judge::Unseen;
-use berth_judge::form::{Author, FormError, Forms};
+use berth_judge::form::{Author, FormError, Forms, Via};
 use berth_repo::{Edit, Revision, Signature, StateRepo, Words};
 use berth_schema::name::UserName;
 use berth_wire::web::{
@@ -50,7 +50,7 @@ const FILES: [(&str, &str); 9] = [
 
 /// Somebody at no known address, to whom nobody shows the engine.
 fn author(name: &UserName) -> Author<'_> {
-    Author { name, engine: &Unseen, from: None }
+    Author { name, engine: &Unseen, from: None, via: Via::Panel }
 }
 
 /// A state repo, and its forms.

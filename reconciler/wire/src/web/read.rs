@@ -167,7 +167,7 @@ pub struct CommitLine {
     pub at: Timestamp,
     /// First line of its message.
     pub summary: String,
-    /// Door that it came through, where its message says so: `panel`.
+    /// Door that it came through, where its message says so: `panel`, or `ssh` for the lobby.
     pub door: Option<String>,
     /// The paths that it changed, as far as the person may read them.
     pub paths: Vec<String>,

@@ -1,10 +1,8 @@
 //! One commit: its files before and after, as far as the person may see them.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use berth_repo::{Revision, StateRepo, unified};
-use berth_schema::name::ServerName;
 use berth_schema::view::on_page;
 use berth_wire::web::{CommitRead, CommitSheet, FileDiff, Refusal};
 
@@ -12,7 +10,6 @@ use super::super::panel::{Asker, Panel};
 use super::super::past::Made;
 use super::super::refusals::{not_found, unavailable};
 use super::history::line;
-use super::sight::domain_path;
 
 /// The most files of one commit that are compared.
 const FILES: usize = 100;
@@ -36,7 +33,7 @@ pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: CommitRead) -> Result<
         Some(attempted) if attempted != made.revision => is_later(panel, &repo, &attempted, &made)?,
         _ => false,
     };
-    Ok(CommitSheet { line, diffs, may_revert: may_revert(asker, &made), is_overtaken })
+    Ok(CommitSheet { line, diffs, may_revert: asker.viewer().may_revert(&made), is_overtaken })
 }
 
 /// The commit of a revision that `main` was at.
@@ -73,24 +70,4 @@ fn text(repo: &StateRepo, asker: &Asker, revision: &Revision, path: &str) -> Res
     let content = repo.read(revision, path).map_err(|error| unavailable(&error))?;
     let reader = (!asker.is_admin()).then_some(&asker.name);
     Ok(content.and_then(|content| on_page(reader, path, &content)))
-}
-
-/// Returns whether a commit changes nothing but what the person may change. The first of all can't be taken back.
-pub(crate) fn may_revert(asker: &Asker, made: &Made) -> bool {
-    let state = asker.state();
-    if made.parent.is_none() || state.platform.remote.is_some() {
-        return false;
-    }
-    if asker.is_admin() {
-        return true;
-    }
-    let own: HashSet<&ServerName> =
-        state.servers.values().filter(|server| asker.changes(server)).map(|server| &server.name).collect();
-    let domains = state.domains.values().filter(|domain| own.contains(&domain.server));
-    let mut paths: HashSet<String> = domains.filter_map(|domain| domain_path(domain)).collect();
-    paths.extend(own.iter().map(|name| format!("servers/{name}.toml")));
-    paths.insert(format!("users/{}.toml", asker.name));
-    let was_theirs = made.removed.iter().filter(|(_, owner)| *owner == asker.name);
-    paths.extend(was_theirs.map(|(path, _)| path.clone()));
-    made.paths.iter().all(|path| paths.contains(path))
 }

@@ -24,23 +24,53 @@ pub(crate) enum Sight {
     },
 }
 
+/// Somebody who reads or changes, and the state that says what is theirs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Viewer<'s> {
+    pub(crate) name: &'s UserName,
+    pub(crate) is_admin: bool,
+    pub(crate) state: &'s State,
+}
+
 impl Asker {
-    /// Returns whether they may see a server: its owner, its members and admins may.
+    /// Them, as what they see and change is decided.
+    pub(crate) fn viewer(&self) -> Viewer<'_> {
+        Viewer { name: &self.name, is_admin: self.is_admin(), state: self.state() }
+    }
+
+    /// Returns whether they may see a server.
     pub(crate) fn sees(&self, server: &Server) -> bool {
-        may_enter(&self.name, self.is_admin(), &server.owner, &server.members)
+        self.viewer().sees(server)
     }
 
     /// Returns whether they may change a server's file without asking anybody.
     pub(crate) fn changes(&self, server: &Server) -> bool {
-        self.is_admin() || server.owner == self.name
+        self.viewer().changes(server)
     }
 
     /// The files that they may see.
     pub(crate) fn sight(&self) -> Sight {
-        if self.is_admin() {
+        self.viewer().sight()
+    }
+}
+
+impl Viewer<'_> {
+    /// Returns whether they may see a server: its owner, its members and admins may.
+    pub(crate) fn sees(&self, server: &Server) -> bool {
+        may_enter(self.name, self.is_admin, &server.owner, &server.members)
+    }
+
+    /// Returns whether they may change a server's file without asking anybody.
+    pub(crate) fn changes(&self, server: &Server) -> bool {
+        self.is_admin || server.owner == *self.name
+    }
+
+    /// The files that they may see.
+    pub(crate) fn sight(&self) -> Sight {
+        if self.is_admin {
             return Sight::Everything;
         }
-        let state = self.state();
+        let state = self.state;
         let servers = state.servers.values().filter(|server| self.sees(server));
         let names: HashSet<&ServerName> = servers.map(|server| &server.name).collect();
         let domains = state.domains.values().filter(|domain| names.contains(&domain.server));
@@ -48,6 +78,26 @@ impl Asker {
         paths.extend(names.iter().map(|name| format!("servers/{name}.toml")));
         paths.insert(format!("users/{}.toml", self.name));
         Sight::Theirs { name: self.name.clone(), paths }
+    }
+
+    /// Returns whether a commit changes nothing but what they may change. The first of all can't be taken back.
+    pub(crate) fn may_revert(&self, made: &Made) -> bool {
+        let state = self.state;
+        if made.parent.is_none() || state.platform.remote.is_some() {
+            return false;
+        }
+        if self.is_admin {
+            return true;
+        }
+        let own: HashSet<&ServerName> =
+            state.servers.values().filter(|server| self.changes(server)).map(|server| &server.name).collect();
+        let domains = state.domains.values().filter(|domain| own.contains(&domain.server));
+        let mut paths: HashSet<String> = domains.filter_map(|domain| domain_path(domain)).collect();
+        paths.extend(own.iter().map(|name| format!("servers/{name}.toml")));
+        paths.insert(format!("users/{}.toml", self.name));
+        let was_theirs = made.removed.iter().filter(|(_, owner)| owner == self.name);
+        paths.extend(was_theirs.map(|(path, _)| path.clone()));
+        made.paths.iter().all(|path| paths.contains(path))
     }
 }
 

@@ -1,0 +1,183 @@
+//! The lobby: the panel's actions as commands over SSH, for people without a browser and for their programs.
+//!
+//! Owns the words, and the answers in text and in JSON. What somebody may see is decided where the panel's questions decide it;
+//! what they may change is the judge's to say, by the same forms. Runs as a command of the door's, in somebody's name: it
+//! knows them only by the name that it was given.
+
+mod answer;
+mod change;
+mod guest;
+mod read;
+mod restart;
+mod schema;
+mod tell;
+mod words;
+
+use std::net::IpAddr;
+
+use berth_repo::Revision;
+use berth_schema::name::{Invalid, UserName};
+use berth_schema::text;
+use berth_wire::web::Refusal;
+
+use self::answer::Answer;
+use self::guest::Guest;
+use self::read::Whose;
+use self::words::{Domain, Line, Manner, Verb, Words, Write};
+use crate::settings::DoorSettings;
+
+pub use answer::{Applied, Trouble};
+pub use schema::schema;
+
+/// Login at which the lobby is.
+const LOGIN: &str = "git";
+
+/// Somebody's visit: one line of theirs.
+#[derive(Debug)]
+pub struct Visit<'a> {
+    /// Places that the door works on.
+    pub settings: DoorSettings,
+    /// The person.
+    pub user: UserName,
+    /// Address that they come from, where the door knows one by which `access.panel` may know them.
+    pub from: Option<IpAddr>,
+    /// The line that they typed; empty for none.
+    pub line: &'a str,
+}
+
+/// Reply to a line.
+#[derive(Debug)]
+pub struct Reply {
+    answer: Answer,
+    text: String,
+    /// The form in which it is wanted.
+    pub form: Form,
+    /// The end that the command came to.
+    pub end: End,
+    /// New tip of `main`, if somebody waits for it to be applied.
+    pub follow: Option<Revision>,
+}
+
+/// Form of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Text for people.
+    Text,
+    /// JSON for programs.
+    Json,
+}
+
+/// End of a command, which its exit code tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It did what was asked: 0.
+    Good,
+    /// It was refused or failed: 1.
+    Failed,
+    /// It is a plan that would change something: 2.
+    Changes,
+}
+
+/// A reply before its form.
+struct Said {
+    answer: Answer,
+    text: Option<String>,
+    follow: Option<Revision>,
+}
+
+impl From<Answer> for Said {
+    fn from(answer: Answer) -> Self {
+        Self { answer, text: None, follow: None }
+    }
+}
+
+impl Reply {
+    /// Text for people, with a line break at its end.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// JSON document for programs.
+    pub fn json(&self) -> serde_json::Result<String> {
+        text::json(&self.answer)
+    }
+
+    /// Adds the outcome of the commit on the engine.
+    pub fn add(&mut self, applied: Applied) {
+        if let Answer::Change(made) = &mut self.answer {
+            made.applied = Some(applied);
+        }
+    }
+}
+
+/// Answers a line. Blocks while the judge works, so it wants a runtime of several threads.
+pub async fn serve(visit: Visit<'_>) -> Reply {
+    let line = visit.line.trim();
+    let form = if words::is_json(line) { Form::Json } else { Form::Text };
+    let said = match words::read(line) {
+        Ok(Line::Help(text)) => Ok(Said::from(Answer::Help { text })),
+        Ok(Line::Words(words)) => reply(visit, words).await,
+        Err(trouble) => Err(trouble),
+    };
+    let Said { answer, text, follow } = said.unwrap_or_else(|trouble| Answer::Error(trouble).into());
+    let end = match &answer {
+        Answer::Error(_) => End::Failed,
+        Answer::Plan(plan) => match plan.standing.as_str() {
+            "nothing" => End::Good,
+            "allowed" | "needs-review" => End::Changes,
+            _ => End::Failed,
+        },
+        _ => End::Good,
+    };
+    Reply { text: text.unwrap_or_else(|| tell::text(&answer)), answer, form, end, follow }
+}
+
+async fn reply(visit: Visit<'_>, words: Words) -> Result<Said, Trouble> {
+    let line = visit.line.trim();
+    let guest = Guest::find(visit.settings, visit.user, visit.from)?;
+    let answer = match &words.verb {
+        None => {
+            let list = read::list(&guest, Whose::Theirs).await?;
+            let platform = &guest.good.state.platform;
+            let (host, port) = platform.public_ssh();
+            let clone = format!("ssh://{LOGIN}@{host}:{port}/state");
+            let text = tell::greeting(&list, &platform.ssh_line(&LOGIN), &clone);
+            return Ok(Said { text: Some(text), ..Answer::List(list).into() });
+        }
+        Some(Verb::Ls { all }) => Answer::List(read::list(&guest, Whose::of(*all)).await?),
+        Some(Verb::Write(Write::Domain(Domain::Ls { all }))) => {
+            Answer::Domains(read::domains(&guest, Whose::of(*all))?)
+        }
+        Some(Verb::Log { of, number }) => {
+            Answer::Log(read::log(&guest, of.as_deref(), usize::from(*number))?)
+        }
+        Some(Verb::Plan { write }) => {
+            if write.manner() != Manner::default() {
+                let hint = "leave `--propose`, `--yes`, `--allow-lockout` and `--no-wait` away";
+                return Err(Trouble::new("a plan changes nothing, so there is nothing to confirm", hint));
+            }
+            let order = change::order(&guest, write)?;
+            Answer::Plan(Box::new(change::plan(&guest, &order)?))
+        }
+        Some(Verb::Restart { server }) => Answer::Restart(restart::restart(&guest, server).await?),
+        Some(Verb::Write(write)) => {
+            let (order, manner) = (change::order(&guest, write)?, write.manner());
+            let ended = change::make(&guest, &order, manner, line)?;
+            let follow = ended.revision.filter(|_| !manner.no_wait);
+            return Ok(Said { follow, ..Answer::Change(Box::new(ended.made)).into() });
+        }
+    };
+    Ok(answer.into())
+}
+
+impl From<Invalid> for Trouble {
+    fn from(Invalid { message, hint }: Invalid) -> Self {
+        Self::new(message, hint)
+    }
+}
+
+impl From<Refusal> for Trouble {
+    fn from(Refusal { message, hint, .. }: Refusal) -> Self {
+        Self::new(message, hint.unwrap_or_else(|| "try again in a moment".to_owned()))
+    }
+}

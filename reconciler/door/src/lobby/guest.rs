@@ -1,0 +1,101 @@
+//! The person in the lobby: who they are, what is theirs, and the places that their commands read from.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use berth_fault::chain;
+use berth_judge::form::Forms;
+use berth_repo::StateRepo;
+use berth_schema::kind::Kind;
+use berth_schema::name::UserName;
+use berth_schema::policy::Actor;
+use berth_schema::text::{safe, safe_line};
+use berth_wire::Status;
+use berth_wire::client::Daemon;
+
+use super::answer::Trouble;
+use crate::members::{Good, Members};
+use crate::settings::DoorSettings;
+use crate::web::{Past, Viewer, socket};
+
+/// Time for the reconciler to tell how things are.
+const STATUS: Duration = Duration::from_secs(5);
+/// Characters of a failure.
+const LONGEST: usize = 400;
+
+/// Somebody whom the router knows by their key.
+pub(super) struct Guest {
+    pub(super) name: UserName,
+    /// Address that they come from, as `access.panel` sees it.
+    pub(super) from: Option<IpAddr>,
+    pub(super) good: Good,
+    pub(super) past: Past,
+    pub(super) settings: DoorSettings,
+    members: Members,
+}
+
+impl Guest {
+    /// Finds somebody in the last good state.
+    pub(super) fn find(
+        settings: DoorSettings,
+        name: UserName,
+        from: Option<IpAddr>,
+    ) -> Result<Self, Trouble> {
+        let members = Members::open(&settings.state).map_err(|error| failed(&error))?;
+        let good = members.good().map_err(|error| failed(&error))?.ok_or_else(|| {
+            Trouble::new(
+                "the platform's state is not good yet, so nobody can tell who you are",
+                "whoever runs the platform has to mend that: `berth check` lists the mistakes",
+            )
+        })?;
+        if !good.state.users.contains_key(&name) {
+            return Err(Trouble::new(
+                "the state knows no such user",
+                "ask an admin to add `users/<you>.toml`, with your key in it",
+            ));
+        }
+        Ok(Self { name, from, good, past: Past::default(), settings, members })
+    }
+
+    pub(super) fn viewer(&self) -> Viewer<'_> {
+        let is_admin = Actor::Member(&self.name).is_admin(&self.good.state);
+        Viewer { name: &self.name, is_admin, state: &self.good.state }
+    }
+
+    /// The state repo, which knows what was parsed already.
+    pub(super) fn repo(&self) -> Result<StateRepo, Trouble> {
+        let repo = StateRepo::open(&self.settings.state).map_err(|error| failed(&error))?;
+        Ok(repo.knowing(self.members.memory()))
+    }
+
+    /// The judge's forms, on the same ground.
+    pub(super) fn forms(&self) -> Forms {
+        Forms::of(&self.settings.state, self.settings.resolver).knowing(self.members.memory())
+    }
+
+    /// The reconciler's socket for the door.
+    pub(super) fn socket(&self) -> PathBuf {
+        socket(&self.settings.data)
+    }
+
+    /// Asks the reconciler how things are; `None` where it can't say.
+    pub(super) async fn status(&self) -> Option<Status> {
+        let socket = self.socket();
+        let asked = async { Daemon::find(&socket).await.ok()??.status().await.ok()? };
+        tokio::time::timeout(STATUS, asked).await.ok()?
+    }
+}
+
+/// The trouble of something that broke here.
+pub(super) fn failed(error: &(dyn Error + 'static)) -> Trouble {
+    let why = safe_line(&chain(error), LONGEST);
+    Trouble::new(why, "try again in a moment; if it stays so, tell whoever runs the platform")
+}
+
+/// The trouble of a name that isn't there, or isn't theirs to see: nobody learns which.
+pub(super) fn not_yours(kind: Kind, name: &str) -> Trouble {
+    let list = if kind == Kind::Domain { "domain ls" } else { "ls" };
+    Trouble::new(format!("you have no {kind} `{}`", safe(name)), format!("`{list}` lists yours"))
+}

@@ -1,0 +1,222 @@
+//! Answers of the lobby as people read them.
+
+use std::fmt::Write as _;
+
+use berth_schema::text::counted;
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+
+use super::answer::{Answer, DomainRow, FindingRow, List, LogRow, Made, Plan, ServerRow, Trouble};
+
+/// Commands in the greeting; `help` has all of them.
+const COMMANDS: [(&str, &str); 8] = [
+    ("ls", "your servers and domains, and what is left of your quota"),
+    ("new <server>", "make a server"),
+    ("start|stop|restart <server>", "turn it on, off, or off and on"),
+    ("set <server> memory=1GiB", "change its fields"),
+    ("domain add <name> --server <server>", "lead a domain to it"),
+    ("log", "what was changed, and what came of it"),
+    ("undo <revision>", "take a change back"),
+    ("plan <command>", "show what a command would do"),
+];
+
+/// The greeting of somebody who typed no command. `login` is the line that they came in by.
+pub(super) fn greeting(list: &List, login: &str, clone: &str) -> String {
+    let role = if list.is_admin { ", an admin" } else { "" };
+    let mut text = format!(
+        "Hello {}{role}. This login is for git and for the commands below; it has no shell.\n\n",
+        list.user
+    );
+    match list.servers.is_empty() {
+        true => text.push_str("You have no server yet: `new <name>` makes one.\n"),
+        false => text.push_str(&servers(&list.servers)),
+    }
+    let _ = write!(text, "\nCommands, after `{login}`:\n");
+    let width = COMMANDS.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+    for (command, does) in COMMANDS {
+        let _ = writeln!(text, "  {command:width$}  {does}");
+    }
+    let _ = write!(
+        text,
+        "`help` lists them all, `help <command>` explains one, and `--json` is for programs.\n\
+         git clone {clone} gets the state repo.\n"
+    );
+    text
+}
+
+/// An answer; a trouble goes to standard error, and has a text of its own.
+pub(super) fn text(answer: &Answer) -> String {
+    match answer {
+        Answer::List(list) => all(list),
+        Answer::Domains(rows) if rows.is_empty() => "You have no domains.\n".to_owned(),
+        Answer::Domains(rows) => domains(rows),
+        Answer::Log(rows) if rows.is_empty() => "Nothing that is yours was changed yet.\n".to_owned(),
+        Answer::Log(rows) => log(rows),
+        Answer::Plan(plan) => planned(plan),
+        Answer::Change(made) => change(made),
+        Answer::Restart(restarted) if restarted.is_done => format!("{} was restarted.\n", restarted.server),
+        Answer::Restart(restarted) => {
+            format!("{} is being restarted; `ls` shows its state.\n", restarted.server)
+        }
+        Answer::Help { text } => ended(text),
+        Answer::Error(trouble) => self::trouble(trouble),
+    }
+}
+
+/// A trouble, with the change that it is about.
+fn trouble(trouble: &Trouble) -> String {
+    let mut text = String::new();
+    if let Some(plan) = &trouble.plan {
+        let others = plan.findings.iter().filter(|finding| finding.message != trouble.message);
+        others.for_each(|other| text.push_str(&finding(other)));
+        text.push_str(&ended(&plan.plan));
+        if !text.is_empty() {
+            text.push('\n');
+        }
+    }
+    let _ = writeln!(text, "error: {}", trouble.message);
+    if let Some(hint) = &trouble.hint {
+        let _ = writeln!(text, "  hint: {hint}");
+    }
+    if trouble.plan.is_some() {
+        text.push_str("Nothing was changed.\n");
+    }
+    text
+}
+
+fn all(list: &List) -> String {
+    let mut text = match list.servers.is_empty() {
+        true => "You have no servers.\n".to_owned(),
+        false => servers(&list.servers),
+    };
+    if !list.domains.is_empty() {
+        text.push('\n');
+        text.push_str(&domains(&list.domains));
+    }
+    if !list.quota.is_empty() {
+        let mut table = plain(["QUOTA", "USED", "ALLOWED"]);
+        for row in &list.quota {
+            table.add_row([&row.field, &row.used_text, &row.allowed_text]);
+        }
+        text.push('\n');
+        text.push_str(&ended(&table.trim_fmt()));
+    }
+    text
+}
+
+fn servers(rows: &[ServerRow]) -> String {
+    let mut table = plain(["SERVER", "ID", "STATE", "OWNER", "LOG IN"]);
+    for row in rows {
+        let state = match row.actual == row.wanted {
+            true => row.actual.clone(),
+            false => format!("{}, to be {}", row.actual, row.wanted),
+        };
+        table.add_row([&row.name, &row.id.to_string(), &state, &row.owner, &row.ssh]);
+    }
+    ended(&table.trim_fmt())
+}
+
+fn domains(rows: &[DomainRow]) -> String {
+    let mut table = plain(["DOMAIN", "SERVER", "PORT", "ADDRESS"]);
+    for row in rows {
+        table.add_row([&row.fqdn, &row.server, &row.port.to_string(), &row.url]);
+    }
+    ended(&table.trim_fmt())
+}
+
+fn log(rows: &[LogRow]) -> String {
+    let mut table = plain(["REVISION", "WHEN", "WHO", "DOOR", "RESULT", "WHAT"]);
+    for row in rows {
+        let at = row.at.parse::<Timestamp>().map(|at| at.strftime("%Y-%m-%d %H:%M").to_string());
+        table.add_row([
+            row.revision.get(..10).unwrap_or(&row.revision),
+            &at.unwrap_or_default(),
+            &row.author,
+            row.door.as_deref().unwrap_or("git"),
+            row.outcome.as_deref().unwrap_or("-"),
+            &row.summary,
+        ]);
+    }
+    ended(&table.trim_fmt())
+}
+
+/// A plan that somebody asked for, with the lines that would change.
+fn planned(plan: &Plan) -> String {
+    if plan.standing == "nothing" {
+        return nothing().to_owned();
+    }
+    let mut text = told(plan);
+    for diff in &plan.diffs {
+        let _ = write!(text, "\n{}\n", diff.path);
+        diff.lines.iter().for_each(|line| text.push_str(&ended(line)));
+    }
+    text.push('\n');
+    text.push_str(&match plan.standing.as_str() {
+        "needs-review" => format!("Somebody else has to agree to it: {}.\n", people(&plan.approvers)),
+        "refused" | "conflict" => "It would be refused.\n".to_owned(),
+        _ => "You may make this change.\n".to_owned(),
+    });
+    plan.locks_out.iter().for_each(|sentence| {
+        let _ = writeln!(text, "You lose something by it yourself: {sentence}. It needs `--allow-lockout`.");
+    });
+    text.push_str("Nothing was changed.\n");
+    text
+}
+
+fn change(made: &Made) -> String {
+    let revision = made.revision.as_deref().and_then(|revision| revision.get(..10)).unwrap_or_default();
+    match (made.result.as_str(), &made.topic) {
+        ("nothing", _) => nothing().to_owned(),
+        (_, Some(topic)) => {
+            let who = match made.plan.approvers.is_empty() {
+                true => String::new(),
+                false => format!(" {} may agree to it.", people(&made.plan.approvers)),
+            };
+            format!(
+                "{}\nProposed as review/{topic} ({revision}).{who} `review show {topic}` shows how it stands.\n",
+                told(&made.plan)
+            )
+        }
+        _ => format!("{}\n{revision} {}\n", told(&made.plan), made.plan.summary),
+    }
+}
+
+/// Findings and the plan, which says what is lost.
+fn told(plan: &Plan) -> String {
+    let mut text: String = plan.findings.iter().map(finding).collect();
+    text.push_str(&ended(&plan.plan));
+    text
+}
+
+fn nothing() -> &'static str {
+    "The state repo says so already; nothing was changed.\n"
+}
+
+fn finding(row: &FindingRow) -> String {
+    let severity = if row.is_error { "error" } else { "warning" };
+    let place = row.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+    let hint = row.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+    format!("{severity}: {place}{}\n{hint}", row.message)
+}
+
+fn people(names: &[String]) -> String {
+    match names {
+        [] => "nobody yet".to_owned(),
+        [one] => one.clone(),
+        many if many.len() > 8 => counted(many.len(), "member"),
+        many => many.join(" or "),
+    }
+}
+
+fn plain<const N: usize>(head: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(head);
+    table
+}
+
+/// The text with a line break at its end, unless it is empty.
+fn ended(text: &str) -> String {
+    let text = text.trim_end();
+    if text.is_empty() { String::new() } else { format!("{text}\n") }
+}
