@@ -80,6 +80,7 @@ tell! {
     plan: Seat,
     git_door: Seat,
     hosting_page: Seat,
+    api_page: Seat,
     cli: Seat,
     truth: Seat,
     many_servers: Seat,

@@ -4,6 +4,7 @@
 //! git: it passes on what people type, and shows what it gets. Judging changes is `berth-judge`'s.
 
 mod account;
+mod api_tokens;
 mod audit;
 mod changes;
 mod clock;
@@ -27,12 +28,14 @@ mod questions;
 mod read;
 mod refusals;
 mod route;
+mod scopes;
 mod secret;
 mod serve;
 mod sessions;
 mod sign_in;
 mod site;
 mod store;
+mod sync;
 mod throttle;
 mod ticket;
 mod tickets;
@@ -43,7 +46,7 @@ mod user_file;
 pub use clock::{Clock, Now};
 pub use host::invite;
 pub use panel::{Panel, PanelError};
-pub use questions::paths;
+pub use questions::{needs, paths};
 pub use secret::{NoRandom, SecretError};
 pub use serve::{PanelDoor, SOCKET, SocketError};
 pub use store::StoreError;

@@ -12,7 +12,7 @@ mod sight;
 pub(crate) use cards::{person, site_url};
 pub(crate) use commit::{commit, find, may_revert};
 pub(crate) use history::{history, line};
-pub(crate) use lists::{me, servers, users};
+pub(crate) use lists::{domains, me, servers, users};
 pub(crate) use page::page;
 pub(crate) use sheets::{blank, domain, platform, server, user};
 pub(crate) use sight::{file_of, server_of};
