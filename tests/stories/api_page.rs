@@ -1,6 +1,6 @@
 //! `docs/api.md` is true: each command in it is run, in order, in one shell, and does what it says.
 //!
-//! A block `sh` must succeed; one that is `refused` must fail.
+//! A block `sh` must succeed; one that is `refused` must fail. Swagger UI shows the API, and tries it with the panel's own sign-in.
 
 use std::fs;
 
@@ -12,6 +12,7 @@ use berth_tests::{GitDoor, Panel, World};
 
 crate::stories! {
     every_command_of_the_page_works,
+    the_description_opens_in_a_browser,
 }
 
 /// The commands of the page as one script, with this panel in the example's place.
@@ -34,15 +35,35 @@ fn script(page: &str, panel: &Panel) -> (String, usize) {
     (script, refused)
 }
 
-fn every_command_of_the_page_works(_: &World) {
-    let page = fs::read_to_string(source_tree().join("docs/api.md")).expect("the page");
-    assert!(page.contains(PASSWORD), "the page's password is the one of this story");
+/// The door to a platform that ann is a member of.
+fn door() -> GitDoor {
     let platform = format!("domain = \"hosting.example.org\"\n[panel]\ndomain = \"{PANEL}\"\n");
     let ann = format!("email = \"ann@example.org\"\npassword_hash = \"{HASH}\"\n");
     let files =
         [("platform.toml", &*platform), ("users/ann.toml", &*ann), ("users/root.toml", "role = \"admin\"\n")];
-    let door = GitDoor::alone(&["ann"], &files);
-    let home = scratch();
+    GitDoor::alone(&["ann"], &files)
+}
+
+fn the_description_opens_in_a_browser(_: &World) {
+    let (door, home) = (door(), scratch());
+    let panel = Panel::open("hosting", &door.panel(), home.path());
+    let ann = panel.signed_in("ann");
+    ann.go(&panel.at("/swagger/"));
+    ann.says("/api/servers/{id}/restart");
+    ann.says("Berth");
+    // Tried there, by the session's cookie alone.
+    ann.click(&ann.find("#operations-Account-me .opblock-summary-control"));
+    ann.click(&ann.find("#operations-Account-me .try-out__btn"));
+    ann.click(&ann.find("#operations-Account-me .execute"));
+    ann.find_with("#operations-Account-me .live-responses-table", "kept_days");
+    // No script, style or picture was refused by the policy, and no other host was asked.
+    assert_eq!(ann.complaints(), Vec::<String>::new());
+}
+
+fn every_command_of_the_page_works(_: &World) {
+    let page = fs::read_to_string(source_tree().join("docs/api.md")).expect("the page");
+    assert!(page.contains(PASSWORD), "the page's password is the one of this story");
+    let (door, home) = (door(), scratch());
     let panel = Panel::open("hosting", &door.panel(), home.path());
     let (script, refused) = script(&page, &panel);
     assert!(refused >= 2 && script.matches("curl ").count() >= 15, "the page has lost its commands:\n{script}");

@@ -14,7 +14,7 @@ crate::stories! {
 }
 
 /// Paths of the table that aren't pages, by their ends.
-const NO_PAGES: [&str; 5] = ["/events", "/assets/{name}", "/terminal/socket", "/log/file", "/swagger/{name}"];
+const NO_PAGES: [&str; 4] = ["/events", "/assets/{name}", "/terminal/socket", "/log/file"];
 /// Files that make a terminal of its page.
 const PROGRAM: [&str; 4] = ["terminal.js", "xterm.js", "addon-fit.js", "xterm.css"];
 
@@ -32,7 +32,9 @@ impl There {
     /// Every page of the table, each with what there is in its braces, and a name for it.
     pub(crate) fn pages(&self) -> Vec<(String, String)> {
         let pages = table().into_iter().filter(|route| {
-            route.method == "GET" && !route.is_api() && route.path != "/swagger" && !NO_PAGES.iter().any(|end| route.path.ends_with(end))
+            // Swagger UI's pages are others' work.
+            let is_ours = !route.is_api() && !route.path.starts_with("/swagger");
+            route.method == "GET" && is_ours && !NO_PAGES.iter().any(|end| route.path.ends_with(end))
         });
         pages.map(|route| (self.filled(route.path), name_of(route.path))).collect()
     }

@@ -19,7 +19,7 @@ pub(crate) fn ticket(panel: &Panel, asker: &Asker, asked: Ticket) -> Result<Tick
         Deed::CleanUp => asker.must_have(Scope::Servers)?,
         // A terminal is the whole server, and its log is the apps' words: no program gets either by a token.
         Deed::Terminal | Deed::LogTail | Deed::LogFollow | Deed::LogFile => {
-            asker.must_meet(Needs::Session)?
+            asker.must_meet(Needs::Session)?;
         }
     }
     let server = asker.state().servers.get(&asked.server);

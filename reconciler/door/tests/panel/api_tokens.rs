@@ -5,8 +5,9 @@ use std::time::Duration;
 use berth_repo::Edit;
 use berth_wire::web::{
     ApiTokenMade, ApiTokens, Change, Commit, Committed, Deed, EndApiToken, FieldEdit, Input, MakeApiToken,
-    Me, Object, Plan, Refusal, Scope, ServerRead, Servers, SignIn, Token, Users, Why,
+    Me, Object, Plan, Refusal, Scope, ServerRead, Servers, SignIn, Sync, Token, Users, Why,
 };
+use berth_wire::{Event, PassRecord};
 
 use crate::bench::{Bench, HERE, PASSWORD, ip, sign_in};
 
@@ -208,4 +209,43 @@ async fn a_programs_sign_in_lasts_an_hour_and_ends_no_browsers() {
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.refusal(Some(&last.token), &Me {}).await, Why::SignedOut);
     bench.ask(Some(&bob), &Me {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_admin_asks_for_a_pass_and_hears_what_it_came_to() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let bench = Bench::new();
+    let (ann, bob) = (bench.sign_in("ann").await, bench.sign_in("bob").await);
+    assert_eq!(bench.refusal(Some(&bob), &Sync {}).await, Why::Forbidden);
+    assert_eq!(bench.refusal(Some(&ann), &Sync {}).await, Why::Unavailable, "no reconciler runs");
+    // A reconciler that has found the image of the web server away.
+    let socket = bench.home.path().join("data/door.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let record = PassRecord {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        attempted: None,
+        revision: None,
+        reason: "a request".to_owned(),
+        outcomes: Vec::new(),
+        problems: vec!["the image is away".to_owned()],
+        retry_millis: None,
+    };
+    let line = serde_json::to_string(&Event::Answer { record: Some(record) }).unwrap() + "\n";
+    let reconciler = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 11];
+        stream.read_exact(&mut head).await.unwrap();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{line}", line.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        // The connection stays until whoever asked has read all of it.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        String::from_utf8(head.to_vec()).unwrap()
+    });
+    let synced = bench.ask(Some(&ann), &Sync {}).await.unwrap();
+    assert_eq!((synced.is_over, synced.is_clean, synced.done), (true, false, 0));
+    assert_eq!(synced.problems, ["the image is away"]);
+    assert_eq!(reconciler.await.unwrap(), "POST /sync ");
+    let log = std::fs::read_to_string(bench.kept("audit.log")).unwrap();
+    assert!(log.contains("\"who\":\"ann\",\"act\":\"sync\""), "{log}");
 }

@@ -6,7 +6,7 @@ use berth_wire::web::{Entered, Half, Secret, SignIn, SignInCode, SignOut, Signed
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::Sent;
+use super::body::{Nothing, Sent};
 use super::caller::Caller;
 use super::problem::{CODE_WANTED, Problem};
 use super::shape::{Me, Written};
@@ -69,7 +69,11 @@ pub(crate) async fn login(
 
 /// Ends the sign-in whose token asks.
 #[utoipa::path(post, path = "/api/logout", tag = "Account", responses((status = 200, description = "It has ended.", body = Written)))]
-pub(crate) async fn logout(State(app): State<App>, caller: Caller) -> Result<Json<Written>, Problem> {
+pub(crate) async fn logout(
+    State(app): State<App>,
+    caller: Caller,
+    _: Sent<Nothing>,
+) -> Result<Json<Written>, Problem> {
     caller.ask(&app, &SignOut {}).await?;
     Ok(Json(Written::done("signed out", None)))
 }

@@ -1,6 +1,8 @@
 //! Everything that a request brings along: its body, the object in its path, its wishes behind the question mark. All of it is
 //! strict: what isn't known is refused by its name.
 
+use std::num::NonZeroU32;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::header::CONTENT_TYPE;
@@ -35,6 +37,11 @@ impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
         serde_json::from_slice(text).map(Self).map_err(|error| unreadable(&error))
     }
 }
+
+/// A body without a field, where a request needs none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
 
 fn unreadable(error: &serde_json::Error) -> Problem {
     let hint = "/api/openapi.json says what the body may have.";
@@ -88,7 +95,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Wishes<T> {
 pub(crate) struct Part {
     /// Page, from 1; 50 rows each.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u32)]
-    page: Option<u32>,
+    page: Option<NonZeroU32>,
     /// Part of a name; nothing for all.
     search: Option<String>,
     /// `true` for those of everybody, which only admins see.
@@ -98,7 +105,7 @@ pub(crate) struct Part {
 
 impl Part {
     pub(super) fn page(&self) -> u32 {
-        self.page.unwrap_or(1)
+        self.page.map_or(1, NonZeroU32::get)
     }
 
     pub(super) fn search(&self) -> String {
@@ -117,14 +124,14 @@ impl Part {
 pub(crate) struct Found {
     /// Page, from 1; 50 rows each.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u32)]
-    page: Option<u32>,
+    page: Option<NonZeroU32>,
     /// Part of a name or an address; nothing for all.
     search: Option<String>,
 }
 
 impl Found {
     pub(super) fn page(&self) -> u32 {
-        self.page.unwrap_or(1)
+        self.page.map_or(1, NonZeroU32::get)
     }
 
     pub(super) fn search(&self) -> String {

@@ -1,6 +1,7 @@
 //! Commits, what happened besides, and a pass at once.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +15,7 @@ use berth_wire::web::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{Named, Wishes};
+use super::body::{Named, Nothing, Sent, Wishes};
 use super::caller::Caller;
 use super::problem::Problem;
 use super::shape::{Change, ChangeDetails, List, Written};
@@ -29,7 +30,7 @@ use crate::visitor::Bound;
 pub(crate) struct Of {
     /// Page, from 1; 50 rows each.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u32)]
-    page: Option<u32>,
+    page: Option<NonZeroU32>,
     /// Name of a server: only what changed it.
     server: Option<String>,
     /// Name of a domain: only what changed it.
@@ -47,7 +48,7 @@ pub(crate) async fn changes(
 ) -> Result<Json<List<Change>>, Problem> {
     let of = asked.server.map(Object::Server);
     let of = of.or(asked.domain.map(Object::Domain)).or(asked.user.map(Object::User));
-    Ok(Json(caller.ask(&app, &History { of, page: asked.page.unwrap_or(1) }).await?.into()))
+    Ok(Json(caller.ask(&app, &History { of, page: asked.page.map_or(1, NonZeroU32::get) }).await?.into()))
 }
 
 /// Shows one commit, and what came of it.
@@ -110,6 +111,7 @@ pub(crate) async fn revert(
     Bound(from): Bound,
     Named(revision): Named<Revision>,
     Wishes(how): Wishes<How>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     write(&app, &caller, &how, &TakesBack { revision, from }).await
 }
@@ -121,7 +123,7 @@ pub(crate) async fn revert(
 pub(crate) struct OfWhom {
     /// Page, from 1; 50 rows each.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u32)]
-    page: Option<u32>,
+    page: Option<NonZeroU32>,
     /// Name of a member: only what they did, or what was done to them.
     of: Option<String>,
 }
@@ -161,7 +163,7 @@ pub(crate) async fn audit(
     Wishes(asked): Wishes<OfWhom>,
 ) -> Result<Json<List<Happened>>, Problem> {
     let of = asked.of.map(|of| of.parse::<UserName>().map_err(|_| Problem::not_found())).transpose()?;
-    Ok(Json(caller.ask(&app, &Audit { of, page: asked.page.unwrap_or(1) }).await?.into()))
+    Ok(Json(caller.ask(&app, &Audit { of, page: asked.page.map_or(1, NonZeroU32::get) }).await?.into()))
 }
 
 /// What a pass came to.
@@ -179,7 +181,11 @@ pub(crate) struct Synced {
 
 /// Has everything compared with what the state says, and mended: the web server's configuration, too.
 #[utoipa::path(post, path = "/api/updatecaddyconfig", tag = "Administration", responses((status = 200, description = "What the pass came to.", body = Synced)))]
-pub(crate) async fn sync(State(app): State<App>, caller: Caller) -> Result<Json<Synced>, Problem> {
+pub(crate) async fn sync(
+    State(app): State<App>,
+    caller: Caller,
+    _: Sent<Nothing>,
+) -> Result<Json<Synced>, Problem> {
     let synced = caller.ask(&app, &Sync {}).await?;
     let berth_wire::web::Synced { is_over, is_clean, done, problems } = synced;
     Ok(Json(Synced { is_over, is_clean, done: done.into(), problems }))

@@ -6,7 +6,7 @@ use axum::response::Response;
 use berth_schema::name::Fqdn;
 use berth_wire::web::{Change, Deed, DomainRead, DomainSheet, Domains, Object};
 
-use super::body::{Named, Part, Sent, Wishes};
+use super::body::{Named, Nothing, Part, Sent, Wishes};
 use super::caller::Caller;
 use super::edit::{DomainEdit, Edits as _, NewDomain, of_changed, of_new};
 use super::problem::Problem;
@@ -74,6 +74,7 @@ pub(crate) async fn remove_domain(
     Bound(from): Bound,
     Named(fqdn): Named<Fqdn>,
     Wishes(how): Wishes<How>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     let sheet = caller.ask(&app, &DomainRead { fqdn }).await?;
     let change = Change { of: object(&sheet), deed: Deed::Remove };

@@ -12,7 +12,7 @@ use berth_wire::web::{Change, Deed, Input, Object, ServerCard, ServerRead, Serve
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{Named, Sent, Wishes};
+use super::body::{Named, Nothing, Sent, Wishes};
 use super::caller::Caller;
 use super::edit::{DomainEdit, Edits as _, Given, ServerEdit, of_changed, of_new};
 use super::problem::{INVALID, More, Problem};
@@ -122,6 +122,7 @@ pub(crate) async fn start_named(
     Bound(from): Bound,
     Named(name): Named<String>,
     Wishes(how): Wishes<How>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     turn(&app, &caller, (from, how), &name, PowerState::Running).await
 }
@@ -134,6 +135,7 @@ pub(crate) async fn stop_named(
     Bound(from): Bound,
     Named(name): Named<String>,
     Wishes(how): Wishes<How>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     turn(&app, &caller, (from, how), &name, PowerState::Stopped).await
 }
@@ -159,6 +161,7 @@ pub(crate) async fn delete_named(
     Bound(from): Bound,
     Named(name): Named<String>,
     Wishes(how): Wishes<How>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     remove(&app, &caller, (from, how), &name).await
 }
@@ -181,6 +184,7 @@ pub(crate) async fn cleanup_named(
     caller: Caller,
     Peer(from): Peer,
     Named(name): Named<String>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     let card = find(&app, &caller, &name).await?;
     begin_clean_up(&app, &caller, from, card.id).await

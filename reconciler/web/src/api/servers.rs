@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::body::{Named, Part, Sent, Wishes};
+use super::body::{Named, Nothing, Part, Sent, Wishes};
 use super::caller::Caller;
 use super::edit::{Edits as _, NewServer, ServerEdit, of_changed, of_new};
 use super::problem::{FORBIDDEN, Problem, of_page};
@@ -94,6 +94,7 @@ pub(crate) async fn remove_server(
     Bound(from): Bound,
     Named(id): Named<ServerId>,
     Wishes(how): Wishes<How>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     let sheet = caller.ask(&app, &ServerRead { id }).await?;
     let change = Change { of: object(&sheet), deed: Deed::Remove };
@@ -110,6 +111,7 @@ pub(crate) async fn restart(
     State(app): State<App>,
     caller: Caller,
     Named(id): Named<ServerId>,
+    _: Sent<Nothing>,
 ) -> Result<Json<Written>, Problem> {
     restarted(&app, &caller, id).await
 }
@@ -127,6 +129,7 @@ pub(crate) async fn clean_up(
     caller: Caller,
     Peer(from): Peer,
     Named(id): Named<ServerId>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     begin_clean_up(&app, &caller, from, id).await
 }

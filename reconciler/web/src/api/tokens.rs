@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{Named, Sent};
+use super::body::{Named, Nothing, Sent};
 use super::caller::Caller;
 use super::problem::{INVALID, More, Problem};
 use super::shape::{Finding, Written};
@@ -104,6 +104,7 @@ pub(crate) async fn revoke_token(
     State(app): State<App>,
     caller: Caller,
     Named(id): Named<String>,
+    _: Sent<Nothing>,
 ) -> Result<Json<Written>, Problem> {
     caller.ask(&app, &EndApiToken { id }).await?;
     Ok(Json(Written::done("revoked", None)))

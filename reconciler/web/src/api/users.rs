@@ -8,7 +8,7 @@ use berth_wire::web::{Change, Deed, Invite, Object, PlatformRead, UserRead, User
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::body::{Found, Named, Sent, Wishes};
+use super::body::{Found, Named, Nothing, Sent, Wishes};
 use super::caller::Caller;
 use super::edit::{Edits as _, NewUser, UserEdit, of_changed, of_new};
 use super::problem::Problem;
@@ -75,6 +75,7 @@ pub(crate) async fn remove_user(
     Bound(from): Bound,
     Named(name): Named<UserName>,
     Wishes(how): Wishes<How>,
+    _: Sent<Nothing>,
 ) -> Result<Response, Problem> {
     let change = Change { of: Object::User(name.to_string()), deed: Deed::Remove };
     write(&app, &caller, &how, &OfFile { change, from }).await
@@ -95,6 +96,7 @@ pub(crate) async fn invite(
     State(app): State<App>,
     caller: Caller,
     Named(user): Named<UserName>,
+    _: Sent<Nothing>,
 ) -> Result<Json<Invitation>, Problem> {
     let invited = caller.ask(&app, &Invite { user }).await?;
     let link = format!("{}/invite/{}", app.settings.origin(), invited.invitation.0);

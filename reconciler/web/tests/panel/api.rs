@@ -247,8 +247,17 @@ async fn what_makes_no_sense_is_told_by_its_name_and_never_an_error_of_ours() {
     let missing = invalid(Method::POST, "/api/servers", json!({})).await;
     assert_eq!(missing["findings"][0]["field"], "name", "{missing}");
     for (method, path) in [
+        (Method::POST, "/api/stop/shop"),
+        (Method::DELETE, "/api/servers/3"),
+        (Method::POST, "/api/servers/3/restart"),
+    ] {
+        let more = invalid(method, path, json!({ "force": true })).await;
+        assert_eq!(more["findings"][0]["field"], "force", "{path}: {more}");
+    }
+    for (method, path) in [
         (Method::GET, "/api/servers?pages=1"),
         (Method::GET, "/api/servers?page=x"),
+        (Method::GET, "/api/servers?page=0"),
         (Method::DELETE, "/api/servers/3?plan=maybe"),
     ] {
         problem(&ask(method, path, None).await, StatusCode::BAD_REQUEST, "bad-request");
