@@ -100,6 +100,7 @@ pub(crate) struct Part {
     search: Option<String>,
     /// `true` for those of everybody, which only admins see.
     #[serde(deserialize_with = "flag")]
+    #[param(value_type = Option<String>, pattern = "^(true|false)?$")]
     all: bool,
 }
 

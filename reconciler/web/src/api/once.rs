@@ -31,11 +31,14 @@ pub(super) async fn once(app: &App, caller: &Caller, request: Request, next: Nex
     let Some(named) = request.headers().get(HEADER).filter(|_| !is_read) else {
         return next.run(request).await;
     };
-    let named = named.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
+    let named = named
+        .to_str()
+        .ok()
+        .filter(|key| (1..=LONGEST_KEY).contains(&key.len()) && !key.contains([' ', '\t']));
     let Some(named) = named.map(str::to_owned) else {
         return Problem::new(
             &BAD_REQUEST,
-            "The `Idempotency-Key` is none: it has 1 to 255 characters of ASCII.",
+            "The `Idempotency-Key` is none: it has 1 to 255 characters of ASCII, without spaces.",
         )
         .hint("Take a new random UUID for each write.")
         .into_response();

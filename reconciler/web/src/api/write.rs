@@ -26,12 +26,15 @@ const ATTEMPTS: usize = 3;
 pub(crate) struct How {
     /// `true` only shows what the change comes to.
     #[serde(deserialize_with = "flag")]
+    #[param(value_type = Option<String>, pattern = "^(true|false)?$")]
     pub(super) plan: bool,
     /// `true` makes a proposal of it, which somebody else decides on.
     #[serde(deserialize_with = "flag")]
+    #[param(value_type = Option<String>, pattern = "^(true|false)?$")]
     pub(super) propose: bool,
     /// `true` says that whoever asks knows what the plan's `shuts_out` says.
     #[serde(deserialize_with = "flag")]
+    #[param(value_type = Option<String>, pattern = "^(true|false)?$")]
     pub(super) knows: bool,
     /// `digest` of a plan: this is made, or nothing.
     pub(super) digest: Option<String>,

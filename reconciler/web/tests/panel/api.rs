@@ -511,7 +511,9 @@ async fn a_write_that_names_itself_is_done_once_even_across_a_restart() {
     assert_eq!(patch(&panel, &cleo, "one", &body).await.header("idempotency-replayed"), "");
     assert_eq!(patch(&panel, &bob, "two", &body).await.header("idempotency-replayed"), "");
     assert_eq!(changes.lock().len(), 3);
-    problem(&patch(&panel, &bob, &"x".repeat(256), &body).await, StatusCode::BAD_REQUEST, "bad-request");
+    for wrong in [&*"x".repeat(256), "two words"] {
+        problem(&patch(&panel, &bob, wrong, &body).await, StatusCode::BAD_REQUEST, "bad-request");
+    }
     // One person has so many, and the oldest goes.
     for number in 0..100 {
         patch(&panel, &bob, &format!("more-{number}"), &body).await;
