@@ -168,8 +168,8 @@ impl Control {
         socket.serve(more.with_state(self.clone()).merge(others).merge(self.reads())).await
     }
 
-    /// Serves the door's socket in the same way. It has only what a push needs to be judged and followed, and the orders to
-    /// running servers that the door has judged; without `power`, no orders.
+    /// Serves the door's socket in the same way. It has only what a push needs to be judged and followed, a pass at once, and the
+    /// orders to running servers that the door has judged; without `power`, no orders.
     pub async fn serve_door(
         self,
         socket: Socket,
@@ -177,7 +177,8 @@ impl Control {
         power: Option<Power>,
     ) -> Result<(), ControlError> {
         let orders = power.map(orders::router).unwrap_or_default();
-        socket.serve(self.reads().merge(keys.router()).merge(orders)).await
+        let sync = Router::new().route("/sync", post(sync)).with_state(self.clone());
+        socket.serve(self.reads().merge(sync).merge(keys.router()).merge(orders)).await
     }
 
     /// Routes that both sockets have.

@@ -177,6 +177,7 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
         password_hash: None,
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
+        tokens: Vec::new(),
         second_factor: None,
         quota: QuotaOverride {
             servers: (count > quota.servers).then_some(count),

@@ -82,6 +82,7 @@ impl<'a> Files<'a> {
         self.check_ids();
         self.check_keys();
         self.check_passkeys();
+        self.check_tokens();
         self.check_people();
         self.check_targets();
         let platform = match self.platform {
@@ -251,6 +252,30 @@ impl<'a> Files<'a> {
                 at,
                 message,
                 "a passkey is one person's: remove one of the two",
+            );
+        }
+    }
+
+    fn check_tokens(&mut self) {
+        let mut holders = HashMap::new();
+        let mut clashes = Vec::new();
+        for (index, user) in self.users.iter().enumerate() {
+            for token in &user.file.tokens {
+                match holders.entry(token.value.digest()) {
+                    hash_map::Entry::Occupied(holder) => clashes.push((index, token.at, *holder.get())),
+                    hash_map::Entry::Vacant(free) => _ = free.insert((index, token.at)),
+                }
+            }
+        }
+        for (index, at, (holder, holder_at)) in clashes {
+            let place = place(self.users[holder].parsed, holder_at);
+            let message =
+                format!("a token of this digest is `{}`'s, at {place}", self.users[holder].file.name);
+            self.error(
+                self.users[index].parsed,
+                at,
+                message,
+                "a token is one person's: remove one of the two",
             );
         }
     }

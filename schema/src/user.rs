@@ -6,6 +6,7 @@ use email_address::{EmailAddress, Options};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::api_token::ApiToken;
 use crate::fields::{At, Fields};
 use crate::invalid::Invalid;
 use crate::name::UserName;
@@ -39,6 +40,10 @@ pub struct User {
     /// one member.
     #[schemars(default)]
     pub passkeys: Vec<Passkey>,
+    /// Tokens by which programs use the API in the member's place, one line each: digest, scopes, beginning, end, name. The panel and
+    /// the API make them; a member may take one out by a push. A token is one member's.
+    #[schemars(default)]
+    pub tokens: Vec<ApiToken>,
     /// Second factor that the panel asks for after the password. The panel sets it, under Account: the secret is on the host, so
     /// this line alone lets nobody in, and without the secret an admin has to invite the member anew. None by default.
     pub second_factor: Option<SecondFactor>,
@@ -142,6 +147,7 @@ pub(crate) struct UserFile {
     pub(crate) name: UserName,
     pub(crate) keys: Vec<At<SshKey>>,
     pub(crate) passkeys: Vec<At<Passkey>>,
+    pub(crate) tokens: Vec<At<ApiToken>>,
 }
 
 choice_values! {
@@ -158,6 +164,7 @@ impl UserFile {
             password_hash: fields.value("password_hash").map(|PasswordHash(hash)| hash),
             ssh_keys: Vec::new(),
             passkeys: Vec::new(),
+            tokens: Vec::new(),
             second_factor: fields.value("second_factor"),
             quota: QuotaOverride::default(),
         };
@@ -165,8 +172,13 @@ impl UserFile {
         let ssh_keys = keys.iter().map(|key| key.value.clone()).collect();
         let held: Vec<At<Passkey>> = fields.list("passkeys").unwrap_or_default();
         let passkeys = held.iter().map(|passkey| passkey.value.clone()).collect();
+        let lines: Vec<At<ApiToken>> = fields.list("tokens").unwrap_or_default();
+        let tokens = lines.iter().map(|token| token.value.clone()).collect();
         let quota = fields.table("quota", "`[quota]`", QuotaOverride::read);
-        (Self { name, keys, passkeys: held }, User { ssh_keys, passkeys, quota, ..user })
+        (
+            Self { name, keys, passkeys: held, tokens: lines },
+            User { ssh_keys, passkeys, tokens, quota, ..user },
+        )
     }
 }
 

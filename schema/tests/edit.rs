@@ -6,12 +6,13 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+use berth_schema::api_token::Scope;
 use berth_schema::domain::{Domain, DomainAccess, Tls};
 use berth_schema::edit::{self, DomainEdit, EditError, QuotaEdit, ServerEdit, UserEdit};
 use berth_schema::name::{ServerId, UserName};
 use berth_schema::quantity::{Bytes, Cpus};
 use berth_schema::server::{PowerState, Server};
-use berth_schema::user::{Passkey, QuotaOverride, Role, SecondFactor, SshKey, User};
+use berth_schema::user::{ApiToken, Passkey, QuotaOverride, Role, SecondFactor, SshKey, User};
 use berth_schema::{Parsed, State};
 use proptest::prelude::*;
 
@@ -24,6 +25,12 @@ const HASH: &str = "$2b$12$odeciuvURMWYHyxaUSooeORUILdSujzA7pPBiCstyxNS992W1SqI.
 
 fn passkey(name: &str) -> Passkey {
     Passkey::new(&name.replace(' ', "-").repeat(9)[..22], &"k".repeat(43), name).unwrap()
+}
+
+fn token(name: &str) -> ApiToken {
+    let digest = name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>().repeat(32);
+    let (made, until) = ("2026-11-30T18:00:00Z", "2027-02-28T18:00:00Z");
+    ApiToken::new(&digest[..64], &[Scope::Read, Scope::Servers].into(), made, until, name).unwrap()
 }
 
 fn key(number: usize) -> SshKey {
@@ -256,6 +263,9 @@ fn user_edit() -> impl Strategy<Value = UserEdit> {
         prop::sample::subsequence(vec!["phone", "key ring", "laptop"], 0..=3)
             .prop_shuffle()
             .prop_map(|names| UserEdit::Passkeys(names.into_iter().map(passkey).collect())),
+        prop::sample::subsequence(vec!["build", "dns at home", "alarm"], 0..=3)
+            .prop_shuffle()
+            .prop_map(|names| UserEdit::Tokens(names.into_iter().map(token).collect())),
         prop::option::of(Just(SecondFactor::Totp)).prop_map(UserEdit::SecondFactor),
         quota.prop_map(UserEdit::Quota),
     ]
@@ -303,6 +313,7 @@ fn blank() -> User {
         password_hash: None,
         ssh_keys: vec![],
         passkeys: vec![],
+        tokens: vec![],
         second_factor: None,
         quota: QuotaOverride::default(),
     }
@@ -334,7 +345,7 @@ proptest! {
         let before = commented(&edit::user(&ann, "", &first).unwrap(), &picks);
         let after = edit::user(&ann, &before, &then).unwrap_or_else(|error| panic!("{before}\n{then:?}\n{error:?}"));
         // Inside a list, comments go with their entry.
-        if !before.contains("ssh_keys") && !before.contains("passkeys") {
+        if !before.contains("ssh_keys") && !before.contains("passkeys") && !before.contains("tokens") {
             prop_assert_eq!(free_comments(&after), free_comments(&before), "{}\n---\n{}", before, after);
         }
         prop_assert_eq!(edit::user(&ann, &after, then.last().map_or(&[], std::slice::from_ref)).unwrap(), &after[..]);

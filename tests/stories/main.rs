@@ -81,6 +81,7 @@ tell! {
     git_door: Seat,
     lobby: Seat,
     hosting_page: Seat,
+    api_page: Seat,
     cli: Seat,
     truth: Seat,
     many_servers: Seat,

@@ -32,7 +32,9 @@ impl There {
     /// Every page of the table, each with what there is in its braces, and a name for it.
     pub(crate) fn pages(&self) -> Vec<(String, String)> {
         let pages = table().into_iter().filter(|route| {
-            route.method == "GET" && !NO_PAGES.iter().any(|end| route.path.ends_with(end))
+            // Swagger UI's pages are others' work.
+            let is_ours = !route.is_api() && !route.path.starts_with("/swagger");
+            route.method == "GET" && is_ours && !NO_PAGES.iter().any(|end| route.path.ends_with(end))
         });
         pages.map(|route| (self.filled(route.path), name_of(route.path))).collect()
     }

@@ -4,6 +4,7 @@
 //! git: it passes on what people type, and shows what it gets. Judging changes is `berth-judge`'s.
 
 mod account;
+mod api_tokens;
 mod audit;
 mod changes;
 mod clock;
@@ -27,12 +28,14 @@ mod questions;
 mod read;
 mod refusals;
 mod route;
+mod scopes;
 mod secret;
 mod serve;
 mod sessions;
 mod sign_in;
 mod site;
 mod store;
+mod sync;
 mod throttle;
 mod ticket;
 mod tickets;
@@ -47,7 +50,7 @@ pub use host::invite;
 pub(crate) use outcomes::Outcomes;
 pub use panel::{Panel, PanelError};
 pub(crate) use past::{Made, Past};
-pub use questions::paths;
+pub use questions::{needs, paths};
 pub(crate) use read::{Viewer, domain_card, line, quota, server_cards};
 pub use secret::{NoRandom, SecretError};
 pub use serve::{PanelDoor, SOCKET, SocketError};

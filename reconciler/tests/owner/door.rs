@@ -185,7 +185,8 @@ fn the_door_s_socket_answers_what_a_push_needs_and_nothing_else() {
     let found = fs::metadata(&socket).unwrap();
     assert_eq!((found.mode() & 0o777, found.uid()), (0o600, OWNER));
     for (method, path, status) in [
-        ("POST", "/sync", 404),
+        ("POST", "/sync", 200),
+        ("GET", "/sync", 405),
         ("GET", "/metrics", 404),
         ("POST", "/api/sshrouter", 404),
         ("POST", "/status", 405),

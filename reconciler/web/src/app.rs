@@ -6,6 +6,7 @@ use berth_wire::web::Door;
 use tokio_util::sync::CancellationToken;
 
 use crate::acme::Validations;
+use crate::api::Answers;
 use crate::challenge::Challenges;
 use crate::countries::Countries;
 use crate::live::Live;
@@ -24,6 +25,8 @@ pub struct App {
     pub live: Live,
     /// The pages' templates.
     pub templates: Arc<Templates>,
+    /// Answers of the API that are given again.
+    pub(crate) answers: Answers,
     /// Sessions of people.
     pub sessions: Sessions,
     /// Everything that people run in servers.

@@ -9,9 +9,10 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{FutureExt as _, StreamExt as _};
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, ORIGIN};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
+use crate::api;
 use crate::app::App;
 use crate::page;
 use crate::problem::Problem;
@@ -46,7 +47,8 @@ const HEADERS: [(&str, &str); 6] = [
 
 /// Checks a request, has the page made, and dresses the answer.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let answer = match checked(&app, request).await {
+    let is_api = request.uri().path().starts_with(api::BELOW);
+    let answer = match checked(&app, request, is_api).await {
         Err(problem) => problem.into_response(),
         Ok(request) => {
             let made = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -63,10 +65,10 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
             }
         }
     };
-    dressed(&app, answer)
+    dressed(&app, answer, is_api)
 }
 
-async fn checked(app: &App, request: Request) -> Result<Request, Problem> {
+async fn checked(app: &App, request: Request, is_api: bool) -> Result<Request, Problem> {
     let Peer(from) = request.extensions().get().copied().ok_or_else(Problem::internal)?;
     let host = host(request.uri(), request.headers()).unwrap_or_default().to_owned();
     let way = request.extensions().get().copied().unwrap_or(Way::Own);
@@ -81,6 +83,14 @@ async fn checked(app: &App, request: Request) -> Result<Request, Problem> {
     match *request.method() {
         Method::GET | Method::HEAD => return Ok(request.map(|_| Body::empty())),
         Method::POST => {}
+        Method::PATCH | Method::DELETE if is_api => {}
+        _ if is_api => {
+            return Err(Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("The API takes no {}.", request.method()),
+            )
+            .hint("It takes GET, POST, PATCH and DELETE; /api/openapi.json says where."));
+        }
         _ => {
             return Err(Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -88,7 +98,10 @@ async fn checked(app: &App, request: Request) -> Result<Request, Problem> {
             ));
         }
     }
-    same_origin(request.headers(), &host, &app.settings)?;
+    // A program shows its token itself, so no other site's page can send it on somebody's behalf.
+    if !(is_api && api::without_guard(request.headers())) {
+        same_origin(request.headers(), &host, &app.settings)?;
+    }
     let (parts, body) = request.into_parts();
     let too_much = || {
         let message = "That is more than the panel takes in one form (256 KiB).";
@@ -201,11 +214,22 @@ fn same_origin(headers: &HeaderMap, host: &str, settings: &Settings) -> Result<(
     )))
 }
 
-fn dressed(app: &App, mut answer: Response) -> Response {
+fn dressed(app: &App, mut answer: Response, is_api: bool) -> Response {
     if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
-        answer = page::of_problem(app, None, answer, &problem);
+        answer = match is_api {
+            false => page::of_problem(app, None, answer, &problem),
+            true => {
+                let allow = answer.headers().get(ALLOW).cloned();
+                let mut told = api::of_page(problem).into_response();
+                told.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
+                told
+            }
+        };
     }
     let headers = answer.headers_mut();
+    if is_api {
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -10,6 +10,7 @@ use berth_wire::router::Router;
 use berth_wire::web::Door;
 
 use crate::acme::{Acme, Keeper, Store, Validations};
+use crate::api::Answers;
 use crate::app::App;
 use crate::challenge::Challenges;
 use crate::countries::Countries;
@@ -97,6 +98,7 @@ async fn begin(
         shells: Shells::new(settings.tickets.as_deref().map(Router::at), tasks.clone()),
         door: Door::at(&settings.web_socket()),
         templates,
+        answers: Answers::open(&sessions)?,
         sessions: sessions.clone(),
         closing: tasks.stop().clone(),
         certificates,

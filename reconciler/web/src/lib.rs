@@ -6,6 +6,7 @@
 mod account;
 pub mod acme;
 mod agent;
+mod api;
 mod app;
 mod asset;
 mod authority;

@@ -28,6 +28,7 @@ mod site;
 pub(crate) mod state;
 pub(crate) mod stream;
 pub(crate) mod terminal;
+pub(crate) mod tokens;
 pub(crate) mod user;
 pub(crate) mod user_form;
 pub(crate) mod users;

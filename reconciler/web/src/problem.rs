@@ -109,7 +109,9 @@ impl From<Refusal> for Problem {
         let (status, wait) = match why {
             Why::SignedOut => return Self::signed_out(),
             Why::Stale => (StatusCode::PRECONDITION_REQUIRED, None),
-            Why::WrongPassword | Why::WrongCode | Why::Forbidden => (StatusCode::FORBIDDEN, None),
+            Why::WrongPassword | Why::WrongCode | Why::Forbidden | Why::OutOfScope { .. } => {
+                (StatusCode::FORBIDDEN, None)
+            }
             Why::TooMany { seconds } => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
             Why::NotFound => (StatusCode::NOT_FOUND, None),
             Why::BadQuestion => (StatusCode::BAD_REQUEST, None),

@@ -21,7 +21,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 33] = [
+pub(crate) static ALL: [Does; 35] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -53,6 +53,12 @@ pub(crate) static ALL: [Does; 33] = [
     Does::act("/account/passkeys", "Add a passkey", &[("name", "Its name")]),
     Does::act("/account/passkeys/options", "Add a passkey", &[]),
     Does::act("/account/passkeys/remove", "Remove a passkey", &[("called", "Passkey")]),
+    Does::act(
+        "/account/tokens",
+        "Make an API token",
+        &[("name", "Its name"), ("scope", "Scope"), ("days", "Days")],
+    ),
+    Does::act("/account/tokens/revoke", "Revoke an API token", &[("called", "Token")]),
     Does::act("/confirm", "Confirm who you are", &[("code", "Code")]),
     Does::act("/confirm/passkey", "Confirm who you are", &[]),
 ];

@@ -1,22 +1,23 @@
 //! The table of routes: each path with who may open it and what answers. The router is made from it, and so are the tests that
 //! try each route as somebody who may not.
 
-use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, on};
-use berth_wire::web::Who;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router};
+use berth_wire::web::{Needs, Scope, Who};
 use http::header::CONTENT_TYPE;
-use http::{Extensions, HeaderMap, Method, StatusCode, Version};
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 
+use crate::api::{self, handler as of_api};
 use crate::app::App;
 use crate::authority::require;
 use crate::guard::guard;
 use crate::page::{
     admin, audit, change, changes, clean_up, domain_form, form, home, log, open, review, reviews, server,
-    server_form, servers, settings, terminal, user, user_form, users,
+    server_form, servers, settings, terminal, tokens, user, user_form, users,
 };
 use crate::problem::Problem;
 use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
@@ -24,12 +25,14 @@ use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
 /// A row of the table.
 #[derive(Debug)]
 pub struct Route {
-    /// Method: `GET`, which goes for `HEAD` too, or `POST`.
+    /// Method. `GET` goes for `HEAD` too; pages have only that and `POST`.
     pub method: Method,
     /// Path, with names in braces where anything may stand.
     pub path: &'static str,
     /// People who may open it.
     pub who: Who,
+    /// Scope that an API token has to have. Pages take none.
+    pub needs: Needs,
     handler: MethodRouter<App>,
 }
 
@@ -126,45 +129,169 @@ pub fn table() -> Vec<Route> {
         post("/account/passkeys/options", SignedIn, passkey::begin),
         post("/account/passkeys", SignedIn, passkey::add),
         post("/account/passkeys/remove", SignedIn, passkey::remove),
+        get("/account/tokens", SignedIn, tokens::show),
+        post("/account/tokens", SignedIn, tokens::make),
+        post("/account/tokens/revoke", SignedIn, tokens::revoke),
         // Files.
         get("/assets/{name}", Anybody, file::give),
+        // Pages about the API.
+        get("/swagger", Anybody, of_api::swagger_redirect),
+        get("/swagger/", Anybody, of_api::swagger),
+        get("/swagger/{name}", Anybody, of_api::swagger_file),
     ]
+    .into_iter()
+    .chain(api())
+    .collect()
+}
+
+/// The rows of the API.
+fn api() -> Vec<Route> {
+    use Needs::{Nothing, Session};
+    use Scope::{Account, Admin as Administer, Domains, Read, Reviews, Servers};
+    use Who::{Admin, Anybody, Known};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PATCH: Method = Method::PATCH;
+    const DELETE: Method = Method::DELETE;
+    let of = Needs::Scope;
+    vec![
+        row(GET, "/api/openapi.json", Anybody, Nothing, of_api::openapi),
+        row(GET, "/api/problems", Anybody, Nothing, of_api::problems),
+        row(POST, "/api/login", Anybody, Nothing, of_api::login),
+        row(POST, "/api/logout", Known, Session, of_api::logout),
+        row(GET, "/api/me", Known, Nothing, of_api::me),
+        // Servers.
+        row(GET, "/api/servers", Known, of(Read), of_api::servers),
+        row(POST, "/api/servers", Known, of(Servers), of_api::create_server),
+        row(GET, "/api/servers/{id}", Known, of(Read), of_api::server),
+        row(PATCH, "/api/servers/{id}", Known, of(Servers), of_api::edit_server),
+        row(DELETE, "/api/servers/{id}", Known, of(Servers), of_api::remove_server),
+        row(POST, "/api/servers/{id}/restart", Known, of(Servers), of_api::restart),
+        row(POST, "/api/servers/{id}/cleanup", Known, of(Servers), of_api::clean_up),
+        row(GET, "/api/servers/{id}/cleanup", Known, of(Read), of_api::cleaned_up),
+        // Domains.
+        row(GET, "/api/domains", Known, of(Read), of_api::domains),
+        row(POST, "/api/domains", Known, of(Domains), of_api::create_domain),
+        row(GET, "/api/domains/{fqdn}", Known, of(Read), of_api::domain),
+        row(PATCH, "/api/domains/{fqdn}", Known, of(Domains), of_api::edit_domain),
+        row(DELETE, "/api/domains/{fqdn}", Known, of(Domains), of_api::remove_domain),
+        // Members.
+        row(GET, "/api/users", Admin, of(Administer), of_api::users),
+        row(POST, "/api/users", Known, of(Administer), of_api::create_user),
+        row(GET, "/api/users/{name}", Known, of(Read), of_api::user),
+        row(PATCH, "/api/users/{name}", Known, Needs::Depends, of_api::edit_user),
+        row(DELETE, "/api/users/{name}", Known, Needs::Depends, of_api::remove_user),
+        row(POST, "/api/users/{name}/invite", Admin, of(Administer), of_api::invite),
+        // Tokens.
+        row(GET, "/api/tokens", Known, of(Read), of_api::tokens),
+        row(POST, "/api/tokens", Known, Session, of_api::make_token),
+        row(DELETE, "/api/tokens/{id}", Known, of(Account), of_api::revoke_token),
+        // Changes and proposals.
+        row(GET, "/api/changes", Known, of(Read), of_api::changes),
+        row(GET, "/api/changes/{revision}", Known, of(Read), of_api::change),
+        row(POST, "/api/changes/{revision}/revert", Known, Needs::Depends, of_api::revert),
+        row(GET, "/api/reviews", Known, of(Read), of_api::reviews),
+        row(GET, "/api/reviews/{topic}", Known, of(Read), of_api::review),
+        row(POST, "/api/reviews/{topic}/approve", Known, of(Reviews), of_api::approve),
+        row(POST, "/api/reviews/{topic}/reject", Known, of(Reviews), of_api::reject),
+        // For admins.
+        row(GET, "/api/platform", Admin, of(Administer), of_api::platform),
+        row(GET, "/api/audit", Admin, of(Administer), of_api::audit),
+        row(POST, "/api/updatecaddyconfig", Admin, of(Administer), of_api::sync),
+        // The first names.
+        row(GET, "/api/status/{name}", Known, of(Read), of_api::status),
+        row(POST, "/api/create/{name}", Known, of(Servers), of_api::create_named),
+        row(POST, "/api/start/{name}", Known, of(Servers), of_api::start_named),
+        row(POST, "/api/stop/{name}", Known, of(Servers), of_api::stop_named),
+        row(POST, "/api/delete/{name}", Known, of(Servers), of_api::delete_named),
+        row(POST, "/api/cleanup/{name}", Known, of(Servers), of_api::cleanup_named),
+        row(POST, "/api/vm/control", Known, of(Servers), of_api::control),
+        row(POST, "/api/vm/dns/{id}", Known, of(Domains), of_api::dns),
+    ]
+}
+
+impl Route {
+    /// Returns whether it is one of the API.
+    pub fn is_api(&self) -> bool {
+        self.path.starts_with(api::BELOW)
+    }
+}
+
+/// A row of the API.
+fn row<H: Handler<T, App>, T: 'static>(
+    method: Method,
+    path: &'static str,
+    who: Who,
+    needs: Needs,
+    handler: H,
+) -> Route {
+    let filter = match method {
+        Method::POST => MethodFilter::POST,
+        Method::PATCH => MethodFilter::PATCH,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    };
+    Route { method, path, who, needs, handler: on(filter, handler) }
 }
 
 /// A page.
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, who: Who, handler: H) -> Route {
-    let handler = on(axum::routing::MethodFilter::GET, handler);
-    Route { method: Method::GET, path, who, handler }
+    row(Method::GET, path, who, Needs::Session, handler)
 }
 
 /// A form's end.
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, who: Who, handler: H) -> Route {
-    let handler = on(axum::routing::MethodFilter::POST, handler);
-    Route { method: Method::POST, path, who, handler }
+    row(Method::POST, path, who, Needs::Session, handler)
 }
 
 /// Makes the router: the table's routes, each behind its authority, and all behind the guards.
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
-    for Route { path, who, handler, .. } in table() {
-        router = router.route(path, handler.route_layer(from_fn_with_state((app.clone(), who), require)));
+    let table = table();
+    let rows: Vec<_> = table
+        .iter()
+        .filter(|route| route.is_api())
+        .map(|route| (route.method.clone(), route.path, route.who, route.needs))
+        .collect();
+    for route in table {
+        let is_api = route.is_api();
+        let Route { path, who, needs, handler, .. } = route;
+        let handler = match is_api {
+            true => handler.route_layer(from_fn_with_state((app.clone(), who, needs), api::require)),
+            false => handler.route_layer(from_fn_with_state((app.clone(), who), require)),
+        };
+        router = router.route(path, handler);
     }
-    let wrong_way = async || {
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This address takes no forms, or it only takes forms.")
-            .hint("Start at the first page.")
-    };
     router
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(wrong_way)
+        .layer(Extension(api::describe(&rows)))
         .layer(from_fn_with_state(app.clone(), guard))
         .layer(CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(WORTH_IT).and(is_text)))
         .with_state(app)
 }
 
+async fn wrong_way(method: Method, uri: Uri) -> Problem {
+    let problem = |message: String| Problem::new(StatusCode::METHOD_NOT_ALLOWED, message);
+    match (uri.path().starts_with(api::BELOW), method) {
+        (true, Method::GET | Method::HEAD) => problem(format!(
+            "GET {} changes nothing, and what is here changes something: so it is a POST.",
+            uri.path()
+        ))
+        .hint("Send it as a POST. Whoever follows a link or loads a picture must not change a server by it."),
+        (true, method) => problem(format!("{method} isn't among the methods that this path takes."))
+            .hint("The header `Allow` and /api/openapi.json name them."),
+        (false, _) => problem("This address takes no forms, or it only takes forms.".to_owned())
+            .hint("Start at the first page."),
+    }
+}
+
 /// Returns whether an answer is worth compressing and may wait for that: a stream of events may not.
 fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    ["text/html", "text/css", "text/javascript", "image/svg+xml"].iter().any(|text| kind.starts_with(text))
+    ["text/html", "text/css", "text/javascript", "image/svg+xml", "application/json"]
+        .iter()
+        .any(|text| kind.starts_with(text))
 }
 
 #[cfg(test)]
@@ -174,7 +301,9 @@ mod tests {
     #[test]
     fn every_form_that_may_be_kept_has_words() {
         let table = table();
-        let forms = table.iter().filter(|route| route.method == Method::POST && route.who != Who::Anybody);
+        let forms = table
+            .iter()
+            .filter(|route| route.method == Method::POST && route.who != Who::Anybody && !route.is_api());
         let forms: Vec<&str> = forms.map(|route| route.path).collect();
         for path in &forms {
             assert!(resume::ALL.iter().any(|does| does.path == *path), "{path} has no words");

@@ -4,7 +4,7 @@
 //! lost either: people sign in again. A session of somebody who isn't signed in exists only to remember where they were going,
 //! and there is a limit to these.
 
-mod seal;
+pub(crate) mod seal;
 
 use std::fs;
 use std::io;
@@ -204,6 +204,11 @@ impl Sessions {
             guests: Mutex::new(guests),
             _lock: lock,
         })))
+    }
+
+    /// Another tree in the same store, for what the panel remembers besides.
+    pub(crate) fn tree(&self, name: &str) -> Result<sled::Tree, SessionError> {
+        Ok(self.0.db.open_tree(name)?)
     }
 
     /// Opens the session of a cookie's value. A cookie that is none, or too old, opens nothing.

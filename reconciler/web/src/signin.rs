@@ -46,7 +46,7 @@ pub(crate) async fn enter(
 ) -> Result<Response, Problem> {
     let user = sent.one("user").trim().to_owned();
     let password = Secret(sent.one("password").to_owned());
-    let question = SignIn { user: user.clone(), password, from, browser };
+    let question = SignIn { user: user.clone(), password, from, browser, is_short: false };
     match app.door.ask(None, &question).await {
         Ok(entered) => entered_by(&app, session.as_ref(), entered),
         Err(AskError::Refused(refused)) => again(&app, session.as_ref(), &user, refused, WRONG),
@@ -120,7 +120,8 @@ pub(crate) async fn enter_code(
 ) -> Result<Response, Problem> {
     let half = session.as_ref().and_then(|session| Some((session, session.content.half.clone()?)));
     let Some((session, half)) = half else { return Ok(page::see_other("/login")) };
-    let question = SignInCode { half, code: Secret(sent.one("code").to_owned()), from, browser };
+    let question =
+        SignInCode { half, code: Secret(sent.one("code").to_owned()), from, browser, is_short: false };
     let refused = match app.door.ask(None, &question).await {
         Ok(signed_in) => return begin(&app, Some(session), signed_in),
         Err(AskError::Refused(refused)) => refused,

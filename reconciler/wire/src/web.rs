@@ -5,6 +5,7 @@
 //! whom a token stands for, and answers what that person may read. What is refused comes back as a [`Refusal`], whose words
 //! people read as they are.
 
+mod api_token;
 mod audit;
 mod change;
 mod client;
@@ -23,11 +24,13 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use api_token::{ApiTokenCard, ApiTokenMade, ApiTokens, EndApiToken, MakeApiToken};
 pub use audit::{Audit, AuditRow, Event};
+pub use berth_schema::api_token::Scope;
 pub use berth_schema::form::{Field, FieldEdit, Input};
 pub use change::{
     Act, Change, Commit, Committed, Deed, FieldFinding, FileDiff, Object, Plan, Planned, Power, Propose,
-    ProposeRevert, Proposed, Revert, Standing,
+    ProposeRevert, Proposed, Revert, Standing, Sync, Synced,
 };
 pub use client::{AskError, Door};
 pub use factor::{
@@ -41,7 +44,7 @@ pub use people::{
     SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users,
 };
 pub use read::{
-    Blank, CommitLine, CommitRead, CommitSheet, DomainCard, DomainRead, DomainSheet, History, Page,
+    Blank, CommitLine, CommitRead, CommitSheet, DomainCard, DomainRead, DomainSheet, Domains, History, Page,
     PlatformCard, PlatformRead, PlatformSheet, ServerCard, ServerRead, ServerSheet, Servers, ToolCard,
 };
 pub use review::{Approve, Decided, ProposalCard, ProposalRead, ProposalSheet, Proposals, Reject};
@@ -55,6 +58,8 @@ pub trait Question: Serialize + DeserializeOwned + Send + 'static {
     const PATH: &'static str;
     /// People who may ask it.
     const WHO: Who = Who::Known;
+    /// Scope that an API token has to have for it.
+    const NEEDS: Needs = Needs::Session;
     /// Time that the door has for its answer; the panel waits a little longer. A plan of ten thousand servers, a password's hash
     /// and a wait for both are well below the usual one.
     const PATIENCE: Duration = Duration::from_secs(55);
@@ -71,6 +76,19 @@ pub enum Who {
     Known,
     /// Admins among them.
     Admin,
+}
+
+/// Scope that somebody has to have who asks by an API token. Whoever signed in has every one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// None would do: only whoever signed in may ask.
+    Session,
+    /// Any good token does.
+    Nothing,
+    /// This one.
+    Scope(Scope),
+    /// It depends on what is changed, so the answer looks.
+    Depends,
 }
 
 /// The secret that stands for somebody who signed in, until they sign out or it ends. Its text is 43 characters of URL-safe
@@ -127,6 +145,11 @@ pub enum Why {
     },
     /// The person may not do that.
     Forbidden,
+    /// The person may, and their API token lacks this scope.
+    OutOfScope {
+        /// The scope.
+        scope: Scope,
+    },
     /// Nothing of that name is there for this person.
     NotFound,
     /// The question makes no sense.
@@ -147,13 +170,14 @@ impl std::error::Error for Refusal {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done;
 
-/// Implements [`Question`] for types, each with its path, whom it is for, its answer, and the seconds that this may take where
-/// they aren't the usual ones.
+/// Implements [`Question`] for types, each with its path, whom it is for, its answer, the seconds that this may take where
+/// they aren't the usual ones, and what an API token needs for it, if one may ask it at all.
 macro_rules! questions {
-    ($($(#[$doc:meta])* $question:ty, $path:literal, $who:ident => $answer:ty $(, within $seconds:literal)?;)*) => {$(
+    ($($(#[$doc:meta])* $question:ty, $path:literal, $who:ident => $answer:ty $(, within $seconds:literal)? $(, needs $needs:expr)?;)*) => {$(
         impl $crate::web::Question for $question {
             const PATH: &'static str = $path;
             const WHO: $crate::web::Who = $crate::web::Who::$who;
+            $(const NEEDS: $crate::web::Needs = $needs;)?
             $(const PATIENCE: std::time::Duration = std::time::Duration::from_secs($seconds);)?
             type Answer = $answer;
         }

@@ -10,7 +10,7 @@ use crate::edit::{Edit, EditError, bytes, create, edit, processors, put_or_unset
 use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::quantity::{Bytes, Cpus};
-use crate::user::{Passkey, Role, SecondFactor, SshKey, User};
+use crate::user::{ApiToken, Passkey, Role, SecondFactor, SshKey, User};
 
 /// A change of a user's file. `None` takes the field out, so that the default holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum UserEdit {
     SshKeys(Vec<SshKey>),
     /// `passkeys`, all of them; an empty list takes the field out.
     Passkeys(Vec<Passkey>),
+    /// `tokens`, all of them; an empty list takes the field out.
+    Tokens(Vec<ApiToken>),
     /// `second_factor`
     SecondFactor(Option<SecondFactor>),
     /// A field of `[quota]`.
@@ -66,6 +68,7 @@ pub fn new_user(user: &User) -> Result<String, EditError> {
         UserEdit::PasswordHash(user.password_hash.clone()),
         UserEdit::SshKeys(user.ssh_keys.clone()),
         UserEdit::Passkeys(user.passkeys.clone()),
+        UserEdit::Tokens(user.tokens.clone()),
         UserEdit::SecondFactor(user.second_factor),
         UserEdit::Quota(QuotaEdit::Servers(quota.servers)),
         UserEdit::Quota(QuotaEdit::Cpus(quota.cpus)),
@@ -96,6 +99,7 @@ impl Edit for UserEdit {
             Self::PasswordHash(hash) => user.password_hash = hash,
             Self::SshKeys(keys) => user.ssh_keys = keys,
             Self::Passkeys(passkeys) => user.passkeys = passkeys,
+            Self::Tokens(tokens) => user.tokens = tokens,
             Self::SecondFactor(factor) => user.second_factor = factor,
             Self::Quota(QuotaEdit::Servers(servers)) => user.quota.servers = servers,
             Self::Quota(QuotaEdit::Cpus(cpus)) => user.quota.cpus = cpus,
@@ -133,6 +137,10 @@ impl Edit for UserEdit {
                 let lines: Vec<&str> = passkeys.iter().map(Passkey::as_str).collect();
                 put_list(document, "passkeys", &lines, Layout::LineEach, str::to_owned);
             }
+            Self::Tokens(tokens) => {
+                let lines: Vec<&str> = tokens.iter().map(ApiToken::as_str).collect();
+                put_list(document, "tokens", &lines, Layout::LineEach, str::to_owned);
+            }
             Self::SecondFactor(factor) => put_or_unset(
                 document,
                 None,
@@ -169,6 +177,7 @@ impl Edit for UserEdit {
             Self::Email(text) | Self::PasswordHash(text) => text.is_none(),
             Self::SshKeys(keys) => keys.is_empty(),
             Self::Passkeys(passkeys) => passkeys.is_empty(),
+            Self::Tokens(tokens) => tokens.is_empty(),
             Self::SecondFactor(factor) => factor.is_none(),
             Self::Quota(
                 QuotaEdit::Servers(number)

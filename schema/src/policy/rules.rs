@@ -247,8 +247,17 @@ impl<'a> Case<'a> {
             return;
         };
         // Whole, so that a field which is new has to be decided here: those that aren't named below are the member's own.
-        let User { name: _, role, email: _, password_hash: _, ssh_keys: _, passkeys, second_factor, quota } =
-            &**after;
+        let User {
+            name: _,
+            role,
+            email: _,
+            password_hash: _,
+            ssh_keys: _,
+            passkeys,
+            tokens,
+            second_factor,
+            quota,
+        } = &**after;
         if self.factors == Factors::Kept {
             let change =
                 "change it in the panel, under Account, which asks for your password and a code first";
@@ -259,6 +268,10 @@ impl<'a> Case<'a> {
             if passkeys.iter().any(|passkey| !self.member.passkeys.contains(passkey)) {
                 let message = format!("`{me}` may not add a passkey of `{me}` like this");
                 file.deny(&["passkeys"], message, change.replacen("change", "add", 1));
+            }
+            if tokens.iter().any(|token| !self.member.tokens.contains(token)) {
+                let message = format!("`{me}` may not add a token of `{me}` like this");
+                file.deny(&["tokens"], message, change.replacen("change", "add", 1));
             }
         }
         if *role != self.member.role {

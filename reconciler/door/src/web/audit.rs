@@ -78,6 +78,12 @@ pub(crate) enum Act<'a> {
     },
     /// Making new recovery codes.
     NewRecovery,
+    /// Making an API token.
+    MakeApiToken,
+    /// Revoking one.
+    EndApiToken,
+    /// Asking for a pass.
+    Sync,
     /// Adding a passkey.
     AddPasskey,
     /// Removing one.

@@ -18,6 +18,7 @@ use super::panel::{Asker, Panel};
 use super::past::Made;
 use super::read::{file_of, find};
 use super::refusals::{forbidden, not_found, unavailable};
+use super::scopes::{may_change, may_take_back};
 use crate::asking::Asking;
 
 /// Time for a look at the engine. Without one, the plan is from state to state.
@@ -26,12 +27,14 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Tells what a change comes to.
 pub(crate) fn plan(panel: &Panel, asker: &Asker, asked: Plan) -> Result<Planned, Refusal> {
     seen(asker, &asked.change)?;
+    may_change(asker, &asked.change)?;
     change(panel, asker, asked.from, Looks::Begun, |author| panel.forms.plan(author, &asked.change))
 }
 
 /// Makes a change that was shown.
 pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: Commit) -> Result<Committed, Refusal> {
     seen(asker, &asked.change)?;
+    may_change(asker, &asked.change)?;
     if is_about_people(&asked.change) {
         asker.must_be_fresh()?;
     }
@@ -41,6 +44,7 @@ pub(crate) fn commit(panel: &Panel, asker: &Asker, asked: Commit) -> Result<Comm
 /// Proposes a change.
 pub(crate) fn propose(panel: &Panel, asker: &Asker, asked: Propose) -> Result<Proposed, Refusal> {
     seen(asker, &asked.change)?;
+    may_change(asker, &asked.change)?;
     change(panel, asker, None, Looks::Begun, |author| panel.forms.propose(author, &asked.change))
 }
 
@@ -74,6 +78,7 @@ fn takes_back(panel: &Panel, asker: &Asker, revision: &Revision) -> Result<Arc<M
         let message = "That commit changes what isn't yours, too, so you can't take it back.";
         return Err(forbidden(message, "Ask an admin."));
     }
+    may_take_back(asker, made.paths.iter().map(String::as_str))?;
     Ok(made)
 }
 

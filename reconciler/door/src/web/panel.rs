@@ -1,5 +1,6 @@
 //! Ground that every answer to the panel stands on: the state, the person who asks, and the door's own records.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use berth_repo::StateRepo;
 use berth_schema::State;
 use berth_schema::name::UserName;
 use berth_schema::user::Role;
-use berth_wire::web::{Refusal, Token};
+use berth_wire::web::{Needs, Refusal, Scope, Token};
 use parking_lot::Mutex;
 
 use super::audit::{Act, Audit, Line};
@@ -27,7 +28,9 @@ use super::invitations::Invitations;
 use super::orders::Orders;
 use super::outcomes::Outcomes;
 use super::past::Past;
-use super::refusals::{no_good_state, signed_out, stale, unavailable};
+use super::refusals::{
+    admins_only, no_good_state, out_of_scope, sign_in_first, signed_out, stale, unavailable,
+};
 use super::secret::{Digest, SecretError};
 use super::store::{Store, StoreError};
 use super::throttle::Throttle;
@@ -95,7 +98,10 @@ impl Fault for PanelError {
 /// Somebody who is signed in, at the moment of a question.
 pub(crate) struct Asker {
     pub(crate) name: UserName,
+    /// Role that they act in. By an API token without the scope `admin`, that is a member's.
     pub(crate) role: Role,
+    /// Scopes of the API token that they asked with; `None` where they signed in.
+    pub(crate) scopes: Option<BTreeSet<Scope>>,
     /// The state that the question is answered from.
     pub(crate) good: Good,
     /// Digest of the token that they asked with.
@@ -113,6 +119,41 @@ impl Asker {
 
     pub(crate) fn state(&self) -> &State {
         &self.good.state
+    }
+
+    /// Refuses what an API token without this scope may not do.
+    pub(crate) fn must_have(&self, scope: Scope) -> Result<(), Refusal> {
+        match &self.scopes {
+            // Each scope reads, too: whoever changes something looks at it first.
+            Some(scopes) if scope != Scope::Read && !scopes.contains(&scope) => Err(out_of_scope(scope)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses what an API token may not do that lacks what a question needs.
+    pub(crate) fn must_meet(&self, needs: Needs) -> Result<(), Refusal> {
+        match needs {
+            Needs::Session if self.scopes.is_some() => Err(sign_in_first()),
+            Needs::Session | Needs::Nothing | Needs::Depends => Ok(()),
+            Needs::Scope(scope) => self.must_have(scope),
+        }
+    }
+
+    /// Refuses what only admins may do.
+    pub(crate) fn must_be_admin(&self) -> Result<(), Refusal> {
+        if self.is_admin() {
+            return Ok(());
+        }
+        // Whoever isn't one isn't told of a scope that would do nothing for them.
+        match self.is_in_role(Role::Admin) {
+            true => self.must_have(Scope::Admin).and(Err(admins_only())),
+            false => Err(admins_only()),
+        }
+    }
+
+    /// Returns whether the state gives them this role, whatever their token is for.
+    pub(crate) fn is_in_role(&self, role: Role) -> bool {
+        self.state().users.get(&self.name).is_some_and(|user| user.role == role)
     }
 
     /// Refuses what only somebody may do who has just proved who they are.
@@ -177,13 +218,16 @@ impl Panel {
     /// is one that a passkey was used for which they don't have any more.
     pub(crate) fn asker(&self, token: Option<&Token>) -> Result<Asker, Refusal> {
         let Some(token) = token else { return Err(signed_out()) };
+        if let Some(asker) = self.by_api_token(token)? {
+            return Ok(asker);
+        }
         let token = Digest::of(token.as_str());
         let found = self.tokens.find(token, self.now().date).map_err(|error| unavailable(&error))?;
         let Some(Found { user: name, standing, is_fresh, passkey }) = found else { return Err(signed_out()) };
         let good = self.good()?;
         match good.state.users.get(&name) {
             Some(user) if standing.stands(user, passkey.as_deref()) => {
-                Ok(Asker { role: user.role, name, good, token, passkey, is_fresh })
+                Ok(Asker { role: user.role, scopes: None, name, good, token, passkey, is_fresh })
             }
             _ => {
                 self.tokens.end(&name, token).map_err(|error| unavailable(&error))?;

@@ -77,7 +77,7 @@ pub(crate) fn power(panel: &Panel, asker: &Asker, asked: Power) -> Result<Done, 
 /// A platform without a reconciler.
 #[derive(Debug, thiserror::Error)]
 #[error("no reconciler runs")]
-struct NoReconciler;
+pub(crate) struct NoReconciler;
 
 fn not_done(result: &Ended) -> Refusal {
     match result {

@@ -1,6 +1,9 @@
 //! The table of the panel's questions.
 
+use berth_wire::web::Needs;
+
 use super::account::{invitation, invite, redeem, set_password};
+use super::api_tokens::{api_tokens, end_api_token, make_api_token};
 use super::changes::{approve, commit, plan, proposal, proposals, propose, propose_revert, reject, revert};
 use super::factors::{
     add_passkey, begin_passkey, begin_totp, challenge, confirm, factors, lift_factor, new_recovery,
@@ -9,12 +12,13 @@ use super::factors::{
 use super::leads::leads;
 use super::power::power;
 use super::read::{
-    blank, commit as commit_read, domain, history, me, platform, server, servers, user, users,
+    blank, commit as commit_read, domain, domains, history, me, platform, server, servers, user, users,
 };
 use super::route::Routes;
 use super::sessions::{end_session, end_sessions, sessions};
 use super::sign_in::{sign_in, sign_out, sign_out_everywhere};
 use super::site::{enter, open, renew};
+use super::sync::sync;
 use super::ticket::ticket;
 use super::timeline::audit;
 
@@ -48,6 +52,7 @@ pub(crate) fn questions() -> Routes {
         .closed(me)
         .closed(servers)
         .closed(server)
+        .closed(domains)
         .closed(domain)
         .closed(leads)
         .closed(blank)
@@ -68,11 +73,20 @@ pub(crate) fn questions() -> Routes {
         .closed(power)
         .closed(open)
         .closed(ticket)
+        .closed(sync)
+        .closed(api_tokens)
+        .closed(make_api_token)
+        .closed(end_api_token)
 }
 
 /// Every question that the door answers to the gate.
 pub(crate) fn gate_questions() -> Routes {
     Routes::default().open(enter).open(renew)
+}
+
+/// The paths of the questions of whoever is known, each with what an API token needs for it.
+pub fn needs() -> Vec<(&'static str, Needs)> {
+    questions().needs().collect()
 }
 
 /// The paths of all questions.

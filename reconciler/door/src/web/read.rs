@@ -12,7 +12,7 @@ mod sight;
 pub(crate) use cards::{domain_card, person, quota, server_cards, site_url};
 pub(crate) use commit::{commit, find};
 pub(crate) use history::{history, line};
-pub(crate) use lists::{me, servers, users};
+pub(crate) use lists::{domains, me, servers, users};
 pub(crate) use page::page;
 pub(crate) use sheets::{blank, domain, platform, server, user};
 pub(crate) use sight::{Viewer, file_of, server_of};

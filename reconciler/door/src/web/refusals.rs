@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use berth_fault::chain;
-use berth_wire::web::{Refusal, Why};
+use berth_wire::web::{Refusal, Scope, Why};
 
 /// A refusal without a next step.
 fn refusal(why: Why, message: impl Into<String>) -> Refusal {
@@ -38,6 +38,24 @@ pub(crate) fn forbidden(message: impl Into<String>, hint: impl Into<String>) -> 
 /// Refusal of what only admins may do.
 pub(crate) fn admins_only() -> Refusal {
     forbidden("Only admins may do that.", "Ask an admin.")
+}
+
+/// Refusal of what an API token isn't for.
+pub(crate) fn out_of_scope(scope: Scope) -> Refusal {
+    with_hint(
+        Why::OutOfScope { scope },
+        format!("This token may not do that: it lacks the scope `{scope}`."),
+        "Make a token that has it, in the panel under Account.",
+    )
+}
+
+/// Refusal of what no API token may do.
+pub(crate) fn sign_in_first() -> Refusal {
+    with_hint(
+        Why::Stale,
+        "No API token may do that: it needs to know that it is you.",
+        "Do it in the panel, or sign in by `POST /api/login` first.",
+    )
 }
 
 /// The question makes no sense as it is.

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use berth_wire::web::{Question, Refusal, Token, Who, Why};
+use berth_wire::web::{Needs, Question, Refusal, Token, Who, Why};
 use hyper::StatusCode;
 
 use super::panel::{Asker, Panel};
-use super::refusals::{admins_only, no_question, unavailable};
+use super::refusals::{no_question, unavailable};
 
 /// An answer, in JSON.
 type Answered = Result<Vec<u8>, Refusal>;
@@ -18,6 +18,8 @@ type Answer = Box<dyn Fn(&Panel, Option<&Token>, &[u8]) -> Answered + Send + Syn
 struct Route {
     answer: Answer,
     patience: Duration,
+    /// Scope that an API token has to have; `None` where nobody is known.
+    needs: Option<Needs>,
 }
 
 /// The questions by their paths.
@@ -30,11 +32,12 @@ impl Routes {
         const { assert!(matches!(Q::WHO, Who::Anybody)) };
         let answer: Answer =
             Box::new(move |panel, _, question| written::<Q>(&answer(panel, read::<Q>(question)?)?));
-        self.0.insert(Q::PATH, Route { answer, patience: Q::PATIENCE });
+        self.0.insert(Q::PATH, Route { answer, patience: Q::PATIENCE, needs: None });
         self
     }
 
-    /// Adds a question of whoever is signed in. One for admins is refused to others before it is read.
+    /// Adds a question of whoever is signed in. One for admins is refused to others before it is read, and so is one that an API token
+    /// isn't for.
     pub(crate) fn closed<Q: Question>(
         mut self,
         answer: fn(&Panel, &Asker, Q) -> Result<Q::Answer, Refusal>,
@@ -42,12 +45,13 @@ impl Routes {
         const { assert!(!matches!(Q::WHO, Who::Anybody)) };
         let answer: Answer = Box::new(move |panel, token, question| {
             let asker = panel.asker(token)?;
-            if Q::WHO == Who::Admin && !asker.is_admin() {
-                return Err(admins_only());
+            if Q::WHO == Who::Admin {
+                asker.must_be_admin()?;
             }
+            asker.must_meet(Q::NEEDS)?;
             written::<Q>(&answer(panel, &asker, read::<Q>(question)?)?)
         });
-        self.0.insert(Q::PATH, Route { answer, patience: Q::PATIENCE });
+        self.0.insert(Q::PATH, Route { answer, patience: Q::PATIENCE, needs: Some(Q::NEEDS) });
         self
     }
 
@@ -73,6 +77,11 @@ impl Routes {
     /// Time that the slowest of all answers may take.
     pub(crate) fn longest(&self) -> Duration {
         self.0.values().map(|route| route.patience).max().unwrap_or_default()
+    }
+
+    /// The paths of questions of whoever is known, each with what an API token needs for it.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = (&'static str, Needs)> {
+        self.0.iter().filter_map(|(path, route)| Some((*path, route.needs?)))
     }
 
     /// The paths.
@@ -103,7 +112,7 @@ pub(crate) fn status(refusal: &Refusal) -> StatusCode {
         Why::SignedOut | Why::WrongPassword | Why::WrongCode => StatusCode::UNAUTHORIZED,
         Why::Stale => StatusCode::PRECONDITION_REQUIRED,
         Why::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Why::Forbidden => StatusCode::FORBIDDEN,
+        Why::Forbidden | Why::OutOfScope { .. } => StatusCode::FORBIDDEN,
         Why::NotFound => StatusCode::NOT_FOUND,
         Why::BadQuestion => StatusCode::BAD_REQUEST,
         Why::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -12,7 +12,7 @@ use super::tokens::Place;
 /// Signs somebody in. A name that is nobody's, somebody without a password and a wrong password are one answer, and cost the
 /// same. Whoever has a second factor isn't in yet.
 pub(crate) fn sign_in(panel: &Panel, asked: SignIn) -> Result<Entered, Refusal> {
-    let SignIn { user: typed, password, from, browser } = asked;
+    let SignIn { user: typed, password, from, browser, is_short } = asked;
     let good = panel.good()?;
     // What is no name is counted for its source alone: it may be anything, a password even.
     let name: Option<UserName> = typed.parse().ok();
@@ -37,7 +37,7 @@ pub(crate) fn sign_in(panel: &Panel, asked: SignIn) -> Result<Entered, Refusal> 
         // Wrong codes still count: whoever knows the password must not have their guesses forgiven by it.
         Some(_) => attempt.take_back(),
     }
-    enter(panel, &good, user, Place::of(from, &browser))
+    enter(panel, &good, user, Place { is_short, ..Place::of(from, &browser) })
 }
 
 /// Ends the token.

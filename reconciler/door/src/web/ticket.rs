@@ -5,7 +5,7 @@ use berth_schema::route::may_enter;
 use berth_schema::server::PowerState;
 use berth_schema::ticket::{Act as Deed, Errand, Redeem};
 use berth_schema::user::Role;
-use berth_wire::web::{Refusal, Ticket, TicketGiven};
+use berth_wire::web::{Needs, Refusal, Scope, Ticket, TicketGiven};
 
 use super::audit::Act;
 use super::panel::{Asker, Panel};
@@ -15,6 +15,13 @@ use super::tickets::Leased;
 
 /// Gives a ticket to somebody who may log in to the server; for a clean-up, to somebody who may restart it.
 pub(crate) fn ticket(panel: &Panel, asker: &Asker, asked: Ticket) -> Result<TicketGiven, Refusal> {
+    match asked.act {
+        Deed::CleanUp => asker.must_have(Scope::Servers)?,
+        // A terminal is the whole server, and its log is the apps' words: no program gets either by a token.
+        Deed::Terminal | Deed::LogTail | Deed::LogFollow | Deed::LogFile => {
+            asker.must_meet(Needs::Session)?;
+        }
+    }
     let server = asker.state().servers.get(&asked.server);
     let server = server.filter(|server| asker.sees(server)).ok_or_else(not_found)?;
     if server.state == PowerState::Stopped {
@@ -65,7 +72,7 @@ impl Panel {
     pub(crate) fn ended(&self, leased: &Leased) -> Option<&'static str> {
         let Errand { user, server, .. } = &leased.errand;
         let signed_out = || Some("you signed out, or the session ended");
-        let is_good = self.tokens.is_good(user, leased.token, self.now().date);
+        let is_good = self.holds(user, leased.token);
         let Ok(good) = self.good() else { return if is_good { None } else { signed_out() } };
         let Some(found) = good.state.users.get(user) else { return Some("your account is gone") };
         // That has ended the session too, perhaps a moment ago.

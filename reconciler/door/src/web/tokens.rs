@@ -21,13 +21,15 @@ use super::store::{Store, StoreError};
 pub(crate) const WHOLE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Time without a question after which it ends.
 const IDLE: SignedDuration = SignedDuration::from_hours(12);
+/// Time for which a program's token is good.
+const SHORT: SignedDuration = SignedDuration::from_hours(1);
 /// Time after which a use is written down again. A restart of the door forgets no more of it than this.
 const WRITTEN: SignedDuration = SignedDuration::from_mins(10);
 /// Time for which a token is fresh after its holder has proved who they are.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
 /// Characters that are kept of a browser's words.
 const BROWSER: usize = 40;
-/// The most tokens of one person. One more ends the one that was used longest ago.
+/// The most tokens of one person, of browsers and of programs each. One more ends the one that was used longest ago.
 const EACH: usize = 20;
 
 /// The tokens that are good, as far as their own ends go.
@@ -73,6 +75,8 @@ pub(crate) struct Place {
     pub(crate) browser: String,
     /// Id of the passkey that they signed in by.
     pub(crate) passkey: Option<String>,
+    /// Set for a program, whose token ends soon.
+    pub(crate) is_short: bool,
 }
 
 /// Somebody's token, as a list shows it.
@@ -99,7 +103,19 @@ pub(crate) struct Found {
 impl Place {
     /// A browser at an address.
     pub(crate) fn of(from: IpAddr, browser: &str) -> Self {
-        Self { from: Some(source(from)), browser: safe_line(browser, BROWSER), passkey: None }
+        Self {
+            from: Some(source(from)),
+            browser: safe_line(browser, BROWSER),
+            passkey: None,
+            is_short: false,
+        }
+    }
+}
+
+impl Place {
+    /// Time for which a token is good that is given there, whatever its owner does.
+    fn whole(&self) -> SignedDuration {
+        if self.is_short { SHORT } else { WHOLE }
     }
 }
 
@@ -111,7 +127,7 @@ pub(crate) struct Given {
 
 impl Record {
     fn is_good(&self, now: Timestamp) -> bool {
-        now.duration_since(self.made) < WHOLE && now.duration_since(self.used) < IDLE
+        now.duration_since(self.made) < self.place.whole() && now.duration_since(self.used) < IDLE
     }
 
     fn found(&self, user: &UserName, now: Timestamp) -> Found {
@@ -161,11 +177,19 @@ impl Tokens {
         let mut records = held.of.get(user).cloned().unwrap_or_default();
         records.retain(|record| record.is_good(now) && record.standing == standing);
         records.sort_by_key(|record| record.used);
-        records.drain(..(records.len() + 1).saturating_sub(EACH));
+        // A program that signs in each minute ends no browser's.
+        let others = |record: &&Record| record.place.is_short == place.is_short;
+        let mut too_many = (records.iter().filter(others).count() + 1).saturating_sub(EACH);
+        records.retain(|record| {
+            let goes = too_many > 0 && record.place.is_short == place.is_short;
+            too_many -= usize::from(goes);
+            !goes
+        });
+        let until = now + place.whole();
         let proved = Some(now);
         records.push(Record { digest, standing, made: now, used: now, proved, place, written: now });
         self.keep(&mut held, user, records)?;
-        Ok(Given { token, until: now + WHOLE })
+        Ok(Given { token, until })
     }
 
     /// Finds the token of this digest. That is a use of it.

@@ -78,6 +78,7 @@ pub(crate) fn set_here(state: &State, name: &UserName, field: &str) -> Result<()
     let what = match field {
         "passkeys" => "Passkeys are",
         "second_factor" => "Second factors are",
+        "tokens" => "API tokens are",
         _ => "Passwords are",
     };
     let hint = format!("Change `{field}` in users/{name}.toml there.");

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use berth_repo::Edit;
-use berth_wire::web::Proposed;
+use berth_wire::web::{Needs, Proposed, Scope};
 use serde_json::{Value, json};
 
+use crate::api_tokens::make;
 use crate::bench::{Bench, HERE};
 
 /// A question about what is cyn's, and whether it is answered to bob, who has nothing to do with it. Anybody may ask those
@@ -72,6 +73,7 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
         ("/user", json!({ "name": "cyn" }), Bob::NotFound),
         ("/servers", json!({ "search": "", "everybody": true, "page": 1 }), Bob::NoAdmin),
         ("/server", json!({ "id": 2 }), Bob::NotFound),
+        ("/domains", json!({ "search": "", "everybody": true, "page": 1 }), Bob::NoAdmin),
         ("/domain", json!({ "fqdn": "cyns.hosting.example.org" }), Bob::NotFound),
         ("/leads", json!({ "server": 2 }), Bob::NotFound),
         ("/blank", json!({ "of": { "kind": "server", "name": "" } }), Bob::Own),
@@ -94,6 +96,14 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
             Bob::NotFound,
         ),
         ("/ticket", json!({ "server": 2, "act": "terminal", "from": HERE }), Bob::NotFound),
+        ("/sync", json!({}), Bob::NoAdmin),
+        ("/api-tokens", json!({}), Bob::Own),
+        (
+            "/api-token-make",
+            json!({ "name": "x", "scopes": ["admin"], "days": 1, "from": HERE }),
+            Bob::OwnSecret,
+        ),
+        ("/api-token-end", json!({ "id": "0000000000000000" }), Bob::NotFound),
         // Last, since they end the token.
         ("/sign-out-everywhere", json!({}), Bob::Own),
         ("/sign-out", json!({}), Bob::Own),
@@ -140,6 +150,49 @@ async fn every_question_is_refused_to_whom_it_is_not_for() {
         assert_eq!(status, wanted, "{path} as bob: {body}");
         assert!(wanted == 200 || status >= 400, "{path} as bob: {body}");
         assert!(!body.contains("argon2") && !body.contains("cyns"), "{path} as bob: {body}");
+    }
+    assert_eq!(std::fs::read(bench.repo().join("refs/heads/main")).unwrap(), tip);
+}
+
+/// A token that only reads is refused everything else, and told which scope it lacks.
+#[tokio::test]
+async fn a_narrow_token_does_what_it_is_for_and_nothing_else() {
+    let bench = Bench::new();
+    let text = "id = 2\nowner = \"cyn\"\npids = 512\n";
+    let cyns = bench.commit("what cyn did", &[Edit::write("servers/cyns.toml", text)]);
+    let cyn = bench.sign_in("cyn").await;
+    let question = json!({ "change": change() }).to_string();
+    let (_, body) = bench.raw("/propose", Some(cyn.as_str()), &question).await;
+    let proposed: Proposed = serde_json::from_str(&body).unwrap();
+    let table = table(&cyns.to_string(), &proposed.topic, &proposed.revision.to_string());
+    // Ann is an admin, and cyn has everything that the questions are about.
+    let (_, of_cyn) = make(&bench, &cyn, &[Scope::Read]).await;
+    let ann = bench.sign_in("ann").await;
+    let (_, of_ann) = make(&bench, &ann, &[Scope::Read]).await;
+    let tip = std::fs::read(bench.repo().join("refs/heads/main")).unwrap();
+    let needs = berth_door::web::needs();
+    assert!(needs.len() > 30, "{needs:?}");
+    for (path, needs) in needs {
+        let question = table.iter().find(|(known, ..)| *known == path).unwrap().1.to_string();
+        for token in [&of_cyn, &of_ann] {
+            let (status, body) = bench.raw(path, Some(token.as_str()), &question).await;
+            match needs {
+                Needs::Session => {
+                    let is_of_admins = body.contains("Only admins") || body.contains("\"scope\":\"admin\"");
+                    assert!(status == 428 || status == 403 && is_of_admins, "{path}: {status} {body}");
+                }
+                Needs::Nothing => assert_eq!(status, 200, "{path}: {body}"),
+                Needs::Scope(Scope::Read) => assert!(!body.contains("\"scope\":\"read\""), "{path}: {body}"),
+                Needs::Scope(_) | Needs::Depends => {
+                    assert!([403, 404, 428].contains(&status), "{path}: {status} {body}");
+                    let is_of_admins = token == &of_cyn && body.contains("Only admins");
+                    let is_not_anns = token == &of_ann && status == 404;
+                    let names = body.contains("out-of-scope") && body.contains("\"scope\":");
+                    assert!(names || is_of_admins || is_not_anns || path == "/ticket", "{path}: {body}");
+                }
+            }
+            assert!(!body.contains("argon2"), "{path}: {body}");
+        }
     }
     assert_eq!(std::fs::read(bench.repo().join("refs/heads/main")).unwrap(), tip);
 }

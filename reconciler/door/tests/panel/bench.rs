@@ -251,5 +251,6 @@ pub(crate) fn sign_in(user: &str, password: &str, from: &str) -> SignIn {
         password: Secret(password.to_owned()),
         from: ip(from),
         browser: String::new(),
+        is_short: false,
     }
 }

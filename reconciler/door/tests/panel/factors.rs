@@ -49,8 +49,13 @@ async fn half(bench: &Bench, user: &str) -> Half {
 }
 
 async fn try_code(bench: &Bench, half: &Half, typed: &str, from: &str) -> Result<SignedIn, Refusal> {
-    let asked =
-        SignInCode { half: half.half.clone(), code: secret(typed), from: ip(from), browser: String::new() };
+    let asked = SignInCode {
+        half: half.half.clone(),
+        code: secret(typed),
+        from: ip(from),
+        browser: String::new(),
+        is_short: false,
+    };
     bench.ask(None, &asked).await
 }
 

@@ -6,6 +6,7 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod api_tokens;
 mod app;
 mod authenticator;
 mod authority;

@@ -49,7 +49,7 @@ impl<'a> Row<'a> {
 }
 
 /// Acts in words. One that isn't here is told by its name.
-const WORDS: [(&str, &str); 26] = [
+const WORDS: [(&str, &str); 29] = [
     ("sign-in", "signed in"),
     ("sign-in-recovery", "signed in with a recovery code"),
     ("sign-in-passkey", "signed in by a passkey"),
@@ -65,6 +65,9 @@ const WORDS: [(&str, &str); 26] = [
     ("new-recovery", "made new recovery codes"),
     ("add-passkey", "added a passkey"),
     ("remove-passkey", "removed a passkey of"),
+    ("make-api-token", "made an API token"),
+    ("end-api-token", "revoked an API token"),
+    ("sync", "asked for a pass"),
     ("end-session", "signed out at another place"),
     ("end-sessions", "signed out everywhere"),
     ("sign-out", "signed out"),

@@ -14,14 +14,14 @@ const PURPOSE: &[u8] = b"berth-web session 1";
 
 /// Number of a session, which stands in the store, and the secret that opens it, which stands nowhere but in the cookie.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) id: [u8; 16],
+pub(crate) struct Key {
+    pub(crate) id: [u8; 16],
     secret: [u8; 32],
 }
 
 impl Key {
     /// A key that nobody has had before.
-    pub(super) fn random() -> Result<Self, Unspecified> {
+    pub(crate) fn random() -> Result<Self, Unspecified> {
         let random = SystemRandom::new();
         let mut key = Self { id: [0; 16], secret: [0; 32] };
         random.fill(&mut key.id)?;
@@ -29,21 +29,26 @@ impl Key {
         Ok(key)
     }
 
+    /// The key of a record, from a secret that somebody shows.
+    pub(crate) fn of(id: [u8; 16], secret: [u8; 32]) -> Self {
+        Self { id, secret }
+    }
+
     /// Reads the value of a cookie.
-    pub(super) fn read(value: &str) -> Option<Self> {
+    pub(crate) fn read(value: &str) -> Option<Self> {
         let (id, secret) = value.split_once('.')?;
         let bytes = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
         Some(Self { id: bytes(id)?.try_into().ok()?, secret: bytes(secret)?.try_into().ok()? })
     }
 
     /// The value of the cookie.
-    pub(super) fn write(&self) -> String {
+    pub(crate) fn write(&self) -> String {
         let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         format!("{}.{}", text(&self.id), text(&self.secret))
     }
 
     /// Seals a content.
-    pub(super) fn seal(&self, mut content: Vec<u8>) -> Result<Vec<u8>, Unspecified> {
+    pub(crate) fn seal(&self, mut content: Vec<u8>) -> Result<Vec<u8>, Unspecified> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce)?;
         let nonce = Nonce::assume_unique_for_key(nonce);
@@ -54,7 +59,7 @@ impl Key {
     }
 
     /// Opens what this key has sealed, and nothing else.
-    pub(super) fn unseal(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn unseal(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, content) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut content = content.to_vec();

@@ -7,6 +7,11 @@ use http::{Method, StatusCode};
 use crate::browser::{Browser, Page};
 use crate::panel::Panel;
 
+/// The rows of pages.
+fn pages() -> Vec<Route> {
+    table().into_iter().filter(|route| !route.is_api()).collect()
+}
+
 /// A path of the route, with something in each place where anything may stand.
 fn path(route: &Route) -> String {
     let parts = route.path.split('/').map(|part| if part.starts_with('{') { "1" } else { part });
@@ -23,7 +28,7 @@ async fn open(browser: &Browser, route: &Route) -> Page {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_led_to_the_sign_in() {
     let panel = Panel::start().await;
-    for route in table().iter().filter(|route| route.who != Who::Anybody) {
+    for route in pages().iter().filter(|route| route.who != Who::Anybody) {
         let page = open(&panel.browser(), route).await;
         assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, "/login"), "{route:?}");
     }
@@ -34,7 +39,7 @@ async fn nobody_is_led_to_the_sign_in() {
 async fn a_member_is_refused_what_is_for_admins() {
     let panel = Panel::start().await;
     let bob = panel.signed_in("bob").await;
-    for route in table().iter().filter(|route| route.who == Who::Admin) {
+    for route in pages().iter().filter(|route| route.who == Who::Admin) {
         let before = panel.door.world.asked.lock().len();
         open(&bob, route).await.says(StatusCode::FORBIDDEN, "for admins");
         let asked = panel.door.world.asked.lock()[before..].to_vec();
@@ -61,6 +66,12 @@ async fn what_anybody_may_open_is_this_and_no_more() {
         "GET /invite/{secret}",
         "POST /invite/{secret}",
         "GET /assets/{name}",
+        "GET /swagger",
+        "GET /swagger/",
+        "GET /swagger/{name}",
+        "GET /api/openapi.json",
+        "GET /api/problems",
+        "POST /api/login",
     ];
     assert_eq!(open, known);
 }

@@ -11,9 +11,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use berth_schema::user::Role;
 use berth_wire::web::{
-    Done, Entered, FactorSheet, Factors, Field, Half, Input, Invitation, Me, Person, PlatformCard, Question,
-    Quota, Redeem, Refusal, Secret, SessionCard, Sessions, SetPassword, SignIn, SignInCode, SignOut,
-    SignOutEverywhere, SignedIn, Token, Totp, UserCard, UserRead, UserSheet, Who, Why,
+    Done, Entered, FactorSheet, Factors, Field, Half, Input, Invitation, Me, Needs, Person, PlatformCard,
+    Question, Quota, Redeem, Refusal, Scope, Secret, SessionCard, Sessions, SetPassword, SignIn, SignInCode,
+    SignOut, SignOutEverywhere, SignedIn, Token, Totp, UserCard, UserRead, UserSheet, Who, Why,
 };
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
@@ -39,11 +39,13 @@ pub(crate) struct World {
     pub(crate) people: Mutex<HashMap<String, Someone>>,
     /// Holder of each token.
     pub(crate) tokens: Mutex<HashMap<String, String>>,
+    /// Scopes of each token that has only some.
+    pub(crate) scopes: Mutex<HashMap<String, Vec<Scope>>>,
     /// Whom each link is for.
     pub(crate) invitations: Mutex<HashMap<String, String>>,
     /// Paths that were asked, with whom they were asked by, in order.
     pub(crate) asked: Mutex<Vec<(String, Option<String>)>>,
-    answers: Mutex<HashMap<&'static str, (Who, Answer)>>,
+    answers: Mutex<HashMap<&'static str, (Who, Needs, Answer)>>,
 }
 
 /// Somebody.
@@ -182,7 +184,7 @@ impl StandIn {
             let question = serde_json::from_slice(question).unwrap();
             answer(world, me.unwrap_or_default(), question).map(|answer| serde_json::to_vec(&answer).unwrap())
         });
-        self.world.answers.lock().insert(Q::PATH, (Q::WHO, answer));
+        self.world.answers.lock().insert(Q::PATH, (Q::WHO, Q::NEEDS, answer));
     }
 
     /// Opens the socket.
@@ -218,13 +220,27 @@ async fn ask(State(world): State<Arc<World>>, uri: Uri, headers: HeaderMap, ques
     let me = token.and_then(|token| world.tokens.lock().get(token).cloned());
     world.asked.lock().push((uri.path().to_owned(), me.clone()));
     let found = world.answers.lock().get(uri.path()).cloned();
+    let scopes = token.and_then(|token| world.scopes.lock().get(token).cloned());
+    let has = |scope| {
+        scope == Scope::Read || scopes.as_ref().is_none_or(|scopes: &Vec<Scope>| scopes.contains(&scope))
+    };
     let answered = match found {
         None => Err(refusal(Why::BadQuestion, "nobody has taught the stand-in to answer that")),
-        Some((Who::Known | Who::Admin, _)) if me.is_none() => Err(refusal(Why::SignedOut, "sign in")),
-        Some((Who::Admin, _)) if !world.is_admin(me.as_deref().unwrap()) => {
+        Some((Who::Known | Who::Admin, ..)) if me.is_none() => Err(refusal(Why::SignedOut, "sign in")),
+        Some((Who::Admin, ..)) if !world.is_admin(me.as_deref().unwrap()) => {
             Err(refusal(Why::Forbidden, "for admins"))
         }
-        Some((_, answer)) => answer(&world, me.as_deref(), &question),
+        Some((_, Needs::Scope(scope), _)) if !has(scope) => Err(refusal(Why::OutOfScope { scope }, "narrow")),
+        Some((_, Needs::Session, _)) if scopes.is_some() => Err(refusal(Why::Stale, "sign in first")),
+        Some((.., answer)) => answer(&world, me.as_deref(), &question).map(|answer| {
+            match scopes.as_ref().filter(|_| uri.path() == Me::PATH) {
+                None => answer,
+                Some(scopes) => {
+                    let person: Person = serde_json::from_slice(&answer).unwrap();
+                    serde_json::to_vec(&Person { scopes: Some(scopes.clone()), ..person }).unwrap()
+                }
+            }
+        }),
     };
     match answered {
         Ok(answer) => answer.into_response(),
@@ -246,7 +262,7 @@ impl World {
             image: "berth-server:latest".to_owned(),
         };
         let role = self.people.lock()[name].role;
-        Person { name: name.parse().unwrap(), role, quota: vec![quota()], platform }
+        Person { name: name.parse().unwrap(), role, quota: vec![quota()], platform, scopes: None }
     }
 
     pub(crate) fn sign_in(&self, name: &str) -> SignedIn {
@@ -254,6 +270,14 @@ impl World {
         self.tokens.lock().insert(token.clone(), name.to_owned());
         let until = Timestamp::now() + SignedDuration::from_hours(8);
         SignedIn { token: Token::new(token), person: self.person(name), until }
+    }
+
+    /// Gives somebody an API token.
+    pub(crate) fn api_token(&self, name: &str, scopes: &[Scope]) -> String {
+        let token = format!("berth_{}-of-{name}", self.scopes.lock().len());
+        self.tokens.lock().insert(token.clone(), name.to_owned());
+        self.scopes.lock().insert(token.clone(), scopes.to_vec());
+        token
     }
 
     /// Half of a sign-in, of which a stand-in keeps that it is one.

@@ -8,6 +8,7 @@
 
 mod account;
 mod acme;
+mod api;
 mod authority;
 mod browser;
 mod door;

@@ -20,6 +20,7 @@ fn paths() -> Vec<String> {
     let is_page = |route: &Route| {
         route.method == Method::GET
             && route.who != Who::Anybody
+            && !route.is_api()
             && !route.path.ends_with("/events")
             && route.path != "/resume"
             // Bytes, and no pages.

@@ -8,13 +8,13 @@ use berth_schema::server::PowerState;
 use berth_schema::tool::Tool;
 use berth_schema::user::Role;
 use berth_wire::web::{
-    Approve, Audit, AuditRow, BeginTotp, Blank, Commit, CommitLine, CommitRead, CommitSheet, Committed,
-    Decided, Deed, Destination, DomainCard, DomainRead, DomainSheet, Done, Event, FactorSheet, Factors,
-    Field, FieldFinding, FileDiff, History, Input, Invite, Invited, Lead, Leads, Object, Open, Opened, Page,
-    PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet, Power, ProposalCard, ProposalRead,
-    ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, Reject, Revert, Secret, ServerCard,
-    ServerRead, ServerSheet, Servers, SessionCard, Sessions, Standing, ToolCard, Totp, TotpSecret, UserCard,
-    UserRead, UserSheet, Users, Why,
+    ApiTokenCard, ApiTokenMade, ApiTokens, Approve, Audit, AuditRow, BeginTotp, Blank, Commit, CommitLine,
+    CommitRead, CommitSheet, Committed, Decided, Deed, Destination, DomainCard, DomainRead, DomainSheet,
+    Domains, Done, EndApiToken, Event, FactorSheet, Factors, Field, FieldFinding, FileDiff, History, Input,
+    Invite, Invited, Lead, Leads, MakeApiToken, Object, Open, Opened, Page, PasskeyCard, Plan, Planned,
+    PlatformRead, PlatformSheet, Power, ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose,
+    ProposeRevert, Proposed, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet, Servers,
+    SessionCard, Sessions, Standing, ToolCard, Totp, TotpSecret, UserCard, UserRead, UserSheet, Users, Why,
 };
 use jiff::Timestamp;
 
@@ -157,6 +157,17 @@ pub(crate) fn server_fields(word: &str) -> Vec<Field> {
     ]
 }
 
+fn token_card(word: &str) -> ApiTokenCard {
+    ApiTokenCard {
+        id: "0a0a0a0a0a0a0a0a".to_owned(),
+        name: word.to_owned(),
+        scopes: vec![Scope::Read],
+        made: Timestamp::UNIX_EPOCH,
+        until: Timestamp::UNIX_EPOCH,
+        is_over: true,
+    }
+}
+
 fn tool(tool: Tool) -> ToolCard {
     let url = format!("https://{}--shop.example.org", tool.title().to_lowercase());
     ToolCard { tool, url }
@@ -258,6 +269,16 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
         };
         Ok(vec![one(true), one(false)])
     });
+    door.answer(move |_, _, _: ApiTokens| Ok(vec![token_card(word)]));
+    door.answer(move |_, _, asked: MakeApiToken| {
+        if asked.days == 0 {
+            return Err(refusal(Why::BadQuestion, "A token is good for 1 to 366 days."));
+        }
+        let card = ApiTokenCard { scopes: asked.scopes, ..token_card(word) };
+        Ok(ApiTokenMade { token: Secret("berth_the-new-one".to_owned()), card })
+    });
+    door.answer(move |_, _, _: EndApiToken| Ok(Done));
+    door.answer(move |_, _, _: Domains| Ok(page(vec![domain("shop.example.org")])));
     door.answer(move |_, _, _: BeginTotp| {
         Ok(TotpSecret { secret: Secret(word.to_owned()), uri: Secret(word.to_owned()) })
     });

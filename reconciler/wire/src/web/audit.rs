@@ -4,10 +4,10 @@ use berth_schema::name::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CommitLine, Page, questions};
+use super::{CommitLine, Needs, Page, Scope, questions};
 
 questions! {
-    Audit, "/audit", Admin => Page<AuditRow>;
+    Audit, "/audit", Admin => Page<AuditRow>, needs Needs::Scope(Scope::Admin);
 }
 
 /// Asks for what happened, the newest first.

@@ -6,17 +6,18 @@ use berth_schema::Revision;
 use berth_schema::name::{ServerId, UserName};
 use serde::{Deserialize, Serialize};
 
-use super::{Done, Field, FieldEdit, questions};
+use super::{Done, Field, FieldEdit, Needs, Scope, questions};
 
-// A restart may wait for a place and for a pass, 20 s each; then the server has a minute to stop, and the engine needs its own
+// A pass may wait for another, and takes as long as its changes. A restart may wait for a place and for a pass, 20 s each; then the server has a minute to stop, and the engine needs its own
 // time to kill it and to start it.
 questions! {
-    Plan, "/plan", Known => Planned;
-    Commit, "/commit", Known => Committed;
-    Propose, "/propose", Known => Proposed;
-    Revert, "/revert", Known => Committed;
-    ProposeRevert, "/propose-revert", Known => Proposed;
-    Power, "/power", Known => Done, within 170;
+    Plan, "/plan", Known => Planned, needs Needs::Depends;
+    Commit, "/commit", Known => Committed, needs Needs::Depends;
+    Propose, "/propose", Known => Proposed, needs Needs::Depends;
+    Revert, "/revert", Known => Committed, needs Needs::Depends;
+    ProposeRevert, "/propose-revert", Known => Proposed, needs Needs::Depends;
+    Power, "/power", Known => Done, within 170, needs Needs::Scope(Scope::Servers);
+    Sync, "/sync", Admin => Synced, within 170, needs Needs::Scope(Scope::Admin);
 }
 
 /// A change of one file, as a form asks for it.
@@ -229,6 +230,23 @@ impl Act {
             Self::Restart => "restart",
         }
     }
+}
+
+/// Asks for a pass now, as `berth sync` does: everything is compared with what the state says, and mended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sync {}
+
+/// What a pass came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    /// Set once it has ended. Otherwise it goes on, and the panel shows it.
+    pub is_over: bool,
+    /// Set if it ended with nothing left to do.
+    pub is_clean: bool,
+    /// Number of the changes that it made.
+    pub done: u32,
+    /// Sentences about what failed, was held back, or is wrong with the state.
+    pub problems: Vec<String>,
 }
 
 /// The lines of one file that a change touches.

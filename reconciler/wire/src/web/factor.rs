@@ -35,6 +35,9 @@ pub struct SignInCode {
     /// Browser in a few words, as the person tells it from their others.
     #[serde(default)]
     pub browser: String,
+    /// Set for a program, as for [`super::SignIn`].
+    #[serde(default)]
+    pub is_short: bool,
 }
 
 /// Asks for a challenge that a passkey is to sign.

@@ -7,7 +7,7 @@ use berth_schema::user::Role;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CommitLine, Done, Page, PlatformCard, Token, questions};
+use super::{CommitLine, Done, Needs, Page, PlatformCard, Scope, Token, questions};
 
 questions! {
     SignIn, "/sign-in", Anybody => Entered;
@@ -16,10 +16,10 @@ questions! {
     Invitation, "/invitation", Anybody => Person;
     Redeem, "/redeem", Anybody => Entered;
     SetPassword, "/set-password", Known => SignedIn;
-    Me, "/me", Known => Person;
-    Invite, "/invite", Admin => Invited;
-    Users, "/users", Admin => Page<UserCard>;
-    UserRead, "/user", Known => UserSheet;
+    Me, "/me", Known => Person, needs Needs::Nothing;
+    Invite, "/invite", Admin => Invited, needs Needs::Scope(Scope::Admin);
+    Users, "/users", Admin => Page<UserCard>, needs Needs::Scope(Scope::Admin);
+    UserRead, "/user", Known => UserSheet, needs Needs::Scope(Scope::Read);
 }
 
 /// Signs somebody in by name and password; whoever has a second factor goes on with [`super::SignInCode`].
@@ -34,6 +34,9 @@ pub struct SignIn {
     /// Browser in a few words, as the person tells it from their others.
     #[serde(default)]
     pub browser: String,
+    /// Set for a program: what it gets ends after an hour.
+    #[serde(default)]
+    pub is_short: bool,
 }
 
 /// Text that no log shows.
@@ -138,9 +141,17 @@ pub struct Person {
     pub quota: Vec<Quota>,
     /// Facts about the platform that every page may need.
     pub platform: PlatformCard,
+    /// Scopes of the API token that they asked with; `None` where they signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<Scope>>,
 }
 
 impl Person {
+    /// Returns whether what they asked with may do this: an API token by its scopes, and a sign-in everything. Each scope reads, too.
+    pub fn has(&self, scope: Scope) -> bool {
+        scope == Scope::Read || self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&scope))
+    }
+
     /// Returns whether they may do everything.
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin

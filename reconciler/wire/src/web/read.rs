@@ -8,17 +8,20 @@ use berth_schema::tool::Tool;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Field, FileDiff, Object, questions};
+use super::{Field, FileDiff, Needs, Object, Scope, questions};
 
 questions! {
-    Servers, "/servers", Known => Page<ServerCard>;
-    ServerRead, "/server", Known => ServerSheet;
-    DomainRead, "/domain", Known => DomainSheet;
-    Blank, "/blank", Known => Vec<Field>;
-    History, "/history", Known => Page<CommitLine>;
-    CommitRead, "/commit-read", Known => CommitSheet;
-    PlatformRead, "/platform", Admin => PlatformSheet;
+    Servers, "/servers", Known => Page<ServerCard>, needs READ;
+    ServerRead, "/server", Known => ServerSheet, needs READ;
+    Domains, "/domains", Known => Page<DomainCard>, needs READ;
+    DomainRead, "/domain", Known => DomainSheet, needs READ;
+    Blank, "/blank", Known => Vec<Field>, needs READ;
+    History, "/history", Known => Page<CommitLine>, needs READ;
+    CommitRead, "/commit-read", Known => CommitSheet, needs READ;
+    PlatformRead, "/platform", Admin => PlatformSheet, needs Needs::Scope(Scope::Admin);
 }
+
+const READ: Needs = Needs::Scope(Scope::Read);
 
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +126,17 @@ pub struct ToolCard {
     pub tool: Tool,
     /// Address at which it opens.
     pub url: String,
+}
+
+/// Asks for domains.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Domains {
+    /// Part of a domain's or a server's name; empty for all.
+    pub search: String,
+    /// Domains of everybody, which only admins see. Otherwise those of the servers that the person owns or is a member of.
+    pub everybody: bool,
+    /// Page, from 1.
+    pub page: u32,
 }
 
 /// Asks for one domain.

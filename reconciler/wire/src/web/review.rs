@@ -7,13 +7,13 @@ use berth_schema::name::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CommitLine, Done, FieldFinding, FileDiff, questions};
+use super::{CommitLine, Done, FieldFinding, FileDiff, Needs, Scope, questions};
 
 questions! {
-    Proposals, "/proposals", Known => Vec<ProposalCard>;
-    ProposalRead, "/proposal", Known => ProposalSheet;
-    Approve, "/approve", Known => Decided;
-    Reject, "/reject", Known => Done;
+    Proposals, "/proposals", Known => Vec<ProposalCard>, needs Needs::Scope(Scope::Read);
+    ProposalRead, "/proposal", Known => ProposalSheet, needs Needs::Scope(Scope::Read);
+    Approve, "/approve", Known => Decided, needs Needs::Scope(Scope::Reviews);
+    Reject, "/reject", Known => Done, needs Needs::Scope(Scope::Reviews);
 }
 
 /// Asks for the proposals that wait and that the person may read: their own, or all for an admin.

@@ -7,7 +7,7 @@ use berth_schema::name::ServerId;
 use berth_schema::ticket::Act;
 use serde::{Deserialize, Serialize};
 
-use super::questions;
+use super::{Needs, questions};
 
 /// Asks for a ticket with which the SSH router lets the panel do something in a server, in the person's name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,5 +34,5 @@ impl fmt::Debug for TicketGiven {
 }
 
 questions! {
-    Ticket, "/ticket", Known => TicketGiven;
+    Ticket, "/ticket", Known => TicketGiven, needs Needs::Depends;
 }

@@ -42,7 +42,7 @@ pub(crate) fn enter(panel: &Panel, good: &Good, user: &User, place: Place) -> Re
 
 /// Signs somebody in by the code that was wanted after their password.
 pub(crate) fn sign_in_code(panel: &Panel, asked: SignInCode) -> Result<SignedIn, Refusal> {
-    let SignInCode { half: Secret(secret), code, from, browser } = asked;
+    let SignInCode { half: Secret(secret), code, from, browser, is_short } = asked;
     let now = panel.now();
     let name = panel.halves.of(&secret, now.steady).ok_or_else(dead_half)?;
     let begun = panel.throttle.begin(from, Some(name.as_str()), now.steady);
@@ -57,7 +57,7 @@ pub(crate) fn sign_in_code(panel: &Panel, asked: SignInCode) -> Result<SignedIn,
     match panel.kept.use_code(&name, &code.0, now.date).map_err(|error| unavailable(&error))? {
         used @ (Used::Code | Used::Recovery) => {
             attempt.succeeded();
-            let signed_in = give(panel, &good, user, Place::of(from, &browser))?;
+            let signed_in = give(panel, &good, user, Place { is_short, ..Place::of(from, &browser) })?;
             let act = if used == Used::Code { Act::SignIn } else { Act::SignInRecovery };
             panel.note(Some(&name), Some(from), act);
             Ok(signed_in)

@@ -22,6 +22,7 @@ pub(crate) fn person(state: &State, user: &User) -> Person {
         role: user.role,
         quota: quota(state, user),
         platform: platform_card(&state.platform),
+        scopes: None,
     }
 }
 

@@ -3,26 +3,29 @@
 
 use std::collections::HashMap;
 
+use berth_schema::domain::Domain;
 use berth_schema::name::UserName;
 use berth_schema::server::Server;
 use berth_schema::user::User;
-use berth_wire::web::{Me, Page, Person, Refusal, ServerCard, Servers, UserCard, Users};
+use berth_wire::web::{DomainCard, Domains, Me, Page, Person, Refusal, ServerCard, Servers, UserCard, Users};
 
 use super::super::panel::{Asker, Panel};
-use super::super::refusals::{admins_only, signed_out};
-use super::cards::{person, server_cards, user_card};
+use super::super::refusals::signed_out;
+use super::cards::{domain_card, person, server_cards, user_card};
 use super::page::page;
+use super::sight::server_of;
 
 /// Tells who one is.
 pub(crate) fn me(_: &Panel, asker: &Asker, _: Me) -> Result<Person, Refusal> {
     let user = asker.state().users.get(&asker.name).ok_or_else(signed_out)?;
-    Ok(person(asker.state(), user))
+    let scopes = asker.scopes.as_ref().map(|scopes| scopes.iter().copied().collect());
+    Ok(Person { scopes, ..person(asker.state(), user) })
 }
 
 /// Lists servers: one's own, or everybody's for an admin.
 pub(crate) fn servers(_: &Panel, asker: &Asker, asked: Servers) -> Result<Page<ServerCard>, Refusal> {
-    if asked.everybody && !asker.is_admin() {
-        return Err(admins_only());
+    if asked.everybody {
+        asker.must_be_admin()?;
     }
     let search = asked.search.trim().to_lowercase();
     let is_theirs = |server: &Server| server.owner == asker.name || server.members.contains(&asker.name);
@@ -37,6 +40,28 @@ pub(crate) fn servers(_: &Panel, asker: &Asker, asked: Servers) -> Result<Page<S
         all.filter(|server| (asked.everybody || is_theirs(server)) && is_found(server)).collect();
     let Page { rows, page, pages, all } = page(&all, asked.page, |server| *server);
     Ok(Page { rows: server_cards(asker.state(), &rows), page, pages, all })
+}
+
+/// Lists domains: those of one's own servers, or everybody's for an admin.
+pub(crate) fn domains(_: &Panel, asker: &Asker, asked: Domains) -> Result<Page<DomainCard>, Refusal> {
+    if asked.everybody {
+        asker.must_be_admin()?;
+    }
+    let state = asker.state();
+    let search = asked.search.trim().to_lowercase();
+    let is_theirs = |domain: &Domain| {
+        let server = server_of(state, domain);
+        server.is_some_and(|server| server.owner == asker.name || server.members.contains(&asker.name))
+    };
+    let is_found = |domain: &Domain| {
+        search.is_empty()
+            || domain.fqdn.as_str().contains(&search)
+            || domain.server.as_str().contains(&search)
+    };
+    let all = state.domains.values().map(|domain| &**domain);
+    let all: Vec<&Domain> =
+        all.filter(|domain| (asked.everybody || is_theirs(domain)) && is_found(domain)).collect();
+    Ok(page(&all, asked.page, |domain| domain_card(&state.platform, domain)))
 }
 
 /// Lists everybody.
