@@ -191,7 +191,7 @@ fn a_server_under_a_new_name_needs_two_for_its_tools() {
     let found = denied(Some(&kept), &new, &newer);
     assert!(
         found[0].starts_with(
-            "servers/blog.toml:2:1: this change needs 2 new certificates, with those of servers' Dockge and Files: `bob` took 2 within"
+            "servers/blog.toml:2:9: this change needs 2 new certificates, with those of servers' Dockge and Files: `bob` took 2 within"
         ),
         "{found:?}"
     );
