@@ -120,6 +120,10 @@ fn the_panel_s_name_is_carried(_: &World) {
     }
     web.visit(&[&format!("http://shop.h.example.org{path}")]).is(404, "No such site");
 
+    // The platform's own domain leads to it.
+    assert_eq!(web.visit(&["http://h.example.org/a?b"]).is(308, "").location, "https://h.example.org/a?b");
+    assert_eq!(web.visit(&["https://h.example.org/a?b"]).is(302, "").location, "https://panel.example.org/");
+
     // What stays open lives through another domain.
     let mut socket = secure_web_socket(&web, "panel.example.org");
     web.domain("a.h.example.org", "tls = \"off\"\n");
@@ -134,9 +138,16 @@ fn the_panel_s_name_is_carried(_: &World) {
         assert_eq!(led.is(308, "").location, "https://panel.example.org:9443/login");
     }
     web.visit(&[&format!("http://panel.example.org{path}")]).is(200, "GET /.well-known");
+    assert_eq!(web.visit(&["https://h.example.org/"]).is(302, "").location, "https://panel.example.org:9443/");
+    // Until a server has it.
+    web.domain("h.example.org", "tls = \"off\"\n").load();
+    web.visit(&["http://h.example.org/"]).is(200, "");
+    web.state().remove("domains/h.example.org.toml");
     settings("edge = \"none\"\n", "");
     web.load();
-    web.visit(&["http://panel.example.org/"]).is(404, "No such site");
+    for name in ["panel.example.org", "h.example.org"] {
+        web.visit(&[&format!("http://{name}/")]).is(404, "No such site");
+    }
 }
 
 /// A WebSocket inside TLS, through `openssl`.
