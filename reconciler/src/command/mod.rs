@@ -2,6 +2,7 @@
 
 mod acme;
 mod apply;
+mod assessed;
 mod check;
 mod doctor;
 mod down;
@@ -70,7 +71,7 @@ enum Command {
     Status(status::Args),
     /// Make a new state repo
     Init(init::Args),
-    /// Print a link with which a member sets their password for the panel
+    /// Print a link with which a member sets their password for the panel; or make members of a list of people, with a link for each
     Invite(invite::Args),
     /// Print the JSON Schema of a kind of file, for editors
     Schema(schema::Args),

@@ -9,10 +9,9 @@ use berth_plan::show;
 use berth_repo::{Combined, Error, Revision, StateRepo, Words};
 use berth_schema::name::UserName;
 use berth_schema::policy::{ALLOW_LOCKOUT, Actor};
-use berth_schema::report::{Look, report};
-use berth_schema::text::{counted, safe};
 
 use super::Exit;
+use super::assessed::{say_files, say_findings};
 use super::hook::{Names, follow};
 use crate::draw::{print, say};
 use crate::settings::Settings;
@@ -82,7 +81,11 @@ fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow
         say("Nothing was changed. If that is meant, say so: `--allow-lockout`.");
         return Ok(None);
     }
-    show_changes(&assessment);
+    say_files(&assessment);
+    match &assessment.plan {
+        Ok(plan) => print(&show::text(plan, &show::Style::default())),
+        Err(why) => say(&format!("Not planned: {why}.")),
+    }
     if args.dry_run {
         return Ok(Some(tried));
     }
@@ -116,14 +119,7 @@ fn to_undo(args: &Args, repo: &StateRepo, main: &Revision) -> anyhow::Result<(Re
 
 /// Checks that the change may be made right away; tells its findings, and why it may not.
 fn is_allowed(assessment: &Assessment, is_admin: bool) -> bool {
-    let source = |path: &str| assessment.sources.get(path).map(String::as_str);
-    let found = report(&assessment.findings, source, Look::Plain);
-    if !found.is_empty() {
-        say(found.trim_end());
-    }
-    if !assessment.note.is_empty() {
-        say(assessment.note.trim_end());
-    }
+    say_findings(assessment);
     match &assessment.need {
         Need::Refused => say("Refused; nothing was changed."),
         Need::NeedsReview { .. } if !is_admin => say(
@@ -132,16 +128,4 @@ fn is_allowed(assessment: &Assessment, is_admin: bool) -> bool {
         Need::NeedsReview { .. } | Need::Own => return true,
     }
     false
-}
-
-/// Shows the files that the change touches, and its plan.
-fn show_changes(assessment: &Assessment) {
-    say(&format!("{} changes:", counted(assessment.files.len(), "file")));
-    for file in &assessment.files {
-        say(&format!("  {} +{} -{}", safe(&file.path), file.added, file.removed));
-    }
-    match &assessment.plan {
-        Ok(plan) => print(&show::text(plan, &show::Style::default())),
-        Err(why) => say(&format!("Not planned: {why}.")),
-    }
 }

@@ -51,3 +51,49 @@ fn without_a_panel_there_is_nothing_to_get_into() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("`[panel]`"), "{out:?}");
     assert!(!home.path().join("data/door").exists());
 }
+
+#[test]
+fn people_of_a_list_become_members_by_one_commit_and_get_a_link_each() {
+    let home = made("domain = \"hosting.example.org\"\n[panel]\ndomain = \"panel.example.net\"\n");
+    let root = home.path();
+    let list = root.join("list.csv");
+    let invite = |words: &[&str]| {
+        let out = berth(root, &[&["invite", "--from", list.to_str().unwrap()], words].concat());
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (out.status.code(), text(out.stdout), text(out.stderr))
+    };
+    let commits = || {
+        let out = Process::new("git")
+            .arg("-C")
+            .arg(root.join("state.git"))
+            .args(["log", "--format=%s", "main"])
+            .output();
+        String::from_utf8(out.unwrap().stdout).unwrap()
+    };
+    let before = commits();
+
+    // A value that the schema refuses is told with its place, and nobody becomes anything.
+    put(root, "list.csv", "name,email,role\nann,,\nbob,bob@example.org,\neve,nonsense,boss\n");
+    let (code, _, said) = invite(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("users/eve.toml:1:") && said.contains("nothing was changed"), "{said}");
+    put(root, "list.csv", "name,email\nann,\nbob,bob@example.org\ncyn,\n");
+    let (code, shown, said) = invite(&["--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("users/bob.toml +1 -0") && !shown.contains("/invite/"), "{said}");
+    assert_eq!(commits(), before);
+    assert!(!root.join("data/door").exists());
+
+    let (code, shown, said) = invite(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(commits(), format!("users: 2 new members from a list\n{before}"));
+    let links: Vec<&str> = shown.lines().filter(|line| line.contains("/invite/")).collect();
+    assert_eq!(links.len(), 3, "{shown}");
+    assert!(links[1].starts_with("bob,bob@example.org,https://panel.example.net/invite/"), "{shown}");
+    // Again: they are members, and get other links.
+    let (code, again, _) = invite(&[]);
+    assert_eq!((code, commits()), (Some(0), format!("users: 2 new members from a list\n{before}")));
+    assert_ne!(again, shown);
+    let kept = root.join("data/door/invitations");
+    assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 3);
+}

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{iter, thread};
 
 use berth_plan::Plan;
-use berth_repo::{Combined, CommitInfo, FileChange, Loaded, Revision, Scratch, Signature, StateRepo, Words};
+use berth_repo::{
+    Combined, CommitInfo, Edit, FileChange, Loaded, Revision, Scratch, Signature, StateRepo, Words,
+};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::policy::{self, Actor, Verdict};
 use berth_schema::{Finding, Severity, State};
@@ -144,6 +146,12 @@ impl<'r> Assessor<'r> {
     /// The repository in which proposals are merged to be looked at.
     pub(crate) fn repo(&self) -> &StateRepo {
         &self.scratch.repo
+    }
+
+    /// Tries edits on top of `main`. Only [`Assessor::assess`] can look at what comes of them.
+    pub fn tried(&self, edits: &[Edit], words: &Words<'_>) -> Result<Revision, ReviewError> {
+        let tried = self.scratch.repo.write(Some(&self.main), edits, words);
+        tried.map_err(|source| failed(self.repo, source))
     }
 
     /// Tries to take back what a revision changed. Only [`Assessor::assess`] can look at what comes of it.
