@@ -111,8 +111,9 @@ async fn answer(Shared(router): Shared<SshRouter>, body: Bytes) -> Response {
     let may_enter = |user: &&Arc<User>| {
         route::may_enter(&user.name, user.role == Role::Admin, &server.owner, &server.members)
     };
+    let password_of = |user| state.platform.ssh.password_of(user);
     let answer = Answer {
-        password_hash: owner.and_then(|owner| owner.password_hash.as_deref()),
+        password_hash: owner.and_then(|owner| password_of(owner)),
         upstream_host: host.to_string(),
         upstream_port: SERVER_PORT.to_string(),
         upstream_user: SERVER_USER,
@@ -125,7 +126,7 @@ async fn answer(Shared(router): Shared<SshRouter>, body: Bytes) -> Response {
             .map(|user| Person {
                 name: user.name.as_str(),
                 admin: user.role == Role::Admin,
-                password_hash: user.password_hash.as_deref(),
+                password_hash: password_of(user),
                 keys: &user.ssh_keys,
             })
             .collect(),

@@ -115,7 +115,8 @@ impl Desired {
     fn leads_like(&self, state: &State) -> bool {
         let same_user = |a: &Arc<User>, b: &Arc<User>| {
             Arc::ptr_eq(a, b)
-                || (a.role, &a.password_hash, &a.ssh_keys) == (b.role, &b.password_hash, &b.ssh_keys)
+                || (a.role, &a.password_hash, a.second_factor, &a.ssh_keys)
+                    == (b.role, &b.password_hash, b.second_factor, &b.ssh_keys)
         };
         let same_server = |a: &Arc<Server>, b: &Arc<Server>| {
             Arc::ptr_eq(a, b)

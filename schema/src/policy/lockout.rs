@@ -34,6 +34,15 @@ pub fn lockouts(name: &UserName, from: Option<IpAddr>, before: &State, after: &S
     {
         found.push(why.finding(name, "can't log in over SSH any more"));
     }
+    if before.platform.ssh.password_of(is).is_some()
+        && after.platform.ssh.password_of(is).is_none()
+        && is.ssh_keys.is_empty()
+    {
+        let why = Why::Everybodys(
+            "`ssh.passwords` closes it to their password, and they have no SSH key".to_owned(),
+        );
+        found.push(why.finding(name, "can't log in to servers over SSH any more"));
+    }
     found.sort();
     found
 }

@@ -73,6 +73,14 @@ fn what_its_author_loses_by_a_change_has_to_be_known_to_them() {
         ("ann", with("users/ann.toml", Some("role = \"admin\"\n")), "neither a password nor a passkey"),
         ("ann", with("platform.toml", Some("domain = \"h.org\"\n")), "without the table `[panel]`"),
         ("ann", networks("\"10.0.0.0/8\""), "192.0.2.7 is in none of the networks"),
+        (
+            "ann",
+            with(
+                "platform.toml",
+                Some(&format!("domain = \"h.org\"\n{PANEL}[ssh]\npasswords = \"members\"\n")),
+            ),
+            "`ssh.passwords` closes it to their password",
+        ),
         ("bob", with("users/bob.toml", Some(HASH)), "no SSH key is left"),
     ];
     for (who, after, why) in &cases {

@@ -18,7 +18,7 @@ pub fn routes(state: &State, identities: &Identities) -> Result<Routes, RenderEr
     for (name, user) in &state.users {
         let route = RouteUser {
             admin: user.role == Role::Admin,
-            password_hash: user.password_hash.clone(),
+            password_hash: state.platform.ssh.password_of(user).map(str::to_owned),
             keys: user.ssh_keys.clone(),
         };
         routes = routes.with_user(name.clone(), route);
