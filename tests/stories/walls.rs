@@ -312,7 +312,9 @@ fn too_much_is_refused(scene: &Scene, bob: &str) {
         let many: Vec<String> = (0..300).map(|at| format!("X-{at}: y")).collect();
         let many: Vec<&str> = many.iter().flat_map(|line| ["-H", line.as_str()]).collect();
         for more in [&["-H", long.as_str()][..], &many] {
-            let answer = scene.ask(VISITOR, port, "/", more);
+            // Nobody reads the rest of such a head, so the answer may be lost with the connection.
+            let mut answers = (0..5).map(|_| scene.ask(VISITOR, port, "/", more));
+            let answer = answers.find(|answer| answer.status != 0).expect("an answer to a head");
             assert_eq!(answer.status, 431, "a head at {port}: {}", answer.tells());
         }
         let path = format!("/{}", "a".repeat(48 << 10));
