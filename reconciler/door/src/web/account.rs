@@ -105,6 +105,7 @@ pub(crate) fn set_password(panel: &Panel, asker: &Asker, asked: SetPassword) -> 
 /// Makes an invitation.
 pub(crate) fn invite(panel: &Panel, asker: &Asker, asked: Invite) -> Result<Invited, Refusal> {
     let user = asker.state().users.get(&asked.user).ok_or_else(not_found)?;
+    asker.must_be_fresh()?;
     set_here(asker.state(), &asked.user, "password_hash")?;
     let standing = Digest::of_standing(user);
     let made = panel.invitations.make(&asked.user, standing, panel.now().date);
