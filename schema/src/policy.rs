@@ -39,7 +39,7 @@ pub fn judge(proposal: &Proposal<'_>) -> Verdict {
 /// Judges a proposal, and returns besides whether it touches only the actor's own things and needs nobody's consent. An admin's power over
 /// the things of others doesn't count for that, and somebody without a name owns nothing.
 pub fn judge_with_own(proposal: &Proposal<'_>) -> (Verdict, bool) {
-    let Actor::Member(name) = proposal.actor else { return (judge(proposal), false) };
+    let Some(name) = proposal.actor.name() else { return (judge(proposal), false) };
     let as_member = judge_member(name, proposal, Factors::Kept);
     let is_own = as_member == Verdict::Allow;
     match proposal.actor.is_admin(proposal.before) {
@@ -52,7 +52,7 @@ fn judge_as(proposal: &Proposal<'_>, factors: Factors) -> Verdict {
     let verdict = match proposal.actor {
         Actor::Operator => Verdict::Allow,
         Actor::Member(name) if proposal.actor.is_admin(proposal.before) => judge_admin(name, proposal),
-        Actor::Member(name) => judge_member(name, proposal, factors),
+        Actor::Member(name) | Actor::AsMember(name) => judge_member(name, proposal, factors),
     };
     strictly(verdict, proposal)
 }
@@ -70,7 +70,7 @@ fn strictly(verdict: Verdict, proposal: &Proposal<'_>) -> Verdict {
 
 /// The verdict, unless the author loses a way in and doesn't say that they know. Whoever has the repository's files loses none.
 fn with_lockouts(verdict: Verdict, proposal: &Proposal<'_>) -> Verdict {
-    let Actor::Member(name) = proposal.actor else { return verdict };
+    let Some(name) = proposal.actor.name() else { return verdict };
     if matches!(verdict, Verdict::Deny(_)) || proposal.knows == Some(name.as_str()) {
         return verdict;
     }

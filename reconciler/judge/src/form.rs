@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
 use berth_schema::State;
-use berth_schema::name::{Invalid, UserName};
+use berth_schema::name::Invalid;
 use berth_wire::web::{
     Approve, Change, Commit, Committed, Decided, Planned, ProposalCard, ProposalSheet, Proposed, Reject,
     Revert, Standing,
@@ -156,8 +156,8 @@ impl Forms {
     }
 
     /// The proposals that wait and that somebody may read.
-    pub fn proposals(&self, user: &UserName) -> Result<Vec<ProposalCard>, FormError> {
-        self.with(|repo| proposals::all(repo, user, self.resolver))
+    pub fn proposals(&self, author: Author<'_>) -> Result<Vec<ProposalCard>, FormError> {
+        self.with(|repo| proposals::all(repo, author, self.resolver))
     }
 
     /// One proposal.
@@ -171,8 +171,8 @@ impl Forms {
     }
 
     /// Closes a proposal without merging it.
-    pub fn reject(&self, user: &UserName, reject: &Reject) -> Result<(), FormError> {
-        self.with(|repo| proposals::reject(repo, user, reject))
+    pub fn reject(&self, author: Author<'_>, reject: &Reject) -> Result<(), FormError> {
+        self.with(|repo| proposals::reject(repo, author, reject))
     }
 
     /// Plans a change on top of `main` as it is now.

@@ -86,6 +86,8 @@ pub struct Asker<'a> {
     pub resolver: Option<SocketAddr>,
     /// Address that they come from, where the door knows it and `access.panel` binds it.
     pub from: Option<IpAddr>,
+    /// Power in which they ask.
+    pub acts: Acts,
 }
 
 impl Asker<'_> {
@@ -93,10 +95,27 @@ impl Asker<'_> {
     fn is_admin(&self, state: &State) -> bool {
         match self.user.map(str::parse::<UserName>) {
             None => true,
-            Some(Ok(name)) => Actor::Member(&name).is_admin(state),
+            Some(Ok(name)) => self.actor(&name).is_admin(state),
             Some(Err(_)) => false,
         }
     }
+
+    /// The person of this name, as the policy is asked about them.
+    fn actor<'n>(&self, name: &'n UserName) -> Actor<'n> {
+        match self.acts {
+            Acts::AsThemselves => Actor::Member(name),
+            Acts::AsMember => Actor::AsMember(name),
+        }
+    }
+}
+
+/// Power in which somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acts {
+    /// Their role's.
+    AsThemselves,
+    /// A member's, whatever their role is.
+    AsMember,
 }
 
 /// A push while it is judged.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use berth_dns::{Answer, Code, Kind, PORT};
 use berth_schema::State;
-use berth_schema::name::{Fqdn, UserName};
+use berth_schema::name::Fqdn;
 use berth_schema::policy::{self, Actor, Proof};
 use berth_schema::text::safe;
 
@@ -40,10 +40,11 @@ impl Resolvers {
         Self { addresses, until: Instant::now() + PATIENCE }
     }
 
-    /// Looks for the proofs that a member's change wants.
-    pub fn prove(&self, member: &UserName, before: &State, after: &State) -> Proven {
-        let wanted = policy::to_prove(Actor::Member(member), before, after);
+    /// Looks for the proofs that a change of somebody's wants. Whoever has the repository's files needs none.
+    pub fn prove(&self, actor: Actor<'_>, before: &State, after: &State) -> Proven {
         let mut proven = Proven::default();
+        let Some(member) = actor.name() else { return proven };
+        let wanted = policy::to_prove(actor, before, after);
         for name in wanted {
             let proofs = policy::proofs(&name, member, &before.platform.domain);
             match proofs.iter().try_fold(false, |found, proof| Ok(found || self.holds(proof)?)) {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use berth_door::Asking;
 use berth_fault::chain;
 use berth_judge::Update;
-use berth_judge::hook::{Asker, Installed, install, judge, view};
+use berth_judge::hook::{Acts, Asker, Installed, install, judge, view};
 use berth_judge::review::{AfterPush, after_push};
 use berth_repo::{Closed, MAIN, PROPOSALS, Revision, Source, StateRepo};
 use berth_schema::Origin;
@@ -114,7 +114,8 @@ fn pre_receive(
     if updates.iter().any(|update| update.reference == MAIN && update.new.is_some()) {
         engine.begin();
     }
-    let asker = Asker { user, look: look(), engine, resolver: settings.resolver, from };
+    let acts = Acts::AsThemselves;
+    let asker = Asker { user, look: look(), engine, resolver: settings.resolver, from, acts };
     let judgement = match viewer {
         Some(viewer) => {
             let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);

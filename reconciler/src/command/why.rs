@@ -84,7 +84,7 @@ fn judge(
     let (Some(old), Some(new)) = (from.revision.revision(), to.revision.revision()) else {
         bail!("a plain folder has no revisions")
     };
-    let proven = Resolvers::of(resolver, &from.state).prove(name, &from.state, &to.state);
+    let proven = Resolvers::of(resolver, &from.state).prove(Actor::Member(name), &from.state, &to.state);
     if !proven.note.is_empty() {
         say(proven.note.trim_end());
     }

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use berth_judge::form::{Author, Forms, Via};
-use berth_judge::hook::{Asker, Judgement, judge, view};
+use berth_judge::hook::{Acts, Asker, Judgement, judge, view};
 use berth_judge::review::{Approval, Ask, Format as ReviewFormat, answer, propose};
 use berth_judge::{Unseen, Update};
 use berth_repo::{MAIN, Revision, Signature, StateRepo};
@@ -531,6 +531,7 @@ impl House {
             engine: &Unseen,
             resolver: Some(self.resolver),
             from: None,
+            acts: Acts::AsThemselves,
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth::source::Source;
 use berth_engine::Identity;
-use berth_judge::hook::{Asker, judge};
+use berth_judge::hook::{Acts, Asker, judge};
 use berth_judge::{Sights, Update};
 use berth_plan::diff::{ALLOW_REMOVALS, Context};
 use berth_plan::render::Templates;
@@ -94,7 +94,14 @@ impl Scene {
             reference: MAIN.to_owned(),
         };
         let engine = Seeing { sight: &self.sight, identity: &self.identity };
-        let asker = Asker { user: None, look: Look::Plain, engine: &engine, resolver: None, from: None };
+        let asker = Asker {
+            user: None,
+            look: Look::Plain,
+            engine: &engine,
+            resolver: None,
+            from: None,
+            acts: Acts::AsThemselves,
+        };
         let judgement = judge(&mut StateRepo::open(&bench.bare).unwrap(), &[update], asker).unwrap();
         assert!(judgement.accepted, "{}", judgement.text);
         let pass = self.pass(&new);

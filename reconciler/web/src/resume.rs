@@ -21,7 +21,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 35] = [
+pub(crate) static ALL: [Does; 36] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -40,6 +40,7 @@ pub(crate) static ALL: [Does; 35] = [
     Does::act("/admin/users/{name}/sessions/end", "Sign a member out everywhere", &[]),
     Does::act("/admin/users/{name}/totp/remove", "Remove a member’s second factor", &[]),
     Does::act("/admin/users/{name}/passkeys/remove", "Remove a member’s passkey", &[("called", "Passkey")]),
+    Does::act("/admin/users/{name}/tokens/revoke", "Revoke a member’s API token", &[("called", "Token")]),
     Does::file("/admin/users/{name}/edit", "Edit a member", &user_form::SHAPES),
     Does::file("/admin/users/{name}/remove", "Remove a member", &[&CONFIRMED]),
     Does::file("/admin/settings", "Settings", &[&settings::TEXT]),

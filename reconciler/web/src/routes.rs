@@ -94,6 +94,7 @@ pub fn table() -> Vec<Route> {
         post("/admin/users/{name}/sessions/end", Admin, user::end_sessions),
         post("/admin/users/{name}/totp/remove", Admin, user::lift_factor),
         post("/admin/users/{name}/passkeys/remove", Admin, user::remove_passkey),
+        post("/admin/users/{name}/tokens/revoke", Admin, user::revoke_token),
         get("/admin/users/{name}/edit", Admin, form::show::<user_form::Edit>),
         post("/admin/users/{name}/edit", Admin, form::post::<user_form::Edit>),
         get("/admin/users/{name}/remove", Admin, form::show::<user_form::Remove>),
@@ -177,15 +178,17 @@ fn api() -> Vec<Route> {
         row(DELETE, "/api/domains/{fqdn}", Known, of(Domains), of_api::remove_domain),
         // Members.
         row(GET, "/api/users", Admin, of(Administer), of_api::users),
-        row(POST, "/api/users", Known, of(Administer), of_api::create_user),
+        row(POST, "/api/users", Admin, of(Administer), of_api::create_user),
         row(GET, "/api/users/{name}", Known, of(Read), of_api::user),
         row(PATCH, "/api/users/{name}", Known, Needs::Depends, of_api::edit_user),
         row(DELETE, "/api/users/{name}", Known, Needs::Depends, of_api::remove_user),
-        row(POST, "/api/users/{name}/invite", Admin, of(Administer), of_api::invite),
+        row(POST, "/api/users/{name}/invite", Admin, Session, of_api::invite),
         // Tokens.
         row(GET, "/api/tokens", Known, of(Read), of_api::tokens),
         row(POST, "/api/tokens", Known, Session, of_api::make_token),
         row(DELETE, "/api/tokens/{id}", Known, of(Account), of_api::revoke_token),
+        row(GET, "/api/users/{name}/tokens", Admin, of(Administer), of_api::tokens_of),
+        row(DELETE, "/api/users/{name}/tokens/{id}", Admin, Session, of_api::revoke_token_of),
         // Changes and proposals.
         row(GET, "/api/changes", Known, of(Read), of_api::changes),
         row(GET, "/api/changes/{revision}", Known, of(Read), of_api::change),
@@ -275,10 +278,13 @@ async fn wrong_way(method: Method, uri: Uri) -> Problem {
     let problem = |message: String| Problem::new(StatusCode::METHOD_NOT_ALLOWED, message);
     match (uri.path().starts_with(api::BELOW), method) {
         (true, Method::GET | Method::HEAD) => problem(format!(
-            "GET {} changes nothing, and what is here changes something: so it is a POST.",
+            "A GET changes nothing, and what {} does changes something, so it takes none.",
             uri.path()
         ))
-        .hint("Send it as a POST. Whoever follows a link or loads a picture must not change a server by it."),
+        .hint(
+            "Send it by a method of the header `Allow`. Whoever follows a link or loads a picture must not change a \
+             server by it.",
+        ),
         (true, method) => problem(format!("{method} isn't among the methods that this path takes."))
             .hint("The header `Allow` and /api/openapi.json name them."),
         (false, _) => problem("This address takes no forms, or it only takes forms.".to_owned())

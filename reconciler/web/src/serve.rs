@@ -82,8 +82,8 @@ pub async fn serve(
 ) -> Result<(), TlsError> {
     let tls = app.certificates.server()?;
     let admission = Admission::default();
-    let (certificates, countries, sessions) =
-        (app.certificates.clone(), app.countries.clone(), app.sessions.clone());
+    let (certificates, countries) = (app.certificates.clone(), app.countries.clone());
+    let (sessions, answers) = (app.sessions.clone(), app.answers.clone());
     tasks.keep("the look at the certificate and the country file", async move {
         let mut looks = every(LOOK);
         loop {
@@ -98,8 +98,10 @@ pub async fn serve(
         let mut sweeps = every(SWEEP);
         loop {
             sweeps.tick().await;
-            if let Err(error) = tokio::task::block_in_place(|| sessions.sweep(Timestamp::now())) {
-                tracing::warn!(error = berth_fault::chain(&error), "old sessions can't be swept");
+            let now = Timestamp::now();
+            let swept = tokio::task::block_in_place(|| sessions.sweep(now).and_then(|()| answers.sweep(now)));
+            if let Err(error) = swept {
+                tracing::warn!(error = berth_fault::chain(&error), "old sessions and answers can't be swept");
             }
         }
     });

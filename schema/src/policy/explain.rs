@@ -57,7 +57,7 @@ pub fn explain(actor: Actor<'_>, state: &State, path: &str) -> Answer {
                 ["Whoever has the repository's files may change everything.".to_owned()],
             );
         }
-        Actor::Member(name) => name,
+        Actor::Member(name) | Actor::AsMember(name) => name,
     };
     if !state.users.contains_key(me) {
         let why = format!("There is no user `{me}`: {} can add `users/{me}.toml`.", admins_in_words(state));

@@ -17,6 +17,9 @@ pub enum Actor<'a> {
     Operator,
     /// Somebody whom the door knows. The state before the change tells what they may do.
     Member(&'a UserName),
+    /// The same person where they may do no more than a member, whatever role the state gives them: by an API token without the
+    /// scope `admin`.
+    AsMember(&'a UserName),
 }
 
 /// One file of a change.
@@ -78,11 +81,20 @@ pub enum Verdict {
     Deny(Vec<Finding>),
 }
 
-impl Actor<'_> {
+impl<'a> Actor<'a> {
+    /// The person's name; `None` for whoever has the repository's files.
+    pub fn name(&self) -> Option<&'a UserName> {
+        match self {
+            Self::Operator => None,
+            Self::Member(name) | Self::AsMember(name) => Some(name),
+        }
+    }
+
     /// Returns whether they may do everything. A role that the change itself gives doesn't count.
     pub fn is_admin(&self, before: &State) -> bool {
         match self {
             Self::Operator => true,
+            Self::AsMember(_) => false,
             Self::Member(name) => before.users.get(*name).is_some_and(|user| user.role == Role::Admin),
         }
     }

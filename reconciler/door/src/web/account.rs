@@ -37,7 +37,8 @@ pub(crate) fn invitation(panel: &Panel, asked: Invitation) -> Result<Person, Ref
 /// Uses an invitation up. It has ended once the commit with the new password is on `main`, and not before.
 ///
 /// It takes a second factor away whose secret this host has lost: nobody would ever get in by it, and whoever made the invitation has
-/// vouched for the person. One that works stays, and is asked for.
+/// vouched for the person. One that works stays, and is asked for. It ends the person's API tokens, too: whoever needs a new password in this
+/// way may have lost more than that.
 pub(crate) fn redeem(panel: &Panel, asked: Redeem) -> Result<Entered, Refusal> {
     let attempt = panel.throttle.begin(asked.from, None, panel.now().steady).map_err(too_many)?;
     let record = find(panel, &panel.good()?, &asked.invitation)?;
@@ -49,6 +50,9 @@ pub(crate) fn redeem(panel: &Panel, asked: Redeem) -> Result<Entered, Refusal> {
         let mut edits = vec![UserEdit::PasswordHash(Some(hash.clone()))];
         if is_lost && user.second_factor.is_some() {
             edits.push(UserEdit::SecondFactor(None));
+        }
+        if !user.tokens.is_empty() {
+            edits.push(UserEdit::Tokens(Vec::new()));
         }
         edits
     };
@@ -105,6 +109,7 @@ pub(crate) fn set_password(panel: &Panel, asker: &Asker, asked: SetPassword) -> 
 /// Makes an invitation.
 pub(crate) fn invite(panel: &Panel, asker: &Asker, asked: Invite) -> Result<Invited, Refusal> {
     let user = asker.state().users.get(&asked.user).ok_or_else(not_found)?;
+    asker.must_be_fresh()?;
     set_here(asker.state(), &asked.user, "password_hash")?;
     let standing = Digest::of_standing(user);
     let made = panel.invitations.make(&asked.user, standing, panel.now().date);

@@ -1,5 +1,6 @@
 //! API tokens: who asks with one, and the commits that make and end them. The state has their digests, so a commit ends one.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use berth_schema::api_token::{ApiToken, PREFIX};
@@ -7,7 +8,8 @@ use berth_schema::edit::UserEdit;
 use berth_schema::name::UserName;
 use berth_schema::user::{Role, User};
 use berth_wire::web::{
-    ApiTokenCard, ApiTokenMade, ApiTokens, Done, EndApiToken, MakeApiToken, Refusal, Scope, Secret, Token,
+    ApiTokenCard, ApiTokenMade, ApiTokens, Done, EndApiToken, MakeApiToken, Needs, Refusal, Scope, Secret,
+    Token,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -56,9 +58,16 @@ impl Panel {
     }
 }
 
-/// Returns whether a token hasn't run out. One whose end can't be read has.
+/// Returns whether a token hasn't run out. One whose times can't be read has, and so has one that says it is good for longer than any that is
+/// made here.
 fn is_good(token: &ApiToken, now: Timestamp) -> bool {
-    token.until().parse::<Timestamp>().is_ok_and(|until| now < until)
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    let (Some(made), Some(until)) = (time(token.made()), time(token.until())) else { return false };
+    now < until && until.duration_since(made) <= days_long(DAYS)
+}
+
+fn days_long(days: u32) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(days))
 }
 
 fn card(token: &ApiToken, now: Timestamp) -> ApiTokenCard {
@@ -73,9 +82,23 @@ fn card(token: &ApiToken, now: Timestamp) -> ApiTokenCard {
     }
 }
 
-/// Lists one's own tokens.
-pub(crate) fn api_tokens(panel: &Panel, asker: &Asker, _: ApiTokens) -> Result<Vec<ApiTokenCard>, Refusal> {
-    let user = asker.state().users.get(&asker.name).ok_or_else(signed_out)?;
+/// The person whose tokens are asked about: anybody for an admin, and oneself.
+fn whose<'a>(asker: &'a Asker, asked: Option<&UserName>) -> Result<&'a User, Refusal> {
+    let found = |name: &UserName| asker.state().users.get(name).map(|user| &**user);
+    match asked {
+        None => found(&asker.name).ok_or_else(signed_out),
+        Some(name) if *name == asker.name || asker.is_admin() => found(name).ok_or_else(not_found),
+        Some(_) => Err(not_found()),
+    }
+}
+
+/// Lists somebody's tokens.
+pub(crate) fn api_tokens(
+    panel: &Panel,
+    asker: &Asker,
+    asked: ApiTokens,
+) -> Result<Vec<ApiTokenCard>, Refusal> {
+    let user = whose(asker, asked.user.as_ref())?;
     let now = panel.now().date;
     Ok(user.tokens.iter().map(|token| card(token, now)).collect())
 }
@@ -105,42 +128,52 @@ pub(crate) fn make_api_token(
     }
     let user = asker.state().users.get(name).ok_or_else(signed_out)?;
     let now = panel.now().date;
-    if user.tokens.iter().filter(|token| is_good(token, now)).count() >= EACH {
-        return Err(bad(format!("You have {EACH} tokens already."), "Revoke one that you don't use."));
-    }
     let secret = format!("{PREFIX}{}", fresh().map_err(|error| unavailable(&error))?);
-    let until = now + SignedDuration::from_hours(24 * i64::from(days));
+    let until = now + days_long(days);
     let time = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let digest = Digest::of(&secret).to_string();
     let token = ApiToken::new(&digest, &scopes, &time(now), &time(until), &called);
     let token = token.map_err(|error| unavailable(&error))?;
-    // Those that have run out go with it.
+    // Counted where it is written, since others may be made meanwhile. Those that have run out go with it.
+    let has_room = Cell::new(true);
     let with = |user: &User| {
-        let left = user.tokens.iter().filter(|token| is_good(token, now)).cloned();
-        vec![UserEdit::Tokens(left.chain([token.clone()]).collect())]
+        let left: Vec<ApiToken> = user.tokens.iter().filter(|token| is_good(token, now)).cloned().collect();
+        has_room.set(left.len() < EACH);
+        match has_room.get() {
+            true => vec![UserEdit::Tokens([left, vec![token.clone()]].concat())],
+            false => Vec::new(),
+        }
     };
     let standing = Digest::of_standing(user);
     let writing = Writing { of: name, by: name, standing, summary: "new API token", edits: &with };
     put(panel, &writing).map_err(|not_set| not_set.or(signed_out))?;
+    if !has_room.get() {
+        return Err(bad(format!("You have {EACH} tokens already."), "Revoke one that you don't use."));
+    }
     panel.note(Some(name), Some(from), Act::MakeApiToken);
     Ok(ApiTokenMade { token: Secret(secret), card: card(&token, now) })
 }
 
-/// Ends one of one's own tokens.
+/// Ends a token.
 pub(crate) fn end_api_token(panel: &Panel, asker: &Asker, asked: EndApiToken) -> Result<Done, Refusal> {
-    let name = &asker.name;
-    let user = asker.state().users.get(name).ok_or_else(signed_out)?;
+    let user = whose(asker, asked.user.as_ref())?;
+    let of = &user.name;
+    if *of != asker.name {
+        asker.must_meet(Needs::Session)?;
+        asker.must_be_fresh()?;
+    }
     if !user.tokens.iter().any(|token| token.id() == asked.id) {
         return Err(not_found());
     }
-    set_here(asker.state(), name, "tokens")?;
+    set_here(asker.state(), of, "tokens")?;
     let without = |user: &User| {
         let left = user.tokens.iter().filter(|token| token.id() != asked.id).cloned();
         vec![UserEdit::Tokens(left.collect())]
     };
     let standing = Digest::of_standing(user);
-    let writing = Writing { of: name, by: name, standing, summary: "API token revoked", edits: &without };
-    put(panel, &writing).map_err(|not_set| not_set.or(signed_out))?;
-    panel.note(Some(name), None, Act::EndApiToken);
+    let by = &asker.name;
+    let writing = Writing { of, by, standing, summary: "API token revoked", edits: &without };
+    put(panel, &writing).map_err(|not_set| not_set.or(if of == by { signed_out } else { not_found }))?;
+    panel.note(Some(by), None, Act::EndApiToken { user: of });
     Ok(Done)
 }

@@ -81,7 +81,10 @@ pub(crate) enum Act<'a> {
     /// Making an API token.
     MakeApiToken,
     /// Revoking one.
-    EndApiToken,
+    EndApiToken {
+        /// Person whose it was.
+        user: &'a UserName,
+    },
     /// Asking for a pass.
     Sync,
     /// Adding a passkey.

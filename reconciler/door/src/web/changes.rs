@@ -84,7 +84,7 @@ fn takes_back(panel: &Panel, asker: &Asker, revision: &Revision) -> Result<Arc<M
 
 /// Lists the proposals that wait.
 pub(crate) fn proposals(panel: &Panel, asker: &Asker, _: Proposals) -> Result<Vec<ProposalCard>, Refusal> {
-    change(panel, asker, None, Looks::None, |author| panel.forms.proposals(author.name))
+    change(panel, asker, None, Looks::None, |author| panel.forms.proposals(author))
 }
 
 /// Shows one proposal.
@@ -106,7 +106,7 @@ pub(crate) fn approve(panel: &Panel, asker: &Asker, asked: Approve) -> Result<De
 
 /// Closes a proposal.
 pub(crate) fn reject(panel: &Panel, asker: &Asker, asked: Reject) -> Result<Done, Refusal> {
-    change(panel, asker, None, Looks::None, |author| panel.forms.reject(author.name, &asked).map(|()| Done))
+    change(panel, asker, None, Looks::None, |author| panel.forms.reject(author, &asked).map(|()| Done))
 }
 
 /// Returns whether a change gives or takes a role, or removes somebody: only whoever has just proved who they are may make it.
@@ -156,8 +156,8 @@ fn change<T>(
     if looks == Looks::Begun {
         engine.begin();
     }
-    work(Author { name: &asker.name, engine: &engine, from, via: Via::Panel })
-        .map_err(|error| refused(&error))
+    let via = if asker.is_narrow() { Via::NarrowToken } else { Via::Panel };
+    work(Author { name: &asker.name, engine: &engine, from, via }).map_err(|error| refused(&error))
 }
 
 /// The reconciler's socket for the door.

@@ -121,6 +121,11 @@ impl Asker {
         &self.good.state
     }
 
+    /// Returns whether they act as a member by an API token without the scope `admin`, whatever their role is.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.scopes.as_ref().is_some_and(|scopes| !scopes.contains(&Scope::Admin))
+    }
+
     /// Refuses what an API token without this scope may not do.
     pub(crate) fn must_have(&self, scope: Scope) -> Result<(), Refusal> {
         match &self.scopes {

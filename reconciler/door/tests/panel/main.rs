@@ -17,6 +17,7 @@ mod fresh;
 mod guesses;
 mod invitations;
 mod leads;
+mod narrow;
 mod passkeys;
 mod past;
 mod reading;

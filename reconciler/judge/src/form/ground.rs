@@ -9,6 +9,7 @@ use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
 
 use super::error::FormError;
+use crate::hook::Acts;
 use crate::review::signature;
 use crate::sights::Sights;
 
@@ -28,8 +29,10 @@ pub struct Author<'a> {
 /// Way in which a change comes that somebody didn't push, as the commit's trailer names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// The panel's forms.
+    /// The panel's forms, and the API.
     Panel,
+    /// The API, by a token that lets its owner do no more than a member, whatever their role is.
+    NarrowToken,
     /// The lobby, over SSH.
     Ssh,
 }
@@ -38,8 +41,26 @@ impl Via {
     /// The way in a word.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Panel => "panel",
+            Self::Panel | Self::NarrowToken => "panel",
             Self::Ssh => "ssh",
+        }
+    }
+
+    /// Power in which somebody acts who comes this way.
+    pub(super) fn acts(self) -> Acts {
+        match self {
+            Self::Panel | Self::Ssh => Acts::AsThemselves,
+            Self::NarrowToken => Acts::AsMember,
+        }
+    }
+}
+
+impl<'a> Author<'a> {
+    /// Them, as the policy is asked about them.
+    pub(super) fn actor(&self) -> Actor<'a> {
+        match self.via.acts() {
+            Acts::AsThemselves => Actor::Member(self.name),
+            Acts::AsMember => Actor::AsMember(self.name),
         }
     }
 }
@@ -71,7 +92,13 @@ impl<'a> Ground<'a> {
 
     /// Returns whether the person may do everything.
     pub(super) fn is_admin(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| Actor::Member(self.author.name).is_admin(state))
+        self.state.as_ref().is_some_and(|state| self.author.actor().is_admin(state))
+    }
+
+    /// Returns whether they could do everything, and can't in the way in which they come.
+    pub(super) fn is_held_back(&self) -> bool {
+        let is_one = |state: &Arc<State>| Actor::Member(self.author.name).is_admin(state);
+        self.state.as_ref().is_some_and(is_one) && !self.is_admin()
     }
 
     /// Returns who reads, for pages that don't show everything to everybody.
@@ -81,7 +108,7 @@ impl<'a> Ground<'a> {
 
     /// Returns the signature of a commit that is made now.
     pub(super) fn signature(&self) -> Signature {
-        signature(Actor::Member(self.author.name), self.state.as_deref())
+        signature(self.author.actor(), self.state.as_deref())
     }
 
     /// Returns the text of a file of `main`; `None` where there is none that is text.

@@ -69,6 +69,7 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         engine: ground.author.engine,
         resolver: ground.resolver,
         from: ground.author.from,
+        acts: ground.author.via.acts(),
     };
     let made = judge_made(&mut tried.scratch.repo, &ground.main, &tried.new, asker)?;
     let shown = diffs(&tried.scratch.repo, ground.reader(), &ground.main, &tried.new);
@@ -80,6 +81,11 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         FieldFinding { is_error: false, ..error_at(None, &invalid) }
     });
     findings.extend(notes);
+    if ground.is_held_back() && (made.is_refused() || made.approvers.is_some()) {
+        let message = "by this token you act as a member, since it lacks the scope `admin`";
+        let invalid = Invalid::new(message, "make a token that has it, if the change is meant");
+        findings.push(FieldFinding { is_error: false, ..error_at(None, &invalid) });
+    }
     Ok(Planned {
         standing: standing(&made),
         digest: String::new(),

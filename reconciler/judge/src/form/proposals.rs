@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 
 use berth_repo::StateRepo;
 use berth_schema::door::Topic;
-use berth_schema::name::UserName;
-use berth_schema::policy::Actor;
 use berth_schema::report::Look;
 use berth_schema::text::{safe, safe_line};
 use berth_wire::web::{Approve, Decided, FieldFinding, ProposalCard, ProposalSheet, Reject};
@@ -26,10 +24,10 @@ const REASON: usize = 500;
 /// All that somebody may read.
 pub(super) fn all(
     repo: &StateRepo,
-    user: &UserName,
+    author: Author<'_>,
     resolver: Option<SocketAddr>,
 ) -> Result<Vec<ProposalCard>, FormError> {
-    let seen = all_seen(repo, Actor::Member(user), resolver)?;
+    let seen = all_seen(repo, author.actor(), resolver)?;
     Ok(seen.iter().map(|(proposal, assessment)| card(proposal, assessment)).collect())
 }
 
@@ -41,8 +39,7 @@ pub(super) fn one(
     resolver: Option<SocketAddr>,
 ) -> Result<ProposalSheet, FormError> {
     let topic = parse(topic)?;
-    let user = author.name;
-    let actor = Actor::Member(user);
+    let (user, actor) = (author.name, author.actor());
     let mut assessor = Assessor::new(repo, resolver)?;
     let proposal = seen(repo, actor, &assessor, &topic)?.ok_or_else(missing)?;
     let mut assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
@@ -87,10 +84,10 @@ pub(super) fn approve(
     resolver: Option<SocketAddr>,
 ) -> Result<Decided, FormError> {
     let topic = parse(&approval.topic)?;
-    see(repo, author.name, &topic)?;
+    see(repo, author, &topic)?;
     let Approve { at, knows, .. } = *approval;
     let wanted = Approval { topic, at: Some(at), allowance: None, from: author.from, knows };
-    match agree(repo, Actor::Member(author.name), &wanted, resolver)? {
+    match agree(repo, author.actor(), &wanted, resolver)? {
         Ended::Merged(revision, _) => {
             let message = format!("review/{} is merged: main is at {}", wanted.topic, revision.short());
             Ok(Decided { revision, message })
@@ -105,19 +102,19 @@ pub(super) fn approve(
 }
 
 /// Closes one.
-pub(super) fn reject(repo: &StateRepo, user: &UserName, reject: &Reject) -> Result<(), FormError> {
+pub(super) fn reject(repo: &StateRepo, author: Author<'_>, reject: &Reject) -> Result<(), FormError> {
     let topic = parse(&reject.topic)?;
-    see(repo, user, &topic)?;
+    see(repo, author, &topic)?;
     let reason = safe_line(&reject.reason, REASON);
-    match close(repo, Actor::Member(user), &topic, Some(&reason))? {
+    match close(repo, author.actor(), &topic, Some(&reason))? {
         Ended::Closed(_) | Ended::Merged(..) | Ended::Unconfirmed(_) => Ok(()),
         Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
     }
 }
 
-fn see(repo: &StateRepo, user: &UserName, topic: &Topic) -> Result<Proposal, FormError> {
+fn see(repo: &StateRepo, author: Author<'_>, topic: &Topic) -> Result<Proposal, FormError> {
     let assessor = Assessor::new(repo, None)?;
-    seen(repo, Actor::Member(user), &assessor, topic)?.ok_or_else(missing)
+    seen(repo, author.actor(), &assessor, topic)?.ok_or_else(missing)
 }
 
 fn parse(topic: &str) -> Result<Topic, FormError> {

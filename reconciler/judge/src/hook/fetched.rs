@@ -5,7 +5,7 @@ use berth_repo::{Revision, StateRepo};
 use berth_schema::report::Look;
 use berth_schema::{Finding, Severity};
 
-use super::{Asker, HookError, Push};
+use super::{Acts, Asker, HookError, Push};
 use crate::history::{History, Range};
 use crate::sights::Unseen;
 
@@ -16,7 +16,14 @@ pub fn judge_fetched(
     tip: &Revision,
 ) -> Result<Vec<Finding>, HookError> {
     let history = History::of(repo.git_dir());
-    let asker = Asker { user: None, look: Look::Plain, engine: &Unseen, resolver: None, from: None };
+    let asker = Asker {
+        user: None,
+        look: Look::Plain,
+        engine: &Unseen,
+        resolver: None,
+        from: None,
+        acts: Acts::AsThemselves,
+    };
     let mut push = Push::new(repo, history, asker);
     let range = Range::After(*main);
     if push.is_measured(tip, &range)? {

@@ -3,7 +3,6 @@
 
 use berth_repo::Revision;
 use berth_schema::name::UserName;
-use berth_schema::policy::Actor;
 
 use super::{HookError, Push};
 use crate::history::Range;
@@ -82,7 +81,7 @@ impl Push<'_> {
             self.refuse_ref(name, &message, "ask an admin to add the file");
             return Ok(false);
         }
-        if Actor::Member(user).is_admin(state) {
+        if self.asker.actor(user).is_admin(state) {
             return Ok(true);
         }
         let enough = match known {

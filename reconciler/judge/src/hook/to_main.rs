@@ -3,7 +3,7 @@
 use berth_plan::{Plan, show};
 use berth_repo::{Loaded, MAIN, Revision};
 use berth_schema::name::UserName;
-use berth_schema::policy::{Actor, Verdict};
+use berth_schema::policy::Verdict;
 use berth_schema::report::Look;
 use berth_schema::{Finding, State};
 
@@ -108,11 +108,11 @@ impl Push<'_> {
         let Ok(after) = &after.state else { return Ok(()) };
         let path = self.repo.git_dir().to_owned();
         let paths = self.repo.changed(old, new).map_err(|source| HookError::Read { path, source })?;
-        let proven = Resolvers::of(self.asker.resolver, before).prove(&name, before, after);
+        let proven = Resolvers::of(self.asker.resolver, before).prove(self.asker.actor(&name), before, after);
         self.notes.push_str(&proven.note);
         let allowed = self.allowed(new)?;
         let asked = Asked {
-            actor: Actor::Member(&name),
+            actor: self.asker.actor(&name),
             repo: self.repo,
             main: *old,
             old: *old,

@@ -52,7 +52,7 @@ pub fn answer(
                 return Ok(Answer::refusal(missing(topic)));
             };
             let mut assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
-            if let Actor::Member(name) = actor
+            if let Some(name) = actor.name()
                 && !assessor.state().is_some_and(|state| actor.is_admin(state))
             {
                 hide_from(name.as_str(), &mut assessment.findings, &mut assessment.sources);

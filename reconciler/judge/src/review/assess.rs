@@ -232,7 +232,7 @@ impl<'r> Assessor<'r> {
         let proven = match author {
             Some(author) => {
                 let resolvers = self.resolvers.get_or_insert_with(|| Resolvers::of(self.resolver, &before));
-                resolvers.prove(author, &before, after)
+                resolvers.prove(Actor::Member(author), &before, after)
             }
             None => Proven::default(),
         };
@@ -365,8 +365,8 @@ impl Assessment {
 
     /// Lists what somebody who merges it loses by that, coming from this address.
     pub fn lockouts(&self, actor: Actor<'_>, from: Option<IpAddr>) -> Vec<Finding> {
-        match (actor, &self.states) {
-            (Actor::Member(name), Some((before, after))) => policy::lockouts(name, from, before, after),
+        match (actor.name(), &self.states) {
+            (Some(name), Some((before, after))) => policy::lockouts(name, from, before, after),
             _ => Vec::new(),
         }
     }

@@ -33,9 +33,9 @@ pub(crate) enum Decided {
 
 /// Returns the name and address under which a commit names the actor.
 pub fn signature(actor: Actor<'_>, state: Option<&State>) -> Signature {
-    match actor {
-        Actor::Operator => Signature::now("Berth", "berth@localhost"),
-        Actor::Member(name) => {
+    match actor.name() {
+        None => Signature::now("Berth", "berth@localhost"),
+        Some(name) => {
             // Commits are everybody's to read, and the address in somebody's file isn't.
             let domain = state.map_or("localhost", |state| state.platform.domain.as_str());
             Signature::now(name.as_str(), format!("{name}@{domain}"))
@@ -45,12 +45,9 @@ pub fn signature(actor: Actor<'_>, state: Option<&State>) -> Signature {
 
 /// Tells whether the actor may read a proposal: its author may, the admins, and whoever has the repository's files.
 fn may_see(actor: Actor<'_>, state: Option<&State>, proposal: &Proposal) -> bool {
-    match actor {
-        Actor::Operator => true,
-        Actor::Member(name) => {
-            proposal.author.as_ref() == Some(name) || state.is_some_and(|state| actor.is_admin(state))
-        }
-    }
+    let is_author = actor.name().is_some_and(|name| proposal.author.as_ref() == Some(name));
+    // Whoever has the files sees it while no state is good, too.
+    is_author || actor == Actor::Operator || state.is_some_and(|state| actor.is_admin(state))
 }
 
 /// Finds the revision by whose digits somebody names a proposal that they looked at, or says why it isn't that one. The digits are
@@ -191,7 +188,7 @@ pub(super) fn missing(topic: &Topic) -> String {
 /// Returns the reason why the actor can't merge a proposal as it is; `None` if they can.
 pub(crate) fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Assessment) -> Option<String> {
     let topic = &proposal.topic;
-    let is_author = matches!(actor, Actor::Member(name) if proposal.author.as_ref() == Some(name));
+    let is_author = actor.name().is_some_and(|name| proposal.author.as_ref() == Some(name));
     if let (true, Need::Own) = (is_author, &assessment.need) {
         return Some(format!(
             "review/{topic} is your own: it needs no consent, and merges itself when you push it and it merges cleanly"
@@ -228,6 +225,9 @@ pub(crate) fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Asse
         (Need::Own, _) | (Need::NeedsReview { .. }, Actor::Operator) => None,
         (Need::NeedsReview { approvers }, Actor::Member(name)) => (!approvers.contains(name))
             .then(|| format!("`{name}` can't agree to review/{topic}; {} may", any_of(approvers))),
+        (Need::NeedsReview { .. }, Actor::AsMember(name)) => Some(format!(
+            "`{name}` can't agree to review/{topic} by a token without the scope `admin`: an admin has to"
+        )),
     }
 }
 

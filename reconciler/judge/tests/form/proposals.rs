@@ -19,7 +19,7 @@ fn what_needs_consent_is_proposed_and_agreed_to_at_its_revision() {
     assert_eq!(house.tip(), tip);
     // Another of the same has another topic.
     assert_eq!(propose(&house, "bob", &change).unwrap().topic, "domain-shop-other-example-2");
-    let cards = house.forms.proposals(&user("bob")).unwrap();
+    let cards = house.forms.proposals(author(&user("bob"))).unwrap();
     assert_eq!(cards.len(), 2);
     let card = &cards[0];
     assert_eq!((card.author.clone(), card.tip), (Some(user("bob")), made.revision));
@@ -56,8 +56,8 @@ fn somebody_elses_proposal_isnt_there() {
     let house = House::new();
     let made = propose(&house, "bob", &server("two", &[("cpus", "", "2")])).unwrap();
     assert_eq!(made.topic, "server-two");
-    assert!(house.forms.proposals(&user("cyn")).unwrap().is_empty());
-    assert_eq!(house.forms.proposals(&user("ann")).unwrap().len(), 1);
+    assert!(house.forms.proposals(author(&user("cyn"))).unwrap().is_empty());
+    assert_eq!(house.forms.proposals(author(&user("ann"))).unwrap().len(), 1);
     let of_cyn = |topic: &str| {
         let reject = Reject { topic: topic.to_owned(), reason: String::new() };
         [
@@ -69,7 +69,7 @@ fn somebody_elses_proposal_isnt_there() {
                     &Approve { topic: topic.to_owned(), at: made.revision, from: None, knows: false },
                 )
                 .unwrap_err(),
-            house.forms.reject(&user("cyn"), &reject).unwrap_err(),
+            house.forms.reject(author(&user("cyn")), &reject).unwrap_err(),
         ]
     };
     // As if there were none: neither its words nor its kind tell.
@@ -87,8 +87,8 @@ fn an_author_takes_a_proposal_back_and_an_admin_says_why() {
     for who in ["bob", "ann"] {
         let made = propose(&house, "bob", &server("two", &[("cpus", "", "2")])).unwrap();
         let reject = Reject { topic: made.topic.clone(), reason: "too\nlarge\u{1b}[2J".to_owned() };
-        house.forms.reject(&user(who), &reject).unwrap();
-        assert!(house.forms.proposals(&user("ann")).unwrap().is_empty());
+        house.forms.reject(author(&user(who)), &reject).unwrap();
+        assert!(house.forms.proposals(author(&user("ann"))).unwrap().is_empty());
         let closed = house.repo().references("refs/berth/closed/").unwrap();
         let mark = house
             .repo()
@@ -112,5 +112,5 @@ fn what_is_refused_is_not_proposed() {
         let error = propose(&house, "bob", &change).unwrap_err();
         assert_eq!(error.why(), Why::Forbidden, "{error}");
     }
-    assert!(house.forms.proposals(&user("ann")).unwrap().is_empty());
+    assert!(house.forms.proposals(author(&user("ann"))).unwrap().is_empty());
 }

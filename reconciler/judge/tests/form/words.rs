@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use berth_judge::hook::{Asker, judge};
+use berth_judge::hook::{Acts, Asker, judge};
 use berth_judge::{Unseen, Update};
 use berth_repo::{Edit, MAIN, Signature, Words};
 use berth_schema::report::Look;
@@ -21,7 +21,14 @@ fn pushed(house: &House, who: &str, path: &str, content: &str) -> (bool, BTreeSe
     let update = Update { old: Some(old), new: Some(new), reference: MAIN.to_owned() };
     let user = user(who);
     let resolver = Some(([127, 0, 0, 1], 1).into());
-    let asker = Asker { user: Some(user.as_str()), look: Look::Plain, engine: &Unseen, resolver, from: None };
+    let asker = Asker {
+        user: Some(user.as_str()),
+        look: Look::Plain,
+        engine: &Unseen,
+        resolver,
+        from: None,
+        acts: Acts::AsThemselves,
+    };
     let judgement = judge(&mut repo, &[update], asker).unwrap();
     let said = |line: &str| {
         let message = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "));

@@ -53,15 +53,27 @@ pub(super) struct Kept {
 impl Answers {
     /// Opens the answers in the panel's store, and forgets those that are too old.
     pub(crate) fn open(sessions: &Sessions) -> Result<Self, SessionError> {
-        let records = sessions.tree("answers")?;
-        let now = Timestamp::now().as_millisecond();
-        for entry in records.iter() {
+        let answers =
+            Self(Arc::new(Store { records: sessions.tree("answers")?, under_way: Mutex::default() }));
+        answers.sweep(Timestamp::now())?;
+        Ok(answers)
+    }
+
+    /// Forgets answers that ended before `now`.
+    pub(crate) fn sweep(&self, now: Timestamp) -> Result<(), SessionError> {
+        for entry in self.0.records.iter() {
             let (name, record) = entry?;
-            if until(&record) <= now {
-                records.remove(name)?;
+            if until(&record) <= now.as_millisecond() {
+                self.0.records.remove(name)?;
             }
         }
-        Ok(Self(Arc::new(Store { records, under_way: Mutex::default() })))
+        Ok(())
+    }
+
+    /// Writes to disk what isn't there yet.
+    pub(super) async fn flush(&self) -> Result<(), SessionError> {
+        self.0.records.flush_async().await?;
+        Ok(())
     }
 
     /// Finds an answer; `Err` where a record is there that this token can't open.

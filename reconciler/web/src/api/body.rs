@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
+use super::caller::Caller;
 use super::problem::{BAD_REQUEST, INVALID, More, NOT_JSON, Problem};
 use super::shape::Finding;
 use crate::app::App;
@@ -52,9 +53,19 @@ fn unreadable(error: &serde_json::Error) -> Problem {
     // serde names a field that isn't known, or is missing, in backquotes.
     let is_of_field = ["unknown field `", "missing field `", "duplicate field `"];
     let field = is_of_field.iter().find_map(|words| message.strip_prefix(words)?.split('`').next());
-    let finding = Finding::error(field, &message);
-    let more = More { hint: Some(hint.to_owned()), findings: vec![finding], ..More::default() };
-    Problem::new(&INVALID, format!("The body doesn't fit: {message}.")).with(more)
+    does_not_fit(field, &message, &message, hint)
+}
+
+/// Refusal of a body that doesn't fit: why, as a clause; the same at its field; and the next step.
+pub(super) fn does_not_fit(
+    field: Option<&str>,
+    why: &str,
+    at_field: &str,
+    hint: impl Into<String>,
+) -> Problem {
+    let findings = vec![Finding::error(field, at_field)];
+    let more = More { hint: Some(hint.into()), findings, ..More::default() };
+    Problem::new(&INVALID, format!("The body doesn't fit: {why}.")).with(more)
 }
 
 /// The part of a path that names an object. A name that can't be one is nothing that is there.
@@ -113,8 +124,12 @@ impl Part {
         self.search.clone().unwrap_or_default()
     }
 
-    pub(super) fn everybody(&self) -> bool {
-        self.all
+    /// Returns whether everybody's are asked for, which is for admins.
+    pub(super) fn everybody(&self, caller: &Caller) -> Result<bool, Problem> {
+        match self.all && !caller.person.is_admin() {
+            true => Err(Problem::admins_only()),
+            false => Ok(self.all),
+        }
     }
 }
 
@@ -151,8 +166,6 @@ pub(super) fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
 
 /// Refusal of a field that has to be a commit.
 pub(super) fn not_a_revision(field: &str) -> Problem {
-    let finding = Finding::error(Some(field), "this is not a revision");
-    let hint = Some("Write all 40 hexadecimal digits, as `tip` or `revision` has them.".to_owned());
-    let more = More { hint, findings: vec![finding], ..More::default() };
-    Problem::new(&INVALID, format!("The body doesn't fit: `{field}` is not a revision.")).with(more)
+    let hint = "Write all 40 hexadecimal digits, as `tip` or `revision` has them.";
+    does_not_fit(Some(field), &format!("`{field}` is not a revision"), "this is not a revision", hint)
 }

@@ -40,11 +40,16 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
-/// The token that a program shows.
+/// The most bytes of a token. The door's have 43, and API tokens six more.
+const LONGEST: usize = 128;
+
+/// The token that a program shows; `None` for what can't be one, which the door isn't asked about.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<Token> {
     let line = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = line.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Token::new(token.trim()))
+    let token = token.trim();
+    let is_one = (1..=LONGEST).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    (is_one && scheme.eq_ignore_ascii_case("bearer")).then(|| Token::new(token))
 }
 
 /// The token of a request: a program's, or else the one of the panel's session.

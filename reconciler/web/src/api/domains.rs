@@ -22,7 +22,7 @@ pub(crate) async fn domains(
     caller: Caller,
     Wishes(part): Wishes<Part>,
 ) -> Result<Json<List<Domain>>, Problem> {
-    let asked = Domains { search: part.search(), everybody: part.everybody(), page: part.page() };
+    let asked = Domains { search: part.search(), everybody: part.everybody(&caller)?, page: part.page() };
     Ok(Json(caller.ask(&app, &asked).await?.into()))
 }
 

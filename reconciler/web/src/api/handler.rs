@@ -13,5 +13,5 @@ pub(crate) use super::servers::{
     clean_up, cleaned_up, create_server, edit_server, remove_server, restart, server, servers,
 };
 pub(crate) use super::swagger::{file as swagger_file, index as swagger, redirect as swagger_redirect};
-pub(crate) use super::tokens::{make_token, revoke_token, tokens};
+pub(crate) use super::tokens::{make_token, revoke_token, revoke_token_of, tokens, tokens_of};
 pub(crate) use super::users::{create_user, edit_user, invite, platform, remove_user, user, users};

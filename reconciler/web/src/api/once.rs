@@ -21,9 +21,13 @@ pub(super) const HEADER: &str = "idempotency-key";
 /// Header of an answer that is given again.
 const REPLAYED: &str = "idempotency-replayed";
 /// The longest answer that is kept, in bytes.
-const LONGEST: usize = 256 << 10;
+const LONGEST: usize = 64 << 10;
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
+
+/// Mark of an answer that holds a secret: it is kept that it was given, and not what it said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Untold;
 
 /// Has a request answered, or gives the answer again that it got before.
 pub(super) async fn once(app: &App, caller: &Caller, request: Request, next: Next) -> Response {
@@ -93,11 +97,10 @@ async fn keep(
 ) -> Response {
     let (parts, body) = answer.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else { return Problem::internal().into_response() };
-    let is_final = !parts.status.is_server_error()
-        && !matches!(parts.status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
-    if is_final {
+    // What was refused did nothing, so it may be tried again by the same key. Nor do refusals push out what was done.
+    if parts.status.is_success() {
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let is_gone = body.len() > LONGEST;
+        let is_gone = body.len() > LONGEST || parts.extensions.get::<Untold>().is_some();
         let kept = Kept {
             request,
             status: parts.status.as_u16(),
@@ -105,7 +108,11 @@ async fn keep(
             body: if is_gone { String::new() } else { String::from_utf8_lossy(&body).into_owned() },
             is_gone,
         };
-        if let Err(error) = answers.keep(name, token, &kept) {
+        let written = match answers.keep(name, token, &kept) {
+            Ok(()) => answers.flush().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
             tracing::error!(error = berth_fault::chain(&error), "an answer can't be kept to be given again");
         }
     }
@@ -114,9 +121,12 @@ async fn keep(
 
 fn again(kept: Kept) -> Response {
     if kept.is_gone {
-        return Problem::new(&ANSWER_GONE, "This was done before, and its answer was too long to be kept.")
-            .hint("GET /api/changes shows what was committed.")
-            .into_response();
+        return Problem::new(
+            &ANSWER_GONE,
+            "This was done before, and its answer isn't kept: it was too long, or holds a secret.",
+        )
+        .hint("GET /api/changes shows what was committed. A token whose text is lost can be revoked.")
+        .into_response();
     }
     let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
     let mut answer = (status, Bytes::from(kept.body)).into_response();

@@ -1,8 +1,7 @@
 //! The description of the API (OpenAPI 3.1): made of the handlers' own words, and of the table of routes for what holds for each.
 
-use std::sync::Arc;
-
 use axum::Extension;
+use axum::body::Bytes;
 use axum::response::{IntoResponse as _, Response};
 use berth_wire::web::{Needs, Who};
 use http::header::CONTENT_TYPE;
@@ -37,6 +36,7 @@ use crate::session::COOKIE;
         changes::changes, changes::change, changes::revert, changes::audit, changes::sync,
         reviews::reviews, reviews::review, reviews::approve, reviews::reject,
         tokens::tokens, tokens::make_token, tokens::revoke_token,
+        tokens::tokens_of, tokens::revoke_token_of,
         seed::status, seed::create_named, seed::start_named, seed::stop_named, seed::delete_named,
         seed::cleanup_named, seed::control, seed::dns,
         problem::list, show,
@@ -47,7 +47,7 @@ struct Description;
 
 /// The description, as it is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Described(Arc<str>);
+pub(crate) struct Described(Bytes);
 
 /// A row of the table of routes, as far as the description needs it.
 pub(crate) type Row = (Method, &'static str, Who, Needs);
@@ -140,7 +140,7 @@ fn complete(operation: &mut Operation, method: &Method, who: Who, needs: Needs) 
 /// Gives the description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "About", responses((status = 200, description = "This description.", content_type = "application/json", body = serde_json::Value)))]
 pub(crate) async fn show(Extension(Described(text)): Extension<Described>) -> Response {
-    let mut answer = text.to_string().into_response();
+    let mut answer = text.into_response();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

@@ -61,12 +61,14 @@ kinds! {
     TIMEOUT: "timeout", REQUEST_TIMEOUT, "Too slow", "The request took too long to arrive.";
     CONFLICT: "conflict", CONFLICT, "Somebody else changed it",
         "Somebody changed the same fields meanwhile, or the plan isn't any more what `digest` says.";
+    AMBIGUOUS: "ambiguous", CONFLICT, "Two servers could be meant",
+        "The path's name is the name of one server and the number of another.";
     LOCKOUT: "lockout", CONFLICT, "This shuts you out",
         "The change takes a way in from the person who makes it. With `knows=true` it is made.";
     IN_PROGRESS: "in-progress", CONFLICT, "Still being answered",
         "A request with the same `Idempotency-Key` is being answered.";
     ANSWER_GONE: "answer-gone", CONFLICT, "Done before",
-        "A request with the same `Idempotency-Key` was answered, and the answer was too long to be kept.";
+        "A request with the same `Idempotency-Key` was answered, and the answer isn't kept: it was too long, or holds a secret.";
     TOO_LARGE: "too-large", PAYLOAD_TOO_LARGE, "Too much", "The body is longer than 256 KiB.";
     NOT_JSON: "not-json", UNSUPPORTED_MEDIA_TYPE, "Not JSON", "The body has to be `application/json`.";
     WRONG_HOST: "wrong-host", MISDIRECTED_REQUEST, "Wrong address", "The panel has another name.";
@@ -164,6 +166,11 @@ impl Problem {
     pub(crate) fn not_found() -> Self {
         Self::new(&NOT_FOUND, "There is nothing of that name, or it isn't yours to see.")
             .hint("Check the path against /api/openapi.json, and the name against the lists.")
+    }
+
+    /// Returns whether it is that there is nothing of that name.
+    pub(super) fn is_not_found(&self) -> bool {
+        *self.0.kind == NOT_FOUND
     }
 
     /// Nobody asks.

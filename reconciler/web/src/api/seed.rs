@@ -12,12 +12,12 @@ use berth_wire::web::{Change, Deed, Input, Object, ServerCard, ServerRead, Serve
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{Named, Nothing, Sent, Wishes};
+use super::body::{Named, Nothing, Sent, Wishes, does_not_fit};
 use super::caller::Caller;
 use super::edit::{DomainEdit, Edits as _, Given, ServerEdit, of_changed, of_new};
-use super::problem::{INVALID, More, Problem};
+use super::problem::{AMBIGUOUS, INVALID, Problem};
 use super::servers::{begin_clean_up, create, restarted};
-use super::shape::{Finding, Written, word};
+use super::shape::{Written, word};
 use super::write::{How, OfFile, write};
 use crate::app::App;
 use crate::page::state;
@@ -73,13 +73,39 @@ pub(crate) async fn status(
 
 /// The server of a name or a number that the caller may see.
 async fn find(app: &App, caller: &Caller, name: &str) -> Result<ServerCard, Problem> {
-    if let Ok(id) = name.parse::<u32>()
-        && let Some(id) = std::num::NonZeroU32::new(id)
-        && let Ok(sheet) = caller.ask(app, &ServerRead { id: ServerId(id) }).await
-    {
-        return Ok(sheet.card);
+    let numbered = match name.parse::<std::num::NonZeroU32>() {
+        Ok(id) => there(caller.ask(app, &ServerRead { id: ServerId(id) }).await)?,
+        Err(_) => None,
+    };
+    let named = match name.parse::<ServerName>() {
+        Ok(name) => there(of_name(app, caller, name).await)?,
+        Err(_) => None,
+    };
+    match (numbered.map(|sheet| sheet.card), named) {
+        (Some(by_number), Some(by_name)) if by_number.id != by_name.id => {
+            let detail = format!(
+                "`{name}` is the number of `{}` and the name of number {}, so nobody can tell which one is meant.",
+                by_number.name, by_name.id
+            );
+            let hint = format!("Use /api/servers/{} or /api/servers/{}.", by_number.id, by_name.id);
+            Err(Problem::new(&AMBIGUOUS, detail).hint(hint))
+        }
+        (Some(card), _) | (None, Some(card)) => Ok(card),
+        (None, None) => Err(Problem::not_found()),
     }
-    let name: ServerName = name.parse().map_err(|_| Problem::not_found())?;
+}
+
+/// What was found, if it is there. That it couldn't be looked for is no answer.
+fn there<T>(found: Result<T, Problem>) -> Result<Option<T>, Problem> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(problem) if problem.is_not_found() => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The server of this name that the caller may see.
+async fn of_name(app: &App, caller: &Caller, name: ServerName) -> Result<ServerCard, Problem> {
     let everybody = caller.is_admin();
     // A name that many others hold begins on a page of its own.
     let mut page = 1;
@@ -284,9 +310,8 @@ pub(crate) async fn dns(
     Sent(dns): Sent<Dns>,
 ) -> Result<Response, Problem> {
     if dns.domainname.trim().is_empty() {
-        let finding = Finding::error(Some("domainname"), "the domain has no name");
-        let more = More { findings: vec![finding], ..More::default() };
-        return Err(Problem::new(&INVALID, "The body doesn't fit: `domainname` is empty.").with(more));
+        let why = ("`domainname` is empty", "the domain has no name");
+        return Err(does_not_fit(Some("domainname"), why.0, why.1, "Write the whole name."));
     }
     let sheet = caller.ask(&app, &ServerRead { id }).await?;
     let Dns { domainname, port, tls, access, cloudflare } = dns;

@@ -27,7 +27,7 @@ pub(crate) async fn servers(
     caller: Caller,
     Wishes(part): Wishes<Part>,
 ) -> Result<Json<List<Server>>, Problem> {
-    let asked = Servers { search: part.search(), everybody: part.everybody(), page: part.page() };
+    let asked = Servers { search: part.search(), everybody: part.everybody(&caller)?, page: part.page() };
     Ok(Json(caller.ask(&app, &asked).await?.into()))
 }
 

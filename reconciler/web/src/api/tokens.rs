@@ -1,17 +1,19 @@
 //! API tokens of the caller's own.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use berth_schema::name::UserName;
 use berth_wire::web::{ApiTokenCard, ApiTokens, EndApiToken, MakeApiToken, Scope};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{Named, Nothing, Sent};
+use super::body::{Named, Nothing, Sent, does_not_fit};
 use super::caller::Caller;
-use super::problem::{INVALID, More, Problem};
-use super::shape::{Finding, Written};
+use super::once::Untold;
+use super::problem::Problem;
+use super::shape::Written;
 use crate::app::App;
 use crate::visitor::Peer;
 
@@ -48,7 +50,7 @@ impl From<ApiTokenCard> for Token {
 /// Lists one's own tokens.
 #[utoipa::path(get, path = "/api/tokens", tag = "Tokens", responses((status = 200, description = "Tokens.", body = Vec<Token>)))]
 pub(crate) async fn tokens(State(app): State<App>, caller: Caller) -> Result<Json<Vec<Token>>, Problem> {
-    let held = caller.ask(&app, &ApiTokens {}).await?;
+    let held = caller.ask(&app, &ApiTokens::default()).await?;
     Ok(Json(held.into_iter().map(Token::from).collect()))
 }
 
@@ -89,13 +91,11 @@ pub(crate) async fn make_token(
 ) -> Result<Response, Problem> {
     let scopes = new.scopes.iter().map(|scope| scope.parse::<Scope>()).collect::<Result<Vec<_>, _>>();
     let scopes = scopes.map_err(|invalid| {
-        let finding = Finding::error(Some("scopes"), &invalid.message);
-        let more = More { hint: Some(invalid.hint.clone()), findings: vec![finding], ..More::default() };
-        Problem::new(&INVALID, format!("The body doesn't fit: {}.", invalid.message)).with(more)
+        does_not_fit(Some("scopes"), &invalid.message, &invalid.message, invalid.hint.clone())
     })?;
     let made = caller.ask(&app, &MakeApiToken { name: new.name, scopes, days: new.days, from }).await?;
     let made = TokenMade { token: made.token.0, of: made.card.into() };
-    Ok((StatusCode::CREATED, Json(made)).into_response())
+    Ok((StatusCode::CREATED, Extension(Untold), Json(made)).into_response())
 }
 
 /// Revokes one of one's own tokens, by a commit.
@@ -106,6 +106,29 @@ pub(crate) async fn revoke_token(
     Named(id): Named<String>,
     _: Sent<Nothing>,
 ) -> Result<Json<Written>, Problem> {
-    caller.ask(&app, &EndApiToken { id }).await?;
+    caller.ask(&app, &EndApiToken { user: None, id }).await?;
+    Ok(Json(Written::done("revoked", None)))
+}
+
+/// Lists somebody's tokens.
+#[utoipa::path(get, path = "/api/users/{name}/tokens", tag = "Members", params(("name" = String, Path, description = "Name of the member.")), responses((status = 200, description = "Tokens.", body = Vec<Token>)))]
+pub(crate) async fn tokens_of(
+    State(app): State<App>,
+    caller: Caller,
+    Named(user): Named<UserName>,
+) -> Result<Json<Vec<Token>>, Problem> {
+    let held = caller.ask(&app, &ApiTokens { user: Some(user) }).await?;
+    Ok(Json(held.into_iter().map(Token::from).collect()))
+}
+
+/// Revokes somebody's token, by a commit. This needs a sign-in of the last ten minutes: a token of `POST /api/login`.
+#[utoipa::path(delete, path = "/api/users/{name}/tokens/{id}", tag = "Members", params(("name" = String, Path, description = "Name of the member."), ("id" = String, Path, description = "`id` of the token.")), responses((status = 200, description = "It was revoked.", body = Written)))]
+pub(crate) async fn revoke_token_of(
+    State(app): State<App>,
+    caller: Caller,
+    Named((user, id)): Named<(UserName, String)>,
+    _: Sent<Nothing>,
+) -> Result<Json<Written>, Problem> {
+    caller.ask(&app, &EndApiToken { user: Some(user), id }).await?;
     Ok(Json(Written::done("revoked", None)))
 }

@@ -66,7 +66,7 @@ const WORDS: [(&str, &str); 29] = [
     ("add-passkey", "added a passkey"),
     ("remove-passkey", "removed a passkey of"),
     ("make-api-token", "made an API token"),
-    ("end-api-token", "revoked an API token"),
+    ("end-api-token", "revoked an API token of"),
     ("sync", "asked for a pass"),
     ("end-session", "signed out at another place"),
     ("end-sessions", "signed out everywhere"),

@@ -31,8 +31,8 @@ fn means(scope: Scope) -> &'static str {
         Scope::Read => "sees what is yours, as each of the others does",
         Scope::Servers => "changes, restarts and cleans up servers",
         Scope::Domains => "changes domains",
-        Scope::Reviews => "approves and closes proposals, as you may",
-        Scope::Account => "changes your address and keys, and revokes tokens",
+        Scope::Reviews => "closes your proposals; with admin it approves and closes everybody’s",
+        Scope::Account => "changes your address, and revokes tokens",
         Scope::Admin => "does what only admins may, for everybody",
     }
 }
@@ -43,7 +43,7 @@ pub(crate) async fn show(Of(app): Of<App>, visitor: Visitor) -> Result<Response,
 }
 
 async fn sheet(app: &App, visitor: &Visitor, sent: &Sent, more: Value) -> Result<Response, Problem> {
-    let tokens = visitor.ask(app, &ApiTokens {}).await?;
+    let tokens = visitor.ask(app, &ApiTokens::default()).await?;
     let chosen: Vec<&str> = sent.all("scope").collect();
     let scopes = Scope::ALL.into_iter().filter(|scope| *scope != Scope::Admin || visitor.person.is_admin());
     let scopes: Vec<Choice> = scopes
@@ -91,7 +91,7 @@ pub(crate) async fn make(
 
 /// `POST /account/tokens/revoke`
 pub(crate) async fn revoke(Of(app): Of<App>, visitor: Visitor, sent: Sent) -> Result<Response, Problem> {
-    visitor.ask(&app, &EndApiToken { id: sent.one("id").to_owned() }).await?;
+    visitor.ask(&app, &EndApiToken { user: None, id: sent.one("id").to_owned() }).await?;
     visitor.tell(&app, Notice::good("The token is revoked: it opens nothing any more."));
     Ok(page::see_other("/account/tokens"))
 }

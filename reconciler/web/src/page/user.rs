@@ -3,7 +3,9 @@
 use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::name::UserName;
-use berth_wire::web::{EndSessions, Factors, Invite, LiftFactor, RemovePasskey, UserRead};
+use berth_wire::web::{
+    ApiTokens, EndApiToken, EndSessions, Factors, Invite, LiftFactor, RemovePasskey, UserRead,
+};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use minijinja::{Value, context};
@@ -27,11 +29,13 @@ pub(crate) async fn show(
 
 async fn shown(app: &App, visitor: &Visitor, name: UserName, invitation: Value) -> Result<Response, Problem> {
     let sheet = visitor.ask(app, &UserRead { name: name.clone() }).await?;
+    let tokens = visitor.ask(app, &ApiTokens { user: Some(name.clone()) }).await?;
     let factors = visitor.ask(app, &Factors { name }).await?;
     let context = context! {
         card => value(Row::of(&sheet.card)),
         sheet => value(&sheet),
         factors => value(&factors),
+        tokens => value(&tokens),
         invitation,
     };
     Ok(page::render(app, visitor, "user.html", context))
@@ -80,6 +84,18 @@ pub(crate) async fn remove_passkey(
 ) -> Result<Response, Problem> {
     visitor.ask(&app, &RemovePasskey { user: name.clone(), id: sent.one("id").to_owned() }).await?;
     Ok(told(&app, &visitor, &name, format!("The passkey of `{name}` is removed.")))
+}
+
+/// Revokes an API token of theirs.
+pub(crate) async fn revoke_token(
+    Of(app): Of<App>,
+    visitor: Visitor,
+    Named(name): Named<UserName>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let question = EndApiToken { user: Some(name.clone()), id: sent.one("id").to_owned() };
+    visitor.ask(&app, &question).await?;
+    Ok(told(&app, &visitor, &name, format!("The API token of `{name}` is revoked.")))
 }
 
 fn told(app: &App, visitor: &Visitor, name: &UserName, text: String) -> Response {

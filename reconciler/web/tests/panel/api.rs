@@ -1,21 +1,17 @@
 //! The API: who may ask for what, how it refuses, and what a write does.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use berth_web::routes::{Route, table};
-use berth_wire::web::{
-    Change, Commit, Committed, Deed, Input, Needs, Object, Plan, Planned, Scope, Standing, Sync, Synced, Who,
-};
+use berth_wire::web::{Needs, Scope, Who};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use http::{Method, StatusCode};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, Page};
 use crate::door::PASSWORD;
 use crate::panel::Panel;
-use crate::platform::{edit, finding, furnish, planned, revision, text};
+use crate::platform::furnish;
 
 /// Rows of the API.
 fn rows() -> Vec<Route> {
@@ -36,7 +32,7 @@ fn path(route: &Route) -> String {
 }
 
 /// Sends what a program sends.
-async fn send(
+pub(crate) async fn send(
     browser: &Browser,
     method: &Method,
     path: &str,
@@ -46,7 +42,7 @@ async fn send(
     send_with(browser, method, path, token, body, &[]).await
 }
 
-async fn send_with(
+pub(crate) async fn send_with(
     browser: &Browser,
     method: &Method,
     path: &str,
@@ -71,7 +67,7 @@ async fn send_with(
 
 /// The problem that an answer is.
 #[track_caller]
-fn problem(page: &Page, status: StatusCode, kind: &str) -> Value {
+pub(crate) fn problem(page: &Page, status: StatusCode, kind: &str) -> Value {
     assert_eq!(
         (page.status, page.header("content-type")),
         (status, "application/problem+json"),
@@ -87,13 +83,13 @@ fn problem(page: &Page, status: StatusCode, kind: &str) -> Value {
     problem
 }
 
-fn json_of(page: &Page) -> Value {
+pub(crate) fn json_of(page: &Page) -> Value {
     assert_eq!(page.header("content-type"), "application/json", "{}", page.text);
     serde_json::from_str(&page.text).unwrap()
 }
 
 /// A platform, and a token with every scope that bob has.
-async fn furnished() -> (Panel, String) {
+pub(crate) async fn furnished() -> (Panel, String) {
     let panel = Panel::start().await;
     furnish(&panel.door, "word");
     let scopes = [Scope::Servers, Scope::Domains, Scope::Account, Scope::Reviews];
@@ -293,12 +289,34 @@ async fn a_get_of_what_changes_something_says_why_not() {
     for act in ["create", "start", "stop", "delete", "cleanup"] {
         let page = send(&panel.browser(), &Method::GET, &format!("/api/{act}/shop"), Some(&bob), None).await;
         let problem = problem(&page, StatusCode::METHOD_NOT_ALLOWED, "wrong-method");
-        assert!(problem["detail"].as_str().unwrap().contains("so it is a POST"), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("so it takes none"), "{problem}");
         assert_eq!(page.header("allow"), "POST", "{act}");
     }
     let put = send(&panel.browser(), &Method::PUT, "/api/servers/3", Some(&bob), Some(&json!({}))).await;
     problem(&put, StatusCode::METHOD_NOT_ALLOWED, "wrong-method");
+    let allowed: BTreeSet<&str> = put.header("allow").split(',').collect();
+    assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PATCH"].into());
+    let token = send(&panel.browser(), &Method::GET, "/api/tokens/0", Some(&bob), None).await;
+    problem(&token, StatusCode::METHOD_NOT_ALLOWED, "wrong-method");
+    assert_eq!((token.header("allow"), token.text.contains("POST")), ("DELETE", false), "{}", token.text);
     assert_eq!(panel.door.times("/plan"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybodys_are_for_admins_and_what_can_be_no_token_is_asked_of_nobody() {
+    let (panel, bob) = furnished().await;
+    for list in ["servers", "domains"] {
+        let path = format!("/api/{list}?all=true");
+        let page = send(&panel.browser(), &Method::GET, &path, Some(&bob), None).await;
+        problem(&page, StatusCode::FORBIDDEN, "admins-only");
+        assert_eq!(panel.door.times(&format!("/{list}")), 0);
+    }
+    let asked = panel.door.times("/me");
+    for none in ["", "two words", &"x".repeat(129)] {
+        let page = send(&panel.browser(), &Method::GET, "/api/me", Some(none), None).await;
+        problem(&page, StatusCode::UNAUTHORIZED, "signed-out");
+    }
+    assert_eq!(panel.door.times("/me"), asked);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,197 +364,6 @@ async fn a_program_signs_in_by_name_password_and_code() {
     assert_eq!(out.status, StatusCode::OK, "{}", out.text);
     let after = send(&panel.browser(), &Method::GET, "/api/me", Some(&token), None).await;
     problem(&after, StatusCode::UNAUTHORIZED, "signed-out");
-}
-
-/// The changes that the door is asked to make.
-fn record(panel: &Panel) -> Arc<Mutex<Vec<Change>>> {
-    let changes = Arc::new(Mutex::new(Vec::new()));
-    let made = Arc::clone(&changes);
-    panel.door.answer(move |_, _, asked: Commit| {
-        assert_eq!(asked.digest, "the-digest");
-        made.lock().push(asked.change);
-        Ok(Committed::Made { revision: revision() })
-    });
-    changes
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_is_planned_and_committed_and_tells_where_to_follow_it() {
-    let (panel, bob) = furnished().await;
-    let changes = record(&panel);
-    let browser = panel.browser();
-    let body = json!({ "memory": "4GiB", "cpus": null, "members": ["cleo", "dan"] });
-    let shown = send(&browser, &Method::PATCH, "/api/servers/3?plan", Some(&bob), Some(&body)).await;
-    let shown = json_of(&shown);
-    assert_eq!((&shown["outcome"], &shown["plan"]["standing"]), (&json!("planned"), &json!("allowed")));
-    assert!(shown["plan"]["plan"].as_str().unwrap().contains("~ server shop"), "{shown}");
-    assert_eq!(*changes.lock(), []);
-    let made = json_of(&send(&browser, &Method::PATCH, "/api/servers/3", Some(&bob), Some(&body)).await);
-    assert_eq!(made["outcome"], "committed");
-    assert_eq!(made["follow"], format!("/api/changes/{}", revision()));
-    let change = changes.lock().pop().unwrap();
-    assert_eq!(change.of, Object::Server("shop".to_owned()));
-    let cpus = edit(&change.deed, "cpus").unwrap();
-    assert_eq!((&cpus.was, &cpus.now), (&text("1.5"), &Input::Unset), "the value that it has is named");
-    assert!(edit(&change.deed, "disk").is_none());
-
-    send(&browser, &Method::DELETE, "/api/domains/shop.example.org", Some(&bob), None).await;
-    let change = changes.lock().pop().unwrap();
-    assert_eq!((change.of, change.deed), (Object::Domain("shop.example.org".to_owned()), Deed::Remove));
-    send(&browser, &Method::POST, "/api/servers", Some(&bob), Some(&json!({ "name": "new" }))).await;
-    let change = changes.lock().pop().unwrap();
-    assert_eq!(edit(&change.deed, "owner").unwrap().now, text("bob"), "one's own, where nothing is said");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_be_committed_says_why_and_what_to_do() {
-    let (panel, bob) = furnished().await;
-    let changes = record(&panel);
-    let browser = panel.browser();
-    let standing = Arc::new(Mutex::new(planned(Standing::Allowed, "x")));
-    let told = Arc::clone(&standing);
-    panel.door.answer(move |_, _, _: Plan| Ok(told.lock().clone()));
-    let body = json!({ "memory": "4GiB" });
-    let patch = async |wishes: &str| {
-        send(&browser, &Method::PATCH, &format!("/api/servers/3{wishes}"), Some(&bob), Some(&body)).await
-    };
-    let set = |planned: Planned| *standing.lock() = planned;
-    set(Planned { findings: vec![finding(Some("memory"), "too much")], ..planned(Standing::Refused, "x") });
-    let refused = problem(&patch("").await, StatusCode::UNPROCESSABLE_ENTITY, "invalid");
-    assert_eq!(
-        (&refused["findings"][0]["field"], &refused["hint"]),
-        (&json!("memory"), &json!("mend too much"))
-    );
-    set(planned(Standing::NeedsReview { approvers: vec!["ann".parse().unwrap()] }, "x"));
-    let review = problem(&patch("").await, StatusCode::FORBIDDEN, "needs-review");
-    assert_eq!(review["approvers"], json!(["ann"]));
-    let proposed = patch("?propose=true").await;
-    assert_eq!(proposed.status, StatusCode::ACCEPTED);
-    let proposed = json_of(&proposed);
-    assert_eq!(proposed["follow"], "/api/reviews/twice-the-memory");
-    set(planned(Standing::Conflict { fields: Vec::new() }, "x"));
-    problem(&patch("").await, StatusCode::CONFLICT, "conflict");
-    set(planned(Standing::Nothing, "x"));
-    assert_eq!(json_of(&patch("").await)["outcome"], "unchanged");
-    set(Planned { shuts_out: vec!["You lose your key.".to_owned()], ..planned(Standing::Allowed, "x") });
-    let lockout = problem(&patch("").await, StatusCode::CONFLICT, "lockout");
-    assert!(lockout["detail"].as_str().unwrap().contains("You lose your key."), "{lockout}");
-    assert_eq!(changes.lock().len(), 0);
-    assert_eq!(json_of(&patch("?knows=true").await)["outcome"], "committed");
-    // Whoever names a plan gets that or nothing.
-    set(planned(Standing::Allowed, "x"));
-    panel.door.answer(|_, _, asked: Commit| match asked.digest.as_str() {
-        "the-digest" => Ok(Committed::Made { revision: revision() }),
-        _ => Ok(Committed::Changed { planned: Box::new(planned(Standing::Allowed, "other")) }),
-    });
-    let changed = problem(&patch("?digest=another").await, StatusCode::CONFLICT, "conflict");
-    assert_eq!(changed["plan"]["digest"], "the-digest");
-    assert_eq!(json_of(&patch("?digest=the-digest").await)["outcome"], "committed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_names_do_what_the_newer_ones_do() {
-    let (panel, bob) = furnished().await;
-    let changes = record(&panel);
-    let browser = panel.browser();
-    let post = async |path: &str, body: Option<Value>| {
-        let page = send(&browser, &Method::POST, path, Some(&bob), body.as_ref()).await;
-        assert!(page.status.is_success(), "{path}: {}", page.text);
-        json_of(&page)
-    };
-    let state = |change: &Change| edit(&change.deed, "state").map(|edit| edit.now.clone());
-    for (path, body) in
-        [("/api/stop/shop", None), ("/api/vm/control", Some(json!({ "action": "stop", "name": "shop" })))]
-    {
-        post(path, body).await;
-        assert_eq!(state(&changes.lock().pop().unwrap()), Some(text("stopped")), "{path}");
-    }
-    post("/api/start/3", None).await;
-    assert_eq!(state(&changes.lock().pop().unwrap()), Some(text("running")), "by its number");
-    post("/api/delete/shop", None).await;
-    assert_eq!(changes.lock().pop().unwrap().deed, Deed::Remove);
-    post("/api/create/new", Some(json!({ "memory": "1GiB" }))).await;
-    let change = changes.lock().pop().unwrap();
-    assert_eq!(change.of, Object::Server("new".to_owned()));
-    assert_eq!(edit(&change.deed, "memory").unwrap().now, text("1GiB"));
-    post("/api/vm/dns/3", Some(json!({ "domainname": "app.example.com", "port": 8080 }))).await;
-    let change = changes.lock().pop().unwrap();
-    assert_eq!(change.of, Object::Domain("app.example.com".to_owned()));
-    assert_eq!(edit(&change.deed, "server").unwrap().now, text("shop"));
-    assert_eq!(edit(&change.deed, "port").unwrap().now, text("8080"));
-    post("/api/vm/control", Some(json!({ "action": "restart", "name": "shop" }))).await;
-    assert_eq!((panel.door.times("/power"), changes.lock().len()), (1, 0));
-    let status = json_of(&send(&browser, &Method::GET, "/api/status/shop", Some(&bob), None).await);
-    assert_eq!(
-        (&status["id"], &status["wanted"], &status["state"]),
-        (&json!(3), &json!("running"), &json!("unknown"))
-    );
-    let none = send(&browser, &Method::GET, "/api/status/none", Some(&bob), None).await;
-    problem(&none, StatusCode::NOT_FOUND, "not-found");
-    let ann = panel.door.world.api_token("ann", &Scope::ALL);
-    panel
-        .door
-        .answer(|_, _, _: Sync| Ok(Synced { is_over: true, is_clean: true, done: 2, problems: Vec::new() }));
-    let synced = send(&browser, &Method::POST, "/api/updatecaddyconfig", Some(&ann), None).await;
-    assert_eq!(json_of(&synced), json!({ "is_over": true, "is_clean": true, "done": 2, "problems": [] }));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_names_itself_is_done_once_even_across_a_restart() {
-    let (mut panel, bob) = furnished().await;
-    let changes = record(&panel);
-    let body = json!({ "memory": "4GiB" });
-    async fn patch(panel: &Panel, token: &str, key: &str, body: &Value) -> Page {
-        let more = [("idempotency-key", key)];
-        send_with(&panel.browser(), &Method::PATCH, "/api/servers/3", Some(token), Some(body), &more).await
-    }
-    let first = patch(&panel, &bob, "one", &body).await;
-    assert_eq!((first.status, first.header("idempotency-replayed")), (StatusCode::OK, ""));
-    let again = patch(&panel, &bob, "one", &body).await;
-    assert_eq!((again.status, &again.text), (first.status, &first.text));
-    assert_eq!(
-        (again.header("idempotency-replayed"), again.header("content-type")),
-        ("true", "application/json")
-    );
-    assert_eq!(changes.lock().len(), 1);
-    panel.again().await;
-    assert_eq!(patch(&panel, &bob, "one", &body).await.text, first.text);
-    assert_eq!(changes.lock().len(), 1);
-    let other = json!({ "memory": "8GiB" });
-    problem(&patch(&panel, &bob, "one", &other).await, StatusCode::UNPROCESSABLE_ENTITY, "key-reused");
-    let second = panel.door.world.api_token("bob", &[Scope::Servers]);
-    problem(&patch(&panel, &second, "one", &body).await, StatusCode::UNPROCESSABLE_ENTITY, "key-reused");
-    // Somebody else's keys are their own.
-    let cleo = panel.door.world.api_token("cleo", &[Scope::Servers]);
-    assert_eq!(patch(&panel, &cleo, "one", &body).await.header("idempotency-replayed"), "");
-    assert_eq!(patch(&panel, &bob, "two", &body).await.header("idempotency-replayed"), "");
-    assert_eq!(changes.lock().len(), 3);
-    for wrong in [&*"x".repeat(256), "two words"] {
-        problem(&patch(&panel, &bob, wrong, &body).await, StatusCode::BAD_REQUEST, "bad-request");
-    }
-    // One person has so many, and the oldest goes.
-    for number in 0..100 {
-        patch(&panel, &bob, &format!("more-{number}"), &body).await;
-    }
-    let before = changes.lock().len();
-    assert_eq!(patch(&panel, &bob, "one", &body).await.header("idempotency-replayed"), "");
-    assert_eq!(changes.lock().len(), before + 1);
-    // The store tells nobody what was answered.
-    panel.end().await;
-    let mut files = vec![panel.data()];
-    while let Some(path) = files.pop() {
-        if path.is_dir() {
-            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
-            continue;
-        }
-        let content = std::fs::read(&path).unwrap();
-        let needle = revision().to_string();
-        assert!(
-            !content.windows(needle.len()).any(|window| window == needle.as_bytes()),
-            "{}",
-            path.display()
-        );
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

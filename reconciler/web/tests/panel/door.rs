@@ -11,9 +11,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use berth_schema::user::Role;
 use berth_wire::web::{
-    Done, Entered, FactorSheet, Factors, Field, Half, Input, Invitation, Me, Needs, Person, PlatformCard,
-    Question, Quota, Redeem, Refusal, Scope, Secret, SessionCard, Sessions, SetPassword, SignIn, SignInCode,
-    SignOut, SignOutEverywhere, SignedIn, Token, Totp, UserCard, UserRead, UserSheet, Who, Why,
+    ApiTokens, Done, Entered, FactorSheet, Factors, Field, Half, Input, Invitation, Me, Needs, Person,
+    PlatformCard, Question, Quota, Redeem, Refusal, Scope, Secret, SessionCard, Sessions, SetPassword,
+    SignIn, SignInCode, SignOut, SignOutEverywhere, SignedIn, Token, Totp, UserCard, UserRead, UserSheet,
+    Who, Why,
 };
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
@@ -91,6 +92,7 @@ impl StandIn {
             Ok(Done)
         });
         stand_in.answer(|_, _, _: SignOutEverywhere| Ok(Done));
+        stand_in.answer(|_, _, _: ApiTokens| Ok(Vec::new()));
         stand_in.answer(|world, _, asked: Invitation| {
             let whom = world.invitations.lock().get(&asked.invitation.0).cloned();
             whom.map(|name| world.person(&name)).ok_or_else(|| refusal(Why::NotFound, "no such link"))

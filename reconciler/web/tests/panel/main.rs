@@ -9,6 +9,7 @@
 mod account;
 mod acme;
 mod api;
+mod api_writes;
 mod authority;
 mod browser;
 mod door;

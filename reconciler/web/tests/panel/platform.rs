@@ -100,7 +100,7 @@ fn domain(name: &str) -> DomainCard {
     }
 }
 
-fn server(number: u32, name: &str) -> ServerCard {
+pub(crate) fn server(number: u32, name: &str) -> ServerCard {
     ServerCard {
         id: id(number),
         name: name.parse::<ServerName>().unwrap(),
@@ -173,7 +173,7 @@ fn tool(tool: Tool) -> ToolCard {
     ToolCard { tool, url }
 }
 
-fn page<T>(rows: Vec<T>) -> Page<T> {
+pub(crate) fn page<T>(rows: Vec<T>) -> Page<T> {
     let all = u32::try_from(rows.len()).unwrap();
     Page { rows, page: 1, pages: 3, all }
 }

