@@ -1,5 +1,7 @@
 //! Orders to a running server that no commit carries: it is stopped and started again. The door judges who may give them.
 
+mod pace;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
+use self::pace::{Pace, Turn, Wait};
 use crate::control::Events;
 use crate::journal::Journal;
 use crate::servers::{Known, Servers};
@@ -57,6 +60,7 @@ impl Orders {
 pub struct Power {
     with: Arc<Means>,
     places: Arc<Semaphore>,
+    pace: Pace,
 }
 
 /// Everything that it takes to carry an order out and to tell of it.
@@ -89,6 +93,10 @@ pub enum PowerError {
     NotRunning(Subject),
     #[error("{0} is being changed right now; try again when that is done")]
     Busy(Subject),
+    #[error("{subject} was restarted less than a minute ago; try again in {seconds} s")]
+    TooSoon { subject: Subject, seconds: u64 },
+    #[error("two of your restarts are under way; try again when one of them is done")]
+    Yours,
     #[error("too many servers are being restarted; try again in a minute")]
     Full,
     #[error("cannot restart {subject}")]
@@ -113,20 +121,28 @@ struct Target {
 impl Power {
     /// Carries orders out with these means.
     pub fn new(with: Means) -> Self {
-        Self { with: Arc::new(with), places: Arc::new(Semaphore::new(AT_A_TIME)) }
+        Self { with: Arc::new(with), places: Arc::new(Semaphore::new(AT_A_TIME)), pace: Pace::default() }
     }
 
     /// Carries an order out, and returns what became of it once it is done. It is finished even if whoever asks goes.
     pub async fn obey(&self, order: PowerOrder) -> Result<PowerRecord, PowerError> {
         let target = self.target(order.server)?;
         let subject = target.subject.clone();
+        let begun = self.pace.begin(order.server, &order.by, Instant::now());
+        let turn = begun.map_err(|wait| match wait {
+            Wait::Server(left) => {
+                let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+                PowerError::TooSoon { subject: subject.clone(), seconds }
+            }
+            Wait::User => PowerError::Yours,
+        })?;
         let place = tokio::time::timeout(WAIT, Arc::clone(&self.places).acquire_owned()).await;
         let Ok(Ok(place)) = place else { return Err(PowerError::Full) };
         let (sender, ended) = oneshot::channel();
         let this = self.clone();
         self.with.tasks.serve("an order to a server", async move {
             let result = match order.act {
-                Act::Restart => this.restart(order, target).await,
+                Act::Restart => this.restart(order, target, turn).await,
             };
             drop(place);
             // Whoever asked may have gone.
@@ -154,7 +170,12 @@ impl Power {
         }
     }
 
-    async fn restart(&self, order: PowerOrder, target: Target) -> Result<PowerRecord, PowerError> {
+    async fn restart(
+        &self,
+        order: PowerOrder,
+        target: Target,
+        turn: Turn,
+    ) -> Result<PowerRecord, PowerError> {
         let PowerOrder { act, by, .. } = order;
         let Target { server, subject, id, name, stop_timeout } = target;
         let started = Instant::now();
@@ -167,6 +188,7 @@ impl Power {
             Err(RestartError::NotRunning) => return Err(PowerError::NotRunning(subject)),
             Err(RestartError::Engine(source)) => Some(source),
         };
+        turn.carried_out();
         let result = match &source {
             None => Ended::Done,
             Some(source) => Ended::Failed { error: chain(source), retry: source.retry() },

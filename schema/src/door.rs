@@ -38,6 +38,14 @@ pub const REQUEST_MAX: usize = 1 << 10;
 /// Longest topic of a proposal, in characters.
 pub const TOPIC_MAX: usize = 60;
 
+/// Returns the sentence for whoever copies files with the login `git`.
+pub fn no_files() -> Invalid {
+    Invalid::new(
+        "this login has no files",
+        "copy with the name of a server in place of `git`: <server>@<host>",
+    )
+}
+
 /// First line of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -204,7 +212,7 @@ impl Command {
             )
         };
         if line.len() > COMMAND_MAX {
-            return Err(unknown());
+            return Err(line::too_long());
         }
         let line = std::str::from_utf8(line).map_err(|_| unknown())?;
         if let Some(words) = line.strip_prefix("review ") {
@@ -317,6 +325,8 @@ mod tests {
         for line in refused {
             assert!(Command::parse(line.as_bytes()).is_err(), "{line}");
         }
+        let told = Command::parse(long.as_bytes()).unwrap_err();
+        assert!(told.message.contains("longer than 384 bytes"), "{told}");
         assert!(Command::parse(b"git-receive-pack '/stat\xff'").is_err());
     }
 

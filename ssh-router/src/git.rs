@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use berth_schema::door::{Command, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, Places, Request, Said};
+use berth_schema::door::{
+    Command, FRAME_MAX, FrameError, Head, INPUT, INPUT_END, Places, Request, Said, no_files,
+};
 use berth_schema::name::{Invalid, UserName};
 use russh::server::Msg;
 use russh::{ChannelId, ChannelWriteHalf};
@@ -61,10 +63,10 @@ enum GitError {
         "the git door isn't open: the control plane doesn't run or is just starting; try again in a moment"
     )]
     Closed(#[source] io::Error),
-    #[error("too many git commands are running; try again in a moment")]
+    #[error("too many commands of this login are running; try again in a moment")]
     Busy,
     #[error(
-        "the control plane broke off; a push may have been accepted all the same, which `git fetch` shows"
+        "the control plane broke off; a change may have been accepted all the same, which `log` and `git fetch` show"
     )]
     BrokenOff(#[source] io::Error),
     #[error("the router doesn't understand the control plane's answer; both must be of the same release")]
@@ -142,6 +144,13 @@ impl Login {
         let Some(ready) = self.ready.remove(&id) else { return false };
         let command = Command::parse(line.unwrap_or_default());
         run(Arc::clone(&self.door), &self.links, ready, self.caller.clone(), command);
+        true
+    }
+
+    /// Tells somebody who wants to copy files that there are none here. Returns `false` if the channel has asked before.
+    pub(crate) fn tell_no_files(&mut self, id: ChannelId) -> bool {
+        let Some(ready) = self.ready.remove(&id) else { return false };
+        run(Arc::clone(&self.door), &self.links, ready, self.caller.clone(), Err(no_files()));
         true
     }
 

@@ -267,6 +267,13 @@ impl server::Handler for Person {
         name: &str,
         session: &mut Session,
     ) -> Result<(), Self::Error> {
+        if let Some(git) = self.git.as_mut().filter(|_| name == "sftp") {
+            return if git.tell_no_files(id) {
+                session.channel_success(id)
+            } else {
+                session.channel_failure(id)
+            };
+        }
         if self.apologise(id, session)? {
             return Ok(());
         }

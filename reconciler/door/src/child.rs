@@ -54,7 +54,7 @@ const OURS: [&str; 3] = ["BERTH_WAIT", "BERTH_LOOK", "BERTH_RESOLVER"];
 pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
-    for name in ["PATH", "TMPDIR"].iter().chain(&OURS) {
+    for name in ["PATH"].iter().chain(&OURS) {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
@@ -63,10 +63,15 @@ pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Starts a command for somebody.
-pub(super) fn start(mut command: Command, user: &UserName) -> std::io::Result<(Running, Streams)> {
+/// Starts a command for somebody, with a folder for its temporary files.
+pub(super) fn start(
+    mut command: Command,
+    user: &UserName,
+    scratch: &Path,
+) -> std::io::Result<(Running, Streams)> {
     command
         .env("BERTH_USER", user.as_str())
+        .env("TMPDIR", scratch)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

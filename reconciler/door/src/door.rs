@@ -12,11 +12,17 @@ use berth_repo::StateRepo;
 use berth_repo::view::ViewError;
 use berth_schema::door::{Command, LobbyLine, NoPlace, Place, Places, Request};
 use berth_schema::name::{Prefix, UserName};
+use jiff::Timestamp;
 
 use crate::child;
 use crate::members::{Members, Membership};
 use crate::refusal::Refusal;
+use crate::scratch::{self, Scratch};
 use crate::settings::{DoorSettings, Limits};
+use crate::web::{Noted, audit_restart};
+
+/// Seconds for which a command follows a pass, unless the operator sets another number.
+const FOLLOW: u64 = 60;
 
 /// The door, before it is opened.
 pub struct Door {
@@ -29,6 +35,14 @@ pub struct Door {
     members: Members,
     pub(crate) limits: Limits,
     places: Arc<Places>,
+}
+
+/// A command that is ready to run.
+pub(crate) struct Prepared {
+    pub(crate) user: UserName,
+    pub(crate) command: tokio::process::Command,
+    pub(crate) place: Place,
+    pub(crate) scratch: Scratch,
 }
 
 /// A door that can't be opened.
@@ -65,6 +79,9 @@ impl Door {
         let repo = StateRepo::open(&settings.state).map_err(failed)?.git_dir().to_owned();
         let owner = Owner::of(&repo).map_err(OpenError::Owner)?;
         admit(owner, &settings.data, &settings.views).map_err(OpenError::Owner)?;
+        if let Err(error) = scratch::sweep(&settings.views, owner, limits.whole) {
+            tracing::warn!(%error, "what commands of an earlier door left behind can't be removed");
+        }
         let program = std::env::current_exe().map_err(OpenError::Path)?;
         if let Err(error) = install(&repo, &program, &settings.data) {
             // Reading needs no hooks, and members' pushes are judged in their views.
@@ -94,15 +111,41 @@ impl Door {
 
     /// Finds out who asks, and makes ready what is to run for them and their place among those that run. It runs as the owner
     /// of the state repo.
-    pub(crate) fn prepare(
-        &self,
-        request: &Request,
-    ) -> Result<(UserName, tokio::process::Command, Place), Refusal> {
-        let acting = self.owner.act().map_err(|source| Refusal::Start { source })?;
+    pub(crate) fn prepare(&self, request: &Request) -> Result<Prepared, Refusal> {
+        let failed = |source| Refusal::Start { source };
+        let acting = self.owner.act().map_err(failed)?;
         let (user, mut command, place) = self.prepare_as_owner(request)?;
         drop(acting);
+        let scratch = Scratch::make(&self.settings.views, self.owner).map_err(failed)?;
+        match request.command {
+            Command::ReceivePack | Command::UploadPack => {}
+            Command::Lobby(_) => {
+                command.env("BERTH_NOTE", scratch.note()).env("BERTH_LOG_FILE", scratch.log());
+            }
+            _ => {
+                command.env("BERTH_LOG_FILE", scratch.log());
+            }
+        }
         self.owner.run(command.as_std_mut());
-        Ok((user, command, place))
+        Ok(Prepared { user, command, place, scratch })
+    }
+
+    /// Takes a command's scratch folder away, and writes down what the command noted there.
+    pub(crate) fn tidy(&self, request: &Request, user: &UserName, scratch: Scratch) {
+        for line in scratch.logged().lines() {
+            tracing::warn!(%user, line, "a command's log");
+        }
+        match scratch.noted() {
+            Ok(None) => {}
+            Ok(Some((server, at))) => {
+                let at = Timestamp::try_from(at).unwrap_or_else(|_| Timestamp::now());
+                audit_restart(&self.settings.data, Noted { at, user, from: self.seen_from(request), server });
+            }
+            Err(error) => tracing::error!(%error, "the audit log may lack a restart"),
+        }
+        if let Err(error) = scratch.end() {
+            tracing::warn!(%error, "a command's temporary files can't be removed");
+        }
     }
 
     fn prepare_as_owner(
@@ -204,12 +247,19 @@ impl Door {
         command
     }
 
+    /// Lets a command follow a pass for no longer than the door bears its silence: a change that was made is told in any case.
+    fn following(&self, mut command: tokio::process::Command) -> tokio::process::Command {
+        let wanted = std::env::var("BERTH_WAIT").ok().and_then(|wait| wait.parse().ok()).unwrap_or(FOLLOW);
+        command.env("BERTH_WAIT", wanted.min(self.limits.idle.as_secs() / 2).to_string());
+        command
+    }
+
     /// `berth review`, in somebody's name.
     fn review(&self, user: &UserName, words: &[&str]) -> tokio::process::Command {
         let mut command = child::clean(&self.program);
         command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
         command.args(["review", "--as", user.as_str()]).args(words);
-        self.with_resolver(command)
+        self.following(self.with_resolver(command))
     }
 
     /// `berth lobby`, in somebody's name. It reads the line itself.
@@ -217,6 +267,6 @@ impl Door {
         let mut command = child::clean(&self.program);
         command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
         command.args(["lobby", "--as", user.as_str(), "--", line.as_str()]);
-        self.with_resolver(command)
+        self.following(self.with_resolver(command))
     }
 }

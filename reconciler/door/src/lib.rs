@@ -15,6 +15,7 @@ mod listen;
 pub mod lobby;
 mod members;
 mod refusal;
+mod scratch;
 mod serve;
 mod session;
 mod settings;

@@ -14,7 +14,10 @@ mod tell;
 mod words;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
+use berth_judge::form::concerns;
+use berth_plan::Subject;
 use berth_repo::Revision;
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::text;
@@ -41,6 +44,8 @@ pub struct Visit<'a> {
     pub user: UserName,
     /// Address that they come from, where the door knows one by which `access.panel` may know them.
     pub from: Option<IpAddr>,
+    /// Path at which the door that runs this command reads what it shall write down.
+    pub note: Option<PathBuf>,
     /// The line that they typed; empty for none.
     pub line: &'a str,
 }
@@ -102,6 +107,13 @@ impl Reply {
         text::json(&self.answer)
     }
 
+    /// Tells whether the commit may be the reason for what happens to a subject.
+    pub fn concerns(&self, subject: &Subject) -> bool {
+        let Answer::Change(made) = &self.answer else { return false };
+        let paths: Vec<&str> = made.plan.diffs.iter().map(|diff| diff.path.as_str()).collect();
+        concerns(&paths, subject)
+    }
+
     /// Adds the outcome of the commit on the engine.
     pub fn add(&mut self, applied: Applied) {
         if let Answer::Change(made) = &mut self.answer {
@@ -134,7 +146,7 @@ pub async fn serve(visit: Visit<'_>) -> Reply {
 
 async fn reply(visit: Visit<'_>, words: Words) -> Result<Said, Trouble> {
     let line = visit.line.trim();
-    let guest = Guest::find(visit.settings, visit.user, visit.from)?;
+    let guest = Guest::find(visit.settings, visit.user, visit.from, visit.note)?;
     let answer = match &words.verb {
         None => {
             let list = read::list(&guest, Whose::Theirs).await?;

@@ -12,6 +12,7 @@ use berth_fault::chain;
 use berth_schema::door::{
     Asked, Command, ERROR, FRAME_MAX, INPUT, INPUT_END, OUTPUT, Place, REQUEST_MAX, Request,
 };
+use berth_schema::name::UserName;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -21,10 +22,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::child::{Running, Streams, start};
-use crate::door::Door;
+use crate::door::{Door, Prepared};
 use crate::frame::{self, Reader};
 use crate::lease::{Line, Redeeming};
 use crate::refusal::Refusal;
+use crate::scratch::Scratch;
 
 /// Time for the request, which the router sends with the connection.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -106,9 +108,14 @@ async fn command(
     };
     let ended = match begun {
         Ok(begun) => {
-            let talk = Talk { reader, writer: &writer, traffic: &traffic };
+            let takes_input = matches!(request.command, Command::ReceivePack | Command::UploadPack);
+            let talk = Talk { reader, takes_input, writer: &writer, traffic: &traffic };
             let until = Until { whole, idle: limits.idle, longest: limits.whole, stop: &stop };
-            relay(begun, talk, until).await
+            let Begun { user, running, streams, scratch, place } = begun;
+            let ended = relay(running, streams, talk, until).await;
+            tidy(&door, &request, user, scratch).await;
+            drop(place);
+            ended
         }
         Err(ended) => ended,
     };
@@ -149,9 +156,11 @@ async fn read_request(reader: &mut Reader) -> io::Result<Asked> {
 
 /// A command that runs, and its place among those that may.
 struct Begun {
+    user: UserName,
     running: Running,
     streams: Streams,
-    _place: Place,
+    scratch: Scratch,
+    place: Place,
 }
 
 async fn begin(door: &Arc<Door>, request: &Request) -> Result<Begun, Refusal> {
@@ -159,14 +168,26 @@ async fn begin(door: &Arc<Door>, request: &Request) -> Result<Begun, Refusal> {
     // Reads the state repo, and may write its hooks.
     let prepared = tokio::task::spawn_blocking(move || door.prepare(&asked)).await;
     let prepared = prepared.inspect_err(|error| tracing::error!(%error, "a command can't be prepared"));
-    let (user, command, place) = prepared.map_err(|_| Refusal::Broken)??;
-    let (running, streams) = start(command, &user).map_err(|source| Refusal::Start { source })?;
-    Ok(Begun { running, streams, _place: place })
+    let Prepared { user, command, place, scratch } = prepared.map_err(|_| Refusal::Broken)??;
+    let started = start(command, &user, scratch.path());
+    let (running, streams) = started.map_err(|source| Refusal::Start { source })?;
+    Ok(Begun { user, running, streams, scratch, place })
+}
+
+/// Takes away what a command left of temporary files.
+async fn tidy(door: &Arc<Door>, request: &Request, user: UserName, scratch: Scratch) {
+    let (door, request) = (Arc::clone(door), request.clone());
+    let tidied = tokio::task::spawn_blocking(move || door.tidy(&request, &user, scratch)).await;
+    if let Err(error) = tidied {
+        tracing::error!(%error, "a command's temporary files can't be removed");
+    }
 }
 
 /// The other side of a command.
 struct Talk<'a> {
     reader: Reader,
+    /// Set for git. What a review or the lobby is sent is thrown away, so that a hang-up is seen behind it.
+    takes_input: bool,
     writer: &'a Writer,
     traffic: &'a Arc<Traffic>,
 }
@@ -181,14 +202,13 @@ struct Until<'a> {
 }
 
 /// Carries bytes until the command has ended, or has to.
-async fn relay(begun: Begun, talk: Talk<'_>, until: Until<'_>) -> End {
-    let Talk { reader, writer, traffic } = talk;
+async fn relay(mut running: Running, streams: Streams, talk: Talk<'_>, until: Until<'_>) -> End {
+    let Talk { reader, takes_input, writer, traffic } = talk;
     // Until now it was us who were silent.
     traffic.note();
-    let Begun { mut running, streams, _place } = begun;
     let Streams { input, output, error } = streams;
     let mut carriers = JoinSet::new();
-    let feeding = carriers.spawn(feed(reader, input, Arc::clone(traffic)));
+    let feeding = carriers.spawn(feed(reader, takes_input.then_some(input), Arc::clone(traffic)));
     carriers.spawn(pour(output, OUTPUT, Arc::clone(writer), Arc::clone(traffic)));
     carriers.spawn(pour(error, ERROR, Arc::clone(writer), Arc::clone(traffic)));
     let ended = tokio::select! {
@@ -239,8 +259,7 @@ async fn cut_off(carriers: &mut JoinSet<Carried>) -> End {
 }
 
 /// Carries bytes from the peer into the command. Ends when the peer does.
-async fn feed(mut reader: Reader, input: ChildStdin, traffic: Arc<Traffic>) -> Carried {
-    let mut input = Some(input);
+async fn feed(mut reader: Reader, mut input: Option<ChildStdin>, traffic: Arc<Traffic>) -> Carried {
     let mut payload = Vec::new();
     loop {
         let kind = match frame::read(&mut reader, &mut payload).await {

@@ -1,5 +1,5 @@
 //! Needs that Berth's programs have of the host they run on, each met in one way: replacing a file, locking, making a
-//! socket, writing as a repository's owner, ending a process with everything it started, waiting longer each time.
+//! socket, writing as a repository's owner, ending not before a change is whole, ending a process with everything it started, waiting longer each time.
 //!
 //! Small on purpose, since `berth-runtime` links it: no async runtime, no git, no Docker, no knowledge of a platform.
 //! It decides nothing; its callers say what is written, locked or ended.
@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod cgroup;
+pub mod critical;
 pub mod file;
 pub mod process;
 

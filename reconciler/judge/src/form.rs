@@ -34,7 +34,7 @@ use crate::review::{enough_open, propose};
 
 pub use error::FormError;
 pub use ground::{Author, Via};
-pub use tell::{DOOR, commit_line, diffs};
+pub use tell::{DOOR, commit_line, concerns, diffs};
 
 /// Attempts at a commit. Each one after the first means that somebody else moved `main` meanwhile.
 const ATTEMPTS: usize = 5;

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use berth_host::Waits;
+use berth_host::{Waits, critical};
 use git2::{ErrorCode, Oid};
 
 use crate::oid::{oid, revision_of};
@@ -33,6 +33,7 @@ impl StateRepo {
         // git keeps the same first words in its own log of a ref.
         let kind = if base.is_some() { "commit" } else { "commit (initial)" };
         let log = format!("{kind}: {}", words.message.lines().next().unwrap_or_default());
+        let _section = critical::enter();
         self.move_main(base, revision, &log)?;
         durable::reference(self.repository.commondir(), MAIN)?;
         tracing::info!(%revision, author = words.author.name, "committed to main");
@@ -93,7 +94,7 @@ impl StateRepo {
             match self.repository.reference_matching(MAIN, oid(to), true, expected, log) {
                 Ok(_) => return Ok(()),
                 Err(source) if source.code() == ErrorCode::Locked => {
-                    if start.elapsed() > PATIENCE {
+                    if start.elapsed() > PATIENCE || critical::is_closing() {
                         return Err(Error::Locked { source });
                     }
                     thread::sleep(pauses.next_wait());

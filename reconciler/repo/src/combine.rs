@@ -1,6 +1,7 @@
 //! Combine: two lines of history become one, without a checkout. A merge or a revert is made as a commit that no ref leads
 //! to; [`StateRepo::advance`] makes it count, and [`StateRepo::scratch`] lets it be looked at first and thrown away.
 
+use berth_host::critical;
 use git2::{ErrorCode, Index, Oid, Tree};
 use tempfile::TempDir;
 
@@ -116,6 +117,7 @@ impl StateRepo {
         let (old, new) = (before.tree().map_err(unreadable)?, after.tree().map_err(unreadable)?);
         self.differing(Some(&old), &new, &mut written).map_err(unreadable)?;
         durable::objects(self.repository.commondir(), &written)?;
+        let _section = critical::enter();
         self.move_main(Some(base), *to, why)?;
         durable::reference(self.repository.commondir(), crate::MAIN)?;
         tracing::info!(revision = %to, "main advances");

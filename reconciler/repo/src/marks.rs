@@ -1,6 +1,7 @@
 //! Marks: the refs that Berth keeps for itself below `refs/berth/`, branches that are proposals, and notes. None of them
 //! moves `main`.
 
+use berth_host::critical;
 use git2::{ErrorCode, ObjectType, Oid};
 
 use crate::oid::{oid, revision_of};
@@ -87,6 +88,7 @@ impl StateRepo {
     /// Makes a branch that isn't there yet.
     pub fn create_branch(&self, name: &str, revision: &Revision, why: &str) -> Result<(), Error> {
         let _owner = self.as_owner()?;
+        let _section = critical::enter();
         let made = self.repository.reference(&format!("refs/heads/{name}"), oid(revision), false, why);
         made.map(drop).map_err(|source| Error::Mark { reference: format!("refs/heads/{name}"), source })
     }
@@ -103,6 +105,7 @@ impl StateRepo {
             return Ok(false);
         }
         let _owner = self.as_owner()?;
+        let _section = critical::enter();
         // libgit2 compares once more while it holds the lock.
         match reference.delete() {
             Ok(()) => Ok(true),
@@ -118,6 +121,7 @@ impl StateRepo {
         let short = name.rsplit('/').next().unwrap_or(name);
         let by = mark.by.to_git()?;
         let _owner = self.as_owner()?;
+        let _section = critical::enter();
         let tag = self.repository.tag_annotation_create(short, commit.as_object(), &by, &mark.message);
         let set = tag.and_then(|tag| self.repository.reference(name, tag, true, "berth: mark"));
         set.map(drop).map_err(failed)
@@ -162,6 +166,7 @@ impl StateRepo {
         let failed = |source| Error::Note { revision: *revision, source };
         let by = by.to_git()?;
         let _owner = self.as_owner()?;
+        let _section = critical::enter();
         let id: Oid = oid(revision);
         self.repository.note(&by, &by, Some(NOTES), id, text, true).map(drop).map_err(failed)
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use berth_host::{Acting, Owner};
+use berth_host::{Acting, Owner, critical};
 use git2::{ErrorCode, Odb, Oid, Repository, RepositoryInitOptions};
 
 use crate::closed::close;
@@ -159,6 +159,7 @@ impl StateRepo {
             return Err(failed(git2::Error::from_str("a branch is not a mark")));
         }
         let _owner = self.as_owner()?;
+        let _section = critical::enter();
         let moved = self.repository.reference(reference, oid(revision), true, "berth: mark");
         moved.map(|_| ()).map_err(failed)
     }

@@ -6,6 +6,7 @@ mod assessed;
 mod check;
 mod doctor;
 mod down;
+mod ending;
 mod engine;
 mod exit;
 mod export;
@@ -31,16 +32,20 @@ mod supervised;
 mod up;
 mod why;
 
+use std::fs::File;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 use berth_fault::chain;
 use berth_schema::text::SafeLog;
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use self::exit::Exit;
 use self::findings::show_findings;
@@ -136,10 +141,19 @@ pub fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
     // What is done for a member is told in findings. A log has paths of the host, and the member reads this process's messages.
     let is_somebodys = std::env::var_os("BERTH_USER").is_some();
+    // The door reads it, and writes it into its own log.
+    let for_door = std::env::var_os("BERTH_LOG_FILE")
+        .and_then(|path| File::options().append(true).create(true).open(path).ok());
+    let is_heard = for_door.is_some() || !is_somebodys;
+    let has_colours = for_door.is_none() && std::io::stderr().is_terminal();
+    let writer = match for_door.map(Arc::new) {
+        Some(file) => BoxMakeWriter::new(move || SafeLog(Arc::clone(&file))),
+        None => BoxMakeWriter::new(|| SafeLog(std::io::stderr())),
+    };
     tracing_subscriber::fmt()
-        .with_env_filter(if is_somebodys { EnvFilter::new("off") } else { filter })
-        .with_writer(|| SafeLog(std::io::stderr()))
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(if is_heard { filter } else { EnvFilter::new("off") })
+        .with_writer(writer)
+        .with_ansi(has_colours)
         .with_target(false)
         .init();
 
@@ -202,7 +216,18 @@ fn is_private(command: &Command) -> bool {
     }
 }
 
+/// Tells whether a command changes refs of the state repo and has no other answer to a signal.
+fn changes_refs(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Lobby(_) | Command::Review(_) | Command::Revert(_) | Command::Hook(_) | Command::Export(_)
+    )
+}
+
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    if changes_refs(&cli.command) {
+        ending::by_signal().context("cannot listen to signals")?;
+    }
     let settings = cli.settings;
     match cli.command {
         Command::Check(args) => check::run(&args, &settings),

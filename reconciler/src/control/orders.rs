@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -26,12 +27,17 @@ async fn obey(State(power): State<Power>, Json(order): Json<PowerOrder>) -> Resp
                 | PowerError::NotMade(_)
                 | PowerError::NotRunning(_)
                 | PowerError::Busy(_) => StatusCode::CONFLICT,
+                PowerError::TooSoon { .. } | PowerError::Yours => StatusCode::TOO_MANY_REQUESTS,
                 PowerError::TooEarly | PowerError::Full | PowerError::Ends(_) => {
                     StatusCode::SERVICE_UNAVAILABLE
                 }
                 PowerError::Engine { .. } => StatusCode::BAD_GATEWAY,
             };
-            (status, chain(&error) + "\n").into_response()
+            let wait = match error {
+                PowerError::TooSoon { seconds, .. } => Some([(RETRY_AFTER, seconds)]),
+                _ => None,
+            };
+            (status, wait, chain(&error) + "\n").into_response()
         }
     }
 }

@@ -33,19 +33,19 @@ impl Bench {
 
     /// A line that does what it says.
     #[track_caller]
-    fn good(&self, user: &str, line: &str) -> String {
+    pub(super) fn good(&self, user: &str, line: &str) -> String {
         let said = self.lobby(user, line);
         assert_eq!(said.code, Some(0), "{line}: {said:?}");
         String::from_utf8(said.output).unwrap()
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
         let output = Process::new("git").arg("-C").arg(self.repo()).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    fn tip(&self) -> String {
+    pub(super) fn tip(&self) -> String {
         self.git(&["rev-parse", "main"])
     }
 
@@ -67,7 +67,7 @@ impl Bench {
         assert!(import.wait().unwrap().success());
     }
 
-    fn file(&self, path: &str) -> String {
+    pub(super) fn file(&self, path: &str) -> String {
         self.git(&["show", &format!("main:{path}")])
     }
 }
@@ -220,8 +220,10 @@ fn a_refusal_says_the_next_step_in_text_and_in_json() {
     for (line, message, hint) in [
         ("strat shop", "unrecognized command 'strat'", "'start'"),
         ("sh -c id", "unrecognized command 'sh'", "`help`"),
-        ("scp -t /", "unrecognized command 'scp'", "`help`"),
+        ("scp -t /", "this login has no files", "<server>@<host>"),
         ("start", "required arguments were not provided", "<SERVER>"),
+        (r"start sh\op", r"`sh\op`", ""),
+        ("start shop #now", "unexpected argument '#now'", ""),
         ("start 'shop", "a quote in this command has no end", "the other quote"),
         ("set shop memroy=1GiB", "`memroy` is not a field", "did you mean `memory`?"),
         ("set shop id=7", "`id` of a server never changes", "the fields are"),
@@ -238,7 +240,7 @@ fn a_refusal_says_the_next_step_in_text_and_in_json() {
         ("restart anns", "you have no server `anns`", "`ls`"),
         ("restart shop", "no reconciler runs", "`berth up`"),
         ("domain rm x.hosting.example.org", "you have no domain", "`domain ls`"),
-        ("domain add x.hosting.example.org --server anns", "", ""),
+        ("domain add x.hosting.example.org --server anns", "anns", ""),
         ("log anns", "no change of `anns`", "`ls`"),
         ("undo 0123456789", "no change `0123456789`", "`log`"),
         ("undo HEAD", "is not a commit's id", "`log`"),
@@ -327,7 +329,14 @@ fn what_others_typed_harms_nobody_who_reads_it() {
         let text = format!("{}{}", String::from_utf8(said.output).unwrap(), said.error);
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\r']), "{line}: {text:?}");
     }
+    // The same lines are there, with what would steer a terminal written out.
     assert!(bench.good("bob", "log").contains("red"));
+    let plan = String::from_utf8(bench.lobby("bob", "plan set shop memory=2GiB").output).unwrap();
+    let line = plan
+        .lines()
+        .find(|line| line.starts_with("-memory = \"1 GiB\" #"))
+        .unwrap_or_else(|| panic!("{plan}"));
+    assert!(line.len() > "-memory = \"1 GiB\" # ".len(), "{plan}");
     bench.end();
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
@@ -149,6 +149,45 @@ fn a_password_is_set(doors: &Doors<'_>) {
     assert_eq!((kept.uid(), kept.mode() & 0o777), (0, 0o600));
 }
 
+/// A restart is in the door's own log, which the command itself can't write: it runs as the owner.
+fn a_restart_is_written_down(doors: &Doors<'_>) {
+    let bench = doors.bench;
+    // A reconciler that takes the order, and an engine that doesn't carry it out.
+    let (socket, other) = (bench.data().join("door.sock"), bench.data().join("other.sock"));
+    let reconciler = UnixListener::bind(&other).unwrap();
+    chown(&other, Some(OWNER), Some(OWNER)).unwrap();
+    fs::rename(&other, &socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut asked, _) = reconciler.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            let mut byte = [0];
+            asked.read_exact(&mut byte).unwrap();
+            request.extend(byte);
+        }
+        assert!(request.starts_with(b"POST /power"));
+        asked.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 10\r\n\r\n/var/lib/x").unwrap();
+    });
+    let mut line = UnixStream::connect(doors.socket()).unwrap();
+    line.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = r#"{"user":"bob","command":{"lobby":"restart shop"},"from":"192.0.2.7"}"#;
+    writeln!(line, "{request}").unwrap();
+    let mut said = Vec::new();
+    line.read_to_end(&mut said).unwrap();
+    let text = String::from_utf8_lossy(&said);
+    assert!(text.contains("the restart failed") && !text.contains("/var/lib/x"), "{text}");
+    assert!(fs::read_to_string(bench.path("log")).unwrap().contains("/var/lib/x"), "the door's log says why");
+    let log = bench.data().join("door/audit.log");
+    let log = fs::read_to_string(log).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&said)));
+    let restart =
+        log.lines().find(|line| line.contains(r#""act":"restart""#)).unwrap_or_else(|| panic!("{log}"));
+    for part in [r#""who":"bob""#, r#""from":"192.0.2.7""#, r#""server":1"#] {
+        assert!(restart.contains(part), "{restart}");
+    }
+    bench.all_is_the_owners();
+    assert_eq!(fs::read_dir(bench.data().join("views/.scratch")).unwrap().count(), 0);
+}
+
 #[test]
 fn the_door_needs_no_secret_and_no_control_socket() {
     let Some(bench) = Bench::new() else { return };
@@ -174,6 +213,7 @@ fn a_door_of_root_s_runs_everything_as_the_owner() {
     let doors = Doors::open(&bench, door);
     everybody_works(&doors);
     a_password_is_set(&doors);
+    a_restart_is_written_down(&doors);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -57,7 +57,12 @@ pub enum ClientError {
     Silent { pid: Option<i32>, within: Duration },
     /// The daemon said no.
     #[error("the reconciler answered {status}: {message}")]
-    Refused { status: StatusCode, message: String },
+    Refused {
+        status: StatusCode,
+        message: String,
+        /// Seconds until it may say yes, where it tells.
+        wait: Option<u64>,
+    },
     /// The answer made no sense: another version, perhaps.
     #[error("cannot read the reconciler's answer (is it of the same version?)")]
     Answer(#[from] serde_json::Error),
@@ -294,8 +299,10 @@ impl Daemon {
             return Ok(answer);
         }
         let status = answer.status();
+        let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
         let message = answer.collect().await?.to_bytes();
-        Err(ClientError::Refused { status, message: String::from_utf8_lossy(&message).trim().to_owned() })
+        let message = String::from_utf8_lossy(&message).trim().to_owned();
+        Err(ClientError::Refused { status, message, wait })
     }
 }
 

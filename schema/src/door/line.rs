@@ -11,6 +11,11 @@ use crate::text::is_invisible;
 /// Longest command, in bytes. As JSON, with everything in it escaped that can be, it still fits into a request.
 pub(super) const COMMAND_MAX: usize = 384;
 
+/// The sentence of a line that is too long.
+pub(super) fn too_long() -> Invalid {
+    Invalid::new(format!("this command is longer than {COMMAND_MAX} bytes"), "change fewer fields at a time")
+}
+
 /// Line of words, without control characters and of 384 bytes at most. An empty one has no words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -33,10 +38,7 @@ impl FromStr for LobbyLine {
     type Err = Invalid;
     fn from_str(value: &str) -> Result<Self, Invalid> {
         if value.len() > COMMAND_MAX {
-            return Err(Invalid::new(
-                format!("this command is longer than {COMMAND_MAX} bytes"),
-                "change fewer fields at a time",
-            ));
+            return Err(too_long());
         }
         match value.chars().find(|c| is_invisible(*c)) {
             Some(c) => Err(Invalid::new(

@@ -240,7 +240,12 @@ fn nothing_but_its_commands_runs_and_nothing_is_forwarded() {
     assert_eq!(code, Some(1));
     assert!(words.contains("there is no such repository") && words.contains("/state"), "{words}");
     // A subsystem.
-    assert_ne!(refused(&["-s"], "sftp").0, Some(0));
+    let (code, words) = refused(&["-s"], "sftp");
+    assert!(
+        code == Some(1) && words.contains("this login has no files") && words.contains("<server>@<host>"),
+        "{words}"
+    );
+    assert_ne!(refused(&["-s"], "netconf").0, Some(0));
     // What is asked for besides is not there; the command runs.
     let (code, words) = refused(&["-A", "-X", "-oSetEnv=GIT_PROTOCOL=version=9"], "review list");
     assert_eq!(code, Some(0), "{words}");
@@ -319,7 +324,11 @@ fn ctrl_c_at_a_terminal_ends_a_command_and_is_a_byte_like_any_other_elsewhere() 
     let mut terminal = with_keys(&["-tt"]);
     assert_eq!(await_end(&mut terminal.0, PATIENCE).code(), Some(130));
     await_that("the end at the door", || *ended.lock().unwrap() == 1);
-    assert!(with_keys(&["-T"]).0.try_wait().unwrap().is_none() && *ended.lock().unwrap() == 1);
+    let mut plain = with_keys(&["-T"]);
+    let mut key = [0];
+    plain.0.stdout.as_mut().unwrap().read_exact(&mut key).unwrap();
+    assert_eq!(&key, b"\x03", "the door has it");
+    assert!(plain.0.try_wait().unwrap().is_none() && *ended.lock().unwrap() == 1);
 }
 
 #[test]
@@ -429,7 +438,11 @@ fn waiting_door() -> (Door, Arc<Mutex<usize>>) {
     let count = Arc::clone(&ended);
     let door = Door::open(move |_, stream| {
         say(&stream, OUTPUT, b"started\n").unwrap();
-        while hear(&stream).is_some() {}
+        while let Some((kind, data)) = hear(&stream) {
+            if kind == INPUT {
+                say(&stream, OUTPUT, &data).unwrap();
+            }
+        }
         *count.lock().unwrap() += 1;
     });
     (door, ended)
@@ -453,7 +466,7 @@ fn a_member_has_so_many_commands_and_leaves_room_for_others() {
     let refused = |key: &str| {
         let output = place.ssh(key, "git", &[]).arg("review list").output().unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("too many git commands"), "{output:?}");
+        assert!(text(&output.stderr).contains("too many commands of this login"), "{output:?}");
     };
     refused("ann");
     let _bob = start(&place, "bob");

@@ -13,7 +13,7 @@ pub(super) enum Answer {
     /// Answer to `domain ls`.
     Domains(Vec<DomainRow>),
     /// Answer to `log`, the newest change first.
-    Log(Vec<LogRow>),
+    Log(Log),
     /// Answer to `plan`. Nothing was changed.
     Plan(Box<Plan>),
     /// Answer to a command that changes the state repo, once it has.
@@ -97,6 +97,15 @@ pub(super) struct QuotaRow {
     pub(super) used_text: String,
     /// Amount allowed, in words.
     pub(super) allowed_text: String,
+}
+
+/// Changes of the past.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Log {
+    /// The newest first.
+    pub(super) changes: Vec<LogRow>,
+    /// False if older changes weren't looked through, since that takes too long.
+    pub(super) is_whole: bool,
 }
 
 /// A change of the past.
@@ -183,11 +192,14 @@ pub(super) struct Made {
 /// Outcome of a commit on the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Applied {
-    /// State: `applied`, `failed`, `pending` after the longest wait, or `unknown` where no reconciler could be asked.
+    /// State: `applied`, `failed`, `pending` after the longest wait, with the failures so far, or `unknown` where no reconciler
+    /// could be asked.
     pub state: String,
-    /// Changes that were made.
+    /// Revision that the reconciler worked on, where that is another one by now.
+    pub attempted: Option<String>,
+    /// Changes that were made, without those of servers that the commit doesn't touch.
     pub done: usize,
-    /// Changes that failed, and problems of the pass, each in a line.
+    /// Changes that failed, without those of servers that the commit doesn't touch, and problems of the pass, each in a line.
     pub failures: Vec<String>,
 }
 

@@ -1,5 +1,6 @@
 //! Commands that change: from words to the judge's forms, and to what came of it. A change is made as it was planned, or not.
 
+use std::thread;
 use std::time::Duration;
 
 use berth_judge::form::{Author, FormError, Forms, Via};
@@ -12,13 +13,17 @@ use berth_wire::web::{Change, Commit, Committed, Deed, Object, Planned, Proposed
 
 use super::answer::{Made, Plan, Trouble};
 use super::guest::{Guest, failed, not_yours};
-use super::words::{Domain, Fields, Manner, Write};
+use super::read::NOT_OLDER;
+use super::words::{Domain, Fields, Manner, Write, with_flag};
 use crate::asking::Asking;
+use crate::web::Extent;
 
 /// Time for a look at the engine. Without one, the plan is from state to state.
 const LOOK: Duration = Duration::from_secs(10);
 /// Plans of one change. Each one after the first means that it came to something else meanwhile.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 5;
+/// Time between two of them: while a pass works, the plan gets shorter with each change that it has made.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A change that was asked for.
 pub(super) enum Order {
@@ -91,12 +96,12 @@ pub(super) fn make(guest: &Guest, order: &Order, manner: Manner, line: &str) -> 
                 let made = ended("made", Some(&revision), None, planned.into());
                 return Ok(Ended { made, revision: Some(revision) });
             }
-            // Somebody else was faster. What it comes to now is shown in place of what it came to before.
-            Committed::Changed { .. } => {}
+            // Somebody else was faster, or the reconciler works. What it comes to now is shown in place of what it came to before.
+            Committed::Changed { .. } => thread::sleep(PAUSE),
         }
     }
     Err(Trouble::new(
-        "others change the same things right now, so this was not made",
+        "what this would do changes from moment to moment, because a pass is at work or others change the same, so it was not made",
         format!("try again: `{line}`"),
     ))
 }
@@ -156,18 +161,19 @@ fn refuse(order: &Order, planned: &Planned, manner: Manner, line: &str) -> Resul
     let trouble = match &planned.standing {
         Standing::NeedsReview { approvers } => Trouble::new(
             format!("somebody else has to agree to this: {}", any_of(approvers)),
-            format!("propose it: `{line} --propose`"),
+            format!("propose it: `{}`", with_flag(line, "--propose")),
         ),
         _ if !planned.shuts_out.is_empty() && !manner.allow_lockout => Trouble::new(
             format!("you lose something by this yourself: {}", planned.shuts_out.join("; ")),
-            format!("if that is meant: `{line} --allow-lockout`"),
+            format!("if that is meant: `{}`", with_flag(line, "--allow-lockout")),
         ),
         _ if !manner.yes && order.is_removal() => {
-            Trouble::new("this removes a server", format!("if that is meant: `{line} --yes`"))
+            Trouble::new("this removes a server", format!("if that is meant: `{}`", with_flag(line, "--yes")))
         }
-        _ if !manner.yes && !planned.losses.is_empty() => {
-            Trouble::new("something is lost by this", format!("if that is meant: `{line} --yes`"))
-        }
+        _ if !manner.yes && !planned.losses.is_empty() => Trouble::new(
+            "something is lost by this",
+            format!("if that is meant: `{}`", with_flag(line, "--yes")),
+        ),
         _ => return Ok(()),
     };
     Err(trouble.about(planned.clone().into()))
@@ -315,15 +321,24 @@ fn undo(guest: &Guest, digits: &str) -> Result<Revision, Trouble> {
     let sight = viewer.sight();
     // Where a forge hosts the state, the judge says so and plans nothing.
     let is_elsewhere = viewer.state.platform.remote.is_some();
+    let is_all_of_it = digits.as_str().len() == WHOLE;
     let mut found = Vec::new();
     let looked = guest.past.look(&guest.repo()?, |made| {
         if made.revision.to_string().starts_with(digits.as_str()) && sight.sees(made) {
             found.push((made.revision, viewer.is_admin || is_elsewhere || viewer.may_revert(made)));
         }
-        found.len() > 1
+        found.len() > usize::from(!is_all_of_it)
     });
-    looked.map_err(|error| failed(&error))?;
+    let looked = looked.map_err(|error| failed(&error))?;
     match found.as_slice() {
+        [_] if looked == Extent::Newest => Err(Trouble::new(
+            format!("more changes may begin with `{digits}`{NOT_OLDER}"),
+            format!("type all {WHOLE} digits"),
+        )),
+        [] if looked == Extent::Newest => Err(Trouble::new(
+            format!("no change `{digits}` touched what is yours{NOT_OLDER}"),
+            "ask an admin",
+        )),
         [(revision, true)] => Ok(*revision),
         [(revision, false)] => {
             let message =
@@ -338,5 +353,7 @@ fn undo(guest: &Guest, digits: &str) -> Result<Revision, Trouble> {
     }
 }
 
+/// Digits of a whole id.
+const WHOLE: usize = 40;
 /// Next step of whoever names no revision.
 const LOG: &str = "`log` lists the changes that touched what is yours, each with its revision";

@@ -11,7 +11,7 @@ use berth_repo::StateRepo;
 use berth_schema::kind::Kind;
 use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
-use berth_schema::text::{safe, safe_line};
+use berth_schema::text::safe;
 use berth_wire::Status;
 use berth_wire::client::Daemon;
 
@@ -22,8 +22,6 @@ use crate::web::{Past, Viewer, socket};
 
 /// Time for the reconciler to tell how things are.
 const STATUS: Duration = Duration::from_secs(5);
-/// Characters of a failure.
-const LONGEST: usize = 400;
 
 /// Somebody whom the router knows by their key.
 pub(super) struct Guest {
@@ -33,6 +31,8 @@ pub(super) struct Guest {
     pub(super) good: Good,
     pub(super) past: Past,
     pub(super) settings: DoorSettings,
+    /// Place at which the door reads what it shall write down.
+    pub(super) note: Option<PathBuf>,
     members: Members,
 }
 
@@ -42,6 +42,7 @@ impl Guest {
         settings: DoorSettings,
         name: UserName,
         from: Option<IpAddr>,
+        note: Option<PathBuf>,
     ) -> Result<Self, Trouble> {
         let members = Members::open(&settings.state).map_err(|error| failed(&error))?;
         let good = members.good().map_err(|error| failed(&error))?.ok_or_else(|| {
@@ -56,7 +57,7 @@ impl Guest {
                 "ask an admin to add `users/<you>.toml`, with your key in it",
             ));
         }
-        Ok(Self { name, from, good, past: Past::default(), settings, members })
+        Ok(Self { name, from, good, past: Past::default(), settings, note, members })
     }
 
     pub(super) fn viewer(&self) -> Viewer<'_> {
@@ -88,10 +89,13 @@ impl Guest {
     }
 }
 
-/// The trouble of something that broke here.
+/// The trouble of something that broke here. Its causes name what is the host's, so they are for the door's log.
 pub(super) fn failed(error: &(dyn Error + 'static)) -> Trouble {
-    let why = safe_line(&chain(error), LONGEST);
-    Trouble::new(why, "try again in a moment; if it stays so, tell whoever runs the platform")
+    tracing::error!(error = chain(error), "a command of the lobby can't be answered");
+    Trouble::new(
+        "the platform can't answer that now; its log says why",
+        "try again in a moment; if it stays so, tell whoever runs the platform",
+    )
 }
 
 /// The trouble of a name that isn't there, or isn't theirs to see: nobody learns which.

@@ -1,20 +1,24 @@
 //! Commands that read: what is somebody's, and what happened to it. Each shows what the panel shows the same person.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use berth_schema::kind::Kind;
+use berth_schema::name::ServerName;
 use berth_schema::server::{PowerState, Server};
 use berth_schema::{form, text};
 use berth_wire::status::word;
 use berth_wire::web::{CommitLine, ServerCard};
 
-use super::answer::{DomainRow, List, LogRow, QuotaRow, ServerRow, Trouble};
+use super::answer::{DomainRow, List, Log, LogRow, QuotaRow, ServerRow, Trouble};
 use super::guest::{Guest, failed};
-use crate::web::{Made, Outcomes, domain_card, line, quota, server_cards};
+use crate::web::{Extent, Made, Outcomes, domain_card, line, quota, server_cards};
 
 /// State of a server that nobody could be asked about.
 pub(super) const UNKNOWN: &str = "unknown";
+
+/// End of a sentence about the past where only its newest part was seen.
+pub(super) const NOT_OLDER: &str = "; older changes weren't looked through";
 
 /// Servers that are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +67,8 @@ pub(super) async fn list(guest: &Guest, whose: Whose) -> Result<List, Trouble> {
 pub(super) fn domains(guest: &Guest, whose: Whose) -> Result<Vec<DomainRow>, Trouble> {
     let servers = servers(guest, whose)?;
     let state = &guest.good.state;
-    let of_them =
-        state.domains.values().filter(|domain| servers.iter().any(|server| server.name == domain.server));
+    let names: HashSet<&ServerName> = servers.iter().map(|server| &server.name).collect();
+    let of_them = state.domains.values().filter(|domain| names.contains(&domain.server));
     Ok(of_them.map(|domain| domain_card(&state.platform, domain).into()).collect())
 }
 
@@ -98,7 +102,7 @@ fn row<'s>(card: ServerCard, actual: impl Fn(u32) -> &'s str) -> ServerRow {
 }
 
 /// Lists the changes that touched what is somebody's, or one object of that.
-pub(super) fn log(guest: &Guest, of: Option<&str>, number: usize) -> Result<Vec<LogRow>, Trouble> {
+pub(super) fn log(guest: &Guest, of: Option<&str>, number: usize) -> Result<Log, Trouble> {
     let sight = guest.viewer().sight();
     let path = of.map(path_of).transpose()?;
     let repo = guest.repo()?;
@@ -113,16 +117,17 @@ pub(super) fn log(guest: &Guest, of: Option<&str>, number: usize) -> Result<Vec<
         }
         found.len() >= number
     });
-    looked.map_err(|error| failed(&error))?;
+    let is_whole = looked.map_err(|error| failed(&error))? == Extent::Whole;
     if let Some(of) = of.filter(|_| found.is_empty()) {
-        let what = format!("no change of `{}` touched what is yours", text::safe(of));
+        let older = if is_whole { "" } else { NOT_OLDER };
+        let what = format!("no change of `{}` touched what is yours{older}", text::safe(of));
         return Err(Trouble::new(what, "`ls` lists what is yours, and `log` all changes of it"));
     }
     let outcomes = Outcomes::default();
     let told = outcomes.told(&repo).map_err(|error| failed(&error))?;
     let lines = found.iter().map(|made| line(&told, &sight, made));
     let lines = lines.map(|line| line.map(LogRow::from).map_err(Trouble::from));
-    lines.collect()
+    Ok(Log { changes: lines.collect::<Result<_, _>>()?, is_whole })
 }
 
 /// The path of a server's or a domain's file: only the name of a domain has a dot.

@@ -1,22 +1,23 @@
 //! `restart`: an order to the reconciler, for whoever may change the server. It is no commit.
 
+use std::fs;
 use std::time::Duration;
 
 use berth_schema::kind::Kind;
 use berth_schema::server::{PowerState, Server};
 use berth_schema::text::safe_line;
+use berth_wire::Ended;
 use berth_wire::client::{ClientError, Daemon};
 use berth_wire::power::PowerOrder;
 use berth_wire::web::Act as Deed;
-use berth_wire::{Ended, Status};
+use hyper::StatusCode;
 use jiff::Timestamp;
 
 use super::answer::{Restarted, Trouble};
 use super::guest::{Guest, failed, not_yours};
-use crate::web::{Act, Audit, Line, Store};
+use crate::scratch::tell;
+use crate::web::{Noted, audit_restart};
 
-/// Time between two restarts of one server, whoever asks for them.
-const PAUSE: Duration = Duration::from_secs(60);
 /// Longest wait for its end: a server has a minute to stop, after as long as an order may wait for its turn. The reconciler goes on
 /// without whoever asked.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -32,26 +33,27 @@ pub(super) async fn restart(guest: &Guest, name: &str) -> Result<Restarted, Trou
             "tell whoever runs the platform: `berth up` starts it",
         )
     };
-    let status = guest.status().await.ok_or_else(no_reconciler)?;
-    if let Some(left) = pause(&status, server) {
-        let message = format!("`{}` was restarted less than a minute ago", server.name);
-        return Err(Trouble::new(message, format!("try again in {left} s")));
-    }
     let daemon = Daemon::find(&guest.socket()).await.map_err(|error| failed(&error))?;
     let mut daemon = daemon.ok_or_else(no_reconciler)?;
-    note(guest, server);
+    // Before it is done, since this command may be killed meanwhile.
+    note(guest, server)?;
     let order = PowerOrder { server: server.id, act: Deed::Restart, by: guest.name.clone() };
     let restarted = |is_done| Restarted { server: server.name.to_string(), is_done };
     match tokio::time::timeout(PATIENCE, daemon.power(&order)).await {
         Err(_) => Ok(restarted(false)),
         Ok(Ok(record)) => match record.result {
             Ended::Done => Ok(restarted(true)),
-            Ended::Failed { error, .. } => {
-                Err(broken(format!("the restart failed: {}", safe_line(&error, LONGEST))))
-            }
+            Ended::Failed { error, .. } => Err(not_done(&error)),
             Ended::Interrupted => Err(broken("the restart was interrupted".to_owned())),
         },
-        Ok(Err(ClientError::Refused { message, .. })) => Err(broken(safe_line(&message, LONGEST))),
+        // The engine's words are the host's.
+        Ok(Err(ClientError::Refused { status, message, .. })) if status == StatusCode::BAD_GATEWAY => {
+            Err(not_done(&message))
+        }
+        Ok(Err(ClientError::Refused { message, .. })) => {
+            take_back(guest);
+            Err(refused(&safe_line(&message, LONGEST)))
+        }
         Ok(Err(error)) => Err(failed(&error)),
     }
 }
@@ -73,23 +75,38 @@ fn find<'g>(guest: &'g Guest, name: &str) -> Result<&'g Server, Trouble> {
     Ok(server)
 }
 
-/// Seconds until a server may be restarted again; `None` where it may be now.
-fn pause(status: &Status, server: &Server) -> Option<u64> {
-    let subject = |record: &berth_wire::PowerRecord| matches!(&record.subject, berth_plan::Subject::Server { id, .. } if *id == server.id);
-    let last = status.power.iter().rev().find(|record| subject(record))?;
-    let passed = Timestamp::now().duration_since(last.at);
-    let passed = Duration::try_from(passed).unwrap_or_default();
-    let left = PAUSE.checked_sub(passed).filter(|left| !left.is_zero())?;
-    Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+/// Writes it down where the panel's restarts stand, or lets the door do so that this command runs for.
+fn note(guest: &Guest, server: &Server) -> Result<(), Trouble> {
+    match &guest.note {
+        Some(note) => tell(note, server.id).map_err(|error| failed(&error)),
+        None => {
+            let (at, user) = (Timestamp::now(), &guest.name);
+            audit_restart(&guest.settings.data, Noted { at, user, from: guest.from, server: server.id });
+            Ok(())
+        }
+    }
 }
 
-/// Writes it down where the panel's restarts stand.
-fn note(guest: &Guest, server: &Server) {
-    // Without its folder there is no log to add to, and the panel's door has said so.
-    if let Ok(store) = Store::open(&guest.settings.data) {
-        let act = Act::Restart { server: server.id };
-        Audit::of(store).write(&Line { at: Timestamp::now(), who: Some(&guest.name), from: guest.from, act });
+/// Takes the note of a restart back that wasn't one.
+fn take_back(guest: &Guest) {
+    if let Some(note) = &guest.note
+        && let Err(error) = fs::remove_file(note)
+    {
+        tracing::warn!(%error, "the audit log gets a restart that was refused");
     }
+}
+
+/// What the reconciler refuses; its sentences end with the next step.
+fn refused(sentence: &str) -> Trouble {
+    match sentence.split_once("; ") {
+        Some((message, hint)) => Trouble::new(message, hint),
+        None => broken(sentence.to_owned()),
+    }
+}
+
+fn not_done(why: &str) -> Trouble {
+    tracing::error!(why, "a restart failed");
+    broken("the restart failed; the platform's log says why".to_owned())
 }
 
 fn broken(message: String) -> Trouble {

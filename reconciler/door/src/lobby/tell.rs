@@ -6,7 +6,7 @@ use berth_schema::text::counted;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
-use super::answer::{Answer, DomainRow, FindingRow, List, LogRow, Made, Plan, ServerRow, Trouble};
+use super::answer::{Answer, DomainRow, FindingRow, List, Log, LogRow, Made, Plan, ServerRow, Trouble};
 
 /// Commands in the greeting; `help` has all of them.
 const COMMANDS: [(&str, &str); 8] = [
@@ -50,8 +50,13 @@ pub(super) fn text(answer: &Answer) -> String {
         Answer::List(list) => all(list),
         Answer::Domains(rows) if rows.is_empty() => "You have no domains.\n".to_owned(),
         Answer::Domains(rows) => domains(rows),
-        Answer::Log(rows) if rows.is_empty() => "Nothing that is yours was changed yet.\n".to_owned(),
-        Answer::Log(rows) => log(rows),
+        Answer::Log(log) if log.changes.is_empty() && log.is_whole => {
+            "Nothing that is yours was changed yet.\n".to_owned()
+        }
+        Answer::Log(Log { changes, is_whole: true }) => rows_of(changes),
+        Answer::Log(Log { changes, is_whole: false }) => {
+            format!("{}Older changes weren't looked through.\n", rows_of(changes))
+        }
         Answer::Plan(plan) => planned(plan),
         Answer::Change(made) => change(made),
         Answer::Restart(restarted) if restarted.is_done => format!("{} was restarted.\n", restarted.server),
@@ -66,15 +71,20 @@ pub(super) fn text(answer: &Answer) -> String {
 /// A trouble, with the change that it is about.
 fn trouble(trouble: &Trouble) -> String {
     let mut text = String::new();
+    // The finding that is the trouble.
+    let findings = trouble.plan.iter().flat_map(|plan| &plan.findings);
+    let first = findings.clone().position(|finding| finding.is_error && finding.message == trouble.message);
+    let place = first.and_then(|first| findings.clone().nth(first)?.place.as_ref());
+    let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
     if let Some(plan) = &trouble.plan {
-        let others = plan.findings.iter().filter(|finding| finding.message != trouble.message);
-        others.for_each(|other| text.push_str(&finding(other)));
+        let others = plan.findings.iter().enumerate().filter(|(number, _)| Some(*number) != first);
+        others.for_each(|(_, other)| text.push_str(&finding(other)));
         text.push_str(&ended(&plan.plan));
         if !text.is_empty() {
             text.push('\n');
         }
     }
-    let _ = writeln!(text, "error: {}", trouble.message);
+    let _ = writeln!(text, "error: {place}{}", trouble.message);
     if let Some(hint) = &trouble.hint {
         let _ = writeln!(text, "  hint: {hint}");
     }
@@ -124,7 +134,7 @@ fn domains(rows: &[DomainRow]) -> String {
     ended(&table.trim_fmt())
 }
 
-fn log(rows: &[LogRow]) -> String {
+fn rows_of(rows: &[LogRow]) -> String {
     let mut table = plain(["REVISION", "WHEN", "WHO", "DOOR", "RESULT", "WHAT"]);
     for row in rows {
         let at = row.at.parse::<Timestamp>().map(|at| at.strftime("%Y-%m-%d %H:%M").to_string());
@@ -148,7 +158,9 @@ fn planned(plan: &Plan) -> String {
     let mut text = told(plan);
     for diff in &plan.diffs {
         let _ = write!(text, "\n{}\n", diff.path);
-        diff.lines.iter().for_each(|line| text.push_str(&ended(line)));
+        for line in &diff.lines {
+            let _ = writeln!(text, "{line}");
+        }
     }
     text.push('\n');
     text.push_str(&match plan.standing.as_str() {
@@ -159,6 +171,9 @@ fn planned(plan: &Plan) -> String {
     plan.locks_out.iter().for_each(|sentence| {
         let _ = writeln!(text, "You lose something by it yourself: {sentence}. It needs `--allow-lockout`.");
     });
+    if plan.standing == "allowed" && !plan.losses.is_empty() {
+        text.push_str("Something is lost by it, so it needs `--yes`.\n");
+    }
     text.push_str("Nothing was changed.\n");
     text
 }
@@ -193,7 +208,12 @@ fn nothing() -> &'static str {
 }
 
 fn finding(row: &FindingRow) -> String {
-    let severity = if row.is_error { "error" } else { "warning" };
+    let is_note = row.place.is_none() && row.field.is_none() && row.hint.is_none();
+    let severity = match row.is_error {
+        true => "error",
+        false if is_note => "note",
+        false => "warning",
+    };
     let place = row.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
     let hint = row.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
     format!("{severity}: {place}{}\n{hint}", row.message)
@@ -219,4 +239,53 @@ fn plain<const N: usize>(head: [&str; N]) -> Table {
 fn ended(text: &str) -> String {
     let text = text.trim_end();
     if text.is_empty() { String::new() } else { format!("{text}\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::DiffRow;
+    use super::*;
+
+    fn row(message: &str, place: Option<&str>) -> FindingRow {
+        let (message, place) = (message.to_owned(), place.map(str::to_owned));
+        FindingRow { is_error: true, field: None, place, message, hint: Some("mend it".to_owned()) }
+    }
+
+    fn plan(findings: Vec<FindingRow>) -> Plan {
+        let lines = ["+a", "+", " ", "-  b  "].map(str::to_owned).to_vec();
+        Plan {
+            standing: "allowed".to_owned(),
+            approvers: Vec::new(),
+            summary: String::new(),
+            findings,
+            plan: String::new(),
+            losses: vec!["a disk".to_owned()],
+            locks_out: Vec::new(),
+            diffs: vec![DiffRow { path: "servers/shop.toml".to_owned(), lines }],
+            id: None,
+        }
+    }
+
+    #[test]
+    fn a_plan_shows_every_line_and_the_flag_that_it_needs() {
+        let note = FindingRow { is_error: false, hint: None, ..row("so it is", None) };
+        let warning = FindingRow { is_error: false, ..row("take care", Some("x.toml:1:1")) };
+        let said = planned(&plan(vec![note, warning]));
+        assert!(said.contains("servers/shop.toml\n+a\n+\n \n-  b  \n"), "{said}");
+        assert!(said.contains("needs `--yes`"), "{said}");
+        assert!(
+            said.contains("note: so it is\n") && said.contains("warning: x.toml:1:1: take care\n"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_trouble_is_told_once_with_its_place_and_so_are_others_like_it() {
+        let findings =
+            vec![row("no such server", Some("a.toml:1:1")), row("no such server", Some("b.toml:1:1"))];
+        let said = trouble(&Trouble::new("no such server", "mend it").about(plan(findings)));
+        assert_eq!(said.matches("a.toml:1:1").count(), 1, "{said}");
+        assert!(said.contains("error: b.toml:1:1: no such server\n"), "{said}");
+        assert!(said.contains("\nerror: a.toml:1:1: no such server\n  hint: mend it\n"), "{said}");
+    }
 }

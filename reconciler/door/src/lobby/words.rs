@@ -4,6 +4,8 @@
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
+use berth_schema::door::no_files;
+
 use super::answer::Trouble;
 
 /// Longest line of help, in characters.
@@ -223,15 +225,50 @@ impl Write {
 
 /// Returns whether a line asks for JSON, however wrong the rest of it is.
 pub(super) fn is_json(line: &str) -> bool {
-    let words = shlex::split(line).unwrap_or_else(|| line.split(' ').map(str::to_owned).collect());
+    let words = split(line).unwrap_or_else(|| line.split(' ').map(str::to_owned).collect());
     words.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+}
+
+/// Splits a line into words at its spaces. Single and double quotes hold together what is between them, and nothing else means
+/// anything. `None` where a quote has no end.
+fn split(line: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '\'' | '"') => {
+                quote = Some(c);
+                // Two quotes by themselves are an empty word.
+                word.get_or_insert_default();
+            }
+            None if c == ' ' => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
+
+/// Adds a flag to a line that was read: at its end, or behind its verb where a `--` is the end of its flags.
+pub(super) fn with_flag(line: &str, flag: &str) -> String {
+    if !split(line).is_some_and(|words| words.iter().any(|word| word == "--")) {
+        return format!("{line} {flag}");
+    }
+    let mut words: Vec<&str> = line.split(' ').collect();
+    let verb = words.iter().position(|word| !word.is_empty() && !word.starts_with('-')).unwrap_or_default();
+    let verbs = if words.get(verb) == Some(&"domain") { 2 } else { 1 };
+    words.insert((verb + verbs).min(words.len()), flag);
+    words.join(" ")
 }
 
 /// Reads a line.
 pub(super) fn read(line: &str) -> Result<Line, Trouble> {
-    let Some(mut words) = shlex::split(line) else {
+    let Some(mut words) = split(line) else {
         return Err(Trouble::new("a quote in this command has no end", "put the other quote at its end"));
     };
+    if words.first().is_some_and(|word| ["scp", "rsync"].contains(&word.as_str())) {
+        return Err(no_files().into());
+    }
     if words.first().is_some_and(|word| word == "help") {
         // Help takes the names of commands alone.
         words.retain(|word| word != "--json");
@@ -301,7 +338,23 @@ mod tests {
     fn nothing_is_a_shell_s() {
         let Some(Verb::Write(Write::Start(named))) = words("start '$(id);`id`|&'").verb else { panic!() };
         assert_eq!(named.server, "$(id);`id`|&");
+        let Some(Verb::Write(Write::Set { values, .. })) = words(r"set a\b '' #1 x=\\").verb else {
+            panic!()
+        };
+        assert_eq!(values, ["", "#1", r"x=\\"], "nor do a backslash and `#` mean anything");
         assert!(read("start shop; id").is_err() && read("start 'shop").is_err());
+    }
+
+    #[test]
+    fn a_flag_is_added_where_it_counts() {
+        for (line, with) in [
+            ("rm shop", "rm shop --yes"),
+            ("rm -- shop", "rm --yes -- shop"),
+            ("--json domain rm -- a.example", "--json domain rm --yes -- a.example"),
+        ] {
+            assert_eq!(with_flag(line, "--yes"), with);
+            words(with);
+        }
     }
 
     #[test]

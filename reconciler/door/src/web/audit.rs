@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use berth_host::{FileLock, file};
@@ -134,6 +135,23 @@ pub(crate) enum Act<'a> {
         /// The server.
         server: ServerId,
     },
+}
+
+/// A restart that didn't come through the panel.
+#[derive(Debug)]
+pub(crate) struct Noted<'a> {
+    pub(crate) at: Timestamp,
+    pub(crate) user: &'a UserName,
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) server: ServerId,
+}
+
+/// Writes a restart down where the panel's stand.
+pub(crate) fn audit_restart(data: &Path, Noted { at, user, from, server }: Noted<'_>) {
+    // Without its folder there is no log to add to, and the panel's door has said so.
+    if let Ok(store) = Store::open(data) {
+        Audit::of(store).write(&Line { at, who: Some(user), from, act: Act::Restart { server } });
+    }
 }
 
 impl Audit {

@@ -26,11 +26,6 @@ impl Orders {
             }
         }
     }
-
-    /// Forgets an order that never began.
-    pub(crate) fn take_back(&self, server: ServerId) {
-        self.0.lock().remove(&server);
-    }
 }
 
 #[cfg(test)]
@@ -43,8 +38,6 @@ mod tests {
         let [one, other] = [1, 2].map(|id: u32| ServerId(id.try_into().unwrap()));
         orders.begin(one, now).unwrap();
         assert_eq!(orders.begin(one, now + Duration::from_secs(20)), Err(Duration::from_secs(40)));
-        orders.begin(other, now).unwrap();
-        orders.take_back(other);
         orders.begin(other, now).unwrap();
         orders.begin(one, now + PAUSE).unwrap();
         assert_eq!(orders.0.lock().len(), 1, "what is over is forgotten");

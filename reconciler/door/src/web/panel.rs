@@ -59,7 +59,6 @@ pub struct Panel {
     pub(crate) past: Past,
     pub(crate) outcomes: Outcomes,
     pub(crate) forms: Forms,
-    pub(crate) orders: Orders,
     pub(crate) grants: Grants,
     /// The last clean-up of each server.
     pub(crate) clean_ups: Orders,
@@ -186,7 +185,6 @@ impl Panel {
             outcomes: Outcomes::default(),
             forms: Forms::of(&door.settings().state, door.settings().resolver)
                 .knowing(door.members().memory()),
-            orders: Orders::default(),
             clean_ups: Orders::default(),
             tickets: Tickets::default(),
             leads: Heard::default(),

@@ -43,6 +43,15 @@ struct Known {
     paths: usize,
 }
 
+/// Part of the past that a look saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it, or as much as was wanted.
+    Whole,
+    /// The newest part: it took too long, or older commits aren't kept.
+    Newest,
+}
+
 /// A commit of the past.
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
@@ -111,12 +120,12 @@ fn owner(repo: &StateRepo, at: &Revision, path: &str) -> Result<Option<UserName>
 
 impl Past {
     /// Looks at the commits of `main`, the youngest first, until `look` has seen enough (`true`), there are no more, or it
-    /// takes too long.
+    /// takes too long; returns which of it was seen.
     pub(crate) fn look(
         &self,
         repo: &StateRepo,
         mut look: impl FnMut(&Arc<Made>) -> bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Extent, Error> {
         let until = Instant::now() + PATIENCE;
         let mut looked = 0;
         let mut first = None;
@@ -125,16 +134,16 @@ impl Past {
             known.follow(repo)?;
             // It moved between two looks; what was seen of it is whole as far as it goes.
             if *first.get_or_insert(known.tip) != known.tip {
-                return Ok(());
+                return Ok(Extent::Newest);
             }
             for made in known.made.iter().skip(looked) {
                 if look(made) {
-                    return Ok(());
+                    return Ok(Extent::Whole);
                 }
             }
             looked = known.made.len();
             if Instant::now() > until || !known.look_back(repo)? {
-                return Ok(());
+                return Ok(if known.next.is_none() { Extent::Whole } else { Extent::Newest });
             }
         }
     }

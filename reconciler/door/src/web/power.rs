@@ -8,6 +8,7 @@ use berth_wire::Ended;
 use berth_wire::client::{ClientError, Daemon};
 use berth_wire::power::{PowerOrder, PowerRecord};
 use berth_wire::web::{Act as Deed, Done, Power, Question, Refusal};
+use hyper::StatusCode;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -33,14 +34,12 @@ pub(crate) fn power(panel: &Panel, asker: &Asker, asked: Power) -> Result<Done, 
         let message = format!("`{}` is stopped, as its file says.", server.name);
         return Err(bad(message, "Set its state to running, and it starts."));
     }
-    panel.orders.begin(server.id, panel.now().steady).map_err(too_many)?;
     let Deed::Restart = asked.act;
     let order = PowerOrder { server: server.id, act: asked.act, by: asker.name.clone() };
     let socket = socket(&panel.door.settings().data);
-    let done = Handle::current().block_on(async {
+    Handle::current().block_on(async {
         let daemon = Daemon::find(&socket).await.map_err(|error| unavailable(&error))?;
         let Some(mut daemon) = daemon else { return Err(unavailable(&NoReconciler)) };
-        panel.note(Some(&asker.name), None, Act::Restart { server: server.id });
         let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
             let ended = daemon.power(&order).await;
@@ -55,11 +54,22 @@ pub(crate) fn power(panel: &Panel, asker: &Asker, asked: Power) -> Result<Done, 
             // Whoever asked may have gone on without it.
             let _ = tell.send(ended);
         });
-        match tokio::time::timeout(<Power as Question>::PATIENCE - MARGIN, told).await {
+        let ended = tokio::time::timeout(<Power as Question>::PATIENCE - MARGIN, told).await;
+        let is_refused = matches!(
+            &ended,
+            Ok(Ok(Err(ClientError::Refused { status, .. }))) if *status != StatusCode::BAD_GATEWAY
+        );
+        if !is_refused {
+            panel.note(Some(&asker.name), None, Act::Restart { server: server.id });
+        }
+        match ended {
             // It goes on; its page shows how.
             Err(_) => Ok(Done),
             Ok(Ok(Ok(PowerRecord { result: Ended::Done, .. }))) => Ok(Done),
             Ok(Ok(Ok(PowerRecord { result, .. }))) => Err(not_done(&result)),
+            Ok(Ok(Err(ClientError::Refused { wait: Some(seconds), .. }))) => {
+                Err(too_many(Duration::from_secs(seconds)))
+            }
             // A sentence for the person.
             Ok(Ok(Err(ClientError::Refused { message, .. }))) => {
                 Err(failed(berth_schema::text::safe_line(&message, LONGEST)))
@@ -67,11 +77,7 @@ pub(crate) fn power(panel: &Panel, asker: &Asker, asked: Power) -> Result<Done, 
             Ok(Ok(Err(error))) => Err(unavailable(&error)),
             Ok(Err(error)) => Err(unavailable(&error)),
         }
-    });
-    if done.is_err() {
-        panel.orders.take_back(server.id);
-    }
-    done
+    })
 }
 
 /// A platform without a reconciler.

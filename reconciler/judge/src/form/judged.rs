@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::draft::{Draft, Settled};
 use super::error::FormError;
 use super::ground::{Ground, Via};
-use super::tell::{DOOR, OwnFile, at_field, diffs, error_at, losses};
+use super::tell::{DOOR, OwnFile, at_field, concerns, diffs, error_at, losses};
 use crate::hook::{Asker, Made, judge_made};
 
 /// A commit in a scratch repository.
@@ -74,6 +74,11 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
     let made = judge_made(&mut tried.scratch.repo, &ground.main, &tried.new, asker)?;
     let shown = diffs(&tried.scratch.repo, ground.reader(), &ground.main, &tried.new);
     let diffs = shown.map_err(|source| ground.failed(source))?;
+    let changed = tried.scratch.repo.changed(&ground.main, &tried.new);
+    let changed = changed.map_err(|source| ground.failed(source))?;
+    let paths: Vec<&str> = changed.iter().map(String::as_str).collect();
+    // What others' changes still lose isn't this person's to confirm.
+    let losses = made.plan.as_ref().map(|plan| losses(plan, |subject| concerns(&paths, subject)));
     let mut findings: Vec<FieldFinding> =
         made.findings.iter().map(|finding| at_field(finding, tried.own)).collect();
     let notes = made.notes.lines().map(|note| {
@@ -91,7 +96,7 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         digest: String::new(),
         findings,
         plan: made.told,
-        losses: made.plan.as_ref().map(losses).unwrap_or_default(),
+        losses: losses.unwrap_or_default(),
         diffs,
         merged_with: Vec::new(),
         summary: tried.summary,

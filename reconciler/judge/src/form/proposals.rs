@@ -64,7 +64,7 @@ pub(super) fn one(
     Ok(ProposalSheet {
         card: card(&proposal, &assessment),
         plan: format!("{}{}", assessment.note, plan(&assessment, Look::Plain)),
-        losses: assessment.plan.as_ref().map(losses).unwrap_or_default(),
+        losses: assessment.plan.as_ref().map(|plan| losses(plan, |_| true)).unwrap_or_default(),
         commits: assessment.commits.into_iter().map(|commit| commit_line(commit, Vec::new())).collect(),
         findings,
         diffs,

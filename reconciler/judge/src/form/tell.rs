@@ -1,9 +1,9 @@
 //! Answers in the panel's types: findings at their fields, the lines that differ, what a plan loses, a commit's first line.
 
 use berth_plan::step::Action;
-use berth_plan::{Plan, show};
+use berth_plan::{Plan, Subject, show};
 use berth_repo::{CommitInfo, MAIN, Revision, StateRepo, unified};
-use berth_schema::form::{Input, field_of};
+use berth_schema::form::{Input, field_of, path as path_of};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::text::{safe, safe_line};
 use berth_schema::view::on_page;
@@ -82,10 +82,22 @@ pub fn diffs(
     Ok(diffs)
 }
 
-/// Losses of a plan, in sentences: data that is lost, and servers that go.
-pub(super) fn losses(plan: &Plan) -> Vec<String> {
+/// Tells whether a change of these files may be the reason for what happens to a subject. What happens to another server has another
+/// reason; what all servers share may have any.
+pub fn concerns(paths: &[&str], subject: &Subject) -> bool {
+    let Subject::Server { name, .. } = subject else { return true };
+    paths.iter().any(|path| match Kind::of(path) {
+        Some(Kind::Server) => path_of(Kind::Server, name).is_ok_and(|own| own == *path),
+        // Names lead to a server and leave it as it is.
+        Some(Kind::Domain) => false,
+        _ => true,
+    })
+}
+
+/// Losses of a plan, in sentences: data that is lost, and servers that go; of the subjects that `counts` counts.
+pub(super) fn losses(plan: &Plan, counts: impl Fn(&Subject) -> bool) -> Vec<String> {
     let mut lines = Vec::new();
-    for change in plan.changes() {
+    for change in plan.changes().filter(|change| counts(&change.subject)) {
         let goes = matches!(change.action, Action::Entomb | Action::Purge);
         if goes {
             let reasons = change.reasons.join("; ");
@@ -157,4 +169,26 @@ fn entries(was: &Input, now: &Input) -> String {
         was.iter().filter(|entry| !now.contains(entry)).map(|entry| format!("-{}", safe_line(entry, VALUE)));
     let phrases: Vec<String> = come.chain(go).collect();
     if phrases.is_empty() { "in another order".to_owned() } else { phrases.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_to_another_server_has_another_reason() {
+        let (shop, blog): (Subject, Subject) =
+            ("server shop (id 1)".parse().unwrap(), "server blog (id 2)".parse().unwrap());
+        let network: Subject = "network a".parse().unwrap();
+        for (paths, of_shop, of_blog) in [
+            (&["servers/shop.toml"][..], true, false),
+            (&["domains/a.example.toml"], false, false),
+            (&["domains/a.example.toml", "servers/blog.toml"], false, true),
+            (&["platform.toml"], true, true),
+            (&["users/bob.toml"], true, true),
+        ] {
+            assert_eq!((concerns(paths, &shop), concerns(paths, &blog)), (of_shop, of_blog), "{paths:?}");
+            assert!(concerns(paths, &network), "it is everybody's");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use berth_host::critical;
 use berth_plan::diff::ALLOW_REMOVALS;
 use berth_repo::{Combined, Error, Revision, Signature, StateRepo, Words};
 use berth_schema::door::Topic;
@@ -141,6 +142,7 @@ pub(crate) fn reject(
     };
     let by = signature(actor, assessor.state());
     let why = reason.map(str::trim).filter(|reason| !reason.is_empty()).unwrap_or("no reason was given");
+    let _section = critical::enter();
     let name = proposals::keep(repo, topic, proposal.tip, by, why)?;
     match proposals::remove(repo, topic, &proposal.tip)? {
         true => Ok(Decided::Closed(name)),
@@ -261,6 +263,7 @@ fn merge(
             Combined::Conflicts(_) => return Ok(None),
         }
     };
+    let _section = critical::enter();
     match repo.advance(main, &merged, &format!("berth review: {}", proposal.topic)) {
         Ok(()) => {}
         Err(Error::Moved { .. }) => return Ok(None),

@@ -1,5 +1,6 @@
 //! The proposals that there are, and what is kept of each: a branch, and a mark that says who opened it and when.
 
+use berth_host::critical;
 use berth_repo::{Mark, Revision, Signature, StateRepo};
 use berth_schema::door::Topic;
 use berth_schema::name::{Invalid, UserName};
@@ -81,6 +82,8 @@ pub(super) fn open(
 
 /// Opens a proposal that isn't pushed but made here.
 pub fn propose(repo: &StateRepo, topic: &Topic, tip: Revision, author: Signature) -> Result<(), ReviewError> {
+    // A branch without its author would be nobody's.
+    let _section = critical::enter();
     let made = repo.create_branch(&format!("review/{topic}"), &tip, "berth: proposed");
     made.map_err(|source| failed(repo, source))?;
     open(repo, topic, tip, author)
@@ -141,6 +144,7 @@ fn drop_oldest(repo: &StateRepo, who: &str) -> Result<(), ReviewError> {
 
 /// Takes a proposal's branch away if it is still where it was. What is known of it goes too.
 pub(super) fn remove(repo: &StateRepo, topic: &Topic, tip: &Revision) -> Result<bool, ReviewError> {
+    let _section = critical::enter();
     let gone =
         repo.remove_reference(&format!("{BRANCHES}{topic}"), tip).map_err(|source| failed(repo, source))?;
     if gone {

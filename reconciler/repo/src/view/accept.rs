@@ -6,8 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use berth_host::Waits;
 use berth_host::file::replace_for_now;
+use berth_host::{Waits, critical};
 use berth_schema::Finding;
 use git2::{ErrorCode, Oid, Signature};
 
@@ -106,6 +106,7 @@ impl Received {
 
     fn try_to_move(&self) -> Result<Vec<Finding>, git2::Error> {
         let real = &self.view.real;
+        let _section = critical::enter();
         let mut transaction = real.transaction()?;
         for moved in &self.moves {
             transaction.lock_ref(&moved.reference)?;
