@@ -124,7 +124,7 @@ fn order(platform: &Platform, server: u32) -> Result<PowerRecord, String> {
         let mut daemon = Daemon::find(&socket).await.expect("a socket").expect("a daemon");
         match daemon.power(&order).await {
             Ok(record) => Ok(record),
-            Err(ClientError::Refused { status, message }) => Err(format!("{}: {message}", status.as_u16())),
+            Err(ClientError::Refused { status, message, .. }) => Err(format!("{}: {message}", status.as_u16())),
             Err(error) => panic!("{error}"),
         }
     })
@@ -132,7 +132,7 @@ fn order(platform: &Platform, server: u32) -> Result<PowerRecord, String> {
 
 fn a_restart_needs_no_commit(world: &World) {
     let platform = Platform::new(world.engine(), |state| {
-        state.server("shop", 1, "").server("off", 2, "state = \"stopped\"\n");
+        state.server("shop", 1, "").server("off", 2, "state = \"stopped\"\n").server("twin", 3, "");
     });
     platform.apply();
     platform.leave_mark(1, "kept");
@@ -160,17 +160,18 @@ fn a_restart_needs_no_commit(world: &World) {
     refused(2, "409: server off (id 2) is stopped, as its file says");
     refused(7, "404: there is no server with the id 7");
     assert!(!platform.server(2).runs());
-    // A server that somebody is restarting is restarted once more, after that.
-    std::thread::scope(|scope| {
-        for restart in [0, 1].map(|_| scope.spawn(|| order(&platform, 1))) {
-            restart.join().expect("an order").expect("a restart");
-        }
+    // Nor is one restarted again within a minute, and of two who ask at once one is told so.
+    refused(1, "server shop (id 1) was restarted less than a minute ago");
+    let asked = std::thread::scope(|scope| {
+        [0, 1].map(|_| scope.spawn(|| order(&platform, 3))).map(|asked| asked.join().expect("an order"))
     });
-    platform.running(1);
+    let told: Vec<&String> = asked.iter().filter_map(|asked| asked.as_ref().err()).collect();
+    assert!(told.len() == 1 && told[0].contains("less than a minute ago"), "{asked:?}");
+    platform.running(3);
     platform.settled();
 
     // It is in the journal.
     daemon.end();
     let _daemon = platform.daemon();
-    assert_eq!(platform.status().expect("a status")["power"].as_array().map(Vec::len), Some(3));
+    assert_eq!(platform.status().expect("a status")["power"].as_array().map(Vec::len), Some(2));
 }
