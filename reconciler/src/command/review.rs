@@ -99,13 +99,15 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             let at = match (actor, revision) {
                 (_, None) => None,
                 (Actor::Operator, Some(revision)) => Some(repo.resolve(revision)?),
-                (Actor::Member(_) | Actor::AsMember(_), Some(digits)) => match looked_at(&repo, actor, topic, digits)? {
-                    Ok(tip) => Some(tip),
-                    Err(why) => {
-                        say(&why);
-                        return Ok(Exit::Failed);
+                (Actor::Member(_) | Actor::AsMember(_), Some(digits)) => {
+                    match looked_at(&repo, actor, topic, digits)? {
+                        Ok(tip) => Some(tip),
+                        Err(why) => {
+                            say(&why);
+                            return Ok(Exit::Failed);
+                        }
                     }
-                },
+                }
             };
             let (topic, allowance) = (topic.clone(), allow_removals.clone());
             let approval = Approval { topic, at, allowance, from: *from, knows: *allow_lockout };
