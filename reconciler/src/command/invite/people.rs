@@ -103,7 +103,7 @@ fn parse(text: &str, name: &str) -> anyhow::Result<Vec<Row>> {
         match row {
             Ok(row) => match seen.insert(row.name.clone(), line) {
                 Some(before) => {
-                    mistakes.push(format!("{name}:{line}: `{}` is in line {before} already", row.name))
+                    mistakes.push(format!("{name}:{line}: `{}` is in line {before} already", row.name));
                 }
                 None => rows.push(row),
             },
