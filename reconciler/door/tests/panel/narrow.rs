@@ -135,7 +135,7 @@ async fn a_narrow_token_sees_and_decides_on_no_proposal_of_others() {
         let cards = bench.ask(Some(token), &Proposals {}).await.unwrap();
         cards.into_iter().map(|card| card.topic).collect::<Vec<_>>()
     };
-    assert_eq!(topics(&narrow).await, [anns.topic.clone()]);
+    assert_eq!(topics(&narrow).await, std::slice::from_ref(&anns.topic));
     assert_eq!(topics(&wide).await.len(), 2);
     let read = |made: &Proposed| ProposalRead { topic: made.topic.clone(), from: None };
     let approve =
