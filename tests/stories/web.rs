@@ -139,10 +139,6 @@ fn the_panel_s_name_is_carried(_: &World) {
     }
     web.visit(&[&format!("http://panel.example.org{path}")]).is(200, "GET /.well-known");
     assert_eq!(web.visit(&["https://h.example.org/"]).is(302, "").location, "https://panel.example.org:9443/");
-    // Until a server has it.
-    web.domain("h.example.org", "tls = \"off\"\n").load();
-    web.visit(&["http://h.example.org/"]).is(200, "");
-    web.state().remove("domains/h.example.org.toml");
     settings("edge = \"none\"\n", "");
     web.load();
     for name in ["panel.example.org", "h.example.org"] {

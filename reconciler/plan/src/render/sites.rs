@@ -89,7 +89,7 @@ enum Answer {
     Users,
     /// A page: for the server's people, where nobody can sign in.
     Owner,
-    /// A redirect to the panel: the platform's own domain, as long as no server has it.
+    /// A redirect to the panel: the platform's own domain.
     Home,
     /// Nothing that the edge asks for: it knows the panel by itself, and only its certificate is a matter of the table.
     Panel,
@@ -108,7 +108,7 @@ pub(super) fn context(state: &State) -> Context {
     let taken: HashSet<&Fqdn> = tools.iter().map(|site| &site.host).collect();
     // A domain may stand on `main` from before its name was a tool's.
     let entries = entries.filter(|(fqdn, _)| !taken.contains(fqdn));
-    let entries = entries.chain(panel(&state.platform)).chain(home(state));
+    let entries = entries.chain(panel(&state.platform)).chain(home(&state.platform));
     let entries = entries.chain(tools.iter().filter_map(|site| Some((&site.host, tool(state, site)?))));
     let (wildcards, hosts): (Vec<_>, Vec<_>) = entries.partition(|(fqdn, _)| fqdn.is_wildcard());
     let https_port = state.platform.public_https_port();
@@ -138,9 +138,8 @@ fn panel(platform: &Platform) -> Option<(&Fqdn, Entry)> {
     Some((&panel.domain, entry))
 }
 
-/// The platform's own domain, which leads to the panel where nothing else has it.
-fn home(state: &State) -> Option<(&Fqdn, Entry)> {
-    let platform = &state.platform;
+/// The platform's own domain, which leads to the panel unless that has this very name.
+fn home(platform: &Platform) -> Option<(&Fqdn, Entry)> {
     let panel = platform.panel.as_ref().filter(|_| platform.panel_edge() != PanelEdge::None)?;
     let domain = &platform.domain;
     let entry = Entry {
@@ -149,7 +148,7 @@ fn home(state: &State) -> Option<(&Fqdn, Entry)> {
         answer: Answer::Home,
         upstream: "none".to_owned(),
     };
-    (panel.domain != *domain && !state.domains.contains_key(domain)).then_some((domain, entry))
+    (panel.domain != *domain).then_some((domain, entry))
 }
 
 /// A server's own page, which only those who may log in to the server open.
