@@ -118,7 +118,7 @@ fn an_id_that_is_not_clear_stops_before_runc() {
         let output = create(ground.path(), &[]);
         assert!(!output.status.success(), "{environment:?}");
         let words = String::from_utf8_lossy(&output.stderr);
-        assert!(words.contains("BERTH_SERVER_ID") && words.contains("--shared-account"), "{words}");
+        assert!(words.contains("BERTH_SERVER_ID") && words.contains("--way shared"), "{words}");
         assert_eq!(said(&ground, "users"), None);
     }
 }
