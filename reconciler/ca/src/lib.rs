@@ -1,7 +1,7 @@
 //! A CA, as both processes meet it that order certificates: `berth acme`, and the panel for its own name.
 //!
 //! Owns the roots by which a CA is checked, the waits after failures, the failures that any CA causes, and the moment to renew.
-//! What is ordered, and by which proof, is each process's own.
+//! Orders, and the proofs for them, are each process's own.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 

@@ -1,4 +1,4 @@
-//! What a supervisor asks of a process that it starts.
+//! Flags that a supervisor gives a process that it starts.
 
 use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};

@@ -39,7 +39,7 @@ pub(super) struct Ended {
     pub(super) revision: Option<Revision>,
 }
 
-/// What the order that these words give comes to.
+/// Outcome of the order that these words give.
 pub(super) fn order(guest: &Guest, write: &Write) -> Result<Order, Trouble> {
     let set = |kind, name: &str, values: &[String]| edit(guest, kind, name, &typed(kind, values)?);
     let change = match write {

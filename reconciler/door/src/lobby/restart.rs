@@ -96,7 +96,7 @@ fn take_back(guest: &Guest) {
     }
 }
 
-/// What the reconciler refuses; its sentences end with the next step.
+/// Refusal of the reconciler's; its sentences end with the next step.
 fn refused(sentence: &str) -> Trouble {
     match sentence.split_once("; ") {
         Some((message, hint)) => Trouble::new(message, hint),

@@ -40,7 +40,7 @@ pub(crate) struct How {
     pub(super) digest: Option<String>,
 }
 
-/// What a write does by the door.
+/// Work that a write does by the door.
 pub(crate) trait Work {
     /// Asks what it comes to.
     async fn plan(&self, app: &App, caller: &Caller) -> Result<Planned, Problem>;
@@ -128,7 +128,7 @@ pub(super) async fn write(
     Err(changed(planned))
 }
 
-/// What was made.
+/// Commit or proposal that was made.
 enum Made {
     Commit(Revision),
     Proposal(Proposed),

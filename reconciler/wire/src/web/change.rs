@@ -236,7 +236,7 @@ impl Act {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sync {}
 
-/// What a pass came to.
+/// Outcome of a pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Synced {
     /// Set once it has ended. Otherwise it goes on, and the panel shows it.
