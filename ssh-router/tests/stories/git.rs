@@ -316,7 +316,7 @@ fn ctrl_c_at_a_terminal_ends_a_command_and_is_a_byte_like_any_other_elsewhere() 
         let mut ssh = place.ssh("ann", "git", flags);
         ssh.arg("restart shop").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut ssh = Running(ssh.spawn().unwrap());
-        let mut said = [0; 7];
+        let mut said = [0; "started\n".len()];
         ssh.0.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
         ssh.0.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
         ssh
