@@ -48,7 +48,7 @@ const PARTS: [(char, &str); 16] = [
     ('l', "SSH through the router, against a direct connection and `ssh -J`"),
     ('m', "a push: its plan, and its outcome"),
     ('n', "a running platform: one more domain, and every link anew"),
-    ('o', "the panel: pages, plans, commits, and those who look"),
+    ('o', "the panel and its API: pages, lists, plans, commits, and those who look"),
     ('p', "pushes that stand for more than their bytes"),
 ];
 
