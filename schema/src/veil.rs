@@ -179,7 +179,8 @@ fn document<'t>(path: &str, text: &'t str) -> Option<DeTable<'t>> {
 mod tests {
     use super::*;
 
-    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$0123456789abcdefghijklmnopqrstuv";
+    const HASH: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$0123456789abcdefghijklmnopqrstuv";
     const OTHER: &str = "$2b$10$xiLPz6BtYbmkWds4bglkEeWbOOTxeYDAMqX4NbHh0NcDa/JnJVZ8.";
 
     /// A name that depends on the whole secret, as a door's does.
@@ -212,8 +213,12 @@ mod tests {
         let edited = veiled.text.replace("admin", "user").replace("password_hash = ", "password_hash=");
         let restored = restore("users/ann.toml", &text, &edited, &name).unwrap();
         assert_eq!(restored, text.replace("admin", "user").replace("password_hash = ", "password_hash="));
-        let without: String =
-            veiled.text.lines().filter(|line| !line.starts_with("password_hash")).map(|line| format!("{line}\n")).collect();
+        let without: String = veiled
+            .text
+            .lines()
+            .filter(|line| !line.starts_with("password_hash"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         assert!(!restore("users/ann.toml", &text, &without, &name).unwrap().contains('$'));
     }
 
@@ -238,15 +243,26 @@ mod tests {
 
     #[test]
     fn whatever_is_secret_is_hidden_wherever_it_stands() {
-        let key = concat!("-----BEGIN ", "OPENSSH PRIVATE KEY-----\nAAAA\nBBBB\n-----END OPENSSH PRIVATE KEY-----\nafter\n");
+        let key = concat!(
+            "-----BEGIN ",
+            "OPENSSH PRIVATE KEY-----\nAAAA\nBBBB\n-----END OPENSSH PRIVATE KEY-----\nafter\n"
+        );
         for (path, text, kept) in [
             ("docs/a.md", format!("before {HASH} after"), "after"),
             ("docs/a.md", format!("line {} read 2026 after", "0b".repeat(32)), "after"),
             ("docs/a.md", format!("my token is berth_{} after", "a".repeat(43)), "after"),
             ("docs/key", key.to_owned(), "after"),
-            ("users/bob.toml", "email = \"b@example.org\"\npassword = \"AAAA\"\n".to_owned(), "b@example.org"),
+            (
+                "users/bob.toml",
+                "email = \"b@example.org\"\npassword = \"AAAA\"\n".to_owned(),
+                "b@example.org",
+            ),
             ("users/bob.toml", "password_hash = \"AAAA\"\nrole = \"user\"\n".to_owned(), "role"),
-            ("users/bob.toml", format!("password_hash = \"\\u0024{}\"\nrole = \"user\"\n", &OTHER[1..]), "role"),
+            (
+                "users/bob.toml",
+                format!("password_hash = \"\\u0024{}\"\nrole = \"user\"\n", &OTHER[1..]),
+                "role",
+            ),
             ("docs/x.toml", "[a]\napi-key = 'AAAA'\nb = 1\n".to_owned(), "b = 1"),
         ] {
             let veiled = shown(path, &text);

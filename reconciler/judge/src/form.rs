@@ -188,7 +188,12 @@ impl Forms {
     }
 
     /// Plans a change on top of `main` as it is now.
-    fn look<'a>(&'a self, repo: &'a mut StateRepo, author: Author<'a>, change: &Change) -> Result<Looked, FormError> {
+    fn look<'a>(
+        &'a self,
+        repo: &'a mut StateRepo,
+        author: Author<'a>,
+        change: &Change,
+    ) -> Result<Looked, FormError> {
         let ground = Ground { marks: self.marks.as_ref(), ..Ground::look(repo, author, self.resolver)? };
         let end =
             |settled_as: Settled| Ok(Looked { planned: sealed(change, settled(settled_as))?, ready: None });

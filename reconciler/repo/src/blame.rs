@@ -33,7 +33,8 @@ impl StateRepo {
             ["--incremental", "--first-parent", "--no-textconv", "-L", &range, &revision, "--", path];
         let answer = git.run("blame", arguments)?;
         answer.ended.expect_success()?;
-        let mut found: Vec<Blamed> = String::from_utf8_lossy(&answer.output).lines().filter_map(group).collect();
+        let mut found: Vec<Blamed> =
+            String::from_utf8_lossy(&answer.output).lines().filter_map(group).collect();
         found.sort_by_key(|blamed| blamed.first);
         Ok(found)
     }

@@ -68,7 +68,9 @@ impl StateRepo {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let Some(tree) = self.folder_at(revision, folder)? else { return Ok(None) };
         let found = tree.get_name_bytes(name.as_bytes()).map(|entry| self.what_is(&entry));
-        found.transpose().map_err(|source| Error::ReadFile { path: path.to_owned(), source: Box::new(source) })
+        found
+            .transpose()
+            .map_err(|source| Error::ReadFile { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// The paths of the plain files of a revision, `most` of them.

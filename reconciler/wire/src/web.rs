@@ -52,8 +52,9 @@ pub use review::{Approve, Decided, ProposalCard, ProposalRead, ProposalSheet, Pr
 pub use session::{EndSession, EndSessions, SessionCard, Sessions};
 pub use site::{Enter, Granted, Open, Opened, Renew};
 pub use state::{
-    At, BlamePart, Content, DiffSheet, FileSheet, FoundLine, FoundSheet, Is, Rows, StateBlame, StateDiff, StateFile,
-    StateSearch, StateTable, StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet, TreeEntry, TreeSheet,
+    At, BlamePart, Content, DiffSheet, FileSheet, FoundLine, FoundSheet, Is, Rows, StateBlame, StateDiff,
+    StateFile, StateSearch, StateTable, StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet,
+    TreeEntry, TreeSheet,
 };
 pub use ticket::{Ticket, TicketGiven};
 

@@ -90,9 +90,9 @@ fn digest_length(is_users: bool, bytes: &[u8]) -> usize {
         return 0;
     }
     let rest = bytes.get(length..).unwrap_or_default();
-    let is_token = Scope::ALL.iter().any(|scope| {
-        rest.strip_prefix(b" ").is_some_and(|rest| rest.starts_with(scope.word().as_bytes()))
-    });
+    let is_token = Scope::ALL
+        .iter()
+        .any(|scope| rest.strip_prefix(b" ").is_some_and(|rest| rest.starts_with(scope.word().as_bytes())));
     if is_users || is_token { length } else { 0 }
 }
 

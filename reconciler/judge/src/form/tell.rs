@@ -15,6 +15,8 @@ use super::marks::Marks;
 
 /// The trailer that names the door which a commit came through.
 pub const DOOR: &str = "Berth-Door";
+/// Name of the one field of a form that has a file's text as a whole.
+pub(super) const TEXT: &str = "text";
 /// Longest first line of a message, in characters.
 const SUMMARY: usize = 72;
 /// Longest value in it.
@@ -33,15 +35,19 @@ pub(super) struct OwnFile {
 /// The finding, at its field of the form where it is about one.
 pub(super) fn at_field(finding: &Finding, own: Option<&OwnFile>) -> FieldFinding {
     let own = own.filter(|own| *finding.path == *own.path);
-    let field = own.and_then(|own| field_of(own.kind?, &own.text, finding)).map(str::to_owned);
-    let is_in_form = field.is_some() || own.is_some_and(|own| own.kind.is_some());
+    let field = own.and_then(|own| match own.kind {
+        Some(kind) => field_of(kind, &own.text, finding),
+        None => Some(TEXT),
+    });
+    // In a text, a place says more than its field.
+    let is_in_form = own.is_some_and(|own| own.kind.is_some());
     let place = match finding.position {
         _ if is_in_form || &*finding.path == MAIN => None,
         Some(position) => Some(format!("{}:{}:{}", finding.path, position.line, position.column)),
         None => Some(finding.path.to_string()),
     };
     FieldFinding {
-        field,
+        field: field.map(str::to_owned),
         is_error: finding.severity == Severity::Error,
         message: safe(&finding.message),
         hint: finding.hint.as_ref().map(safe),

@@ -9,7 +9,7 @@ use super::blame::writers;
 use super::drafted::{Draft, Drafted, Settled};
 use super::error::FormError;
 use super::ground::Ground;
-use super::tell::{OwnFile, at_field, error_at, summary};
+use super::tell::{OwnFile, TEXT, at_field, error_at, summary};
 
 /// Writes down what is done to a file by its path. Only admins change files that way.
 pub(super) fn by_path(ground: &Ground<'_>, path: &str, deed: &Deed) -> Result<Drafted, FormError> {
@@ -162,15 +162,15 @@ fn clash(ground: &Ground<'_>, path: &str, text: Option<&str>, since: &[(String, 
         })
         .map(|(who, when)| {
             let message = format!("`{who}` {phrase} {path} meanwhile, at {when}");
-            error_at(Some("text"), &Invalid::new(message, hint))
+            error_at(Some(TEXT), &Invalid::new(message, hint))
         })
         .collect();
     if findings.is_empty() {
         let message = format!("others {phrase} {path} meanwhile");
-        findings.push(error_at(Some("text"), &Invalid::new(message, hint)));
+        findings.push(error_at(Some(TEXT), &Invalid::new(message, hint)));
     }
     let shown = text.map(|text| ground.shown(path, text)).unwrap_or_default();
-    let field = Field { name: "text".to_owned(), value: Input::Text(shown), default: String::new() };
+    let field = Field { name: TEXT.to_owned(), value: Input::Text(shown), default: String::new() };
     Settled::conflict(vec![field], findings)
 }
 
@@ -184,7 +184,7 @@ fn like(text: &str, began: &str) -> String {
 }
 
 fn in_text(finding: &Finding) -> FieldFinding {
-    FieldFinding { field: Some("text".to_owned()), ..at_field(finding, None) }
+    FieldFinding { field: Some(TEXT.to_owned()), ..at_field(finding, None) }
 }
 
 fn own(path: &str, text: String) -> OwnFile {

@@ -57,10 +57,16 @@ pub(crate) fn blame(panel: &Panel, asker: &Asker, asked: StateBlame) -> Result<V
         None => {
             let until = first + lines.rows.len() - 1;
             let found = repo.blame(&at.revision, &asked.path, (first, until), PATIENCE);
-            let found: Arc<[Blamed]> = found.map_err(|error| {
-                tracing::warn!(error = berth_fault::chain(&error), path = asked.path, "git can't blame a file");
-                failed("The commits of these lines can’t be told.")
-            })?.into();
+            let found: Arc<[Blamed]> = found
+                .map_err(|error| {
+                    tracing::warn!(
+                        error = berth_fault::chain(&error),
+                        path = asked.path,
+                        "git can't blame a file"
+                    );
+                    failed("The commits of these lines can’t be told.")
+                })?
+                .into();
             panel.blames.keep(part, &found);
             found
         }

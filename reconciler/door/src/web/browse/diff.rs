@@ -48,7 +48,9 @@ fn shown(repo: &StateRepo, marks: &Marks, revision: &Revision, path: &str) -> Re
         Some(Read::Text { text, .. }) => text,
         Some(Read::Binary { size }) => format!("(no text: {size} bytes)\n"),
         Some(Read::TooLarge { size }) => format!("(too large to be compared: {size} bytes)\n"),
-        Some(Read::Closed { size }) => format!("(a member’s file with mistakes, which isn’t shown: {size} bytes)\n"),
+        Some(Read::Closed { size }) => {
+            format!("(a member’s file with mistakes, which isn’t shown: {size} bytes)\n")
+        }
     })
 }
 

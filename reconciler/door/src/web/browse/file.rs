@@ -25,7 +25,11 @@ pub(crate) fn file(panel: &Panel, asker: &Asker, asked: StateFile) -> Result<Fil
     let (content, size, is_short) = match read {
         Read::Text { text, hidden, size } => {
             let (lines, first) = page(&text, asked.page);
-            (Content::Text { lines, first: number(first), hidden: number(hidden) }, size as u64, size <= EDITED)
+            (
+                Content::Text { lines, first: number(first), hidden: number(hidden) },
+                size as u64,
+                size <= EDITED,
+            )
         }
         Read::Binary { size } => (Content::Binary, size as u64, false),
         Read::TooLarge { size } => (Content::TooLarge, size, false),

@@ -15,11 +15,21 @@ const LONGEST: usize = 2000;
 /// A file as it is read.
 pub(super) enum Read {
     /// Text, with marks in place of secrets.
-    Text { text: String, hidden: usize, size: usize },
-    Binary { size: usize },
-    TooLarge { size: u64 },
+    Text {
+        text: String,
+        hidden: usize,
+        size: usize,
+    },
+    Binary {
+        size: usize,
+    },
+    TooLarge {
+        size: u64,
+    },
     /// A member's file with mistakes.
-    Closed { size: usize },
+    Closed {
+        size: usize,
+    },
 }
 
 /// Reads the plain file at a path; `None` where there is none.

@@ -33,7 +33,8 @@ pub(crate) fn table(_: &Panel, asker: &Asker, asked: StateTable) -> Result<Table
     }
     let search = asked.search.trim().to_lowercase();
     let is_wanted = |row: &Vec<Cell>| {
-        let is_found = search.is_empty() || row.iter().any(|cell| cell.text().to_lowercase().contains(&search));
+        let is_found =
+            search.is_empty() || row.iter().any(|cell| cell.text().to_lowercase().contains(&search));
         is_found && having.iter().all(|(place, value)| row.get(*place).is_some_and(|cell| cell.is(value)))
     };
     let mut all = rows(asker.state(), kind);
@@ -47,7 +48,10 @@ pub(crate) fn table(_: &Panel, asker: &Asker, asked: StateTable) -> Result<Table
     }
     let row = |cells: &Vec<Cell>| TableRow {
         path: cells.first().and_then(|name| path(kind, &name.text()).ok()).unwrap_or_default(),
-        cells: cells.iter().map(|cell| TableCell { text: cell.text(), is_default: cell.is_default }).collect(),
+        cells: cells
+            .iter()
+            .map(|cell| TableCell { text: cell.text(), is_default: cell.is_default })
+            .collect(),
     };
     let rows = match asked.page {
         Some(number) => page(&all, number, row),
