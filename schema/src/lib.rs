@@ -48,6 +48,7 @@ mod ssh_key;
 pub mod state;
 mod strict;
 mod suggest;
+pub mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
@@ -56,6 +57,7 @@ pub mod tool;
 pub mod usage;
 pub mod user;
 mod value;
+pub mod veil;
 pub mod view;
 pub mod web;
 

@@ -12,6 +12,7 @@ use crate::kind::{Kind, Subject};
 use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::user::{Role, User};
+use crate::veil::{blackened, hash_length};
 
 /// Counts up whenever a view shows something in another way than before: views that were made earlier are made anew then.
 pub const RULES: u32 = 2;
@@ -68,14 +69,11 @@ pub fn on_page(reader: Option<&UserName>, path: &str, content: &[u8]) -> Option<
 }
 
 fn whole(path: &str, content: &[u8]) -> Shown {
-    let parsed = std::str::from_utf8(content).ok().map(|text| Parsed::parse(path, text));
-    // Secrets are blackened there.
-    let source = parsed.as_ref().and_then(Parsed::source);
-    if source.is_none() && Kind::of(path) == Some(Kind::User) {
-        return unreadable();
+    match std::str::from_utf8(content) {
+        Ok(text) => blackened(path, text).map_or_else(unreadable, |text| Shown::As(text.into_bytes())),
+        Err(_) if Kind::of(path) == Some(Kind::User) => unreadable(),
+        Err(_) => Shown::As(without_hashes(content).unwrap_or_else(|| content.to_vec())),
     }
-    let content = source.map_or(content, str::as_bytes);
-    Shown::As(without_hashes(content).unwrap_or_else(|| content.to_vec()))
 }
 
 /// Returns whether anything is shown at a path. Nothing is at a path that no good state has: nobody knows whose it is.
@@ -256,18 +254,4 @@ fn without_hashes(content: &[u8]) -> Option<Vec<u8>> {
         at = from + length.max(1);
     }
     masked
-}
-
-/// Returns the length of the hash that the bytes begin with; 0 where they begin with none. A text that is shorter than
-/// a whole hash is an example or a shell's variable.
-fn hash_length(bytes: &[u8]) -> usize {
-    const LEAST: usize = 28;
-    let begins =
-        [&b"$2a$"[..], b"$2b$", b"$2x$", b"$2y$", b"$argon2"].iter().any(|mark| bytes.starts_with(mark));
-    if !begins {
-        return 0;
-    }
-    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"$./+=,-_".contains(byte);
-    let length = bytes.iter().take_while(|byte| belongs(byte)).count();
-    if length < LEAST { 0 } else { length }
 }

@@ -75,6 +75,7 @@ tell! {
     panel_certificate: Seat,
     wildcard: Seat,
     pages: Seat,
+    state_browser: Seat,
     intruders: Seat,
     browsing: Seat,
     plan: Seat,

@@ -14,7 +14,7 @@ crate::stories! {
 }
 
 /// Paths of the table that aren't pages, by their ends.
-const NO_PAGES: [&str; 4] = ["/events", "/assets/{name}", "/terminal/socket", "/log/file"];
+const NO_PAGES: [&str; 5] = ["/events", "/assets/{name}", "/terminal/socket", "/log/file", "/table.csv"];
 /// Files that make a terminal of its page.
 const PROGRAM: [&str; 4] = ["terminal.js", "xterm.js", "addon-fit.js", "xterm.css"];
 
@@ -47,6 +47,7 @@ impl There {
             ("{revision}", &self.revision),
             ("{topic}", &self.topic),
             ("{secret}", &self.secret),
+            ("{*path}", "servers/shop.toml"),
         ];
         let filled = there.iter().fold(path.to_owned(), |path, (braces, there)| path.replace(braces, there));
         assert!(!filled.contains('{'), "{path}: this story has nothing for the braces");
@@ -116,6 +117,15 @@ fn every_page_is_fit_to_be_seen(world: &World) {
         ("/admin/servers?search=nothing", "servers-none"),
         ("/admin/users?search=nobody", "users-none"),
         ("/changes?kind=server&name=shop", "changes-of-one"),
+        ("/admin/state?folder=servers", "state-folder"),
+        ("/admin/state?search=owner", "state-found"),
+        ("/admin/state?search=nothing-has-this", "state-found-none"),
+        ("/admin/state/file/servers/shop.toml?blame=1", "state-blame"),
+        ("/admin/state/file/users/bob.toml", "state-hidden"),
+        ("/admin/state/diff?path=servers/shop.toml", "state-diff-of-one"),
+        ("/admin/state/table?kind=users&sort=-name&role=admin&colour=red", "state-table-users"),
+        ("/admin/state/table?q=nothing", "state-table-none"),
+        ("/admin/state?rev=0123456789", "state-no-revision"),
         ("/nothing", "not-found"),
     ] {
         ann.go(&bench.panel.at(path));

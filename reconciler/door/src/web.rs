@@ -6,6 +6,7 @@
 mod account;
 mod api_tokens;
 mod audit;
+mod browse;
 mod changes;
 mod clock;
 mod converse;

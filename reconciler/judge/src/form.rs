@@ -6,12 +6,15 @@
 
 mod blame;
 mod draft;
+mod drafted;
 mod error;
 mod ground;
 mod judged;
+mod marks;
 mod proposals;
 mod revert;
 mod tell;
+mod text;
 mod topic;
 
 use std::net::SocketAddr;
@@ -25,16 +28,19 @@ use berth_wire::web::{
     Revert, Standing,
 };
 
-use self::draft::{Draft, Drafted, Settled, draft};
+use self::draft::draft;
+use self::drafted::{Draft, Drafted, Settled};
 use self::ground::Ground;
 use self::judged::{message, plan, sealed, settled};
 use self::tell::error_at;
+use self::text::kind_of;
 use crate::refusals;
 use crate::review::{enough_open, propose};
 
 pub use error::FormError;
 pub use ground::{Author, Via};
-pub use tell::{DOOR, commit_line, concerns, diffs};
+pub use marks::Marks;
+pub use tell::{DOOR, Sight, commit_line, concerns, diffs};
 
 /// Attempts at a commit. Each one after the first means that somebody else moved `main` meanwhile.
 const ATTEMPTS: usize = 5;
@@ -45,6 +51,7 @@ pub struct Forms {
     state: PathBuf,
     resolver: Option<SocketAddr>,
     memory: Memory,
+    marks: Option<Marks>,
 }
 
 /// A change, planned, and what a commit of it needs.
@@ -63,12 +70,17 @@ struct Ready {
 impl Forms {
     /// Forms of the repository at `state`. `resolver` is asked whose names are, in place of the platform's.
     pub fn of(state: &Path, resolver: Option<SocketAddr>) -> Self {
-        Self { state: state.to_owned(), resolver, memory: Memory::default() }
+        Self { state: state.to_owned(), resolver, memory: Memory::default(), marks: None }
     }
 
     /// Shares the memory of others who read the same repository.
     pub fn knowing(self, memory: &Memory) -> Self {
         Self { memory: memory.clone(), ..self }
+    }
+
+    /// Takes texts with these marks in place of secrets, and shows them so.
+    pub fn marking(self, marks: Marks) -> Self {
+        Self { marks: Some(marks), ..self }
     }
 
     /// Tells what a change comes to. Nothing is kept of it.
@@ -108,7 +120,7 @@ impl Forms {
                 return Err(not_proposed(planned));
             };
             may_propose(&Ground::look(repo, author, self.resolver)?)?;
-            let topic = topic::of_file(repo, &draft.own.path, draft.own.kind)?;
+            let topic = topic::of_file(repo, &draft.own.path, kind_of(&draft.own))?;
             let message = message(author.via, &draft.summary, "", None);
             let words = Words { author: &by, committer: &by, message: &message };
             let revision =
@@ -176,8 +188,13 @@ impl Forms {
     }
 
     /// Plans a change on top of `main` as it is now.
-    fn look(&self, repo: &mut StateRepo, author: Author<'_>, change: &Change) -> Result<Looked, FormError> {
-        let ground = Ground::look(repo, author, self.resolver)?;
+    fn look<'a>(
+        &'a self,
+        repo: &'a mut StateRepo,
+        author: Author<'a>,
+        change: &Change,
+    ) -> Result<Looked, FormError> {
+        let ground = Ground { marks: self.marks.as_ref(), ..Ground::look(repo, author, self.resolver)? };
         let end =
             |settled_as: Settled| Ok(Looked { planned: sealed(change, settled(settled_as))?, ready: None });
         let state = match good(&ground) {

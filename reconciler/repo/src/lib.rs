@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod beside;
+mod blame;
 mod bounds;
 mod cas;
 mod changes;
@@ -21,6 +22,7 @@ mod edit;
 mod error;
 mod folder;
 pub mod git;
+mod listing;
 mod loaded;
 mod marks;
 mod measure;
@@ -36,6 +38,7 @@ mod unified;
 pub mod view;
 
 pub use berth_schema::revision::{NotARevision, Revision};
+pub use blame::Blamed;
 pub use bounds::Excess;
 pub use changes::FileChange;
 pub use closed::{Closed, close};
@@ -45,12 +48,14 @@ pub use configuration::Configuration;
 pub use directory::load_directory;
 pub use edit::Edit;
 pub use error::Error;
+pub use listing::{Listed, Paths, What};
 pub use loaded::Loaded;
 pub use marks::{APPLIED, CERTIFICATES, IDS, Mark, NOTES, Notes, OPENED, PROPOSALS};
 pub use memory::Memory;
 pub use source::Source;
 pub use state_repo::{Files, MAIN, Plain, StateRepo};
 pub use trail::{Step, Trail};
+pub use tree_edit::check_path;
 pub use unified::unified;
 
 /// Files above this size are refused unread: a state file is a page of text, and a larger one is a mistake or an attack.

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod audit;
+pub(crate) mod browse;
 mod certificate;
 pub(crate) mod change;
 pub(crate) mod changes;

@@ -7,6 +7,7 @@ use minijinja::{Value, context};
 
 use crate::app::App;
 use crate::page;
+use crate::page::browse::text_form;
 use crate::page::form::{CONFIRMED, Control, Shape};
 use crate::page::{domain_form, server_form, settings, user_form};
 use crate::visitor::Visitor;
@@ -21,7 +22,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 36] = [
+pub(crate) static ALL: [Does; 39] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -44,6 +45,9 @@ pub(crate) static ALL: [Does; 36] = [
     Does::file("/admin/users/{name}/edit", "Edit a member", &user_form::SHAPES),
     Does::file("/admin/users/{name}/remove", "Remove a member", &[&CONFIRMED]),
     Does::file("/admin/settings", "Settings", &[&settings::TEXT]),
+    Does::file("/admin/state/new", "New file", &[&text_form::PATH, &text_form::TEXT]),
+    Does::file("/admin/state/edit/{*path}", "Edit a file", &[&text_form::TEXT]),
+    Does::file("/admin/state/remove/{*path}", "Remove a file", &[&CONFIRMED]),
     Does::file("/account/edit", "Your keys and address", &user_form::SHAPES),
     Does::act("/account/password", "Set a password", &[]),
     Does::act("/account/sign-out-everywhere", "Sign out everywhere else", &[]),
@@ -118,6 +122,11 @@ fn named(pattern: &str, path: &str) -> Option<Vec<(&'static str, String)>> {
             (Some("{topic}"), Some(topic)) => found.push(("Proposal", topic.to_owned())),
             (Some("{revision}"), Some(revision)) => {
                 found.push(("Change", revision.chars().take(10).collect()));
+            }
+            (Some("{*path}"), Some(first)) => {
+                let path: Vec<&str> = std::iter::once(first).chain(parts).collect();
+                found.push(("File", path.join("/")));
+                return Some(found);
             }
             (Some(expected), Some(part)) if expected == part => {}
             _ => return None,

@@ -16,8 +16,8 @@ use crate::app::App;
 use crate::authority::require;
 use crate::guard::guard;
 use crate::page::{
-    admin, audit, change, changes, clean_up, domain_form, form, home, log, open, review, reviews, server,
-    server_form, servers, settings, terminal, tokens, user, user_form, users,
+    admin, audit, browse, change, changes, clean_up, domain_form, form, home, log, open, review, reviews,
+    server, server_form, servers, settings, terminal, tokens, user, user_form, users,
 };
 use crate::problem::Problem;
 use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
@@ -102,6 +102,20 @@ pub fn table() -> Vec<Route> {
         get("/admin/audit", Admin, audit::show),
         get("/admin/settings", Admin, form::show::<settings::Settings>),
         post("/admin/settings", Admin, form::post::<settings::Settings>),
+        // The state as it is written.
+        get("/admin/state", Admin, browse::folder::show),
+        get("/admin/state/file/{*path}", Admin, browse::file::show),
+        get("/admin/state/diff", Admin, browse::diff::show),
+        get("/admin/state/table", Admin, browse::table::show),
+        get("/admin/state/table.csv", Admin, browse::table::file),
+        get("/admin/state/new", Admin, form::show::<browse::text_form::New>),
+        post("/admin/state/new", Admin, form::post::<browse::text_form::New>),
+        get("/admin/state/edit/{*path}", Admin, form::show::<browse::text_form::Edit>),
+        post("/admin/state/edit/{*path}", Admin, form::post::<browse::text_form::Edit>),
+        get("/admin/state/remove/{*path}", Admin, form::show::<browse::text_form::Remove>),
+        post("/admin/state/remove/{*path}", Admin, form::post::<browse::text_form::Remove>),
+        get("/dbgate", Admin, browse::moved),
+        get("/dbgate/", Admin, browse::moved),
         // Signing in.
         get("/login", Anybody, signin::show),
         post("/login", Anybody, signin::enter),

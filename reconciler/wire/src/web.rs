@@ -16,6 +16,7 @@ mod read;
 mod review;
 mod session;
 mod site;
+mod state;
 mod ticket;
 
 use std::fmt;
@@ -50,6 +51,11 @@ pub use read::{
 pub use review::{Approve, Decided, ProposalCard, ProposalRead, ProposalSheet, Proposals, Reject};
 pub use session::{EndSession, EndSessions, SessionCard, Sessions};
 pub use site::{Enter, Granted, Open, Opened, Renew};
+pub use state::{
+    At, BlamePart, Content, DiffSheet, FileSheet, FoundLine, FoundSheet, Is, Rows, StateBlame, StateDiff,
+    StateFile, StateSearch, StateTable, StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet,
+    TreeEntry, TreeSheet,
+};
 pub use ticket::{Ticket, TicketGiven};
 
 /// A question to the door.

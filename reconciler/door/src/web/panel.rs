@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use berth_fault::{Fault, Kind};
 use berth_host::Acting;
-use berth_judge::form::Forms;
+use berth_judge::form::{Forms, Marks};
 use berth_repo::StateRepo;
 use berth_schema::State;
 use berth_schema::name::UserName;
@@ -16,6 +16,7 @@ use berth_wire::web::{Needs, Refusal, Scope, Token};
 use parking_lot::Mutex;
 
 use super::audit::{Act, Audit, Line};
+use super::browse::{Blames, marks};
 use super::clock::{Clock, Now};
 use super::factors::begun::Begun;
 use super::factors::ceremonies::Ceremonies;
@@ -59,6 +60,9 @@ pub struct Panel {
     pub(crate) past: Past,
     pub(crate) outcomes: Outcomes,
     pub(crate) forms: Forms,
+    /// Names of the marks that stand for secrets.
+    pub(crate) marks: Marks,
+    pub(crate) blames: Blames,
     pub(crate) grants: Grants,
     /// The last clean-up of each server.
     pub(crate) clean_ups: Orders,
@@ -170,6 +174,7 @@ impl Panel {
     /// A door for the panel beside the git door, which keeps its records in Berth's data.
     pub fn new(door: Arc<Door>, clock: Clock) -> Result<Self, PanelError> {
         let store = Store::open(&door.settings().data)?;
+        let marks = marks(&store)?;
         Ok(Self {
             grants: Grants::open(&store, clock.now().date)?,
             tokens: Tokens::open(store.folder("tokens")?, clock.now().date)?,
@@ -184,7 +189,10 @@ impl Panel {
             past: Past::default(),
             outcomes: Outcomes::default(),
             forms: Forms::of(&door.settings().state, door.settings().resolver)
-                .knowing(door.members().memory()),
+                .knowing(door.members().memory())
+                .marking(marks.clone()),
+            marks,
+            blames: Blames::default(),
             clean_ups: Orders::default(),
             tickets: Tickets::default(),
             leads: Heard::default(),

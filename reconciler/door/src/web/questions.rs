@@ -4,6 +4,7 @@ use berth_wire::web::Needs;
 
 use super::account::{invitation, invite, redeem, set_password};
 use super::api_tokens::{api_tokens, end_api_token, make_api_token};
+use super::browse::{blame, diff, file, search, table, text, tree};
 use super::changes::{approve, commit, plan, proposal, proposals, propose, propose_revert, reject, revert};
 use super::factors::{
     add_passkey, begin_passkey, begin_totp, challenge, confirm, factors, lift_factor, new_recovery,
@@ -77,6 +78,13 @@ pub(crate) fn questions() -> Routes {
         .closed(api_tokens)
         .closed(make_api_token)
         .closed(end_api_token)
+        .closed(tree)
+        .closed(file)
+        .closed(text)
+        .closed(blame)
+        .closed(diff)
+        .closed(search)
+        .closed(table)
 }
 
 /// Every question that the door answers to the gate.

@@ -18,6 +18,14 @@ pub(crate) fn may_change(asker: &Asker, change: &Change) -> Result<(), Refusal> 
         Object::Server(_) => asker.must_have(Scope::Servers),
         Object::Domain(_) => asker.must_have(Scope::Domains),
         Object::Platform => asker.must_have(Scope::Admin),
+        Object::File(path) => {
+            asker.must_be_admin()?;
+            asker.must_have(Scope::Admin)?;
+            match asker.scopes.is_some() && is_users(path) {
+                true => Err(sign_in_first()),
+                false => Ok(()),
+            }
+        }
         Object::User(name) => {
             let is_own = name == asker.name.as_str();
             asker.must_have(if is_own { Scope::Account } else { Scope::Admin })?;
@@ -27,6 +35,11 @@ pub(crate) fn may_change(asker: &Asker, change: &Change) -> Result<(), Refusal> 
             }
         }
     }
+}
+
+/// Returns whether a path is a member's file, whose text may hold a way in.
+pub(crate) fn is_users(path: &str) -> bool {
+    Kind::of(path) == Some(Kind::User)
 }
 
 /// Returns whether a change of a member's file is one of the ways in.
@@ -55,7 +68,7 @@ pub(crate) fn may_take_back<'p>(asker: &Asker, paths: impl Iterator<Item = &'p s
             Some(Kind::Platform) | None => Scope::Admin,
         })?;
         // It may give a way in back.
-        if asker.scopes.is_some() && Kind::of(path) == Some(Kind::User) {
+        if asker.scopes.is_some() && is_users(path) {
             return Err(sign_in_first());
         }
     }

@@ -104,6 +104,17 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
             Bob::OwnSecret,
         ),
         ("/api-token-end", json!({ "id": "0000000000000000" }), Bob::NotFound),
+        ("/state-tree", json!({ "at": "", "folder": "", "page": 1 }), Bob::NoAdmin),
+        ("/state-file", json!({ "at": "", "path": "servers/bobs.toml", "page": 1 }), Bob::NoAdmin),
+        ("/state-text", json!({ "path": "users/bob.toml" }), Bob::NoAdmin),
+        ("/state-blame", json!({ "at": "", "path": "servers/bobs.toml", "page": 1 }), Bob::NoAdmin),
+        ("/state-diff", json!({ "from": "", "to": "", "path": "", "page": 1 }), Bob::NoAdmin),
+        ("/state-search", json!({ "at": "", "text": "bobs" }), Bob::NoAdmin),
+        (
+            "/state-table",
+            json!({ "kind": "users", "search": "", "having": [], "sort": "", "is_falling": false, "page": 1 }),
+            Bob::NoAdmin,
+        ),
         // Last, since they end the token.
         ("/sign-out-everywhere", json!({}), Bob::Own),
         ("/sign-out", json!({}), Bob::Own),

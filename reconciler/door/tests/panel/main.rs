@@ -11,6 +11,7 @@ mod app;
 mod authenticator;
 mod authority;
 mod bench;
+mod browse;
 mod changes;
 mod factors;
 mod fresh;

@@ -45,7 +45,7 @@ fn as_line(change: &Change) -> Option<String> {
     let (of, name) = match &change.of {
         Object::Server(name) => ("", name),
         Object::Domain(name) => ("domain ", name),
-        Object::User(_) | Object::Platform => return None,
+        Object::User(_) | Object::Platform | Object::File(_) => return None,
     };
     let said = |before: &str, after: &str| match &change.deed {
         Deed::Create { fields } | Deed::Edit { fields } => {

@@ -56,7 +56,7 @@ pub(crate) struct Form {
     /// Set if what the person may still use is shown above it.
     pub(crate) with_quota: bool,
     /// Page of the file's history, where the form is all that shows the file.
-    pub(crate) history: Option<&'static str>,
+    pub(crate) history: Option<String>,
     /// Form that removes the object.
     pub(crate) removal: Option<Link>,
 }
@@ -302,7 +302,7 @@ fn filled(
         carried => value(form.base(sent, conflicts)),
         danger => form.act == Act::Remove,
         confirm => if form.act == Act::Remove { name_of(&form.of) } else { "" },
-        history => form.history,
+        history => form.history.as_deref(),
         removal => value(&form.removal),
         forge => visitor.person.platform.forge.clone(),
         fields => value(views),
@@ -361,6 +361,8 @@ impl Form {
             (Object::Server(_), Act::Create) => Object::Server(name),
             (Object::Domain(_), Act::Create) => Object::Domain(name),
             (Object::User(_), Act::Create) => Object::User(name),
+            // A new file's path is typed.
+            (Object::File(path), Act::Write) if path.is_empty() => Object::File(name),
             (of, _) => of.clone(),
         };
         Ok(Change { of, deed })
@@ -394,7 +396,7 @@ impl Form {
 /// Name of an object, as it is typed.
 pub(crate) fn name_of(of: &Object) -> &str {
     match of {
-        Object::Server(name) | Object::Domain(name) | Object::User(name) => name,
+        Object::Server(name) | Object::Domain(name) | Object::User(name) | Object::File(name) => name,
         Object::Platform => "platform",
     }
 }

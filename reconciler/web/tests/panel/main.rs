@@ -11,6 +11,7 @@ mod acme;
 mod api;
 mod api_writes;
 mod authority;
+mod browse;
 mod browser;
 mod door;
 mod edge;

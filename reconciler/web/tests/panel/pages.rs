@@ -24,7 +24,9 @@ fn paths() -> Vec<String> {
             && !route.path.ends_with("/events")
             && route.path != "/resume"
             // Bytes, and no pages.
-            && !["/vm/{id}/terminal/socket", "/vm/{id}/log/file"].contains(&route.path)
+            && !["/vm/{id}/terminal/socket", "/vm/{id}/log/file", "/admin/state/table.csv"].contains(&route.path)
+            // They lead on.
+            && !route.path.starts_with("/dbgate")
     };
     table().iter().filter(|route| is_page(route)).map(filled).collect()
 }
@@ -37,12 +39,16 @@ fn filled(route: &Route) -> String {
         .replace("{revision}", &revision().to_string())
         .replace("{topic}", "twice-the-memory")
         .replace("{name}", "bob")
+        .replace("{*path}", "servers/shop.toml")
 }
 
 /// Checks that a path with a method is one of the table's.
 fn is_routed(method: &Method, path: &str) -> bool {
     let path = path.split(['?', '#']).next().unwrap();
     table().iter().any(|route| {
+        if let Some((before, _)) = route.path.split_once("{*") {
+            return route.method == *method && path.strip_prefix(before).is_some_and(|rest| !rest.is_empty());
+        }
         let (wanted, found): (Vec<_>, Vec<_>) = (route.path.split('/').collect(), path.split('/').collect());
         route.method == *method
             && wanted.len() == found.len()
@@ -130,8 +136,15 @@ async fn no_text_becomes_markup() {
         (&format!("/changes/{}/revert", revision()), vec![]),
         ("/admin/users/bob/invite", vec![]),
         ("/admin/settings", vec![("step", "form"), ("text", HOSTILE), ("base", HOSTILE)]),
+        ("/admin/state/edit/servers/shop.toml", vec![("step", "form"), ("text", HOSTILE), ("base", HOSTILE)]),
+        ("/admin/state/new", vec![("step", "form"), ("text", HOSTILE), ("name", HOSTILE)]),
     ] {
         pages.push((path.to_owned(), ann.post(path, &values).await.text));
+    }
+    for path in
+        ["/admin/state?search=xx", "/admin/state/file/servers/shop.toml?blame=1", "/admin/state?rev=abcd"]
+    {
+        pages.push((path.to_owned(), ann.get(path).await.text));
     }
     panel.door.answer(|_, _, _: ServerRead| Err(refusal(Why::NotFound, HOSTILE)));
     pages.push(("a refusal".to_owned(), ann.get("/vm/3").await.text));

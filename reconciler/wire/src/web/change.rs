@@ -41,6 +41,8 @@ pub enum Object {
     User(String),
     /// `platform.toml`
     Platform,
+    /// A file of whatever kind, by its path: for admins, who write it as a text.
+    File(String),
 }
 
 /// Deed that is done to a file.
@@ -60,9 +62,9 @@ pub enum Deed {
     },
     /// The file goes.
     Remove,
-    /// The file gets this text.
+    /// The file gets this text. It may be a file that isn't there yet.
     Write {
-        /// The text.
+        /// The text. Marks in it stand for secrets of the text that the editor began from, and are put back where they stood.
         text: String,
         /// The revision that the editor began from.
         base: Revision,

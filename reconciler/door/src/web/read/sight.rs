@@ -143,13 +143,25 @@ pub(crate) fn domain_path(domain: &Domain) -> Option<String> {
     form::path(Kind::Domain, domain.fqdn.as_str()).ok()
 }
 
-/// The kind of an object, and the path of its file; `None` for a name that nothing can have.
-pub(crate) fn file_of(object: &Object) -> (Kind, Option<String>) {
+/// The path of an object's file; `None` for a name that nothing can have.
+pub(crate) fn file_of(object: &Object) -> Option<String> {
     let (kind, name) = match object {
+        Object::File(path) => return Some(path.clone()),
         Object::Server(name) => (Kind::Server, name.as_str()),
         Object::Domain(name) => (Kind::Domain, name.as_str()),
         Object::User(name) => (Kind::User, name.as_str()),
         Object::Platform => (Kind::Platform, ""),
     };
-    (kind, form::path(kind, name).ok())
+    form::path(kind, name).ok()
+}
+
+/// The kind of an object whose fields a form has.
+pub(crate) fn kind_of(object: &Object) -> Option<Kind> {
+    match object {
+        Object::Server(_) => Some(Kind::Server),
+        Object::Domain(_) => Some(Kind::Domain),
+        Object::User(_) => Some(Kind::User),
+        Object::Platform => Some(Kind::Platform),
+        Object::File(_) => None,
+    }
 }

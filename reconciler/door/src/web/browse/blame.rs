@@ -1,0 +1,95 @@
+//! Blame: which commit each line of a file is from. Git tells it; answers are kept, since a revision never changes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_repo::{Blamed, Revision};
+use berth_wire::web::{BlamePart, Refusal, StateBlame};
+use parking_lot::Mutex;
+
+use super::super::panel::{Asker, Panel};
+use super::super::past::Made;
+use super::super::read::line;
+use super::super::refusals::{failed, not_found, unavailable};
+use super::lines::{Read, page, read};
+use super::revision::{find, past};
+
+/// Time that git has.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Answers that are kept.
+const KEPT: usize = 64;
+
+/// Part of a file whose lines were asked about: revision, path, first line.
+type Part = (Revision, String, usize);
+
+/// Answers of git's that were given before.
+#[derive(Debug, Default)]
+pub(crate) struct Blames(Mutex<VecDeque<(Part, Arc<[Blamed]>)>>);
+
+impl Blames {
+    fn find(&self, part: &Part) -> Option<Arc<[Blamed]>> {
+        self.0.lock().iter().find(|(kept, _)| kept == part).map(|(_, blamed)| Arc::clone(blamed))
+    }
+
+    fn keep(&self, part: Part, blamed: &Arc<[Blamed]>) {
+        let mut kept = self.0.lock();
+        kept.push_front((part, Arc::clone(blamed)));
+        kept.truncate(KEPT);
+    }
+}
+
+/// Tells which commits the lines of a page are from.
+pub(crate) fn blame(panel: &Panel, asker: &Asker, asked: StateBlame) -> Result<Vec<BlamePart>, Refusal> {
+    let _acting = panel.act()?;
+    let repo = panel.repo()?;
+    let at = find(&repo, &asked.at)?;
+    let Some(Read::Text { text, .. }) = read(&repo, &panel.marks, &at.revision, &asked.path)? else {
+        return Err(not_found());
+    };
+    let (lines, first) = page(&text, asked.page);
+    if lines.rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let part = (at.revision, asked.path.clone(), first);
+    let blamed = match panel.blames.find(&part) {
+        Some(blamed) => blamed,
+        None => {
+            let until = first + lines.rows.len() - 1;
+            let found = repo.blame(&at.revision, &asked.path, (first, until), PATIENCE);
+            let found: Arc<[Blamed]> = found
+                .map_err(|error| {
+                    tracing::warn!(
+                        error = berth_fault::chain(&error),
+                        path = asked.path,
+                        "git can't blame a file"
+                    );
+                    failed("The commits of these lines can’t be told.")
+                })?
+                .into();
+            panel.blames.keep(part, &found);
+            found
+        }
+    };
+    let mut wanted: Vec<Revision> = blamed.iter().map(|blamed| blamed.revision).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut known: Vec<Arc<Made>> = Vec::new();
+    past(panel, &repo, &at.revision, |made| {
+        if wanted.binary_search(&made.revision).is_ok() {
+            known.push(Arc::clone(made));
+        }
+        known.len() == wanted.len()
+    })?;
+    let told = panel.outcomes.told(&repo).map_err(|error| unavailable(&error))?;
+    let sight = asker.sight();
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let mut parts = Vec::new();
+    for blamed in blamed.iter() {
+        // A commit beyond what is kept of the past is told of by nobody.
+        let Some(made) = known.iter().find(|made| made.revision == blamed.revision) else { continue };
+        let line = line(&told, &sight, made)?;
+        parts.push(BlamePart { first: number(blamed.first), lines: number(blamed.lines), line });
+    }
+    Ok(parts)
+}
