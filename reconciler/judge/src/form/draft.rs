@@ -15,6 +15,7 @@ use super::blame::{blame, writers};
 use super::error::FormError;
 use super::ground::Ground;
 use super::tell::{OwnFile, at_field, error_at, fields_change, summary};
+use crate::outgoing;
 
 /// A change as it is to be committed, or its end before that.
 pub(super) enum Drafted {
@@ -160,7 +161,12 @@ fn free_id(ground: &Ground<'_>, state: &State, owner: Option<&str>) -> Result<Se
     let ids = ground.repo.ids(&ground.main).map_err(|source| ground.failed(source))?;
     // A name that nobody can have is refused with the file.
     let owner = owner.and_then(|owner| owner.parse::<UserName>().ok());
-    let found = ids.free(state, owner.as_ref().unwrap_or(ground.author.name));
+    // Two pull requests with one id would both be good, and `main` couldn't take the second.
+    let promised = match state.platform.remote {
+        Some(_) => outgoing::promised(ground.repo)?,
+        None => Vec::new(),
+    };
+    let found = ids.free_besides(state, owner.as_ref().unwrap_or(ground.author.name), &promised);
     let beyond = NonZeroU32::MIN.saturating_add(state.platform.networks.capacity());
     Ok(found.unwrap_or(ServerId(beyond)))
 }

@@ -25,6 +25,7 @@ mod pages;
 mod panel;
 mod platform;
 mod program;
+mod pulls;
 mod reconciler;
 mod restart;
 mod router;

@@ -37,6 +37,7 @@ fn filled(route: &Route) -> String {
         .replace("{revision}", &revision().to_string())
         .replace("{topic}", "twice-the-memory")
         .replace("{name}", "bob")
+        .replace("{user}", "bob")
 }
 
 /// Checks that a path with a method is one of the table's.
