@@ -415,3 +415,22 @@ fn doors_say_what_is_missing_and_what_isnt_allowed() {
     let words = super::said(&output);
     assert!(words.contains("what kind of forge") && words.contains("`forge`"), "{words}");
 }
+
+#[test]
+fn a_change_moves_with_the_state_repo_to_another_forge() {
+    let scene = Scene::new(Kind::Forgejo, "propose");
+    let _follower = scene.follow();
+    let topic = scene.sent("bob", "new blog");
+    scene.until_state("bob", &topic, "open");
+    // The repository is renamed: what was open there is open still, and is found again by its branch.
+    let second = scene.bench.folder.path().join("second.git");
+    std::os::unix::fs::symlink(&scene.bench.forge, &second).unwrap();
+    let platform = fs::read_to_string(scene.bench.work.join("platform.toml")).unwrap();
+    let renamed = platform.replace(scene.bench.forge.to_str().unwrap(), second.to_str().unwrap());
+    let tip = scene.bench.push(&[("platform.toml", &renamed)]);
+    scene.bench.until_main_is(&tip);
+    let posts = scene.posts();
+    until(|| scene.posts() > posts, || format!("{:#?}", scene.fake.seen.lock().unwrap()));
+    assert_eq!(scene.until_state("bob", &topic, "open")["number"], 12);
+    assert_eq!(scene.fake.pulls.lock().unwrap().len(), 1);
+}

@@ -50,6 +50,7 @@ impl Outbox {
                 continue;
             }
             let before = change.clone();
+            self.move_with_the_forge(&mut change);
             if due.main != Some(main) {
                 self.find_on_main(&mut change, &main)?;
                 due.main = Some(main);
@@ -122,6 +123,17 @@ impl Outbox {
             }
         }
         Ok(())
+    }
+
+    /// Lets a change begin anew where the state repo is at another forge by now: a number means another pull request there. One that is
+    /// open there for the change's branch, after a repository was renamed, is found again.
+    fn move_with_the_forge(&self, change: &mut Outgoing) {
+        let url = self.remote.url.to_string();
+        let record = &mut change.record;
+        if record.forge == url || !record.is_open() {
+            return;
+        }
+        (record.forge, record.number, record.url, record.state) = (url, None, None, PullState::Waiting);
     }
 
     /// Returns whether `main` is where the forge's branch was when it was looked at last.

@@ -57,7 +57,7 @@ fn card(ground: &Ground<'_>, outgoing: &Outgoing) -> PullCard {
         asked: Timestamp::from_second(by.seconds).unwrap_or_default(),
         state: record.state,
         why: record.why.as_ref().map(safe),
-        forge: remote.map(|remote| remote.url.to_string()).unwrap_or_default(),
+        forge: safe(&record.forge),
         number: record.number,
         url: record.url.as_ref().filter(|url| is_web(url)).map(safe),
         is_allowed: record.is_allowed,

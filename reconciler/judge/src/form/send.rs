@@ -69,12 +69,14 @@ pub(super) fn send(ground: &Ground<'_>, planned: Planned, sending: Sending) -> R
     }
     let Sending { commit, by, words, is_committed } = sending;
     let Some(first) = topic::numbered(&words).next() else { return Err(FormError::Busy) };
+    let forge = ground.state.as_ref().and_then(|state| state.platform.remote.as_ref());
+    let forge = forge.map(|remote| remote.url.to_string()).unwrap_or_default();
     let outgoing = Outgoing {
         user: author.name.clone(),
         topic: first,
         commit,
         by,
-        record: record(author.via, planned, is_committed),
+        record: Record { forge, ..record(author.via, planned, is_committed) },
     };
     let sent = outgoing::send(ground.repo, outgoing, topic::numbered(&words).take(TOPICS))?;
     let Outgoing { topic, commit, .. } = sent.ok_or(FormError::Busy)?;

@@ -42,6 +42,8 @@ pub struct Record {
     pub losses: Vec<String>,
     /// The plan in the words of a push.
     pub plan: String,
+    /// URL of the forge that it goes to.
+    pub forge: String,
     /// Branch at the forge.
     pub branch: String,
     /// Number of the pull request.
