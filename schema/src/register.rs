@@ -130,10 +130,16 @@ impl IdRegister {
     /// Chooses the id of a member's new server: the lowest that no server has or had. Where none is left, or they have enough of
     /// their own, it is the lowest of those; its removed server's data comes back with it. `None` where neither is left.
     pub fn free(&self, state: &State, member: &UserName) -> Option<ServerId> {
+        self.free_besides(state, member, &[])
+    }
+
+    /// Chooses one in the same way that is none of `promised`, which changes ask for that wait elsewhere.
+    pub fn free_besides(&self, state: &State, member: &UserName, promised: &[ServerId]) -> Option<ServerId> {
         let room = state.platform.networks.capacity();
         let all = (1..=room).filter_map(NonZeroU32::new).map(ServerId);
+        let all = all.filter(|id| !promised.contains(id));
         let mut new = all.filter(|id| !state.servers.contains_key(id) && !self.0.contains_key(id));
-        let mut own = self.spare(state, member).filter(|id| id.get() <= room);
+        let mut own = self.spare(state, member).filter(|id| id.get() <= room && !promised.contains(id));
         match self.has_enough(state, member) {
             true => own.next(),
             false => new.next().or_else(|| own.next()),

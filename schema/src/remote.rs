@@ -41,6 +41,10 @@ pub struct Remote {
     /// `https://git.example.org/api/v1/repos/org/state`.
     #[schemars(default, regex(pattern = "^https?://"))]
     pub api: Option<String>,
+    /// What becomes of members' changes by forms, the API and SSH. They need `forge` and a token that may push branches and
+    /// open pull requests.
+    #[schemars(default)]
+    pub pull_requests: PullRequests,
     /// Address and port for the forge's webhook, over plain HTTP. Without it, `berth remote` only looks from time to time.
     #[schemars(default, with = "Option<ListenAddress>")]
     pub listen: Option<SocketAddr>,
@@ -53,6 +57,19 @@ pub struct Remote {
     /// The name of the private key, for fetching over SSH.
     #[schemars(default = "Remote::deploy_key")]
     pub deploy_key: SecretName,
+}
+
+/// Use of pull requests for what members change by forms, the API and SSH, where a forge hosts the state repo.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PullRequests {
+    /// None is opened: forms, the API and SSH change nothing.
+    Off,
+    /// Each change becomes one, and waits for people at the forge.
+    #[default]
+    Propose,
+    /// Each change becomes one, and Berth merges those that its policy allows outright.
+    Merge,
 }
 
 /// A kind of forge. It decides how webhooks are signed, and how the forge learns what became of a commit.
@@ -275,12 +292,18 @@ impl Value for SocketAddr {
 
 choice_values! {
     Forge, "a forge that Berth knows": "\"github\", \"gitlab\" or \"forgejo\"",
+    PullRequests, "a use of pull requests": "\"off\", \"propose\" or \"merge\"",
 }
 
 impl Remote {
     /// Returns the sentence which tells that `main` follows the forge, so that nobody here may change it.
     pub fn in_charge(&self) -> String {
         format!("main follows {}: `[remote]` in platform.toml says so", self.url)
+    }
+
+    /// Returns whether what members change here becomes a pull request there.
+    pub fn opens_pulls(&self) -> bool {
+        self.pull_requests != PullRequests::Off && self.forge.is_some()
     }
 
     /// A forge at this URL, with everything else as it is by default.
@@ -291,6 +314,7 @@ impl Remote {
             poll: Self::poll(),
             forge: None,
             api: None,
+            pull_requests: PullRequests::default(),
             listen: None,
             token: Self::token(),
             webhook_secret: Self::webhook_secret(),
@@ -349,6 +373,14 @@ impl Remote {
             let message = "`api` is of no use without `forge`".to_owned();
             fields.found().error(Some(api.at), Invalid::new(message, "add `forge`: which kind of API it is"));
         }
+        let pull_requests = fields.optional::<PullRequests>("pull_requests");
+        if let (Some(asked), None) = (&pull_requests, forge)
+            && asked.value != PullRequests::Off
+        {
+            let message = "`pull_requests` is of no use without `forge`".to_owned();
+            let hint = "add `forge`: \"github\", \"gitlab\" or \"forgejo\"";
+            fields.found().error(Some(asked.at), Invalid::new(message, hint));
+        }
         let listen = fields.optional::<SocketAddr>("listen");
         if let Some(listen) = &listen {
             if forge.is_none() {
@@ -375,6 +407,7 @@ impl Remote {
             poll: poll.map_or_else(Self::poll, |found| found.value),
             forge,
             api: api.map(|found| found.value),
+            pull_requests: pull_requests.map_or_else(PullRequests::default, |found| found.value),
             listen: listen.map(|found| found.value),
         })
     }

@@ -67,7 +67,7 @@ pub const FORGE_TOKEN: Use = Use {
     field: "remote.token",
     default: "forge-token",
     form: Form::Token,
-    without: "only a public repository can be fetched, and the forge isn't told what becomes of its commits",
+    without: "only a public repository can be fetched, the forge isn't told what becomes of its commits, and no form opens a pull request",
 };
 
 /// The secret that the forge signs its webhook with.

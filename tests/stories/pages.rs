@@ -46,6 +46,7 @@ impl There {
             ("{name}", "bob"),
             ("{revision}", &self.revision),
             ("{topic}", &self.topic),
+            ("{user}", "bob"),
             ("{secret}", &self.secret),
             ("{*path}", "servers/shop.toml"),
         ];
@@ -105,6 +106,7 @@ fn every_page_is_fit_to_be_seen(world: &World) {
     fit.judge(&ann, "link");
     let secret = link.rsplit('/').next().expect("a secret").to_owned();
     let there = There { revision: tip(&bench), topic, secret };
+    send(&bench, &there.topic);
     for (path, name) in there.pages() {
         ann.go(&bench.panel.at(&path));
         assert_eq!(ann.script("return document.contentType"), "text/html", "{path}");
@@ -223,6 +225,20 @@ pub(crate) fn tip(bench: &Bench) -> String {
     let mut command = berth_tests::folder::git();
     command.arg("--git-dir").arg(bench.platform.repo()).args(["rev-parse", "main"]);
     run(&mut command, PATIENCE).good().stdout.trim().to_owned()
+}
+
+/// Keeps a change of bob's that went to a forge, of this topic.
+fn send(bench: &Bench, topic: &str) {
+    let git = |arguments: &[&str]| {
+        let mut command = berth_tests::folder::git();
+        command.arg("--git-dir").arg(bench.platform.repo()).args(arguments);
+        run(&mut command, PATIENCE).good();
+    };
+    let record = "state = \"open\"\ntitle = \"servers/blog: memory\"\nis_allowed = true\nnumber = 12\n\
+                  url = \"https://git.example.org/org/state/pulls/12\"\nplan = \"~ server blog\"\nlosses = [\"a disk\"]\n";
+    git(&["tag", "--annotate", "--message", record, "sent", "main"]);
+    git(&["update-ref", &format!("refs/berth/outgoing/bob/{topic}"), "refs/tags/sent"]);
+    git(&["tag", "--delete", "sent"]);
 }
 
 /// Complaints but those about answers that are refusals. This platform has no SSH router, so terminals and logs aren't to be had.

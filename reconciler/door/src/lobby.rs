@@ -165,6 +165,7 @@ async fn reply(visit: Visit<'_>, words: Words) -> Result<Said, Trouble> {
         Some(Verb::Log { of, number }) => {
             Answer::Log(read::log(&guest, of.as_deref(), usize::from(*number))?)
         }
+        Some(Verb::Pulls) => Answer::Pulls(change::pulls(&guest)?),
         Some(Verb::Plan { write }) => {
             if write.manner() != Manner::default() {
                 let hint = "leave `--propose`, `--yes`, `--allow-lockout` and `--no-wait` away";

@@ -25,6 +25,7 @@ mod outcomes;
 mod panel;
 mod past;
 mod power;
+mod pulls;
 mod questions;
 mod read;
 mod refusals;

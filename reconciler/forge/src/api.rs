@@ -3,37 +3,28 @@
 //! GitHub: `POST /repos/{owner}/{repo}/statuses/{sha}` (REST API, "Commit statuses"). Forgejo and Gitea: the same below
 //! `/api/v1`. GitLab: `POST /projects/{id}/statuses/{sha}` ("Commits API").
 
-use std::time::Duration;
-
-use berth_fault::chain;
 use berth_schema::Revision;
 use berth_schema::remote::{Forge, Remote};
 use berth_schema::text::safe_line;
 use berth_wire::standing::CommitState;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-/// Time that a forge has to answer.
-const DEADLINE: Duration = Duration::from_secs(20);
-/// The longest answer that is read, in bytes.
-const ANSWER: usize = 16 << 10;
+use crate::exchange::exchange;
+
 /// The name under which the forge shows it.
 const CONTEXT: &str = "berth";
 /// The longest description that GitHub takes.
 const LONGEST: usize = 140;
 
 /// A repository in a forge's API.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Api {
-    forge: Forge,
-    base: String,
+    pub(crate) forge: Forge,
+    pub(crate) base: String,
     token: HeaderValue,
 }
 
@@ -90,22 +81,35 @@ impl Api {
         state: CommitState,
         description: &str,
     ) -> http::Result<Request<Full<Bytes>>> {
+        let body = self.body(state, description);
+        self.ask(Method::POST, &format!("/statuses/{revision}"), Some(&body))
+    }
+
+    /// Request at a path below the repository's, with the token.
+    pub(crate) fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> http::Result<Request<Full<Bytes>>> {
         let (accept, authorization) = match self.forge {
             Forge::Github => ("application/vnd.github+json", AUTHORIZATION),
             Forge::Forgejo => ("application/json", AUTHORIZATION),
             Forge::Gitlab => ("application/json", HeaderName::from_static("private-token")),
         };
         let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/statuses/{revision}", self.base))
+            .method(method)
+            .uri(format!("{}{path}", self.base))
             .header(ACCEPT, accept)
             .header(USER_AGENT, concat!("berth/", env!("CARGO_PKG_VERSION")))
-            .header(CONTENT_TYPE, "application/json")
             .header(authorization, self.token.clone());
         if self.forge == Forge::Github {
             request = request.header("x-github-api-version", "2022-11-28");
         }
-        request.body(Full::from(self.body(state, description).to_string()))
+        match body {
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(Full::from(body.to_string())),
+            None => request.body(Full::default()),
+        }
     }
 
     /// The status as the forge shows it.
@@ -129,22 +133,9 @@ impl Api {
         let request = self.request(revision, state, description);
         let request =
             request.map_err(|error| TellError::Final(format!("`api` makes no good URL: {error}")))?;
-        let client =
-            client().map_err(|error| TellError::Passing(format!("read the system's CAs: {error}")))?;
-        let exchange = async {
-            let answer = client.request(request).await.map_err(|error| chain(&error))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER).collect().await;
-            Ok((status, body.map(|body| body.to_bytes()).unwrap_or_default()))
-        };
         let passing = |why: String| TellError::Passing(format!("cannot reach {}: {why}", self.base));
-        let answer: Result<(StatusCode, Bytes), String> = match tokio::time::timeout(DEADLINE, exchange).await
-        {
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
-        };
-        let (status, body) = answer.map_err(passing)?;
-        self.understand(status, &String::from_utf8_lossy(&body))
+        let answer = exchange(request).await.map_err(passing)?;
+        self.understand(answer.status, &String::from_utf8_lossy(&answer.body))
     }
 
     fn understand(&self, status: StatusCode, body: &str) -> Result<(), TellError> {
@@ -168,17 +159,6 @@ impl Api {
             || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
         Err(if passing { TellError::Passing(text) } else { TellError::Final(text) })
     }
-}
-
-/// Made anew each time: it is needed a few times a day, and the system's CAs may have changed.
-fn client() -> std::io::Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>> {
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
-        // Plain HTTP only where `remote.api` says so, and the schema allows that on this machine alone.
-        .https_or_http()
-        .enable_http1()
-        .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::folder::{Folder, FolderError};
 use crate::follow::{Fault, Followed, follow};
 use crate::git::Git;
+use crate::outbox::Outbox;
 use crate::settings::FollowSettings;
 use crate::statuses::Statuses;
 use crate::webhook;
@@ -185,6 +186,8 @@ impl Session {
             };
             tasks.keep_until(&stop, "the webhook", listening.keep());
         }
+        let outbox = Outbox::new(&remote, settings, folder, bell);
+        tasks.keep_until(&stop, "the task that opens pull requests", outbox.keep());
         let git = Git::new(folder.path(), settings.secrets.clone());
         Self { remote, git, statuses, stop, failures: 0 }
     }

@@ -62,14 +62,22 @@ impl Git {
         Self { folder: folder.to_owned(), secrets }
     }
 
-    /// Returns the tip of the branch; `None` when the forge has no such branch.
+    /// Returns the tip of the branch that is followed; `None` when the forge has no such branch.
     pub(crate) async fn tip(&self, remote: &Remote) -> Result<Option<Revision>, GitError> {
-        let reference = remote.branch.reference();
+        self.tip_of(remote, &remote.branch.reference()).await
+    }
+
+    /// Returns the commit that a ref of the forge leads to; `None` when it has no such ref.
+    pub(crate) async fn tip_of(
+        &self,
+        remote: &Remote,
+        reference: &str,
+    ) -> Result<Option<Revision>, GitError> {
         let git = self.outwards(remote, git::Git::nowhere(LOOK))?;
-        let arguments = ["--quiet", "--exit-code", "--", remote.url.as_str(), &reference];
+        let arguments = ["--quiet", "--exit-code", "--", remote.url.as_str(), reference];
         let answer = run(git, "ls-remote", &arguments).await?;
         match answer.ended.status.code() {
-            Some(0) => Ok(listed(&String::from_utf8_lossy(&answer.output), &reference)),
+            Some(0) => Ok(listed(&String::from_utf8_lossy(&answer.output), reference)),
             // Its own code for "no such ref".
             Some(2) => Ok(None),
             _ => Err(answer.ended.into_error().into()),
@@ -82,6 +90,28 @@ impl Git {
         let git = self.outwards(remote, git::Git::at(room, FETCH))?;
         let arguments = [&QUIET_FETCH[..], &["--", remote.url.as_str(), &refspec]].concat();
         Ok(run(git, "fetch", &arguments).await?.ended.expect_success()?)
+    }
+
+    /// Brings a commit of the repository `from` to a branch of the forge's that isn't there yet.
+    pub(crate) async fn push(
+        &self,
+        remote: &Remote,
+        from: &Path,
+        commit: &Revision,
+        branch: &str,
+    ) -> Result<(), GitError> {
+        let git = self.outwards(remote, git::Git::at(from, FETCH))?;
+        let refspec = format!("{commit}:refs/heads/{branch}");
+        let arguments = [
+            "--quiet",
+            "--no-verify",
+            "--no-signed",
+            "--no-recurse-submodules",
+            "--",
+            remote.url.as_str(),
+            &refspec,
+        ];
+        Ok(run(git, "push", &arguments).await?.ended.expect_success()?)
     }
 
     /// Brings what was fetched into `room` into the repository `into`, without moving a ref there.

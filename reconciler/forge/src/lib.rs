@@ -1,17 +1,22 @@
-//! The forge that hosts the state repo: its branch is followed, and it is told what became of its commits.
+//! The forge that hosts the state repo: its branch is followed, it is told what became of its commits, and what members change here
+//! is brought to it as pull requests.
 //!
 //! Owns the way from a push on the forge to `main` here: look, fetch, judge, move `main` forward; and the listener that its
 //! webhook calls. Refuses what the hook would refuse, and a branch whose history was rewritten; `main` stays where it is then.
 //! Never touches the engine: the reconciler sees that `main` moved, as it does after any push.
 
 mod api;
+mod exchange;
 mod folder;
 mod follow;
 mod follower;
 mod git;
+mod letter;
 mod listener;
 mod news;
+mod outbox;
 mod outcomes;
+mod pulls;
 mod settings;
 mod statuses;
 mod webhook;

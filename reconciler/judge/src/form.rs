@@ -12,7 +12,9 @@ mod ground;
 mod judged;
 mod marks;
 mod proposals;
+mod pulls;
 mod revert;
+mod send;
 mod tell;
 mod text;
 mod topic;
@@ -21,20 +23,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
-use berth_schema::State;
-use berth_schema::name::Invalid;
+use berth_schema::name::UserName;
 use berth_wire::web::{
-    Approve, Change, Commit, Committed, Decided, Planned, ProposalCard, ProposalSheet, Proposed, Reject,
-    Revert, Standing,
+    Approve, Change, Commit, Committed, Decided, Planned, ProposalCard, ProposalSheet, Proposed, PullCard,
+    PullSheet, Reject, Revert, Standing,
 };
 
 use self::draft::draft;
 use self::drafted::{Draft, Drafted, Settled};
 use self::ground::Ground;
 use self::judged::{message, plan, sealed, settled};
+use self::send::{Goes, Sending, send, way};
 use self::tell::error_at;
 use self::text::kind_of;
-use crate::refusals;
 use crate::review::{enough_open, propose};
 
 pub use error::FormError;
@@ -65,6 +66,7 @@ struct Ready {
     main: Revision,
     draft: Draft,
     by: Signature,
+    goes: Goes,
 }
 
 impl Forms {
@@ -94,10 +96,14 @@ impl Forms {
             for _ in 0..ATTEMPTS {
                 let Looked { planned, ready } = self.look(repo, author, &commit.change)?;
                 let is_same = planned.digest == commit.digest && is_for_now(&planned, commit.knows);
-                let Some(Ready { main, draft, by }) = ready.filter(|_| is_same) else {
+                let Some(ready) = ready.filter(|_| is_same) else {
                     return Ok(Committed::Changed { planned: Box::new(planned) });
                 };
                 let knows = (!planned.shuts_out.is_empty()).then_some(author.name);
+                if ready.goes == Goes::ToForge {
+                    return Ok(sent(self.post(repo, author, planned, (ready, knows, true))?));
+                }
+                let Ready { main, draft, by, .. } = ready;
                 let message = message(author.via, &draft.summary, "", knows);
                 let words = Words { author: &by, committer: &by, message: &message };
                 match repo.commit(Some(&main), &draft.edits, &words) {
@@ -114,11 +120,14 @@ impl Forms {
     pub fn propose(&self, author: Author<'_>, change: &Change) -> Result<Proposed, FormError> {
         self.with(|repo| {
             let Looked { planned, ready } = self.look(repo, author, change)?;
-            let (Some(Ready { main, draft, by }), Standing::Allowed | Standing::NeedsReview { .. }) =
-                (ready, &planned.standing)
+            let (Some(ready), Standing::Allowed | Standing::NeedsReview { .. }) = (ready, &planned.standing)
             else {
                 return Err(not_proposed(planned));
             };
+            if ready.goes == Goes::ToForge {
+                return self.post(repo, author, planned, (ready, None, false));
+            }
+            let Ready { main, draft, by, .. } = ready;
             may_propose(&Ground::look(repo, author, self.resolver)?)?;
             let topic = topic::of_file(repo, &draft.own.path, kind_of(&draft.own))?;
             let message = message(author.via, &draft.summary, "", None);
@@ -126,7 +135,7 @@ impl Forms {
             let revision =
                 repo.write(Some(&main), &draft.edits, &words).map_err(|source| self.failed(source))?;
             propose(repo, &topic, revision, by)?;
-            Ok(Proposed { topic: topic.to_string(), revision })
+            Ok(Proposed { topic: topic.to_string(), revision, is_sent: false })
         })
     }
 
@@ -142,6 +151,11 @@ impl Forms {
                     return Ok(Committed::Changed { planned: Box::new(planned) });
                 };
                 let knows = (!planned.shuts_out.is_empty()).then_some(author.name);
+                if ready.goes == Goes::ToForge {
+                    let commit = revert::taken_back(&ground, &asked.revision, &ready, knows)?;
+                    let sending = taking_back(commit, ready.by, &asked.revision, true)?;
+                    return Ok(sent(send(&ground, planned, sending)?));
+                }
                 if let Some(revision) = revert::make(&ground, &asked.revision, &ready, knows)? {
                     return Ok(Committed::Made { revision });
                 }
@@ -159,11 +173,15 @@ impl Forms {
             else {
                 return Err(not_proposed(planned));
             };
+            if ready.goes == Goes::ToForge {
+                let commit = revert::taken_back(&ground, revision, &ready, None)?;
+                return send(&ground, planned, taking_back(commit, ready.by, revision, false)?);
+            }
             may_propose(&ground)?;
             let topic = topic::of_revert(ground.repo, revision)?;
             let taken = revert::taken_back(&ground, revision, &ready, None)?.ok_or(FormError::Busy)?;
             propose(ground.repo, &topic, taken, ready.by)?;
-            Ok(Proposed { topic: topic.to_string(), revision: taken })
+            Ok(Proposed { topic: topic.to_string(), revision: taken, is_sent: false })
         })
     }
 
@@ -187,6 +205,32 @@ impl Forms {
         self.with(|repo| proposals::reject(repo, author, reject))
     }
 
+    /// The changes that went to the forge and that somebody may read, the newest first.
+    pub fn pulls(&self, author: Author<'_>) -> Result<Vec<PullCard>, FormError> {
+        self.with(|repo| pulls::all(&Ground::look(repo, author, self.resolver)?))
+    }
+
+    /// One of these changes.
+    pub fn pull(&self, author: Author<'_>, user: &UserName, topic: &str) -> Result<PullSheet, FormError> {
+        self.with(|repo| pulls::one(&Ground::look(repo, author, self.resolver)?, user, topic))
+    }
+
+    /// Makes the commit of a change, and sends it on its way to the forge.
+    fn post(
+        &self,
+        repo: &mut StateRepo,
+        author: Author<'_>,
+        planned: Planned,
+        (Ready { main, draft, by, .. }, knows, is_committed): (Ready, Option<&UserName>, bool),
+    ) -> Result<Proposed, FormError> {
+        let message = message(author.via, &draft.summary, "", knows);
+        let words = Words { author: &by, committer: &by, message: &message };
+        let commit = repo.write(Some(&main), &draft.edits, &words).map_err(|source| self.failed(source))?;
+        let words = topic::words_of_file(&draft.own.path, kind_of(&draft.own));
+        let ground = Ground::look(repo, author, self.resolver)?;
+        send(&ground, planned, Sending { commit, by, words, is_committed })
+    }
+
     /// Plans a change on top of `main` as it is now.
     fn look<'a>(
         &'a self,
@@ -197,8 +241,8 @@ impl Forms {
         let ground = Ground { marks: self.marks.as_ref(), ..Ground::look(repo, author, self.resolver)? };
         let end =
             |settled_as: Settled| Ok(Looked { planned: sealed(change, settled(settled_as))?, ready: None });
-        let state = match good(&ground) {
-            Ok(state) => state,
+        let (state, goes) = match way(&ground)? {
+            Ok(way) => way,
             Err(invalid) => return end(Settled::refused(vec![error_at(None, &invalid)])),
         };
         let draft = match draft(&ground, &state, change)? {
@@ -207,7 +251,7 @@ impl Forms {
         };
         let by = ground.signature();
         let planned = sealed(change, plan(&ground, &draft, &by)?)?;
-        Ok(Looked { planned, ready: Some(Ready { main: ground.main, draft, by }) })
+        Ok(Looked { planned, ready: Some(Ready { main: ground.main, draft, by, goes }) })
     }
 
     /// Lets `act` work on the repository.
@@ -221,13 +265,20 @@ impl Forms {
     }
 }
 
-/// The state of `main`, if a form may change it at all.
-fn good(ground: &Ground<'_>) -> Result<std::sync::Arc<State>, Invalid> {
-    let state = ground.state.clone().ok_or_else(refusals::no_good_state)?;
-    match &state.platform.remote {
-        Some(remote) => Err(refusals::hosted_elsewhere(remote)),
-        None => Ok(state),
-    }
+/// The answer to a commit that went to the forge.
+fn sent(Proposed { topic, revision, .. }: Proposed) -> Committed {
+    Committed::Sent { topic, revision }
+}
+
+/// A commit that takes a revision back, on its way to the forge.
+fn taking_back(
+    commit: Option<Revision>,
+    by: Signature,
+    revision: &Revision,
+    is_committed: bool,
+) -> Result<Sending, FormError> {
+    let commit = commit.ok_or(FormError::Busy)?;
+    Ok(Sending { commit, by, words: topic::words_of_revert(revision), is_committed })
 }
 
 /// Returns whether somebody may make a change now: it is theirs to make, and they know what they lose by it.

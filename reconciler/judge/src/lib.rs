@@ -13,6 +13,7 @@ pub mod hook;
 pub mod leads;
 pub mod log;
 pub mod note;
+pub mod outgoing;
 mod planned;
 pub mod proofs;
 mod refusals;

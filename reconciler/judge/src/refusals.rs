@@ -18,8 +18,32 @@ pub(crate) fn no_good_name() -> Invalid {
 
 /// A forge hosts the state repo: a commit here would only part the two.
 pub(crate) fn hosted_elsewhere(remote: &Remote) -> Invalid {
-    let hint = format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch);
-    Invalid::new(remote.in_charge(), hint)
+    Invalid::new(remote.in_charge(), push_there(remote))
+}
+
+/// A forge hosts the state repo, and nothing says of which kind it is.
+pub(crate) fn unknown_forge(remote: &Remote) -> Invalid {
+    let message = format!(
+        "{}, and nothing says what kind of forge that is, so no change becomes a pull request",
+        remote.in_charge()
+    );
+    let hint =
+        format!("ask an admin to add `forge` to `[remote]` (docs/forge.md), or {}", push_there(remote));
+    Invalid::new(message, hint)
+}
+
+/// A forge hosts the state repo, and nothing can be brought there now.
+pub(crate) fn no_way(remote: &Remote, trouble: &str) -> Invalid {
+    let message = format!("{}, and no change becomes a pull request there: {trouble}", remote.in_charge());
+    let hint = format!(
+        "ask whoever runs the platform to mend that (docs/forge.md, \"Set up\"), or {}",
+        push_there(remote)
+    );
+    Invalid::new(message, hint)
+}
+
+fn push_there(remote: &Remote) -> String {
+    format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch)
 }
 
 /// The ref would stand in the way of one of Berth's: git finds it first where somebody says `main`, or can't make a proposal

@@ -25,6 +25,11 @@ pub const PROPOSALS: &str = "refs/heads/review/";
 /// Prefix of the signed marks that say who opened each proposal.
 pub const OPENED: &str = "refs/berth/review/";
 
+/// Prefix of the signed marks on commits that go to a forge, each below its author's name.
+pub const OUTGOING: &str = "refs/berth/outgoing/";
+/// The ref of the mark that says whether changes can be brought to the forge.
+pub const FORGE_WAY: &str = "refs/berth/forge";
+
 /// Places of the slash that the name of each folder ends with in a note's path, as many as git makes.
 const FOLDERS: [usize; 4] = [2, 5, 8, 11];
 
@@ -116,6 +121,19 @@ impl StateRepo {
 
     /// Sets a signed mark, in place of one that has this name.
     pub fn set_mark(&self, name: &str, mark: &Mark) -> Result<(), Error> {
+        self.put_mark(name, mark, true)
+    }
+
+    /// Sets a signed mark that isn't there yet, and returns whether there was none.
+    pub fn new_mark(&self, name: &str, mark: &Mark) -> Result<bool, Error> {
+        match self.put_mark(name, mark, false) {
+            Ok(()) => Ok(true),
+            Err(Error::Mark { source, .. }) if source.code() == ErrorCode::Exists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put_mark(&self, name: &str, mark: &Mark, replaces: bool) -> Result<(), Error> {
         let failed = |source| Error::Mark { reference: name.to_owned(), source };
         let commit = self.commit_of(&mark.on)?;
         let short = name.rsplit('/').next().unwrap_or(name);
@@ -123,7 +141,7 @@ impl StateRepo {
         let _owner = self.as_owner()?;
         let _section = critical::enter();
         let tag = self.repository.tag_annotation_create(short, commit.as_object(), &by, &mark.message);
-        let set = tag.and_then(|tag| self.repository.reference(name, tag, true, "berth: mark"));
+        let set = tag.and_then(|tag| self.repository.reference(name, tag, replaces, "berth: mark"));
         set.map(drop).map_err(failed)
     }
 

@@ -71,7 +71,9 @@ fn good_state(settings: &Settings) -> anyhow::Result<Option<Arc<State>>> {
 fn panel_of(state: &State) -> anyhow::Result<PanelOrigins> {
     if let Some(remote) = &state.platform.remote {
         bail!(
-            "members and passwords are kept where the state repo is hosted ({}): change their files in users/ there",
+            "members and passwords are kept where the state repo is hosted ({}): no link is made here, since it would set a password, and \
+             nobody's hash goes into a pull request. Add `users/<name>.toml` with `ssh_keys` there, or in the panel as an admin: a key opens \
+             servers, git and the commands over SSH (docs/forge.md)",
             remote.url
         );
     }

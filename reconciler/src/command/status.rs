@@ -246,6 +246,9 @@ fn remote_lines(remote: &RemoteRow) -> Vec<String> {
     if let Some(trouble) = &standing.telling_trouble {
         lines.push(format!("  it can't be told what became of its commits: {}", words(trouble)));
     }
+    if let Some(trouble) = &standing.pulls_trouble {
+        lines.push(format!("  no change becomes a pull request there: {}", words(trouble)));
+    }
     lines
 }
 

@@ -11,6 +11,7 @@ mod following;
 mod forge_page;
 mod over_ssh;
 mod over_tls;
+mod pulls;
 mod refusing;
 mod secrets;
 mod shown;

@@ -21,6 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::pulls::fake::{Fake, Kind, Way};
 use super::telling::token;
 use super::{Bench, InTime as _};
 
@@ -28,6 +29,8 @@ use super::{Bench, InTime as _};
 struct Forge {
     root: PathBuf,
     token: String,
+    /// Its pull requests, where it has any.
+    pulls: Mutex<Option<Arc<Fake>>>,
     /// Paths of the API that were called with the token.
     called: Mutex<Vec<String>>,
     /// Command lines that held the token, which none may.
@@ -71,6 +74,7 @@ impl Running {
         let forge = Arc::new(Forge {
             root: root.to_owned(),
             token: token(),
+            pulls: Mutex::default(),
             called: Mutex::default(),
             leaks: Mutex::default(),
         });
@@ -115,6 +119,15 @@ async fn answer(forge: Arc<Forge>, request: Request<Incoming>) -> Result<Respons
         assert_eq!(given, Some(format!("token {}", forge.token)));
         forge.called.lock().unwrap().push(path);
         return Ok(status(StatusCode::CREATED));
+    }
+    let pulls = forge.pulls.lock().unwrap().clone();
+    if let Some(pulls) = pulls.filter(|_| path.starts_with("/api/v1/repos/org/state/pulls")) {
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let answered = tokio::task::spawn_blocking(move || {
+            pulls.answer(&head.method, &head.uri.to_string(), &head.headers, &text)
+        });
+        let (status, _, body) = answered.await.unwrap();
+        return Ok(Response::builder().status(status).body(Full::from(body)).unwrap());
     }
     if given != Some(format!("Basic {}", encoded(&forge.token))) {
         let mut answer = status(StatusCode::UNAUTHORIZED);
@@ -206,6 +219,34 @@ fn a_private_repository_is_followed_with_a_token() {
         bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision.to_string() == tip));
     assert!(standing.is_fine(), "{standing:#?}");
     assert_eq!(forge.called().last().unwrap(), &format!("/api/v1/repos/org/state/statuses/{tip}"));
+    assert_eq!(*forge.forge.leaks.lock().unwrap(), Vec::<String>::new());
+    let log = follower.end();
+    assert!(!log.contains(token) && !log.contains(&encoded(token)), "{log}");
+}
+
+#[test]
+fn a_members_change_is_pushed_with_the_token_and_comes_back_merged() {
+    let bench = Bench::new("");
+    let forge = Running::new(bench.folder.path());
+    let url = format!("https://{}/org/state.git", forge.address);
+    bench.push(&[("users/bob.toml", "email = \"bob@example.org\"\n")]);
+    bench.move_to(&url, "poll = \"1s\"\nforge = \"forgejo\"\n");
+    let taking = super::git(&bench.forge).args(["config", "http.receivepack", "true"]).in_time();
+    assert!(taking.status.success());
+    let token = &forge.forge.token;
+    let pulls = Arc::new(Fake::new(Kind::Forgejo, &bench.forge, token));
+    *forge.forge.pulls.lock().unwrap() = Some(Arc::clone(&pulls));
+    bench.secret("forge-token", &format!("{token}\n"));
+    let trust = [("GIT_SSL_CAINFO", &*forge.certificate), ("SSL_CERT_FILE", &*forge.certificate)];
+    let follower = bench.follow_with(&trust);
+    let mut lobby = bench.berth();
+    let sent = lobby.args(["lobby", "--wait", "0", "--as", "bob", "new blog"]).in_time();
+    let said = super::said(&sent);
+    assert!(said.contains(&format!("This goes to {url} as the pull request server-blog")), "{said}");
+    super::until(|| !pulls.pulls.lock().unwrap().is_empty(), || follower.log());
+    let tip = pulls.merge(12, Way::Squash);
+    bench.until_main_is(&tip);
+    assert!(bench.has("main:servers/blog.toml"));
     assert_eq!(*forge.forge.leaks.lock().unwrap(), Vec::<String>::new());
     let log = follower.end();
     assert!(!log.contains(token) && !log.contains(&encoded(token)), "{log}");

@@ -15,6 +15,7 @@ pub(crate) mod handler;
 mod once;
 mod openapi;
 mod problem;
+mod pulls;
 mod reviews;
 mod seed;
 mod servers;

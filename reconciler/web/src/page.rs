@@ -19,6 +19,7 @@ pub(crate) mod log;
 pub(crate) mod open;
 pub(crate) mod plan;
 pub(crate) mod progress;
+pub(crate) mod pull;
 pub(crate) mod review;
 pub(crate) mod reviews;
 pub(crate) mod server;

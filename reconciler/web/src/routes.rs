@@ -16,8 +16,8 @@ use crate::app::App;
 use crate::authority::require;
 use crate::guard::guard;
 use crate::page::{
-    admin, audit, browse, change, changes, clean_up, domain_form, form, home, log, open, review, reviews,
-    server, server_form, servers, settings, terminal, tokens, user, user_form, users,
+    admin, audit, browse, change, changes, clean_up, domain_form, form, home, log, open, pull, review,
+    reviews, server, server_form, servers, settings, terminal, tokens, user, user_form, users,
 };
 use crate::problem::Problem;
 use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
@@ -81,6 +81,8 @@ pub fn table() -> Vec<Route> {
         get("/reviews/{topic}", SignedIn, review::show),
         post("/reviews/{topic}/approve", SignedIn, review::approve),
         post("/reviews/{topic}/reject", SignedIn, review::reject),
+        get("/pulls/{user}/{topic}", SignedIn, pull::show),
+        get("/pulls/{user}/{topic}/events", SignedIn, pull::events),
         // For admins.
         get("/admin/", Admin, admin::show),
         get("/admin/events", Admin, admin::events),
@@ -211,6 +213,8 @@ fn api() -> Vec<Route> {
         row(GET, "/api/reviews/{topic}", Known, of(Read), of_api::review),
         row(POST, "/api/reviews/{topic}/approve", Known, of(Reviews), of_api::approve),
         row(POST, "/api/reviews/{topic}/reject", Known, of(Reviews), of_api::reject),
+        row(GET, "/api/pulls", Known, of(Read), of_api::pulls),
+        row(GET, "/api/pulls/{user}/{topic}", Known, of(Read), of_api::pull),
         // For admins.
         row(GET, "/api/platform", Admin, of(Administer), of_api::platform),
         row(GET, "/api/audit", Admin, of(Administer), of_api::audit),

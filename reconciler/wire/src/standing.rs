@@ -39,6 +39,8 @@ pub struct Standing {
     pub told: Option<Told>,
     /// Reason that it can't be told more.
     pub telling_trouble: Option<String>,
+    /// Reason that members' changes can't become pull requests there.
+    pub pulls_trouble: Option<String>,
 }
 
 /// A tip that `main` doesn't follow, and why.
@@ -88,7 +90,7 @@ impl Standing {
         FileLock::is_held(&path.join(LOCK))
     }
 
-    /// Checks that nobody has to look at anything.
+    /// Checks that nobody has to look at anything. Where no pull request can be opened, doors say so to whoever wants one.
     pub fn is_fine(&self) -> bool {
         self.trouble.is_none()
             && self.refused.is_none()

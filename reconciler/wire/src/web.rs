@@ -12,6 +12,7 @@ mod client;
 mod factor;
 mod leads;
 mod people;
+mod pull;
 mod read;
 mod review;
 mod session;
@@ -44,6 +45,7 @@ pub use people::{
     Entered, Half, Invitation, Invite, Invited, Me, Person, Quota, Redeem, Secret, SetPassword, SignIn,
     SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users,
 };
+pub use pull::{PullCard, PullRead, PullSheet, PullState, Pulls};
 pub use read::{
     Blank, CommitLine, CommitRead, CommitSheet, DomainCard, DomainRead, DomainSheet, Domains, History, Page,
     PlatformCard, PlatformRead, PlatformSheet, ServerCard, ServerRead, ServerSheet, Servers, ToolCard,

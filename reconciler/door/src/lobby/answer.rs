@@ -1,6 +1,6 @@
 //! Answers of the lobby: what a program gets, as one JSON document. [`super::schema`] describes it from these types.
 
-use berth_wire::web::{DomainCard, FieldFinding, FileDiff, Planned, Quota, Standing};
+use berth_wire::web::{DomainCard, FieldFinding, FileDiff, Planned, PullCard, Quota, Standing};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ pub(super) enum Answer {
     Log(Log),
     /// Answer to `plan`. Nothing was changed.
     Plan(Box<Plan>),
+    /// Answer to `pulls`, the newest first.
+    Pulls(Vec<PullRow>),
     /// Answer to a command that changes the state repo, once it has.
     Change(Box<Made>),
     /// Answer to `restart`.
@@ -174,15 +176,42 @@ pub(super) struct DiffRow {
     pub(super) lines: Vec<String>,
 }
 
+/// A change that went to the forge which hosts the state repo.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct PullRow {
+    /// Its author.
+    pub(super) user: String,
+    /// Its topic.
+    pub(super) topic: String,
+    /// First line of its commit.
+    pub(super) summary: String,
+    /// Its commit.
+    pub(super) revision: String,
+    /// When it was asked for, by RFC 3339.
+    pub(super) asked: String,
+    /// State: `waiting` (to be sent), `open`, `merged`, `closed`, `superseded` (`main` has it by another commit) or `failed`.
+    pub(super) state: String,
+    /// Reason for the state, in a sentence.
+    pub(super) why: Option<String>,
+    /// Number of the pull request.
+    pub(super) number: Option<u64>,
+    /// Page of the pull request.
+    pub(super) url: Option<String>,
+    /// Revision by which `main` has it.
+    pub(super) landed: Option<String>,
+}
+
 /// A change that was made, or that there was no need for.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Made {
-    /// End of it: `made`, `proposed` or `nothing`.
+    /// End of it: `made`, `proposed`, `sent` (to the forge, as a pull request) or `nothing`.
     pub(super) result: String,
-    /// The commit, on `main` or of the proposal.
+    /// The commit, on `main`, of the proposal or of the pull request.
     pub(super) revision: Option<String>,
-    /// Topic of the proposal.
+    /// Topic of the proposal, or of the pull request among one's own.
     pub(super) topic: Option<String>,
+    /// URL of the forge that it went to.
+    pub(super) forge: Option<String>,
     /// Effect of the change.
     pub(super) plan: Plan,
     /// Outcome on the engine; none where nobody waited for it.
@@ -245,6 +274,23 @@ impl From<DomainCard> for DomainRow {
 impl From<Quota> for QuotaRow {
     fn from(Quota { field, used, allowed, used_text, allowed_text }: Quota) -> Self {
         Self { field, used, allowed, used_text, allowed_text }
+    }
+}
+
+impl From<PullCard> for PullRow {
+    fn from(card: PullCard) -> Self {
+        Self {
+            user: card.user.to_string(),
+            topic: card.topic,
+            summary: card.summary,
+            revision: card.revision.to_string(),
+            asked: card.asked.to_string(),
+            state: card.state.word().to_owned(),
+            why: card.why,
+            number: card.number,
+            url: card.url,
+            landed: card.landed.map(|landed| landed.to_string()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use berth_schema::server::PowerState;
 use berth_schema::text::{any_of, safe};
 use berth_wire::web::{Change, Commit, Committed, Deed, Object, Planned, Proposed, Revert, Standing, Why};
 
-use super::answer::{Made, Plan, Trouble};
+use super::answer::{Made, Plan, PullRow, Trouble};
 use super::guest::{Guest, failed, not_yours};
 use super::read::NOT_OLDER;
 use super::words::{Domain, Fields, Manner, Write, with_flag};
@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(10);
 const ATTEMPTS: usize = 5;
 /// Time between two of them: while a pass works, the plan gets shorter with each change that it has made.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// End of a change that went to the forge.
+pub(super) const SENT: &str = "sent";
 
 /// A change that was asked for.
 pub(super) enum Order {
@@ -76,6 +79,12 @@ pub(super) fn plan(guest: &Guest, order: &Order) -> Result<Plan, Trouble> {
     with(guest, |forms, author| Ok(order.plan(forms, author)?.into()))
 }
 
+/// The changes that went to the forge and that somebody may see.
+pub(super) fn pulls(guest: &Guest) -> Result<Vec<PullRow>, Trouble> {
+    let cards = with(guest, |forms, author| forms.pulls(author))?;
+    Ok(cards.into_iter().map(PullRow::from).collect())
+}
+
 /// Makes an order, or proposes it where that is asked for. `line` is what was typed, for the next step to be written in full.
 pub(super) fn make(guest: &Guest, order: &Order, manner: Manner, line: &str) -> Result<Ended, Trouble> {
     for _ in 0..ATTEMPTS {
@@ -87,14 +96,19 @@ pub(super) fn make(guest: &Guest, order: &Order, manner: Manner, line: &str) -> 
         if manner.propose {
             refuse_mistakes(&planned)?;
             let proposed = with(guest, |forms, author| order.propose(forms, author))?;
-            let made = ended("proposed", Some(&proposed.revision), Some(proposed.topic), planned.into());
-            return Ok(Ended { made, revision: None });
+            let result = if proposed.is_sent { SENT } else { "proposed" };
+            let made = ended(result, Some(&proposed.revision), Some(proposed.topic), planned.into());
+            return Ok(Ended { made: at_forge(guest, made), revision: None });
         }
         refuse(order, &planned, manner, line)?;
         match with(guest, |forms, author| order.commit(forms, author, &planned.digest))? {
             Committed::Made { revision } => {
                 let made = ended("made", Some(&revision), None, planned.into());
                 return Ok(Ended { made, revision: Some(revision) });
+            }
+            Committed::Sent { topic, revision } => {
+                let made = ended(SENT, Some(&revision), Some(topic), planned.into());
+                return Ok(Ended { made: at_forge(guest, made), revision: None });
             }
             // Somebody else was faster, or the reconciler works. What it comes to now is shown in place of what it came to before.
             Committed::Changed { .. } => thread::sleep(PAUSE),
@@ -111,9 +125,16 @@ fn ended(result: &str, revision: Option<&Revision>, topic: Option<String>, plan:
         result: result.to_owned(),
         revision: revision.map(ToString::to_string),
         topic,
+        forge: None,
         plan,
         applied: None,
     }
+}
+
+/// The same with the forge that it went to, where it did.
+fn at_forge(guest: &Guest, made: Made) -> Made {
+    let remote = guest.good.state.platform.remote.as_ref().filter(|_| made.result == SENT);
+    Made { forge: remote.map(|remote| remote.url.to_string()), ..made }
 }
 
 impl Order {
@@ -123,7 +144,7 @@ impl Order {
             Self::Undo(revision) => match forms.revert(author, &undoing(revision, author, None))? {
                 Committed::Changed { planned } => Ok(*planned),
                 // Nothing is made without a digest.
-                Committed::Made { .. } => Err(FormError::Busy),
+                Committed::Made { .. } | Committed::Sent { .. } => Err(FormError::Busy),
             },
         }
     }
@@ -320,7 +341,7 @@ fn undo(guest: &Guest, digits: &str) -> Result<Revision, Trouble> {
     let viewer = guest.viewer();
     let sight = viewer.sight();
     // Where a forge hosts the state, the judge says so and plans nothing.
-    let is_elsewhere = viewer.state.platform.remote.is_some();
+    let is_elsewhere = viewer.state.platform.remote.as_ref().is_some_and(|remote| !remote.opens_pulls());
     let is_all_of_it = digits.as_str().len() == WHOLE;
     let mut found = Vec::new();
     let looked = guest.past.look(&guest.repo()?, |made| {

@@ -6,7 +6,9 @@ use berth_schema::text::counted;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
-use super::answer::{Answer, DomainRow, FindingRow, List, Log, LogRow, Made, Plan, ServerRow, Trouble};
+use super::answer::{
+    Answer, DomainRow, FindingRow, List, Log, LogRow, Made, Plan, PullRow, ServerRow, Trouble,
+};
 
 /// Commands in the greeting; `help` has all of them.
 const COMMANDS: [(&str, &str); 8] = [
@@ -57,6 +59,8 @@ pub(super) fn text(answer: &Answer) -> String {
         Answer::Log(Log { changes, is_whole: false }) => {
             format!("{}Older changes weren't looked through.\n", rows_of(changes))
         }
+        Answer::Pulls(rows) if rows.is_empty() => "Nothing of yours went to a forge yet.\n".to_owned(),
+        Answer::Pulls(rows) => pulls(rows),
         Answer::Plan(plan) => planned(plan),
         Answer::Change(made) => change(made),
         Answer::Restart(restarted) if restarted.is_done => format!("{} was restarted.\n", restarted.server),
@@ -150,6 +154,16 @@ fn rows_of(rows: &[LogRow]) -> String {
     ended(&table.trim_fmt())
 }
 
+fn pulls(rows: &[PullRow]) -> String {
+    let mut table = plain(["TOPIC", "WHEN", "WHO", "STATE", "WHERE", "WHAT"]);
+    for row in rows {
+        let at = row.asked.parse::<Timestamp>().map(|at| at.strftime("%Y-%m-%d %H:%M").to_string());
+        let place = row.url.as_deref().or(row.why.as_deref()).unwrap_or("-");
+        table.add_row([&row.topic, &*at.unwrap_or_default(), &row.user, &row.state, place, &row.summary]);
+    }
+    ended(&table.trim_fmt())
+}
+
 /// A plan that somebody asked for, with the lines that would change.
 fn planned(plan: &Plan) -> String {
     if plan.standing == "nothing" {
@@ -182,6 +196,11 @@ fn change(made: &Made) -> String {
     let revision = made.revision.as_deref().and_then(|revision| revision.get(..10)).unwrap_or_default();
     match (made.result.as_str(), &made.topic) {
         ("nothing", _) => nothing().to_owned(),
+        ("sent", Some(topic)) => format!(
+            "{}\nThis goes to {} as the pull request {topic} ({revision}). `pulls` shows what becomes of it.\n",
+            told(&made.plan),
+            made.forge.as_deref().unwrap_or("the forge")
+        ),
         (_, Some(topic)) => {
             let who = match made.plan.approvers.is_empty() {
                 true => String::new(),

@@ -68,6 +68,8 @@ pub(super) enum Verb {
         #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         number: u16,
     },
+    /// List your changes that went to the forge, and their pull requests
+    Pulls,
 }
 
 /// Commands that change the state repo.

@@ -142,13 +142,14 @@ fn seen(asker: &Asker, change: &Change) -> Result<(), Refusal> {
 
 /// Looks at the engine that a question needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looks {
+pub(crate) enum Looks {
     /// One, most likely: it is begun at once, and the state is read meanwhile.
     Begun,
     None,
 }
 
-fn change<T>(
+/// Lets `work` ask the judge in somebody's name.
+pub(crate) fn change<T>(
     panel: &Panel,
     asker: &Asker,
     from: Option<IpAddr>,

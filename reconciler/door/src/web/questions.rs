@@ -12,6 +12,7 @@ use super::factors::{
 };
 use super::leads::leads;
 use super::power::power;
+use super::pulls::{pull, pulls};
 use super::read::{
     blank, commit as commit_read, domain, domains, history, me, platform, server, servers, user, users,
 };
@@ -71,6 +72,8 @@ pub(crate) fn questions() -> Routes {
         .closed(proposal)
         .closed(approve)
         .closed(reject)
+        .closed(pulls)
+        .closed(pull)
         .closed(power)
         .closed(open)
         .closed(ticket)

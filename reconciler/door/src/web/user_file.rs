@@ -81,7 +81,14 @@ pub(crate) fn set_here(state: &State, name: &UserName, field: &str) -> Result<()
         "tokens" => "API tokens are",
         _ => "Passwords are",
     };
-    let hint = format!("Change `{field}` in users/{name}.toml there.");
+    // A pull request is read by everybody who reads the repository there, before anybody has agreed to it.
+    let instead = match remote.opens_pulls() {
+        true => {
+            "No pull request is opened for it: that is no place for what signs somebody in. An SSH key can be added under Account. "
+        }
+        false => "",
+    };
+    let hint = format!("{instead}Change `{field}` in users/{name}.toml there, or ask an admin to.");
     Err(forbidden(format!("{what} set elsewhere: {}.", remote.in_charge()), hint))
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use berth_repo::Edit;
+use berth_judge::outgoing::{Outgoing, Record, put};
+use berth_repo::{Edit, Revision, Signature, StateRepo};
 use berth_wire::web::{Needs, Proposed, Scope};
 use serde_json::{Value, json};
 
@@ -89,6 +90,8 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
         ("/proposal", json!({ "topic": topic }), Bob::NotFound),
         ("/approve", json!({ "topic": topic, "at": proposed, "knows": false }), Bob::NotFound),
         ("/reject", json!({ "topic": topic, "reason": "" }), Bob::NotFound),
+        ("/pulls", json!({}), Bob::Own),
+        ("/pull", json!({ "user": "cyn", "topic": "server-cyns" }), Bob::NotFound),
         ("/power", json!({ "server": 2, "act": "restart" }), Bob::NotFound),
         (
             "/open",
@@ -121,6 +124,15 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
     ]
 }
 
+/// Sends a commit of cyn's to a forge.
+fn outgoing(bench: &Bench, commit: Revision) {
+    let by = Signature::now("cyn", "cyn@hosting.example.org");
+    let (user, topic) = ("cyn".parse().unwrap(), "server-cyns".parse().unwrap());
+    let record = Record { title: "cyns: what cyn did".to_owned(), ..Record::default() };
+    let repo = StateRepo::open(&bench.repo()).unwrap();
+    put(&repo, &Outgoing { user, topic, commit, by, record }).unwrap();
+}
+
 #[tokio::test]
 async fn every_question_is_refused_to_whom_it_is_not_for() {
     let bench = Bench::new();
@@ -131,6 +143,7 @@ async fn every_question_is_refused_to_whom_it_is_not_for() {
     let (status, body) = bench.raw("/propose", Some(cyn.as_str()), &question).await;
     assert_eq!(status, 200, "{body}");
     let proposed: Proposed = serde_json::from_str(&body).unwrap();
+    outgoing(&bench, proposed.revision);
     let topic = proposed.topic;
     let table = table(&cyns.to_string(), &topic, &proposed.revision.to_string());
     let known: BTreeSet<&str> = table.iter().map(|(path, ..)| *path).collect();
@@ -175,6 +188,7 @@ async fn a_narrow_token_does_what_it_is_for_and_nothing_else() {
     let question = json!({ "change": change() }).to_string();
     let (_, body) = bench.raw("/propose", Some(cyn.as_str()), &question).await;
     let proposed: Proposed = serde_json::from_str(&body).unwrap();
+    outgoing(&bench, proposed.revision);
     let table = table(&cyns.to_string(), &proposed.topic, &proposed.revision.to_string());
     // Ann is an admin, and cyn has everything that the questions are about.
     let (_, of_cyn) = make(&bench, &cyn, &[Scope::Read]).await;

@@ -21,6 +21,7 @@ mod leads;
 mod narrow;
 mod passkeys;
 mod past;
+mod pulls;
 mod reading;
 mod scale;
 mod sessions;

@@ -9,7 +9,7 @@ use berth_repo::Edit;
 use berth_schema::form::{self, FieldEdit, Input, WriteError};
 use berth_schema::name::{Invalid, ServerId, UserName};
 use berth_schema::{Kind, Parsed, State};
-use berth_wire::web::{Change, Deed, Field, FieldFinding, Object, Standing};
+use berth_wire::web::{Change, Deed, FieldFinding, Object};
 
 use super::blame::blame;
 use super::drafted::{Draft, Drafted, Settled};
@@ -17,6 +17,7 @@ use super::error::FormError;
 use super::ground::Ground;
 use super::tell::{OwnFile, at_field, error_at, fields_change, summary};
 use super::text::{by_path, rewrite};
+use crate::outgoing;
 
 /// Writes down what a change does. `state` is that of `main`.
 pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Result<Drafted, FormError> {
@@ -115,7 +116,12 @@ fn free_id(ground: &Ground<'_>, state: &State, owner: Option<&str>) -> Result<Se
     let ids = ground.repo.ids(&ground.main).map_err(|source| ground.failed(source))?;
     // A name that nobody can have is refused with the file.
     let owner = owner.and_then(|owner| owner.parse::<UserName>().ok());
-    let found = ids.free(state, owner.as_ref().unwrap_or(ground.author.name));
+    // Two pull requests with one id would both be good, and `main` couldn't take the second.
+    let promised = match state.platform.remote {
+        Some(_) => outgoing::promised(ground.repo)?,
+        None => Vec::new(),
+    };
+    let found = ids.free_besides(state, owner.as_ref().unwrap_or(ground.author.name), &promised);
     let beyond = NonZeroU32::MIN.saturating_add(state.platform.networks.capacity());
     Ok(found.unwrap_or(ServerId(beyond)))
 }

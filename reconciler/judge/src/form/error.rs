@@ -7,6 +7,7 @@ use berth_schema::form::WriteError;
 use berth_wire::web::Why;
 
 use crate::hook::HookError;
+use crate::outgoing::OutgoingError;
 use crate::review::ReviewError;
 
 /// A change that can't even be planned, or a question about proposals that has no answer. A change with mistakes, or one that
@@ -30,6 +31,9 @@ pub enum FormError {
     /// A proposal can't be read or decided.
     #[error(transparent)]
     Review(#[from] ReviewError),
+    /// A change that goes to the forge can't be kept or read.
+    #[error(transparent)]
+    Outgoing(#[from] OutgoingError),
     /// A change can't be compared with what was shown.
     #[error("cannot compare the change with what was shown")]
     Compare(#[source] serde_json::Error),
@@ -64,6 +68,7 @@ impl FormError {
             | Self::Empty { .. }
             | Self::Judge(_)
             | Self::Review(_)
+            | Self::Outgoing(_)
             | Self::Compare(_)
             | Self::Busy => Why::Unavailable,
         }
@@ -89,7 +94,7 @@ impl Fault for FormError {
             | Self::Busy => Kind::User,
             Self::Repo { source, .. } => source.kind(),
             Self::Compare(_) => Kind::Internal,
-            Self::Empty { .. } | Self::Judge(_) | Self::Review(_) => Kind::Configuration,
+            Self::Empty { .. } | Self::Judge(_) | Self::Review(_) | Self::Outgoing(_) => Kind::Configuration,
         }
     }
 

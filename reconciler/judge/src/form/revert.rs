@@ -8,13 +8,14 @@ use super::drafted::Settled;
 use super::error::FormError;
 use super::ground::Ground;
 use super::judged::{Tried, judge, message, sealed, settled};
+use super::send::{Goes, way};
 use super::tell::error_at;
-use crate::refusals;
 
 /// Parts of the commit.
 pub(super) struct Ready {
     summary: String,
     pub(super) by: Signature,
+    pub(super) goes: Goes,
 }
 
 /// Plans it. There is nothing to commit where it can't be judged.
@@ -22,10 +23,12 @@ pub(super) fn look(ground: &Ground<'_>, revision: &Revision) -> Result<(Planned,
     let failed = |source| ground.failed(source);
     let unknown = || FormError::NotFound { what: format!("revision {} on main", revision.short()) };
     let end = |settled_as: Settled| Ok((sealed(revision, settled(settled_as))?, None));
-    let hosted = ground.state.as_ref().and_then(|state| state.platform.remote.as_ref());
-    if let Some(remote) = hosted {
-        return end(Settled::refused(vec![error_at(None, &refusals::hosted_elsewhere(remote))]));
-    }
+    let goes = match way(ground)? {
+        Ok((_, goes)) => goes,
+        // A revert may mend a state that isn't good.
+        Err(_) if ground.state.is_none() => Goes::ToMain,
+        Err(invalid) => return end(Settled::refused(vec![error_at(None, &invalid)])),
+    };
     if !ground.repo.is_ancestor(revision, &ground.main).map_err(|_| unknown())? {
         return Err(unknown());
     }
@@ -57,7 +60,7 @@ pub(super) fn look(ground: &Ground<'_>, revision: &Revision) -> Result<(Planned,
         return end(Settled::nothing());
     }
     let planned = judge(ground, Tried { scratch, new, own: None, summary: summary.clone() })?;
-    Ok((sealed(revision, planned)?, Some(Ready { summary, by })))
+    Ok((sealed(revision, planned)?, Some(Ready { summary, by, goes })))
 }
 
 /// Makes it the tip of `main`; `None` when that moved. `knows` is the person who knows what they lose by it.
@@ -79,7 +82,7 @@ pub(super) fn make(
 pub(super) fn taken_back(
     ground: &Ground<'_>,
     revision: &Revision,
-    Ready { summary, by }: &Ready,
+    Ready { summary, by, .. }: &Ready,
     knows: Option<&UserName>,
 ) -> Result<Option<Revision>, FormError> {
     let text = message(ground.author.via, summary, &body(revision), knows);

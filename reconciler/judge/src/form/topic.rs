@@ -9,6 +9,16 @@ use crate::review;
 
 /// A topic for a change of this file that no proposal has: `server-shop`, then `server-shop-2`.
 pub(super) fn of_file(repo: &StateRepo, path: &str, kind: Option<Kind>) -> Result<Topic, FormError> {
+    free(repo, &words_of_file(path, kind))
+}
+
+/// A topic for taking a revision back: `revert-1a2b3c4d`.
+pub(super) fn of_revert(repo: &StateRepo, revision: &Revision) -> Result<Topic, FormError> {
+    free(repo, &words_of_revert(revision))
+}
+
+/// The beginning of the topics for a change of this file.
+pub(super) fn words_of_file(path: &str, kind: Option<Kind>) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
     let name = name.strip_suffix(".toml").unwrap_or(name);
     let words = match kind {
@@ -20,18 +30,22 @@ pub(super) fn of_file(repo: &StateRepo, path: &str, kind: Option<Kind>) -> Resul
         words.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
     // With room for a number.
     let words: String = words.chars().take(TOPIC_MAX - 8).collect();
-    free(repo, words.trim_matches('-'))
+    words.trim_matches('-').to_owned()
 }
 
-/// A topic for taking a revision back: `revert-1a2b3c4d`.
-pub(super) fn of_revert(repo: &StateRepo, revision: &Revision) -> Result<Topic, FormError> {
-    free(repo, &format!("revert-{}", revision.short()))
+/// The beginning of the topics for taking a revision back.
+pub(super) fn words_of_revert(revision: &Revision) -> String {
+    format!("revert-{}", revision.short())
+}
+
+/// Topics that begin with these words: without a number, then with one.
+pub(super) fn numbered(words: &str) -> impl Iterator<Item = Topic> {
+    let numbers = std::iter::once(String::new()).chain((2_u32..).map(|number| format!("-{number}")));
+    numbers.filter_map(move |number| format!("{words}{number}").parse::<Topic>().ok())
 }
 
 fn free(repo: &StateRepo, words: &str) -> Result<Topic, FormError> {
     let taken = review::all(repo)?;
-    let numbers = std::iter::once(String::new()).chain((2_u32..).map(|number| format!("-{number}")));
-    let topics = numbers.filter_map(|number| format!("{words}{number}").parse::<Topic>().ok());
-    let mut free = topics.filter(|topic| !taken.iter().any(|proposal| proposal.topic == *topic));
+    let mut free = numbered(words).filter(|topic| !taken.iter().any(|proposal| proposal.topic == *topic));
     free.next().ok_or(FormError::Busy)
 }

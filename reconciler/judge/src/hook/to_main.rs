@@ -7,7 +7,7 @@ use berth_schema::policy::Verdict;
 use berth_schema::report::Look;
 use berth_schema::{Finding, State};
 
-use super::{Consent, HookError, Push};
+use super::{Consent, HookError, Push, Searched};
 use crate::case::{Allowed, Asked, Case};
 use crate::history::Range;
 use crate::planned::{PREFIX_CHANGES, Planned, against, between};
@@ -86,6 +86,10 @@ impl Push<'_> {
     fn refuse_unless_hosted_here(&mut self, before: Option<&Loaded>) {
         let Some(Ok(state)) = before.map(|before| &before.state) else { return };
         let Some(remote) = state.platform.remote.as_ref() else { return };
+        // A commit that Berth makes for somebody goes to the forge, where that can be.
+        if self.searched == Searched::One {
+            return;
+        }
         self.refuse(MAIN, refusals::hosted_elsewhere(remote));
     }
 

@@ -84,7 +84,7 @@ impl Work for TakesBack {
         match self.ask(app, caller, None, false).await? {
             Committed::Changed { planned } => Ok(*planned),
             // Without a digest, nothing is made.
-            Committed::Made { .. } => Err(Problem::internal()),
+            Committed::Made { .. } | Committed::Sent { .. } => Err(Problem::internal()),
         }
     }
 
@@ -104,7 +104,7 @@ impl Work for TakesBack {
 }
 
 /// Takes a commit back, by another commit.
-#[utoipa::path(post, path = "/api/changes/{revision}/revert", tag = "Changes", params(("revision" = String, Path, description = "The commit, 40 hexadecimal digits."), How), responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/changes/{revision}/revert", tag = "Changes", params(("revision" = String, Path, description = "The commit, 40 hexadecimal digits."), How), responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn revert(
     State(app): State<App>,
     caller: Caller,

@@ -37,7 +37,7 @@ pub(crate) async fn domain(
 }
 
 /// Makes a domain.
-#[utoipa::path(post, path = "/api/domains", tag = "Domains", params(How), request_body = NewDomain, responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/domains", tag = "Domains", params(How), request_body = NewDomain, responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn create_domain(
     State(app): State<App>,
     caller: Caller,
@@ -51,7 +51,7 @@ pub(crate) async fn create_domain(
 }
 
 /// Changes fields of a domain.
-#[utoipa::path(patch, path = "/api/domains/{fqdn}", tag = "Domains", params(("fqdn" = String, Path, description = "Name of the domain."), How), request_body = DomainEdit, responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(patch, path = "/api/domains/{fqdn}", tag = "Domains", params(("fqdn" = String, Path, description = "Name of the domain."), How), request_body = DomainEdit, responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn edit_domain(
     State(app): State<App>,
     caller: Caller,
@@ -67,7 +67,7 @@ pub(crate) async fn edit_domain(
 }
 
 /// Removes a domain.
-#[utoipa::path(delete, path = "/api/domains/{fqdn}", tag = "Domains", params(("fqdn" = String, Path, description = "Name of the domain."), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(delete, path = "/api/domains/{fqdn}", tag = "Domains", params(("fqdn" = String, Path, description = "Name of the domain."), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn remove_domain(
     State(app): State<App>,
     caller: Caller,

@@ -16,7 +16,7 @@ use utoipa::openapi::{Content, Ref, Required, ResponseBuilder};
 
 use super::once::HEADER;
 use super::problem::{Body, MEDIA_TYPE};
-use super::{account, changes, domains, problem, reviews, seed, servers, tokens, users};
+use super::{account, changes, domains, problem, pulls, reviews, seed, servers, tokens, users};
 use crate::session::COOKIE;
 
 #[derive(OpenApi)]
@@ -35,6 +35,7 @@ use crate::session::COOKIE;
         users::platform,
         changes::changes, changes::change, changes::revert, changes::audit, changes::sync,
         reviews::reviews, reviews::review, reviews::approve, reviews::reject,
+        pulls::pulls, pulls::pull,
         tokens::tokens, tokens::make_token, tokens::revoke_token,
         tokens::tokens_of, tokens::revoke_token_of,
         seed::status, seed::create_named, seed::start_named, seed::stop_named, seed::delete_named,

@@ -128,7 +128,7 @@ async fn sheet(app: &App, caller: &Caller, name: &str) -> Result<ServerSheet, Pr
 }
 
 /// Makes a server of this name.
-#[utoipa::path(post, path = "/api/create/{name}", tag = "First names", params(("name" = String, Path, description = "Name of the server."), How), request_body(content = Option<ServerEdit>), responses((status = 201, description = "It was committed.", body = Written), (status = 200, description = "The plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/create/{name}", tag = "First names", params(("name" = String, Path, description = "Name of the server."), How), request_body(content = Option<ServerEdit>), responses((status = 201, description = "It was committed.", body = Written), (status = 200, description = "The plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn create_named(
     State(app): State<App>,
     caller: Caller,
@@ -141,7 +141,7 @@ pub(crate) async fn create_named(
 }
 
 /// Starts a server: its file asks for it from now on.
-#[utoipa::path(post, path = "/api/start/{name}", tag = "First names", params(("name" = String, Path, description = "Name or number of the server."), How), responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/start/{name}", tag = "First names", params(("name" = String, Path, description = "Name or number of the server."), How), responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn start_named(
     State(app): State<App>,
     caller: Caller,
@@ -154,7 +154,7 @@ pub(crate) async fn start_named(
 }
 
 /// Stops a server: its file asks for it from now on. Its data stays.
-#[utoipa::path(post, path = "/api/stop/{name}", tag = "First names", params(("name" = String, Path, description = "Name or number of the server."), How), responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/stop/{name}", tag = "First names", params(("name" = String, Path, description = "Name or number of the server."), How), responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn stop_named(
     State(app): State<App>,
     caller: Caller,
@@ -180,7 +180,7 @@ async fn turn(
 }
 
 /// Removes a server. Its data is kept for a while.
-#[utoipa::path(post, path = "/api/delete/{name}", tag = "First names", params(("name" = String, Path, description = "Name or number of the server."), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/delete/{name}", tag = "First names", params(("name" = String, Path, description = "Name or number of the server."), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn delete_named(
     State(app): State<App>,
     caller: Caller,
@@ -300,7 +300,7 @@ pub(crate) struct Dns {
 }
 
 /// Makes a domain that a server answers.
-#[utoipa::path(post, path = "/api/vm/dns/{id}", tag = "First names", params(("id" = u64, Path, description = "Number of the server.", minimum = 1, maximum = 4_294_967_295_u32), How), request_body = Dns, responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/vm/dns/{id}", tag = "First names", params(("id" = u64, Path, description = "Number of the server.", minimum = 1, maximum = 4_294_967_295_u32), How), request_body = Dns, responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn dns(
     State(app): State<App>,
     caller: Caller,

@@ -42,7 +42,7 @@ pub(crate) async fn server(
 }
 
 /// Makes a server.
-#[utoipa::path(post, path = "/api/servers", tag = "Servers", params(How), request_body = NewServer, responses((status = 201, description = "It was committed.", body = Written), (status = 200, description = "The plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/servers", tag = "Servers", params(How), request_body = NewServer, responses((status = 201, description = "It was committed.", body = Written), (status = 200, description = "The plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn create_server(
     State(app): State<App>,
     caller: Caller,
@@ -71,7 +71,7 @@ pub(super) async fn create(
 }
 
 /// Changes fields of a server.
-#[utoipa::path(patch, path = "/api/servers/{id}", tag = "Servers", params(("id" = u64, Path, description = "Number of the server.", minimum = 1, maximum = 4_294_967_295_u32), How), request_body = ServerEdit, responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(patch, path = "/api/servers/{id}", tag = "Servers", params(("id" = u64, Path, description = "Number of the server.", minimum = 1, maximum = 4_294_967_295_u32), How), request_body = ServerEdit, responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn edit_server(
     State(app): State<App>,
     caller: Caller,
@@ -87,7 +87,7 @@ pub(crate) async fn edit_server(
 }
 
 /// Removes a server. Its data is kept for a while.
-#[utoipa::path(delete, path = "/api/servers/{id}", tag = "Servers", params(("id" = u64, Path, description = "Number of the server.", minimum = 1, maximum = 4_294_967_295_u32), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(delete, path = "/api/servers/{id}", tag = "Servers", params(("id" = u64, Path, description = "Number of the server.", minimum = 1, maximum = 4_294_967_295_u32), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn remove_server(
     State(app): State<App>,
     caller: Caller,

@@ -172,8 +172,10 @@ shapes! {
         domain: String,
         /// Days for which the data of a removed server is kept.
         kept_days: u64,
-        /// Address of the forge where changes are made, where one hosts the state repo: then the API only reads.
+        /// Address of the forge where changes are made, where one hosts the state repo.
         forge: Option<String>,
+        /// Set if a write becomes a pull request there. Where there is a forge and this isn't set, the API only reads.
+        opens_pulls: bool,
         /// Image of a new server that names none.
         image: String,
     }
@@ -250,6 +252,50 @@ shapes! {
         /// Sentences about what whoever asks loses by it themselves.
         shuts_out: Vec<String>,
     }
+    /// A change that went to the forge which hosts the state repo.
+    Pull {
+        /// Its author.
+        user: String,
+        /// Its topic, the only one of that name among the author's.
+        topic: String,
+        /// First line of its commit.
+        summary: String,
+        /// Its commit.
+        revision: String,
+        /// When it was asked for.
+        asked: String,
+        /// State: `waiting` (to be sent), `open`, `merged`, `closed`, `superseded` (`main` has it by another commit) or `failed`.
+        state: String,
+        /// Reason for the state, in a sentence.
+        why: Option<String>,
+        /// URL of the forge.
+        forge: String,
+        /// Number of the pull request.
+        number: Option<u64>,
+        /// Page of the pull request.
+        url: Option<String>,
+        /// Set if the policy allows it outright.
+        is_allowed: bool,
+        /// Set if Berth merges it itself.
+        is_merged_here: bool,
+        /// People any one of whom may agree to it by the policy, where somebody has to.
+        approvers: Vec<String>,
+        /// Revision by which `main` has it.
+        landed: Option<String>,
+    }
+    /// One of these changes.
+    PullDetails {
+        /// The change.
+        pull: Pull,
+        /// Branch at the forge.
+        branch: String,
+        /// Plan in the words of a push, as it was when the change was asked for.
+        plan: String,
+        /// Sentences about what is lost.
+        losses: Vec<String>,
+        /// Files before and after.
+        diffs: Vec<Diff>,
+    }
     /// A mistake or a warning, at its field.
     Finding {
         /// The field; nothing for the change as a whole.
@@ -288,15 +334,16 @@ shapes! {
     }
     /// Outcome of a write.
     Written {
-        /// `committed`, `unchanged` (everything is so already), `proposed`, `planned` or `done` (without a commit).
+        /// `committed`, `unchanged` (everything is so already), `proposed`, `sent` (to the forge, as a pull request), `planned` or `done`
+        /// (without a commit).
         outcome: String,
         /// The write, in a line.
         summary: String,
-        /// The commit, or a proposal's.
+        /// The commit, or a proposal's, or a pull request's.
         revision: Option<String>,
         /// Path at which the API tells what comes of it.
         follow: Option<String>,
-        /// Topic of the proposal.
+        /// Topic of the proposal, or of the pull request.
         topic: Option<String>,
         /// Number of a new server.
         id: Option<u64>,

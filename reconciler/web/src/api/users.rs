@@ -38,7 +38,7 @@ pub(crate) async fn user(
 }
 
 /// Makes a member.
-#[utoipa::path(post, path = "/api/users", tag = "Members", params(How), request_body = NewUser, responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(post, path = "/api/users", tag = "Members", params(How), request_body = NewUser, responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn create_user(
     State(app): State<App>,
     caller: Caller,
@@ -52,7 +52,7 @@ pub(crate) async fn create_user(
 }
 
 /// Changes fields of a member's file: one's own, or anybody's as an admin.
-#[utoipa::path(patch, path = "/api/users/{name}", tag = "Members", params(("name" = String, Path, description = "Name of the member."), How), request_body = UserEdit, responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(patch, path = "/api/users/{name}", tag = "Members", params(("name" = String, Path, description = "Name of the member."), How), request_body = UserEdit, responses((status = 200, description = "It was committed, or nothing had to be, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn edit_user(
     State(app): State<App>,
     caller: Caller,
@@ -68,7 +68,7 @@ pub(crate) async fn edit_user(
 }
 
 /// Removes a member.
-#[utoipa::path(delete, path = "/api/users/{name}", tag = "Members", params(("name" = String, Path, description = "Name of the member."), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed.", body = Written)))]
+#[utoipa::path(delete, path = "/api/users/{name}", tag = "Members", params(("name" = String, Path, description = "Name of the member."), How), responses((status = 200, description = "It was committed, or this is the plan.", body = Written), (status = 202, description = "It was proposed, or goes to the forge as a pull request.", body = Written)))]
 pub(crate) async fn remove_user(
     State(app): State<App>,
     caller: Caller,

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use berth_schema::Revision;
 use berth_wire::web::{Change, Commit, Committed, Planned, Propose, Proposed, Standing};
-use http::StatusCode;
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -101,7 +102,12 @@ pub(super) async fn write(
             Standing::Conflict { .. } => return Err(conflict(planned)),
             Standing::Allowed | Standing::NeedsReview { .. } if how.propose => {
                 let proposed = work.propose(app, caller).await?;
-                return Ok(answer(StatusCode::ACCEPTED, "proposed", planned, Some(Made::Proposal(proposed))));
+                return Ok(match proposed.is_sent {
+                    true => sent(caller, planned, proposed),
+                    false => {
+                        answer(StatusCode::ACCEPTED, "proposed", planned, Some(Made::Proposal(proposed)))
+                    }
+                });
             }
             Standing::NeedsReview { .. } => return Err(needs_review(planned)),
             Standing::Allowed => {}
@@ -114,6 +120,9 @@ pub(super) async fn write(
             Committed::Made { revision } => {
                 let status = if planned.id.is_some() { StatusCode::CREATED } else { StatusCode::OK };
                 return Ok(answer(status, "committed", planned, Some(Made::Commit(revision))));
+            }
+            Committed::Sent { topic, revision } => {
+                return Ok(sent(caller, planned, Proposed { topic, revision, is_sent: true }));
             }
             Committed::Changed { planned: now } if how.digest.is_some() => {
                 // What it comes to tells more than that it comes to something else.
@@ -128,10 +137,24 @@ pub(super) async fn write(
     Err(changed(planned))
 }
 
-/// Commit or proposal that was made.
+/// Commit, proposal or pull request that was made.
 enum Made {
     Commit(Revision),
     Proposal(Proposed),
+    /// It goes to the forge; the path tells what becomes of it.
+    Pull(Proposed, String),
+}
+
+/// The answer to a write that goes to the forge.
+fn sent(caller: &Caller, planned: Planned, proposed: Proposed) -> Response {
+    let path = format!("/api/pulls/{}/{}", caller.person.name, proposed.topic);
+    let location = HeaderValue::try_from(&path);
+    let mut answer = answer(StatusCode::ACCEPTED, "sent", planned, Some(Made::Pull(proposed, path)));
+    // Names and topics are letters, digits and hyphens.
+    if let Ok(location) = location {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    answer
 }
 
 fn answer(status: StatusCode, outcome: &str, planned: Planned, made: Option<Made>) -> Response {
@@ -146,6 +169,9 @@ fn answer(status: StatusCode, outcome: &str, planned: Planned, made: Option<Made
             Some(format!("/api/reviews/{}", proposed.topic)),
             Some(proposed.topic),
         ),
+        Some(Made::Pull(proposed, path)) => {
+            (Some(proposed.revision.to_string()), Some(path), Some(proposed.topic))
+        }
     };
     let written = Written {
         outcome: outcome.to_owned(),

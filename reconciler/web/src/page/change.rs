@@ -164,6 +164,7 @@ pub(crate) async fn revert(
     let question = Revert { revision, digest, from, knows: form::knows(&sent) };
     let planned = match visitor.ask(&app, &question).await? {
         Committed::Made { revision } => return Ok(page::see_other(&format!("/changes/{revision}"))),
+        Committed::Sent { topic, .. } => return Ok(form::to_pull(&visitor, &topic)),
         Committed::Changed { planned } => planned,
     };
     let action = format!("/changes/{revision}/revert");

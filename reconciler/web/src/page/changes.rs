@@ -2,7 +2,7 @@
 
 use axum::extract::State as Of;
 use axum::response::Response;
-use berth_wire::web::{History, Object, Proposals};
+use berth_wire::web::{History, Object, Proposals, Pulls};
 use minijinja::context;
 use serde::Deserialize;
 
@@ -67,7 +67,11 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let of = wanted.object();
     let list = visitor.ask(&app, &History { of: of.clone(), page: wanted.page.unwrap_or(1).max(1) }).await?;
-    let waiting = visitor.ask(&app, &Proposals {}).await?.len();
+    let mut waiting = visitor.ask(&app, &Proposals {}).await?.len();
+    if visitor.person.platform.forge.is_some() {
+        let pulls = visitor.ask(&app, &Pulls {}).await?;
+        waiting += pulls.iter().filter(|pull| !pull.state.is_over()).count();
+    }
     let title = of.as_ref().map_or_else(|| "Changes".to_owned(), |of| format!("Changes of {}", name_of(of)));
     let context = context! {
         title,

@@ -179,8 +179,16 @@ async fn step(
     }
 }
 
+/// Leads to a change that went to the forge.
+pub(super) fn to_pull(visitor: &Visitor, topic: &str) -> Response {
+    page::see_other(&format!("/pulls/{}/{topic}", visitor.person.name))
+}
+
 /// Leads to a proposal that was made.
 pub(super) fn proposed(app: &App, visitor: &Visitor, made: &Proposed) -> Response {
+    if made.is_sent {
+        return to_pull(visitor, &made.topic);
+    }
     let words = "It waits as a proposal now. Nothing is changed until somebody agrees.";
     visitor.tell(app, Notice::good(words));
     page::see_other(&format!("/reviews/{}", made.topic))
@@ -198,6 +206,7 @@ async fn commit(
     let was = digest.clone();
     Ok(match visitor.ask(app, &Commit { change, digest, from, knows }).await? {
         Committed::Made { revision } => page::see_other(&format!("/changes/{revision}")),
+        Committed::Sent { topic, .. } => to_pull(visitor, &topic),
         Committed::Changed { planned } => {
             planned_page(app, visitor, form, sent, &planned, changed(&planned, &was))
         }
@@ -305,6 +314,7 @@ fn filled(
         history => form.history.as_deref(),
         removal => value(&form.removal),
         forge => visitor.person.platform.forge.clone(),
+        opens_pulls => visitor.person.platform.opens_pulls,
         fields => value(views),
     };
     page::render(app, visitor, "form.html", context)

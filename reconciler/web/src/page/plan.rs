@@ -46,7 +46,8 @@ impl PlanPage<'_> {
             Standing::NeedsReview { approvers } => approvers.as_slice(),
             _ => &[],
         };
-        let may_commit = visitor.person.platform.forge.is_none();
+        let platform = &visitor.person.platform;
+        let may_commit = platform.forge.is_none() || platform.opens_pulls;
         let context = context! {
             title => self.title,
             action => self.action,
@@ -59,7 +60,8 @@ impl PlanPage<'_> {
             allowed => may_commit && planned.standing == Standing::Allowed,
             needs_review => may_commit && matches!(planned.standing, Standing::NeedsReview { .. }),
             review => value(approvers),
-            forge => visitor.person.platform.forge.clone(),
+            forge => platform.forge.clone(),
+            opens_pulls => platform.opens_pulls,
         };
         page::render(app, visitor, "plan.html", context)
     }

@@ -1,11 +1,12 @@
-//! `/reviews`: proposals that wait for somebody's consent.
+//! `/reviews`: proposals that wait for somebody's consent, and changes that went to a forge.
 
 use axum::extract::State as Of;
 use axum::response::Response;
-use berth_wire::web::{ProposalCard, Proposals};
+use berth_wire::web::{ProposalCard, Proposals, Pulls};
 use minijinja::context;
 use serde::Serialize;
 
+use super::pull;
 use super::state::{Look, State};
 use super::words::value;
 use crate::app::App;
@@ -36,5 +37,12 @@ impl<'a> Row<'a> {
 pub(crate) async fn show(Of(app): Of<App>, visitor: Visitor) -> Result<Response, Problem> {
     let cards = visitor.ask(&app, &Proposals {}).await?;
     let rows: Vec<_> = cards.iter().map(Row::of).collect();
-    Ok(page::render(&app, &visitor, "reviews.html", context! { proposals => value(rows) }))
+    // Without a forge there are none.
+    let pulls = match visitor.person.platform.forge {
+        Some(_) => visitor.ask(&app, &Pulls {}).await?,
+        None => Vec::new(),
+    };
+    let pulls: Vec<_> = pulls.iter().map(pull::Row::of).collect();
+    let context = context! { proposals => value(rows), pulls => value(pulls) };
+    Ok(page::render(&app, &visitor, "reviews.html", context))
 }

@@ -25,6 +25,7 @@ fn path(route: &Route) -> String {
         "{fqdn}" => "shop.example.org",
         "{revision}" => "abababababababababababababababababababab",
         "{name}" => "shop",
+        "{user}" => "bob",
         "{topic}" => "twice-the-memory",
         part => part,
     });

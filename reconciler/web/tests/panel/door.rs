@@ -255,12 +255,13 @@ impl World {
         self.people.lock()[name].role == Role::Admin
     }
 
-    fn person(&self, name: &str) -> Person {
+    pub(crate) fn person(&self, name: &str) -> Person {
         let platform = PlatformCard {
             domain: "hosting.example.org".parse().unwrap(),
             prefix: "hosting".to_owned(),
             kept_days: 30,
             forge: None,
+            opens_pulls: false,
             image: "berth-server:latest".to_owned(),
         };
         let role = self.people.lock()[name].role;

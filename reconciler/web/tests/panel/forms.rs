@@ -221,7 +221,7 @@ async fn what_needs_consent_is_proposed() {
     let noted = Arc::clone(&proposed);
     panel.door.answer(move |_, _, asked: Propose| {
         noted.lock().push(asked.change);
-        Ok(Proposed { topic: "twice-the-memory".to_owned(), revision: revision() })
+        Ok(Proposed { topic: "twice-the-memory".to_owned(), revision: revision(), is_sent: false })
     });
     let bob = panel.signed_in("bob").await;
     let form = bob.get("/vm/3/edit").await;

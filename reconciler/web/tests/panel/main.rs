@@ -26,6 +26,7 @@ mod pages;
 mod panel;
 mod platform;
 mod program;
+mod pulls;
 mod reconciler;
 mod restart;
 mod router;

@@ -40,6 +40,7 @@ fn filled(route: &Route) -> String {
         .replace("{topic}", "twice-the-memory")
         .replace("{name}", "bob")
         .replace("{*path}", "servers/shop.toml")
+        .replace("{user}", "bob")
 }
 
 /// Checks that a path with a method is one of the table's.

@@ -13,15 +13,16 @@ use berth_wire::web::{
     DomainCard, DomainRead, DomainSheet, Domains, Done, EndApiToken, Event, FactorSheet, Factors, Field,
     FieldFinding, FileDiff, FileSheet, FoundLine, FoundSheet, History, Input, Invite, Invited, Is, Lead,
     Leads, MakeApiToken, Object, Open, Opened, Page, PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet,
-    Power, ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, Reject,
-    Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet, Servers, SessionCard, Sessions, Standing,
-    StateBlame, StateDiff, StateFile, StateSearch, StateTable, StateText, StateTree, TableCell, TableRow,
-    TableSheet, TextSheet, ToolCard, Totp, TotpSecret, TreeEntry, TreeSheet, UserCard, UserRead, UserSheet,
-    Users, Why,
+    Power, ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, PullCard,
+    PullRead, PullState, Pulls, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet, Servers,
+    SessionCard, Sessions, Standing, StateBlame, StateDiff, StateFile, StateSearch, StateTable, StateText,
+    StateTree, TableCell, TableRow, TableSheet, TextSheet, ToolCard, Totp, TotpSecret, TreeEntry, TreeSheet,
+    UserCard, UserRead, UserSheet, Users, Why,
 };
 use jiff::Timestamp;
 
 use crate::door::{StandIn, quota, refusal};
+use crate::pulls::{card as pull_card, sheet as pull_sheet};
 
 /// Text that would do something if it got into a page as it is.
 pub(crate) const HOSTILE: &str = "</textarea></pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
@@ -69,7 +70,7 @@ pub(crate) fn planned(standing: Standing, word: &str) -> Planned {
     }
 }
 
-fn diff(word: &str) -> FileDiff {
+pub(crate) fn diff(word: &str) -> FileDiff {
     let lines =
         vec!["@@ -1 +1 @@".to_owned(), format!("-memory = \"{word}\""), "+memory = \"2GiB\"".to_owned()];
     FileDiff { path: format!("servers/{word}.toml"), lines }
@@ -297,6 +298,11 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     });
     browse(door, word);
     door.answer(move |_, _, _: Proposals| Ok(vec![proposal(word)]));
+    door.answer(move |_, _, _: Pulls| Ok(vec![pull_card(word, PullState::Failed)]));
+    door.answer(move |_, _, _: PullRead| {
+        let card = PullCard { why: Some(word.to_owned()), ..pull_card(word, PullState::Failed) };
+        Ok(pull_sheet(word, card))
+    });
     door.answer(move |_, me, _: ProposalRead| {
         Ok(ProposalSheet {
             card: proposal(word),
@@ -314,14 +320,14 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     door.answer(move |_, _, _: Plan| Ok(planned(Standing::Allowed, word)));
     door.answer(move |_, _, _: Commit| Ok(Committed::Made { revision: revision() }));
     door.answer(move |_, _, _: Propose| {
-        Ok(Proposed { topic: "twice-the-memory".to_owned(), revision: revision() })
+        Ok(Proposed { topic: "twice-the-memory".to_owned(), revision: revision(), is_sent: false })
     });
     door.answer(move |_, _, _: Revert| {
         Ok(Committed::Changed { planned: Box::new(planned(Standing::Allowed, word)) })
     });
     door.answer(move |_, _, asked: ProposeRevert| {
         let topic = format!("revert-{}", asked.revision.short());
-        Ok(Proposed { topic, revision: revision() })
+        Ok(Proposed { topic, revision: revision(), is_sent: false })
     });
     door.answer(move |_, _, _: Power| Ok(Done));
     door.answer(move |_, _, _: Approve| {

@@ -165,6 +165,13 @@ pub enum Committed {
         /// The commit.
         revision: Revision,
     },
+    /// A forge hosts the state repo: it is on its way there, as a pull request.
+    Sent {
+        /// Its topic, with which and the author's name [`super::PullRead`] finds it.
+        topic: String,
+        /// Its commit.
+        revision: Revision,
+    },
     /// It wasn't made, since it comes to something else by now: to be shown again.
     Changed {
         /// Effect that it has now.
@@ -186,6 +193,9 @@ pub struct Proposed {
     pub topic: String,
     /// Its commit.
     pub revision: Revision,
+    /// Set if it goes to the forge, as a pull request, and isn't decided here.
+    #[serde(default)]
+    pub is_sent: bool,
 }
 
 /// Takes back what a revision changed, by a commit of the person's own. Without a digest it is only planned.

@@ -231,8 +231,11 @@ pub struct PlatformCard {
     pub prefix: String,
     /// Days for which the data of a removed server is kept.
     pub kept_days: u32,
-    /// Address of the forge where changes are made, where one hosts the state repo: then the forms only show.
+    /// Address of the forge where changes are made, where one hosts the state repo.
     pub forge: Option<String>,
+    /// Set if a form's change becomes a pull request there; otherwise the forms only show where there is a forge.
+    #[serde(default)]
+    pub opens_pulls: bool,
     /// Images that a new server may name without asking, the platform's default first.
     pub image: String,
 }

@@ -6,6 +6,7 @@ use berth_schema::State;
 use berth_schema::domain::{Domain, Tls};
 use berth_schema::name::{Fqdn, ServerName};
 use berth_schema::platform::Platform;
+use berth_schema::remote::Remote;
 use berth_schema::server::Server;
 use berth_schema::site::Site;
 use berth_schema::usage::{Amount, amounts};
@@ -43,6 +44,7 @@ fn platform_card(platform: &Platform) -> PlatformCard {
         prefix: platform.prefix.to_string(),
         kept_days: u32::try_from(platform.retention.servers.duration().as_secs() / DAY).unwrap_or(u32::MAX),
         forge: platform.remote.as_ref().map(|remote| remote.url.to_string()),
+        opens_pulls: platform.remote.as_ref().is_some_and(Remote::opens_pulls),
         image: platform.images.server.to_string(),
     }
 }

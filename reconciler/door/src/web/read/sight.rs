@@ -83,7 +83,8 @@ impl Viewer<'_> {
     /// Returns whether a commit changes nothing but what they may change. The first of all can't be taken back.
     pub(crate) fn may_revert(&self, made: &Made) -> bool {
         let state = self.state;
-        if made.parent.is_none() || state.platform.remote.is_some() {
+        let is_elsewhere = state.platform.remote.as_ref().is_some_and(|remote| !remote.opens_pulls());
+        if made.parent.is_none() || is_elsewhere {
             return false;
         }
         if self.is_admin {

@@ -2,12 +2,12 @@
 
 use berth_wire::web::{
     CommitLine, CommitSheet, DomainCard, DomainSheet, FieldFinding, FileDiff, Person, Planned, ProposalCard,
-    ProposalSheet, Quota, ServerCard, ServerSheet, Standing, UserCard, UserSheet,
+    ProposalSheet, PullCard, PullSheet, Quota, ServerCard, ServerSheet, Standing, UserCard, UserSheet,
 };
 
 use super::{
-    Amount, Change, ChangeDetails, Diff, Domain, DomainDetails, Finding, Me, Plan, Platform, Review,
-    ReviewDetails, Server, ServerDetails, Tool, User, UserDetails, all, word, words,
+    Amount, Change, ChangeDetails, Diff, Domain, DomainDetails, Finding, Me, Plan, Platform, Pull,
+    PullDetails, Review, ReviewDetails, Server, ServerDetails, Tool, User, UserDetails, all, word, words,
 };
 
 /// Billionths of a processor.
@@ -118,6 +118,7 @@ impl From<Person> for Me {
                 domain: platform.domain.to_string(),
                 kept_days: platform.kept_days.into(),
                 forge: platform.forge,
+                opens_pulls: platform.opens_pulls,
                 image: platform.image,
             },
         }
@@ -177,6 +178,39 @@ impl From<ProposalSheet> for ReviewDetails {
             may_approve: sheet.may_approve,
             may_reject: sheet.may_reject,
             shuts_out: sheet.shuts_out,
+        }
+    }
+}
+
+impl From<PullCard> for Pull {
+    fn from(card: PullCard) -> Self {
+        Self {
+            user: card.user.to_string(),
+            topic: card.topic,
+            summary: card.summary,
+            revision: card.revision.to_string(),
+            asked: card.asked.to_string(),
+            state: word(&card.state),
+            why: card.why,
+            forge: card.forge,
+            number: card.number,
+            url: card.url,
+            is_allowed: card.is_allowed,
+            is_merged_here: card.is_merged_here,
+            approvers: words(card.approvers),
+            landed: card.landed.map(|landed| landed.to_string()),
+        }
+    }
+}
+
+impl From<PullSheet> for PullDetails {
+    fn from(sheet: PullSheet) -> Self {
+        Self {
+            pull: sheet.card.into(),
+            branch: sheet.branch,
+            plan: sheet.plan,
+            losses: sheet.losses,
+            diffs: all(sheet.diffs),
         }
     }
 }

@@ -1,0 +1,168 @@
+//! The outbox: members' changes are brought to the forge as pull requests, and what becomes of them there is found out.
+//!
+//! A task of its own: a forge that doesn't answer delays nothing. It looks for changes in the state repo, where the doors put
+//! them, and writes down there what came of each. Changes wait apart from each other, longer each time; only a forge that is
+//! away, or asks for a pause, holds all of them up.
+
+mod due;
+mod round;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_fault::chain;
+use berth_judge::outgoing::{self, Outgoing, OutgoingError, Way};
+use berth_repo::{Revision, StateRepo};
+use berth_schema::remote::{PullRequests, Remote};
+use berth_schema::secret::Form;
+use berth_secrets::Secrets;
+use tokio::sync::Notify;
+
+use self::due::Dues;
+use crate::api::Api;
+use crate::folder::Folder;
+use crate::git::Git;
+use crate::settings::FollowSettings;
+
+/// Time between two looks for changes.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The outbox of one forge.
+pub(crate) struct Outbox {
+    remote: Remote,
+    state: PathBuf,
+    secrets: Secrets,
+    folder: Arc<Folder>,
+    git: Git,
+    /// Wakes whoever follows the forge's branch.
+    bell: Arc<Notify>,
+}
+
+/// The changes at one moment, and the tip of `main`.
+struct Seen {
+    main: Revision,
+    platform: String,
+    changes: Vec<Outgoing>,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        remote: &Remote,
+        settings: &FollowSettings,
+        folder: &Arc<Folder>,
+        bell: &Arc<Notify>,
+    ) -> Self {
+        Self {
+            remote: remote.clone(),
+            state: settings.state.clone(),
+            secrets: settings.secrets.clone(),
+            folder: Arc::clone(folder),
+            git: Git::new(folder.path(), settings.secrets.clone()),
+            bell: Arc::clone(bell),
+        }
+    }
+
+    /// Brings what there is to the forge, forever.
+    pub(crate) async fn keep(self) {
+        if self.remote.pull_requests == PullRequests::Off || self.remote.forge.is_none() {
+            self.tell(None);
+            return std::future::pending().await;
+        }
+        let mut dues = Dues::default();
+        let mut told: Option<Option<String>> = None;
+        let mut known: Option<Api> = None;
+        loop {
+            let api = self.api();
+            let trouble = api.as_ref().err().cloned();
+            if told.as_ref() != Some(&trouble) && self.publish(trouble.as_deref()) {
+                told = Some(trouble);
+            }
+            if let Ok(api) = api {
+                // Another token may do what the last one could not.
+                if known.as_ref() != Some(&api) {
+                    dues.clear();
+                    known = Some(api.clone());
+                }
+                if let Err(error) = self.round(&api, &mut dues).await {
+                    tracing::warn!(error = chain(&error), "changes on their way to the forge can't be read");
+                }
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    /// The forge's API with the token as it is now, or why there is none.
+    fn api(&self) -> Result<Api, String> {
+        let token = match self.secrets.read(&self.remote.token, Form::Token) {
+            Ok(token) => token,
+            Err(error) if error.is_missing() => {
+                return Err(format!(
+                    "the host has no secret `{0}`, by which it could open one (`berth secret set {0}`)",
+                    self.remote.token
+                ));
+            }
+            Err(error) => return Err(chain(&error)),
+        };
+        let api = self.remote.forge.and_then(|forge| Api::of(&self.remote, forge, &token));
+        api.ok_or_else(|| "nothing says where the forge's API is: `remote.api` has to".to_owned())
+    }
+
+    /// Tells the doors and operators whether changes can be brought to the forge; returns whether they know.
+    fn publish(&self, trouble: Option<&str>) -> bool {
+        self.tell(trouble);
+        if let Some(trouble) = trouble {
+            tracing::warn!(trouble, "no pull request can be opened");
+        }
+        let way = Way { trouble: trouble.map(str::to_owned) };
+        match self.with(|repo| outgoing::tell_way(repo, &way)) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "doors can't be told how the forge is reached");
+                false
+            }
+        }
+    }
+
+    fn tell(&self, trouble: Option<&str>) {
+        self.folder.change(|standing| standing.pulls_trouble = trouble.map(str::to_owned));
+    }
+
+    /// Lets `work` do something with the state repo.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&mut StateRepo) -> Result<T, OutgoingError>,
+    ) -> Result<T, OutgoingError> {
+        tokio::task::block_in_place(|| {
+            let failed = |source| OutgoingError::Repo { path: self.state.clone(), source };
+            work(&mut StateRepo::open(&self.state).map_err(failed)?)
+        })
+    }
+
+    /// Looks for changes that something may still happen to.
+    fn look(&self) -> Result<Option<Seen>, OutgoingError> {
+        self.with(|repo| {
+            let mut changes = outgoing::all(repo)?;
+            changes.retain(|change| change.record.landed.is_none());
+            if changes.is_empty() {
+                return Ok(None);
+            }
+            let failed = |source| OutgoingError::Repo { path: self.state.clone(), source };
+            let Some(main) = repo.head().map_err(failed)? else { return Ok(None) };
+            let state = repo.load(&main).map_err(failed)?.state;
+            let platform = state.map(|state| state.platform.domain.to_string());
+            Ok(Some(Seen { main, platform: platform.unwrap_or_else(|_| "the platform".to_owned()), changes }))
+        })
+    }
+
+    fn put(&self, change: &Outgoing) -> Result<(), OutgoingError> {
+        self.with(|repo| outgoing::put(repo, change))
+    }
+
+    /// Returns whether Berth merges a change itself.
+    fn merges(&self, change: &Outgoing) -> bool {
+        self.remote.pull_requests == PullRequests::Merge
+            && change.record.is_allowed
+            && change.record.is_committed
+    }
+}

@@ -1,0 +1,189 @@
+//! Marks of outgoing changes in the state repo, and how many there may be.
+
+use berth_host::critical;
+use berth_repo::{FORGE_WAY, Mark, OUTGOING, Revision, Signature, StateRepo};
+use berth_schema::Kind;
+use berth_schema::door::Topic;
+use berth_schema::name::{Invalid, ServerId, UserName};
+use berth_wire::web::PullState;
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use super::{OutgoingError, failed};
+
+/// Open changes of one member.
+const OPEN_EACH: usize = 10;
+/// Open changes of all together.
+const OPEN_ALL: usize = 300;
+/// Changes of one member that are over and kept, the newest.
+const OVER_EACH: usize = 20;
+
+/// A change on its way to the forge, or there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its author.
+    pub user: UserName,
+    /// Its topic, the only one of that name among the author's.
+    pub topic: Topic,
+    /// Its commit.
+    pub commit: Revision,
+    /// Author's signature, with the time at which they asked for it.
+    pub by: Signature,
+    /// Everything else.
+    pub record: Record,
+}
+
+/// The way to the forge, as `berth remote` found it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Way {
+    /// Reason that nothing can be brought there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+impl Outgoing {
+    /// Name of its mark.
+    fn reference(&self) -> String {
+        format!("{OUTGOING}{}/{}", self.user, self.topic)
+    }
+
+    fn mark(&self) -> Result<Mark, OutgoingError> {
+        Ok(Mark { on: self.commit, by: self.by.clone(), message: toml::to_string(&self.record)? })
+    }
+}
+
+/// Every outgoing change, the newest first. A ref whose name is none's is none.
+pub fn all(repo: &StateRepo) -> Result<Vec<Outgoing>, OutgoingError> {
+    let marks = repo.references(OUTGOING).map_err(|source| failed(repo, source))?;
+    let mut found = Vec::new();
+    for (name, commit) in marks {
+        let Some((user, topic)) = name.split_once('/') else { continue };
+        let (Ok(user), Ok(topic)) = (user.parse(), topic.parse()) else { continue };
+        found.extend(read(repo, user, topic, commit)?);
+    }
+    found.sort_by(|one, other| other.by.seconds.cmp(&one.by.seconds).then(one.topic.cmp(&other.topic)));
+    Ok(found)
+}
+
+/// One of somebody's.
+pub fn find(repo: &StateRepo, user: &UserName, topic: &Topic) -> Result<Option<Outgoing>, OutgoingError> {
+    let name = format!("{OUTGOING}{user}/{topic}");
+    let commit = repo.find_reference(&name).map_err(|source| failed(repo, source))?;
+    match commit {
+        Some(commit) => read(repo, user.clone(), topic.clone(), commit),
+        None => Ok(None),
+    }
+}
+
+fn read(
+    repo: &StateRepo,
+    user: UserName,
+    topic: Topic,
+    commit: Revision,
+) -> Result<Option<Outgoing>, OutgoingError> {
+    let mark = repo.read_mark(&format!("{OUTGOING}{user}/{topic}"));
+    let Some(mark) = mark.map_err(|source| failed(repo, source))? else { return Ok(None) };
+    // Nobody can tell what it was to be, and it isn't lost by that.
+    let broken = |error: toml::de::Error| Record {
+        state: PullState::Failed,
+        why: Some(format!("what is known of it can't be read: {}", error.message())),
+        title: format!("{topic} ({})", commit.short()),
+        ..Record::default()
+    };
+    let record = toml::from_str::<Record>(&mark.message).unwrap_or_else(broken);
+    Ok(Some(Outgoing { user, topic, commit, by: mark.by, record }))
+}
+
+/// Writes down what became of a change.
+pub fn put(repo: &StateRepo, outgoing: &Outgoing) -> Result<(), OutgoingError> {
+    let bounded = Outgoing { record: outgoing.record.clone().bounded(), ..outgoing.clone() };
+    repo.set_mark(&bounded.reference(), &bounded.mark()?).map_err(|source| failed(repo, source))
+}
+
+/// Sends a change on its way, by the first of these topics that isn't taken; `None` where all are.
+pub(crate) fn send(
+    repo: &StateRepo,
+    outgoing: Outgoing,
+    topics: impl Iterator<Item = Topic>,
+) -> Result<Option<Outgoing>, OutgoingError> {
+    drop_oldest(repo, &outgoing.user)?;
+    let _section = critical::enter();
+    for topic in topics {
+        let branch = format!("berth/{}/{topic}", outgoing.user);
+        let record = Record { branch, ..outgoing.record.clone() }.bounded();
+        let named = Outgoing { topic, record, ..outgoing.clone() };
+        if repo.new_mark(&named.reference(), &named.mark()?).map_err(|source| failed(repo, source))? {
+            return Ok(Some(named));
+        }
+    }
+    Ok(None)
+}
+
+/// Drops the oldest changes of somebody that are over, beyond so many.
+fn drop_oldest(repo: &StateRepo, user: &UserName) -> Result<(), OutgoingError> {
+    let over = all(repo)?.into_iter().filter(|outgoing| outgoing.user == *user && !outgoing.record.is_open());
+    // Room for the one that comes.
+    for outgoing in over.skip(OVER_EACH - 1) {
+        let gone = repo.remove_reference(&outgoing.reference(), &outgoing.commit);
+        gone.map_err(|source| failed(repo, source))?;
+    }
+    Ok(())
+}
+
+/// Returns why somebody may send no other change; `None` where they may. Admins may have any number of their own.
+pub(crate) fn enough(
+    repo: &StateRepo,
+    user: &UserName,
+    is_admin: bool,
+) -> Result<Option<Invalid>, OutgoingError> {
+    let open: Vec<Outgoing> = all(repo)?.into_iter().filter(|outgoing| outgoing.record.is_open()).collect();
+    if open.len() >= OPEN_ALL {
+        let message = format!("{OPEN_ALL} changes wait at the forge, and there may be no more");
+        return Ok(Some(Invalid::new(message, "ask an admin to decide some of them at the forge")));
+    }
+    let theirs = open.iter().filter(|outgoing| outgoing.user == *user).count();
+    Ok((!is_admin && theirs >= OPEN_EACH).then(|| {
+        Invalid::new(
+            format!("you have {OPEN_EACH} changes waiting at the forge, and nobody may have more"),
+            "close a pull request there that you don't need, or ask an admin to decide one",
+        )
+    }))
+}
+
+/// Lists the ids of servers that open changes ask for and that `main` doesn't have yet.
+pub(crate) fn promised(repo: &StateRepo) -> Result<Vec<ServerId>, OutgoingError> {
+    let error = |source| failed(repo, source);
+    let mut ids = Vec::new();
+    for outgoing in all(repo)?.iter().filter(|outgoing| outgoing.record.is_open()) {
+        let info = repo.commit_info(&outgoing.commit).map_err(error)?;
+        let Some(parent) = info.parents.first() else { continue };
+        for path in repo.changed(parent, &outgoing.commit).map_err(error)? {
+            if Kind::of(&path) != Some(Kind::Server) || repo.read(parent, &path).map_err(error)?.is_some() {
+                continue;
+            }
+            let text = repo.read(&outgoing.commit, &path).map_err(error)?.unwrap_or_default();
+            let table = toml::from_str::<toml::Table>(&String::from_utf8_lossy(&text)).unwrap_or_default();
+            let id = table.get("id").and_then(toml::Value::as_integer);
+            ids.extend(id.and_then(|id| u32::try_from(id).ok()?.try_into().ok()).map(ServerId));
+        }
+    }
+    Ok(ids)
+}
+
+/// Returns what `berth remote` found of the way to the forge; `None` where it never looked.
+pub fn way(repo: &StateRepo) -> Result<Option<Way>, OutgoingError> {
+    let mark = repo.read_mark(FORGE_WAY).map_err(|source| failed(repo, source))?;
+    Ok(mark.and_then(|mark| toml::from_str(&mark.message).ok()))
+}
+
+/// Writes down what was found of the way to the forge, where that is news.
+pub fn tell_way(repo: &StateRepo, found: &Way) -> Result<(), OutgoingError> {
+    if way(repo)?.as_ref() == Some(found) {
+        return Ok(());
+    }
+    let error = |source| failed(repo, source);
+    let Some(on) = repo.head().map_err(error)? else { return Ok(()) };
+    let by = Signature::now("Berth", "berth@localhost");
+    repo.set_mark(FORGE_WAY, &Mark { on, by, message: toml::to_string(found)? }).map_err(error)
+}

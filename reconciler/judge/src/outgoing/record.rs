@@ -1,0 +1,86 @@
+//! The record of an outgoing change: everything known of it besides its commit, as TOML in the message of its mark.
+
+use berth_schema::Revision;
+use berth_schema::name::UserName;
+use berth_schema::text::safe_line;
+use berth_wire::web::PullState;
+use serde::{Deserialize, Serialize};
+
+/// The longest plan that is kept, in characters: a forge takes 65,536 for all that it shows.
+const LONGEST_PLAN: usize = 30_000;
+/// Lines about losses and findings that are kept of each.
+const LINES: usize = 50;
+/// The longest of these lines, in characters.
+const LONGEST_LINE: usize = 400;
+/// The longest reason, in characters.
+const LONGEST_WHY: usize = 500;
+
+/// Everything known of an outgoing change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// Its state.
+    pub state: PullState,
+    /// Reason for the state, in a sentence, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// First line of its commit.
+    pub title: String,
+    /// Door that it came through, as the commit's trailer names it.
+    pub door: String,
+    /// Set if its author acted as a member, whatever their role is.
+    pub as_member: bool,
+    /// Set if the policy allowed it outright when it was asked for.
+    pub is_allowed: bool,
+    /// Set if its author committed it, and didn't propose it.
+    pub is_committed: bool,
+    /// People any one of whom may agree to it by the policy.
+    pub approvers: Vec<UserName>,
+    /// Points of the policy's and warnings, each in a line.
+    pub findings: Vec<String>,
+    /// Lines of the plan that say what is lost.
+    pub losses: Vec<String>,
+    /// The plan in the words of a push.
+    pub plan: String,
+    /// URL of the forge that it goes to.
+    pub forge: String,
+    /// Branch at the forge.
+    pub branch: String,
+    /// Number of the pull request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// Page of the pull request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The commit that the forge says it was merged by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_as: Option<Revision>,
+    /// The revision by which `main` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub landed: Option<Revision>,
+}
+
+impl Record {
+    /// The same within bounds.
+    pub(crate) fn bounded(mut self) -> Self {
+        if self.plan.chars().count() > LONGEST_PLAN {
+            self.plan = self.plan.chars().take(LONGEST_PLAN).collect();
+            self.plan.push_str("\n… The plan is longer than a forge shows; `berth plan` shows all of it.\n");
+        }
+        self.why = self.why.map(|why| safe_line(&why, LONGEST_WHY));
+        for lines in [&mut self.findings, &mut self.losses] {
+            let more = lines.len().saturating_sub(LINES);
+            lines.truncate(LINES);
+            lines.iter_mut().for_each(|line| *line = safe_line(line, LONGEST_LINE));
+            if more > 0 {
+                lines.push(format!("… and {more} more"));
+            }
+        }
+        self
+    }
+
+    /// Returns whether something may still happen to it at the forge.
+    pub fn is_open(&self) -> bool {
+        !self.state.is_over()
+    }
+}
