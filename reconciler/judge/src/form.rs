@@ -5,6 +5,7 @@
 //! make anything else than what was shown, and to call anything saved before `main` has moved.
 
 mod blame;
+mod doc;
 mod draft;
 mod error;
 mod ground;
@@ -21,8 +22,8 @@ use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
 use berth_schema::State;
 use berth_schema::name::Invalid;
 use berth_wire::web::{
-    Approve, Change, Commit, Committed, Decided, Planned, ProposalCard, ProposalSheet, Proposed, Reject,
-    Revert, Standing,
+    Approve, Change, Commit, Committed, Decided, Object, Planned, ProposalCard, ProposalSheet, Proposed,
+    Reject, Revert, Standing,
 };
 
 use self::draft::{Draft, Drafted, Settled, draft};
@@ -184,7 +185,11 @@ impl Forms {
             Ok(state) => state,
             Err(invalid) => return end(Settled::refused(vec![error_at(None, &invalid)])),
         };
-        let draft = match draft(&ground, &state, change)? {
+        let drafted = match &change.of {
+            Object::Doc(below) => doc::draft(&ground, &state, below, &change.deed),
+            _ => draft(&ground, &state, change),
+        };
+        let draft = match drafted? {
             Drafted::Ready(draft) => draft,
             Drafted::Settled(settled) => return end(settled),
         };

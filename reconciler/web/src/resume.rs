@@ -8,7 +8,7 @@ use minijinja::{Value, context};
 use crate::app::App;
 use crate::page;
 use crate::page::form::{CONFIRMED, Control, Shape};
-use crate::page::{domain_form, server_form, settings, user_form};
+use crate::page::{doc_form, domain_form, server_form, settings, user_form};
 use crate::visitor::Visitor;
 
 /// A form's end: its path as in the table of routes, what it does in words, and its fields.
@@ -21,7 +21,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 36] = [
+pub(crate) static ALL: [Does; 41] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -35,6 +35,11 @@ pub(crate) static ALL: [Does; 36] = [
     Does::act("/changes/{revision}/revert", "Revert a change", &[]),
     Does::act("/reviews/{topic}/approve", "Approve a proposal", &[("at", "Revision")]),
     Does::act("/reviews/{topic}/reject", "Reject a proposal", &[("reason", "Words for its author")]),
+    Does::file("/wiki/new", "New page", &doc_form::SHAPES),
+    Does::file("/wiki/edit/{*path}", "Edit a page", &doc_form::SHAPES),
+    Does::file("/wiki/rename/{*path}", "Rename a page", &[&doc_form::TO]),
+    Does::file("/wiki/remove/{*path}", "Remove a page", &[&CONFIRMED]),
+    Does::act("/wiki/upload", "Upload a picture", &[]),
     Does::file("/admin/users/new", "New member", &user_form::SHAPES),
     Does::act("/admin/users/{name}/invite", "Make a link with which a member sets a password", &[]),
     Does::act("/admin/users/{name}/sessions/end", "Sign a member out everywhere", &[]),
@@ -112,6 +117,11 @@ fn named(pattern: &str, path: &str) -> Option<Vec<(&'static str, String)>> {
     loop {
         match (pattern.next(), parts.next()) {
             (None, None) => return Some(found),
+            (Some("{*path}"), Some(first)) => {
+                let rest = std::iter::once(first).chain(parts.by_ref());
+                found.push(("Page", rest.collect::<Vec<_>>().join("/")));
+                return Some(found);
+            }
             (Some("{id}"), Some(id)) => found.push(("Server", id.to_owned())),
             (Some("{fqdn}"), Some(fqdn)) => found.push(("Domain", fqdn.to_owned())),
             (Some("{name}"), Some(name)) => found.push(("Member", name.to_owned())),

@@ -28,3 +28,4 @@ mod socket;
 mod tickets;
 mod timeline;
 mod tokens;
+mod wiki;

@@ -69,6 +69,7 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
         Object::Domain(name) => (Kind::Domain, name.as_str()),
         Object::User(name) => (Kind::User, name.as_str()),
         Object::Platform => (Kind::Platform, ""),
+        Object::Doc(_) => return Err(FormError::Unfit { what: "a page".to_owned() }),
     };
     if kind == Kind::User && !ground.is_admin() && name != ground.author.name.as_str() {
         return Err(FormError::NotYours { what: "that user's file".to_owned() });
@@ -84,9 +85,8 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
     let text = ground.text(&path)?;
     match (&change.deed, kind) {
         (Deed::Create { .. } | Deed::Edit { .. } | Deed::Remove, Kind::Platform)
-        | (Deed::Write { .. }, Kind::Server | Kind::Domain | Kind::User) => {
-            Err(FormError::Unfit { what: format!("a {kind}") })
-        }
+        | (Deed::Write { .. }, Kind::Server | Kind::Domain | Kind::User)
+        | (Deed::Put { .. } | Deed::Move { .. }, _) => Err(FormError::Unfit { what: format!("a {kind}") }),
         (Deed::Create { fields }, _) => match text {
             Some(_) => {
                 let invalid = Invalid::new(format!("`{path}` is there already"), "choose another name");
@@ -94,30 +94,30 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
             }
             None => create(ground, state, New { kind, path, fields }).map(Drafted::Ready),
         },
-        (Deed::Edit { fields }, _) => {
-            edit(ground, state, File { kind, path, text: text.ok_or_else(missing)? }, fields)
-        }
+        (Deed::Edit { fields }, _) => edit(ground, state, (kind, path, text.ok_or_else(missing)?), fields),
         (Deed::Remove, _) => {
             text.ok_or_else(missing)?;
             Ok(Drafted::Ready(Draft {
                 edits: vec![Edit::remove(&path)],
                 summary: summary(&path, "removed"),
-                own: OwnFile { kind, path, text: String::new() },
+                own: OwnFile { kind: Some(kind), path, text: String::new() },
                 merged_with: Vec::new(),
                 id: None,
             }))
         }
         (Deed::Write { text: new, base }, Kind::Platform) => {
-            rewrite(ground, File { kind, path, text: text.ok_or_else(missing)? }, new, base)
+            let file = File { kind: Some(kind), path, text: text.ok_or_else(missing)? };
+            rewrite(ground, file, new, base)
         }
     }
 }
 
 /// A file of `main`.
-struct File {
-    kind: Kind,
-    path: String,
-    text: String,
+pub(super) struct File {
+    /// `None` for a page of the wiki.
+    pub(super) kind: Option<Kind>,
+    pub(super) path: String,
+    pub(super) text: String,
 }
 
 /// A file that isn't there yet.
@@ -149,7 +149,7 @@ fn create(
     Ok(Draft {
         edits: vec![Edit::write(&path, text.as_str())],
         summary: summary(&path, "new"),
-        own: OwnFile { kind, path, text },
+        own: OwnFile { kind: Some(kind), path, text },
         merged_with: Vec::new(),
         id,
     })
@@ -197,7 +197,7 @@ fn merge<'a>(kind: Kind, text: &str, fields: &'a [FieldEdit]) -> Result<Merge<'a
 fn edit(
     ground: &Ground<'_>,
     state: &State,
-    File { kind, path, text }: File,
+    (kind, path, text): (Kind, String, String),
     fields: &[FieldEdit],
 ) -> Result<Drafted, FormError> {
     let Merge { changes, left_alone, clashes } = merge(kind, &text, fields)?;
@@ -232,7 +232,7 @@ fn edit(
     Ok(Drafted::Ready(Draft {
         edits: vec![Edit::write(&path, after.as_str())],
         summary: fields_change(kind, &path, &changes),
-        own: OwnFile { kind, path, text: after },
+        own: OwnFile { kind: Some(kind), path, text: after },
         merged_with,
         id: None,
     }))
@@ -240,7 +240,7 @@ fn edit(
 
 /// The mistakes of a file that no field can be written into.
 fn broken(kind: Kind, path: &str, text: &str, error: &WriteError) -> Vec<FieldFinding> {
-    let own = OwnFile { kind, path: path.to_owned(), text: text.to_owned() };
+    let own = OwnFile { kind: Some(kind), path: path.to_owned(), text: text.to_owned() };
     let parsed = Parsed::parse(path, text);
     let mut findings: Vec<FieldFinding> =
         parsed.findings().iter().map(|finding| at_field(finding, Some(&own))).collect();
@@ -250,7 +250,7 @@ fn broken(kind: Kind, path: &str, text: &str, error: &WriteError) -> Vec<FieldFi
 }
 
 /// The whole text anew. Where `main` has another than the writer began from, git merges the two.
-fn rewrite(
+pub(super) fn rewrite(
     ground: &Ground<'_>,
     File { kind, path, text }: File,
     new: &str,
@@ -317,7 +317,7 @@ fn clash(path: &str, text: String, since: &[(String, String)]) -> Settled {
 }
 
 /// A text that a browser sent, with the line ends of the one that it began from.
-fn like(text: &str, began: &str) -> String {
+pub(super) fn like(text: &str, began: &str) -> String {
     let mut text = text.replace("\r\n", "\n");
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

@@ -44,18 +44,19 @@ pub(super) fn plan(ground: &Ground<'_>, draft: &Draft, by: &Signature) -> Result
     let tried = Tried { scratch, new, own: Some(&draft.own), summary: draft.summary.clone() };
     let mut planned = judge(ground, tried)?;
     if draft.edits.iter().all(|edit| edit.content.is_none()) {
-        planned.findings.iter_mut().for_each(|finding| lead_out(draft.own.kind, finding));
+        let kind = draft.own.kind;
+        planned.findings.iter_mut().for_each(|finding| lead_out(kind, finding));
     }
     Ok(Planned { merged_with: draft.merged_with.clone(), id: draft.id, ..planned })
 }
 
 /// Tells whoever removes something what to do first with the files that still name it. To add it again, as the finding says to
 /// whoever wrote such a file, isn't what they want.
-fn lead_out(removed: Kind, finding: &mut FieldFinding) {
+fn lead_out(removed: Option<Kind>, finding: &mut FieldFinding) {
     let path = finding.place.as_deref().and_then(|place| place.split(':').next());
     let hint = match (removed, path.and_then(Kind::of)) {
-        (Kind::Server, Some(Kind::Domain)) => "remove that domain first, or lead it to another server",
-        (Kind::User, Some(Kind::Server)) => "remove that server first, or name somebody else there",
+        (Some(Kind::Server), Some(Kind::Domain)) => "remove that domain first, or lead it to another server",
+        (Some(Kind::User), Some(Kind::Server)) => "remove that server first, or name somebody else there",
         _ => return,
     };
     finding.hint = Some(hint.to_owned());

@@ -3,6 +3,7 @@
 use berth_plan::step::Action;
 use berth_plan::{Plan, Subject, show};
 use berth_repo::{CommitInfo, MAIN, Revision, StateRepo, unified};
+use berth_schema::docs::is_below;
 use berth_schema::form::{Input, field_of, path as path_of};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::text::{safe, safe_line};
@@ -21,7 +22,8 @@ const VALUE: usize = 24;
 /// The file that a form is about, as the change leaves it.
 #[derive(Debug, Clone)]
 pub(super) struct OwnFile {
-    pub(super) kind: Kind,
+    /// Its kind; `None` for a page of the wiki.
+    pub(super) kind: Option<Kind>,
     pub(super) path: String,
     /// Its text; empty where it goes.
     pub(super) text: String,
@@ -30,8 +32,16 @@ pub(super) struct OwnFile {
 /// The finding, at its field of the form where it is about one.
 pub(super) fn at_field(finding: &Finding, own: Option<&OwnFile>) -> FieldFinding {
     let own = own.filter(|own| *finding.path == *own.path);
-    let field = own.and_then(|own| field_of(own.kind, &own.text, finding)).map(str::to_owned);
-    let is_in_form = field.is_some() || own.is_some_and(|own| own.kind != Kind::Platform);
+    let field = own.and_then(|own| match own.kind {
+        Some(kind) => field_of(kind, &own.text, finding).map(str::to_owned),
+        None => Some("text".to_owned()),
+    });
+    // A text is shown whole, so its lines are told.
+    let is_in_form = own.is_some_and(|own| match own.kind {
+        None => false,
+        Some(Kind::Platform) => field.is_some(),
+        Some(_) => true,
+    });
     let place = match finding.position {
         _ if is_in_form || &*finding.path == MAIN => None,
         Some(position) => Some(format!("{}:{}:{}", finding.path, position.line, position.column)),
@@ -90,7 +100,7 @@ pub fn concerns(paths: &[&str], subject: &Subject) -> bool {
         Some(Kind::Server) => path_of(Kind::Server, name).is_ok_and(|own| own == *path),
         // Names lead to a server and leave it as it is.
         Some(Kind::Domain) => false,
-        _ => true,
+        _ => !is_below(path),
     })
 }
 

@@ -32,6 +32,7 @@ enum Kind {
     Domain,
     User,
     Platform,
+    Doc,
 }
 
 impl Wanted {
@@ -42,6 +43,7 @@ impl Wanted {
             Kind::Domain => Object::Domain(name),
             Kind::User => Object::User(name),
             Kind::Platform => Object::Platform,
+            Kind::Doc => Object::Doc(name),
         })
     }
 }
@@ -52,6 +54,7 @@ fn asks_for(of: &Object) -> String {
         Object::Server(_) => "server",
         Object::Domain(_) => "domain",
         Object::User(_) => "user",
+        Object::Doc(_) => "doc",
         Object::Platform => return "kind=platform&".to_owned(),
     };
     format!("kind={kind}&name={}&", query(name_of(of)))

@@ -15,6 +15,15 @@ use crate::platform::{HOSTILE, empty, furnish, revision};
 /// Most bytes of a page on its way.
 const MOST: usize = 20 << 10;
 
+/// Routes that give out something else than a page.
+const NO_PAGES: [&str; 5] = [
+    "/vm/{id}/terminal/socket",
+    "/vm/{id}/log/file",
+    "/docs",
+    "/wiki/picture/{*path}",
+    "/wiki/diagram/{digest}",
+];
+
 /// Pages of this module's: what somebody who is signed in may look at, with something that is there in each place.
 fn paths() -> Vec<String> {
     let is_page = |route: &Route| {
@@ -24,7 +33,7 @@ fn paths() -> Vec<String> {
             && !route.path.ends_with("/events")
             && route.path != "/resume"
             // Bytes, and no pages.
-            && !["/vm/{id}/terminal/socket", "/vm/{id}/log/file"].contains(&route.path)
+            && !NO_PAGES.contains(&route.path)
     };
     table().iter().filter(|route| is_page(route)).map(filled).collect()
 }
@@ -37,12 +46,16 @@ fn filled(route: &Route) -> String {
         .replace("{revision}", &revision().to_string())
         .replace("{topic}", "twice-the-memory")
         .replace("{name}", "bob")
+        .replace("{*path}", "guide/first")
 }
 
 /// Checks that a path with a method is one of the table's.
 fn is_routed(method: &Method, path: &str) -> bool {
     let path = path.split(['?', '#']).next().unwrap();
     table().iter().any(|route| {
+        if let Some(start) = route.path.strip_suffix("{*path}") {
+            return route.method == *method && path.len() > start.len() && path.starts_with(start);
+        }
         let (wanted, found): (Vec<_>, Vec<_>) = (route.path.split('/').collect(), path.split('/').collect());
         route.method == *method
             && wanted.len() == found.len()

@@ -82,7 +82,8 @@ pub(crate) fn platform(panel: &Panel, asker: &Asker, _: PlatformRead) -> Result<
 
 /// Tells the fields of a file that isn't there yet.
 pub(crate) fn blank(_: &Panel, asker: &Asker, asked: Blank) -> Result<Vec<Field>, Refusal> {
-    Ok(form::fields(file_of(&asked.of).0, "", &asker.state().platform))
+    let kind = file_of(&asked.of).0.ok_or_else(not_found)?;
+    Ok(form::fields(kind, "", &asker.state().platform))
 }
 
 /// Reads a file that the person may see. Nobody gets a password's hash to see, wherever somebody put one.
