@@ -147,7 +147,7 @@ pub(crate) async fn show(
 /// The page of a page that isn't there: whoever may make it does so from here.
 async fn missing(app: &App, reader: &Reader, path: &str) -> Result<Response, Problem> {
     let card = reader.ask(app, &Docs {}).await?;
-    let wanted = path.trim_matches('/');
+    let wanted = path.trim_end_matches('/');
     let wanted = if wanted.ends_with(".md") { wanted.to_owned() } else { format!("{wanted}.md") };
     // A name that no page can have leads nowhere.
     let is_name = berth_schema::docs::DocPath::of_new(&wanted).is_ok();
