@@ -11,6 +11,7 @@ pub mod cache;
 pub mod certificate;
 pub mod certificate_register;
 pub mod country;
+pub mod docs;
 pub mod domain;
 pub mod door;
 pub mod edit;

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 pub use crate::access::Access;
 pub use crate::acme::Acme;
 use crate::cache::Cache;
+use crate::docs::Docs;
 use crate::fields::Fields;
 use crate::firewall::Firewall;
 use crate::invalid::Invalid;
@@ -79,6 +80,9 @@ pub struct Platform {
     /// The world's way to the platform, where that isn't what it listens on.
     #[schemars(default)]
     pub public: Public,
+    /// The organisation's wiki.
+    #[schemars(default)]
+    pub docs: Docs,
     /// The cache of images, from which servers pull.
     #[schemars(default)]
     pub cache: Cache,
@@ -287,6 +291,7 @@ impl Platform {
             web,
             panel,
             public: fields.table("public", "`[public]`", Public::read),
+            docs: fields.table("docs", "`[docs]`", Docs::read),
             cache: fields.table("cache", "`[cache]`", Cache::read),
             removal_budget: fields.table("removal_budget", "`[removal_budget]`", RemovalBudget::read),
             remote: fields.table("remote", "`[remote]`", Remote::read),

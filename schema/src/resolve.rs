@@ -6,6 +6,9 @@
 use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 
+use toml::de::DeTable;
+
+use crate::docs::DocsEdit;
 use crate::domain::{Domain, DomainAccess, DomainFile};
 use crate::finding::{Finding, Severity};
 use crate::firewall::refuse_own;
@@ -99,6 +102,7 @@ impl<'a> Files<'a> {
                 self.check_trusted(platform);
                 self.check_guarded(platform);
                 self.check_usage(platform);
+                self.check_editors(platform);
                 Some(platform)
             }
         };
@@ -299,6 +303,20 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// Checks that `docs.edit` names members.
+    fn check_editors(&mut self, platform: &Platform) {
+        let DocsEdit::These(names) = &platform.docs.edit else { return };
+        let unknown: Vec<_> =
+            names.iter().filter(|name| !self.users_by_name.contains_key(name.as_str())).collect();
+        let Some((parsed, _)) = self.platform.filter(|_| !unknown.is_empty()) else { return };
+        let at = parsed.source().and_then(|text| offset(text, "docs", "edit")).unwrap_or_default();
+        for name in unknown {
+            let otherwise = format!("add `users/{name}.toml`, or take the name out");
+            let hint = self.suggest(name.as_str(), |files| &files.users_by_name, otherwise);
+            self.error(parsed, at, format!("there is no user `{name}`, who is named in `docs.edit`"), hint);
+        }
+    }
+
     fn check_targets(&mut self) {
         let mut unknown = Vec::new();
         for domain in &self.domains {
@@ -373,6 +391,13 @@ fn by_name<'a, F, T>(
 
 fn collect<F, T, K: Ord>(entries: &[Entry<'_, F, T>], key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
     entries.iter().filter_map(|entry| entry.value).map(|value| (key(value), Arc::clone(value))).collect()
+}
+
+/// The byte offset of a field's value in a table.
+fn offset(text: &str, table: &str, field: &str) -> Option<usize> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let fields = document.get_ref().get(table)?.get_ref().as_table()?;
+    fields.get(field).map(|value| value.span().start)
 }
 
 /// `servers/shop.toml:3:6`

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::docs::DocsRead;
 use crate::edit::new_user;
 use crate::kind::{Kind, Subject};
 use crate::name::UserName;
@@ -62,6 +63,10 @@ pub fn on_page(reader: Option<&UserName>, path: &str, content: &[u8]) -> Option<
         None => whole(path, content),
     };
     match shown {
+        // A picture, most likely.
+        Shown::Whole | Shown::As(_) if std::str::from_utf8(content).is_err() && Kind::of(path).is_none() => {
+            Some(format!("({} bytes that aren't text)\n", content.len()))
+        }
         Shown::Whole => Some(String::from_utf8_lossy(content).into_owned()),
         Shown::As(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Shown::Not => None,
@@ -73,6 +78,15 @@ fn whole(path: &str, content: &[u8]) -> Shown {
         Ok(text) => blackened(path, text).map_or_else(unreadable, |text| Shown::As(text.into_bytes())),
         Err(_) if Kind::of(path) == Some(Kind::User) => unreadable(),
         Err(_) => Shown::As(without_hashes(content).unwrap_or_else(|| content.to_vec())),
+    }
+}
+
+/// Returns whether the settings in the text of `platform.toml` keep the wiki from members. Settings with mistakes do.
+pub fn hides_docs(platform: &str) -> bool {
+    let parsed = Parsed::parse("platform.toml", platform);
+    match &parsed.content {
+        Content::Platform(Some(platform)) => platform.docs.read == DocsRead::Admins,
+        _ => true,
     }
 }
 

@@ -57,6 +57,7 @@ tell! {
     web: Seat,
     gate: Seat,
     walls: Seat,
+    wiki: Seat,
     own_address: SeatAndLab,
     cache: Seat,
     crash: Seat,

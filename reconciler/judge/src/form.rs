@@ -5,6 +5,7 @@
 //! make anything else than what was shown, and to call anything saved before `main` has moved.
 
 mod blame;
+mod doc;
 mod draft;
 mod drafted;
 mod error;
@@ -25,8 +26,8 @@ use std::path::{Path, PathBuf};
 use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
 use berth_schema::name::UserName;
 use berth_wire::web::{
-    Approve, Change, Commit, Committed, Decided, Planned, ProposalCard, ProposalSheet, Proposed, PullCard,
-    PullSheet, Reject, Revert, Standing,
+    Approve, Change, Commit, Committed, Decided, Object, Planned, ProposalCard, ProposalSheet, Proposed,
+    PullCard, PullSheet, Reject, Revert, Standing,
 };
 
 use self::draft::draft;
@@ -245,7 +246,11 @@ impl Forms {
             Ok(way) => way,
             Err(invalid) => return end(Settled::refused(vec![error_at(None, &invalid)])),
         };
-        let draft = match draft(&ground, &state, change)? {
+        let drafted = match &change.of {
+            Object::Doc(below) => doc::draft(&ground, &state, below, &change.deed),
+            _ => draft(&ground, &state, change),
+        };
+        let draft = match drafted? {
             Drafted::Ready(draft) => draft,
             Drafted::Settled(settled) => return end(settled),
         };

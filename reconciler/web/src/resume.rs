@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::page;
 use crate::page::browse::text_form;
 use crate::page::form::{CONFIRMED, Control, Shape};
-use crate::page::{domain_form, server_form, settings, user_form};
+use crate::page::{doc_form, domain_form, server_form, settings, user_form};
 use crate::visitor::Visitor;
 
 /// A form's end: its path as in the table of routes, what it does in words, and its fields.
@@ -22,7 +22,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 39] = [
+pub(crate) static ALL: [Does; 44] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -36,6 +36,11 @@ pub(crate) static ALL: [Does; 39] = [
     Does::act("/changes/{revision}/revert", "Revert a change", &[]),
     Does::act("/reviews/{topic}/approve", "Approve a proposal", &[("at", "Revision")]),
     Does::act("/reviews/{topic}/reject", "Reject a proposal", &[("reason", "Words for its author")]),
+    Does::file("/wiki/new", "New page", &doc_form::SHAPES),
+    Does::file("/wiki/edit/{*path}", "Edit a page", &doc_form::SHAPES),
+    Does::file("/wiki/rename/{*path}", "Rename a page", &[&doc_form::TO]),
+    Does::file("/wiki/remove/{*path}", "Remove a page", &[&CONFIRMED]),
+    Does::act("/wiki/upload", "Upload a picture", &[]),
     Does::file("/admin/users/new", "New member", &user_form::SHAPES),
     Does::act("/admin/users/{name}/invite", "Make a link with which a member sets a password", &[]),
     Does::act("/admin/users/{name}/sessions/end", "Sign a member out everywhere", &[]),
@@ -116,17 +121,17 @@ fn named(pattern: &str, path: &str) -> Option<Vec<(&'static str, String)>> {
     loop {
         match (pattern.next(), parts.next()) {
             (None, None) => return Some(found),
+            (Some("{*path}"), Some(first)) => {
+                let path: Vec<&str> = std::iter::once(first).chain(parts).collect();
+                found.push(("File", path.join("/")));
+                return Some(found);
+            }
             (Some("{id}"), Some(id)) => found.push(("Server", id.to_owned())),
             (Some("{fqdn}"), Some(fqdn)) => found.push(("Domain", fqdn.to_owned())),
             (Some("{name}"), Some(name)) => found.push(("Member", name.to_owned())),
             (Some("{topic}"), Some(topic)) => found.push(("Proposal", topic.to_owned())),
             (Some("{revision}"), Some(revision)) => {
                 found.push(("Change", revision.chars().take(10).collect()));
-            }
-            (Some("{*path}"), Some(first)) => {
-                let path: Vec<&str> = std::iter::once(first).chain(parts).collect();
-                found.push(("File", path.join("/")));
-                return Some(found);
             }
             (Some(expected), Some(part)) if expected == part => {}
             _ => return None,

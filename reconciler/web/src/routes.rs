@@ -16,8 +16,9 @@ use crate::app::App;
 use crate::authority::require;
 use crate::guard::guard;
 use crate::page::{
-    admin, audit, browse, change, changes, clean_up, domain_form, form, home, log, open, pull, review,
-    reviews, server, server_form, servers, settings, terminal, tokens, user, user_form, users,
+    admin, audit, browse, change, changes, clean_up, doc_file, doc_form, doc_history, doc_search, doc_upload,
+    docs, domain_form, form, home, log, open, pull, review, reviews, server, server_form, servers, settings,
+    terminal, tokens, user, user_form, users,
 };
 use crate::problem::Problem;
 use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
@@ -41,7 +42,7 @@ const WORTH_IT: u64 = 512;
 
 /// The table.
 pub fn table() -> Vec<Route> {
-    use Who::{Admin, Anybody, Known as SignedIn};
+    use Who::{Admin, Anybody, Known as SignedIn, Reader};
     vec![
         // Servers.
         get("/", SignedIn, home::show),
@@ -83,6 +84,24 @@ pub fn table() -> Vec<Route> {
         post("/reviews/{topic}/reject", SignedIn, review::reject),
         get("/pulls/{user}/{topic}", SignedIn, pull::show),
         get("/pulls/{user}/{topic}/events", SignedIn, pull::events),
+        // The wiki.
+        get("/docs", Reader, docs::to_index),
+        get("/docs/", Reader, docs::index),
+        get("/docs/search", Reader, doc_search::show),
+        get("/docs/{*path}", Reader, docs::show),
+        get("/wiki/picture/{*path}", Reader, doc_file::picture),
+        get("/wiki/diagram/{digest}", Reader, doc_file::diagram),
+        get("/wiki/history/{*path}", SignedIn, doc_history::show),
+        get("/wiki/new", SignedIn, doc_form::new),
+        post("/wiki/new", SignedIn, doc_form::post_new),
+        get("/wiki/edit/{*path}", SignedIn, doc_form::edit),
+        post("/wiki/edit/{*path}", SignedIn, doc_form::post_edit),
+        get("/wiki/rename/{*path}", SignedIn, form::show::<doc_form::Rename>),
+        post("/wiki/rename/{*path}", SignedIn, form::post::<doc_form::Rename>),
+        get("/wiki/remove/{*path}", SignedIn, form::show::<doc_form::Remove>),
+        post("/wiki/remove/{*path}", SignedIn, form::post::<doc_form::Remove>),
+        get("/wiki/upload", SignedIn, doc_upload::show),
+        post("/wiki/upload", SignedIn, doc_upload::post),
         // For admins.
         get("/admin/", Admin, admin::show),
         get("/admin/events", Admin, admin::events),

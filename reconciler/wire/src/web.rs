@@ -9,6 +9,7 @@ mod api_token;
 mod audit;
 mod change;
 mod client;
+mod docs;
 mod factor;
 mod leads;
 mod people;
@@ -35,6 +36,10 @@ pub use change::{
     ProposeRevert, Proposed, Revert, Standing, Sync, Synced,
 };
 pub use client::{AskError, Door};
+pub use docs::{
+    Bytes, DocEdit, DocFile, DocFileRead, DocFound, DocRead, DocSheet, Docs, DocsCard, DocsFound, DocsSearch,
+    Excerpt, PageCard, Words,
+};
 pub use factor::{
     AddPasskey, BeginPasskey, BeginTotp, Ceremony, Challenge, Confirm, FactorSheet, Factors, LiftFactor,
     NewRecovery, PasskeyCard, Proof, RemovePasskey, RemoveTotp, SetTotp, SignInCode, SignInPasskey, Totp,
@@ -80,6 +85,8 @@ pub trait Question: Serialize + DeserializeOwned + Send + 'static {
 pub enum Who {
     /// Anybody: the answer depends on a secret that the question carries.
     Anybody,
+    /// Whoever may read the wiki: anybody, where it is public.
+    Reader,
     /// Whoever has a token that is good.
     Known,
     /// Admins among them.

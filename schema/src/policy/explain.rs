@@ -1,5 +1,6 @@
 //! Explanation of what somebody may do with a path: the rules, told instead of applied.
 
+use crate::docs::{self, DocsRead};
 use crate::kind::Subject;
 use crate::name::{Fqdn, ServerName, UserName, label_below};
 use crate::policy::proof;
@@ -69,6 +70,17 @@ pub fn explain(actor: Actor<'_>, state: &State, path: &str) -> Answer {
     let side = Side::new(state);
     match Subject::of(path) {
         Err(invalid) => Answer::new(May::No, [format!("{}: {}.", invalid.message, invalid.hint)]),
+        Ok(None) if docs::is_below(path) && state.platform.docs.read == DocsRead::Admins => Answer::new(
+            May::No,
+            [format!(
+                "Nobody but admins reads the pages of the wiki, or changes them: ask {}.",
+                admins_in_words(state)
+            )],
+        ),
+        Ok(None) if docs::is_below(path) && state.platform.docs.may_edit(me) => Answer::new(
+            May::Yes,
+            [format!("`{}` is a page of the wiki, and `docs.edit` names `{me}`.", shown(path))],
+        ),
         Ok(None) => Answer::new(
             May::WithReview,
             [format!("`{}` is everybody's: {} has to agree.", shown(path), admins_in_words(state))],

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::docs::{self, DocsRead};
 use crate::domain::{Domain, domain_path};
 use crate::finding::{About, Finding, Severity};
 use crate::firewall::Exception;
@@ -200,6 +201,12 @@ impl<'a> Case<'a> {
                 let message = "the platform's settings are the admins'".to_owned();
                 file.deny(&[], message, format!("ask {} to change them", self.admins()));
             }
+            Ok(None) if docs::is_below(path) && self.before.state.platform.docs.read == DocsRead::Admins => {
+                let message = "nobody but admins reads the pages of the wiki, or changes them".to_owned();
+                file.deny(&[], message, format!("ask {} to change it", self.admins()));
+            }
+            Ok(None)
+                if docs::is_below(path) && self.before.state.platform.docs.may_edit(&self.member.name) => {}
             Ok(None) => {
                 let message = format!("`{}` is everybody's, so somebody else has to look at it", shown(path));
                 let hint = format!("propose it: {} can agree to it", self.admins());

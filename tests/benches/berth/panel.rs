@@ -8,6 +8,7 @@ mod process;
 mod reader;
 mod rows;
 mod streams;
+pub(crate) mod wiki;
 
 use std::time::Duration;
 

@@ -114,7 +114,7 @@ fn is_about_people(change: &Change) -> bool {
         Object::User(_) => {}
         // Of a whole text nobody can say which fields change.
         Object::File(path) => return is_users(path),
-        Object::Server(_) | Object::Domain(_) | Object::Platform => return false,
+        Object::Server(_) | Object::Domain(_) | Object::Platform | Object::Doc(_) => return false,
     }
     let is_admin = |value: &Input| value.normal() == Input::Text("admin".to_owned());
     match &change.deed {
@@ -122,7 +122,7 @@ fn is_about_people(change: &Change) -> bool {
             fields.iter().any(|field| field.name == "role" && is_admin(&field.was) != is_admin(&field.now))
         }
         Deed::Remove => true,
-        Deed::Write { .. } => false,
+        Deed::Write { .. } | Deed::Put { .. } | Deed::Move { .. } => false,
     }
 }
 
@@ -135,8 +135,13 @@ fn seen(asker: &Asker, change: &Change) -> Result<(), Refusal> {
     let is_seen = || file_of(&change.of).is_some_and(|path| asker.sight().shows(&path));
     match change.deed {
         Deed::Create { .. } => Ok(()),
-        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } if asker.is_admin() || is_seen() => Ok(()),
-        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } => Err(not_found()),
+        _ if asker.is_admin() || is_seen() => Ok(()),
+        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } | Deed::Put { .. } | Deed::Move { .. } => {
+            // A path that no page can have is refused at its field, to whoever sees pages at all.
+            let is_page =
+                matches!(change.of, Object::Doc(_)) && asker.state().platform.docs.may_read(true, false);
+            if is_page { Ok(()) } else { Err(not_found()) }
+        }
     }
 }
 

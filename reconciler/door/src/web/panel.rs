@@ -37,6 +37,7 @@ use super::store::{Store, StoreError};
 use super::throttle::Throttle;
 use super::tickets::Tickets;
 use super::tokens::{Found, Tokens};
+use super::wiki::Wiki;
 use crate::door::Door;
 use crate::members::Good;
 
@@ -58,6 +59,7 @@ pub struct Panel {
     /// Checks and hashes of passwords.
     pub(crate) checks: Gate,
     pub(crate) past: Past,
+    pub(crate) wiki: Wiki,
     pub(crate) outcomes: Outcomes,
     pub(crate) forms: Forms,
     /// Names of the marks that stand for secrets.
@@ -187,6 +189,7 @@ impl Panel {
             throttle: Throttle::default(),
             checks: Gate::default(),
             past: Past::default(),
+            wiki: Wiki::default(),
             outcomes: Outcomes::default(),
             forms: Forms::of(&door.settings().state, door.settings().resolver)
                 .knowing(door.members().memory())

@@ -6,6 +6,7 @@ use super::account::{invitation, invite, redeem, set_password};
 use super::api_tokens::{api_tokens, end_api_token, make_api_token};
 use super::browse::{blame, diff, file, search, table, text, tree};
 use super::changes::{approve, commit, plan, proposal, proposals, propose, propose_revert, reject, revert};
+use super::docs::{doc, doc_file, docs, docs_search};
 use super::factors::{
     add_passkey, begin_passkey, begin_totp, challenge, confirm, factors, lift_factor, new_recovery,
     remove_passkey, remove_totp, set_totp, sign_in_code, sign_in_passkey,
@@ -88,6 +89,10 @@ pub(crate) fn questions() -> Routes {
         .closed(diff)
         .closed(search)
         .closed(table)
+        .reader(docs)
+        .reader(doc)
+        .reader(doc_file)
+        .reader(docs_search)
 }
 
 /// Every question that the door answers to the gate.

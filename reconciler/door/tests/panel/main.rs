@@ -30,3 +30,4 @@ mod socket;
 mod tickets;
 mod timeline;
 mod tokens;
+mod wiki;

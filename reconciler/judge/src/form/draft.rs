@@ -27,6 +27,7 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
         Object::User(name) => (Kind::User, name.as_str()),
         Object::Platform => (Kind::Platform, ""),
         Object::File(path) => return by_path(ground, path, &change.deed),
+        Object::Doc(_) => return Err(FormError::Unfit { what: "a page".to_owned() }),
     };
     if kind == Kind::User && !ground.is_admin() && name != ground.author.name.as_str() {
         return Err(FormError::NotYours { what: "that user's file".to_owned() });
@@ -42,9 +43,8 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
     let text = ground.text(&path)?;
     match (&change.deed, kind) {
         (Deed::Create { .. } | Deed::Edit { .. } | Deed::Remove, Kind::Platform)
-        | (Deed::Write { .. }, Kind::Server | Kind::Domain | Kind::User) => {
-            Err(FormError::Unfit { what: format!("a {kind}") })
-        }
+        | (Deed::Write { .. }, Kind::Server | Kind::Domain | Kind::User)
+        | (Deed::Put { .. } | Deed::Move { .. }, _) => Err(FormError::Unfit { what: format!("a {kind}") }),
         (Deed::Create { fields }, _) => match text {
             Some(_) => {
                 let invalid = Invalid::new(format!("`{path}` is there already"), "choose another name");
@@ -52,9 +52,7 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
             }
             None => create(ground, state, New { kind, path, fields }).map(Drafted::Ready),
         },
-        (Deed::Edit { fields }, _) => {
-            edit(ground, state, File { kind, path, text: text.ok_or_else(missing)? }, fields)
-        }
+        (Deed::Edit { fields }, _) => edit(ground, state, (kind, path, text.ok_or_else(missing)?), fields),
         (Deed::Remove, _) => {
             text.ok_or_else(missing)?;
             Ok(Drafted::Ready(Draft {
@@ -67,13 +65,6 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
         }
         (Deed::Write { text: new, base }, Kind::Platform) => rewrite(ground, &path, new, base),
     }
-}
-
-/// A file of `main`.
-struct File {
-    kind: Kind,
-    path: String,
-    text: String,
 }
 
 /// A file that isn't there yet.
@@ -158,7 +149,7 @@ fn merge<'a>(kind: Kind, text: &str, fields: &'a [FieldEdit]) -> Result<Merge<'a
 fn edit(
     ground: &Ground<'_>,
     state: &State,
-    File { kind, path, text }: File,
+    (kind, path, text): (Kind, String, String),
     fields: &[FieldEdit],
 ) -> Result<Drafted, FormError> {
     let Merge { changes, left_alone, clashes } = merge(kind, &text, fields)?;

@@ -3,6 +3,7 @@
 use berth_plan::step::Action;
 use berth_plan::{Plan, Subject, show};
 use berth_repo::{CommitInfo, MAIN, Revision, StateRepo, unified};
+use berth_schema::docs::is_below;
 use berth_schema::form::{Input, field_of, path as path_of};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::text::{safe, safe_line};
@@ -122,7 +123,7 @@ pub fn concerns(paths: &[&str], subject: &Subject) -> bool {
         Some(Kind::Server) => path_of(Kind::Server, name).is_ok_and(|own| own == *path),
         // Names lead to a server and leave it as it is.
         Some(Kind::Domain) => false,
-        _ => true,
+        _ => !is_below(path),
     })
 }
 

@@ -19,7 +19,9 @@ pub(super) fn by_path(ground: &Ground<'_>, path: &str, deed: &Deed) -> Result<Dr
     match deed {
         Deed::Write { text, base } => rewrite(ground, path, text, base),
         Deed::Remove => remove(ground, path),
-        Deed::Create { .. } | Deed::Edit { .. } => Err(FormError::Unfit { what: "a file".to_owned() }),
+        Deed::Create { .. } | Deed::Edit { .. } | Deed::Put { .. } | Deed::Move { .. } => {
+            Err(FormError::Unfit { what: "a file".to_owned() })
+        }
     }
 }
 
@@ -175,7 +177,7 @@ fn clash(ground: &Ground<'_>, path: &str, text: Option<&str>, since: &[(String, 
 }
 
 /// A text that a browser sent, with the line ends of the one that it began from.
-fn like(text: &str, began: &str) -> String {
+pub(super) fn like(text: &str, began: &str) -> String {
     let mut text = text.replace("\r\n", "\n");
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');

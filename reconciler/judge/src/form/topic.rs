@@ -20,10 +20,11 @@ pub(super) fn of_revert(repo: &StateRepo, revision: &Revision) -> Result<Topic, 
 /// The beginning of the topics for a change of this file.
 pub(super) fn words_of_file(path: &str, kind: Option<Kind>) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let name = name.strip_suffix(".toml").unwrap_or(name);
+    let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
     let words = match kind {
         Some(Kind::Platform) => name.to_owned(),
         Some(kind) => format!("{kind}-{name}"),
+        None if path.starts_with("docs/") => format!("page-{name}"),
         None => format!("file-{name}"),
     };
     let words: String =

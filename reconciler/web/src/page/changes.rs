@@ -33,6 +33,7 @@ enum Kind {
     User,
     Platform,
     File,
+    Doc,
 }
 
 impl Wanted {
@@ -44,6 +45,7 @@ impl Wanted {
             Kind::User => Object::User(name),
             Kind::Platform => Object::Platform,
             Kind::File => Object::File(name),
+            Kind::Doc => Object::Doc(name),
         })
     }
 }
@@ -55,6 +57,7 @@ fn asks_for(of: &Object) -> String {
         Object::Domain(_) => "domain",
         Object::User(_) => "user",
         Object::File(_) => "file",
+        Object::Doc(_) => "doc",
         Object::Platform => return "kind=platform&".to_owned(),
     };
     format!("kind={kind}&name={}&", query(name_of(of)))

@@ -74,6 +74,8 @@ pub(crate) enum Act {
     Remove,
     /// Another text for the file.
     Write,
+    /// Another path for the file, which is the field `name`.
+    Move,
 }
 
 /// Field with which somebody says that they know what they lose by a change.
@@ -84,15 +86,15 @@ const KNOWN: &str = "shut-out";
 pub(super) struct Said {
     pub(super) text: String,
     pub(super) why: String,
-    is_bad: bool,
+    pub(super) is_bad: bool,
 }
 
 impl Said {
-    fn bad(text: impl Into<String>) -> Self {
+    pub(super) fn bad(text: impl Into<String>) -> Self {
         Self { text: text.into(), why: String::new(), is_bad: true }
     }
 
-    fn note(text: impl Into<String>) -> Self {
+    pub(super) fn note(text: impl Into<String>) -> Self {
         Self { text: text.into(), why: String::new(), is_bad: false }
     }
 }
@@ -359,6 +361,7 @@ impl Form {
             Act::Create => Deed::Create { fields: edits() },
             Act::Edit | Act::Turn => Deed::Edit { fields: edits() },
             Act::Remove => Deed::Remove,
+            Act::Move => Deed::Move { to: sent.one("name").trim().trim_matches('/').to_owned() },
             Act::Write => {
                 let base = sent.one("base").parse::<Revision>();
                 let base =
@@ -406,7 +409,11 @@ impl Form {
 /// Name of an object, as it is typed.
 pub(crate) fn name_of(of: &Object) -> &str {
     match of {
-        Object::Server(name) | Object::Domain(name) | Object::User(name) | Object::File(name) => name,
+        Object::Server(name)
+        | Object::Domain(name)
+        | Object::User(name)
+        | Object::File(name)
+        | Object::Doc(name) => name,
         Object::Platform => "platform",
     }
 }

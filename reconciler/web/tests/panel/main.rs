@@ -33,3 +33,5 @@ mod router;
 mod sessions;
 mod signin;
 mod sites;
+mod wiki;
+mod wiki_forms;

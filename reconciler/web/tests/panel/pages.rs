@@ -15,6 +15,16 @@ use crate::platform::{HOSTILE, empty, furnish, revision};
 /// Most bytes of a page on its way.
 const MOST: usize = 20 << 10;
 
+/// Routes that give out something else than a page.
+const NO_PAGES: [&str; 6] = [
+    "/vm/{id}/terminal/socket",
+    "/vm/{id}/log/file",
+    "/admin/state/table.csv",
+    "/docs",
+    "/wiki/picture/{*path}",
+    "/wiki/diagram/{digest}",
+];
+
 /// Pages of this module's: what somebody who is signed in may look at, with something that is there in each place.
 fn paths() -> Vec<String> {
     let is_page = |route: &Route| {
@@ -24,7 +34,7 @@ fn paths() -> Vec<String> {
             && !route.path.ends_with("/events")
             && route.path != "/resume"
             // Bytes, and no pages.
-            && !["/vm/{id}/terminal/socket", "/vm/{id}/log/file", "/admin/state/table.csv"].contains(&route.path)
+            && !NO_PAGES.contains(&route.path)
             // They lead on.
             && !route.path.starts_with("/dbgate")
     };
@@ -32,6 +42,7 @@ fn paths() -> Vec<String> {
 }
 
 fn filled(route: &Route) -> String {
+    let path = if route.path.starts_with("/admin/state/") { "servers/shop.toml" } else { "guide/first" };
     route
         .path
         .replace("{id}", "3")
@@ -39,7 +50,7 @@ fn filled(route: &Route) -> String {
         .replace("{revision}", &revision().to_string())
         .replace("{topic}", "twice-the-memory")
         .replace("{name}", "bob")
-        .replace("{*path}", "servers/shop.toml")
+        .replace("{*path}", path)
         .replace("{user}", "bob")
 }
 
@@ -47,8 +58,8 @@ fn filled(route: &Route) -> String {
 fn is_routed(method: &Method, path: &str) -> bool {
     let path = path.split(['?', '#']).next().unwrap();
     table().iter().any(|route| {
-        if let Some((before, _)) = route.path.split_once("{*") {
-            return route.method == *method && path.strip_prefix(before).is_some_and(|rest| !rest.is_empty());
+        if let Some(start) = route.path.strip_suffix("{*path}") {
+            return route.method == *method && path.len() > start.len() && path.starts_with(start);
         }
         let (wanted, found): (Vec<_>, Vec<_>) = (route.path.split('/').collect(), path.split('/').collect());
         route.method == *method

@@ -9,11 +9,12 @@ use berth_schema::tool::Tool;
 use berth_schema::user::Role;
 use berth_wire::web::{
     ApiTokenCard, ApiTokenMade, ApiTokens, Approve, At, Audit, AuditRow, BeginTotp, BlamePart, Blank, Commit,
-    CommitLine, CommitRead, CommitSheet, Committed, Content, Decided, Deed, Destination, DiffSheet,
-    DomainCard, DomainRead, DomainSheet, Domains, Done, EndApiToken, Event, FactorSheet, Factors, Field,
-    FieldFinding, FileDiff, FileSheet, FoundLine, FoundSheet, History, Input, Invite, Invited, Is, Lead,
-    Leads, MakeApiToken, Object, Open, Opened, Page, PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet,
-    Power, ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, PullCard,
+    CommitLine, CommitRead, CommitSheet, Committed, Content, Decided, Deed, Destination, DiffSheet, DocEdit,
+    DocFound, DocRead, DocSheet, Docs, DocsCard, DocsFound, DocsSearch, DomainCard, DomainRead, DomainSheet,
+    Domains, Done, EndApiToken, Event, Excerpt, FactorSheet, Factors, Field, FieldFinding, FileDiff,
+    FileSheet, FoundLine, FoundSheet, History, Input, Invite, Invited, Is, Lead, Leads, MakeApiToken, Object,
+    Open, Opened, Page, PageCard, PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet, Power,
+    ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, PullCard,
     PullRead, PullState, Pulls, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet, Servers,
     SessionCard, Sessions, Standing, StateBlame, StateDiff, StateFile, StateSearch, StateTable, StateText,
     StateTree, TableCell, TableRow, TableSheet, TextSheet, ToolCard, Totp, TotpSecret, TreeEntry, TreeSheet,
@@ -172,6 +173,33 @@ fn token_card(word: &str) -> ApiTokenCard {
     }
 }
 
+/// The wiki as a list.
+pub(crate) fn docs(word: &str) -> DocsCard {
+    let page = |path: &str| PageCard { path: path.to_owned(), title: word.to_owned() };
+    DocsCard {
+        pages: vec![page("guide/first.md"), page("README.md")],
+        files: vec!["guide/plan.png".to_owned()],
+        left_out: 1,
+        edit: DocEdit::Freely,
+        forge: None,
+        at: revision(),
+    }
+}
+
+/// A page of it.
+pub(crate) fn doc(text: &str) -> DocSheet {
+    DocSheet {
+        path: "guide/first.md".to_owned(),
+        title: "First steps".to_owned(),
+        text: text.to_owned(),
+        made_by: Some(line("made")),
+        is_past: false,
+        is_masked: false,
+        edit: DocEdit::Freely,
+        at: revision(),
+    }
+}
+
 fn tool(tool: Tool) -> ToolCard {
     let url = format!("https://{}--shop.example.org", tool.title().to_lowercase());
     ToolCard { tool, url }
@@ -297,6 +325,18 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
         Ok(page(vec![row(act), row(Event::Commit(Box::new(line(word))))]))
     });
     browse(door, word);
+    door.answer(move |_, _, _: Docs| Ok(docs(word)));
+    door.answer(move |_, _, _: DocRead| {
+        Ok(doc(&format!("# {word}\n\n{word}\n\n## {word}\n\n```\n{word}\n```\n")))
+    });
+    door.answer(move |_, _, asked: DocsSearch| {
+        let excerpt =
+            [(word, false), (word, true)].map(|(text, is_hit)| Excerpt { text: text.to_owned(), is_hit });
+        let page = PageCard { path: "guide/first.md".to_owned(), title: word.to_owned() };
+        let row = DocFound { page, heading: Some(word.to_owned()), excerpt: excerpt.into() };
+        let rows = if asked.words == "none" { Vec::new() } else { vec![row] };
+        Ok(DocsFound { all: u32::try_from(rows.len()).unwrap(), rows, searched: 7, left_out: 2 })
+    });
     door.answer(move |_, _, _: Proposals| Ok(vec![proposal(word)]));
     door.answer(move |_, _, _: Pulls| Ok(vec![pull_card(word, PullState::Failed)]));
     door.answer(move |_, _, _: PullRead| {

@@ -75,6 +75,14 @@ impl Reader {
         Request { method, path, credential: &self.credential, body, encoding: Encoding::Plain }
     }
 
+    /// Reads a page once, as the first one to do so.
+    pub(super) fn once(&self, path: &str) -> anyhow::Result<Times> {
+        let (mut line, mut times) = (self.line()?, Times::default());
+        let answer = times.measure(|| line.ask(&self.get(path)))?;
+        ensure!(answer.head.starts_with("HTTP/1.1 200"), "{path}: {}", answer.head);
+        Ok(times)
+    }
+
     /// Reads a page as often as is asked over each of so many connections at once.
     pub(super) fn read(&self, path: &str, connections: usize, rounds: usize) -> anyhow::Result<Times> {
         let lines: Vec<Line> = (0..connections).map(|_| self.line()).collect::<Result<_, _>>()?;
