@@ -156,6 +156,7 @@ mod tests {
             password_hash: password_hash.map(str::to_owned),
             ssh_keys: Vec::new(),
             passkeys: Vec::new(),
+            oidc: Vec::new(),
             tokens: Vec::new(),
             second_factor,
             quota: Default::default(),
