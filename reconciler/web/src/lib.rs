@@ -20,6 +20,7 @@ mod handover;
 mod invite;
 pub mod launch;
 pub mod live;
+mod oidc;
 mod open;
 pub mod page;
 mod passkey;

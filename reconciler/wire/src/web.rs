@@ -11,6 +11,7 @@ mod change;
 mod client;
 mod factor;
 mod leads;
+mod oidc;
 mod people;
 mod read;
 mod review;
@@ -39,9 +40,13 @@ pub use factor::{
     TotpSecret, TotpSet,
 };
 pub use leads::{Destination, Lead, Leads};
+pub use oidc::{
+    OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined, OidcOutcome, OidcRound, OidcSignIn, OidcStranger,
+    OidcUnbind, ProviderCard, SignInWays,
+};
 pub use people::{
     Entered, Half, Invitation, Invite, Invited, Me, Person, Quota, Redeem, Secret, SetPassword, SignIn,
-    SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users,
+    SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users, UsersOf,
 };
 pub use read::{
     Blank, CommitLine, CommitRead, CommitSheet, DomainCard, DomainRead, DomainSheet, Domains, History, Page,

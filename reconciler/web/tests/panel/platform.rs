@@ -13,8 +13,9 @@ use berth_wire::web::{
     Domains, Done, EndApiToken, Event, FactorSheet, Factors, Field, FieldFinding, FileDiff, History, Input,
     Invite, Invited, Lead, Leads, MakeApiToken, Object, Open, Opened, Page, PasskeyCard, Plan, Planned,
     PlatformRead, PlatformSheet, Power, ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose,
-    ProposeRevert, Proposed, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet, Servers,
-    SessionCard, Sessions, Standing, ToolCard, Totp, TotpSecret, UserCard, UserRead, UserSheet, Users, Why,
+    ProposeRevert, Proposed, ProviderCard, Reject, Revert, Scope, Secret, ServerCard, ServerRead,
+    ServerSheet, Servers, SessionCard, Sessions, Standing, ToolCard, Totp, TotpSecret, UserCard, UserRead,
+    UserSheet, Users, Why,
 };
 use jiff::Timestamp;
 
@@ -126,6 +127,9 @@ fn user(name: &str, word: &str) -> UserCard {
         has_password: true,
         has_second_factor: false,
         passkeys: 0,
+        accounts: 0,
+        seen: None,
+        is_away: false,
     }
 }
 
@@ -255,7 +259,18 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     });
     door.answer(move |_, _, _: Factors| {
         let passkeys = vec![PasskeyCard { id: "an-id".to_owned(), name: word.to_owned() }];
-        Ok(FactorSheet { totp: Totp::On { recovery: 2 }, passkeys, is_fresh: true, has_panel: true })
+        Ok(FactorSheet {
+            totp: Totp::On { recovery: 2 },
+            passkeys,
+            accounts: vec!["https://login.example.org 4711".parse().unwrap()],
+            provider: Some(ProviderCard {
+                label: "Sign in".to_owned(),
+                host: "login.example.org".to_owned(),
+            }),
+            is_by_provider_alone: false,
+            is_fresh: true,
+            has_panel: true,
+        })
     });
     door.answer(move |_, _, _: Sessions| {
         let one = |is_here| SessionCard {
@@ -265,6 +280,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
             from: word.to_owned(),
             browser: word.to_owned(),
             passkey: Some(word.to_owned()),
+            provider: None,
             is_here,
         };
         Ok(vec![one(true), one(false)])
