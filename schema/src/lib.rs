@@ -25,6 +25,7 @@ pub mod kind;
 mod listen;
 pub mod name;
 mod network;
+pub mod oidc;
 pub mod panel;
 mod parse;
 mod passkey;

@@ -153,6 +153,7 @@ fn for_others(user: &User) -> String {
         password_hash: None,
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
+        oidc: Vec::new(),
         tokens: Vec::new(),
         second_factor: None,
         name: user.name.clone(),

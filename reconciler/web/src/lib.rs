@@ -22,6 +22,7 @@ mod invite;
 pub mod launch;
 pub mod live;
 mod markdown;
+mod oidc;
 mod open;
 pub mod page;
 mod passkey;

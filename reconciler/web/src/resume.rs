@@ -22,7 +22,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 44] = [
+pub(crate) static ALL: [Does; 48] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -46,6 +46,11 @@ pub(crate) static ALL: [Does; 44] = [
     Does::act("/admin/users/{name}/sessions/end", "Sign a member out everywhere", &[]),
     Does::act("/admin/users/{name}/totp/remove", "Remove a member’s second factor", &[]),
     Does::act("/admin/users/{name}/passkeys/remove", "Remove a member’s passkey", &[("called", "Passkey")]),
+    Does::act(
+        "/admin/users/{name}/oidc/remove",
+        "Take a member’s account at the provider out",
+        &[("account", "Account")],
+    ),
     Does::act("/admin/users/{name}/tokens/revoke", "Revoke a member’s API token", &[("called", "Token")]),
     Does::file("/admin/users/{name}/edit", "Edit a member", &user_form::SHAPES),
     Does::file("/admin/users/{name}/remove", "Remove a member", &[&CONFIRMED]),
@@ -69,8 +74,15 @@ pub(crate) static ALL: [Does; 44] = [
         &[("name", "Its name"), ("scope", "Scope"), ("days", "Days")],
     ),
     Does::act("/account/tokens/revoke", "Revoke an API token", &[("called", "Token")]),
+    Does::act("/account/oidc", "Bind an account at the provider", &[]),
+    Does::act(
+        "/account/oidc/remove",
+        "Take an account at the provider out",
+        &[("account", "Account"), ("knows", "You know that it is your only way in")],
+    ),
     Does::act("/confirm", "Confirm who you are", &[("code", "Code")]),
     Does::act("/confirm/passkey", "Confirm who you are", &[]),
+    Does::act("/confirm/oidc", "Confirm who you are", &[("code", "Code")]),
 ];
 
 impl Does {

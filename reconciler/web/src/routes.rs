@@ -21,7 +21,7 @@ use crate::page::{
     terminal, tokens, user, user_form, users,
 };
 use crate::problem::Problem;
-use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
+use crate::{account, confirm, factor, file, invite, oidc, passkey, resume, signin};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -115,6 +115,7 @@ pub fn table() -> Vec<Route> {
         post("/admin/users/{name}/sessions/end", Admin, user::end_sessions),
         post("/admin/users/{name}/totp/remove", Admin, user::lift_factor),
         post("/admin/users/{name}/passkeys/remove", Admin, user::remove_passkey),
+        post("/admin/users/{name}/oidc/remove", Admin, user::unbind),
         post("/admin/users/{name}/tokens/revoke", Admin, user::revoke_token),
         get("/admin/users/{name}/edit", Admin, form::show::<user_form::Edit>),
         post("/admin/users/{name}/edit", Admin, form::post::<user_form::Edit>),
@@ -144,9 +145,14 @@ pub fn table() -> Vec<Route> {
         post("/login/code", Anybody, signin::enter_code),
         post("/login/passkey/options", Anybody, passkey::challenge),
         post("/login/passkey", Anybody, signin::enter_by_passkey),
+        get("/login/oidc", Anybody, oidc::begin),
+        get("/login/oidc/back", Anybody, oidc::back),
+        get("/login/join", Anybody, oidc::show_join),
+        post("/login/join", Anybody, oidc::join),
         get("/confirm", SignedIn, confirm::show),
         post("/confirm", SignedIn, confirm::enter),
         post("/confirm/passkey", SignedIn, confirm::by_passkey),
+        post("/confirm/oidc", SignedIn, oidc::confirm),
         post("/logout", Anybody, signin::leave),
         get("/resume", SignedIn, resume::show),
         get("/invite/{secret}", Anybody, invite::show),
@@ -165,6 +171,8 @@ pub fn table() -> Vec<Route> {
         post("/account/passkeys/options", SignedIn, passkey::begin),
         post("/account/passkeys", SignedIn, passkey::add),
         post("/account/passkeys/remove", SignedIn, passkey::remove),
+        post("/account/oidc", SignedIn, oidc::bind),
+        post("/account/oidc/remove", SignedIn, oidc::unbind),
         get("/account/tokens", SignedIn, tokens::show),
         post("/account/tokens", SignedIn, tokens::make),
         post("/account/tokens/revoke", SignedIn, tokens::revoke),

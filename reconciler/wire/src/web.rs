@@ -12,6 +12,7 @@ mod client;
 mod docs;
 mod factor;
 mod leads;
+mod oidc;
 mod people;
 mod pull;
 mod read;
@@ -46,9 +47,13 @@ pub use factor::{
     TotpSecret, TotpSet,
 };
 pub use leads::{Destination, Lead, Leads};
+pub use oidc::{
+    OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined, OidcOutcome, OidcRound, OidcSignIn, OidcStranger,
+    OidcUnbind, ProviderCard, SignInWays,
+};
 pub use people::{
     Entered, Half, Invitation, Invite, Invited, Me, Person, Quota, Redeem, Secret, SetPassword, SignIn,
-    SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users,
+    SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users, UsersOf,
 };
 pub use pull::{PullCard, PullRead, PullSheet, PullState, Pulls};
 pub use read::{

@@ -99,7 +99,7 @@ fn user(me: &UserName, name: &UserName, state: &State) -> Answer {
     if name == me {
         let why = [
             "It is their own file: `email`, `password_hash` and `ssh_keys` are theirs to change.".to_owned(),
-            "`passkeys`, `tokens` and `second_factor` change in the panel, which asks for a password and a code first."
+            "`passkeys`, `oidc`, `tokens` and `second_factor` change in the panel, which asks first who it is."
                 .to_owned(),
             format!("`role`, `quota` and removing the file are up to {}.", admins_in_words(state)),
         ];

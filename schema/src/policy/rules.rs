@@ -261,6 +261,7 @@ impl<'a> Case<'a> {
             password_hash: _,
             ssh_keys: _,
             passkeys,
+            oidc,
             tokens,
             second_factor,
             quota,
@@ -275,6 +276,12 @@ impl<'a> Case<'a> {
             if passkeys.iter().any(|passkey| !self.member.passkeys.contains(passkey)) {
                 let message = format!("`{me}` may not add a passkey of `{me}` like this");
                 file.deny(&["passkeys"], message, change.replacen("change", "add", 1));
+            }
+            // Whoever says so could name any account, also one of somebody else's: only the provider's word binds one.
+            if oidc.iter().any(|account| !self.member.oidc.contains(account)) {
+                let message = format!("`{me}` may not bind an account at a provider like this");
+                let hint = "bind it in the panel, under Account, which has you sign in at the provider first";
+                file.deny(&["oidc"], message, hint.to_owned());
             }
             if tokens.iter().any(|token| !self.member.tokens.contains(token)) {
                 let message = format!("`{me}` may not add a token of `{me}` like this");

@@ -26,6 +26,8 @@ use super::gate::Gate;
 use super::grants::Grants;
 use super::heard::Heard;
 use super::invitations::Invitations;
+use super::means::Means;
+use super::oidc::provided::Provided;
 use super::orders::Orders;
 use super::outcomes::Outcomes;
 use super::past::Past;
@@ -70,6 +72,8 @@ pub struct Panel {
     pub(crate) clean_ups: Orders,
     pub(crate) tickets: Tickets,
     pub(crate) leads: Heard,
+    /// Sign-ins by the OpenID provider.
+    pub(crate) oidc: Provided,
     /// Turn of the commits that the door makes itself.
     pub(crate) writing: Mutex<()>,
     audit: Audit,
@@ -111,8 +115,8 @@ pub(crate) struct Asker {
     pub(crate) good: Good,
     /// Digest of the token that they asked with.
     pub(crate) token: Digest,
-    /// Id of the passkey that they signed in by.
-    pub(crate) passkey: Option<String>,
+    /// Means by which they signed in.
+    pub(crate) means: Means,
     /// Set if they have just proved who they are.
     pub(crate) is_fresh: bool,
 }
@@ -185,7 +189,6 @@ impl Panel {
             halves: Halves::default(),
             ceremonies: Ceremonies::default(),
             begun: Begun::default(),
-            audit: Audit::of(store),
             throttle: Throttle::default(),
             checks: Gate::default(),
             past: Past::default(),
@@ -199,6 +202,8 @@ impl Panel {
             clean_ups: Orders::default(),
             tickets: Tickets::default(),
             leads: Heard::default(),
+            oidc: Provided::open(store.folder("oidc")?, &door.settings().data)?,
+            audit: Audit::of(store),
             writing: Mutex::default(),
             stand_ins: RandomState::new(),
             clock,
@@ -229,7 +234,7 @@ impl Panel {
     }
 
     /// Finds out who asks with a token. One whose holder has gone, or has another role, password or second factor by now, is dead; so
-    /// is one that a passkey was used for which they don't have any more.
+    /// is one that a passkey or an account at the provider was used for which they don't have any more.
     pub(crate) fn asker(&self, token: Option<&Token>) -> Result<Asker, Refusal> {
         let Some(token) = token else { return Err(signed_out()) };
         if let Some(asker) = self.by_api_token(token)? {
@@ -237,11 +242,11 @@ impl Panel {
         }
         let token = Digest::of(token.as_str());
         let found = self.tokens.find(token, self.now().date).map_err(|error| unavailable(&error))?;
-        let Some(Found { user: name, standing, is_fresh, passkey }) = found else { return Err(signed_out()) };
+        let Some(Found { user: name, standing, is_fresh, means }) = found else { return Err(signed_out()) };
         let good = self.good()?;
         match good.state.users.get(&name) {
-            Some(user) if standing.stands(user, passkey.as_deref()) => {
-                Ok(Asker { role: user.role, scopes: None, name, good, token, passkey, is_fresh })
+            Some(user) if standing.stands(&good.state, user, &means) => {
+                Ok(Asker { role: user.role, scopes: None, name, good, token, means, is_fresh })
             }
             _ => {
                 self.tokens.end(&name, token).map_err(|error| unavailable(&error))?;

@@ -12,6 +12,7 @@ use super::factors::{
     remove_passkey, remove_totp, set_totp, sign_in_code, sign_in_passkey,
 };
 use super::leads::leads;
+use super::oidc::{oidc_back, oidc_bind, oidc_confirm, oidc_join, oidc_sign_in, oidc_unbind, sign_in_ways};
 use super::power::power;
 use super::pulls::{pull, pulls};
 use super::read::{
@@ -32,6 +33,10 @@ pub(crate) fn questions() -> Routes {
         .open(sign_in_code)
         .open(sign_in_passkey)
         .open(challenge)
+        .open(sign_in_ways)
+        .open(oidc_sign_in)
+        .open(oidc_back)
+        .open(oidc_join)
         .open(invitation)
         .open(redeem)
         .closed(sign_out)
@@ -48,6 +53,9 @@ pub(crate) fn questions() -> Routes {
         .closed(begin_passkey)
         .closed(add_passkey)
         .closed(remove_passkey)
+        .closed(oidc_confirm)
+        .closed(oidc_bind)
+        .closed(oidc_unbind)
         .closed(sessions)
         .closed(end_session)
         .closed(end_sessions)

@@ -22,6 +22,7 @@ mod guards;
 mod html;
 mod inside;
 mod live;
+mod oidc;
 mod pages;
 mod panel;
 mod platform;

@@ -14,11 +14,11 @@ use berth_wire::web::{
     Domains, Done, EndApiToken, Event, Excerpt, FactorSheet, Factors, Field, FieldFinding, FileDiff,
     FileSheet, FoundLine, FoundSheet, History, Input, Invite, Invited, Is, Lead, Leads, MakeApiToken, Object,
     Open, Opened, Page, PageCard, PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet, Power,
-    ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, PullCard,
-    PullRead, PullState, Pulls, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet, Servers,
-    SessionCard, Sessions, Standing, StateBlame, StateDiff, StateFile, StateSearch, StateTable, StateText,
-    StateTree, TableCell, TableRow, TableSheet, TextSheet, ToolCard, Totp, TotpSecret, TreeEntry, TreeSheet,
-    UserCard, UserRead, UserSheet, Users, Why,
+    ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, ProviderCard,
+    PullCard, PullRead, PullState, Pulls, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet,
+    Servers, SessionCard, Sessions, Standing, StateBlame, StateDiff, StateFile, StateSearch, StateTable,
+    StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet, ToolCard, Totp, TotpSecret, TreeEntry,
+    TreeSheet, UserCard, UserRead, UserSheet, Users, Why,
 };
 use jiff::Timestamp;
 
@@ -131,6 +131,9 @@ fn user(name: &str, word: &str) -> UserCard {
         has_password: true,
         has_second_factor: false,
         passkeys: 0,
+        accounts: 0,
+        seen: None,
+        is_away: false,
     }
 }
 
@@ -287,7 +290,18 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     });
     door.answer(move |_, _, _: Factors| {
         let passkeys = vec![PasskeyCard { id: "an-id".to_owned(), name: word.to_owned() }];
-        Ok(FactorSheet { totp: Totp::On { recovery: 2 }, passkeys, is_fresh: true, has_panel: true })
+        Ok(FactorSheet {
+            totp: Totp::On { recovery: 2 },
+            passkeys,
+            accounts: vec!["https://login.example.org 4711".parse().unwrap()],
+            provider: Some(ProviderCard {
+                label: "Sign in".to_owned(),
+                host: "login.example.org".to_owned(),
+            }),
+            is_by_provider_alone: false,
+            is_fresh: true,
+            has_panel: true,
+        })
     });
     door.answer(move |_, _, _: Sessions| {
         let one = |is_here| SessionCard {
@@ -297,6 +311,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
             from: word.to_owned(),
             browser: word.to_owned(),
             passkey: Some(word.to_owned()),
+            provider: None,
             is_here,
         };
         Ok(vec![one(true), one(false)])
