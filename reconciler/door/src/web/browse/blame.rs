@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_judge::form::commit_line;
 use berth_repo::{Blamed, Revision};
 use berth_wire::web::{BlamePart, Refusal, StateBlame};
 use parking_lot::Mutex;
@@ -86,9 +87,14 @@ pub(crate) fn blame(panel: &Panel, asker: &Asker, asked: StateBlame) -> Result<V
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let mut parts = Vec::new();
     for blamed in blamed.iter() {
-        // A commit beyond what is kept of the past is told of by nobody.
-        let Some(made) = known.iter().find(|made| made.revision == blamed.revision) else { continue };
-        let line = line(&told, &sight, made)?;
+        let line = match known.iter().find(|made| made.revision == blamed.revision) {
+            Some(made) => line(&told, &sight, made)?,
+            // It came by a merge, or is older than what is kept of the past.
+            None => {
+                let commit = repo.commit_info(&blamed.revision).map_err(|error| unavailable(&error))?;
+                commit_line(commit, Vec::new())
+            }
+        };
         parts.push(BlamePart { first: number(blamed.first), lines: number(blamed.lines), line });
     }
     Ok(parts)
