@@ -5,6 +5,7 @@
 //! its mark stands as it stood, and nowhere else. Pure: whoever draws a veil says by which name a mark calls its secret.
 
 mod find;
+mod mark;
 
 use std::ops::Range;
 
@@ -14,16 +15,13 @@ use crate::finding::{Finding, Position, Severity};
 use crate::invalid::Invalid;
 
 pub(crate) use find::hash_length;
+pub use mark::NAME;
+
+use mark::{BEGINS, ENDS, mark, mark_length};
 
 /// Name by which a mark calls a secret: [`NAME`] characters from `0-9a-f`, the same for the same secret. It must tell nobody
 /// anything about the secret.
 pub type Named<'a> = &'a dyn Fn(&str) -> String;
-
-/// Characters of a secret's name in its mark.
-pub const NAME: usize = 12;
-
-const BEGINS: &str = "‹hidden-";
-const ENDS: char = '›';
 
 /// A text with marks in place of its secrets. Every line is where it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,22 +86,6 @@ fn misplaced(length: usize) -> Invalid {
             "this mark stands for a secret that isn't hidden at this place",
             "put it back to where the form had it, or take it out: then the secret goes, too",
         ),
-    }
-}
-
-fn mark(name: &str) -> String {
-    format!("{BEGINS}{name}{ENDS}")
-}
-
-/// Returns the length in bytes of the mark that a text begins with; 0 where it begins with none.
-fn mark_length(text: &str) -> usize {
-    let Some(rest) = text.strip_prefix(BEGINS) else { return 0 };
-    let is_name = |name: &str| name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    match rest.split_at_checked(NAME) {
-        Some((name, rest)) if is_name(name) && rest.starts_with(ENDS) => {
-            BEGINS.len() + NAME + ENDS.len_utf8()
-        }
-        _ => 0,
     }
 }
 

@@ -85,10 +85,8 @@ fn look(table: &DeTable<'_>, places: &mut Vec<usize>) {
                     }
                 }
             }
-            DeValue::String(text) => {
-                if is_secret_field(key.get_ref()) && !text.is_empty() && !is_hash(text) {
-                    places.push(value.span().start);
-                }
+            DeValue::String(text) if is_secret_field(key.get_ref()) && !text.is_empty() && !is_hash(text) => {
+                places.push(value.span().start);
             }
             _ => {}
         }

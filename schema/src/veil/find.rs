@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{BEGINS, mark_length};
+use super::mark::{BEGINS, mark_length};
 use crate::api_token::{PREFIX, Scope};
 use crate::kind::Kind;
 use crate::parse::Parsed;

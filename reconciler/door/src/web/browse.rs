@@ -4,6 +4,7 @@
 //! searched and compared alike. A revision is one that leads to `main`; nobody gets to see another by accident.
 
 mod blame;
+mod blames;
 mod diff;
 mod file;
 mod lines;
@@ -13,7 +14,8 @@ mod search;
 mod table;
 mod tree;
 
-pub(crate) use blame::{Blames, blame};
+pub(crate) use blame::blame;
+pub(crate) use blames::Blames;
 pub(crate) use diff::diff;
 pub(crate) use file::{file, text};
 pub(crate) use mark_key::marks;

@@ -1,12 +1,11 @@
-//! Blame: which commit each line of a file is from. Git tells it; answers are kept, since a revision never changes.
+//! Blame: which commit each line of a file is from, as git tells it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_judge::form::commit_line;
 use berth_repo::{Blamed, Revision};
 use berth_wire::web::{BlamePart, Refusal, StateBlame};
-use parking_lot::Mutex;
 
 use super::super::panel::{Asker, Panel};
 use super::super::past::Made;
@@ -17,27 +16,6 @@ use super::revision::{find, past};
 
 /// Time that git has.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Answers that are kept.
-const KEPT: usize = 64;
-
-/// Part of a file whose lines were asked about: revision, path, first line.
-type Part = (Revision, String, usize);
-
-/// Answers of git's that were given before.
-#[derive(Debug, Default)]
-pub(crate) struct Blames(Mutex<VecDeque<(Part, Arc<[Blamed]>)>>);
-
-impl Blames {
-    fn find(&self, part: &Part) -> Option<Arc<[Blamed]>> {
-        self.0.lock().iter().find(|(kept, _)| kept == part).map(|(_, blamed)| Arc::clone(blamed))
-    }
-
-    fn keep(&self, part: Part, blamed: &Arc<[Blamed]>) {
-        let mut kept = self.0.lock();
-        kept.push_front((part, Arc::clone(blamed)));
-        kept.truncate(KEPT);
-    }
-}
 
 /// Tells which commits the lines of a page are from.
 pub(crate) fn blame(panel: &Panel, asker: &Asker, asked: StateBlame) -> Result<Vec<BlamePart>, Refusal> {
@@ -86,9 +64,14 @@ pub(crate) fn blame(panel: &Panel, asker: &Asker, asked: StateBlame) -> Result<V
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let mut parts = Vec::new();
     for blamed in blamed.iter() {
-        // A commit beyond what is kept of the past is told of by nobody.
-        let Some(made) = known.iter().find(|made| made.revision == blamed.revision) else { continue };
-        let line = line(&told, &sight, made)?;
+        let line = match known.iter().find(|made| made.revision == blamed.revision) {
+            Some(made) => line(&told, &sight, made)?,
+            // It came by a merge, or is older than what is kept of the past.
+            None => {
+                let commit = repo.commit_info(&blamed.revision).map_err(|error| unavailable(&error))?;
+                commit_line(commit, Vec::new())
+            }
+        };
         parts.push(BlamePart { first: number(blamed.first), lines: number(blamed.lines), line });
     }
     Ok(parts)
