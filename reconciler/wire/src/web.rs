@@ -7,6 +7,7 @@
 
 mod api_token;
 mod audit;
+mod bytes;
 mod change;
 mod client;
 mod docs;
@@ -32,13 +33,14 @@ pub use api_token::{ApiTokenCard, ApiTokenMade, ApiTokens, EndApiToken, MakeApiT
 pub use audit::{Audit, AuditRow, Event};
 pub use berth_schema::api_token::Scope;
 pub use berth_schema::form::{Field, FieldEdit, Input};
+pub use bytes::Bytes;
 pub use change::{
     Act, Change, Commit, Committed, Deed, FieldFinding, FileDiff, Object, Plan, Planned, Power, Propose,
     ProposeRevert, Proposed, Revert, Standing, Sync, Synced,
 };
 pub use client::{AskError, Door};
 pub use docs::{
-    Bytes, DocEdit, DocFile, DocFileRead, DocFound, DocRead, DocSheet, Docs, DocsCard, DocsFound, DocsSearch,
+    DocEdit, DocFile, DocFileRead, DocFound, DocRead, DocSheet, Docs, DocsCard, DocsFound, DocsSearch,
     Excerpt, PageCard, Words,
 };
 pub use factor::{

@@ -8,6 +8,7 @@
 mod accept;
 mod copy;
 mod error;
+mod pages;
 mod pairs;
 mod pushed;
 mod recast;
@@ -23,10 +24,11 @@ use std::time::Duration;
 
 use berth_host::FileLock;
 use berth_schema::name::UserName;
-use berth_schema::view::{hides_docs, is_admin};
+use berth_schema::view::is_admin;
 use git2::{ErrorCode, Repository};
 
 use self::error::{file, git};
+use self::pages::Pages;
 use self::pairs::Pairs;
 use crate::source::read_too;
 use crate::{MAIN, StateRepo, beside, tree};
@@ -54,14 +56,6 @@ struct View {
     pairs: Pairs,
     pages: Pages,
     _lock: FileLock,
-}
-
-/// Pages of the wiki, as members see them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pages {
-    Shown,
-    /// Nobody but admins reads them (`docs.read`).
-    Hidden,
 }
 
 /// A person's standing on main.
@@ -119,7 +113,7 @@ impl Views {
                 });
             }
         }
-        let pages = pages(&real)?;
+        let pages = Pages::read(&real)?;
         // Where that has changed, every commit with pages is another one, so the view is made anew.
         let (repository, pairs) = match Pairs::load(&path, pages)? {
             Some(pairs) => (Repository::open_bare(&path).map_err(git("open the view"))?, pairs),
@@ -156,19 +150,6 @@ fn standing(real: &Repository, user: &UserName) -> Result<Standing, ViewError> {
         }
     };
     read().map_err(git(format!("read what `{user}` is on main")))
-}
-
-/// Reads from main whether members see the wiki. Before the first commit there is none.
-fn pages(real: &Repository) -> Result<Pages, ViewError> {
-    let read = || {
-        let tree = real.find_commit(real.refname_to_id(MAIN)?)?.tree()?;
-        let entry = tree::entry(real, &tree, b"platform.toml")?.filter(|entry| entry.is_plain());
-        let Some(entry) = entry else { return Ok(Pages::Hidden) };
-        let blob = real.find_blob(entry.id)?;
-        let is_hidden = std::str::from_utf8(blob.content()).map_or(true, hides_docs);
-        Ok(if is_hidden { Pages::Hidden } else { Pages::Shown })
-    };
-    read().map_err(git("read who sees the wiki on main"))
 }
 
 fn remove(path: &Path) -> Result<(), ViewError> {

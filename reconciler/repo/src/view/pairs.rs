@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use berth_schema::view::RULES;
 use git2::Oid;
 
-use super::Pages;
 use super::error::{ViewError, file};
+use super::pages::Pages;
 
 /// The name of the file in the view's folder.
 const FILE: &str = "berth-commits";

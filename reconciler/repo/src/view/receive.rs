@@ -152,7 +152,7 @@ impl Views {
     /// Returns the moves in the state repo that an accepted push stands for.
     pub fn real(&self, user: &UserName, moves: &[Move]) -> Result<Vec<Move>, ViewError> {
         let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
-        let Some(pairs) = super::Pairs::load(&self.path(user), super::pages(&real)?)? else {
+        let Some(pairs) = super::Pairs::load(&self.path(user), super::Pages::read(&real)?)? else {
             return Ok(Vec::new());
         };
         let real = |view: Option<Revision>| view.and_then(|view| pairs.real_of(oid(view))).map(revision_of);

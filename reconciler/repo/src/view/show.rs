@@ -11,11 +11,12 @@ use berth_schema::view::{Shown, is_open, shown};
 use berth_schema::{Kind, docs};
 use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
 
+use super::View;
 use super::accept::Pending;
 use super::copy;
 use super::error::{ViewError, file, git};
+use super::pages::Pages;
 use super::recast::recast;
-use super::{Pages, View};
 use crate::source::read_too;
 use crate::tree::{self, Entry, Trees};
 use crate::{LARGEST_FILE, MAIN, OPENED, PROPOSALS};

@@ -20,7 +20,7 @@ struct Scale {
 
 const WHOLE: Scale = Scale { pages: 1_000, rounds: 200, cold: 20 };
 /// A trial with debug builds.
-const TRIAL: Scale = Scale { pages: 50, rounds: 5, cold: 3 };
+const TRIAL: Scale = Scale { pages: 1_000, rounds: 20, cold: 5 };
 
 /// A page of 4 KiB, as people write them.
 fn page(number: usize) -> String {
