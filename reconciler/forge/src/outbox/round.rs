@@ -63,6 +63,8 @@ impl Outbox {
             };
             if change.record.state == PullState::Merged && before.record.state != PullState::Merged {
                 may_merge = false;
+                // `main` may have followed before the forge said so: it is looked for once more.
+                due.main = None;
             }
             if let Some(worked) = worked {
                 self.settle(&mut change, &mut due, worked, dues, open)?;

@@ -126,7 +126,7 @@ impl House {
         assert_eq!(planned.standing, Standing::Allowed, "{:?}", planned.findings);
         match self.commit(who, change, &planned.digest) {
             Committed::Made { revision } => revision,
-            Committed::Changed { planned } => panic!("{planned:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }

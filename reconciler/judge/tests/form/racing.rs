@@ -77,6 +77,7 @@ fn changes_at_the_same_time_are_all_made() {
                     match house.commit("ann", &change, &digest) {
                         Committed::Made { .. } => break,
                         Committed::Changed { planned } => digest = planned.digest,
+                        sent @ Committed::Sent { .. } => panic!("{sent:?}"),
                     }
                 }
             });

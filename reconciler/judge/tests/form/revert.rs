@@ -13,7 +13,7 @@ fn revert(house: &House, who: &str, revision: Revision, digest: Option<&str>) ->
 fn planned(committed: Committed) -> Planned {
     match committed {
         Committed::Changed { planned } => *planned,
-        Committed::Made { revision } => panic!("{revision}"),
+        made => panic!("{made:?}"),
     }
 }
 
