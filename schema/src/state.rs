@@ -36,7 +36,8 @@ impl State {
     /// The secrets that the state refers to.
     pub fn secrets(&self) -> Vec<Reference> {
         let forge = self.platform.remote.iter().flat_map(|remote| remote.secrets());
-        forge.chain(self.platform.acme.secrets()).collect()
+        let mail = self.platform.mail.iter().map(|mail| mail.secrets());
+        forge.chain(self.platform.acme.secrets()).chain(mail).collect()
     }
 
     /// Returns the quota that holds for a member.
