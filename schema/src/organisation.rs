@@ -60,7 +60,12 @@ pub struct Language(String);
 impl Organisation {
     /// Whom people ask, as the object of "ask" or the subject of a sentence.
     pub fn help(&self) -> &str {
-        self.contact.as_ref().map_or("an admin", Contact::as_str)
+        self.contact().unwrap_or("an admin")
+    }
+
+    /// The address of whom people ask; `None` where the organisation names nobody.
+    pub fn contact(&self) -> Option<&str> {
+        self.contact.as_ref().map(Contact::as_str)
     }
 
     /// The organisation's title, or the program's name.
@@ -130,6 +135,12 @@ impl Default for Language {
     fn default() -> Self {
         Self("en".to_owned())
     }
+}
+
+/// The next step of a message, with whom people ask in the place of `{help}`, or of `{Help}` where a sentence begins. Messages that are
+/// made where nobody knows the organisation have these; whoever tells them fills them in.
+pub fn addressed(text: &str, contact: Option<&str>) -> String {
+    text.replace("{help}", contact.unwrap_or("an admin")).replace("{Help}", contact.unwrap_or("An admin"))
 }
 
 /// Checks that a text is one line, and harmless wherever it is printed.
@@ -298,6 +309,13 @@ mod tests {
         for bad in ["", "e", "EN", "english", "en_GB", "en-", "en\" onload"] {
             assert!(bad.parse::<Language>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_message_names_whom_to_ask() {
+        let text = "{Help} can mend it: ask {help}.";
+        assert_eq!(addressed(text, None), "An admin can mend it: ask an admin.");
+        assert_eq!(addressed(text, Some("help@h.org")), "help@h.org can mend it: ask help@h.org.");
     }
 
     #[test]

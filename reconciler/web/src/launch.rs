@@ -16,6 +16,7 @@ use crate::challenge::Challenges;
 use crate::countries::Countries;
 use crate::handover::Listeners;
 use crate::live::Live;
+use crate::organisation::Organisation;
 use crate::serve::serve;
 use crate::session::{SessionError, Sessions};
 use crate::settings::Settings;
@@ -97,6 +98,7 @@ async fn begin(
         live,
         shells: Shells::new(settings.tickets.as_deref().map(Router::at), tasks.clone()),
         door: Door::at(&settings.web_socket()),
+        organisation: Organisation::default(),
         templates,
         answers: Answers::open(&sessions)?,
         sessions: sessions.clone(),

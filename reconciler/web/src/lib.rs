@@ -21,6 +21,7 @@ mod invite;
 pub mod launch;
 pub mod live;
 mod open;
+mod organisation;
 pub mod page;
 mod passkey;
 mod problem;

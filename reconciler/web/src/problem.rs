@@ -41,7 +41,7 @@ impl Problem {
     /// The person may not see the page.
     pub fn admins_only() -> Self {
         Self::new(StatusCode::FORBIDDEN, "This page is for admins.").hint(
-            "Ask an admin for what you need, or for the role: `role = \"admin\"` in your file makes you one.",
+            "Ask {help} for what you need, or for the role: `role = \"admin\"` in your file makes you one.",
         )
     }
 
@@ -54,7 +54,7 @@ impl Problem {
     /// Something of ours failed, which the log tells of.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The panel has failed to make this page.")
-            .hint("Try again. If it fails again, tell an admin the time: the log says why.")
+            .hint("Try again. If it fails again, tell {help} the time: the log says why.")
     }
 
     /// The door doesn't answer.

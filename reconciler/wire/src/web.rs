@@ -11,6 +11,7 @@ mod change;
 mod client;
 mod factor;
 mod leads;
+mod organisation;
 mod people;
 mod read;
 mod review;
@@ -39,6 +40,7 @@ pub use factor::{
     TotpSecret, TotpSet,
 };
 pub use leads::{Destination, Lead, Leads};
+pub use organisation::{ContactLink, Face, FaceRead};
 pub use people::{
     Entered, Half, Invitation, Invite, Invited, Me, Person, Quota, Redeem, Secret, SetPassword, SignIn,
     SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users,

@@ -10,6 +10,7 @@ use super::factors::{
     remove_passkey, remove_totp, set_totp, sign_in_code, sign_in_passkey,
 };
 use super::leads::leads;
+use super::organisation::organisation;
 use super::power::power;
 use super::read::{
     blank, commit as commit_read, domain, domains, history, me, platform, server, servers, user, users,
@@ -31,6 +32,7 @@ pub(crate) fn questions() -> Routes {
         .open(challenge)
         .open(invitation)
         .open(redeem)
+        .open(organisation)
         .closed(sign_out)
         .closed(sign_out_everywhere)
         .closed(set_password)

@@ -21,6 +21,7 @@ mod guards;
 mod html;
 mod inside;
 mod live;
+mod organisation;
 mod pages;
 mod panel;
 mod platform;
