@@ -54,7 +54,7 @@ impl Problem {
     /// Something of ours failed, which the log tells of.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The panel has failed to make this page.")
-            .hint("Try again. If it fails again, tell {help} the time: the log says why.")
+            .hint("Try again. If it fails again, tell an admin the time: the log says why.")
     }
 
     /// The door doesn't answer.
