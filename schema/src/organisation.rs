@@ -31,7 +31,7 @@ pub struct Organisation {
     /// The organisation's name, or the platform's, on one line. It stands where "Berth" would.
     #[schemars(length(min = 1, max = 80))]
     pub title: Option<String>,
-    /// Whom people ask: an e-mail address, or the `https` URL of a page. Without it, messages say "an admin".
+    /// Contact of people who need help: an e-mail address, or the `https` URL of a page. Without it, messages say "an admin".
     pub contact: Option<Contact>,
     /// The terms of use: an `https` URL, or a page of this repository such as `docs/terms.md`.
     pub terms: Option<Terms>,
@@ -42,7 +42,7 @@ pub struct Organisation {
     pub notice: Option<String>,
 }
 
-/// Whom people ask: an e-mail address, or the URL of a page.
+/// Contact of people who need help: an e-mail address, or the URL of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Contact(String);
@@ -58,12 +58,12 @@ pub struct Terms(String);
 pub struct Language(String);
 
 impl Organisation {
-    /// Whom people ask, as the object of "ask" or the subject of a sentence.
+    /// Contact in words, as the object of "ask" or the subject of a sentence.
     pub fn help(&self) -> &str {
         self.contact().unwrap_or("an admin")
     }
 
-    /// The address of whom people ask; `None` where the organisation names nobody.
+    /// Address of the contact; `None` where the organisation names nobody.
     pub fn contact(&self) -> Option<&str> {
         self.contact.as_ref().map(Contact::as_str)
     }

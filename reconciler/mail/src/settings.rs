@@ -16,7 +16,7 @@ use berth_wire::mail::{LostMail, Spool};
 pub struct MailSettings {
     /// The server.
     pub mail: Mail,
-    /// Whose mails they are.
+    /// Organisation whose mails they are.
     pub organisation: Organisation,
     /// The platform's domain.
     pub domain: Fqdn,

@@ -35,7 +35,7 @@ pub struct Letter {
     pub to: String,
     /// Time at which it was written.
     pub made: Timestamp,
-    /// What it is about.
+    /// Subject of it.
     pub content: Content,
 }
 

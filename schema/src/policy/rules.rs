@@ -467,7 +467,7 @@ impl<'a> Case<'a> {
         admins_in_words(self.before.state)
     }
 
-    /// Whom the member asks, as the object of "ask".
+    /// Names the people whom the member asks, as the object of "ask".
     fn help(&self) -> String {
         help_in_words(self.before.state)
     }
@@ -478,7 +478,7 @@ pub(crate) fn admins_in_words(state: &State) -> String {
     any_of(admins(state))
 }
 
-/// Whom somebody asks, as the object of "ask": the organisation's contact, or the admins where it names none.
+/// Names the people whom somebody asks, as the object of "ask": the organisation's contact, or the admins where it names none.
 pub(crate) fn help_in_words(state: &State) -> String {
     let contact = state.platform.organisation.contact.as_ref();
     contact.map_or_else(|| admins_in_words(state), ToString::to_string)

@@ -18,7 +18,7 @@ pub struct FaceRead {}
 pub struct Face {
     /// Its title, or the platform's.
     pub title: Option<String>,
-    /// Whom people ask.
+    /// Contact of people who need help.
     pub contact: Option<ContactLink>,
     /// Target of a link to the terms of use.
     pub terms: Option<String>,
@@ -28,7 +28,7 @@ pub struct Face {
     pub notice: Option<String>,
 }
 
-/// Whom people ask, as a link.
+/// Contact, as a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactLink {
     /// The address as people read it.
@@ -59,7 +59,7 @@ impl From<&Organisation> for Face {
 }
 
 impl Face {
-    /// The address of whom people ask; `None` where the organisation names nobody.
+    /// Address of the contact; `None` where the organisation names nobody.
     pub fn help(&self) -> Option<&str> {
         self.contact.as_ref().map(|contact| contact.text.as_str())
     }
