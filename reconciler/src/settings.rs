@@ -5,15 +5,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use berth_acme::{AcmeSettings, ZonePace};
 use berth_ca::Pace;
-use berth_door::DoorSettings;
+use berth_door::{DoorSettings, letters};
 use berth_engine::templates::{self, TemplateError};
 use berth_forge::FollowSettings;
 use berth_host::Owner;
 use berth_host::{PANELS, make_passage};
 use berth_judge::hook::view::ViewSettings;
+use berth_mail::MailSettings;
 use berth_oidc::OidcSettings;
 use berth_plan::render::Templates;
 use berth_plan::system;
@@ -21,6 +23,7 @@ use berth_schema::name::Prefix;
 use berth_schema::oidc::Oidc;
 use berth_schema::platform::Platform;
 use berth_secrets::Secrets;
+use berth_wire::mail::Spool;
 use clap::Args;
 
 /// Places of the state repo, the engine and our own data.
@@ -165,6 +168,27 @@ impl Settings {
             owner: Some(owner),
             within: OidcSettings::WITHIN,
         }
+    }
+
+    /// Settings of whoever sends mails; `None` where the platform sends none.
+    pub fn mail(&self, platform: &Platform) -> Option<MailSettings> {
+        let data = self.data.clone();
+        Some(MailSettings {
+            mail: platform.mail.clone()?,
+            organisation: platform.organisation.clone(),
+            domain: platform.domain.clone(),
+            spool: Spool::of(&self.data),
+            folder: self.mail_folder(),
+            secrets: Secrets::of(&self.data),
+            templates: self.templates.clone(),
+            pace: berth_mail::Pace::default(),
+            on_lost: Arc::new(move |lost| letters::lost(&data, lost)),
+        })
+    }
+
+    /// Folder of what `berth mail` keeps of its own.
+    pub fn mail_folder(&self) -> PathBuf {
+        self.data.join("mail")
     }
 
     /// Folder of the account at the CA and of the wildcard certificate.

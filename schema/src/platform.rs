@@ -15,9 +15,11 @@ use crate::docs::Docs;
 use crate::fields::Fields;
 use crate::firewall::Firewall;
 use crate::invalid::Invalid;
+use crate::mail::Mail;
 use crate::name::{Fqdn, ImageRef, Prefix, ServerId};
 pub use crate::network::Networks;
 use crate::oidc::Join;
+pub use crate::organisation::Organisation;
 use crate::panel::Panel;
 use crate::public::Public;
 use crate::quantity::{Bytes, Cpus, Pids, Span};
@@ -39,6 +41,9 @@ pub struct Platform {
     /// platforms on one host differ in it, and never touch each other's objects. It can't change later.
     #[schemars(default)]
     pub prefix: Prefix,
+    /// The face of whoever runs the platform, on pages and in messages.
+    #[schemars(default)]
+    pub organisation: Organisation,
     /// Isolation of servers from the host.
     #[schemars(default)]
     pub isolation: Isolation,
@@ -78,6 +83,9 @@ pub struct Platform {
     /// The web pages for members and admins. Without this table there are none.
     #[schemars(default)]
     pub panel: Option<Panel>,
+    /// The server by which the platform sends mails. Without this table it sends none.
+    #[schemars(default)]
+    pub mail: Option<Mail>,
     /// The world's way to the platform, where that isn't what it listens on.
     #[schemars(default)]
     pub public: Public,
@@ -286,6 +294,7 @@ impl Platform {
         }
         Some(Self {
             prefix: fields.value("prefix").unwrap_or_default(),
+            organisation: fields.table("organisation", "`[organisation]`", Organisation::read),
             isolation: fields.value("isolation").unwrap_or_default(),
             acme: fields.table("acme", "`[acme]`", Acme::read),
             firewall: fields.table("firewall", "`[firewall]`", |fields| Firewall::read(fields, &networks)),
@@ -299,6 +308,7 @@ impl Platform {
             ssh,
             web,
             panel,
+            mail: fields.table("mail", "`[mail]`", Mail::read),
             public: fields.table("public", "`[public]`", Public::read),
             docs: fields.table("docs", "`[docs]`", Docs::read),
             cache: fields.table("cache", "`[cache]`", Cache::read),

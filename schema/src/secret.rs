@@ -27,6 +27,7 @@ pub enum Form {
     SharedSecret,
     PrivateKey,
     MacKey,
+    Password,
 }
 
 /// A field of the state that refers to a secret.
@@ -110,8 +111,17 @@ pub const OIDC: Use = Use {
     without: "nobody signs in by the OpenID provider",
 };
 
+/// The password by which Berth signs in at the mail server.
+pub const MAIL: Use = Use {
+    field: "mail.secret",
+    default: "mail",
+    form: Form::Password,
+    without: "the mail server doesn't let Berth in, and no mail is sent",
+};
+
 /// Every field that refers to a secret. A new one is a row here, and a line in `State::secrets`.
-pub const USES: [&Use; 6] = [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY, &ACME_EAB, &ACME_DNS, &OIDC];
+pub const USES: [&Use; 7] =
+    [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY, &ACME_EAB, &ACME_DNS, &OIDC, &MAIL];
 
 /// The fewest bytes of a shared secret: less can be guessed, offline, from one message that somebody saw.
 pub const SHORTEST_SHARED: usize = 16;
@@ -170,6 +180,7 @@ impl Form {
             Self::Token => "an access token, on one line without spaces",
             Self::SharedSecret => "16 characters or more, on one line",
             Self::PrivateKey => "a private key in PEM or OpenSSH's own format",
+            Self::Password => "a password, on one line",
             Self::MacKey => "a key in base64 or base64url, on one line",
         }
     }
@@ -181,6 +192,7 @@ impl Form {
             Self::Token => {
                 !text.is_empty() && text.len() <= 4096 && text.chars().all(|c| c.is_ascii_graphic())
             }
+            Self::Password => !text.is_empty() && text.len() <= 1024 && !text.contains(char::is_control),
             Self::SharedSecret => text.len() >= SHORTEST_SHARED && !text.contains(['\n', '\r']),
             Self::PrivateKey => text.starts_with("-----BEGIN ") && text.contains(" PRIVATE KEY-----"),
             Self::MacKey => {

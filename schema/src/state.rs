@@ -37,7 +37,9 @@ impl State {
     pub fn secrets(&self) -> Vec<Reference> {
         let forge = self.platform.remote.iter().flat_map(|remote| remote.secrets());
         let oidc = self.platform.panel.iter().filter_map(|panel| panel.oidc.as_ref());
-        forge.chain(self.platform.acme.secrets()).chain(oidc.flat_map(|oidc| oidc.secrets())).collect()
+        let oidc = oidc.flat_map(|oidc| oidc.secrets());
+        let mail = self.platform.mail.iter().map(|mail| mail.secrets());
+        forge.chain(self.platform.acme.secrets()).chain(oidc).chain(mail).collect()
     }
 
     /// Returns the quota that holds for a member.

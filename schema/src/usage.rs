@@ -293,6 +293,10 @@ impl<'a> Files<'a> {
 
     fn refuse_outside(&self, domain: &DomainFile, platform: &Platform) -> Option<(String, String)> {
         let (fqdn, own) = (&domain.fqdn, &platform.domain);
+        if fqdn == own {
+            // The organisation's own: the policy lets admins alone lead it anywhere.
+            return None;
+        }
         if fqdn.base() == own.as_str() {
             let message = format!("`{fqdn}` is the platform's own");
             return Some((message, format!("choose a name below it, such as `shop.{own}`")));

@@ -124,6 +124,13 @@ fn the_panel_s_name_is_carried(_: &World) {
     assert_eq!(web.visit(&["http://h.example.org/a?b"]).is(308, "").location, "https://h.example.org/a?b");
     assert_eq!(web.visit(&["https://h.example.org/a?b"]).is(302, "").location, "https://panel.example.org/");
 
+    // An admin leads it to a server, and takes it back.
+    web.domain("h.example.org", "tls = \"off\"\n").load();
+    web.visit(&["http://h.example.org/x"]).is(200, "GET /x HTTP/1.1");
+    web.state().remove("domains/h.example.org.toml");
+    web.load();
+    assert_eq!(web.visit(&["https://h.example.org/"]).is(302, "").location, "https://panel.example.org/");
+
     // What stays open lives through another domain.
     let mut socket = secure_web_socket(&web, "panel.example.org");
     web.domain("a.h.example.org", "tls = \"off\"\n");

@@ -11,6 +11,7 @@ mod child;
 mod door;
 mod frame;
 mod lease;
+pub mod letters;
 mod listen;
 pub mod lobby;
 mod members;

@@ -147,40 +147,42 @@ pub async fn serve(visit: Visit<'_>) -> Reply {
 }
 
 async fn reply(visit: Visit<'_>, words: Words) -> Result<Said, Trouble> {
-    let line = visit.line.trim();
     let guest = Guest::find(visit.settings, visit.user, visit.from, visit.note)?;
+    let contact = guest.good.state.platform.organisation.contact();
+    said(&guest, visit.line.trim(), words, visit.progress).await.map_err(|trouble| trouble.addressed(contact))
+}
+
+async fn said(guest: &Guest, line: &str, words: Words, progress: fn(&str)) -> Result<Said, Trouble> {
     let answer = match &words.verb {
         None => {
-            let list = read::list(&guest, Whose::Theirs).await?;
+            let list = read::list(guest, Whose::Theirs).await?;
             let platform = &guest.good.state.platform;
             let (host, port) = platform.public_ssh();
             let clone = format!("ssh://{LOGIN}@{host}:{port}/state");
             let text = tell::greeting(&list, &platform.ssh_line(&LOGIN), &clone);
             return Ok(Said { text: Some(text), ..Answer::List(list).into() });
         }
-        Some(Verb::Ls { all }) => Answer::List(read::list(&guest, Whose::of(*all)).await?),
+        Some(Verb::Ls { all }) => Answer::List(read::list(guest, Whose::of(*all)).await?),
         Some(Verb::Write(Write::Domain(Domain::Ls { all }))) => {
-            Answer::Domains(read::domains(&guest, Whose::of(*all))?)
+            Answer::Domains(read::domains(guest, Whose::of(*all))?)
         }
-        Some(Verb::Log { of, number }) => {
-            Answer::Log(read::log(&guest, of.as_deref(), usize::from(*number))?)
-        }
-        Some(Verb::Pulls) => Answer::Pulls(change::pulls(&guest)?),
+        Some(Verb::Pulls) => Answer::Pulls(change::pulls(guest)?),
+        Some(Verb::Log { of, number }) => Answer::Log(read::log(guest, of.as_deref(), usize::from(*number))?),
         Some(Verb::Plan { write }) => {
             if write.manner() != Manner::default() {
                 let hint = "leave `--propose`, `--yes`, `--allow-lockout` and `--no-wait` away";
                 return Err(Trouble::new("a plan changes nothing, so there is nothing to confirm", hint));
             }
-            let order = change::order(&guest, write)?;
-            Answer::Plan(Box::new(change::plan(&guest, &order)?))
+            let order = change::order(guest, write)?;
+            Answer::Plan(Box::new(change::plan(guest, &order)?))
         }
         Some(Verb::Restart { server }) => {
-            let progress = if words::is_json(line) { |_: &str| () } else { visit.progress };
-            Answer::Restart(restart::restart(&guest, server, progress).await?)
+            let progress = if words::is_json(line) { |_: &str| () } else { progress };
+            Answer::Restart(restart::restart(guest, server, progress).await?)
         }
         Some(Verb::Write(write)) => {
-            let (order, manner) = (change::order(&guest, write)?, write.manner());
-            let ended = change::make(&guest, &order, manner, line)?;
+            let (order, manner) = (change::order(guest, write)?, write.manner());
+            let ended = change::make(guest, &order, manner, line)?;
             let follow = ended.revision.filter(|_| !manner.no_wait);
             return Ok(Said { follow, ..Answer::Change(Box::new(ended.made)).into() });
         }

@@ -66,9 +66,10 @@ impl Members {
     /// Finds `user` in the state; refused where it doesn't know them.
     pub(crate) fn membership(&self, user: &str) -> Result<(UserName, Membership), Refusal> {
         let Some(Good { state, .. }) = self.good()? else { return Err(Refusal::NoGoodState) };
-        let name: UserName = user.parse().map_err(|_| Refusal::Stranger)?;
+        let stranger = || Refusal::Stranger { help: state.platform.organisation.help().to_owned() };
+        let name: UserName = user.parse().map_err(|_| stranger())?;
         if !state.users.contains_key(&name) {
-            return Err(Refusal::Stranger);
+            return Err(stranger());
         }
         let membership =
             if Actor::Member(&name).is_admin(&state) { Membership::Admin } else { Membership::Member };

@@ -8,8 +8,8 @@ use berth_judge::hook::view::ViewHookError;
 /// A command that doesn't run, or ran no further. Its words are told to whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("the state knows no such user; ask an admin to add `users/<you>.toml`, with your key in it")]
-    Stranger,
+    #[error("the state knows no such user; ask {help} to add `users/<you>.toml`, with your key in it")]
+    Stranger { help: String },
     #[error(
         "the platform's state is not good yet, so nobody can tell who you are; whoever runs it has to mend that"
     )]

@@ -6,6 +6,7 @@ use berth_door::web::{PanelError, SecretError, SocketError, StoreError};
 use berth_engine::{EngineError, ObserveError};
 use berth_fault::{Fault, Kind};
 use berth_judge::hook::InstallError;
+use berth_mail::MailError;
 use berth_wire::client::ClientError;
 
 use crate::daemon::DaemonError;
@@ -17,7 +18,7 @@ use crate::source::SourceError;
 type Cast = for<'a> fn(&'a (dyn Error + 'static)) -> Option<&'a dyn Fault>;
 
 /// The errors that know their kind. A chain of causes holds them as plain errors.
-const FAULTS: [Cast; 13] = [
+const FAULTS: [Cast; 14] = [
     cast::<DaemonError>,
     cast::<PassError>,
     cast::<SourceError>,
@@ -31,6 +32,7 @@ const FAULTS: [Cast; 13] = [
     cast::<SecretError>,
     cast::<SocketError>,
     cast::<StoreError>,
+    cast::<MailError>,
 ];
 
 fn cast<'a, T: Fault + 'static>(cause: &'a (dyn Error + 'static)) -> Option<&'a dyn Fault> {

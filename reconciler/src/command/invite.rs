@@ -90,6 +90,9 @@ fn one(name: &UserName, state: &State, origins: &PanelOrigins, settings: &Settin
         "With this link, `{name}` sets a password for the panel, once and until {:.0}. Links that were made before are dead.",
         invited.until
     ));
+    if let Some(to) = &invited.mailed {
+        say(&format!("A mail with it is on its way to {to}."));
+    }
     if origins.edge.is_some() {
         // The edge may wait for its certificate, or for DNS.
         say(&format!("The panel's own port takes it too: {}{path}", origins.own));
@@ -101,8 +104,10 @@ fn all(people: &[people::Row], origins: &PanelOrigins, settings: &Settings) -> a
     let Some(state) = good_state(settings)? else { return Ok(Exit::Failed) };
     let mut links = csv::Writer::from_writer(Vec::new());
     links.write_record(["name", "email", "link", "until"])?;
+    let mut mailed = 0;
     for person in people {
         let invited = invite(&person.name, &state, settings)?;
+        mailed += usize::from(invited.mailed.is_some());
         let email = state.users.get(&person.name).and_then(|user| user.email.as_deref());
         let link = format!("{}{}", origins.first(), path(&invited));
         let until = format!("{:.0}", invited.until);
@@ -113,6 +118,15 @@ fn all(people: &[people::Row], origins: &PanelOrigins, settings: &Settings) -> a
         "{} made. Each works once; whoever has one sets that member's password with it.",
         counted(people.len(), "link")
     ));
+    if state.platform.mail.is_some() {
+        let none = people.len() - mailed;
+        let rest = if none == 0 {
+            String::new()
+        } else {
+            format!(" {none} of them have no `email`: hand their links over.")
+        };
+        say(&format!("{} on their way, as fast as the bounds of mail allow.{rest}", counted(mailed, "mail")));
+    }
     Ok(Exit::Ok)
 }
 
@@ -124,7 +138,7 @@ fn invite(name: &UserName, state: &State, settings: &Settings) -> anyhow::Result
         )
     })?;
     settings.make_data().with_context(|| format!("cannot make {}", settings.data.display()))?;
-    Ok(berth_door::web::invite(&settings.data, user, &Clock::system())?)
+    Ok(berth_door::web::invite(&settings.data, state, user, &Clock::system())?)
 }
 
 fn path(invited: &Invited) -> String {

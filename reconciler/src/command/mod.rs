@@ -19,6 +19,7 @@ mod init;
 mod invite;
 mod lobby;
 mod log;
+mod mail;
 mod oidc;
 mod plan;
 mod reconcile;
@@ -112,6 +113,8 @@ enum Command {
     Remote(remote::Args),
     /// Keep the account at the ACME CA and the wildcard certificate, until SIGTERM
     Acme(acme::Args),
+    /// Send the platform's mails, until SIGTERM
+    Mail(mail::Args),
     /// Reach the OpenID provider for the door, until SIGTERM
     Oidc(oidc::Args),
     /// Start the platform's processes and keep them running
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
             | Command::Git(_)
             | Command::Remote(_)
             | Command::Acme(_)
+            | Command::Mail(_)
             | Command::Oidc(_)
             | Command::Up(_)
     ) {
@@ -208,6 +212,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Git(_)
         | Command::Remote(_)
         | Command::Acme(_)
+        | Command::Mail(_)
         | Command::Oidc(_)
         | Command::Up(_) => true,
         Command::Check(_)
@@ -262,6 +267,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Git(args) => git::run(&args, &settings).await,
         Command::Remote(args) => remote::run(&args, &settings).await,
         Command::Acme(args) => acme::run(&args, &settings).await,
+        Command::Mail(args) => mail::run(&args, &settings).await,
         Command::Oidc(args) => oidc::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,

@@ -1,14 +1,18 @@
 //! `berth review`: the proposals that wait, and what becomes of them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use berth_judge::review::{Approval, Ask, Format, answer, looked_at};
+use berth_door::letters::Decided;
+use berth_judge::review::{Answer, Approval, Ask, Format, answer, looked_at};
 use berth_repo::StateRepo;
+use berth_schema::State;
 use berth_schema::door::Topic;
 use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
 use berth_schema::report::Look;
+use berth_wire::mail::Decision;
 use clap::{Subcommand, ValueEnum};
 
 use super::Exit;
@@ -81,6 +85,29 @@ enum Form {
     Json,
 }
 
+/// The proposal that is about to be decided, where its author is to hear of that, and the state that says who they are.
+fn author_of(repo: &mut StateRepo, ask: &Ask) -> anyhow::Result<Option<(Decided, Arc<State>)>> {
+    let topic = match ask {
+        Ask::Approve(approval) => &approval.topic,
+        Ask::Reject { topic, .. } => topic,
+        Ask::List | Ask::Show(_) => return Ok(None),
+    };
+    let Some(tip) = repo.head()? else { return Ok(None) };
+    let Ok(state) = repo.load(&tip)?.state else { return Ok(None) };
+    Ok(Decided::find(repo, &state, topic).map(|proposal| (proposal, state)))
+}
+
+/// The decision that an answer is; `None` where nothing was decided.
+fn decision(ask: &Ask, answer: &Answer) -> Option<Decision> {
+    match ask {
+        _ if answer.conflicts => Some(Decision::Conflicts),
+        _ if !answer.good => None,
+        Ask::Approve(_) => Some(Decision::Merged),
+        Ask::Reject { .. } => Some(Decision::Rejected),
+        Ask::List | Ask::Show(_) => None,
+    }
+}
+
 /// Parses the hash of an allowance, which becomes a line of the merge's message.
 fn hash(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -90,7 +117,7 @@ fn hash(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    let repo = StateRepo::open(&settings.state)?;
+    let mut repo = StateRepo::open(&settings.state)?;
     let actor = args.user.as_ref().map_or(Actor::Operator, Actor::Member);
     let (ask, form, wait) = match &args.verb {
         Verb::List { format } => (Ask::List, *format, 0),
@@ -125,7 +152,13 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         }
         Form::Text => Format::Text(Look::Coloured),
     };
+    let author = author_of(&mut repo, &ask)?;
     let answered = answer(&repo, actor, &ask, format, settings.resolver)?;
+    if let Some((proposal, state)) = author
+        && let Some(decision) = decision(&ask, &answered)
+    {
+        proposal.tell(&settings.data, &state, decision, actor.name());
+    }
     if !answered.good {
         say(answered.text.trim_end());
         return Ok(Exit::Failed);

@@ -1,6 +1,7 @@
 //! `berth status`: how things are.
 
 mod certificate;
+mod mail;
 mod wildcard;
 
 use std::collections::{BTreeMap, HashMap};
@@ -63,6 +64,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         remote: remote(settings),
         panel: certificate::panel(settings),
         acme: wildcard::standing(settings),
+        mail: mail::standing(settings),
         ..status
     };
     if args.json {
@@ -148,6 +150,7 @@ fn page(status: &Status, used: &Used) -> String {
     lines.extend(status.remote.iter().flat_map(remote_lines));
     lines.extend(status.panel.iter().flat_map(certificate::lines));
     lines.extend(status.acme.iter().flat_map(wildcard::lines));
+    lines.extend(status.mail.iter().flat_map(mail::lines));
     lines.join("\n")
 }
 
@@ -346,6 +349,7 @@ mod tests {
             remote: Some(RemoteRow { runs: true, standing }),
             panel: Some(certificate::hostile(typed())),
             acme: Some(wildcard::hostile(typed())),
+            mail: Some(mail::hostile(typed())),
         }
     }
 

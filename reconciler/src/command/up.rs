@@ -2,11 +2,12 @@
 //!
 //! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
 //! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, `berth acme` where Berth keeps
-//! the account at the CA, and `berth oidc` where people sign in by an OpenID provider.
+//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, and `berth mail` where mails are sent.
 
 mod acme;
 mod child;
 mod followed;
+mod mail;
 mod oidc;
 mod panel;
 mod remote;
@@ -96,7 +97,9 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let panel = panel::keep(program.clone(), settings.clone(), closing.clone());
     let acme = acme::keep(program.clone(), settings.clone(), closing.clone());
     let oidc = oidc::keep(program.clone(), settings.clone(), closing.clone());
-    let (reconciler, door, (), (), (), ()) = tokio::join!(reconciler, door, forge, panel, acme, oidc);
+    let mail = mail::keep(program.clone(), settings.clone(), closing.clone());
+    let (reconciler, door, (), (), (), (), ()) =
+        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail);
     let signals = tasks.end().await;
     reconciler.and(door)?;
     Ok(signals.map(|()| Exit::Ok)?)

@@ -97,3 +97,30 @@ fn people_of_a_list_become_members_by_one_commit_and_get_a_link_each() {
     let kept = root.join("data/door/invitations");
     assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 3);
 }
+
+#[test]
+fn a_list_is_mailed_where_mails_are_sent() {
+    // Nothing listens there.
+    let mail = "[mail]\nserver = \"localhost\"\nport = 9\ntls = \"off\"\nfrom = \"hosting@example.org\"\n";
+    let home =
+        made(&format!("domain = \"hosting.example.org\"\n[panel]\ndomain = \"panel.example.net\"\n{mail}"));
+    let root = home.path();
+    put(root, "list.csv", "name,email\nann,\nbob,bob@example.org\ncyn,cyn@example.org\n");
+    let out = berth(root, &["invite", "--from", root.join("list.csv").to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{said}");
+    assert!(said.contains("2 mails on their way") && said.contains("1 of them have no `email`"), "{said}");
+    assert_eq!(std::fs::read_dir(root.join("data/door/mail")).unwrap().count(), 2);
+    // One that is invited anew has the newer link alone.
+    let out = berth(root, &["invite", "bob"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("A mail with it is on its way to b…@example.org."), "{said}");
+    assert_eq!(std::fs::read_dir(root.join("data/door/mail")).unwrap().count(), 2);
+
+    let out = berth(root, &["mail", "test", "ann@example.org"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        !out.status.success() && said.contains("localhost:9 can't be reached") && said.contains("hint: "),
+        "{said}"
+    );
+}

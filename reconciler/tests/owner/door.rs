@@ -135,7 +135,8 @@ fn a_password_is_set(doors: &Doors<'_>) {
     let mut repo = StateRepo::open(&bench.state()).unwrap();
     let tip = repo.head().unwrap().unwrap();
     let state = repo.load(&tip).unwrap().state.unwrap();
-    let invited = invite(&bench.data(), &state.users[&"bob".parse().unwrap()], &Clock::system()).unwrap();
+    let bob = &state.users[&"bob".parse().unwrap()];
+    let invited = invite(&bench.data(), &state, bob, &Clock::system()).unwrap();
     let asked = Redeem {
         invitation: invited.invitation,
         password: Secret("a good password".to_owned()),

@@ -11,6 +11,7 @@ use crate::challenge::Challenges;
 use crate::countries::Countries;
 use crate::diagram::Diagrams;
 use crate::live::Live;
+use crate::organisation::Organisation;
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::shell::Shells;
@@ -24,6 +25,8 @@ pub struct App {
     pub door: Door,
     /// The reconciler, as it is heard.
     pub live: Live,
+    /// The organisation's face, which every page shows.
+    pub organisation: Organisation,
     /// The pages' templates.
     pub templates: Arc<Templates>,
     /// Answers of the API that are given again.

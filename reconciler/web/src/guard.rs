@@ -8,6 +8,7 @@ use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use berth_schema::organisation::addressed;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -50,6 +51,7 @@ const HEADERS: [(&str, &str); 6] = [
 /// Checks a request, has the page made, and dresses the answer.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with(api::BELOW);
+    app.organisation.look(&app.door).await;
     let answer = match checked(&app, request, is_api).await {
         Err(problem) => problem.into_response(),
         Ok(request) => {
@@ -218,7 +220,8 @@ fn same_origin(headers: &HeaderMap, host: &str, settings: &Settings) -> Result<(
 }
 
 fn dressed(app: &App, mut answer: Response, is_api: bool) -> Response {
-    if let Some(problem) = answer.extensions_mut().remove::<Problem>() {
+    if let Some(mut problem) = answer.extensions_mut().remove::<Problem>() {
+        problem.hint = problem.hint.map(|hint| addressed(&hint, app.organisation.face().help()).into());
         answer = match is_api {
             false => page::of_problem(app, None, answer, &problem),
             true => {

@@ -62,7 +62,7 @@ fn dead(error: AskError) -> Problem {
     let Problem { status, message, hint, wait } = error.into();
     if status == StatusCode::NOT_FOUND {
         return Problem::new(status, "This link is not good any more: it was used, it is older than three days, or a newer one was made.")
-            .hint("Ask an admin for a new one: `berth invite <name>`.");
+            .hint("Ask {help} for a new one: `berth invite <name>`.");
     }
     Problem { status, message, hint, wait }
 }

@@ -17,6 +17,7 @@ use crate::countries::Countries;
 use crate::diagram::Diagrams;
 use crate::handover::Listeners;
 use crate::live::Live;
+use crate::organisation::Organisation;
 use crate::serve::serve;
 use crate::session::{SessionError, Sessions};
 use crate::settings::Settings;
@@ -98,6 +99,7 @@ async fn begin(
         live,
         shells: Shells::new(settings.tickets.as_deref().map(Router::at), tasks.clone()),
         door: Door::at(&settings.web_socket()),
+        organisation: Organisation::default(),
         templates,
         diagrams: Diagrams::by(settings.drawer.clone()),
         answers: Answers::open(&sessions)?,

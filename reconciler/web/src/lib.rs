@@ -24,6 +24,7 @@ pub mod live;
 mod markdown;
 mod oidc;
 mod open;
+mod organisation;
 pub mod page;
 mod passkey;
 mod problem;

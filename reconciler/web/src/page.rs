@@ -43,6 +43,7 @@ pub(crate) mod users;
 pub(crate) mod words;
 
 use axum::response::{Html, IntoResponse as _, Response};
+use berth_schema::organisation::addressed;
 use berth_wire::path::local;
 use berth_wire::web::Person;
 use http::header::{CACHE_CONTROL, LOCATION};
@@ -56,7 +57,7 @@ use crate::session::{Notice, Session};
 use crate::visitor::Visitor;
 
 /// Makes a page for somebody who is signed in. Besides its own context, a template has `me` (the person), `notices` (what waits
-/// to be said) and `host` (the panel's name).
+/// to be said) `host` (the panel's name) and `organisation` (its face).
 pub fn render(app: &App, visitor: &Visitor, template: &str, context: Value) -> Response {
     let notices = app.sessions.take_notices(&visitor.session);
     make(app, Some(&visitor.person), &notices, template, context)
@@ -81,7 +82,7 @@ pub(crate) fn of_problem(
     let context = context! {
         title => problem.title(),
         message => &*problem.message,
-        hint => problem.hint.as_deref(),
+        hint => problem.hint.as_deref().map(|hint| addressed(hint, app.organisation.face().help())),
         wait => problem.wait,
     };
     let mut response = make(app, visitor.map(|visitor| &visitor.person), &[], "problem.html", context);
@@ -102,6 +103,7 @@ fn make(app: &App, me: Option<&Person>, notices: &[Notice], template: &str, cont
         is_admin => me.is_some_and(Person::is_admin),
         notices => Value::from(Serde(notices)),
         host => &*app.settings.domain,
+        organisation => Value::from(Serde(&*app.organisation.face())),
     };
     match app.templates.render(template, context! { ..around, ..context }) {
         // Kept by the browser for its Back button, where typed values are still there, and asked for anew otherwise.

@@ -41,7 +41,7 @@ impl Problem {
     /// The person may not see the page.
     pub fn admins_only() -> Self {
         Self::new(StatusCode::FORBIDDEN, "This page is for admins.").hint(
-            "Ask an admin for what you need, or for the role: `role = \"admin\"` in your file makes you one.",
+            "Ask {help} for what you need, or for the role: `role = \"admin\"` in your file makes you one.",
         )
     }
 

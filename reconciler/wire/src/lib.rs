@@ -13,6 +13,7 @@ pub mod countries;
 pub mod event;
 pub mod figures;
 pub mod grant;
+pub mod mail;
 pub mod oidc;
 pub mod outcome;
 pub mod panel;

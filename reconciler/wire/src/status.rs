@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::acme::AcmeStanding;
 use crate::certificate::CertificateStanding;
 use crate::countries::CountriesStanding;
+use crate::mail::MailStanding;
 use crate::pass_record::PassRecord;
 use crate::power::PowerRecord;
 use crate::standing::Standing;
@@ -64,6 +65,9 @@ pub struct Status {
     /// The account at the CA that Berth keeps, and the wildcard certificate. The reconciler doesn't know them: whoever asks looks them up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<AcmeStanding>,
+    /// Mails, where the platform sends any. The reconciler doesn't know them: whoever asks looks them up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailStanding>,
 }
 
 /// The panel.
@@ -203,6 +207,7 @@ impl Status {
             remote: None,
             panel: None,
             acme: None,
+            mail: None,
         }
     }
 }

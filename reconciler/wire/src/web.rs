@@ -14,6 +14,7 @@ mod docs;
 mod factor;
 mod leads;
 mod oidc;
+mod organisation;
 mod people;
 mod pull;
 mod read;
@@ -53,6 +54,7 @@ pub use oidc::{
     OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined, OidcOutcome, OidcRound, OidcSignIn, OidcStranger,
     OidcUnbind, ProviderCard, SignInWays,
 };
+pub use organisation::{ContactLink, Face, FaceRead};
 pub use people::{
     Entered, Half, Invitation, Invite, Invited, Me, Person, Quota, Redeem, Secret, SetPassword, SignIn,
     SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users, UsersOf,

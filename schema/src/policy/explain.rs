@@ -4,7 +4,7 @@ use crate::docs::{self, DocsRead};
 use crate::kind::Subject;
 use crate::name::{Fqdn, ServerName, UserName, label_below};
 use crate::policy::proof;
-use crate::policy::rules::{Side, admins_in_words};
+use crate::policy::rules::{Side, admins_in_words, help_in_words};
 use crate::policy::types::Actor;
 use crate::state::State;
 use crate::text::shown;
@@ -61,7 +61,7 @@ pub fn explain(actor: Actor<'_>, state: &State, path: &str) -> Answer {
         Actor::Member(name) | Actor::AsMember(name) => name,
     };
     if !state.users.contains_key(me) {
-        let why = format!("There is no user `{me}`: {} can add `users/{me}.toml`.", admins_in_words(state));
+        let why = format!("There is no user `{me}`: {} can add `users/{me}.toml`.", help_in_words(state));
         return Answer::new(May::No, [why]);
     }
     if actor.is_admin(state) {
@@ -87,7 +87,7 @@ pub fn explain(actor: Actor<'_>, state: &State, path: &str) -> Answer {
         ),
         Ok(Some(Subject::Platform)) => Answer::new(
             May::No,
-            [format!("The platform's settings are the admins': ask {}.", admins_in_words(state))],
+            [format!("The platform's settings are the admins': ask {}.", help_in_words(state))],
         ),
         Ok(Some(Subject::User(name))) => user(me, &name, state),
         Ok(Some(Subject::Server(name))) => server(me, &name, &side),
@@ -148,6 +148,18 @@ fn server(me: &UserName, name: &ServerName, side: &Side<'_>) -> Answer {
 
 fn domain(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
     let platform = &side.state.platform;
+    if *fqdn == platform.domain {
+        let led = side
+            .state
+            .domains
+            .get(fqdn)
+            .map_or_else(String::new, |led| format!(", and leads to `{}`", led.server));
+        let why = [
+            format!("`{fqdn}` is the organisation's own{led}."),
+            format!("Only admins lead it to a server: ask {}.", help_in_words(side.state)),
+        ];
+        return Answer::new(May::No, why);
+    }
     if let Some(domain) = side.state.domains.get(fqdn) {
         return match side.holder(domain) {
             Some(holder) if holder == me => {

@@ -132,7 +132,7 @@ impl Rulings {
     pub(crate) fn deny_stranger(&mut self, name: &UserName, before: &State) {
         let invalid = Invalid::new(
             format!("there is no user `{name}`, so nothing may be changed in that name"),
-            format!("ask {} to add the file", admins_in_words(before)),
+            format!("ask {} to add the file", help_in_words(before)),
         );
         self.denied.push(Finding::new(Severity::Error, format!("users/{name}.toml"), None, invalid));
     }
@@ -199,7 +199,7 @@ impl<'a> Case<'a> {
             Ok(Some(Subject::Domain(fqdn))) => self.rule_domain(&fqdn, &mut file),
             Ok(Some(Subject::Platform)) => {
                 let message = "the platform's settings are the admins'".to_owned();
-                file.deny(&[], message, format!("ask {} to change them", self.admins()));
+                file.deny(&[], message, format!("ask {} to change them", self.help()));
             }
             Ok(None) if docs::is_below(path) && self.before.state.platform.docs.read == DocsRead::Admins => {
                 let message = "nobody but admins reads the pages of the wiki, or changes them".to_owned();
@@ -240,7 +240,7 @@ impl<'a> Case<'a> {
         let me = &self.member.name;
         if !self.before.state.users.contains_key(name) {
             let message = format!("`{me}` may not add a member");
-            file.deny(&[], message, format!("ask {} to add `{name}`", self.admins()));
+            file.deny(&[], message, format!("ask {} to add `{name}`", self.help()));
             return;
         }
         if name != me {
@@ -250,7 +250,7 @@ impl<'a> Case<'a> {
         }
         let Some(after) = self.after.state.users.get(name) else {
             let message = format!("`{me}` may change this file, and may not remove it");
-            file.deny(&[], message, format!("ask {} to remove it", self.admins()));
+            file.deny(&[], message, format!("ask {} to remove it", self.help()));
             return;
         };
         // Whole, so that a field which is new has to be decided here: those that aren't named below are the member's own.
@@ -290,7 +290,7 @@ impl<'a> Case<'a> {
         }
         if *role != self.member.role {
             let message = format!("`{me}` may not change the role of `{me}`");
-            file.deny(&["role"], message, format!("ask {} for another role", self.admins()));
+            file.deny(&["role"], message, format!("ask {} for another role", self.help()));
         }
         let had = &self.member.quota;
         let QuotaOverride { servers, cpus, memory, pids, disk, domains, certificates, custom_domains } =
@@ -307,7 +307,7 @@ impl<'a> Case<'a> {
         ];
         for (part, _) in parts.iter().filter(|(_, same)| !same) {
             let message = format!("`{me}` may not change `quota.{part}` of `{me}`");
-            file.deny(&["quota", part], message, format!("ask {} for another quota", self.admins()));
+            file.deny(&["quota", part], message, format!("ask {} for another quota", self.help()));
         }
     }
 
@@ -329,8 +329,7 @@ impl<'a> Case<'a> {
                 let Held { id, owner, allow } = Held::of(after);
                 if owner != me {
                     let message = format!("`{me}` may not give server `{name}` to `{owner}`");
-                    let hint =
-                        format!("ask {} to do it; it counts against another quota then", self.admins());
+                    let hint = format!("ask {} to do it; it counts against another quota then", self.help());
                     file.deny(&["owner"], message, hint);
                 }
                 if id != before.id {
@@ -389,7 +388,7 @@ impl<'a> Case<'a> {
     fn other_id(&self) -> String {
         match self.ids.free(self.before.state, &self.member.name) {
             Some(id) => format!("an id is for ever: use another, such as {id}"),
-            None => format!("an id is for ever, and no other is left: ask {} for one", self.admins()),
+            None => format!("an id is for ever, and no other is left: ask {} for one", self.help()),
         }
     }
 
@@ -397,12 +396,17 @@ impl<'a> Case<'a> {
     fn rule_exceptions(&self, allow: &[Exception], granted: &[Exception], file: &mut File<'_, '_>) {
         if allow != granted {
             let message = format!("`{}` may not change `allow`, the firewall's exceptions", self.member.name);
-            file.deny(&["allow"], message, format!("ask {} for them", self.admins()));
+            file.deny(&["allow"], message, format!("ask {} for them", self.help()));
         }
     }
 
     fn rule_domain(&self, fqdn: &Fqdn, file: &mut File<'_, '_>) {
         let me = &self.member.name;
+        if *fqdn == self.before.state.platform.domain {
+            let message = format!("`{fqdn}` is the organisation's own, and only admins lead it to a server");
+            file.deny(&[], message, format!("ask {} to do it, or choose a name below it", self.help()));
+            return;
+        }
         let before = self.before.state.domains.get(fqdn);
         let after = self.after.state.domains.get(fqdn);
         if let Some(holder) =
@@ -466,7 +470,7 @@ impl<'a> Case<'a> {
 
     /// Returns a hint that names the people to ask for something that somebody else has.
     fn ask(&self, holder: &UserName) -> String {
-        let admins = self.admins();
+        let admins = self.help();
         match self.before.state.users.get(holder) {
             Some(user) if user.role == Role::User => format!("ask `{holder}`, or {admins}"),
             _ => format!("ask {admins}"),
@@ -476,9 +480,20 @@ impl<'a> Case<'a> {
     fn admins(&self) -> String {
         admins_in_words(self.before.state)
     }
+
+    /// Names the people whom the member asks, as the object of "ask".
+    fn help(&self) -> String {
+        help_in_words(self.before.state)
+    }
 }
 
-/// The admins whom somebody may ask.
+/// The admins who may agree to something.
 pub(crate) fn admins_in_words(state: &State) -> String {
     any_of(admins(state))
+}
+
+/// Names the people whom somebody asks, as the object of "ask": the organisation's contact, or the admins where it names none.
+pub(crate) fn help_in_words(state: &State) -> String {
+    let contact = state.platform.organisation.contact.as_ref();
+    contact.map_or_else(|| admins_in_words(state), ToString::to_string)
 }

@@ -26,7 +26,11 @@ fn platform() -> Files {
 
 /// The verdict for a change of [`platform`]: paths with their new text, or none for a removal.
 fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
-    let before = platform();
+    verdict_on(&platform(), actor, edits)
+}
+
+/// The verdict for a change of these files.
+fn verdict_on(before: &Files, actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
     let mut after = before.clone();
     for (path, text) in edits {
         match text {
@@ -37,9 +41,9 @@ fn verdict(actor: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
     let actor = name(actor);
     let proposal = Proposal {
         actor: Actor::Member(&actor),
-        before: &state(&before).unwrap(),
+        before: &state(before).unwrap(),
         after: &state(&after).unwrap(),
-        changes: &differing(&before, &after),
+        changes: &differing(before, &after),
         proven: &[],
         ids: &IdRegister::default(),
         certificates: None,
@@ -341,6 +345,46 @@ fn names_are_first_come() {
 }
 
 #[test]
+fn the_platforms_own_name_is_the_organisations() {
+    let path = "domains/h.org.toml";
+    let to = |server: &str| format!("server = \"{server}\"\n");
+    allowed("ann", &[(path, Some(&to("bobs")))]);
+    let refused = |edits: &[(&str, Option<&str>)]| denied("bob", edits);
+    let own =
+        "domains/h.org.toml:1:1: `h.org` is the organisation's own, and only admins lead it to a server";
+    let free = refused(&[(path, Some(&to("bobs")))]);
+    assert_eq!(free.len(), 1, "{free:?}");
+    assert!(
+        free[0].starts_with(own) && free[0].ends_with("[ask `ann` to do it, or choose a name below it]"),
+        "{free:?}"
+    );
+    // Whoever owns the server that it leads to may not touch it either, and names below it stay everybody's.
+    let led: Files = platform().into_iter().chain([(path.to_owned(), to("bobs"))]).collect();
+    let judged = |actor: &str, edits: &[(&str, Option<&str>)]| verdict_on(&led, actor, edits);
+    for edit in [None, Some("server = \"bobs\"\nport = 8080\n")] {
+        assert!(matches!(judged("bob", &[(path, edit)]), Verdict::Deny(_)), "{edit:?}");
+    }
+    for (actor, server) in [("bob", "bobs"), ("cyn", "cyns")] {
+        assert_eq!(
+            judged(actor, &[("domains/new.h.org.toml", Some(&to(server)))]),
+            Verdict::Allow,
+            "{actor}"
+        );
+    }
+    assert_eq!(judged("ann", &[(path, None)]), Verdict::Allow);
+}
+
+#[test]
+fn a_refusal_names_the_organisations_contact() {
+    let mut files = platform();
+    let text = files.get_mut("platform.toml").unwrap();
+    text.push_str("[organisation]\ncontact = \"help@h.org\"\n");
+    let found = verdict_on(&files, "bob", &[("users/new.toml", Some(""))]);
+    let Verdict::Deny(found) = found else { panic!("{found:?}") };
+    assert_eq!(found[0].hint.as_deref(), Some("ask help@h.org to add `new`"));
+}
+
+#[test]
 fn some_things_need_somebody_else() {
     let verdict_for = |path: &str, text: &str| verdict("bob", &[(path, Some(text))]);
     let Verdict::NeedsReview { approvers, findings } =
@@ -516,6 +560,7 @@ fn explanations_agree_with_verdicts() {
             "domains/free.h.org.toml",
             "domains/cyn.h.org.toml",
             "domains/free.example.toml",
+            "domains/h.org.toml",
             "docs/welcome.md",
             "docs/new.md",
         ] {

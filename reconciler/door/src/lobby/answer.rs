@@ -1,5 +1,6 @@
 //! Answers of the lobby: what a program gets, as one JSON document. [`super::schema`] describes it from these types.
 
+use berth_schema::organisation::addressed;
 use berth_wire::web::{DomainCard, FieldFinding, FileDiff, Planned, PullCard, Quota, Standing};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -256,6 +257,11 @@ impl Trouble {
     /// A trouble with its next step.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: Some(hint.into()), plan: None }
+    }
+
+    /// The same with whom the person asks in its next step.
+    pub(super) fn addressed(self, contact: Option<&str>) -> Self {
+        Self { hint: self.hint.map(|hint| addressed(&hint, contact)), ..self }
     }
 
     /// The same, about a change that was planned.

@@ -210,7 +210,7 @@ fn refuse_mistakes(planned: &Planned) -> Result<(), Trouble> {
     let first = planned.findings.iter().find(|finding| finding.is_error);
     let message = first.map_or_else(|| message.to_owned(), |finding| finding.message.clone());
     let hint = first.and_then(|finding| finding.hint.clone());
-    let hint = hint.unwrap_or_else(|| "mend that and try again; an admin can tell more".to_owned());
+    let hint = hint.unwrap_or_else(|| "mend that and try again; {help} can tell more".to_owned());
     Err(Trouble::new(message, hint).about(planned.clone().into()))
 }
 
@@ -356,15 +356,14 @@ fn undo(guest: &Guest, digits: &str) -> Result<Revision, Trouble> {
             format!("more changes may begin with `{digits}`{NOT_OLDER}"),
             format!("type all {WHOLE} digits"),
         )),
-        [] if looked == Extent::Newest => Err(Trouble::new(
-            format!("no change `{digits}` touched what is yours{NOT_OLDER}"),
-            "ask an admin",
-        )),
+        [] if looked == Extent::Newest => {
+            Err(Trouble::new(format!("no change `{digits}` touched what is yours{NOT_OLDER}"), "ask {help}"))
+        }
         [(revision, true)] => Ok(*revision),
         [(revision, false)] => {
             let message =
                 format!("{} changes what isn't yours, too, so you can't take it back", revision.short());
-            Err(Trouble::new(message, "ask an admin to take it back"))
+            Err(Trouble::new(message, "ask {help} to take it back"))
         }
         [] => Err(Trouble::new(format!("no change `{digits}` touched what is yours"), LOG)),
         _ => Err(Trouble::new(

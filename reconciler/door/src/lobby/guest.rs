@@ -52,10 +52,11 @@ impl Guest {
             )
         })?;
         if !good.state.users.contains_key(&name) {
-            return Err(Trouble::new(
+            let stranger = Trouble::new(
                 "the state knows no such user",
-                "ask an admin to add `users/<you>.toml`, with your key in it",
-            ));
+                "ask {help} to add `users/<you>.toml`, with your key in it",
+            );
+            return Err(stranger.addressed(good.state.platform.organisation.contact()));
         }
         Ok(Self { name, from, good, past: Past::default(), settings, note, members })
     }

@@ -111,5 +111,5 @@ fn not_done(why: &str) -> Trouble {
 }
 
 fn broken(message: String) -> Trouble {
-    Trouble::new(message, "try again in a moment, or ask an admin")
+    Trouble::new(message, "try again in a moment, or ask {help}")
 }

@@ -22,6 +22,7 @@ use super::refusals::{
 use super::secret::{Digest, random};
 use super::tokens::Place;
 use super::user_file::{Writing, put, set_here};
+use crate::letters;
 use crate::members::Good;
 
 /// Tells whom an invitation is for. It stays good.
@@ -115,7 +116,10 @@ pub(crate) fn invite(panel: &Panel, asker: &Asker, asked: Invite) -> Result<Invi
     let made = panel.invitations.make(&asked.user, standing, panel.now().date);
     let (secret, until) = made.map_err(|error| unavailable(&error))?;
     panel.note(Some(&asker.name), None, Act::Invite { user: &asked.user });
-    Ok(Invited { invitation: Secret(secret), until })
+    let invited = Invited { invitation: Secret(secret), until, mailed: None };
+    let data = &panel.door.settings().data;
+    let mailed = letters::invitation(data, asker.state(), user, &invited, panel.now().date);
+    Ok(Invited { mailed, ..invited })
 }
 
 /// The invitation of a secret, if it is good and its person's standing is as it was.

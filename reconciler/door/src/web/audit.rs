@@ -126,6 +126,11 @@ pub(crate) enum Act<'a> {
         /// Person who is invited.
         user: &'a UserName,
     },
+    /// Giving up a mail to somebody.
+    MailLost {
+        /// Person it was for.
+        user: &'a UserName,
+    },
     /// Using an invitation up.
     Redeem,
     /// Changing one's password.
@@ -166,6 +171,13 @@ pub(crate) fn audit_restart(data: &Path, Noted { at, user, from, server }: Noted
     // Without its folder there is no log to add to, and the panel's door has said so.
     if let Ok(store) = Store::open(data) {
         Audit::of(store).write(&Line { at, who: Some(user), from, act: Act::Restart { server } });
+    }
+}
+
+/// Writes down that a mail to somebody was given up.
+pub(crate) fn audit_lost(data: &Path, user: &UserName, at: Timestamp) {
+    if let Ok(store) = Store::open(data) {
+        Audit::of(store).write(&Line { at, who: None, from: None, act: Act::MailLost { user } });
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use berth_judge::form::{Author, FormError, Via};
 use berth_schema::Revision;
 use berth_schema::text::capital;
+use berth_wire::mail::Decision;
 use berth_wire::web::{
     Approve, Change, Commit, Committed, Decided, Deed, Done, Input, Object, Plan, Planned, ProposalCard,
     ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, Refusal, Reject, Revert, Why,
@@ -19,6 +20,7 @@ use super::read::{file_of, find};
 use super::refusals::{forbidden, not_found, unavailable};
 use super::scopes::{is_users, may_change, may_take_back};
 use crate::asking::Asking;
+use crate::letters;
 
 /// Time for a look at the engine. Without one, the plan is from state to state.
 const LOOK: Duration = Duration::from_secs(10);
@@ -75,7 +77,7 @@ fn takes_back(panel: &Panel, asker: &Asker, revision: &Revision) -> Result<Arc<M
     let made = made.filter(|made| sight.sees(made)).ok_or_else(not_found)?;
     if !asker.is_admin() && !asker.viewer().may_revert(&made) {
         let message = "That commit changes what isn't yours, too, so you can't take it back.";
-        return Err(forbidden(message, "Ask an admin."));
+        return Err(forbidden(message, "Ask {help}."));
     }
     may_take_back(asker, made.paths.iter().map(String::as_str))?;
     Ok(made)
@@ -100,12 +102,36 @@ pub(crate) fn approve(panel: &Panel, asker: &Asker, asked: Approve) -> Result<De
             asker.must_be_fresh()?;
         }
     }
-    change(panel, asker, asked.from, Looks::None, |author| panel.forms.approve(author, &asked))
+    let (proposal, mut conflicts) = (proposed(panel, asker, &asked.topic)?, false);
+    let done = change(panel, asker, asked.from, Looks::None, |author| {
+        let done = panel.forms.approve(author, &asked);
+        conflicts = matches!(done, Err(FormError::Conflicts { .. }));
+        done
+    });
+    let decision = if conflicts { Decision::Conflicts } else { Decision::Merged };
+    if let Some(proposal) = proposal.filter(|_| conflicts || done.is_ok()) {
+        proposal.tell(&panel.door.settings().data, asker.state(), decision, Some(&asker.name));
+    }
+    done
+}
+
+/// A proposal before it is decided, where its author is to hear of that.
+fn proposed(panel: &Panel, asker: &Asker, topic: &str) -> Result<Option<letters::Decided>, Refusal> {
+    let _acting = panel.act()?;
+    // What is no topic is no proposal's, which the judge says.
+    let Ok(topic) = topic.parse() else { return Ok(None) };
+    Ok(letters::Decided::find(&panel.repo()?, asker.state(), &topic))
 }
 
 /// Closes a proposal.
 pub(crate) fn reject(panel: &Panel, asker: &Asker, asked: Reject) -> Result<Done, Refusal> {
-    change(panel, asker, None, Looks::None, |author| panel.forms.reject(author, &asked).map(|()| Done))
+    let proposal = proposed(panel, asker, &asked.topic)?;
+    let done =
+        change(panel, asker, None, Looks::None, |author| panel.forms.reject(author, &asked).map(|()| Done))?;
+    if let Some(proposal) = proposal {
+        proposal.tell(&panel.door.settings().data, asker.state(), Decision::Rejected, Some(&asker.name));
+    }
+    Ok(done)
 }
 
 /// Returns whether a change gives or takes a role, or removes somebody: only whoever has just proved who they are may make it.

@@ -13,6 +13,7 @@ use super::factors::{
 };
 use super::leads::leads;
 use super::oidc::{oidc_back, oidc_bind, oidc_confirm, oidc_join, oidc_sign_in, oidc_unbind, sign_in_ways};
+use super::organisation::organisation;
 use super::power::power;
 use super::pulls::{pull, pulls};
 use super::read::{
@@ -39,6 +40,7 @@ pub(crate) fn questions() -> Routes {
         .open(oidc_join)
         .open(invitation)
         .open(redeem)
+        .open(organisation)
         .closed(sign_out)
         .closed(sign_out_everywhere)
         .closed(set_password)

@@ -1,4 +1,5 @@
-//! Refusals of the panel's questions: words for the person. The causes stay in the log.
+//! Refusals of the panel's questions: words for the person. The causes stay in the log. In a next step, `{help}` stands for whom the
+//! person asks; the table of questions fills it in.
 
 use std::error::Error;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(crate) fn not_found() -> Refusal {
     with_hint(
         Why::NotFound,
         "There is nothing of that name, or it isn't yours to see.",
-        "Check the name, or ask an admin.",
+        "Check the name, or ask {help}.",
     )
 }
 
@@ -37,7 +38,7 @@ pub(crate) fn forbidden(message: impl Into<String>, hint: impl Into<String>) -> 
 
 /// Refusal of what only admins may do.
 pub(crate) fn admins_only() -> Refusal {
-    forbidden("Only admins may do that.", "Ask an admin.")
+    forbidden("Only admins may do that.", "Ask {help}.")
 }
 
 /// Refusal of what an API token isn't for.
@@ -74,7 +75,7 @@ pub(crate) fn wrong_password() -> Refusal {
     with_hint(
         Why::WrongPassword,
         "The name or the password is wrong.",
-        "An admin can give you a link to set a new password.",
+        "{Help} can give you a link to set a new password.",
     )
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn wrong_passkey() -> Refusal {
 pub(crate) fn lost_factor() -> Refusal {
     forbidden(
         "You have a second factor, and this host has lost its secret, so no code can be checked.",
-        "Ask an admin to invite you anew: the link takes the second factor away.",
+        "Ask {help} to invite you anew: the link takes the second factor away.",
     )
 }
 
@@ -134,7 +135,7 @@ pub(crate) fn dead_invitation() -> Refusal {
     with_hint(
         Why::NotFound,
         "This link is not good any more: it was used, it is older than 72 hours, or there is a newer one.",
-        "If you have set a password, sign in. Otherwise ask an admin for another link.",
+        "If you have set a password, sign in. Otherwise ask {help} for another link.",
     )
 }
 
@@ -159,7 +160,7 @@ pub(crate) fn unavailable(error: &(dyn Error + 'static)) -> Refusal {
 
 /// Refusal after an attempt that failed.
 pub(crate) fn failed(message: impl Into<String>) -> Refusal {
-    with_hint(Why::Unavailable, message, "Try again in a moment, or ask an admin.")
+    with_hint(Why::Unavailable, message, "Try again in a moment, or ask {help}.")
 }
 
 /// No good state says who anybody is.

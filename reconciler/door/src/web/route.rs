@@ -7,6 +7,7 @@ use std::time::Duration;
 use berth_wire::web::{Needs, Question, Refusal, Token, Who, Why};
 use hyper::StatusCode;
 
+use super::organisation::with_contact;
 use super::panel::{Asker, Panel};
 use super::refusals::{no_question, unavailable};
 
@@ -81,7 +82,9 @@ impl Routes {
         question: &[u8],
     ) -> Answered {
         match self.0.get(path) {
-            Some(route) => (route.answer)(panel, token, question),
+            Some(route) => {
+                (route.answer)(panel, token, question).map_err(|refusal| with_contact(panel, refusal))
+            }
             None => Err(unknown(path)),
         }
     }

@@ -69,6 +69,11 @@ pub(crate) fn fresh() -> Result<String, NoRandom> {
     Ok(URL_SAFE_NO_PAD.encode(random::<LENGTH>()?))
 }
 
+/// Name of a letter, which nobody else has.
+pub(crate) fn letter_id() -> Result<String, NoRandom> {
+    Ok(URL_SAFE_NO_PAD.encode(random::<16>()?))
+}
+
 impl Digest {
     /// Digest of a secret.
     pub(crate) fn of(secret: &str) -> Self {

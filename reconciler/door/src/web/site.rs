@@ -115,7 +115,7 @@ fn not_theirs(site: &Guarded<'_>, host: &Fqdn) -> Refusal {
     let message = format!("`{host}` is for the owner and the members of its server, and you are neither.");
     let hint = match site.server {
         Some(server) => format!("Ask `{}`, who owns the server, to make you a member of it.", server.owner),
-        None => "Ask an admin.".to_owned(),
+        None => "Ask {help}.".to_owned(),
     };
     forbidden(message, hint)
 }

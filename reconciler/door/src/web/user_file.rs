@@ -163,7 +163,7 @@ fn judge(
         verdict => {
             let finding = verdict.findings().first();
             let why = finding.map(|finding| finding.message.clone()).unwrap_or_default();
-            Err(forbidden(format!("That may not be changed: {why}."), "Ask an admin."))
+            Err(forbidden(format!("That may not be changed: {why}."), "Ask {help}."))
         }
     }
 }

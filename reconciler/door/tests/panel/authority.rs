@@ -58,6 +58,7 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
             Bob::Secret,
         ),
         ("/challenge", json!({ "host": "panel.example.net", "from": HERE }), Bob::Anybody),
+        ("/organisation", json!({}), Bob::Anybody),
         ("/confirm", confirm, Bob::OwnSecret),
         ("/factors", json!({ "name": "cyn" }), Bob::NotFound),
         ("/totp-begin", json!({}), Bob::Own),

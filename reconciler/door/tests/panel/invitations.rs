@@ -91,7 +91,7 @@ async fn whoever_has_the_host_invites_without_the_door() {
     let then =
         || berth_door::web::Now { date: jiff::Timestamp::UNIX_EPOCH, steady: std::time::Instant::now() };
     let clock = berth_door::web::Clock::new(then);
-    let invited = berth_door::web::invite(&data, dan, &clock).unwrap();
+    let invited = berth_door::web::invite(&data, &state, dan, &clock).unwrap();
     bench.ask(None, &redeem(&invited, NEW)).await.unwrap();
     let log = std::fs::read_to_string(bench.kept("audit.log")).unwrap();
     assert!(log.contains("\"who\":null,\"act\":\"invite\",\"user\":\"dan\""), "{log}");

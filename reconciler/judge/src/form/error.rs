@@ -52,6 +52,9 @@ pub enum FormError {
     /// The reason why the request was not carried out.
     #[error("{message}")]
     Refused { message: String, advice: Option<String> },
+    /// A proposal that somebody agreed to doesn't merge any more.
+    #[error("{message}")]
+    Conflicts { message: String },
     /// Somebody else is always faster.
     #[error("main moves too fast for this change: try again")]
     Busy,
@@ -62,7 +65,7 @@ impl FormError {
     pub fn why(&self) -> Why {
         match self {
             Self::NotFound { .. } => Why::NotFound,
-            Self::NotYours { .. } | Self::Refused { .. } => Why::Forbidden,
+            Self::NotYours { .. } | Self::Refused { .. } | Self::Conflicts { .. } => Why::Forbidden,
             Self::Field(_) | Self::Unfit { .. } => Why::BadQuestion,
             Self::Repo { .. }
             | Self::Empty { .. }
@@ -91,6 +94,7 @@ impl Fault for FormError {
             | Self::Field(_)
             | Self::Unfit { .. }
             | Self::Refused { .. }
+            | Self::Conflicts { .. }
             | Self::Busy => Kind::User,
             Self::Repo { source, .. } => source.kind(),
             Self::Compare(_) => Kind::Internal,

@@ -96,6 +96,7 @@ pub(super) fn approve(
             let message = "nothing is merged yet: this would shut you out".to_owned();
             Err(FormError::Refused { message, advice: Some("Say below that you know.".to_owned()) })
         }
+        Ended::Conflicts(message) => Err(FormError::Conflicts { message }),
         Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
         Ended::Closed(_) => Err(missing()),
     }
@@ -108,7 +109,7 @@ pub(super) fn reject(repo: &StateRepo, author: Author<'_>, reject: &Reject) -> R
     let reason = safe_line(&reject.reason, REASON);
     match close(repo, author.actor(), &topic, Some(&reason))? {
         Ended::Closed(_) | Ended::Merged(..) | Ended::Unconfirmed(_) => Ok(()),
-        Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
+        Ended::Conflicts(message) | Ended::Not(message) => Err(FormError::Refused { message, advice: None }),
     }
 }
 

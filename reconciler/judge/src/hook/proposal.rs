@@ -78,7 +78,8 @@ impl Push<'_> {
         };
         if !state.users.contains_key(user) {
             let message = format!("there is no user `{user}`, so nothing may be proposed in that name");
-            self.refuse_ref(name, &message, "ask an admin to add the file");
+            let hint = format!("ask {} to add the file", state.platform.organisation.help());
+            self.refuse_ref(name, &message, &hint);
             return Ok(false);
         }
         if self.asker.actor(user).is_admin(state) {

@@ -33,6 +33,8 @@ pub struct Answer {
     pub text: String,
     /// The new tip of `main`, whose outcome whoever asked wants to see.
     pub merged: Option<Revision>,
+    /// True if somebody agreed to a proposal that doesn't merge any more.
+    pub conflicts: bool,
 }
 
 /// Answers `ask` for `actor`. `resolver` is asked whose names are, in place of the platform's. Blocks while it does, and
@@ -95,12 +97,13 @@ fn decided(decided: Decided, topic: &Topic, format: Format) -> Answer {
             let look = if let Format::Text(look) = format { look } else { Look::Plain };
             let plan = tell::plan(&assessment, look);
             let text = format!("{plan}review/{topic} is merged: main is at {}\n", merged.short());
-            Answer { good: true, text, merged: Some(merged) }
+            Answer { merged: Some(merged), ..Answer::good(text) }
         }
         Decided::Closed(kept) => Answer::good(format!(
             "review/{topic} is closed; its commits are kept for 180 days at least: `git show {kept}`\n"
         )),
         Decided::Unconfirmed(lockouts) => Answer::refusal(tell::unconfirmed(topic, &lockouts)),
+        Decided::Conflicts(why) => Answer { conflicts: true, ..Answer::refusal(why) },
         Decided::Not(why) => Answer::refusal(why),
     }
 }
@@ -111,10 +114,10 @@ pub(super) fn lines(value: &serde_json::Value) -> Result<String, ReviewError> {
 
 impl Answer {
     fn good(text: String) -> Self {
-        Self { good: true, text, merged: None }
+        Self { good: true, text, merged: None, conflicts: false }
     }
 
     fn refusal(why: String) -> Self {
-        Self { good: false, text: why + "\n", merged: None }
+        Self { good: false, text: why + "\n", merged: None, conflicts: false }
     }
 }

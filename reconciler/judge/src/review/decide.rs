@@ -28,6 +28,8 @@ pub(crate) enum Decided {
     Closed(String),
     /// It stays as it is until whoever decides says that they know what they lose by it. Never empty.
     Unconfirmed(Vec<Finding>),
+    /// It stays as it is, since it doesn't merge any more: this says why.
+    Conflicts(String),
     /// It stays as it is, for this reason.
     Not(String),
 }
@@ -92,7 +94,10 @@ pub(crate) fn approve(
         }
         let assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
         if let Some(why) = objection(actor, &proposal, &assessment) {
-            return Ok(Decided::Not(why));
+            return Ok(match assessment.fit {
+                Fit::Conflicts { .. } => Decided::Conflicts(why),
+                Fit::Clean | Fit::Landed => Decided::Not(why),
+            });
         }
         let lockouts = assessment.lockouts(actor, *from);
         if !lockouts.is_empty() && !knows {

@@ -6,7 +6,7 @@ use berth_schema::State;
 use berth_schema::domain::{Domain, DomainAccess, Tls};
 use berth_schema::name::{Fqdn, ServerName};
 use berth_schema::panel::{PanelEdge, PanelTls};
-use berth_schema::platform::Platform;
+use berth_schema::platform::{Organisation, Platform};
 use berth_schema::server::{PowerState, Server};
 use berth_schema::site::Site;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub(super) struct Context {
     https_port: String,
     /// Origin at which people sign in, where there is a panel.
     panel: Option<String>,
+    /// The platform's title and whom people ask, as HTML for the page of a name that isn't here; empty where neither is known.
+    whom: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,7 +91,7 @@ enum Answer {
     Users,
     /// A page: for the server's people, where nobody can sign in.
     Owner,
-    /// A redirect to the panel: the platform's own domain.
+    /// A redirect to the panel: the platform's own domain, as long as no server has it.
     Home,
     /// Nothing that the edge asks for: it knows the panel by itself, and only its certificate is a matter of the table.
     Panel,
@@ -108,7 +110,7 @@ pub(super) fn context(state: &State) -> Context {
     let taken: HashSet<&Fqdn> = tools.iter().map(|site| &site.host).collect();
     // A domain may stand on `main` from before its name was a tool's.
     let entries = entries.filter(|(fqdn, _)| !taken.contains(fqdn));
-    let entries = entries.chain(panel(&state.platform)).chain(home(&state.platform));
+    let entries = entries.chain(panel(&state.platform)).chain(home(state));
     let entries = entries.chain(tools.iter().filter_map(|site| Some((&site.host, tool(state, site)?))));
     let (wildcards, hosts): (Vec<_>, Vec<_>) = entries.partition(|(fqdn, _)| fqdn.is_wildcard());
     let https_port = state.platform.public_https_port();
@@ -123,8 +125,26 @@ pub(super) fn context(state: &State) -> Context {
         wildcards: wildcards.into_iter().map(|(_, entry)| entry).collect(),
         wildcard_certificate: state.platform.acme.dns.is_some(),
         panel: state.platform.panel_origins().map(|origins| origins.first().to_owned()),
+        whom: whom(&state.platform.organisation),
         https_port: if https_port == 443 { String::new() } else { format!(":{https_port}") },
     }
+}
+
+/// A sentence on whose platform this is and whom to ask, as HTML.
+fn whom(organisation: &Organisation) -> String {
+    let title =
+        organisation.title.as_ref().map(|title| format!(" This is a platform of {}.", entities(title)));
+    let contact = organisation.contact.as_ref().map(|contact| {
+        format!(" Ask <a href='{}'>{}</a>.", entities(&contact.href()), entities(contact.as_str()))
+    });
+    [title, contact].into_iter().flatten().collect()
+}
+
+/// A text as HTML in which no character means anything to Caddy either, whose placeholders begin with a brace.
+fn entities(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " .,:/@-_".contains(c);
+    let entity = |c: char| if is_plain(c) { c.to_string() } else { format!("&#{};", u32::from(c)) };
+    text.chars().map(entity).collect()
 }
 
 fn panel(platform: &Platform) -> Option<(&Fqdn, Entry)> {
@@ -138,8 +158,9 @@ fn panel(platform: &Platform) -> Option<(&Fqdn, Entry)> {
     Some((&panel.domain, entry))
 }
 
-/// The platform's own domain, which leads to the panel unless that has this very name.
-fn home(platform: &Platform) -> Option<(&Fqdn, Entry)> {
+/// The platform's own domain, which leads to the panel unless that has this very name, or an admin leads it elsewhere.
+fn home(state: &State) -> Option<(&Fqdn, Entry)> {
+    let platform = &state.platform;
     let panel = platform.panel.as_ref().filter(|_| platform.panel_edge() != PanelEdge::None)?;
     let domain = &platform.domain;
     let entry = Entry {
@@ -148,7 +169,7 @@ fn home(platform: &Platform) -> Option<(&Fqdn, Entry)> {
         answer: Answer::Home,
         upstream: "none".to_owned(),
     };
-    (panel.domain != *domain).then_some((domain, entry))
+    (panel.domain != *domain && !state.domains.contains_key(domain)).then_some((domain, entry))
 }
 
 /// A server's own page, which only those who may log in to the server open.

@@ -2,10 +2,12 @@
 
 use axum::Extension;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use berth_wire::web::{Needs, Who};
+use berth_wire::web::{Face, Needs, Who};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -17,6 +19,7 @@ use utoipa::openapi::{Content, Ref, Required, ResponseBuilder};
 use super::once::HEADER;
 use super::problem::{Body, MEDIA_TYPE};
 use super::{account, changes, domains, problem, pulls, reviews, seed, servers, tokens, users};
+use crate::app::App;
 use crate::session::COOKIE;
 
 #[derive(OpenApi)]
@@ -138,10 +141,25 @@ fn complete(operation: &mut Operation, method: &Method, who: Who, needs: Needs) 
     }
 }
 
+/// The description with whom people ask, as the door last told it.
+fn with_contact(text: &Bytes, face: &Face) -> Bytes {
+    let Some(contact) = &face.contact else { return text.clone() };
+    let Ok(mut description) = serde_json::from_slice::<Value>(text) else { return text.clone() };
+    let field = if contact.href == contact.text { "url" } else { "email" };
+    let name = face.title.as_deref().unwrap_or("Berth");
+    if let Some(info) = description.get_mut("info").and_then(Value::as_object_mut) {
+        info.insert("contact".to_owned(), json!({ "name": name, field: contact.text }));
+    }
+    serde_json::to_vec(&description).map_or_else(|_| text.clone(), Bytes::from)
+}
+
 /// Gives the description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "About", responses((status = 200, description = "This description.", content_type = "application/json", body = serde_json::Value)))]
-pub(crate) async fn show(Extension(Described(text)): Extension<Described>) -> Response {
-    let mut answer = text.into_response();
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(Described(text)): Extension<Described>,
+) -> Response {
+    let mut answer = with_contact(&text, &app.organisation.face()).into_response();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
+use berth_schema::organisation::addressed;
 use berth_wire::web::{AskError, Refusal, Scope, Why};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -239,7 +240,7 @@ pub(crate) fn of_page(problem: PageProblem) -> Problem {
         StatusCode::FORBIDDEN => &CROSS_SITE,
         _ => kind.unwrap_or(&INTERNAL),
     };
-    let more = More { hint: hint.map(Cow::into_owned), ..More::default() };
+    let more = More { hint: hint.map(|hint| addressed(&hint, None)), ..More::default() };
     Problem(Box::new(Inner { kind, detail: message, more, wait }))
 }
 

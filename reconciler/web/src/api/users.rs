@@ -90,6 +90,9 @@ pub(crate) struct Invitation {
     link: String,
     /// End of it.
     until: String,
+    /// Their address, most of it hidden, if a mail with the link is on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mailed: Option<String>,
 }
 
 /// Makes a link with which a member sets a password. Links from before are dead.
@@ -102,7 +105,7 @@ pub(crate) async fn invite(
 ) -> Result<Json<Invitation>, Problem> {
     let invited = caller.ask(&app, &Invite { user }).await?;
     let link = format!("{}/invite/{}", app.settings.origin(), invited.invitation.0);
-    Ok(Json(Invitation { link, until: invited.until.to_string() }))
+    Ok(Json(Invitation { link, until: invited.until.to_string(), mailed: invited.mailed }))
 }
 
 /// The platform's settings.

@@ -49,7 +49,7 @@ impl<'a> Row<'a> {
 }
 
 /// Acts in words. One that isn't here is told by its name.
-const WORDS: [(&str, &str); 35] = [
+const WORDS: [(&str, &str); 36] = [
     ("sign-in", "signed in"),
     ("sign-in-recovery", "signed in with a recovery code"),
     ("sign-in-passkey", "signed in by a passkey"),
@@ -79,6 +79,7 @@ const WORDS: [(&str, &str); 35] = [
     ("sign-out", "signed out"),
     ("sign-out-everywhere", "signed out everywhere else"),
     ("invite", "made a link for"),
+    ("mail-lost", "gave up a mail to"),
     ("redeem", "set a password by a link"),
     ("set-password", "changed their password"),
     ("restart", "restarted server"),

@@ -50,7 +50,13 @@ pub(crate) async fn invite(
 ) -> Result<Response, Problem> {
     let invited = visitor.ask(&app, &Invite { user: name.clone() }).await?;
     let link = format!("{}/invite/{}", app.settings.origin(), invited.invitation.0);
-    let mut page = shown(&app, &visitor, name, context! { link, until => value(invited.until) }).await?;
+    let mut page = shown(
+        &app,
+        &visitor,
+        name,
+        context! { link, until => value(invited.until), mailed => invited.mailed },
+    )
+    .await?;
     page.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(page)
 }

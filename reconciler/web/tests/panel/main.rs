@@ -23,6 +23,7 @@ mod html;
 mod inside;
 mod live;
 mod oidc;
+mod organisation;
 mod pages;
 mod panel;
 mod platform;

@@ -390,7 +390,11 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     });
     door.answer(move |_, _, _: Reject| Ok(Done));
     door.answer(move |_, _, _: Invite| {
-        Ok(Invited { invitation: Secret("the-secret-of-a-link".to_owned()), until: Timestamp::UNIX_EPOCH })
+        Ok(Invited {
+            invitation: Secret("the-secret-of-a-link".to_owned()),
+            until: Timestamp::UNIX_EPOCH,
+            mailed: None,
+        })
     });
 }
 

@@ -188,6 +188,9 @@ pub struct Invited {
     pub invitation: Secret,
     /// End of the link.
     pub until: Timestamp,
+    /// Their address, most of it hidden, if a mail with the link is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailed: Option<String>,
 }
 
 /// Asks for everybody.

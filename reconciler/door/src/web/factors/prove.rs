@@ -128,7 +128,7 @@ pub(super) fn prove(
         attempt.take_back();
         return Err(forbidden(
             "You have no password, so it can't be asked for.",
-            "Use a passkey or the provider, or ask an admin for a link with which you set a password.",
+            "Use a passkey or the provider, or ask {help} for a link with which you set a password.",
         ));
     };
     match panel.checks.pass(from, || berth_password::matches(&password.0, hash)) {
