@@ -9,7 +9,7 @@ use berth_repo::Edit;
 use berth_schema::form::{self, FieldEdit, Input, WriteError};
 use berth_schema::name::{Invalid, ServerId, UserName};
 use berth_schema::{Kind, Parsed, State};
-use berth_wire::web::{Change, Deed, Field, FieldFinding, Object, Standing};
+use berth_wire::web::{Change, Deed, FieldFinding, Object};
 
 use super::blame::blame;
 use super::drafted::{Draft, Drafted, Settled};
