@@ -52,6 +52,8 @@ pub fn restore(path: &str, began: &str, sent: &str, named: Named<'_>) -> Result<
     let mut known = known(path, began, named);
     let document = document(path, sent);
     let (mut out, mut at, mut findings) = (String::with_capacity(sent.len()), 0, Vec::new());
+    // Where secrets stand now, and where their marks stood.
+    let mut restored: Vec<(Range<usize>, usize)> = Vec::new();
     while let Some(from) = sent[at..].find(BEGINS).map(|from| at + from) {
         out.push_str(&sent[at..from]);
         let length = mark_length(&sent[from..]);
@@ -65,7 +67,11 @@ pub fn restore(path: &str, began: &str, sent: &str, named: Named<'_>) -> Result<
         };
         at = from + length.max(BEGINS.len());
         match found {
-            Some(found) => out.push_str(&known.swap_remove(found).secret),
+            Some(found) => {
+                let start = out.len();
+                out.push_str(&known.swap_remove(found).secret);
+                restored.push((start..out.len(), from));
+            }
             None => {
                 let position = Some(Position::of(sent, from));
                 findings.push(Finding::new(Severity::Error, path, position, misplaced(length)));
@@ -73,6 +79,15 @@ pub fn restore(path: &str, began: &str, sent: &str, named: Named<'_>) -> Result<
         }
     }
     out.push_str(&sent[at..]);
+    // What was written around a mark may not bring its secret to light.
+    if let Some(hidden) = find::secrets(path, &out) {
+        let is_hidden =
+            |span: &Range<usize>| hidden.iter().any(|part| part.start <= span.start && span.end <= part.end);
+        for (_, from) in restored.iter().filter(|(span, _)| !is_hidden(span)) {
+            let position = Some(Position::of(sent, *from));
+            findings.push(Finding::new(Severity::Error, path, position, misplaced(NAME)));
+        }
+    }
     if findings.is_empty() { Ok(out) } else { Err(findings) }
 }
 
@@ -221,6 +236,22 @@ mod tests {
         assert_eq!(place(&veiled.replace("password_hash", "# password_hash")), [at(2, 20)]);
         assert_eq!(place(&veiled.replace(&hash, "‹hidden-x›")), [at(2, 18)]);
         assert_eq!(place(&format!("{veiled}# {hash}\n")), [at(6, 3)], "no secret is copied");
+    }
+
+    #[test]
+    fn nothing_written_around_a_mark_brings_its_secret_to_light() {
+        let text = ann();
+        let veiled = shown("users/ann.toml", &text);
+        let token = mark(&name(&"0a".repeat(32)));
+        for around in [format!("a{token}"), format!("{token}f"), format!("{token}{token}")] {
+            let sent = veiled.replace(&token, &around);
+            let findings = restore("users/ann.toml", &text, &sent, &name).unwrap_err();
+            assert_eq!(findings[0].position.unwrap().line, 4, "{findings:?}");
+        }
+        let hash = mark(&name(HASH));
+        let sent = veiled.replace(&hash, &format!("x{hash}"));
+        let out = restore("users/ann.toml", &text, &sent, &name).unwrap();
+        assert!(!shown("users/ann.toml", &out).contains("argon2"));
     }
 
     #[test]
