@@ -3,7 +3,7 @@
 //! Never sends a letter twice: one is marked before all of it travels, and the mark outlives this process. Where nobody knows whether the
 //! server took it, it isn't sent again; the people who can look are told.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Keeper {
         }
         self.standing.waiting = waiting.len();
         let now = Timestamp::now();
-        if self.standing.failed.as_ref().is_some_and(|failed| now < failed.again) {
+        if self.is_waiting(now) {
             return Ok(());
         }
         let mut ledger = Ledger::open(&self.settings.folder)?;
@@ -126,6 +126,15 @@ impl Keeper {
             open.close().await;
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Returns whether the wait after a failure isn't over yet. Another password is worth a try at once.
+    fn is_waiting(&self, now: Timestamp) -> bool {
+        let Some(failed) = &self.standing.failed else { return false };
+        let path = self.settings.secrets.path(&self.settings.mail.secret);
+        let changed = fs::metadata(path).and_then(|found| found.modified()).ok();
+        let changed = changed.and_then(|at| Timestamp::try_from(at).ok());
+        now < failed.again && changed.is_none_or(|at| at <= failed.at)
     }
 
     fn all(&self) -> Result<Vec<Kept>, MailError> {

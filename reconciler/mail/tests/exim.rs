@@ -363,6 +363,27 @@ async fn without_the_password_or_the_server_s_own_certificate_nothing_is_sent() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_password_is_tried_at_once() {
+    let Some(mut scene) = Scene::new() else { return };
+    let hours = Duration::from_secs(3 * 3600);
+    scene.pace = Pace { first: hours, longest: hours, ..PACE };
+    let secrets = Secrets::of(&scene.data());
+    let set = |password: &str| {
+        secrets.set(&"mail".parse().unwrap(), password.as_bytes(), Some(Form::Password)).unwrap();
+    };
+    set("a wrong password");
+    scene.serve();
+    scene.put("a", "bob@example.org");
+    scene.run();
+    let failed = within(ARRIVING, "it is told", || scene.standing().failed);
+    assert!(failed.why.contains("doesn't let Berth in"), "{failed:?}");
+    set(PASSWORD);
+    scene.arrive(1);
+    until("the failure is over", || scene.standing().failed.is_none());
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_under_way_is_told_and_not_sent_again_and_so_is_what_is_too_old() {
     let Some(mut scene) = Scene::new() else { return };
     scene.serve();

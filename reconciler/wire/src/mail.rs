@@ -155,7 +155,7 @@ impl Spool {
                 Ok(text) => match serde_json::from_slice::<Kept>(&text) {
                     Ok(kept) => all.push(kept),
                     Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "a mail makes no sense; it isn't sent")
+                        tracing::warn!(path = %path.display(), %error, "a mail makes no sense; it isn't sent");
                     }
                 },
             }
