@@ -4,6 +4,7 @@ use berth_plan::step::Action;
 use berth_plan::{Plan, Subject, show};
 use berth_repo::{CommitInfo, MAIN, Revision, StateRepo, unified};
 use berth_schema::docs::is_below;
+use berth_schema::finding::About;
 use berth_schema::form::{Input, field_of, path as path_of};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::text::{safe, safe_line};
@@ -38,7 +39,8 @@ pub(super) fn at_field(finding: &Finding, own: Option<&OwnFile>) -> FieldFinding
     let own = own.filter(|own| *finding.path == *own.path);
     let field = own.and_then(|own| match own.kind {
         Some(kind) => field_of(kind, &own.text, finding),
-        None => Some(TEXT),
+        // What is wrong with the file as a whole, or with who writes it, is no part of the text.
+        None => finding.position.filter(|_| finding.about != About::Whole).map(|_| TEXT),
     });
     // In a text, a place says more than its field.
     let is_in_form = own.is_some_and(|own| own.kind.is_some());
