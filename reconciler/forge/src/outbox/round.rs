@@ -5,7 +5,7 @@ use berth_repo::Revision;
 use berth_wire::web::PullState;
 
 use super::due::{Due, Dues};
-use super::{Outbox, Seen};
+use super::{Looked, Outbox, Seen};
 use crate::api::Api;
 use crate::exchange::Trouble;
 use crate::git::GitError;
@@ -35,8 +35,13 @@ impl From<OutgoingError> for Broken {
 
 impl Outbox {
     /// Lets each change that is due take its next step.
-    pub(super) async fn round(&self, api: &Api, dues: &mut Dues) -> Result<(), OutgoingError> {
-        let Some(Seen { main, platform, changes }) = self.look()? else { return Ok(()) };
+    pub(super) async fn round(
+        &self,
+        api: &Api,
+        dues: &mut Dues,
+        looked: &mut Option<Looked>,
+    ) -> Result<(), OutgoingError> {
+        let Some(Seen { main, platform, changes }) = self.look(looked)? else { return Ok(()) };
         dues.keep(&changes.iter().map(name).collect::<Vec<_>>());
         let open = changes.iter().filter(|change| change.record.is_open()).count();
         // What is merged next is judged on top of what was merged before, so that has to be here.
