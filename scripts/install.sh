@@ -48,7 +48,7 @@ case "${1:-}" in
 run)   engine; need mmdebstrap build-essential pkg-config; scripts_of reconciler/web/terminal ;;
 test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
        caddy docker-registry pebble bind9 curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
-       scripts_of reconciler/web/terminal tests/axe ;;
+       scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
 check)
     need build-essential pkg-config

@@ -178,6 +178,7 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
         tokens: Vec::new(),
+        oidc: Vec::new(),
         second_factor: None,
         quota: QuotaOverride {
             servers: (count > quota.servers).then_some(count),

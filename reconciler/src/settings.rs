@@ -11,11 +11,14 @@ use berth_ca::Pace;
 use berth_door::DoorSettings;
 use berth_engine::templates::{self, TemplateError};
 use berth_forge::FollowSettings;
+use berth_host::Owner;
 use berth_host::{PANELS, make_passage};
 use berth_judge::hook::view::ViewSettings;
+use berth_oidc::OidcSettings;
 use berth_plan::render::Templates;
 use berth_plan::system;
 use berth_schema::name::Prefix;
+use berth_schema::oidc::Oidc;
 use berth_schema::platform::Platform;
 use berth_secrets::Secrets;
 use clap::Args;
@@ -150,6 +153,17 @@ impl Settings {
             panel: platform.panel.is_some().then(|| self.panel(&platform.prefix)),
             pace: Pace::default(),
             zone_pace: ZonePace::default(),
+        }
+    }
+
+    /// Settings of whoever reaches the OpenID provider.
+    pub fn oidc(&self, oidc: Oidc, owner: Owner) -> OidcSettings {
+        OidcSettings {
+            oidc,
+            secrets: Secrets::of(&self.data),
+            socket: self.data.join(berth_wire::oidc::SOCKET),
+            owner: Some(owner),
+            within: OidcSettings::WITHIN,
         }
     }
 

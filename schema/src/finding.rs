@@ -186,6 +186,11 @@ impl<'a> Collector<'a> {
         self.secrets.push(span);
     }
 
+    /// Returns the texts that must not be shown.
+    pub(crate) fn hidden(&self) -> &[Range<usize>] {
+        &self.secrets
+    }
+
     /// Returns whether more findings of that weight would only be dropped.
     pub(crate) fn is_full(&self, severity: Severity) -> bool {
         self.findings.iter().filter(|finding| finding.severity == severity).count() >= FINDINGS_MAX

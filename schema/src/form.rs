@@ -18,6 +18,7 @@ use crate::suggest::hint;
 use crate::text::shown;
 
 pub use place::field_of;
+pub(crate) use read::default;
 pub use read::{fields, read};
 pub use write::{WriteError, create, write};
 

@@ -14,6 +14,7 @@ use crate::invalid::Invalid;
 use crate::json_schema::written::AnyAddress;
 use crate::listen::Place;
 use crate::name::{Fqdn, label_below};
+use crate::oidc::Oidc;
 use crate::ssh::Ssh;
 use crate::tool::{Tool, refused};
 use crate::value::choice_values;
@@ -38,6 +39,9 @@ pub struct Panel {
     /// Source of the certificate, at the edge and at the panel's own port.
     #[schemars(default)]
     pub tls: PanelTls,
+    /// Sign-in by an OpenID provider. Without it, people sign in by what they have here.
+    #[schemars(default)]
+    pub oidc: Option<Oidc>,
 }
 
 /// Answer of the web server before all domains to visitors of the panel's name.
@@ -124,8 +128,9 @@ impl Panel {
         }
         let edge = fields.value("edge").unwrap_or_default();
         let tls = fields.value("tls").unwrap_or_default();
+        let oidc = fields.table("oidc", "`[panel.oidc]`", Oidc::read);
         let domain = domain?.value;
-        Some(Self { domain, address, port, edge, tls })
+        Some(Self { domain, address, port, edge, tls, oidc })
     }
 }
 

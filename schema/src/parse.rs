@@ -1,6 +1,7 @@
 //! One file on its own: syntax, fields and values.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use toml::de::{DeTable, Error};
@@ -22,6 +23,8 @@ pub struct Parsed {
     path: Arc<str>,
     source: Option<Arc<str>>,
     findings: Vec<Finding>,
+    /// Parts of the text that nobody may repeat.
+    hidden: Vec<Range<usize>>,
     pub(crate) content: Content,
 }
 
@@ -51,17 +54,18 @@ impl Parsed {
         });
         let Some(subject) = subject else {
             let findings = found.finish().0;
-            return Self { path, source: None, findings, content: Content::Other };
+            return Self { path, source: None, findings, hidden: Vec::new(), content: Content::Other };
         };
         if let Some(invalid) = strict::of_name(&path, &subject) {
             found.strict(None, invalid);
         }
         let holds_secrets = matches!(subject, Subject::User(_));
         let (content, syntax) = read(subject, text, &mut found);
+        let hidden = found.hidden().to_vec();
         let (findings, source) = found.finish();
         // In a broken file nobody knows where a password ends.
         let source = (syntax == Syntax::Good || !holds_secrets).then_some(source);
-        Self { path, source, findings, content }
+        Self { path, source, findings, hidden, content }
     }
 
     /// The path that the file was parsed with.
@@ -78,6 +82,11 @@ impl Parsed {
     /// Returns the mistakes of the file on its own, in the order of the file.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// Returns the parts of the text that are blackened in [`Parsed::source`].
+    pub(crate) fn hidden(&self) -> &[Range<usize>] {
+        &self.hidden
     }
 
     pub(crate) fn shared_path(&self) -> &Arc<str> {

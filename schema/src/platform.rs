@@ -11,11 +11,13 @@ use toml::de::DeValue;
 pub use crate::access::Access;
 pub use crate::acme::Acme;
 use crate::cache::Cache;
+use crate::docs::Docs;
 use crate::fields::Fields;
 use crate::firewall::Firewall;
 use crate::invalid::Invalid;
 use crate::name::{Fqdn, ImageRef, Prefix, ServerId};
 pub use crate::network::Networks;
+use crate::oidc::Join;
 use crate::panel::Panel;
 use crate::public::Public;
 use crate::quantity::{Bytes, Cpus, Pids, Span};
@@ -79,6 +81,9 @@ pub struct Platform {
     /// The world's way to the platform, where that isn't what it listens on.
     #[schemars(default)]
     pub public: Public,
+    /// The organisation's wiki.
+    #[schemars(default)]
+    pub docs: Docs,
     /// The cache of images, from which servers pull.
     #[schemars(default)]
     pub cache: Cache,
@@ -271,6 +276,14 @@ impl Platform {
         let ssh = fields.table("ssh", "`[ssh]`", |fields| Ssh::read(fields, &web));
         let members = domain.as_ref().map(|domain| &domain.value);
         let panel = fields.table("panel", "`[panel]`", |fields| Panel::read(fields, members, &web, &ssh));
+        let remote = fields.table("remote", "`[remote]`", Remote::read);
+        let joins =
+            panel.as_ref().and_then(|panel| panel.oidc.as_ref()).filter(|oidc| oidc.join != Join::Invite);
+        if remote.is_some() && joins.is_some() {
+            let message = "nobody joins by the provider: members' files are written where `[remote]` hosts the state repo";
+            let hint = "write `join = \"invite\"` in `[panel.oidc]`; whoever has a line `oidc` in their file signs in all the same";
+            fields.found().warning(None, Invalid::new(message, hint));
+        }
         Some(Self {
             prefix: fields.value("prefix").unwrap_or_default(),
             isolation: fields.value("isolation").unwrap_or_default(),
@@ -287,9 +300,10 @@ impl Platform {
             web,
             panel,
             public: fields.table("public", "`[public]`", Public::read),
+            docs: fields.table("docs", "`[docs]`", Docs::read),
             cache: fields.table("cache", "`[cache]`", Cache::read),
             removal_budget: fields.table("removal_budget", "`[removal_budget]`", RemovalBudget::read),
-            remote: fields.table("remote", "`[remote]`", Remote::read),
+            remote,
             domain: domain?.value,
         })
     }

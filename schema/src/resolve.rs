@@ -6,6 +6,9 @@
 use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 
+use toml::de::DeTable;
+
+use crate::docs::DocsEdit;
 use crate::domain::{Domain, DomainAccess, DomainFile};
 use crate::finding::{Finding, Severity};
 use crate::firewall::refuse_own;
@@ -83,6 +86,7 @@ impl<'a> Files<'a> {
         self.check_keys();
         self.check_passkeys();
         self.check_tokens();
+        self.check_accounts();
         self.check_people();
         self.check_targets();
         let platform = match self.platform {
@@ -99,6 +103,7 @@ impl<'a> Files<'a> {
                 self.check_trusted(platform);
                 self.check_guarded(platform);
                 self.check_usage(platform);
+                self.check_editors(platform);
                 Some(platform)
             }
         };
@@ -256,6 +261,26 @@ impl<'a> Files<'a> {
         }
     }
 
+    fn check_accounts(&mut self) {
+        let mut holders = HashMap::new();
+        let mut clashes = Vec::new();
+        for (index, user) in self.users.iter().enumerate() {
+            for account in &user.file.oidc {
+                match holders.entry(account.value.as_str()) {
+                    hash_map::Entry::Occupied(holder) => clashes.push((index, account.at, *holder.get())),
+                    hash_map::Entry::Vacant(free) => _ = free.insert((index, account.at)),
+                }
+            }
+        }
+        for (index, at, (holder, holder_at)) in clashes {
+            let place = place(self.users[holder].parsed, holder_at);
+            let message =
+                format!("this account at a provider is `{}`'s, at {place}", self.users[holder].file.name);
+            let hint = "an account signs in one person: remove one of the two";
+            self.error(self.users[index].parsed, at, message, hint);
+        }
+    }
+
     fn check_tokens(&mut self) {
         let mut holders = HashMap::new();
         let mut clashes = Vec::new();
@@ -296,6 +321,20 @@ impl<'a> Files<'a> {
             let otherwise = format!("add `users/{name}.toml`, or name somebody who has a file there");
             let hint = self.suggest(name, |files| &files.users_by_name, otherwise);
             self.error(parsed, person.at, format!("there is no user `{name}`, who is named as {role}"), hint);
+        }
+    }
+
+    /// Checks that `docs.edit` names members.
+    fn check_editors(&mut self, platform: &Platform) {
+        let DocsEdit::These(names) = &platform.docs.edit else { return };
+        let unknown: Vec<_> =
+            names.iter().filter(|name| !self.users_by_name.contains_key(name.as_str())).collect();
+        let Some((parsed, _)) = self.platform.filter(|_| !unknown.is_empty()) else { return };
+        let at = parsed.source().and_then(|text| offset(text, "docs", "edit")).unwrap_or_default();
+        for name in unknown {
+            let otherwise = format!("add `users/{name}.toml`, or take the name out");
+            let hint = self.suggest(name.as_str(), |files| &files.users_by_name, otherwise);
+            self.error(parsed, at, format!("there is no user `{name}`, who is named in `docs.edit`"), hint);
         }
     }
 
@@ -373,6 +412,13 @@ fn by_name<'a, F, T>(
 
 fn collect<F, T, K: Ord>(entries: &[Entry<'_, F, T>], key: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
     entries.iter().filter_map(|entry| entry.value).map(|value| (key(value), Arc::clone(value))).collect()
+}
+
+/// The byte offset of a field's value in a table.
+fn offset(text: &str, table: &str, field: &str) -> Option<usize> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let fields = document.get_ref().get(table)?.get_ref().as_table()?;
+    fields.get(field).map(|value| value.span().start)
 }
 
 /// `servers/shop.toml:3:6`

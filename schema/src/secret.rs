@@ -102,8 +102,16 @@ pub const ACME_DNS: Use = Use {
     without: "the platform's domain can't be proved to the CA, and gets no wildcard certificate",
 };
 
+/// The secret that an OpenID provider gave the panel.
+pub const OIDC: Use = Use {
+    field: "panel.oidc.secret",
+    default: "oidc",
+    form: Form::Token,
+    without: "nobody signs in by the OpenID provider",
+};
+
 /// Every field that refers to a secret. A new one is a row here, and a line in `State::secrets`.
-pub const USES: [&Use; 5] = [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY, &ACME_EAB, &ACME_DNS];
+pub const USES: [&Use; 6] = [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY, &ACME_EAB, &ACME_DNS, &OIDC];
 
 /// The fewest bytes of a shared secret: less can be guessed, offline, from one message that somebody saw.
 pub const SHORTEST_SHARED: usize = 16;

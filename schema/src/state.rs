@@ -36,7 +36,8 @@ impl State {
     /// The secrets that the state refers to.
     pub fn secrets(&self) -> Vec<Reference> {
         let forge = self.platform.remote.iter().flat_map(|remote| remote.secrets());
-        forge.chain(self.platform.acme.secrets()).collect()
+        let oidc = self.platform.panel.iter().filter_map(|panel| panel.oidc.as_ref());
+        forge.chain(self.platform.acme.secrets()).chain(oidc.flat_map(|oidc| oidc.secrets())).collect()
     }
 
     /// Returns the quota that holds for a member.

@@ -10,6 +10,7 @@ pub use crate::api_token::ApiToken;
 use crate::fields::{At, Fields};
 use crate::invalid::Invalid;
 use crate::name::UserName;
+pub use crate::oidc::OidcAccount;
 pub use crate::passkey::Passkey;
 use crate::password::PasswordHash;
 use crate::quantity::{Bytes, Cpus};
@@ -40,6 +41,10 @@ pub struct User {
     /// one member.
     #[schemars(default)]
     pub passkeys: Vec<Passkey>,
+    /// Accounts at OpenID providers by which the member signs in, one line each: issuer, subject. The panel adds them, under Account. An
+    /// account belongs to one member.
+    #[schemars(default)]
+    pub oidc: Vec<OidcAccount>,
     /// Tokens by which programs use the API in the member's place, one line each: digest, scopes, beginning, end, name. The panel and
     /// the API make them; a member may take one out by a push. A token is one member's.
     #[schemars(default)]
@@ -148,6 +153,7 @@ pub(crate) struct UserFile {
     pub(crate) keys: Vec<At<SshKey>>,
     pub(crate) passkeys: Vec<At<Passkey>>,
     pub(crate) tokens: Vec<At<ApiToken>>,
+    pub(crate) oidc: Vec<At<OidcAccount>>,
 }
 
 choice_values! {
@@ -164,6 +170,7 @@ impl UserFile {
             password_hash: fields.value("password_hash").map(|PasswordHash(hash)| hash),
             ssh_keys: Vec::new(),
             passkeys: Vec::new(),
+            oidc: Vec::new(),
             tokens: Vec::new(),
             second_factor: fields.value("second_factor"),
             quota: QuotaOverride::default(),
@@ -172,12 +179,14 @@ impl UserFile {
         let ssh_keys = keys.iter().map(|key| key.value.clone()).collect();
         let held: Vec<At<Passkey>> = fields.list("passkeys").unwrap_or_default();
         let passkeys = held.iter().map(|passkey| passkey.value.clone()).collect();
+        let accounts: Vec<At<OidcAccount>> = fields.list("oidc").unwrap_or_default();
+        let oidc = accounts.iter().map(|account| account.value.clone()).collect();
         let lines: Vec<At<ApiToken>> = fields.list("tokens").unwrap_or_default();
         let tokens = lines.iter().map(|token| token.value.clone()).collect();
         let quota = fields.table("quota", "`[quota]`", QuotaOverride::read);
         (
-            Self { name, keys, passkeys: held, tokens: lines },
-            User { ssh_keys, passkeys, tokens, quota, ..user },
+            Self { name, keys, passkeys: held, tokens: lines, oidc: accounts },
+            User { ssh_keys, passkeys, oidc, tokens, quota, ..user },
         )
     }
 }

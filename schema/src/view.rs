@@ -7,11 +7,13 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::docs::DocsRead;
 use crate::edit::new_user;
 use crate::kind::{Kind, Subject};
 use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::user::{Role, User};
+use crate::veil::{blackened, hash_length};
 
 /// Counts up whenever a view shows something in another way than before: views that were made earlier are made anew then.
 pub const RULES: u32 = 2;
@@ -61,6 +63,10 @@ pub fn on_page(reader: Option<&UserName>, path: &str, content: &[u8]) -> Option<
         None => whole(path, content),
     };
     match shown {
+        // A picture, most likely.
+        Shown::Whole | Shown::As(_) if std::str::from_utf8(content).is_err() && Kind::of(path).is_none() => {
+            Some(format!("({} bytes that aren't text)\n", content.len()))
+        }
         Shown::Whole => Some(String::from_utf8_lossy(content).into_owned()),
         Shown::As(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Shown::Not => None,
@@ -68,14 +74,20 @@ pub fn on_page(reader: Option<&UserName>, path: &str, content: &[u8]) -> Option<
 }
 
 fn whole(path: &str, content: &[u8]) -> Shown {
-    let parsed = std::str::from_utf8(content).ok().map(|text| Parsed::parse(path, text));
-    // Secrets are blackened there.
-    let source = parsed.as_ref().and_then(Parsed::source);
-    if source.is_none() && Kind::of(path) == Some(Kind::User) {
-        return unreadable();
+    match std::str::from_utf8(content) {
+        Ok(text) => blackened(path, text).map_or_else(unreadable, |text| Shown::As(text.into_bytes())),
+        Err(_) if Kind::of(path) == Some(Kind::User) => unreadable(),
+        Err(_) => Shown::As(without_hashes(content).unwrap_or_else(|| content.to_vec())),
     }
-    let content = source.map_or(content, str::as_bytes);
-    Shown::As(without_hashes(content).unwrap_or_else(|| content.to_vec()))
+}
+
+/// Returns whether the settings in the text of `platform.toml` keep the wiki from members. Settings with mistakes do.
+pub fn hides_docs(platform: &str) -> bool {
+    let parsed = Parsed::parse("platform.toml", platform);
+    match &parsed.content {
+        Content::Platform(Some(platform)) => platform.docs.read == DocsRead::Admins,
+        _ => true,
+    }
 }
 
 /// Returns whether anything is shown at a path. Nothing is at a path that no good state has: nobody knows whose it is.
@@ -141,6 +153,7 @@ fn for_others(user: &User) -> String {
         password_hash: None,
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
+        oidc: Vec::new(),
         tokens: Vec::new(),
         second_factor: None,
         name: user.name.clone(),
@@ -256,18 +269,4 @@ fn without_hashes(content: &[u8]) -> Option<Vec<u8>> {
         at = from + length.max(1);
     }
     masked
-}
-
-/// Returns the length of the hash that the bytes begin with; 0 where they begin with none. A text that is shorter than
-/// a whole hash is an example or a shell's variable.
-fn hash_length(bytes: &[u8]) -> usize {
-    const LEAST: usize = 28;
-    let begins =
-        [&b"$2a$"[..], b"$2b$", b"$2x$", b"$2y$", b"$argon2"].iter().any(|mark| bytes.starts_with(mark));
-    if !begins {
-        return 0;
-    }
-    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"$./+=,-_".contains(byte);
-    let length = bytes.iter().take_while(|byte| belongs(byte)).count();
-    if length < LEAST { 0 } else { length }
 }

@@ -314,6 +314,7 @@ fn blank() -> User {
         ssh_keys: vec![],
         passkeys: vec![],
         tokens: vec![],
+        oidc: Vec::new(),
         second_factor: None,
         quota: QuotaOverride::default(),
     }

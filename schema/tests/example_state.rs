@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use berth_schema::docs::too_large;
 use berth_schema::report::{Look, report, sources};
 use berth_schema::{Kind, Parsed, State, json_schema};
 use serde_json::Value;
@@ -27,7 +28,10 @@ fn files() -> Vec<(String, String)> {
                 walk(&path, root, files);
             } else {
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                files.push((name, fs::read_to_string(&path).unwrap()));
+                let content = fs::read(&path).unwrap();
+                assert!(too_large(&name, content.len()).is_none(), "{name}");
+                // Pictures are no texts, and nothing reads them.
+                files.push((name, String::from_utf8_lossy(&content).into_owned()));
             }
         }
     }

@@ -71,6 +71,20 @@ fn clients_of_every_sort_are_served(_: &World) {
     let ran = plink(&["git@127.0.0.1", "start", "nothing"]).coded(1);
     assert!(ran.stderr.contains("you have no server `nothing`") && ran.stderr.contains("hint: "), "{ran}");
 
+    // A library's client, without a terminal: a command, and a shell that nobody types into, as some apps on phones open one.
+    let paramiko = |words: &str| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stories/lobby/with_paramiko.py");
+        let mut python = Command::new("/usr/bin/python3");
+        python.arg(script).arg(door.port().to_string()).arg(door.key("bob")).arg(door.host_key()).arg(words);
+        run(python.stdin(Stdio::null()), PATIENCE)
+    };
+    let ran = paramiko("ls --json").good();
+    assert_eq!(json(&ran, "list")["servers"][0]["name"], "shop");
+    let ran = paramiko("").good().says("Hello bob.");
+    assert!(!ran.stdout.contains('\r'), "{ran}");
+    let ran = paramiko("start nothing").coded(1);
+    assert!(ran.stderr.contains("you have no server `nothing`") && ran.stderr.contains("hint: "), "{ran}");
+
     // A change by one of them is there for the others; what is refused leaves main where it is.
     plink(&["git@127.0.0.1", "stop", "shop", "--no-wait"]).good().says("server shop (id 1) is stopped");
     assert_eq!(json(&door.ask("bob", "ls --json").good(), "list")["servers"][0]["wanted"], "stopped");
@@ -132,7 +146,7 @@ fn a_change_is_planned_applied_and_told(world: &World) {
 
     // A restart is none. It is once a minute, whoever asks.
     let before = door.tip();
-    door.ask("bob", "restart blog").good().says("blog was restarted");
+    door.ask("bob", "restart blog").good().says("restarting blog …").says("blog was restarted");
     platform.running(2);
     door.ask("ann", "restart blog").coded(1).says("less than a minute ago");
     let audit = fs::read_to_string(platform.data().join("door/audit.log")).expect("the audit log");

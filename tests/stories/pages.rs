@@ -14,12 +14,26 @@ crate::stories! {
 }
 
 /// Paths of the table that aren't pages, by their ends.
-const NO_PAGES: [&str; 4] = ["/events", "/assets/{name}", "/terminal/socket", "/log/file"];
+const NO_PAGES: [&str; 7] = [
+    "/events",
+    "/assets/{name}",
+    "/terminal/socket",
+    "/log/file",
+    "/table.csv",
+    "/wiki/picture/{*path}",
+    "/wiki/diagram/{digest}",
+];
 /// Files that make a terminal of its page.
 const PROGRAM: [&str; 4] = ["terminal.js", "xterm.js", "addon-fit.js", "xterm.css"];
 
 /// A name outside the platform's, which nobody has proved.
 const UNPROVED: &str = "blog.elsewhere.example";
+
+/// A page with all that a page may have.
+const PAGE_OF_THE_WIKI: &str = "# Welcome\n\nText, [a link](other.md) and `code`.\n\n## A list\n\n- one\n- [ ] two\n\n### A table\n\n\
+    | a | b |\n| - | - |\n| a long cell that needs room | another one that needs even more room |\n\n> A quote[^1].\n\n\
+    ```sh\na line of code that is longer than a telephone is wide, so that it has to be scrolled sideways\n```\n\n\
+    ```mermaid\nflowchart LR\n  a[One] --> b[Two]\n```\n\n[^1]: A note.\n";
 
 /// Whatever stands in the paths of the table.
 pub(crate) struct There {
@@ -48,6 +62,8 @@ impl There {
             ("{topic}", &self.topic),
             ("{user}", "bob"),
             ("{secret}", &self.secret),
+            ("{*path}", if path.starts_with("/admin/state/") { "servers/shop.toml" } else { "welcome.md" }),
+            ("{digest}", "0"),
         ];
         let filled = there.iter().fold(path.to_owned(), |path, (braces, there)| path.replace(braces, there));
         assert!(!filled.contains('{'), "{path}: this story has nothing for the braces");
@@ -68,6 +84,7 @@ fn every_page_is_fit_to_be_seen(world: &World) {
         let quota = "[quota]\nservers = 3\ncustom_domains = true\n";
         state.write("users/bob.toml", &format!("password_hash = \"{HASH}\"\n{quota}"));
         state.server("shop", 1, "members = [\"bob\"]\n");
+        state.write("docs/welcome.md", PAGE_OF_THE_WIKI);
         state.write("servers/blog.toml", "id = 2\nowner = \"bob\"\nstate = \"stopped\"\n");
         state.write("domains/shop.stories.example.org.toml", "server = \"shop\"\n");
     });
@@ -118,6 +135,15 @@ fn every_page_is_fit_to_be_seen(world: &World) {
         ("/admin/servers?search=nothing", "servers-none"),
         ("/admin/users?search=nobody", "users-none"),
         ("/changes?kind=server&name=shop", "changes-of-one"),
+        ("/admin/state?folder=servers", "state-folder"),
+        ("/admin/state?search=owner", "state-found"),
+        ("/admin/state?search=nothing-has-this", "state-found-none"),
+        ("/admin/state/file/servers/shop.toml?blame=1", "state-blame"),
+        ("/admin/state/file/users/bob.toml", "state-hidden"),
+        ("/admin/state/diff?path=servers/shop.toml", "state-diff-of-one"),
+        ("/admin/state/table?kind=users&sort=-name&role=admin&colour=red", "state-table-users"),
+        ("/admin/state/table?q=nothing", "state-table-none"),
+        ("/admin/state?rev=0123456789", "state-no-revision"),
         ("/nothing", "not-found"),
     ] {
         ann.go(&bench.panel.at(path));

@@ -48,6 +48,8 @@ pub struct Visit<'a> {
     pub note: Option<PathBuf>,
     /// The line that they typed; empty for none.
     pub line: &'a str,
+    /// Tells a person that something began which takes a while. Programs, which want JSON, aren't told.
+    pub progress: fn(&str),
 }
 
 /// Reply to a line.
@@ -172,7 +174,10 @@ async fn reply(visit: Visit<'_>, words: Words) -> Result<Said, Trouble> {
             let order = change::order(&guest, write)?;
             Answer::Plan(Box::new(change::plan(&guest, &order)?))
         }
-        Some(Verb::Restart { server }) => Answer::Restart(restart::restart(&guest, server).await?),
+        Some(Verb::Restart { server }) => {
+            let progress = if words::is_json(line) { |_: &str| () } else { visit.progress };
+            Answer::Restart(restart::restart(&guest, server, progress).await?)
+        }
         Some(Verb::Write(write)) => {
             let (order, manner) = (change::order(&guest, write)?, write.manner());
             let ended = change::make(&guest, &order, manner, line)?;

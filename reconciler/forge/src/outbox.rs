@@ -153,7 +153,8 @@ impl Outbox {
         self.with(|repo| {
             let failed = |source| OutgoingError::Repo { path: self.state.clone(), source };
             let (stamp, main) = (repo.stamp(OUTGOING).map_err(failed)?, repo.head().map_err(failed)?);
-            let is_same = |before: &&mut Looked| stamp.is_some() && before.stamp == stamp && before.main == main;
+            let is_same =
+                |before: &&mut Looked| stamp.is_some() && before.stamp == stamp && before.main == main;
             if let Some(before) = looked.as_mut().filter(is_same) {
                 return Ok(before.seen.clone());
             }
@@ -163,7 +164,11 @@ impl Outbox {
                 Some(main) if !changes.is_empty() => {
                     let state = repo.load(&main).map_err(failed)?.state;
                     let platform = state.map(|state| state.platform.domain.to_string());
-                    Some(Seen { main, platform: platform.unwrap_or_else(|_| "the platform".to_owned()), changes })
+                    Some(Seen {
+                        main,
+                        platform: platform.unwrap_or_else(|_| "the platform".to_owned()),
+                        changes,
+                    })
                 }
                 _ => None,
             };

@@ -5,15 +5,19 @@
 //! make anything else than what was shown, and to call anything saved before `main` has moved.
 
 mod blame;
+mod doc;
 mod draft;
+mod drafted;
 mod error;
 mod ground;
 mod judged;
+mod marks;
 mod proposals;
 mod pulls;
 mod revert;
 mod send;
 mod tell;
+mod text;
 mod topic;
 
 use std::net::SocketAddr;
@@ -22,20 +26,23 @@ use std::path::{Path, PathBuf};
 use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
 use berth_schema::name::UserName;
 use berth_wire::web::{
-    Approve, Change, Commit, Committed, Decided, Planned, ProposalCard, ProposalSheet, Proposed, PullCard,
-    PullSheet, Reject, Revert, Standing,
+    Approve, Change, Commit, Committed, Decided, Object, Planned, ProposalCard, ProposalSheet, Proposed,
+    PullCard, PullSheet, Reject, Revert, Standing,
 };
 
-use self::draft::{Draft, Drafted, Settled, draft};
+use self::draft::draft;
+use self::drafted::{Draft, Drafted, Settled};
 use self::ground::Ground;
 use self::judged::{message, plan, sealed, settled};
 use self::send::{Goes, Sending, send, way};
 use self::tell::error_at;
+use self::text::kind_of;
 use crate::review::{enough_open, propose};
 
 pub use error::FormError;
 pub use ground::{Author, Via};
-pub use tell::{DOOR, commit_line, concerns, diffs};
+pub use marks::Marks;
+pub use tell::{DOOR, Sight, commit_line, concerns, diffs};
 
 /// Attempts at a commit. Each one after the first means that somebody else moved `main` meanwhile.
 const ATTEMPTS: usize = 5;
@@ -46,6 +53,7 @@ pub struct Forms {
     state: PathBuf,
     resolver: Option<SocketAddr>,
     memory: Memory,
+    marks: Option<Marks>,
 }
 
 /// A change, planned, and what a commit of it needs.
@@ -65,12 +73,17 @@ struct Ready {
 impl Forms {
     /// Forms of the repository at `state`. `resolver` is asked whose names are, in place of the platform's.
     pub fn of(state: &Path, resolver: Option<SocketAddr>) -> Self {
-        Self { state: state.to_owned(), resolver, memory: Memory::default() }
+        Self { state: state.to_owned(), resolver, memory: Memory::default(), marks: None }
     }
 
     /// Shares the memory of others who read the same repository.
     pub fn knowing(self, memory: &Memory) -> Self {
         Self { memory: memory.clone(), ..self }
+    }
+
+    /// Takes texts with these marks in place of secrets, and shows them so.
+    pub fn marking(self, marks: Marks) -> Self {
+        Self { marks: Some(marks), ..self }
     }
 
     /// Tells what a change comes to. Nothing is kept of it.
@@ -117,7 +130,7 @@ impl Forms {
             }
             let Ready { main, draft, by, .. } = ready;
             may_propose(&Ground::look(repo, author, self.resolver)?)?;
-            let topic = topic::of_file(repo, &draft.own.path, draft.own.kind)?;
+            let topic = topic::of_file(repo, &draft.own.path, kind_of(&draft.own))?;
             let message = message(author.via, &draft.summary, "", None);
             let words = Words { author: &by, committer: &by, message: &message };
             let revision =
@@ -214,21 +227,30 @@ impl Forms {
         let message = message(author.via, &draft.summary, "", knows);
         let words = Words { author: &by, committer: &by, message: &message };
         let commit = repo.write(Some(&main), &draft.edits, &words).map_err(|source| self.failed(source))?;
-        let words = topic::words_of_file(&draft.own.path, draft.own.kind);
+        let words = topic::words_of_file(&draft.own.path, kind_of(&draft.own));
         let ground = Ground::look(repo, author, self.resolver)?;
         send(&ground, planned, Sending { commit, by, words, is_committed })
     }
 
     /// Plans a change on top of `main` as it is now.
-    fn look(&self, repo: &mut StateRepo, author: Author<'_>, change: &Change) -> Result<Looked, FormError> {
-        let ground = Ground::look(repo, author, self.resolver)?;
+    fn look<'a>(
+        &'a self,
+        repo: &'a mut StateRepo,
+        author: Author<'a>,
+        change: &Change,
+    ) -> Result<Looked, FormError> {
+        let ground = Ground { marks: self.marks.as_ref(), ..Ground::look(repo, author, self.resolver)? };
         let end =
             |settled_as: Settled| Ok(Looked { planned: sealed(change, settled(settled_as))?, ready: None });
         let (state, goes) = match way(&ground)? {
             Ok(way) => way,
             Err(invalid) => return end(Settled::refused(vec![error_at(None, &invalid)])),
         };
-        let draft = match draft(&ground, &state, change)? {
+        let drafted = match &change.of {
+            Object::Doc(below) => doc::draft(&ground, &state, below, &change.deed),
+            _ => draft(&ground, &state, change),
+        };
+        let draft = match drafted? {
             Drafted::Ready(draft) => draft,
             Drafted::Settled(settled) => return end(settled),
         };

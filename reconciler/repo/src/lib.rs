@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod beside;
+mod blame;
 mod bounds;
 mod cas;
 mod changes;
@@ -15,12 +16,14 @@ mod combine;
 mod commit_info;
 mod configuration;
 mod content;
+mod contents;
 mod directory;
 mod durable;
 mod edit;
 mod error;
 mod folder;
 pub mod git;
+mod listing;
 mod loaded;
 mod marks;
 mod measure;
@@ -36,21 +39,27 @@ mod unified;
 pub mod view;
 
 pub use berth_schema::revision::{NotARevision, Revision};
+pub use blame::Blamed;
 pub use bounds::Excess;
 pub use changes::FileChange;
 pub use closed::{Closed, close};
 pub use combine::{Combined, Scratch, Words};
 pub use commit_info::{CommitInfo, Signature};
 pub use configuration::Configuration;
+pub use contents::{ContentId, Contents, Held};
 pub use directory::load_directory;
 pub use edit::Edit;
 pub use error::Error;
+pub use listing::{Listed, Paths, What};
 pub use loaded::Loaded;
-pub use marks::{APPLIED, CERTIFICATES, FORGE_WAY, IDS, Mark, NOTES, Notes, OPENED, OUTGOING, PROPOSALS, Stamp};
+pub use marks::{
+    APPLIED, CERTIFICATES, FORGE_WAY, IDS, Mark, NOTES, Notes, OPENED, OUTGOING, PROPOSALS, Stamp,
+};
 pub use memory::Memory;
 pub use source::Source;
 pub use state_repo::{Files, MAIN, Plain, StateRepo};
 pub use trail::{Step, Trail};
+pub use tree_edit::check_path;
 pub use unified::unified;
 
 /// Files above this size are refused unread: a state file is a page of text, and a larger one is a mistake or an attack.

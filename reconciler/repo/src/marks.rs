@@ -92,7 +92,10 @@ impl StateRepo {
                 Err(error) => return Err(failed(error)),
             };
             // Git replaces a ref by renaming a file, which its folder shows.
-            folders.push((folder.clone(), fs::metadata(&folder).and_then(|found| found.modified()).map_err(failed)?));
+            folders.push((
+                folder.clone(),
+                fs::metadata(&folder).and_then(|found| found.modified()).map_err(failed)?,
+            ));
             for entry in entries {
                 let entry = entry.map_err(failed)?;
                 if entry.file_type().map_err(failed)?.is_dir() {

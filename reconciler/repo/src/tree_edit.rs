@@ -97,6 +97,11 @@ impl<'e> Changes<'e> {
     }
 }
 
+/// Checks that a state repo can hold a file at this path; the error says why not.
+pub fn check_path(path: &str) -> Result<(), &'static str> {
+    path.split('/').try_for_each(check_name)
+}
+
 fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() || name == "." || name == ".." {
         return Err("a path is names joined by single slashes, from the root of the repo");

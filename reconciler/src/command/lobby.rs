@@ -43,7 +43,8 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let (user, from) = (args.user.clone(), args.from);
     let note = args.note.clone();
-    let mut reply = serve(Visit { settings: settings.door(), user, from, note, line: &args.line }).await;
+    let visit = Visit { settings: settings.door(), user, from, note, line: &args.line, progress: say };
+    let mut reply = serve(visit).await;
     let follows = reply.follow.filter(|_| args.wait > 0);
     let wait = Duration::from_secs(args.wait);
     match (reply.form, reply.end) {

@@ -19,6 +19,7 @@ mod init;
 mod invite;
 mod lobby;
 mod log;
+mod oidc;
 mod plan;
 mod reconcile;
 mod remote;
@@ -111,6 +112,8 @@ enum Command {
     Remote(remote::Args),
     /// Keep the account at the ACME CA and the wildcard certificate, until SIGTERM
     Acme(acme::Args),
+    /// Reach the OpenID provider for the door, until SIGTERM
+    Oidc(oidc::Args),
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
@@ -130,7 +133,12 @@ pub fn main() -> ExitCode {
     };
     let quiet = if matches!(
         cli.command,
-        Command::Reconcile | Command::Git(_) | Command::Remote(_) | Command::Acme(_) | Command::Up(_)
+        Command::Reconcile
+            | Command::Git(_)
+            | Command::Remote(_)
+            | Command::Acme(_)
+            | Command::Oidc(_)
+            | Command::Up(_)
     ) {
         "info"
     } else {
@@ -200,6 +208,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Git(_)
         | Command::Remote(_)
         | Command::Acme(_)
+        | Command::Oidc(_)
         | Command::Up(_) => true,
         Command::Check(_)
         | Command::Plan(_)
@@ -253,6 +262,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Git(args) => git::run(&args, &settings).await,
         Command::Remote(args) => remote::run(&args, &settings).await,
         Command::Acme(args) => acme::run(&args, &settings).await,
+        Command::Oidc(args) => oidc::run(&args, &settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

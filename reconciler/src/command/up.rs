@@ -1,12 +1,13 @@
 //! `berth up`: starts the platform's processes and keeps them running, for a single machine.
 //!
 //! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
-//! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, and `berth acme` where Berth keeps
-//! the account at the CA.
+//! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, `berth acme` where Berth keeps
+//! the account at the CA, and `berth oidc` where people sign in by an OpenID provider.
 
 mod acme;
 mod child;
 mod followed;
+mod oidc;
 mod panel;
 mod remote;
 
@@ -94,7 +95,8 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let forge = remote::keep(program.clone(), settings.clone(), closing.clone());
     let panel = panel::keep(program.clone(), settings.clone(), closing.clone());
     let acme = acme::keep(program.clone(), settings.clone(), closing.clone());
-    let (reconciler, door, (), (), ()) = tokio::join!(reconciler, door, forge, panel, acme);
+    let oidc = oidc::keep(program.clone(), settings.clone(), closing.clone());
+    let (reconciler, door, (), (), (), ()) = tokio::join!(reconciler, door, forge, panel, acme, oidc);
     let signals = tasks.end().await;
     reconciler.and(door)?;
     Ok(signals.map(|()| Exit::Ok)?)

@@ -9,6 +9,7 @@ use crate::acme::Validations;
 use crate::api::Answers;
 use crate::challenge::Challenges;
 use crate::countries::Countries;
+use crate::diagram::Diagrams;
 use crate::live::Live;
 use crate::session::Sessions;
 use crate::settings::Settings;
@@ -31,6 +32,8 @@ pub struct App {
     pub sessions: Sessions,
     /// Everything that people run in servers.
     pub shells: Shells,
+    /// Diagrams of the wiki's pages.
+    pub(crate) diagrams: Diagrams,
     /// Settings of the panel.
     pub settings: Arc<Settings>,
     /// Cancelled when the process is to end. An answer that goes on by itself, such as a stream of events, ends then.

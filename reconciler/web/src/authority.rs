@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::app::App;
-use crate::guard::LONGEST_BODY;
+use crate::guard::longest_body;
 use crate::open;
 use crate::page;
 use crate::problem::Problem;
@@ -27,7 +27,9 @@ pub(crate) async fn require(State((app, who)): State<(App, Who)>, request: Reque
     let session = open::session(request.headers(), &app.sessions);
     let (mut parts, body) = request.into_parts();
     // The guard has read it already.
-    let Ok(body) = to_bytes(body, LONGEST_BODY).await else { return Problem::internal().into_response() };
+    let Ok(body) = to_bytes(body, longest_body(parts.uri.path())).await else {
+        return Problem::internal().into_response();
+    };
     let asked = Asked {
         method: parts.method.clone(),
         uri: parts.uri.clone(),
@@ -36,6 +38,15 @@ pub(crate) async fn require(State((app, who)): State<(App, Who)>, request: Reque
     };
     let visitor = match visitor(&app, session.as_ref()).await {
         Ok(visitor) => visitor,
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED && who == Who::Reader => {
+            // It may be for anybody: the door says so when the page asks it.
+            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+            let problem = response.extensions().get::<Problem>();
+            return match problem.is_some_and(|problem| problem.status == StatusCode::UNAUTHORIZED) {
+                true => sign_in_first(&app, session, asked).await,
+                false => response,
+            };
+        }
         Err(problem) if problem.status == StatusCode::UNAUTHORIZED => {
             return sign_in_first(&app, session, asked).await;
         }
@@ -97,7 +108,7 @@ async fn sign_in_first(app: &App, session: Option<Session>, asked: Asked) -> Res
     let was_known = session.as_ref().is_some_and(|session| session.content.user.is_some());
     let kept = match asked.method == Method::POST {
         // Nobody's form isn't kept: there is no limit to how many of them a stranger can send.
-        true if was_known => form(asked.body).await.map(|form| Kept { path, form: Some(form) }),
+        true if was_known => form(&asked).await.map(|form| Kept { path, form: Some(form) }),
         true => None,
         false => (path != "/").then_some(Kept { path, form: None }),
     };
@@ -126,7 +137,7 @@ async fn sign_in_first(app: &App, session: Option<Session>, asked: Asked) -> Res
 async fn confirm_first(app: &App, visitor: &Visitor, asked: Asked) -> Response {
     let path = asked.path();
     let kept = match asked.method == Method::POST {
-        true => form(asked.body).await.map(|form| Kept { path, form: Some(form) }),
+        true => form(&asked).await.map(|form| Kept { path, form: Some(form) }),
         false => Some(Kept { path, form: None }),
     };
     if let Err(error) = app.sessions.change(&visitor.session, |content| content.kept = kept) {
@@ -135,9 +146,13 @@ async fn confirm_first(app: &App, visitor: &Visitor, asked: Asked) -> Response {
     page::see_other("/confirm")
 }
 
-/// Values of a form, unless it holds a password: that is typed again, and kept nowhere.
-async fn form(body: Bytes) -> Option<Vec<(String, String)>> {
-    let mut request = Request::new(Body::from(body));
+/// Values of a form, unless it holds a password: that is typed again, and kept nowhere. A file is chosen again.
+async fn form(asked: &Asked) -> Option<Vec<(String, String)>> {
+    let kind = asked.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("multipart/") {
+        return None;
+    }
+    let mut request = Request::new(Body::from(asked.body.clone()));
     *request.method_mut() = Method::POST;
     let kind = http::HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers_mut().insert(CONTENT_TYPE, kind);

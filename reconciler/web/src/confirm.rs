@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::page;
 use crate::passkey::Host;
 use crate::problem::{Problem, words};
-use crate::session::Kept;
+use crate::session::{Kept, Session};
 use crate::visitor::{Peer, Sent, Visitor};
 
 /// `GET /confirm`
@@ -21,10 +21,23 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Res
 }
 
 async fn form(app: &App, visitor: &Visitor, wrong: Option<&str>) -> Result<Response, Problem> {
-    let FactorSheet { totp, passkeys, .. } =
+    let FactorSheet { totp, passkeys, accounts, provider, is_by_provider_alone, .. } =
         visitor.ask(app, &Factors { name: visitor.person.name.clone() }).await?;
-    let context = context! { wants_code => totp != Totp::Off, has_passkeys => !passkeys.is_empty(), wrong };
+    let by_provider = provider.filter(|_| !accounts.is_empty());
+    let has_password = !is_by_provider_alone || !passkeys.is_empty();
+    let by_provider = by_provider.as_ref().map(|provider| &*provider.host);
+    let context = context! { by_provider, has_password, wants_code => totp != Totp::Off, has_passkeys => !passkeys.is_empty(), wrong };
     Ok(page::render(app, visitor, "confirm.html", context))
+}
+
+/// The form once more, with what is wrong.
+pub(crate) async fn again(
+    app: &App,
+    visitor: &Visitor,
+    status: StatusCode,
+    wrong: &str,
+) -> Result<Response, Problem> {
+    Ok(page::with_status(status, form(app, visitor, Some(wrong)).await?))
 }
 
 /// `POST /confirm`
@@ -59,7 +72,7 @@ pub(crate) async fn by_passkey(
 
 async fn confirm(app: &App, visitor: &Visitor, question: Confirm, wrong: &str) -> Result<Response, Problem> {
     let refused = match app.door.ask(Some(&visitor.token), &question).await {
-        Ok(_) => return Ok(go_on(app, visitor)),
+        Ok(_) => return Ok(go_on(app, &visitor.session)),
         Err(AskError::Refused(refused)) => refused,
         Err(error) => return Err(error.into()),
     };
@@ -72,7 +85,7 @@ async fn confirm(app: &App, visitor: &Visitor, question: Confirm, wrong: &str) -
         Why::WrongPassword => wrong.to_owned(),
         _ => words(refused),
     };
-    let mut answer = page::with_status(status, form(app, visitor, Some(&told)).await?);
+    let mut answer = again(app, visitor, status, &told).await?;
     if let Some(seconds) = wait {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -80,13 +93,13 @@ async fn confirm(app: &App, visitor: &Visitor, question: Confirm, wrong: &str) -
 }
 
 /// Leads somebody to what they were about to do.
-fn go_on(app: &App, visitor: &Visitor) -> Response {
-    let next = match &visitor.session.content.kept {
+pub(crate) fn go_on(app: &App, session: &Session) -> Response {
+    let next = match &session.content.kept {
         None => "/account",
         Some(Kept { form: Some(_), .. }) => return page::see_other("/resume"),
         Some(Kept { path, form: None }) => path,
     };
-    if let Err(error) = app.sessions.change(&visitor.session, |content| content.kept = None) {
+    if let Err(error) = app.sessions.change(session, |content| content.kept = None) {
         tracing::warn!(%error, "a path is remembered that somebody has gone by now");
     }
     page::see_other(next)

@@ -22,6 +22,8 @@ use crate::way::Way;
 
 /// The longest form, in bytes.
 pub(crate) const LONGEST_BODY: usize = 256 << 10;
+/// The longest form of the wiki: a picture, or a page whose letters travel as three each.
+const LONGEST_PAGE: usize = (1 << 20) + (64 << 10);
 /// Bytes of a form that is too long which are taken and thrown away, and the time for that. Whoever sends all of it before they read
 /// gets their answer then; the web server would tell them of a broken connection instead.
 const OVERFLOW: usize = 1 << 20;
@@ -98,21 +100,22 @@ async fn checked(app: &App, request: Request, is_api: bool) -> Result<Request, P
         same_origin(request.headers(), &host, &app.settings)?;
     }
     let (parts, body) = request.into_parts();
+    let longest = longest_body(parts.uri.path());
     let too_much = || {
-        let message = "That is more than the panel takes in one form (256 KiB).";
+        let message = format!("That is more than the panel takes in one form ({} KiB).", longest >> 10);
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message).hint("A longer file can be pushed with git.")
     };
     let length =
         parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let mut body = body.into_data_stream();
-    if length.is_some_and(|length| length > LONGEST_BODY) {
+    if length.is_some_and(|length| length > longest) {
         // Who waits for a word before they send needn't send anything.
         if !parts.headers.contains_key(EXPECT) {
             throw_away(&mut body).await;
         }
         return Err(too_much());
     }
-    match tokio::time::timeout(BODY_PATIENCE, take(&mut body)).await {
+    match tokio::time::timeout(BODY_PATIENCE, take(&mut body, longest)).await {
         Ok(Some(body)) => Ok(Request::from_parts(parts, Body::from(body))),
         Ok(None) => {
             throw_away(&mut body).await;
@@ -123,12 +126,17 @@ async fn checked(app: &App, request: Request, is_api: bool) -> Result<Request, P
     }
 }
 
+/// The most bytes of a form that is sent to this path.
+pub(crate) fn longest_body(path: &str) -> usize {
+    if path.starts_with("/wiki/") { LONGEST_PAGE } else { LONGEST_BODY }
+}
+
 /// Takes a form; `None` if it is too long, or breaks off.
-async fn take(body: &mut BodyDataStream) -> Option<Vec<u8>> {
+async fn take(body: &mut BodyDataStream, longest: usize) -> Option<Vec<u8>> {
     let mut taken = Vec::new();
     while let Some(part) = body.next().await {
         let part = part.ok()?;
-        if taken.len() + part.len() > LONGEST_BODY {
+        if taken.len() + part.len() > longest {
             return None;
         }
         taken.extend_from_slice(&part);

@@ -14,6 +14,7 @@ use crate::api::Answers;
 use crate::app::App;
 use crate::challenge::Challenges;
 use crate::countries::Countries;
+use crate::diagram::Diagrams;
 use crate::handover::Listeners;
 use crate::live::Live;
 use crate::serve::serve;
@@ -98,6 +99,7 @@ async fn begin(
         shells: Shells::new(settings.tickets.as_deref().map(Router::at), tasks.clone()),
         door: Door::at(&settings.web_socket()),
         templates,
+        diagrams: Diagrams::by(settings.drawer.clone()),
         answers: Answers::open(&sessions)?,
         sessions: sessions.clone(),
         closing: tasks.stop().clone(),

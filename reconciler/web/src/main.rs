@@ -16,6 +16,7 @@ use berth_schema::name::Fqdn;
 use berth_schema::text::SafeLog;
 use berth_tasks::Tasks;
 use berth_web::acme::Acme;
+use berth_web::diagram::draw;
 use berth_web::launch;
 use berth_web::supervise::{PREPARED, Supervised, supervise};
 use berth_web::user::User;
@@ -119,6 +120,10 @@ fn country(text: &str) -> Result<Country, String> {
 }
 
 fn main() -> ExitCode {
+    // Nothing of what follows is its business: no thread, no log, no settings.
+    if std::env::args_os().nth(1).is_some_and(|word| word == draw::COMMAND) {
+        return draw::run();
+    }
     let args = Args::parse();
     let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -249,6 +254,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         tickets: args.tickets,
         data: args.data,
         templates: args.templates,
+        drawer: None,
         acme,
     };
     let stop = tasks.stop().clone();

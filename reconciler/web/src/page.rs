@@ -3,11 +3,18 @@
 pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod audit;
+pub(crate) mod browse;
 mod certificate;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod clean_up;
 mod countries;
+pub(crate) mod doc_file;
+pub(crate) mod doc_form;
+pub(crate) mod doc_history;
+pub(crate) mod doc_search;
+pub(crate) mod doc_upload;
+pub(crate) mod docs;
 pub(crate) mod domain_form;
 pub(crate) mod figures;
 pub(crate) mod form;

@@ -7,8 +7,9 @@ use minijinja::{Value, context};
 
 use crate::app::App;
 use crate::page;
+use crate::page::browse::text_form;
 use crate::page::form::{CONFIRMED, Control, Shape};
-use crate::page::{domain_form, server_form, settings, user_form};
+use crate::page::{doc_form, domain_form, server_form, settings, user_form};
 use crate::visitor::Visitor;
 
 /// A form's end: its path as in the table of routes, what it does in words, and its fields.
@@ -21,7 +22,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 36] = [
+pub(crate) static ALL: [Does; 48] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -35,15 +36,28 @@ pub(crate) static ALL: [Does; 36] = [
     Does::act("/changes/{revision}/revert", "Revert a change", &[]),
     Does::act("/reviews/{topic}/approve", "Approve a proposal", &[("at", "Revision")]),
     Does::act("/reviews/{topic}/reject", "Reject a proposal", &[("reason", "Words for its author")]),
+    Does::file("/wiki/new", "New page", &doc_form::SHAPES),
+    Does::file("/wiki/edit/{*path}", "Edit a page", &doc_form::SHAPES),
+    Does::file("/wiki/rename/{*path}", "Rename a page", &[&doc_form::TO]),
+    Does::file("/wiki/remove/{*path}", "Remove a page", &[&CONFIRMED]),
+    Does::act("/wiki/upload", "Upload a picture", &[]),
     Does::file("/admin/users/new", "New member", &user_form::SHAPES),
     Does::act("/admin/users/{name}/invite", "Make a link with which a member sets a password", &[]),
     Does::act("/admin/users/{name}/sessions/end", "Sign a member out everywhere", &[]),
     Does::act("/admin/users/{name}/totp/remove", "Remove a member’s second factor", &[]),
     Does::act("/admin/users/{name}/passkeys/remove", "Remove a member’s passkey", &[("called", "Passkey")]),
+    Does::act(
+        "/admin/users/{name}/oidc/remove",
+        "Take a member’s account at the provider out",
+        &[("account", "Account")],
+    ),
     Does::act("/admin/users/{name}/tokens/revoke", "Revoke a member’s API token", &[("called", "Token")]),
     Does::file("/admin/users/{name}/edit", "Edit a member", &user_form::SHAPES),
     Does::file("/admin/users/{name}/remove", "Remove a member", &[&CONFIRMED]),
     Does::file("/admin/settings", "Settings", &[&settings::TEXT]),
+    Does::file("/admin/state/new", "New file", &[&text_form::PATH, &text_form::TEXT]),
+    Does::file("/admin/state/edit/{*path}", "Edit a file", &[&text_form::TEXT]),
+    Does::file("/admin/state/remove/{*path}", "Remove a file", &[&CONFIRMED]),
     Does::file("/account/edit", "Your keys and address", &user_form::SHAPES),
     Does::act("/account/password", "Set a password", &[]),
     Does::act("/account/sign-out-everywhere", "Sign out everywhere else", &[]),
@@ -60,8 +74,15 @@ pub(crate) static ALL: [Does; 36] = [
         &[("name", "Its name"), ("scope", "Scope"), ("days", "Days")],
     ),
     Does::act("/account/tokens/revoke", "Revoke an API token", &[("called", "Token")]),
+    Does::act("/account/oidc", "Bind an account at the provider", &[]),
+    Does::act(
+        "/account/oidc/remove",
+        "Take an account at the provider out",
+        &[("account", "Account"), ("knows", "You know that it is your only way in")],
+    ),
     Does::act("/confirm", "Confirm who you are", &[("code", "Code")]),
     Does::act("/confirm/passkey", "Confirm who you are", &[]),
+    Does::act("/confirm/oidc", "Confirm who you are", &[("code", "Code")]),
 ];
 
 impl Does {
@@ -112,6 +133,11 @@ fn named(pattern: &str, path: &str) -> Option<Vec<(&'static str, String)>> {
     loop {
         match (pattern.next(), parts.next()) {
             (None, None) => return Some(found),
+            (Some("{*path}"), Some(first)) => {
+                let path: Vec<&str> = std::iter::once(first).chain(parts).collect();
+                found.push(("File", path.join("/")));
+                return Some(found);
+            }
             (Some("{id}"), Some(id)) => found.push(("Server", id.to_owned())),
             (Some("{fqdn}"), Some(fqdn)) => found.push(("Domain", fqdn.to_owned())),
             (Some("{name}"), Some(name)) => found.push(("Member", name.to_owned())),

@@ -16,11 +16,12 @@ use crate::app::App;
 use crate::authority::require;
 use crate::guard::guard;
 use crate::page::{
-    admin, audit, change, changes, clean_up, domain_form, form, home, log, open, pull, review, reviews,
-    server, server_form, servers, settings, terminal, tokens, user, user_form, users,
+    admin, audit, browse, change, changes, clean_up, doc_file, doc_form, doc_history, doc_search, doc_upload,
+    docs, domain_form, form, home, log, open, pull, review, reviews, server, server_form, servers, settings,
+    terminal, tokens, user, user_form, users,
 };
 use crate::problem::Problem;
-use crate::{account, confirm, factor, file, invite, passkey, resume, signin};
+use crate::{account, confirm, factor, file, invite, oidc, passkey, resume, signin};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ const WORTH_IT: u64 = 512;
 
 /// The table.
 pub fn table() -> Vec<Route> {
-    use Who::{Admin, Anybody, Known as SignedIn};
+    use Who::{Admin, Anybody, Known as SignedIn, Reader};
     vec![
         // Servers.
         get("/", SignedIn, home::show),
@@ -83,6 +84,24 @@ pub fn table() -> Vec<Route> {
         post("/reviews/{topic}/reject", SignedIn, review::reject),
         get("/pulls/{user}/{topic}", SignedIn, pull::show),
         get("/pulls/{user}/{topic}/events", SignedIn, pull::events),
+        // The wiki.
+        get("/docs", Reader, docs::to_index),
+        get("/docs/", Reader, docs::index),
+        get("/docs/search", Reader, doc_search::show),
+        get("/docs/{*path}", Reader, docs::show),
+        get("/wiki/picture/{*path}", Reader, doc_file::picture),
+        get("/wiki/diagram/{digest}", Reader, doc_file::diagram),
+        get("/wiki/history/{*path}", SignedIn, doc_history::show),
+        get("/wiki/new", SignedIn, doc_form::new),
+        post("/wiki/new", SignedIn, doc_form::post_new),
+        get("/wiki/edit/{*path}", SignedIn, doc_form::edit),
+        post("/wiki/edit/{*path}", SignedIn, doc_form::post_edit),
+        get("/wiki/rename/{*path}", SignedIn, form::show::<doc_form::Rename>),
+        post("/wiki/rename/{*path}", SignedIn, form::post::<doc_form::Rename>),
+        get("/wiki/remove/{*path}", SignedIn, form::show::<doc_form::Remove>),
+        post("/wiki/remove/{*path}", SignedIn, form::post::<doc_form::Remove>),
+        get("/wiki/upload", SignedIn, doc_upload::show),
+        post("/wiki/upload", SignedIn, doc_upload::post),
         // For admins.
         get("/admin/", Admin, admin::show),
         get("/admin/events", Admin, admin::events),
@@ -96,6 +115,7 @@ pub fn table() -> Vec<Route> {
         post("/admin/users/{name}/sessions/end", Admin, user::end_sessions),
         post("/admin/users/{name}/totp/remove", Admin, user::lift_factor),
         post("/admin/users/{name}/passkeys/remove", Admin, user::remove_passkey),
+        post("/admin/users/{name}/oidc/remove", Admin, user::unbind),
         post("/admin/users/{name}/tokens/revoke", Admin, user::revoke_token),
         get("/admin/users/{name}/edit", Admin, form::show::<user_form::Edit>),
         post("/admin/users/{name}/edit", Admin, form::post::<user_form::Edit>),
@@ -104,6 +124,20 @@ pub fn table() -> Vec<Route> {
         get("/admin/audit", Admin, audit::show),
         get("/admin/settings", Admin, form::show::<settings::Settings>),
         post("/admin/settings", Admin, form::post::<settings::Settings>),
+        // The state as it is written.
+        get("/admin/state", Admin, browse::folder::show),
+        get("/admin/state/file/{*path}", Admin, browse::file::show),
+        get("/admin/state/diff", Admin, browse::diff::show),
+        get("/admin/state/table", Admin, browse::table::show),
+        get("/admin/state/table.csv", Admin, browse::table::file),
+        get("/admin/state/new", Admin, form::show::<browse::text_form::New>),
+        post("/admin/state/new", Admin, form::post::<browse::text_form::New>),
+        get("/admin/state/edit/{*path}", Admin, form::show::<browse::text_form::Edit>),
+        post("/admin/state/edit/{*path}", Admin, form::post::<browse::text_form::Edit>),
+        get("/admin/state/remove/{*path}", Admin, form::show::<browse::text_form::Remove>),
+        post("/admin/state/remove/{*path}", Admin, form::post::<browse::text_form::Remove>),
+        get("/dbgate", Admin, browse::moved),
+        get("/dbgate/", Admin, browse::moved),
         // Signing in.
         get("/login", Anybody, signin::show),
         post("/login", Anybody, signin::enter),
@@ -111,9 +145,14 @@ pub fn table() -> Vec<Route> {
         post("/login/code", Anybody, signin::enter_code),
         post("/login/passkey/options", Anybody, passkey::challenge),
         post("/login/passkey", Anybody, signin::enter_by_passkey),
+        get("/login/oidc", Anybody, oidc::begin),
+        get("/login/oidc/back", Anybody, oidc::back),
+        get("/login/join", Anybody, oidc::show_join),
+        post("/login/join", Anybody, oidc::join),
         get("/confirm", SignedIn, confirm::show),
         post("/confirm", SignedIn, confirm::enter),
         post("/confirm/passkey", SignedIn, confirm::by_passkey),
+        post("/confirm/oidc", SignedIn, oidc::confirm),
         post("/logout", Anybody, signin::leave),
         get("/resume", SignedIn, resume::show),
         get("/invite/{secret}", Anybody, invite::show),
@@ -132,6 +171,8 @@ pub fn table() -> Vec<Route> {
         post("/account/passkeys/options", SignedIn, passkey::begin),
         post("/account/passkeys", SignedIn, passkey::add),
         post("/account/passkeys/remove", SignedIn, passkey::remove),
+        post("/account/oidc", SignedIn, oidc::bind),
+        post("/account/oidc/remove", SignedIn, oidc::unbind),
         get("/account/tokens", SignedIn, tokens::show),
         post("/account/tokens", SignedIn, tokens::make),
         post("/account/tokens/revoke", SignedIn, tokens::revoke),

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_host::FileLock;
-use berth_wire::web::{Secret, Token};
+use berth_wire::web::{OidcStranger, Secret, Token};
 use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -76,6 +76,10 @@ pub struct Content {
     pub kept: Option<Kept>,
     /// Secret that stands for a good password until the code comes.
     pub half: Option<Secret>,
+    /// Secret by which the door knows that this browser began a round to the OpenID provider.
+    pub round: Option<Secret>,
+    /// Somebody whom the provider knows and nobody here, while they choose a name.
+    pub stranger: Option<OidcStranger>,
 }
 
 /// Act that somebody was about to do.

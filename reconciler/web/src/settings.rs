@@ -33,6 +33,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Folder whose templates replace the embedded ones.
     pub templates: Option<PathBuf>,
+    /// Program that draws diagrams; without one, the program that this process is.
+    pub drawer: Option<PathBuf>,
     /// The CA that gives it a certificate, where one does.
     pub acme: Option<Acme>,
 }
@@ -116,6 +118,7 @@ mod tests {
             tickets: None,
             data: PathBuf::new(),
             templates: None,
+            drawer: None,
             acme: None,
         }
     }

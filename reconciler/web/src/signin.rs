@@ -7,10 +7,12 @@ use berth_wire::web::{
 };
 use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
+use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use crate::agent::Browser;
 use crate::app::App;
+use crate::oidc;
 use crate::page;
 use crate::passkey::Host;
 use crate::problem::{Problem, words};
@@ -29,7 +31,9 @@ pub(crate) async fn show(State(app): State<App>, Opened(session): Opened) -> Res
     }
     let user = content.and_then(|content| content.user.clone()).unwrap_or_default();
     let goes_on = content.is_some_and(|content| content.kept.is_some());
-    form(&app, session.as_ref(), context! { user, goes_on })
+    let provider = oidc::provider(&app).await;
+    let provider = provider.as_ref().map(Serde).map(Value::from);
+    form(&app, session.as_ref(), context! { user, goes_on, provider })
 }
 
 fn form(app: &App, session: Option<&Session>, context: Value) -> Response {
@@ -208,7 +212,7 @@ pub(crate) fn anew(
     Ok(answer)
 }
 
-fn failed(error: session::SessionError) -> Problem {
+pub(crate) fn failed(error: session::SessionError) -> Problem {
     tracing::error!(error = berth_fault::chain(&error), "a session can't be kept");
     Problem::internal()
 }

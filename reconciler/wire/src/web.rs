@@ -7,16 +7,20 @@
 
 mod api_token;
 mod audit;
+mod bytes;
 mod change;
 mod client;
+mod docs;
 mod factor;
 mod leads;
+mod oidc;
 mod people;
 mod pull;
 mod read;
 mod review;
 mod session;
 mod site;
+mod state;
 mod ticket;
 
 use std::fmt;
@@ -29,20 +33,29 @@ pub use api_token::{ApiTokenCard, ApiTokenMade, ApiTokens, EndApiToken, MakeApiT
 pub use audit::{Audit, AuditRow, Event};
 pub use berth_schema::api_token::Scope;
 pub use berth_schema::form::{Field, FieldEdit, Input};
+pub use bytes::Bytes;
 pub use change::{
     Act, Change, Commit, Committed, Deed, FieldFinding, FileDiff, Object, Plan, Planned, Power, Propose,
     ProposeRevert, Proposed, Revert, Standing, Sync, Synced,
 };
 pub use client::{AskError, Door};
+pub use docs::{
+    DocEdit, DocFile, DocFileRead, DocFound, DocRead, DocSheet, Docs, DocsCard, DocsFound, DocsSearch,
+    Excerpt, PageCard, Words,
+};
 pub use factor::{
     AddPasskey, BeginPasskey, BeginTotp, Ceremony, Challenge, Confirm, FactorSheet, Factors, LiftFactor,
     NewRecovery, PasskeyCard, Proof, RemovePasskey, RemoveTotp, SetTotp, SignInCode, SignInPasskey, Totp,
     TotpSecret, TotpSet,
 };
 pub use leads::{Destination, Lead, Leads};
+pub use oidc::{
+    OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined, OidcOutcome, OidcRound, OidcSignIn, OidcStranger,
+    OidcUnbind, ProviderCard, SignInWays,
+};
 pub use people::{
     Entered, Half, Invitation, Invite, Invited, Me, Person, Quota, Redeem, Secret, SetPassword, SignIn,
-    SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users,
+    SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users, UsersOf,
 };
 pub use pull::{PullCard, PullRead, PullSheet, PullState, Pulls};
 pub use read::{
@@ -52,6 +65,11 @@ pub use read::{
 pub use review::{Approve, Decided, ProposalCard, ProposalRead, ProposalSheet, Proposals, Reject};
 pub use session::{EndSession, EndSessions, SessionCard, Sessions};
 pub use site::{Enter, Granted, Open, Opened, Renew};
+pub use state::{
+    At, BlamePart, Content, DiffSheet, FileSheet, FoundLine, FoundSheet, Is, Rows, StateBlame, StateDiff,
+    StateFile, StateSearch, StateTable, StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet,
+    TreeEntry, TreeSheet,
+};
 pub use ticket::{Ticket, TicketGiven};
 
 /// A question to the door.
@@ -74,6 +92,8 @@ pub trait Question: Serialize + DeserializeOwned + Send + 'static {
 pub enum Who {
     /// Anybody: the answer depends on a secret that the question carries.
     Anybody,
+    /// Whoever may read the wiki: anybody, where it is public.
+    Reader,
     /// Whoever has a token that is good.
     Known,
     /// Admins among them.

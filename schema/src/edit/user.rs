@@ -10,7 +10,7 @@ use crate::edit::{Edit, EditError, bytes, create, edit, processors, put_or_unset
 use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::quantity::{Bytes, Cpus};
-use crate::user::{ApiToken, Passkey, Role, SecondFactor, SshKey, User};
+use crate::user::{ApiToken, OidcAccount, Passkey, Role, SecondFactor, SshKey, User};
 
 /// A change of a user's file. `None` takes the field out, so that the default holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum UserEdit {
     SshKeys(Vec<SshKey>),
     /// `passkeys`, all of them; an empty list takes the field out.
     Passkeys(Vec<Passkey>),
+    /// `oidc`, all of them; an empty list takes the field out.
+    Oidc(Vec<OidcAccount>),
     /// `tokens`, all of them; an empty list takes the field out.
     Tokens(Vec<ApiToken>),
     /// `second_factor`
@@ -68,6 +70,7 @@ pub fn new_user(user: &User) -> Result<String, EditError> {
         UserEdit::PasswordHash(user.password_hash.clone()),
         UserEdit::SshKeys(user.ssh_keys.clone()),
         UserEdit::Passkeys(user.passkeys.clone()),
+        UserEdit::Oidc(user.oidc.clone()),
         UserEdit::Tokens(user.tokens.clone()),
         UserEdit::SecondFactor(user.second_factor),
         UserEdit::Quota(QuotaEdit::Servers(quota.servers)),
@@ -99,6 +102,7 @@ impl Edit for UserEdit {
             Self::PasswordHash(hash) => user.password_hash = hash,
             Self::SshKeys(keys) => user.ssh_keys = keys,
             Self::Passkeys(passkeys) => user.passkeys = passkeys,
+            Self::Oidc(accounts) => user.oidc = accounts,
             Self::Tokens(tokens) => user.tokens = tokens,
             Self::SecondFactor(factor) => user.second_factor = factor,
             Self::Quota(QuotaEdit::Servers(servers)) => user.quota.servers = servers,
@@ -136,6 +140,10 @@ impl Edit for UserEdit {
             Self::Passkeys(passkeys) => {
                 let lines: Vec<&str> = passkeys.iter().map(Passkey::as_str).collect();
                 put_list(document, "passkeys", &lines, Layout::LineEach, str::to_owned);
+            }
+            Self::Oidc(accounts) => {
+                let lines: Vec<&str> = accounts.iter().map(OidcAccount::as_str).collect();
+                put_list(document, "oidc", &lines, Layout::LineEach, str::to_owned);
             }
             Self::Tokens(tokens) => {
                 let lines: Vec<&str> = tokens.iter().map(ApiToken::as_str).collect();
@@ -177,6 +185,7 @@ impl Edit for UserEdit {
             Self::Email(text) | Self::PasswordHash(text) => text.is_none(),
             Self::SshKeys(keys) => keys.is_empty(),
             Self::Passkeys(passkeys) => passkeys.is_empty(),
+            Self::Oidc(accounts) => accounts.is_empty(),
             Self::Tokens(tokens) => tokens.is_empty(),
             Self::SecondFactor(factor) => factor.is_none(),
             Self::Quota(

@@ -60,7 +60,7 @@ fn scalar(text: &str, value: &Spanned<DeValue<'_>>) -> String {
 }
 
 /// The value that holds while the file doesn't have the field; empty for none.
-fn default(kind: Kind, name: &str, platform: &Platform) -> String {
+pub(crate) fn default(kind: Kind, name: &str, platform: &Platform) -> String {
     let (defaults, quota) = (&platform.defaults, &platform.quota);
     match (kind, name) {
         (Kind::Server, "state") => written(&PowerState::default()),

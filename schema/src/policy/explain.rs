@@ -1,5 +1,6 @@
 //! Explanation of what somebody may do with a path: the rules, told instead of applied.
 
+use crate::docs::{self, DocsRead};
 use crate::kind::Subject;
 use crate::name::{Fqdn, ServerName, UserName, label_below};
 use crate::policy::proof;
@@ -69,6 +70,17 @@ pub fn explain(actor: Actor<'_>, state: &State, path: &str) -> Answer {
     let side = Side::new(state);
     match Subject::of(path) {
         Err(invalid) => Answer::new(May::No, [format!("{}: {}.", invalid.message, invalid.hint)]),
+        Ok(None) if docs::is_below(path) && state.platform.docs.read == DocsRead::Admins => Answer::new(
+            May::No,
+            [format!(
+                "Nobody but admins reads the pages of the wiki, or changes them: ask {}.",
+                admins_in_words(state)
+            )],
+        ),
+        Ok(None) if docs::is_below(path) && state.platform.docs.may_edit(me) => Answer::new(
+            May::Yes,
+            [format!("`{}` is a page of the wiki, and `docs.edit` names `{me}`.", shown(path))],
+        ),
         Ok(None) => Answer::new(
             May::WithReview,
             [format!("`{}` is everybody's: {} has to agree.", shown(path), admins_in_words(state))],
@@ -87,7 +99,7 @@ fn user(me: &UserName, name: &UserName, state: &State) -> Answer {
     if name == me {
         let why = [
             "It is their own file: `email`, `password_hash` and `ssh_keys` are theirs to change.".to_owned(),
-            "`passkeys`, `tokens` and `second_factor` change in the panel, which asks for a password and a code first."
+            "`passkeys`, `oidc`, `tokens` and `second_factor` change in the panel, which asks first who it is."
                 .to_owned(),
             format!("`role`, `quota` and removing the file are up to {}.", admins_in_words(state)),
         ];

@@ -100,12 +100,21 @@ enum Way {
 
 fn panel_way(state: &State, user: &User, from: Option<IpAddr>) -> Way {
     let platform = &state.platform;
-    if platform.panel.is_none() {
+    let Some(panel) = &platform.panel else {
         let why = "without the table `[panel]` there is none, for anybody";
         return Way::Closed(Why::Everybodys(why.to_owned()));
-    }
+    };
     if user.password_hash.is_none() && user.passkeys.is_empty() {
-        return Way::Closed(Why::Theirs("neither a password nor a passkey is left"));
+        match &panel.oidc {
+            Some(oidc) if oidc.account_of(user).is_some() => {}
+            _ if user.oidc.is_empty() => {
+                return Way::Closed(Why::Theirs("neither a password nor a passkey is left"));
+            }
+            _ => {
+                let why = "they sign in by an account at a provider that `[panel.oidc]` doesn't name";
+                return Way::Closed(Why::Everybodys(why.to_owned()));
+            }
+        }
     }
     let Some(from) = from else { return Way::Open };
     let nowhere = format!("{from} is in none of the networks of `access.panel`");

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::docs::{self, DocsRead};
 use crate::domain::{Domain, domain_path};
 use crate::finding::{About, Finding, Severity};
 use crate::firewall::Exception;
@@ -200,6 +201,12 @@ impl<'a> Case<'a> {
                 let message = "the platform's settings are the admins'".to_owned();
                 file.deny(&[], message, format!("ask {} to change them", self.admins()));
             }
+            Ok(None) if docs::is_below(path) && self.before.state.platform.docs.read == DocsRead::Admins => {
+                let message = "nobody but admins reads the pages of the wiki, or changes them".to_owned();
+                file.deny(&[], message, format!("ask {} to change it", self.admins()));
+            }
+            Ok(None)
+                if docs::is_below(path) && self.before.state.platform.docs.may_edit(&self.member.name) => {}
             Ok(None) => {
                 let message = format!("`{}` is everybody's, so somebody else has to look at it", shown(path));
                 let hint = format!("propose it: {} can agree to it", self.admins());
@@ -254,6 +261,7 @@ impl<'a> Case<'a> {
             password_hash: _,
             ssh_keys: _,
             passkeys,
+            oidc,
             tokens,
             second_factor,
             quota,
@@ -268,6 +276,12 @@ impl<'a> Case<'a> {
             if passkeys.iter().any(|passkey| !self.member.passkeys.contains(passkey)) {
                 let message = format!("`{me}` may not add a passkey of `{me}` like this");
                 file.deny(&["passkeys"], message, change.replacen("change", "add", 1));
+            }
+            // Whoever says so could name any account, also one of somebody else's: only the provider's word binds one.
+            if oidc.iter().any(|account| !self.member.oidc.contains(account)) {
+                let message = format!("`{me}` may not bind an account at a provider like this");
+                let hint = "bind it in the panel, under Account, which has you sign in at the provider first";
+                file.deny(&["oidc"], message, hint.to_owned());
             }
             if tokens.iter().any(|token| !self.member.tokens.contains(token)) {
                 let message = format!("`{me}` may not add a token of `{me}` like this");

@@ -12,7 +12,7 @@ use crate::invalid::Invalid;
 
 /// Beginnings of private keys, in the forms that programs write: OpenSSH and PEM, OpenPGP (RFC 9580, section 6.2.1), PuTTY,
 /// age, and the bare Base64 of OpenSSH's ("openssh-key-v1").
-const PRIVATE_KEYS: [&str; 5] = [
+pub(crate) const PRIVATE_KEYS: [&str; 5] = [
     "PRIVATE KEY-----",
     "PRIVATE KEY BLOCK-----",
     "PuTTY-User-Key-File",
@@ -85,15 +85,17 @@ fn look(table: &DeTable<'_>, places: &mut Vec<usize>) {
                     }
                 }
             }
-            DeValue::String(text) => {
-                let named = key.get_ref().to_ascii_lowercase().replace('-', "_");
-                if SECRET_FIELDS.contains(&named.as_str()) && !text.is_empty() && !is_hash(text) {
-                    places.push(value.span().start);
-                }
+            DeValue::String(text) if is_secret_field(key.get_ref()) && !text.is_empty() && !is_hash(text) => {
+                places.push(value.span().start);
             }
             _ => {}
         }
     }
+}
+
+/// Returns whether people write down a secret under this name.
+pub(crate) fn is_secret_field(key: &str) -> bool {
+    SECRET_FIELDS.contains(&key.to_ascii_lowercase().replace('-', "_").as_str())
 }
 
 /// `$<algorithm>$…`: not worth much perhaps, but no plain text.

@@ -59,6 +59,18 @@ fn a_member_changes_their_factors_only_where_the_door_has_asked_who_they_are() {
     }
     // A lost key goes at once, by any door.
     assert_eq!(judged(&both, &with(true, &[&ring])).0, Verdict::Allow);
+    // Only the provider's word binds an account, and a lost one goes at once.
+    let [here, there] = ["https://login.h.org 4711", "https://login.h.org 4712"];
+    let bound = |accounts: &[&str]| lines(&format!("oidc = {accounts:?}\n"));
+    let (pushed, confirmed) = judged(&bound(&[here]), &bound(&[here, there]));
+    let Verdict::Deny(findings) = pushed else { panic!("{pushed:?}") };
+    let finding = format!("{} [{}]", findings[0], findings[0].hint.as_deref().unwrap());
+    assert!(
+        finding.contains("bind an account") && finding.contains("sign in at the provider first"),
+        "{finding}"
+    );
+    assert_eq!(confirmed, Verdict::Allow);
+    assert_eq!(judged(&bound(&[here, there]), &bound(&[there])).0, Verdict::Allow);
     // Whoever the door asked is no more than a member.
     let (_, confirmed) = judged(&both, &format!("role = \"admin\"\n{both}"));
     assert!(matches!(confirmed, Verdict::Deny(_)), "{confirmed:?}");

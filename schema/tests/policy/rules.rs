@@ -365,6 +365,86 @@ fn some_things_need_somebody_else() {
     assert_eq!(both.len(), 2);
 }
 
+/// The verdict for bob's change of pages, with these settings of the wiki.
+fn of_pages(settings: &str, edits: &[(&str, Option<&str>)]) -> Verdict {
+    let mut before = platform();
+    before.insert("platform.toml".to_owned(), format!("domain = \"h.org\"\n[docs]\n{settings}\n"));
+    let mut after = before.clone();
+    for (path, text) in edits {
+        match text {
+            Some(text) => _ = after.insert((*path).to_owned(), (*text).to_owned()),
+            None => _ = after.remove(*path),
+        }
+    }
+    let bob = name("bob");
+    judge(&Proposal {
+        actor: Actor::Member(&bob),
+        before: &state(&before).unwrap(),
+        after: &state(&after).unwrap(),
+        changes: &differing(&before, &after),
+        proven: &[],
+        ids: &IdRegister::default(),
+        certificates: None,
+        now: SystemTime::UNIX_EPOCH,
+        allowance: None,
+        from: None,
+        knows: None,
+    })
+}
+
+#[test]
+fn pages_are_changed_without_asking_by_whom_the_settings_name() {
+    let edits: [&[(&str, Option<&str>)]; 4] = [
+        &[("docs/welcome.md", Some("# Hello\n"))],
+        &[("docs/new/page.md", Some("# New\n")), ("docs/new/plan.svg", Some("<svg/>"))],
+        &[("docs/welcome.md", None)],
+        &[("docs/welcome.md", None), ("docs/start.md", Some("# Welcome\n"))],
+    ];
+    for edit in edits {
+        for settings in
+            ["edit = \"users\"", "edit = [\"cyn\", \"bob\"]", "read = \"public\"\nedit = \"users\""]
+        {
+            assert_eq!(of_pages(settings, edit), Verdict::Allow, "{settings}: {edit:?}");
+        }
+        for settings in ["", "edit = \"admins\"", "edit = [\"cyn\"]", "edit = []", "read = \"public\""] {
+            let verdict = of_pages(settings, edit);
+            assert!(matches!(verdict, Verdict::NeedsReview { .. }), "{settings}: {edit:?}: {verdict:?}");
+        }
+        for settings in ["read = \"admins\"", "read = \"admins\"\nedit = \"users\""] {
+            let Verdict::Deny(findings) = of_pages(settings, edit) else { panic!("{settings}: {edit:?}") };
+            assert!(findings[0].message.contains("nobody but admins"), "{findings:?}");
+        }
+    }
+    // It opens no other file, and what a change takes with it is judged for itself.
+    for path in ["notes.md", "docs2/a.md", ".docs/a.md", "README.md"] {
+        let verdict = of_pages("edit = \"users\"", &[(path, Some("x\n"))]);
+        assert!(matches!(verdict, Verdict::NeedsReview { .. }), "{path}: {verdict:?}");
+    }
+    let both =
+        [("docs/a.md", Some("a\n")), ("users/cyn.toml", Some("# hi\n[quota]\ncustom_domains = true\n"))];
+    assert!(matches!(of_pages("edit = \"users\"", &both), Verdict::Deny(_)));
+    // The settings before the change count.
+    let opened = [
+        ("platform.toml", Some("domain = \"h.org\"\n[docs]\nedit = \"users\"\n")),
+        ("docs/a.md", Some("a\n")),
+    ];
+    assert!(matches!(of_pages("", &opened), Verdict::Deny(_)));
+}
+
+#[test]
+fn what_somebody_may_with_a_page_is_told_by_the_settings() {
+    let may = |settings: &str, who: &str| {
+        let mut files = platform();
+        files.insert("platform.toml".to_owned(), format!("domain = \"h.org\"\n[docs]\n{settings}\n"));
+        explain(Actor::Member(&name(who)), &state(&files).unwrap(), "docs/welcome.md").may
+    };
+    assert_eq!(may("", "bob"), May::WithReview);
+    assert_eq!(may("edit = [\"bob\"]", "bob"), May::Yes);
+    assert_eq!(may("edit = [\"bob\"]", "cyn"), May::WithReview);
+    assert_eq!(may("read = \"admins\"", "bob"), May::No);
+    assert_eq!(may("read = \"admins\"", "ann"), May::Yes);
+}
+
 #[test]
 fn a_proof_makes_a_custom_domain_theirs() {
     let before = platform();

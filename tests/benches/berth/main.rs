@@ -33,7 +33,7 @@ use anyhow::Context as _;
 use berth_tests::Turn;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 16] = [
+const PARTS: [(char, &str); 17] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
@@ -48,8 +48,9 @@ const PARTS: [(char, &str); 16] = [
     ('l', "SSH through the router, against a direct connection and `ssh -J`"),
     ('m', "a push: its plan, and its outcome"),
     ('n', "a running platform: one more domain, and every link anew"),
-    ('o', "the panel: pages, plans, commits, and those who look"),
+    ('o', "the panel and its API: pages, lists, plans, commits, and those who look"),
     ('p', "pushes that stand for more than their bytes"),
+    ('q', "the wiki: a search, and diagrams"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -101,6 +102,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('p') {
         bounds::run()?;
+    }
+    if wanted('q') {
+        panel::wiki::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

@@ -1,4 +1,4 @@
-//! (o) The panel: how long its pages, plans and commits take, beside a file of the same bytes; what it takes of memory while many look;
+//! (o) The panel and its API: how long pages, lists, plans and commits take, beside a file of the same bytes; what it takes of memory while many look;
 //! how much goes over the wire; and how long a newcomer takes from a link to a website and a shell. Two hundred servers are real.
 
 mod crowd;
@@ -8,6 +8,7 @@ mod process;
 mod reader;
 mod rows;
 mod streams;
+pub(crate) mod wiki;
 
 use std::time::Duration;
 
@@ -105,6 +106,7 @@ fn measure(scale: &Scale, size: &Size, crowd: &Crowd<'_>, running: &Running) -> 
     remember(&mut rows, "idle, nobody signed in", running)?;
     let panel = &running.panel;
     let (member, admin) = (Reader::signed_in(panel, MEMBER)?, Reader::signed_in(panel, ADMIN)?);
+    let (scripts, everything) = (Reader::with_token(panel, MEMBER)?, Reader::with_token(panel, ADMIN)?);
     let file = File::serve(panel.namespace(), &member.page("/vm/1")?)?;
     let pages = [
         (&member, "/"),
@@ -113,12 +115,19 @@ fn measure(scale: &Scale, size: &Size, crowd: &Crowd<'_>, running: &Running) -> 
         (&admin, "/admin/"),
         (&admin, "/admin/servers"),
     ];
+    let lists = [
+        (&scripts, "/api/servers"),
+        (&scripts, "/api/servers/1"),
+        (&everything, "/api/servers?all=true"),
+        (&everything, "/api/domains?all=true"),
+        (&everything, "/api/users"),
+    ];
     let mut bound = Times::default();
     for connections in CONNECTIONS {
         bound = file.reader.read("/", connections, rounds / connections)?;
         let what = "`/vm/1` as a file of Caddy’s";
         rows.time(&Timed { what, connections, taken: &bound, bound: &bound, each: None });
-        for (reader, path) in pages {
+        for (reader, path) in pages.into_iter().chain(lists) {
             let before = spent(running)?;
             let taken = reader.read(path, connections, rounds / connections)?;
             let each = spent(running)?.since(before).told(taken.rounds());
@@ -139,6 +148,11 @@ fn measure(scale: &Scale, size: &Size, crowd: &Crowd<'_>, running: &Running) -> 
         let each = Some(spent.told(taken.rounds()));
         rows.time(&Timed { what, connections: 1, taken, bound: &bound, each });
     }
+    let (taken, spent_on_all) =
+        scripts.write("/api/servers/1", changes, &|| crowd.settled(), &|| spent(running))?;
+    let each = Some(spent_on_all.told(taken.rounds()));
+    let what = "a change by the API";
+    rows.time(&Timed { what, connections: 1, taken: &taken, bound: &bound, each });
     remember(&mut rows, "after these changes", running)?;
 
     let before = memory(running)?;

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const LONGEST: usize = 300;
 
 /// Restarts a server that runs.
-pub(super) async fn restart(guest: &Guest, name: &str) -> Result<Restarted, Trouble> {
+pub(super) async fn restart(guest: &Guest, name: &str, progress: fn(&str)) -> Result<Restarted, Trouble> {
     let server = find(guest, name)?;
     let no_reconciler = || {
         Trouble::new(
@@ -38,6 +38,7 @@ pub(super) async fn restart(guest: &Guest, name: &str) -> Result<Restarted, Trou
     // Before it is done, since this command may be killed meanwhile.
     note(guest, server)?;
     let order = PowerOrder { server: server.id, act: Deed::Restart, by: guest.name.clone() };
+    progress(&format!("restarting {} …", server.name));
     let restarted = |is_done| Restarted { server: server.name.to_string(), is_done };
     match tokio::time::timeout(PATIENCE, daemon.power(&order)).await {
         Err(_) => Ok(restarted(false)),

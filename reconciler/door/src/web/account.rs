@@ -75,7 +75,7 @@ fn password_of<'a>(
     standing: Digest,
     edits: &'a dyn Fn(&User) -> Vec<UserEdit>,
 ) -> Writing<'a> {
-    Writing { of: name, by: name, standing, summary: "new password", edits }
+    Writing { of: name, by: name, standing, summary: "new password", knows: false, edits }
 }
 
 /// Changes one's own password.

@@ -56,6 +56,21 @@ pub(crate) enum Act<'a> {
     SignInRecovery,
     /// Signing in by a passkey.
     SignInPasskey,
+    /// Signing in by the OpenID provider, and a code where one is wanted.
+    SignInProvider,
+    /// A word of the provider's that was refused.
+    ProviderRefused,
+    /// Binding an account at the provider.
+    BindAccount,
+    /// Taking one out.
+    UnbindAccount {
+        /// Person whose it was.
+        user: &'a UserName,
+    },
+    /// Joining by the provider at once.
+    Join,
+    /// Asking to join, which waits for an admin.
+    ProposeJoin,
     /// An attempt at it that was refused: the password was wrong, or there is nobody of that name.
     SignInRefused,
     /// A code that was refused after a good password.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use berth_judge::form::{Author, FormError, Via};
 use berth_schema::Revision;
-use berth_schema::kind::Kind;
 use berth_schema::text::capital;
 use berth_wire::web::{
     Approve, Change, Commit, Committed, Decided, Deed, Done, Input, Object, Plan, Planned, ProposalCard,
@@ -18,7 +17,7 @@ use super::panel::{Asker, Panel};
 use super::past::Made;
 use super::read::{file_of, find};
 use super::refusals::{forbidden, not_found, unavailable};
-use super::scopes::{may_change, may_take_back};
+use super::scopes::{is_users, may_change, may_take_back};
 use crate::asking::Asking;
 
 /// Time for a look at the engine. Without one, the plan is from state to state.
@@ -52,7 +51,7 @@ pub(crate) fn propose(panel: &Panel, asker: &Asker, asked: Propose) -> Result<Pr
 pub(crate) fn revert(panel: &Panel, asker: &Asker, asked: Revert) -> Result<Committed, Refusal> {
     let made = takes_back(panel, asker, &asked.revision)?;
     // It may give a role back, or a member, or a way in.
-    if asked.digest.is_some() && made.paths.iter().any(|path| is_user(path)) {
+    if asked.digest.is_some() && made.paths.iter().any(|path| is_users(path)) {
         asker.must_be_fresh()?;
     }
     change(panel, asker, asked.from, Looks::Begun, |author| panel.forms.revert(author, &asked))
@@ -97,7 +96,7 @@ pub(crate) fn approve(panel: &Panel, asker: &Asker, asked: Approve) -> Result<De
     if !asker.is_fresh {
         let sheet =
             change(panel, asker, None, Looks::None, |author| panel.forms.proposal(author, &asked.topic))?;
-        if sheet.diffs.iter().any(|diff| is_user(&diff.path)) {
+        if sheet.diffs.iter().any(|diff| is_users(&diff.path)) {
             asker.must_be_fresh()?;
         }
     }
@@ -111,28 +110,38 @@ pub(crate) fn reject(panel: &Panel, asker: &Asker, asked: Reject) -> Result<Done
 
 /// Returns whether a change gives or takes a role, or removes somebody: only whoever has just proved who they are may make it.
 fn is_about_people(change: &Change) -> bool {
-    let Object::User(_) = change.of else { return false };
+    match &change.of {
+        Object::User(_) => {}
+        // Of a whole text nobody can say which fields change.
+        Object::File(path) => return is_users(path),
+        Object::Server(_) | Object::Domain(_) | Object::Platform | Object::Doc(_) => return false,
+    }
     let is_admin = |value: &Input| value.normal() == Input::Text("admin".to_owned());
     match &change.deed {
         Deed::Create { fields } | Deed::Edit { fields } => {
             fields.iter().any(|field| field.name == "role" && is_admin(&field.was) != is_admin(&field.now))
         }
         Deed::Remove => true,
-        Deed::Write { .. } => false,
+        Deed::Write { .. } | Deed::Put { .. } | Deed::Move { .. } => false,
     }
-}
-
-fn is_user(path: &str) -> bool {
-    Kind::of(path) == Some(Kind::User)
 }
 
 /// Checks that the person may see what they change. A new thing is nobody's yet.
 fn seen(asker: &Asker, change: &Change) -> Result<(), Refusal> {
-    let is_seen = || file_of(&change.of).1.is_some_and(|path| asker.sight().shows(&path));
+    // Whoever writes files by their paths may write any.
+    if matches!(change.of, Object::File(_)) {
+        return asker.must_be_admin();
+    }
+    let is_seen = || file_of(&change.of).is_some_and(|path| asker.sight().shows(&path));
     match change.deed {
         Deed::Create { .. } => Ok(()),
-        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } if asker.is_admin() || is_seen() => Ok(()),
-        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } => Err(not_found()),
+        _ if asker.is_admin() || is_seen() => Ok(()),
+        Deed::Edit { .. } | Deed::Remove | Deed::Write { .. } | Deed::Put { .. } | Deed::Move { .. } => {
+            // A path that no page can have is refused at its field, to whoever sees pages at all.
+            let is_page =
+                matches!(change.of, Object::Doc(_)) && asker.state().platform.docs.may_read(true, false);
+            if is_page { Ok(()) } else { Err(not_found()) }
+        }
     }
 }
 

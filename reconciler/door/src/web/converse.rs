@@ -19,8 +19,8 @@ use super::panel::Panel;
 use super::refusals::{no_question, too_slow, unavailable};
 use super::route::{Routes, status, unknown};
 
-/// The longest question, in bytes.
-const LARGEST: usize = 1 << 20;
+/// The longest question, in bytes: a picture as base64 is the longest.
+const LARGEST: usize = 2 << 20;
 /// Time that whoever asks has for the headers.
 const HEADERS: Duration = Duration::from_secs(5);
 /// Time that they have for the rest of a question.

@@ -15,4 +15,4 @@ mod prove;
 
 pub(crate) use change::{begin_totp, factors, lift_factor, new_recovery, remove_totp, set_totp};
 pub(crate) use passkeys::{add_passkey, begin_passkey, challenge, remove_passkey};
-pub(crate) use prove::{confirm, enter, sign_in_code, sign_in_passkey};
+pub(crate) use prove::{confirm, enter, prove_code, sign_in_code, sign_in_passkey};

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::converse::converse;
+use super::means::Means;
 use super::panel::Panel;
 use super::questions::gate_questions;
 use super::secret::Digest;
@@ -138,8 +139,8 @@ fn settle(panel: &Panel, told: &mut Told) -> Result<(), Failed> {
     };
     let Some(good) = good.filter(|good| told.at != Some(good.at)) else { return Ok(()) };
     let state = &good.state;
-    let stands = |user: &UserName, standing: Digest, passkey: Option<&str>| {
-        state.users.get(user).is_some_and(|user| standing.stands(user, passkey))
+    let stands = |user: &UserName, standing: Digest, means: &Means| {
+        state.users.get(user).is_some_and(|user| standing.stands(state, user, means))
     };
     panel.tokens.end_stale(stands)?;
     let may = |user: &_, host: &_| guarded(state, host).is_none_or(|site| may_open(state, &site, user));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use berth_fault::{Fault, Kind};
 use berth_host::Acting;
-use berth_judge::form::Forms;
+use berth_judge::form::{Forms, Marks};
 use berth_repo::StateRepo;
 use berth_schema::State;
 use berth_schema::name::UserName;
@@ -16,6 +16,7 @@ use berth_wire::web::{Needs, Refusal, Scope, Token};
 use parking_lot::Mutex;
 
 use super::audit::{Act, Audit, Line};
+use super::browse::{Blames, marks};
 use super::clock::{Clock, Now};
 use super::factors::begun::Begun;
 use super::factors::ceremonies::Ceremonies;
@@ -25,6 +26,8 @@ use super::gate::Gate;
 use super::grants::Grants;
 use super::heard::Heard;
 use super::invitations::Invitations;
+use super::means::Means;
+use super::oidc::provided::Provided;
 use super::orders::Orders;
 use super::outcomes::Outcomes;
 use super::past::Past;
@@ -36,6 +39,7 @@ use super::store::{Store, StoreError};
 use super::throttle::Throttle;
 use super::tickets::Tickets;
 use super::tokens::{Found, Tokens};
+use super::wiki::Wiki;
 use crate::door::Door;
 use crate::members::Good;
 
@@ -57,13 +61,19 @@ pub struct Panel {
     /// Checks and hashes of passwords.
     pub(crate) checks: Gate,
     pub(crate) past: Past,
+    pub(crate) wiki: Wiki,
     pub(crate) outcomes: Outcomes,
     pub(crate) forms: Forms,
+    /// Names of the marks that stand for secrets.
+    pub(crate) marks: Marks,
+    pub(crate) blames: Blames,
     pub(crate) grants: Grants,
     /// The last clean-up of each server.
     pub(crate) clean_ups: Orders,
     pub(crate) tickets: Tickets,
     pub(crate) leads: Heard,
+    /// Sign-ins by the OpenID provider.
+    pub(crate) oidc: Provided,
     /// Turn of the commits that the door makes itself.
     pub(crate) writing: Mutex<()>,
     audit: Audit,
@@ -105,8 +115,8 @@ pub(crate) struct Asker {
     pub(crate) good: Good,
     /// Digest of the token that they asked with.
     pub(crate) token: Digest,
-    /// Id of the passkey that they signed in by.
-    pub(crate) passkey: Option<String>,
+    /// Means by which they signed in.
+    pub(crate) means: Means,
     /// Set if they have just proved who they are.
     pub(crate) is_fresh: bool,
 }
@@ -170,6 +180,7 @@ impl Panel {
     /// A door for the panel beside the git door, which keeps its records in Berth's data.
     pub fn new(door: Arc<Door>, clock: Clock) -> Result<Self, PanelError> {
         let store = Store::open(&door.settings().data)?;
+        let marks = marks(&store)?;
         Ok(Self {
             grants: Grants::open(&store, clock.now().date)?,
             tokens: Tokens::open(store.folder("tokens")?, clock.now().date)?,
@@ -178,16 +189,21 @@ impl Panel {
             halves: Halves::default(),
             ceremonies: Ceremonies::default(),
             begun: Begun::default(),
-            audit: Audit::of(store),
             throttle: Throttle::default(),
             checks: Gate::default(),
             past: Past::default(),
+            wiki: Wiki::default(),
             outcomes: Outcomes::default(),
             forms: Forms::of(&door.settings().state, door.settings().resolver)
-                .knowing(door.members().memory()),
+                .knowing(door.members().memory())
+                .marking(marks.clone()),
+            marks,
+            blames: Blames::default(),
             clean_ups: Orders::default(),
             tickets: Tickets::default(),
             leads: Heard::default(),
+            oidc: Provided::open(store.folder("oidc")?, &door.settings().data)?,
+            audit: Audit::of(store),
             writing: Mutex::default(),
             stand_ins: RandomState::new(),
             clock,
@@ -218,7 +234,7 @@ impl Panel {
     }
 
     /// Finds out who asks with a token. One whose holder has gone, or has another role, password or second factor by now, is dead; so
-    /// is one that a passkey was used for which they don't have any more.
+    /// is one that a passkey or an account at the provider was used for which they don't have any more.
     pub(crate) fn asker(&self, token: Option<&Token>) -> Result<Asker, Refusal> {
         let Some(token) = token else { return Err(signed_out()) };
         if let Some(asker) = self.by_api_token(token)? {
@@ -226,11 +242,11 @@ impl Panel {
         }
         let token = Digest::of(token.as_str());
         let found = self.tokens.find(token, self.now().date).map_err(|error| unavailable(&error))?;
-        let Some(Found { user: name, standing, is_fresh, passkey }) = found else { return Err(signed_out()) };
+        let Some(Found { user: name, standing, is_fresh, means }) = found else { return Err(signed_out()) };
         let good = self.good()?;
         match good.state.users.get(&name) {
-            Some(user) if standing.stands(user, passkey.as_deref()) => {
-                Ok(Asker { role: user.role, scopes: None, name, good, token, passkey, is_fresh })
+            Some(user) if standing.stands(&good.state, user, &means) => {
+                Ok(Asker { role: user.role, scopes: None, name, good, token, means, is_fresh })
             }
             _ => {
                 self.tokens.end(&name, token).map_err(|error| unavailable(&error))?;

@@ -4,12 +4,15 @@ use berth_wire::web::Needs;
 
 use super::account::{invitation, invite, redeem, set_password};
 use super::api_tokens::{api_tokens, end_api_token, make_api_token};
+use super::browse::{blame, diff, file, search, table, text, tree};
 use super::changes::{approve, commit, plan, proposal, proposals, propose, propose_revert, reject, revert};
+use super::docs::{doc, doc_file, docs, docs_search};
 use super::factors::{
     add_passkey, begin_passkey, begin_totp, challenge, confirm, factors, lift_factor, new_recovery,
     remove_passkey, remove_totp, set_totp, sign_in_code, sign_in_passkey,
 };
 use super::leads::leads;
+use super::oidc::{oidc_back, oidc_bind, oidc_confirm, oidc_join, oidc_sign_in, oidc_unbind, sign_in_ways};
 use super::power::power;
 use super::pulls::{pull, pulls};
 use super::read::{
@@ -30,6 +33,10 @@ pub(crate) fn questions() -> Routes {
         .open(sign_in_code)
         .open(sign_in_passkey)
         .open(challenge)
+        .open(sign_in_ways)
+        .open(oidc_sign_in)
+        .open(oidc_back)
+        .open(oidc_join)
         .open(invitation)
         .open(redeem)
         .closed(sign_out)
@@ -46,6 +53,9 @@ pub(crate) fn questions() -> Routes {
         .closed(begin_passkey)
         .closed(add_passkey)
         .closed(remove_passkey)
+        .closed(oidc_confirm)
+        .closed(oidc_bind)
+        .closed(oidc_unbind)
         .closed(sessions)
         .closed(end_session)
         .closed(end_sessions)
@@ -80,6 +90,17 @@ pub(crate) fn questions() -> Routes {
         .closed(api_tokens)
         .closed(make_api_token)
         .closed(end_api_token)
+        .closed(tree)
+        .closed(file)
+        .closed(text)
+        .closed(blame)
+        .closed(diff)
+        .closed(search)
+        .closed(table)
+        .reader(docs)
+        .reader(doc)
+        .reader(doc_file)
+        .reader(docs_search)
 }
 
 /// Every question that the door answers to the gate.

@@ -9,9 +9,9 @@ mod page;
 mod sheets;
 mod sight;
 
-pub(crate) use cards::{domain_card, person, quota, server_cards, site_url};
+pub(crate) use cards::{domain_card, person, provider_card, quota, server_cards, site_url};
 pub(crate) use commit::{commit, find};
-pub(crate) use history::{history, line};
+pub(crate) use history::{history, line, newest};
 pub(crate) use lists::{domains, me, servers, users};
 pub(crate) use page::page;
 pub(crate) use sheets::{blank, domain, platform, server, user};

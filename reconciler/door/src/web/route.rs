@@ -42,7 +42,7 @@ impl Routes {
         mut self,
         answer: fn(&Panel, &Asker, Q) -> Result<Q::Answer, Refusal>,
     ) -> Self {
-        const { assert!(!matches!(Q::WHO, Who::Anybody)) };
+        const { assert!(matches!(Q::WHO, Who::Known | Who::Admin)) };
         let answer: Answer = Box::new(move |panel, token, question| {
             let asker = panel.asker(token)?;
             if Q::WHO == Who::Admin {
@@ -50,6 +50,23 @@ impl Routes {
             }
             asker.must_meet(Q::NEEDS)?;
             written::<Q>(&answer(panel, &asker, read::<Q>(question)?)?)
+        });
+        self.0.insert(Q::PATH, Route { answer, patience: Q::PATIENCE, needs: Some(Q::NEEDS) });
+        self
+    }
+
+    /// Adds a question that may be for anybody: the answer looks whether the settings say so. Whoever shows a token is known by it.
+    pub(crate) fn reader<Q: Question>(
+        mut self,
+        answer: fn(&Panel, Option<&Asker>, Q) -> Result<Q::Answer, Refusal>,
+    ) -> Self {
+        const { assert!(matches!(Q::WHO, Who::Reader)) };
+        let answer: Answer = Box::new(move |panel, token, question| {
+            let asker = token.map(|token| panel.asker(Some(token))).transpose()?;
+            if let Some(asker) = &asker {
+                asker.must_meet(Q::NEEDS)?;
+            }
+            written::<Q>(&answer(panel, asker.as_ref(), read::<Q>(question)?)?)
         });
         self.0.insert(Q::PATH, Route { answer, patience: Q::PATIENCE, needs: Some(Q::NEEDS) });
         self

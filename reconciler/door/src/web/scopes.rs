@@ -10,14 +10,23 @@ use super::panel::Asker;
 use super::refusals::sign_in_first;
 
 /// Fields of a member's file that let somebody in. Whoever has got hold of a token would have a way in that outlives it.
-const WAYS_IN: [&str; 5] = ["ssh_keys", "password_hash", "passkeys", "second_factor", "tokens"];
+const WAYS_IN: [&str; 6] = ["ssh_keys", "password_hash", "passkeys", "oidc", "second_factor", "tokens"];
 
 /// Refuses a change that isn't for the API token that asks for it.
 pub(crate) fn may_change(asker: &Asker, change: &Change) -> Result<(), Refusal> {
     match &change.of {
         Object::Server(_) => asker.must_have(Scope::Servers),
         Object::Domain(_) => asker.must_have(Scope::Domains),
-        Object::Platform => asker.must_have(Scope::Admin),
+        // No scope is for pages alone.
+        Object::Platform | Object::Doc(_) => asker.must_have(Scope::Admin),
+        Object::File(path) => {
+            asker.must_be_admin()?;
+            asker.must_have(Scope::Admin)?;
+            match asker.scopes.is_some() && is_users(path) {
+                true => Err(sign_in_first()),
+                false => Ok(()),
+            }
+        }
         Object::User(name) => {
             let is_own = name == asker.name.as_str();
             asker.must_have(if is_own { Scope::Account } else { Scope::Admin })?;
@@ -27,6 +36,11 @@ pub(crate) fn may_change(asker: &Asker, change: &Change) -> Result<(), Refusal> 
             }
         }
     }
+}
+
+/// Returns whether a path is a member's file, whose text may hold a way in.
+pub(crate) fn is_users(path: &str) -> bool {
+    Kind::of(path) == Some(Kind::User)
 }
 
 /// Returns whether a change of a member's file is one of the ways in.
@@ -41,7 +55,7 @@ fn lets_in(deed: &Deed) -> bool {
         }
         Deed::Remove => false,
         // Of a whole text nobody can say which fields change.
-        Deed::Write { .. } => true,
+        Deed::Write { .. } | Deed::Put { .. } | Deed::Move { .. } => true,
     }
 }
 
@@ -55,7 +69,7 @@ pub(crate) fn may_take_back<'p>(asker: &Asker, paths: impl Iterator<Item = &'p s
             Some(Kind::Platform) | None => Scope::Admin,
         })?;
         // It may give a way in back.
-        if asker.scopes.is_some() && Kind::of(path) == Some(Kind::User) {
+        if asker.scopes.is_some() && is_users(path) {
             return Err(sign_in_first());
         }
     }

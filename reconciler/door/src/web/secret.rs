@@ -7,12 +7,15 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use berth_fault::{Fault, Kind};
+use berth_schema::State;
+use berth_schema::oidc::OidcAccount;
 use berth_schema::user::{Role, SecondFactor, User};
 use berth_wire::grant::SessionId;
 use blake3::{Hash, Hasher};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::means::Means;
 use super::store::StoreError;
 
 /// Bytes of a secret.
@@ -81,10 +84,15 @@ impl Digest {
     }
 
     /// Returns whether a token of this digest of a standing is still good: the person's standing is what it was, and they have the
-    /// passkey that it was given for.
-    pub(crate) fn stands(self, user: &User, passkey: Option<&str>) -> bool {
-        let has = |id| user.passkeys.iter().any(|passkey| passkey.id() == id);
-        Self::of_standing(user) == self && passkey.is_none_or(has)
+    /// means that it was given for.
+    pub(crate) fn stands(self, state: &State, user: &User, means: &Means) -> bool {
+        let has = |id: &String| user.passkeys.iter().any(|passkey| passkey.id() == id);
+        let provider = || state.platform.panel.as_ref()?.oidc.as_ref().map(|oidc| oidc.issuer.as_str());
+        let signs_in =
+            |account: &OidcAccount| user.oidc.contains(account) && provider() == Some(account.issuer());
+        Self::of_standing(user) == self
+            && means.passkey.as_ref().is_none_or(has)
+            && means.oidc.as_ref().is_none_or(signs_in)
     }
 
     /// Digest of what a secret stands on: the person's name, role, password and second factor.
@@ -156,6 +164,7 @@ mod tests {
             password_hash: password_hash.map(str::to_owned),
             ssh_keys: Vec::new(),
             passkeys: Vec::new(),
+            oidc: Vec::new(),
             tokens: Vec::new(),
             second_factor,
             quota: Default::default(),

@@ -1,5 +1,6 @@
 //! Places where somebody is signed in: the list, and the end of one or all.
 
+use berth_schema::oidc::{Issuer, OidcAccount};
 use berth_wire::web::{Done, EndSession, EndSessions, Refusal, SessionCard, Sessions};
 
 use super::audit::Act;
@@ -26,7 +27,8 @@ pub(crate) fn sessions(panel: &Panel, asker: &Asker, _: Sessions) -> Result<Vec<
             used: one.used,
             from: one.place.from.map(source_text).unwrap_or_default(),
             browser: one.place.browser,
-            passkey: one.place.passkey.map(named),
+            passkey: one.place.means.passkey.map(named),
+            provider: one.place.means.oidc.as_ref().map(|account| host(account)),
             is_here: one.digest == asker.token,
         }
     };
@@ -50,6 +52,11 @@ pub(crate) fn end_sessions(panel: &Panel, asker: &Asker, asked: EndSessions) -> 
     panel.tokens.end_others(&user.name, but).map_err(|error| unavailable(&error))?;
     panel.note(Some(&asker.name), None, Act::EndSessions { user: &user.name });
     Ok(Done)
+}
+
+/// Name of the host of an account's provider.
+fn host(account: &OidcAccount) -> String {
+    account.issuer().parse::<Issuer>().map(|issuer| issuer.host()).unwrap_or_default()
 }
 
 fn id(digest: Digest) -> String {

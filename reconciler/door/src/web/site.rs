@@ -62,7 +62,7 @@ fn grant(panel: &Panel, user: &UserName, session: SessionId, host: Fqdn) -> Resu
     let (token, found) = panel.tokens.of_session(user, &session, now).ok_or_else(signed_out)?;
     let good = panel.good()?;
     let person = good.state.users.get(user);
-    if person.is_none_or(|person| !found.standing.stands(person, found.passkey.as_deref())) {
+    if person.is_none_or(|person| !found.standing.stands(&good.state, person, &found.means)) {
         panel.tokens.end(user, token).map_err(|error| unavailable(&error))?;
         return Err(signed_out());
     }

@@ -8,6 +8,7 @@ use berth_schema::user::Role;
 use berth_wire::web::{Needs, Refusal, Scope, Ticket, TicketGiven};
 
 use super::audit::Act;
+use super::means::Means;
 use super::panel::{Asker, Panel};
 use super::refusals::{bad, forbidden, not_found, too_many, unavailable};
 use super::secret::{Digest, fresh};
@@ -44,7 +45,7 @@ pub(crate) fn ticket(panel: &Panel, asker: &Asker, asked: Ticket) -> Result<Tick
     };
     let person = asker.state().users.get(&asker.name).ok_or_else(not_found)?;
     let standing = Digest::of_standing(person);
-    let leased = Leased { errand, token: asker.token, standing, passkey: asker.passkey.clone() };
+    let leased = Leased { errand, token: asker.token, standing, means: asker.means.clone() };
     panel.tickets.keep(Digest::of(&ticket), leased, panel.now().steady).map_err(too_many)?;
     match asked.act {
         Deed::Terminal => {
@@ -76,8 +77,11 @@ impl Panel {
         let Ok(good) = self.good() else { return if is_good { None } else { signed_out() } };
         let Some(found) = good.state.users.get(user) else { return Some("your account is gone") };
         // That has ended the session too, perhaps a moment ago.
-        if !leased.standing.stands(found, leased.passkey.as_deref()) {
-            return Some(match leased.standing.stands(found, None) {
+        if !leased.standing.stands(&good.state, found, &leased.means) {
+            return Some(match leased.standing.stands(&good.state, found, &Means::default()) {
+                true if leased.means.oidc.is_some() => {
+                    "the account that you signed in by isn't bound any more; sign in again"
+                }
                 true => "the passkey that you signed in by was removed; sign in again",
                 false => "your password, role or second factor was changed; sign in again",
             });

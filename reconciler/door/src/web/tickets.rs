@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use berth_schema::ticket::{Errand, GOOD};
 use parking_lot::Mutex;
 
+use super::means::Means;
 use super::secret::Digest;
 
 /// Tickets of one person that wait to be redeemed.
@@ -30,8 +31,8 @@ pub(crate) struct Leased {
     pub(crate) token: Digest,
     /// Digest of the person's standing when they signed in.
     pub(crate) standing: Digest,
-    /// Id of the passkey that they signed in by.
-    pub(crate) passkey: Option<String>,
+    /// Means by which they signed in.
+    pub(crate) means: Means,
 }
 
 impl Tickets {
@@ -68,7 +69,12 @@ mod tests {
             act: Act::Terminal,
             from: "192.0.2.1".parse().unwrap(),
         };
-        Leased { errand, token: Digest::of("token"), standing: Digest::of("standing"), passkey: None }
+        Leased {
+            errand,
+            token: Digest::of("token"),
+            standing: Digest::of("standing"),
+            means: Means::default(),
+        }
     }
 
     #[test]

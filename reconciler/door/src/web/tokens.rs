@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::source;
 use super::gone::Gone;
+use super::means::Means;
 use super::secret::{Digest, SecretError, fresh};
 use super::store::{Store, StoreError};
 
@@ -73,10 +74,14 @@ pub(crate) struct Place {
     pub(crate) from: Option<IpAddr>,
     /// Browser in a few words.
     pub(crate) browser: String,
-    /// Id of the passkey that they signed in by.
-    pub(crate) passkey: Option<String>,
+    /// Means by which they signed in.
+    #[serde(flatten)]
+    pub(crate) means: Means,
     /// Set for a program, whose token ends soon.
     pub(crate) is_short: bool,
+    /// Set where the provider says that they proved who they are a while ago: the token isn't fresh then.
+    #[serde(skip)]
+    pub(crate) is_old_proof: bool,
 }
 
 /// Somebody's token, as a list shows it.
@@ -96,8 +101,8 @@ pub(crate) struct Found {
     pub(crate) standing: Digest,
     /// Set if its holder has just proved who they are.
     pub(crate) is_fresh: bool,
-    /// Id of the passkey that it was given for.
-    pub(crate) passkey: Option<String>,
+    /// Means that it was given for.
+    pub(crate) means: Means,
 }
 
 impl Place {
@@ -106,8 +111,9 @@ impl Place {
         Self {
             from: Some(source(from)),
             browser: safe_line(browser, BROWSER),
-            passkey: None,
+            means: Means::default(),
             is_short: false,
+            is_old_proof: false,
         }
     }
 }
@@ -135,7 +141,7 @@ impl Record {
             user: user.clone(),
             standing: self.standing,
             is_fresh: self.proved.is_some_and(|proved| now.duration_since(proved) < FRESH),
-            passkey: self.place.passkey.clone(),
+            means: self.place.means.clone(),
         }
     }
 }
@@ -163,7 +169,7 @@ impl Tokens {
         Ok(Self { store, gone: Gone::default(), held: Mutex::new(held) })
     }
 
-    /// Gives somebody of this standing a token, which is fresh.
+    /// Gives somebody of this standing a token, which is fresh unless their proof is an old one.
     pub(crate) fn give(
         &self,
         user: &UserName,
@@ -186,7 +192,7 @@ impl Tokens {
             !goes
         });
         let until = now + place.whole();
-        let proved = Some(now);
+        let proved = (!place.is_old_proof).then_some(now);
         records.push(Record { digest, standing, made: now, used: now, proved, place, written: now });
         self.keep(&mut held, user, records)?;
         Ok(Given { token, until })
@@ -227,15 +233,15 @@ impl Tokens {
         record.is_good(now).then(|| (record.digest, record.found(user, now)))
     }
 
-    /// Ends every token that doesn't stand any more, given its holder, their standing and the passkey that it was given for.
+    /// Ends every token that doesn't stand any more, given its holder, their standing and the means that it was given for.
     pub(crate) fn end_stale(
         &self,
-        stands: impl Fn(&UserName, Digest, Option<&str>) -> bool,
+        stands: impl Fn(&UserName, Digest, &Means) -> bool,
     ) -> Result<(), StoreError> {
         let mut held = self.held.lock();
         let users: Vec<UserName> = held.of.keys().cloned().collect();
         for user in users {
-            let ends = |record: &Record| !stands(&user, record.standing, record.place.passkey.as_deref());
+            let ends = |record: &Record| !stands(&user, record.standing, &record.place.means);
             self.end_in(&mut held, &user, ends)?;
         }
         Ok(())
@@ -268,9 +274,9 @@ impl Tokens {
         self.keep(&mut held, user, records)
     }
 
-    /// Ends the tokens that were given for a passkey.
-    pub(crate) fn end_of_passkey(&self, user: &UserName, id: &str) -> Result<(), StoreError> {
-        self.end_in(&mut self.held.lock(), user, |record| record.place.passkey.as_deref() == Some(id))
+    /// Ends the tokens that were given for these means.
+    pub(crate) fn end_of(&self, user: &UserName, means: &Means) -> Result<(), StoreError> {
+        self.end_in(&mut self.held.lock(), user, |record| record.place.means == *means)
     }
 
     /// Lists somebody's tokens that are good, the one that was used last first.
@@ -375,7 +381,7 @@ mod tests {
         let tokens = open(&folder, hours(1));
         assert_eq!(
             tokens.find(Digest::of(&given.token), hours(1)).unwrap(),
-            Some(Found { user: ann(), standing, is_fresh: false, passkey: None })
+            Some(Found { user: ann(), standing, is_fresh: false, means: Means::default() })
         );
         tokens.end(&ann(), Digest::of(&given.token)).unwrap();
         assert!(open(&folder, hours(1)).find(Digest::of(&given.token), hours(1)).unwrap().is_none());

@@ -9,7 +9,7 @@ use berth_repo::{Edit, Error, Revision, StateRepo, Words};
 use berth_schema::State;
 use berth_schema::edit::{self, UserEdit};
 use berth_schema::name::UserName;
-use berth_schema::policy::{Actor, Verdict};
+use berth_schema::policy::{ALLOW_LOCKOUT, Actor, Verdict};
 use berth_schema::user::User;
 use berth_wire::web::Refusal;
 
@@ -30,6 +30,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) standing: Digest,
     /// Rest of the commit's first line, after the name.
     pub(crate) summary: &'a str,
+    /// Set if they know what they lose by it ([`ALLOW_LOCKOUT`]).
+    pub(crate) knows: bool,
     /// The change, given what the file says on `main`.
     pub(crate) edits: &'a dyn Fn(&User) -> Vec<UserEdit>,
 }
@@ -77,6 +79,7 @@ pub(crate) fn set_here(state: &State, name: &UserName, field: &str) -> Result<()
     let Some(remote) = &state.platform.remote else { return Ok(()) };
     let what = match field {
         "passkeys" => "Passkeys are",
+        "oidc" => "Accounts at the provider are",
         "second_factor" => "Second factors are",
         "tokens" => "API tokens are",
         _ => "Passwords are",
@@ -104,7 +107,7 @@ enum Attempted {
 }
 
 fn attempt(repo: &mut StateRepo, writing: &Writing<'_>) -> Result<Attempted, NotSet> {
-    let Writing { of: name, by: author, standing, summary, edits } = *writing;
+    let Writing { of: name, by: author, standing, summary, knows, edits } = *writing;
     let failed = |error: Error| NotSet::Refused(unavailable(&error));
     let main = repo.head().map_err(failed)?.ok_or_else(no_good_state)?;
     let before = repo.load(&main).map_err(failed)?.state.map_err(|_| no_good_state())?;
@@ -119,7 +122,8 @@ fn attempt(repo: &mut StateRepo, writing: &Writing<'_>) -> Result<Attempted, Not
         return Ok(Attempted::Done);
     }
     let by = signature(Actor::Member(author), Some(&before));
-    let message = format!("{name}: {summary}\n\n{DOOR}: panel\n");
+    let knows = if knows { format!("{ALLOW_LOCKOUT}: {author}\n") } else { String::new() };
+    let message = format!("{name}: {summary}\n\n{DOOR}: panel\n{knows}");
     let words = Words { author: &by, committer: &by, message: &message };
     // No ref leads to it yet; git clears it away if none ever does.
     let new = repo.write(Some(&main), &[Edit::write(&path, text)], &words).map_err(failed)?;
@@ -140,6 +144,7 @@ fn judge(
     name: &UserName,
     path: String,
 ) -> Result<(), Refusal> {
+    let allowed = Allowed::by(repo, &new).map_err(|error| unavailable(&error))?;
     let asked = Asked {
         actor: Actor::Member(name),
         repo,
@@ -149,7 +154,7 @@ fn judge(
         before,
         after,
         proven: &Proven::default(),
-        allowed: &Allowed::default(),
+        allowed: &allowed,
         from: None,
     };
     let case = Case::gather(asked, vec![path]).map_err(|error| unavailable(&error))?;

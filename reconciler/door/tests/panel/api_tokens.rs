@@ -6,7 +6,7 @@ use berth_repo::Edit;
 use berth_wire::web::{
     ApiTokenMade, ApiTokens, Change, Commit, Committed, Deed, EndApiToken, FieldEdit, Input, Invite,
     MakeApiToken, Me, Object, Plan, Redeem, Refusal, Scope, Secret, ServerRead, Servers, SignIn, Standing,
-    Sync, Token, Users, Why,
+    Sync, Token, Users, UsersOf, Why,
 };
 use berth_wire::{Event, PassRecord};
 
@@ -159,7 +159,7 @@ async fn an_admins_token_is_an_admins_only_with_the_scope_and_while_they_are_one
     assert_eq!(bench.refusal(Some(&narrow), &cyns).await, Why::NotFound);
     let everybody = Servers { search: String::new(), everybody: true, page: 1 };
     assert_eq!(bench.refusal(Some(&narrow), &everybody).await, Why::OutOfScope { scope: Scope::Admin });
-    let users = Users { search: String::new(), page: 1 };
+    let users = Users { search: String::new(), page: 1, of: UsersOf::All };
     assert_eq!(bench.refusal(Some(&narrow), &users).await, Why::OutOfScope { scope: Scope::Admin });
     bench.ask(Some(&wide), &users).await.unwrap();
     let domain = |server: &str| Change {

@@ -22,6 +22,8 @@ enum Bob {
     NotFound,
     /// Refused, since bob is no admin.
     NoAdmin,
+    /// Answered to every member, and to nobody else.
+    Members,
     /// Open to anybody, and the secret in it is wrong.
     Secret,
     /// The secret in it is wrong, too, but one has to be signed in.
@@ -32,6 +34,12 @@ enum Bob {
 fn change() -> Value {
     let fields = json!([{ "name": "memory", "was": "unset", "now": { "text": "2 GiB" } }]);
     json!({ "of": { "kind": "server", "name": "cyns" }, "deed": { "deed": "edit", "fields": fields } })
+}
+
+/// A wiki that every member reads.
+fn pages(bench: &Bench) {
+    let edits = [Edit::write("docs/welcome.md", "# Welcome\n"), Edit::write("docs/plan.png", "\u{89}PNG")];
+    bench.commit("pages", &edits);
 }
 
 /// `cyns` is a commit of cyn's; `topic` and `proposed` are her proposal and its tip.
@@ -99,6 +107,10 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
             Bob::NotFound,
         ),
         ("/ticket", json!({ "server": 2, "act": "terminal", "from": HERE }), Bob::NotFound),
+        ("/docs", json!({}), Bob::Members),
+        ("/doc", json!({ "path": "welcome" }), Bob::Members),
+        ("/doc-file", json!({ "path": "plan.png" }), Bob::Members),
+        ("/docs-search", json!({ "words": "welcome" }), Bob::Members),
         ("/sync", json!({}), Bob::NoAdmin),
         ("/api-tokens", json!({}), Bob::Own),
         (
@@ -107,6 +119,17 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
             Bob::OwnSecret,
         ),
         ("/api-token-end", json!({ "id": "0000000000000000" }), Bob::NotFound),
+        ("/state-tree", json!({ "at": "", "folder": "", "page": 1 }), Bob::NoAdmin),
+        ("/state-file", json!({ "at": "", "path": "servers/bobs.toml", "page": 1 }), Bob::NoAdmin),
+        ("/state-text", json!({ "path": "users/bob.toml" }), Bob::NoAdmin),
+        ("/state-blame", json!({ "at": "", "path": "servers/bobs.toml", "page": 1 }), Bob::NoAdmin),
+        ("/state-diff", json!({ "from": "", "to": "", "path": "", "page": 1 }), Bob::NoAdmin),
+        ("/state-search", json!({ "at": "", "text": "bobs" }), Bob::NoAdmin),
+        (
+            "/state-table",
+            json!({ "kind": "users", "search": "", "having": [], "sort": "", "is_falling": false, "page": 1 }),
+            Bob::NoAdmin,
+        ),
         // Last, since they end the token.
         ("/sign-out-everywhere", json!({}), Bob::Own),
         ("/sign-out", json!({}), Bob::Own),
@@ -127,6 +150,7 @@ async fn every_question_is_refused_to_whom_it_is_not_for() {
     let bench = Bench::new();
     let text = "id = 2\nowner = \"cyn\"\npids = 512\n";
     let cyns = bench.commit("what cyn did", &[Edit::write("servers/cyns.toml", text)]);
+    pages(&bench);
     let cyn = bench.sign_in("cyn").await;
     let question = json!({ "change": change() }).to_string();
     let (status, body) = bench.raw("/propose", Some(cyn.as_str()), &question).await;
@@ -155,7 +179,7 @@ async fn every_question_is_refused_to_whom_it_is_not_for() {
         }
         let (status, body) = bench.raw(path, Some(bob.as_str()), &question).await;
         let wanted = match expected {
-            Bob::Own | Bob::Anybody => 200,
+            Bob::Own | Bob::Anybody | Bob::Members => 200,
             Bob::NotFound => 404,
             Bob::NoAdmin => 403,
             Bob::Secret | Bob::OwnSecret => status,
@@ -173,6 +197,7 @@ async fn a_narrow_token_does_what_it_is_for_and_nothing_else() {
     let bench = Bench::new();
     let text = "id = 2\nowner = \"cyn\"\npids = 512\n";
     let cyns = bench.commit("what cyn did", &[Edit::write("servers/cyns.toml", text)]);
+    pages(&bench);
     let cyn = bench.sign_in("cyn").await;
     let question = json!({ "change": change() }).to_string();
     let (_, body) = bench.raw("/propose", Some(cyn.as_str()), &question).await;
@@ -202,7 +227,7 @@ async fn a_narrow_token_does_what_it_is_for_and_nothing_else() {
                     let wanted = match (as_bob, token == &of_cyn) {
                         (Bob::NoAdmin, _) => 403,
                         (Bob::NotFound, false) => 404,
-                        (Bob::NotFound | Bob::Own, _) => 200,
+                        (Bob::NotFound | Bob::Own | Bob::Members, _) => 200,
                         (other, _) => panic!("{path} reads, and is {other:?} to bob"),
                     };
                     assert_eq!(status, wanted, "{path}: {body}");
@@ -281,8 +306,8 @@ async fn what_is_no_question_gets_no_answer() {
     let (_, answer) = bench.raw("/sign-in", None, &format!("{{\"user\": {{\"{secret}\"")).await;
     assert!(!answer.contains(secret), "{answer}");
     // More than a question may be isn't even read.
-    let head = format!("POST /me HTTP/1.1\r\nhost: door\r\ncontent-length: {}\r\n\r\n", 2 << 20);
-    let body = " ".repeat((1 << 20) + 1);
+    let head = format!("POST /me HTTP/1.1\r\nhost: door\r\ncontent-length: {}\r\n\r\n", 4 << 20);
+    let body = " ".repeat((2 << 20) + 1);
     let (status, _) = bench.say((head + &body).as_bytes()).await;
     assert_eq!(status, 400);
 }

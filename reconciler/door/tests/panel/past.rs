@@ -55,7 +55,7 @@ async fn a_member_s_history_is_of_what_they_see() {
 #[tokio::test]
 async fn a_commit_is_shown_as_far_as_one_sees() {
     let bench = Bench::new();
-    let first = bench.commit("empty", &[Edit::write("docs/a.md", "a\n")]);
+    let first = bench.commit("empty", &[Edit::write("notes.md", "a\n")]);
     let both = [
         Edit::write("servers/bobs.toml", "id = 1\nowner = \"bob\"\nmemory = \"1 GiB\"\n"),
         Edit::write("servers/cyns.toml", "id = 2\nowner = \"cyn\"\nmemory = \"1 GiB\"\n"),
@@ -143,7 +143,7 @@ async fn a_merge_that_puts_main_second_is_another_past() {
 #[tokio::test]
 async fn others_text_steers_nothing() {
     let bench = Bench::new();
-    bench.commit_as("e\u{301}ve", "x\u{202e}y\u{1b}[31m", &[Edit::write("docs/a.md", "x")]);
+    bench.commit_as("e\u{301}ve", "x\u{202e}y\u{1b}[31m", &[Edit::write("notes.md", "x")]);
     let ann = bench.sign_in("ann").await;
     let line = lines(&bench, &ann, None).await.remove(0);
     assert_eq!(line.summary, "x\\u{202e}y\\u{1b}[31m");

@@ -3,7 +3,7 @@
 use berth_repo::Edit;
 use berth_schema::name::ServerId;
 use berth_wire::web::{
-    Blank, DomainRead, Input, Me, Object, PlatformRead, ServerRead, Servers, Token, UserRead, Users,
+    Blank, DomainRead, Input, Me, Object, PlatformRead, ServerRead, Servers, Token, UserRead, Users, UsersOf,
 };
 
 use crate::bench::Bench;
@@ -50,7 +50,7 @@ async fn an_admin_sees_everything_but_hashes() {
     assert_eq!(names(&bench, &ann, "", true).await, ["bobs", "cyns", "cyns2"]);
     assert_eq!(names(&bench, &ann, "cyn", true).await, ["cyns", "cyns2"]);
     assert!(bench.ask(Some(&ann), &ServerRead { id: id(2) }).await.unwrap().may_edit);
-    let users = |search: &str| Users { search: search.to_owned(), page: 1 };
+    let users = |search: &str| Users { search: search.to_owned(), page: 1, of: UsersOf::All };
     let all = bench.ask(Some(&ann), &users("")).await.unwrap();
     let cards: Vec<_> =
         all.rows.iter().map(|card| (card.name.as_str(), card.servers, card.has_password)).collect();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use berth_repo::StateRepo;
-use berth_wire::web::{Me, Proposals, Servers, Users, Why};
+use berth_wire::web::{Me, Proposals, Servers, Users, UsersOf, Why};
 
 use crate::bench::{Bench, user};
 
@@ -53,7 +53,7 @@ async fn lists_touch_no_git_object() {
     assert_eq!((page.rows.len(), page.pages, page.all), (50, 200, SERVERS));
     let own = Servers { everybody: false, page: 1, ..all };
     assert_eq!(bench.ask(Some(&member), &own).await.unwrap().all, 100);
-    bench.ask(Some(&ann), &Users { search: String::new(), page: 1 }).await.unwrap();
+    bench.ask(Some(&ann), &Users { search: String::new(), page: 1, of: UsersOf::All }).await.unwrap();
     // As long as none waits.
     assert!(bench.ask(Some(&ann), &Proposals {}).await.unwrap().is_empty());
     // What does read an object can't, which proves that they are away.

@@ -115,6 +115,10 @@ impl Outbox {
                 dues.hold(wait);
                 record.why = Some(why);
             }
+            Err(Broken::Trouble(Trouble::Ailing(why))) => {
+                due.lagged();
+                record.why = Some(why);
+            }
             Err(Broken::Trouble(Trouble::Lagging(why))) => {
                 if due.lagged() && record.number.is_none() {
                     record.state = PullState::Failed;
@@ -302,6 +306,8 @@ fn git_trouble(error: &GitError) -> Trouble {
         GitError::Program(_) if RIGHTS.iter().any(|words| why.contains(words)) => Trouble::Refused(format!(
             "{why}. The token, or over SSH the deploy key, needs the right to push branches"
         )),
+        // It answers, and doesn't want this one.
+        GitError::Program(_) if why.contains("failed to push") => Trouble::Lagging(why),
         GitError::Program(_) => Trouble::Away { why, wait: None },
     }
 }

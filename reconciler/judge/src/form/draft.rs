@@ -5,63 +5,19 @@
 
 use std::num::NonZeroU32;
 
-use berth_repo::{Combined, Edit, Words};
+use berth_repo::Edit;
 use berth_schema::form::{self, FieldEdit, Input, WriteError};
 use berth_schema::name::{Invalid, ServerId, UserName};
-use berth_schema::{Kind, Parsed, Revision, State};
-use berth_wire::web::{Change, Deed, Field, FieldFinding, Object, Standing};
+use berth_schema::{Kind, Parsed, State};
+use berth_wire::web::{Change, Deed, FieldFinding, Object};
 
-use super::blame::{blame, writers};
+use super::blame::blame;
+use super::drafted::{Draft, Drafted, Settled};
 use super::error::FormError;
 use super::ground::Ground;
 use super::tell::{OwnFile, at_field, error_at, fields_change, summary};
+use super::text::{by_path, rewrite};
 use crate::outgoing;
-
-/// A change as it is to be committed, or its end before that.
-pub(super) enum Drafted {
-    Ready(Draft),
-    /// It isn't committed, whoever asks.
-    Settled(Settled),
-}
-
-/// A change that can be judged.
-pub(super) struct Draft {
-    pub(super) edits: Vec<Edit>,
-    pub(super) own: OwnFile,
-    /// First line of the message.
-    pub(super) summary: String,
-    /// The changes of others that it is merged with.
-    pub(super) merged_with: Vec<String>,
-    /// The id of a new server.
-    pub(super) id: Option<ServerId>,
-}
-
-/// A change that has no commit.
-pub(super) struct Settled {
-    pub(super) standing: Standing,
-    pub(super) findings: Vec<FieldFinding>,
-    pub(super) merged_with: Vec<String>,
-}
-
-impl Settled {
-    pub(super) fn nothing() -> Self {
-        Self { standing: Standing::Nothing, findings: Vec::new(), merged_with: Vec::new() }
-    }
-
-    pub(super) fn refused(findings: Vec<FieldFinding>) -> Self {
-        Self { standing: Standing::Refused, findings, merged_with: Vec::new() }
-    }
-
-    pub(super) fn conflict(fields: Vec<Field>, findings: Vec<FieldFinding>) -> Self {
-        Self { standing: Standing::Conflict { fields }, findings, merged_with: Vec::new() }
-    }
-}
-
-impl From<Settled> for Drafted {
-    fn from(settled: Settled) -> Self {
-        Self::Settled(settled)
-    }
-}
 
 /// Writes down what a change does. `state` is that of `main`.
 pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Result<Drafted, FormError> {
@@ -70,6 +26,8 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
         Object::Domain(name) => (Kind::Domain, name.as_str()),
         Object::User(name) => (Kind::User, name.as_str()),
         Object::Platform => (Kind::Platform, ""),
+        Object::File(path) => return by_path(ground, path, &change.deed),
+        Object::Doc(_) => return Err(FormError::Unfit { what: "a page".to_owned() }),
     };
     if kind == Kind::User && !ground.is_admin() && name != ground.author.name.as_str() {
         return Err(FormError::NotYours { what: "that user's file".to_owned() });
@@ -85,9 +43,8 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
     let text = ground.text(&path)?;
     match (&change.deed, kind) {
         (Deed::Create { .. } | Deed::Edit { .. } | Deed::Remove, Kind::Platform)
-        | (Deed::Write { .. }, Kind::Server | Kind::Domain | Kind::User) => {
-            Err(FormError::Unfit { what: format!("a {kind}") })
-        }
+        | (Deed::Write { .. }, Kind::Server | Kind::Domain | Kind::User)
+        | (Deed::Put { .. } | Deed::Move { .. }, _) => Err(FormError::Unfit { what: format!("a {kind}") }),
         (Deed::Create { fields }, _) => match text {
             Some(_) => {
                 let invalid = Invalid::new(format!("`{path}` is there already"), "choose another name");
@@ -95,30 +52,19 @@ pub(super) fn draft(ground: &Ground<'_>, state: &State, change: &Change) -> Resu
             }
             None => create(ground, state, New { kind, path, fields }).map(Drafted::Ready),
         },
-        (Deed::Edit { fields }, _) => {
-            edit(ground, state, File { kind, path, text: text.ok_or_else(missing)? }, fields)
-        }
+        (Deed::Edit { fields }, _) => edit(ground, state, (kind, path, text.ok_or_else(missing)?), fields),
         (Deed::Remove, _) => {
             text.ok_or_else(missing)?;
             Ok(Drafted::Ready(Draft {
                 edits: vec![Edit::remove(&path)],
                 summary: summary(&path, "removed"),
-                own: OwnFile { kind, path, text: String::new() },
+                own: OwnFile { kind: Some(kind), path, text: String::new() },
                 merged_with: Vec::new(),
                 id: None,
             }))
         }
-        (Deed::Write { text: new, base }, Kind::Platform) => {
-            rewrite(ground, File { kind, path, text: text.ok_or_else(missing)? }, new, base)
-        }
+        (Deed::Write { text: new, base }, Kind::Platform) => rewrite(ground, &path, new, base),
     }
-}
-
-/// A file of `main`.
-struct File {
-    kind: Kind,
-    path: String,
-    text: String,
 }
 
 /// A file that isn't there yet.
@@ -150,7 +96,7 @@ fn create(
     Ok(Draft {
         edits: vec![Edit::write(&path, text.as_str())],
         summary: summary(&path, "new"),
-        own: OwnFile { kind, path, text },
+        own: OwnFile { kind: Some(kind), path, text },
         merged_with: Vec::new(),
         id,
     })
@@ -203,7 +149,7 @@ fn merge<'a>(kind: Kind, text: &str, fields: &'a [FieldEdit]) -> Result<Merge<'a
 fn edit(
     ground: &Ground<'_>,
     state: &State,
-    File { kind, path, text }: File,
+    (kind, path, text): (Kind, String, String),
     fields: &[FieldEdit],
 ) -> Result<Drafted, FormError> {
     let Merge { changes, left_alone, clashes } = merge(kind, &text, fields)?;
@@ -238,7 +184,7 @@ fn edit(
     Ok(Drafted::Ready(Draft {
         edits: vec![Edit::write(&path, after.as_str())],
         summary: fields_change(kind, &path, &changes),
-        own: OwnFile { kind, path, text: after },
+        own: OwnFile { kind: Some(kind), path, text: after },
         merged_with,
         id: None,
     }))
@@ -246,87 +192,11 @@ fn edit(
 
 /// The mistakes of a file that no field can be written into.
 fn broken(kind: Kind, path: &str, text: &str, error: &WriteError) -> Vec<FieldFinding> {
-    let own = OwnFile { kind, path: path.to_owned(), text: text.to_owned() };
+    let own = OwnFile { kind: Some(kind), path: path.to_owned(), text: text.to_owned() };
     let parsed = Parsed::parse(path, text);
     let mut findings: Vec<FieldFinding> =
         parsed.findings().iter().map(|finding| at_field(finding, Some(&own))).collect();
     let hint = "write the file by hand, and push it";
     findings.push(error_at(None, &Invalid::new(error.to_string(), hint)));
     findings
-}
-
-/// The whole text anew. Where `main` has another than the writer began from, git merges the two.
-fn rewrite(
-    ground: &Ground<'_>,
-    File { kind, path, text }: File,
-    new: &str,
-    base: &Revision,
-) -> Result<Drafted, FormError> {
-    let failed = |source| ground.failed(source);
-    let unknown = || FormError::NotFound { what: format!("revision {} on main", base.short()) };
-    if !ground.repo.is_ancestor(base, &ground.main).map_err(|_| unknown())? {
-        return Err(unknown());
-    }
-    let Some(began) = ground.text_at(base, &path)? else { return Err(unknown()) };
-    let new = like(new, &began);
-    let (mut after, mut merged_with) = (new.clone(), Vec::new());
-    if began != text && new != began {
-        let by = ground.signature();
-        let words = Words { author: &by, committer: &by, message: "a text to merge\n" };
-        let scratch = ground.repo.scratch().map_err(failed)?;
-        let theirs = scratch.repo.write(Some(base), &[Edit::write(&path, new)], &words).map_err(failed)?;
-        let since = writers(ground, &path, &began)?;
-        match scratch.repo.merge(&ground.main, &theirs, &words).map_err(failed)? {
-            Combined::Clean(merged) => {
-                let bytes = scratch.repo.read(&merged, &path).map_err(failed)?;
-                after = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-                merged_with =
-                    since.iter().map(|(who, when)| format!("`{who}` changed {path}, at {when}")).collect();
-            }
-            Combined::Conflicts(_) => return Ok(clash(&path, text, &since).into()),
-        }
-    }
-    if after == text || new_is_base(&after, &began, &text) {
-        return Ok(Settled { merged_with, ..Settled::nothing() }.into());
-    }
-    Ok(Drafted::Ready(Draft {
-        edits: vec![Edit::write(&path, after.as_str())],
-        summary: summary(&path, "changed"),
-        own: OwnFile { kind, path, text: after },
-        merged_with,
-        id: None,
-    }))
-}
-
-/// Returns whether the writer changed nothing, while others did: their text stays.
-fn new_is_base(after: &str, began: &str, text: &str) -> bool {
-    after == began && began != text
-}
-
-fn clash(path: &str, text: String, since: &[(String, String)]) -> Settled {
-    let mut findings: Vec<FieldFinding> = since
-        .iter()
-        .map(|(who, when)| {
-            let message = format!("`{who}` changed the same lines of {path} meanwhile, at {when}");
-            error_at(Some("text"), &Invalid::new(message, "put your change into the text that main has now"))
-        })
-        .collect();
-    if findings.is_empty() {
-        let message = format!("the same lines of {path} changed meanwhile");
-        findings.push(error_at(
-            Some("text"),
-            &Invalid::new(message, "put your change into the text that main has now"),
-        ));
-    }
-    let field = Field { name: "text".to_owned(), value: Input::Text(text), default: String::new() };
-    Settled::conflict(vec![field], findings)
-}
-
-/// A text that a browser sent, with the line ends of the one that it began from.
-fn like(text: &str, began: &str) -> String {
-    let mut text = text.replace("\r\n", "\n");
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    if began.contains("\r\n") { text.replace('\n', "\r\n") } else { text }
 }

@@ -4,11 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use berth_repo::{Error, Revision, Signature, StateRepo};
-use berth_schema::State;
 use berth_schema::name::UserName;
 use berth_schema::policy::Actor;
+use berth_schema::veil::blackened;
+use berth_schema::{Finding, State};
 
 use super::error::FormError;
+use super::marks::Marks;
+use super::tell::Sight;
 use crate::hook::Acts;
 use crate::review::signature;
 use crate::sights::Sights;
@@ -74,6 +77,8 @@ pub(super) struct Ground<'a> {
     pub(super) author: Author<'a>,
     /// The resolver that is asked for proofs, in place of the platform's.
     pub(super) resolver: Option<SocketAddr>,
+    /// Names of the marks that stand for secrets in texts. Without them, no mark in a text stands for anything.
+    pub(super) marks: Option<&'a Marks>,
 }
 
 impl<'a> Ground<'a> {
@@ -87,7 +92,7 @@ impl<'a> Ground<'a> {
         let failed = |source| FormError::Repo { path: path.clone(), source };
         let main = repo.head().map_err(failed)?.ok_or_else(|| FormError::Empty { path: path.clone() })?;
         let state = repo.load(&main).map_err(failed)?.state.ok();
-        Ok(Self { repo, main, state, author, resolver })
+        Ok(Self { repo, main, state, author, resolver, marks: None })
     }
 
     /// Returns whether the person may do everything.
@@ -102,8 +107,26 @@ impl<'a> Ground<'a> {
     }
 
     /// Returns who reads, for pages that don't show everything to everybody.
-    pub(super) fn reader(&self) -> Option<&'a UserName> {
-        (!self.is_admin()).then_some(self.author.name)
+    pub(super) fn sight(&self) -> Sight<'a> {
+        match self.marks {
+            _ if !self.is_admin() => Sight::Of(self.author.name),
+            Some(marks) => Sight::Marked(marks),
+            None => Sight::Whole,
+        }
+    }
+
+    /// Returns a file's text as an editor is shown it.
+    pub(super) fn shown(&self, path: &str, text: &str) -> String {
+        let veiled = self.marks.and_then(|marks| Some(marks.veil(path, text)?.text));
+        veiled.or_else(|| blackened(path, text)).unwrap_or_default()
+    }
+
+    /// Puts the secrets of the text that an editor began from back into the one that they sent.
+    pub(super) fn restored(&self, path: &str, began: &str, sent: &str) -> Result<String, Vec<Finding>> {
+        match self.marks {
+            Some(marks) => marks.restore(path, began, sent),
+            None => Ok(sent.to_owned()),
+        }
     }
 
     /// Returns the signature of a commit that is made now.

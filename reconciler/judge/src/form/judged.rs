@@ -1,6 +1,6 @@
 //! A change on top of `main`, made in a scratch repository and judged there as a push of it would be.
 
-use berth_repo::{Revision, Scratch, Signature, Words};
+use berth_repo::{Error, Revision, Scratch, Signature, Words};
 use berth_schema::Kind;
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::policy::ALLOW_LOCKOUT;
@@ -9,10 +9,11 @@ use berth_schema::text::safe;
 use berth_wire::web::{FieldFinding, Planned, Standing};
 use serde::Serialize;
 
-use super::draft::{Draft, Settled};
+use super::drafted::{Draft, Settled};
 use super::error::FormError;
 use super::ground::{Ground, Via};
 use super::tell::{DOOR, OwnFile, at_field, concerns, diffs, error_at, losses};
+use super::text::kind_of;
 use crate::hook::{Asker, Made, judge_made};
 
 /// A commit in a scratch repository.
@@ -37,25 +38,32 @@ pub(super) fn plan(ground: &Ground<'_>, draft: &Draft, by: &Signature) -> Result
     let scratch = ground.repo.scratch().map_err(failed)?;
     let message = message(ground.author.via, &draft.summary, "", None);
     let words = Words { author: by, committer: by, message: &message };
-    let new = scratch.repo.write(Some(&ground.main), &draft.edits, &words).map_err(failed)?;
+    let new = match scratch.repo.write(Some(&ground.main), &draft.edits, &words) {
+        Ok(new) => new,
+        Err(Error::BadPath { path, reason }) => {
+            let invalid = Invalid::new(format!("{path} can't be written: {reason}"), "write another path");
+            return Ok(settled(Settled::refused(vec![error_at(Some("name"), &invalid)])));
+        }
+        Err(error) => return Err(failed(error)),
+    };
     if new == ground.main {
         return Ok(settled(Settled::nothing()));
     }
     let tried = Tried { scratch, new, own: Some(&draft.own), summary: draft.summary.clone() };
     let mut planned = judge(ground, tried)?;
     if draft.edits.iter().all(|edit| edit.content.is_none()) {
-        planned.findings.iter_mut().for_each(|finding| lead_out(draft.own.kind, finding));
+        planned.findings.iter_mut().for_each(|finding| lead_out(kind_of(&draft.own), finding));
     }
     Ok(Planned { merged_with: draft.merged_with.clone(), id: draft.id, ..planned })
 }
 
 /// Tells whoever removes something what to do first with the files that still name it. To add it again, as the finding says to
 /// whoever wrote such a file, isn't what they want.
-fn lead_out(removed: Kind, finding: &mut FieldFinding) {
+fn lead_out(removed: Option<Kind>, finding: &mut FieldFinding) {
     let path = finding.place.as_deref().and_then(|place| place.split(':').next());
     let hint = match (removed, path.and_then(Kind::of)) {
-        (Kind::Server, Some(Kind::Domain)) => "remove that domain first, or lead it to another server",
-        (Kind::User, Some(Kind::Server)) => "remove that server first, or name somebody else there",
+        (Some(Kind::Server), Some(Kind::Domain)) => "remove that domain first, or lead it to another server",
+        (Some(Kind::User), Some(Kind::Server)) => "remove that server first, or name somebody else there",
         _ => return,
     };
     finding.hint = Some(hint.to_owned());
@@ -72,7 +80,7 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         acts: ground.author.via.acts(),
     };
     let made = judge_made(&mut tried.scratch.repo, &ground.main, &tried.new, asker)?;
-    let shown = diffs(&tried.scratch.repo, ground.reader(), &ground.main, &tried.new);
+    let shown = diffs(&tried.scratch.repo, &ground.sight(), &ground.main, &tried.new);
     let diffs = shown.map_err(|source| ground.failed(source))?;
     let changed = tried.scratch.repo.changed(&ground.main, &tried.new);
     let changed = changed.map_err(|source| ground.failed(source))?;

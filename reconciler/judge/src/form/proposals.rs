@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::error::FormError;
 use super::ground::Author;
-use super::tell::{at_field, commit_line, diffs, losses};
+use super::tell::{Sight, at_field, commit_line, diffs, losses};
 use crate::hook::hide_from;
 use crate::review::{
     Approval, Assessment, Assessor, Decided as Ended, Need, Proposal, all_seen, approve as agree, fit,
@@ -45,13 +45,13 @@ pub(super) fn one(
     let mut assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
     let may_approve = objection(actor, &proposal, &assessment).is_none();
     let is_admin = assessor.state().is_some_and(|state| actor.is_admin(state));
-    let reader = (!is_admin).then_some(user);
-    if reader.is_some() {
+    let sight = if is_admin { Sight::Whole } else { Sight::Of(user) };
+    if !is_admin {
         hide_from(user.as_str(), &mut assessment.findings, &mut assessment.sources);
     }
     let failed = |source| FormError::Repo { path: repo.git_dir().to_owned(), source };
     let diffs = match &assessment.span {
-        Some((old, new)) => diffs(assessor.repo(), reader, old, new).map_err(failed)?,
+        Some((old, new)) => diffs(assessor.repo(), &sight, old, new).map_err(failed)?,
         None => Vec::new(),
     };
     let approvers = match &assessment.need {

@@ -29,7 +29,7 @@ pub(super) fn one(ground: &Ground<'_>, user: &UserName, topic: &str) -> Result<P
     let outgoing = outgoing::find(ground.repo, user, &topic)?.ok_or_else(missing)?;
     let info = ground.repo.commit_info(&outgoing.commit).map_err(|source| ground.failed(source))?;
     let diffs = match info.parents.first() {
-        Some(parent) => diffs(ground.repo, ground.reader(), parent, &outgoing.commit),
+        Some(parent) => diffs(ground.repo, &ground.sight(), parent, &outgoing.commit),
         None => Ok(Vec::new()),
     };
     Ok(PullSheet {

@@ -4,7 +4,7 @@ use berth_repo::{Combined, Error, Revision, Signature, Words};
 use berth_schema::name::{Invalid, UserName};
 use berth_wire::web::Planned;
 
-use super::draft::Settled;
+use super::drafted::Settled;
 use super::error::FormError;
 use super::ground::Ground;
 use super::judged::{Tried, judge, message, sealed, settled};

@@ -3,6 +3,7 @@
 use berth_plan::step::Action;
 use berth_plan::{Plan, Subject, show};
 use berth_repo::{CommitInfo, MAIN, Revision, StateRepo, unified};
+use berth_schema::docs::is_below;
 use berth_schema::form::{Input, field_of, path as path_of};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::text::{safe, safe_line};
@@ -11,8 +12,12 @@ use berth_schema::{Finding, Kind, Severity};
 use berth_wire::web::{CommitLine, FieldFinding, FileDiff};
 use jiff::Timestamp;
 
+use super::marks::Marks;
+
 /// The trailer that names the door which a commit came through.
 pub const DOOR: &str = "Berth-Door";
+/// Name of the one field of a form that has a file's text as a whole.
+pub(super) const TEXT: &str = "text";
 /// Longest first line of a message, in characters.
 const SUMMARY: usize = 72;
 /// Longest value in it.
@@ -21,7 +26,8 @@ const VALUE: usize = 24;
 /// The file that a form is about, as the change leaves it.
 #[derive(Debug, Clone)]
 pub(super) struct OwnFile {
-    pub(super) kind: Kind,
+    /// Kind of the form's fields; `None` where the form has the text as a whole.
+    pub(super) kind: Option<Kind>,
     pub(super) path: String,
     /// Its text; empty where it goes.
     pub(super) text: String,
@@ -30,15 +36,19 @@ pub(super) struct OwnFile {
 /// The finding, at its field of the form where it is about one.
 pub(super) fn at_field(finding: &Finding, own: Option<&OwnFile>) -> FieldFinding {
     let own = own.filter(|own| *finding.path == *own.path);
-    let field = own.and_then(|own| field_of(own.kind, &own.text, finding)).map(str::to_owned);
-    let is_in_form = field.is_some() || own.is_some_and(|own| own.kind != Kind::Platform);
+    let field = own.and_then(|own| match own.kind {
+        Some(kind) => field_of(kind, &own.text, finding),
+        None => Some(TEXT),
+    });
+    // In a text, a place says more than its field.
+    let is_in_form = own.is_some_and(|own| own.kind.is_some());
     let place = match finding.position {
         _ if is_in_form || &*finding.path == MAIN => None,
         Some(position) => Some(format!("{}:{}:{}", finding.path, position.line, position.column)),
         None => Some(finding.path.to_string()),
     };
     FieldFinding {
-        field,
+        field: field.map(str::to_owned),
         is_error: finding.severity == Severity::Error,
         message: safe(&finding.message),
         hint: finding.hint.as_ref().map(safe),
@@ -57,10 +67,33 @@ pub(super) fn error_at(field: Option<&str>, invalid: &Invalid) -> FieldFinding {
     }
 }
 
-/// The files that differ between two revisions, as `reader` may see them; without a name, a reader who may see everything.
+/// Sight of whoever reads files.
+#[derive(Debug, Clone, Copy)]
+pub enum Sight<'a> {
+    /// A member's.
+    Of(&'a UserName),
+    /// That of somebody who may read everything but secrets.
+    Whole,
+    /// The same, with marks in place of secrets, so that one sees where a secret has changed.
+    Marked(&'a Marks),
+}
+
+impl Sight<'_> {
+    /// The text of a file as it is shown; `None` where nothing of it is.
+    fn text(&self, path: &str, content: &[u8]) -> Option<String> {
+        let marked = |marks: &Marks| Some(marks.veil(path, std::str::from_utf8(content).ok()?)?.text);
+        match self {
+            Self::Of(reader) => on_page(Some(reader), path, content),
+            Self::Whole => on_page(None, path, content),
+            Self::Marked(marks) => marked(marks).or_else(|| on_page(None, path, content)),
+        }
+    }
+}
+
+/// The files that differ between two revisions, as somebody may see them.
 pub fn diffs(
     repo: &StateRepo,
-    reader: Option<&UserName>,
+    sight: &Sight<'_>,
     old: &Revision,
     new: &Revision,
 ) -> Result<Vec<FileDiff>, berth_repo::Error> {
@@ -68,7 +101,7 @@ pub fn diffs(
     for path in repo.changed(old, new)? {
         let shown = |revision| {
             let content = repo.read(revision, &path)?;
-            Ok(content.map(|content| on_page(reader, &path, &content)))
+            Ok(content.map(|content| sight.text(&path, &content)))
         };
         let (before, after) = (shown(old)?, shown(new)?);
         // A file that isn't theirs to see isn't there for them.
@@ -90,7 +123,7 @@ pub fn concerns(paths: &[&str], subject: &Subject) -> bool {
         Some(Kind::Server) => path_of(Kind::Server, name).is_ok_and(|own| own == *path),
         // Names lead to a server and leave it as it is.
         Some(Kind::Domain) => false,
-        _ => true,
+        _ => !is_below(path),
     })
 }
 

@@ -8,7 +8,7 @@ use super::error::FormError;
 use crate::review;
 
 /// A topic for a change of this file that no proposal has: `server-shop`, then `server-shop-2`.
-pub(super) fn of_file(repo: &StateRepo, path: &str, kind: Kind) -> Result<Topic, FormError> {
+pub(super) fn of_file(repo: &StateRepo, path: &str, kind: Option<Kind>) -> Result<Topic, FormError> {
     free(repo, &words_of_file(path, kind))
 }
 
@@ -18,10 +18,15 @@ pub(super) fn of_revert(repo: &StateRepo, revision: &Revision) -> Result<Topic, 
 }
 
 /// The beginning of the topics for a change of this file.
-pub(super) fn words_of_file(path: &str, kind: Kind) -> String {
+pub(super) fn words_of_file(path: &str, kind: Option<Kind>) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let name = name.strip_suffix(".toml").unwrap_or(name);
-    let words = if kind == Kind::Platform { name.to_owned() } else { format!("{kind}-{name}") };
+    let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
+    let words = match kind {
+        Some(Kind::Platform) => name.to_owned(),
+        Some(kind) => format!("{kind}-{name}"),
+        None if path.starts_with("docs/") => format!("page-{name}"),
+        None => format!("file-{name}"),
+    };
     let words: String =
         words.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
     // With room for a number.

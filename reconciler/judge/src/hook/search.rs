@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use berth_repo::{LARGEST_FILE, Plain, Revision};
 use berth_schema::name::Invalid;
-use berth_schema::{Finding, Severity, policy};
+use berth_schema::{Finding, Severity, docs, policy};
 
 use super::{HookError, Push, Searched};
 use crate::history::{Added, Content, Range};
@@ -74,6 +74,9 @@ impl Search {
             }
             Content::Other => return,
         };
+        if let Some(invalid) = docs::too_large(&added.path, content.len()) {
+            self.found.push(Finding::new(Severity::Error, whole.as_str(), None, invalid));
+        }
         for finding in policy::secrets(&added.path, content) {
             let line = finding.position.map_or(0, |position| position.line);
             if self.told.contains(&(added.path.clone(), line)) {

@@ -8,6 +8,7 @@
 mod accept;
 mod copy;
 mod error;
+mod pages;
 mod pairs;
 mod pushed;
 mod recast;
@@ -27,6 +28,7 @@ use berth_schema::view::is_admin;
 use git2::{ErrorCode, Repository};
 
 use self::error::{file, git};
+use self::pages::Pages;
 use self::pairs::Pairs;
 use crate::source::read_too;
 use crate::{MAIN, StateRepo, beside, tree};
@@ -52,6 +54,7 @@ struct View {
     real: Repository,
     repository: Repository,
     pairs: Pairs,
+    pages: Pages,
     _lock: FileLock,
 }
 
@@ -110,18 +113,20 @@ impl Views {
                 });
             }
         }
-        let (repository, pairs) = match Pairs::load(&path)? {
+        let pages = Pages::read(&real)?;
+        // Where that has changed, every commit with pages is another one, so the view is made anew.
+        let (repository, pairs) = match Pairs::load(&path, pages)? {
             Some(pairs) => (Repository::open_bare(&path).map_err(git("open the view"))?, pairs),
             None => {
                 remove(&path)?;
-                (make(&path)?, Pairs::begin(&path)?)
+                (make(&path)?, Pairs::begin(&path, pages)?)
             }
         };
         if let Some(quarantine) = quarantine {
             let objects = repository.odb().map_err(git("open the view"))?;
             read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
         }
-        Ok(View { user: user.clone(), real, repository, pairs, _lock: lock })
+        Ok(View { user: user.clone(), real, repository, pairs, pages, _lock: lock })
     }
 }
 

@@ -9,6 +9,7 @@ use berth_schema::view::RULES;
 use git2::Oid;
 
 use super::error::{ViewError, file};
+use super::pages::Pages;
 
 /// The name of the file in the view's folder.
 const FILE: &str = "berth-commits";
@@ -28,14 +29,14 @@ pub(super) struct Pairs {
 
 impl Pairs {
     /// Reads the pairs of the view in `folder`. `None` when there are none, or they were made by other rules.
-    pub(super) fn load(folder: &Path) -> Result<Option<Self>, ViewError> {
+    pub(super) fn load(folder: &Path, pages: Pages) -> Result<Option<Self>, ViewError> {
         let path = folder.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(file("read", path)(source)),
         };
-        let Some(records) = bytes.strip_prefix(heading().as_slice()) else { return Ok(None) };
+        let Some(records) = bytes.strip_prefix(heading(pages).as_slice()) else { return Ok(None) };
         let (mut to_view, mut to_real) = (HashMap::new(), HashMap::new());
         // A crash may have cut off the last record, which then counts for nothing.
         for record in records.chunks_exact(RECORD) {
@@ -55,9 +56,9 @@ impl Pairs {
     }
 
     /// Begins a file without pairs.
-    pub(super) fn begin(folder: &Path) -> Result<Self, ViewError> {
+    pub(super) fn begin(folder: &Path, pages: Pages) -> Result<Self, ViewError> {
         let path = folder.join(FILE);
-        fs::write(&path, heading()).map_err(file("write", &path))?;
+        fs::write(&path, heading(pages)).map_err(file("write", &path))?;
         Ok(Self { path, to_view: HashMap::new(), to_real: HashMap::new(), unsaved: Vec::new() })
     }
 
@@ -97,8 +98,12 @@ impl Pairs {
 }
 
 /// Beginning of the file, as long as a record, so that records stand at multiples of their length.
-fn heading() -> Vec<u8> {
-    let mut heading = format!("berth view, rules {RULES}").into_bytes();
+fn heading(pages: Pages) -> Vec<u8> {
+    let pages = match pages {
+        Pages::Shown => "",
+        Pages::Hidden => ", no docs",
+    };
+    let mut heading = format!("berth view, rules {RULES}{pages}").into_bytes();
     heading.resize(RECORD, b'\n');
     heading
 }

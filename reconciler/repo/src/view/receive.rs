@@ -151,7 +151,10 @@ impl Views {
 
     /// Returns the moves in the state repo that an accepted push stands for.
     pub fn real(&self, user: &UserName, moves: &[Move]) -> Result<Vec<Move>, ViewError> {
-        let Some(pairs) = super::Pairs::load(&self.path(user))? else { return Ok(Vec::new()) };
+        let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
+        let Some(pairs) = super::Pairs::load(&self.path(user), super::Pages::read(&real)?)? else {
+            return Ok(Vec::new());
+        };
         let real = |view: Option<Revision>| view.and_then(|view| pairs.real_of(oid(view))).map(revision_of);
         let of = |moved: &Move| Move {
             reference: moved.reference.clone(),

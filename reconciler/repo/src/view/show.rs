@@ -7,14 +7,15 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use berth_schema::Kind;
 use berth_schema::view::{Shown, is_open, shown};
+use berth_schema::{Kind, docs};
 use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
 
 use super::View;
 use super::accept::Pending;
 use super::copy;
 use super::error::{ViewError, file, git};
+use super::pages::Pages;
 use super::recast::recast;
 use crate::source::read_too;
 use crate::tree::{self, Entry, Trees};
@@ -243,6 +244,9 @@ impl View {
 
     fn show_entry(&self, to: &Repository, path: &[u8], entry: Entry) -> Result<Option<Entry>, git2::Error> {
         let Ok(path) = std::str::from_utf8(path) else { return Ok(None) };
+        if self.pages == Pages::Hidden && docs::is_below(path) {
+            return Ok(None);
+        }
         if !is_open(path) || Kind::of(path) == Some(Kind::User) && !entry.is_plain() {
             return Ok(None);
         }

@@ -5,6 +5,8 @@ mod directory;
 #[cfg(test)]
 mod git;
 #[cfg(test)]
+mod listing;
+#[cfg(test)]
 mod marking;
 #[cfg(test)]
 mod opening;

@@ -448,3 +448,42 @@ fn many_commits_at_once_make_the_same_view() {
         world.views = Views::open(world.real.path(), &world.folder.path().join("views")).unwrap();
     }
 }
+
+/// Pages that only admins read are in no member's view, in no commit, until the settings open them.
+#[test]
+fn pages_for_admins_alone_are_in_no_view() {
+    let mut world = World::new();
+    let holds = |view: &Repository, words: &str| {
+        let objects = view.odb().unwrap();
+        let mut found = false;
+        objects
+            .foreach(|id| {
+                found |= String::from_utf8_lossy(objects.read(*id).unwrap().data()).contains(words);
+                true
+            })
+            .unwrap();
+        found
+    };
+    let commit = |world: &mut World, path: &str, content: &str| {
+        let tip = world.tip();
+        let commit = world.commit_in(None, &[tip], &[(path.to_owned(), content.to_owned())]);
+        world.real.reference(MAIN, commit, true, "direct").unwrap();
+    };
+    let settings = |read: &str| format!("domain = \"example.org\"\n[docs]\nread = \"{read}\"\n");
+    commit(&mut world, "docs/plans.md", "the secret plans\n");
+    assert!(holds(&world.view(1), "the secret plans"));
+    commit(&mut world, "platform.toml", &settings("admins"));
+    commit(&mut world, "docs/more/later.md", "later plans\n");
+    let view = world.view(1);
+    let tip = view.refname_to_id(MAIN).unwrap();
+    assert!(!holds(&view, "plans"), "neither content nor a path, not even of commits before");
+    assert_eq!(text(&view, tip, "platform.toml"), Some(settings("admins")));
+    assert_eq!(world.view(1).refname_to_id(MAIN).unwrap(), tip, "it isn't made anew each time");
+    // Somebody who doesn't see a page overwrites none.
+    let pushed = world.commit_in(Some(&view), &[tip], &[("docs/plans.md".to_owned(), "mine\n".to_owned())]);
+    assert!(!world.receive(1, tip, pushed).unclear.is_empty());
+    commit(&mut world, "platform.toml", &settings("users"));
+    let view = world.view(1);
+    let tip = view.refname_to_id(MAIN).unwrap();
+    assert_eq!(text(&view, tip, "docs/more/later.md"), Some("later plans\n".to_owned()));
+}

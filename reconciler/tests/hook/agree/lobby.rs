@@ -45,7 +45,7 @@ fn as_line(change: &Change) -> Option<String> {
     let (of, name) = match &change.of {
         Object::Server(name) => ("", name),
         Object::Domain(name) => ("domain ", name),
-        Object::User(_) | Object::Platform => return None,
+        Object::User(_) | Object::Platform | Object::File(_) | Object::Doc(_) => return None,
     };
     let said = |before: &str, after: &str| match &change.deed {
         Deed::Create { fields } | Deed::Edit { fields } => {
@@ -53,14 +53,14 @@ fn as_line(change: &Change) -> Option<String> {
             let words = changed.map(|field| format!("{before}{}{after}{}'", field.name, value(&field.now)));
             words.collect::<Vec<_>>().join(" ")
         }
-        Deed::Remove | Deed::Write { .. } => String::new(),
+        Deed::Remove | Deed::Write { .. } | Deed::Put { .. } | Deed::Move { .. } => String::new(),
     };
     Some(match &change.deed {
         Deed::Create { .. } if of.is_empty() => format!("new {name} {}", said("--", " '")),
         Deed::Create { .. } => format!("domain add {name} {}", said("--", " '")),
         Deed::Edit { .. } => format!("{of}set {name} {}", said("'", "=")),
         Deed::Remove => format!("{of}rm {name}"),
-        Deed::Write { .. } => return None,
+        Deed::Write { .. } | Deed::Put { .. } | Deed::Move { .. } => return None,
     })
 }
 

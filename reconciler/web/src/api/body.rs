@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::problem::{BAD_REQUEST, INVALID, More, NOT_JSON, Problem};
 use super::shape::Finding;
 use crate::app::App;
+use crate::page::address::named;
 
 /// A body in JSON.
 #[derive(Debug)]
@@ -76,10 +77,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        match Path::<T>::from_request_parts(parts, app).await {
-            Ok(Path(name)) => Ok(Self(name)),
-            Err(_) => Err(Problem::not_found()),
-        }
+        named(parts, app).await.map(Self).ok_or_else(Problem::not_found)
     }
 }
 

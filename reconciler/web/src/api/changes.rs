@@ -131,7 +131,7 @@ pub(crate) struct OfWhom {
 /// Something that happened.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Happened {
-    /// When.
+    /// Time of it.
     at: String,
     /// Person who did it.
     who: Option<String>,
@@ -166,7 +166,7 @@ pub(crate) async fn audit(
     Ok(Json(caller.ask(&app, &Audit { of, page: asked.page.map_or(1, NonZeroU32::get) }).await?.into()))
 }
 
-/// What a pass came to.
+/// Outcome of a pass.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Synced {
     /// Set once it has ended; otherwise it goes on.

@@ -133,7 +133,7 @@ pub(crate) struct Body<'p> {
     /// People any one of whom may agree to it.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     approvers: &'p [String],
-    /// What the change comes to.
+    /// Effect of the change.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<&'p Plan>,
 }
@@ -281,7 +281,7 @@ pub(crate) struct ProblemKind {
     status: u16,
     /// Its title.
     title: &'static str,
-    /// What it means, and the way on.
+    /// Its meaning, and the way on.
     means: &'static str,
 }
 

@@ -30,9 +30,9 @@ pub(crate) struct ServerStatus {
     id: u64,
     /// Its name.
     name: String,
-    /// What its file asks for: `running` or `stopped`.
+    /// State that its file asks for: `running` or `stopped`.
     wanted: String,
-    /// What the engine says; nothing where there is no container, or where nobody has told yet.
+    /// State that the engine tells; nothing where there is no container, or where nobody has told yet.
     actual: Option<String>,
     /// State in a word or two.
     state: String,
@@ -42,7 +42,7 @@ pub(crate) struct ServerStatus {
     error: Option<String>,
     /// Set while the reconciler answers; otherwise all of this is how it was.
     is_current: bool,
-    /// When the reconciler was heard last.
+    /// Time at which the reconciler was heard last.
     heard: Option<String>,
 }
 
@@ -95,7 +95,7 @@ async fn find(app: &App, caller: &Caller, name: &str) -> Result<ServerCard, Prob
     }
 }
 
-/// What was found, if it is there. That it couldn't be looked for is no answer.
+/// The thing that was found, if it is there. A search that failed is no answer.
 fn there<T>(found: Result<T, Problem>) -> Result<Option<T>, Problem> {
     match found {
         Ok(found) => Ok(Some(found)),

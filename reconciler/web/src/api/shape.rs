@@ -41,7 +41,7 @@ shapes! {
         owner: String,
         /// Members besides the owner.
         members: Vec<String>,
-        /// What its file asks for: `running` or `stopped`.
+        /// State that its file asks for: `running` or `stopped`.
         state: String,
         /// Processors.
         cpus: f64,
@@ -218,7 +218,7 @@ shapes! {
         topic: String,
         /// Author.
         author: Option<String>,
-        /// When it was opened.
+        /// Time at which it was opened.
         opened: Option<String>,
         /// First line of its newest commit.
         summary: String,
@@ -309,7 +309,7 @@ shapes! {
         /// Path, line and column, where it is in another file.
         place: Option<String>,
     }
-    /// What a change comes to, on top of `main` as it is now.
+    /// Effect of a change, on top of `main` as it is now.
     Plan {
         /// Permission for it: `allowed`, `nothing`, `needs-review`, `refused` or `conflict`.
         standing: String,
@@ -332,12 +332,12 @@ shapes! {
         /// Number of a new server.
         id: Option<u64>,
     }
-    /// What became of a write.
+    /// Outcome of a write.
     Written {
         /// `committed`, `unchanged` (everything is so already), `proposed`, `sent` (to the forge, as a pull request), `planned` or `done`
         /// (without a commit).
         outcome: String,
-        /// What it was, in a line.
+        /// The write, in a line.
         summary: String,
         /// The commit, or a proposal's, or a pull request's.
         revision: Option<String>,
@@ -347,7 +347,7 @@ shapes! {
         topic: Option<String>,
         /// Number of a new server.
         id: Option<u64>,
-        /// What the change comes to; nothing where there is no commit.
+        /// Effect of the change; nothing where there is no commit.
         plan: Option<Plan>,
     }
 }

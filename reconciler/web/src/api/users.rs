@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use berth_schema::name::UserName;
-use berth_wire::web::{Change, Deed, Invite, Object, PlatformRead, UserRead, Users};
+use berth_wire::web::{Change, Deed, Invite, Object, PlatformRead, UserRead, Users, UsersOf};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,7 +24,9 @@ pub(crate) async fn users(
     caller: Caller,
     Wishes(part): Wishes<Found>,
 ) -> Result<Json<List<User>>, Problem> {
-    Ok(Json(caller.ask(&app, &Users { search: part.search(), page: part.page() }).await?.into()))
+    Ok(Json(
+        caller.ask(&app, &Users { search: part.search(), page: part.page(), of: UsersOf::All }).await?.into(),
+    ))
 }
 
 /// Shows one member: oneself, or anybody to an admin.

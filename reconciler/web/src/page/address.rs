@@ -29,11 +29,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        match Path::<T>::from_request_parts(parts, app).await {
-            Ok(Path(name)) => Ok(Self(name)),
-            Err(_) => Err(Problem::not_found()),
-        }
+        named(parts, app).await.map(Self).ok_or_else(Problem::not_found)
     }
+}
+
+/// Reads what a path names in braces; `None` where nothing can have that name.
+pub(crate) async fn named<T: DeserializeOwned + Send>(parts: &mut Parts, app: &App) -> Option<T> {
+    Path::<T>::from_request_parts(parts, app).await.ok().map(|Path(name)| name)
 }
 
 /// Wishes behind the question mark. Those that make no sense are none.

@@ -3,7 +3,7 @@
 use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::name::ServerId;
-use berth_wire::web::{History, Proposals, Servers, Users};
+use berth_wire::web::{History, Proposals, Servers, Users, UsersOf};
 use jiff::Timestamp;
 use minijinja::context;
 use serde::Serialize;
@@ -91,7 +91,7 @@ fn wrong(world: &World) -> Vec<Wrong> {
 
 pub(crate) async fn show(Of(app): Of<App>, visitor: Visitor) -> Result<Response, Problem> {
     let servers = visitor.ask(&app, &Servers { search: String::new(), everybody: true, page: 1 }).await?.all;
-    let users = visitor.ask(&app, &Users { search: String::new(), page: 1 }).await?.all;
+    let users = visitor.ask(&app, &Users { search: String::new(), page: 1, of: UsersOf::All }).await?.all;
     let proposals = visitor.ask(&app, &Proposals {}).await?;
     let changes = visitor.ask(&app, &History { of: None, page: 1 }).await?.rows;
     let world = app.live.now();
@@ -128,7 +128,7 @@ struct Everything;
 impl Watched for Everything {
     async fn load(&mut self, app: &App, visitor: &Visitor) -> Result<(), Problem> {
         // The door answers admins alone.
-        visitor.ask(app, &Users { search: String::new(), page: 1 }).await.map(drop)
+        visitor.ask(app, &Users { search: String::new(), page: 1, of: UsersOf::All }).await.map(drop)
     }
 
     fn show(&self, app: &App, world: &World) -> Parts {

@@ -49,10 +49,16 @@ impl<'a> Row<'a> {
 }
 
 /// Acts in words. One that isn't here is told by its name.
-const WORDS: [(&str, &str); 29] = [
+const WORDS: [(&str, &str); 35] = [
     ("sign-in", "signed in"),
     ("sign-in-recovery", "signed in with a recovery code"),
     ("sign-in-passkey", "signed in by a passkey"),
+    ("sign-in-provider", "signed in by the provider"),
+    ("provider-refused", "was refused: what the provider said doesn’t hold"),
+    ("bind-account", "bound an account at the provider"),
+    ("unbind-account", "took out an account at the provider of"),
+    ("join", "joined by the provider"),
+    ("propose-join", "asked to join by the provider"),
     ("sign-in-refused", "was refused: wrong name or password"),
     ("code-refused", "was refused: wrong code after a good password"),
     ("passkey-refused", "was refused: a passkey that isn’t taken"),

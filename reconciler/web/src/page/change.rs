@@ -7,7 +7,7 @@ use axum::response::Response;
 use berth_schema::{Origin, Revision};
 use berth_wire::PassRecord;
 use berth_wire::web::{
-    CommitLine, CommitRead, CommitSheet, Committed, DomainRead, ProposeRevert, Revert, Servers,
+    CommitLine, CommitRead, CommitSheet, Committed, DocRead, DomainRead, ProposeRevert, Revert, Servers,
 };
 use jiff::Timestamp;
 use minijinja::context;
@@ -20,6 +20,7 @@ use super::stream::{self, Parts, Watched};
 use super::words::value;
 use crate::app::App;
 use crate::live::World;
+use crate::markdown::page_url;
 use crate::page;
 use crate::problem::Problem;
 use crate::visitor::{Bound, Sent, Visitor};
@@ -88,6 +89,11 @@ async fn next(app: &App, visitor: &Visitor, line: &CommitLine) -> Vec<Link> {
             }
             "users" if visitor.person.is_admin() => {
                 Some(Link::new(format!("/admin/users/{name}"), format!("To {name}")))
+            }
+            "docs" if path.ends_with(".md") => {
+                let page = DocRead { path: name.to_owned(), revision: None };
+                let sheet = visitor.ask(app, &page).await.ok();
+                sheet.map(|sheet| Link::new(page_url(&sheet.path), format!("To {}", sheet.title)))
             }
             _ => None,
         };

@@ -32,6 +32,8 @@ enum Kind {
     Domain,
     User,
     Platform,
+    File,
+    Doc,
 }
 
 impl Wanted {
@@ -42,6 +44,8 @@ impl Wanted {
             Kind::Domain => Object::Domain(name),
             Kind::User => Object::User(name),
             Kind::Platform => Object::Platform,
+            Kind::File => Object::File(name),
+            Kind::Doc => Object::Doc(name),
         })
     }
 }
@@ -52,6 +56,8 @@ fn asks_for(of: &Object) -> String {
         Object::Server(_) => "server",
         Object::Domain(_) => "domain",
         Object::User(_) => "user",
+        Object::File(_) => "file",
+        Object::Doc(_) => "doc",
         Object::Platform => return "kind=platform&".to_owned(),
     };
     format!("kind={kind}&name={}&", query(name_of(of)))

@@ -56,7 +56,7 @@ pub(crate) struct Form {
     /// Set if what the person may still use is shown above it.
     pub(crate) with_quota: bool,
     /// Page of the file's history, where the form is all that shows the file.
-    pub(crate) history: Option<&'static str>,
+    pub(crate) history: Option<String>,
     /// Form that removes the object.
     pub(crate) removal: Option<Link>,
 }
@@ -74,6 +74,8 @@ pub(crate) enum Act {
     Remove,
     /// Another text for the file.
     Write,
+    /// Another path for the file, which is the field `name`.
+    Move,
 }
 
 /// Field with which somebody says that they know what they lose by a change.
@@ -84,15 +86,15 @@ const KNOWN: &str = "shut-out";
 pub(super) struct Said {
     pub(super) text: String,
     pub(super) why: String,
-    is_bad: bool,
+    pub(super) is_bad: bool,
 }
 
 impl Said {
-    fn bad(text: impl Into<String>) -> Self {
+    pub(super) fn bad(text: impl Into<String>) -> Self {
         Self { text: text.into(), why: String::new(), is_bad: true }
     }
 
-    fn note(text: impl Into<String>) -> Self {
+    pub(super) fn note(text: impl Into<String>) -> Self {
         Self { text: text.into(), why: String::new(), is_bad: false }
     }
 }
@@ -311,7 +313,7 @@ fn filled(
         carried => value(form.base(sent, conflicts)),
         danger => form.act == Act::Remove,
         confirm => if form.act == Act::Remove { name_of(&form.of) } else { "" },
-        history => form.history,
+        history => form.history.as_deref(),
         removal => value(&form.removal),
         forge => visitor.person.platform.forge.clone(),
         opens_pulls => visitor.person.platform.opens_pulls,
@@ -359,6 +361,7 @@ impl Form {
             Act::Create => Deed::Create { fields: edits() },
             Act::Edit | Act::Turn => Deed::Edit { fields: edits() },
             Act::Remove => Deed::Remove,
+            Act::Move => Deed::Move { to: sent.one("name").trim().trim_matches('/').to_owned() },
             Act::Write => {
                 let base = sent.one("base").parse::<Revision>();
                 let base =
@@ -371,6 +374,8 @@ impl Form {
             (Object::Server(_), Act::Create) => Object::Server(name),
             (Object::Domain(_), Act::Create) => Object::Domain(name),
             (Object::User(_), Act::Create) => Object::User(name),
+            // A new file's path is typed.
+            (Object::File(path), Act::Write) if path.is_empty() => Object::File(name),
             (of, _) => of.clone(),
         };
         Ok(Change { of, deed })
@@ -404,7 +409,11 @@ impl Form {
 /// Name of an object, as it is typed.
 pub(crate) fn name_of(of: &Object) -> &str {
     match of {
-        Object::Server(name) | Object::Domain(name) | Object::User(name) => name,
+        Object::Server(name)
+        | Object::Domain(name)
+        | Object::User(name)
+        | Object::File(name)
+        | Object::Doc(name) => name,
         Object::Platform => "platform",
     }
 }

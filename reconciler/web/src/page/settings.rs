@@ -31,7 +31,7 @@ impl Filled for Settings {
             shapes: vec![&TEXT],
             fields: vec![text],
             base: Some(sheet.at),
-            history: Some("/changes?kind=platform"),
+            history: Some("/changes?kind=platform".to_owned()),
             ..form
         })
     }

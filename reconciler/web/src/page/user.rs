@@ -4,7 +4,7 @@ use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::name::UserName;
 use berth_wire::web::{
-    ApiTokens, EndApiToken, EndSessions, Factors, Invite, LiftFactor, RemovePasskey, UserRead,
+    ApiTokens, EndApiToken, EndSessions, Factors, Invite, LiftFactor, OidcUnbind, RemovePasskey, UserRead,
 };
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
@@ -14,6 +14,7 @@ use super::address::Named;
 use super::users::Row;
 use super::words::value;
 use crate::app::App;
+use crate::oidc;
 use crate::page;
 use crate::problem::Problem;
 use crate::session::Notice;
@@ -84,6 +85,23 @@ pub(crate) async fn remove_passkey(
 ) -> Result<Response, Problem> {
     visitor.ask(&app, &RemovePasskey { user: name.clone(), id: sent.one("id").to_owned() }).await?;
     Ok(told(&app, &visitor, &name, format!("The passkey of `{name}` is removed.")))
+}
+
+/// Takes an account at the provider out of their file.
+pub(crate) async fn unbind(
+    Of(app): Of<App>,
+    visitor: Visitor,
+    Named(name): Named<UserName>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let account = oidc::account(&sent)?;
+    visitor.ask(&app, &OidcUnbind { user: name.clone(), account, knows: false }).await?;
+    Ok(told(
+        &app,
+        &visitor,
+        &name,
+        format!("The account at the provider is taken out of the file of `{name}`."),
+    ))
 }
 
 /// Revokes an API token of theirs.

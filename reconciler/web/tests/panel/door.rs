@@ -13,8 +13,8 @@ use berth_schema::user::Role;
 use berth_wire::web::{
     ApiTokens, Done, Entered, FactorSheet, Factors, Field, Half, Input, Invitation, Me, Needs, Person,
     PlatformCard, Question, Quota, Redeem, Refusal, Scope, Secret, SessionCard, Sessions, SetPassword,
-    SignIn, SignInCode, SignOut, SignOutEverywhere, SignedIn, Token, Totp, UserCard, UserRead, UserSheet,
-    Who, Why,
+    SignIn, SignInCode, SignInWays, SignOut, SignOutEverywhere, SignedIn, Token, Totp, UserCard, UserRead,
+    UserSheet, Who, Why,
 };
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
@@ -93,6 +93,7 @@ impl StandIn {
         });
         stand_in.answer(|_, _, _: SignOutEverywhere| Ok(Done));
         stand_in.answer(|_, _, _: ApiTokens| Ok(Vec::new()));
+        stand_in.answer(|_, _, _: SignInWays| Ok(None));
         stand_in.answer(|world, _, asked: Invitation| {
             let whom = world.invitations.lock().get(&asked.invitation.0).cloned();
             whom.map(|name| world.person(&name)).ok_or_else(|| refusal(Why::NotFound, "no such link"))
@@ -125,6 +126,9 @@ impl StandIn {
                 has_password: one.password.is_some(),
                 has_second_factor: one.code.is_some(),
                 passkeys: 0,
+                accounts: 0,
+                seen: None,
+                is_away: false,
             };
             Ok(UserSheet {
                 card,
@@ -142,7 +146,15 @@ impl StandIn {
         stand_in.answer(|world, _, asked: Factors| {
             let has_code = world.people.lock()[asked.name.as_str()].code.is_some();
             let totp = if has_code { Totp::On { recovery: 9 } } else { Totp::Off };
-            Ok(FactorSheet { totp, passkeys: Vec::new(), is_fresh: true, has_panel: true })
+            Ok(FactorSheet {
+                totp,
+                passkeys: Vec::new(),
+                accounts: Vec::new(),
+                provider: None,
+                is_by_provider_alone: false,
+                is_fresh: true,
+                has_panel: true,
+            })
         });
         stand_in.answer(|_, _, _: Sessions| {
             let at = Timestamp::UNIX_EPOCH;
@@ -153,6 +165,7 @@ impl StandIn {
                 from: "192.0.2.0/24".to_owned(),
                 browser: "Firefox on <Linux>".to_owned(),
                 passkey: None,
+                provider: None,
                 is_here,
             };
             Ok(vec![one("here", true), one("there", false)])
@@ -263,6 +276,7 @@ impl World {
             forge: None,
             opens_pulls: false,
             image: "berth-server:latest".to_owned(),
+            provider: None,
         };
         let role = self.people.lock()[name].role;
         Person { name: name.parse().unwrap(), role, quota: vec![quota()], platform, scopes: None }

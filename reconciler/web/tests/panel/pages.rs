@@ -15,6 +15,16 @@ use crate::platform::{HOSTILE, empty, furnish, revision};
 /// Most bytes of a page on its way.
 const MOST: usize = 20 << 10;
 
+/// Routes that give out something else than a page.
+const NO_PAGES: [&str; 6] = [
+    "/vm/{id}/terminal/socket",
+    "/vm/{id}/log/file",
+    "/admin/state/table.csv",
+    "/docs",
+    "/wiki/picture/{*path}",
+    "/wiki/diagram/{digest}",
+];
+
 /// Pages of this module's: what somebody who is signed in may look at, with something that is there in each place.
 fn paths() -> Vec<String> {
     let is_page = |route: &Route| {
@@ -24,12 +34,15 @@ fn paths() -> Vec<String> {
             && !route.path.ends_with("/events")
             && route.path != "/resume"
             // Bytes, and no pages.
-            && !["/vm/{id}/terminal/socket", "/vm/{id}/log/file"].contains(&route.path)
+            && !NO_PAGES.contains(&route.path)
+            // They lead on.
+            && !route.path.starts_with("/dbgate")
     };
     table().iter().filter(|route| is_page(route)).map(filled).collect()
 }
 
 fn filled(route: &Route) -> String {
+    let path = if route.path.starts_with("/admin/state/") { "servers/shop.toml" } else { "guide/first" };
     route
         .path
         .replace("{id}", "3")
@@ -37,6 +50,7 @@ fn filled(route: &Route) -> String {
         .replace("{revision}", &revision().to_string())
         .replace("{topic}", "twice-the-memory")
         .replace("{name}", "bob")
+        .replace("{*path}", path)
         .replace("{user}", "bob")
 }
 
@@ -44,6 +58,9 @@ fn filled(route: &Route) -> String {
 fn is_routed(method: &Method, path: &str) -> bool {
     let path = path.split(['?', '#']).next().unwrap();
     table().iter().any(|route| {
+        if let Some(start) = route.path.strip_suffix("{*path}") {
+            return route.method == *method && path.len() > start.len() && path.starts_with(start);
+        }
         let (wanted, found): (Vec<_>, Vec<_>) = (route.path.split('/').collect(), path.split('/').collect());
         route.method == *method
             && wanted.len() == found.len()
@@ -131,8 +148,15 @@ async fn no_text_becomes_markup() {
         (&format!("/changes/{}/revert", revision()), vec![]),
         ("/admin/users/bob/invite", vec![]),
         ("/admin/settings", vec![("step", "form"), ("text", HOSTILE), ("base", HOSTILE)]),
+        ("/admin/state/edit/servers/shop.toml", vec![("step", "form"), ("text", HOSTILE), ("base", HOSTILE)]),
+        ("/admin/state/new", vec![("step", "form"), ("text", HOSTILE), ("name", HOSTILE)]),
     ] {
         pages.push((path.to_owned(), ann.post(path, &values).await.text));
+    }
+    for path in
+        ["/admin/state?search=xx", "/admin/state/file/servers/shop.toml?blame=1", "/admin/state?rev=abcd"]
+    {
+        pages.push((path.to_owned(), ann.get(path).await.text));
     }
     panel.door.answer(|_, _, _: ServerRead| Err(refusal(Why::NotFound, HOSTILE)));
     pages.push(("a refusal".to_owned(), ann.get("/vm/3").await.text));

@@ -55,6 +55,7 @@ impl Panel {
             tickets: Some(self.home.path().to_owned()),
             data: self.home.path().join("data"),
             templates: None,
+            drawer: Some(env!("CARGO_BIN_EXE_berth-web").into()),
             acme: None,
         }
     }

@@ -8,14 +8,17 @@ use berth_schema::server::PowerState;
 use berth_schema::tool::Tool;
 use berth_schema::user::Role;
 use berth_wire::web::{
-    ApiTokenCard, ApiTokenMade, ApiTokens, Approve, Audit, AuditRow, BeginTotp, Blank, Commit, CommitLine,
-    CommitRead, CommitSheet, Committed, Decided, Deed, Destination, DomainCard, DomainRead, DomainSheet,
-    Domains, Done, EndApiToken, Event, FactorSheet, Factors, Field, FieldFinding, FileDiff, History, Input,
-    Invite, Invited, Lead, Leads, MakeApiToken, Object, Open, Opened, Page, PasskeyCard, Plan, Planned,
-    PlatformRead, PlatformSheet, Power, ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose,
-    ProposeRevert, Proposed, PullCard, PullRead, PullState, Pulls, Reject, Revert, Scope, Secret, ServerCard,
-    ServerRead, ServerSheet, Servers, SessionCard, Sessions, Standing, ToolCard, Totp, TotpSecret, UserCard,
-    UserRead, UserSheet, Users, Why,
+    ApiTokenCard, ApiTokenMade, ApiTokens, Approve, At, Audit, AuditRow, BeginTotp, BlamePart, Blank, Commit,
+    CommitLine, CommitRead, CommitSheet, Committed, Content, Decided, Deed, Destination, DiffSheet, DocEdit,
+    DocFound, DocRead, DocSheet, Docs, DocsCard, DocsFound, DocsSearch, DomainCard, DomainRead, DomainSheet,
+    Domains, Done, EndApiToken, Event, Excerpt, FactorSheet, Factors, Field, FieldFinding, FileDiff,
+    FileSheet, FoundLine, FoundSheet, History, Input, Invite, Invited, Is, Lead, Leads, MakeApiToken, Object,
+    Open, Opened, Page, PageCard, PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet, Power,
+    ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, ProviderCard,
+    PullCard, PullRead, PullState, Pulls, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet,
+    Servers, SessionCard, Sessions, Standing, StateBlame, StateDiff, StateFile, StateSearch, StateTable,
+    StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet, ToolCard, Totp, TotpSecret, TreeEntry,
+    TreeSheet, UserCard, UserRead, UserSheet, Users, Why,
 };
 use jiff::Timestamp;
 
@@ -128,6 +131,9 @@ fn user(name: &str, word: &str) -> UserCard {
         has_password: true,
         has_second_factor: false,
         passkeys: 0,
+        accounts: 0,
+        seen: None,
+        is_away: false,
     }
 }
 
@@ -167,6 +173,33 @@ fn token_card(word: &str) -> ApiTokenCard {
         made: Timestamp::UNIX_EPOCH,
         until: Timestamp::UNIX_EPOCH,
         is_over: true,
+    }
+}
+
+/// The wiki as a list.
+pub(crate) fn docs(word: &str) -> DocsCard {
+    let page = |path: &str| PageCard { path: path.to_owned(), title: word.to_owned() };
+    DocsCard {
+        pages: vec![page("guide/first.md"), page("README.md")],
+        files: vec!["guide/plan.png".to_owned()],
+        left_out: 1,
+        edit: DocEdit::Freely,
+        forge: None,
+        at: revision(),
+    }
+}
+
+/// A page of it.
+pub(crate) fn doc(text: &str) -> DocSheet {
+    DocSheet {
+        path: "guide/first.md".to_owned(),
+        title: "First steps".to_owned(),
+        text: text.to_owned(),
+        made_by: Some(line("made")),
+        is_past: false,
+        is_masked: false,
+        edit: DocEdit::Freely,
+        at: revision(),
     }
 }
 
@@ -257,7 +290,18 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     });
     door.answer(move |_, _, _: Factors| {
         let passkeys = vec![PasskeyCard { id: "an-id".to_owned(), name: word.to_owned() }];
-        Ok(FactorSheet { totp: Totp::On { recovery: 2 }, passkeys, is_fresh: true, has_panel: true })
+        Ok(FactorSheet {
+            totp: Totp::On { recovery: 2 },
+            passkeys,
+            accounts: vec!["https://login.example.org 4711".parse().unwrap()],
+            provider: Some(ProviderCard {
+                label: "Sign in".to_owned(),
+                host: "login.example.org".to_owned(),
+            }),
+            is_by_provider_alone: false,
+            is_fresh: true,
+            has_panel: true,
+        })
     });
     door.answer(move |_, _, _: Sessions| {
         let one = |is_here| SessionCard {
@@ -267,6 +311,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
             from: word.to_owned(),
             browser: word.to_owned(),
             passkey: Some(word.to_owned()),
+            provider: None,
             is_here,
         };
         Ok(vec![one(true), one(false)])
@@ -293,6 +338,19 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
         };
         let act = Event::Act { act: word.to_owned(), of: word.to_owned() };
         Ok(page(vec![row(act), row(Event::Commit(Box::new(line(word))))]))
+    });
+    browse(door, word);
+    door.answer(move |_, _, _: Docs| Ok(docs(word)));
+    door.answer(move |_, _, _: DocRead| {
+        Ok(doc(&format!("# {word}\n\n{word}\n\n## {word}\n\n```\n{word}\n```\n")))
+    });
+    door.answer(move |_, _, asked: DocsSearch| {
+        let excerpt =
+            [(word, false), (word, true)].map(|(text, is_hit)| Excerpt { text: text.to_owned(), is_hit });
+        let page = PageCard { path: "guide/first.md".to_owned(), title: word.to_owned() };
+        let row = DocFound { page, heading: Some(word.to_owned()), excerpt: excerpt.into() };
+        let rows = if asked.words == "none" { Vec::new() } else { vec![row] };
+        Ok(DocsFound { all: u32::try_from(rows.len()).unwrap(), rows, searched: 7, left_out: 2 })
     });
     door.answer(move |_, _, _: Proposals| Ok(vec![proposal(word)]));
     door.answer(move |_, _, _: Pulls| Ok(vec![pull_card(word, PullState::Failed)]));
@@ -333,6 +391,53 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
     door.answer(move |_, _, _: Reject| Ok(Done));
     door.answer(move |_, _, _: Invite| {
         Ok(Invited { invitation: Secret("the-secret-of-a-link".to_owned()), until: Timestamp::UNIX_EPOCH })
+    });
+}
+
+/// The state as it is written.
+fn browse(door: &StandIn, word: &'static str) {
+    let at = At { revision: revision(), is_tip: true };
+    door.answer(move |_, _, asked: StateTree| {
+        let entry = |name: &str, is| TreeEntry {
+            name: name.to_owned(),
+            path: Some(name.to_owned()),
+            is,
+            newest: Some(line(word)),
+        };
+        let odd = TreeEntry { name: word.to_owned(), path: None, is: Is::File { size: 1 }, newest: None };
+        let rows = vec![entry("docs", Is::Folder), entry("platform.toml", Is::File { size: 7 }), odd];
+        let at = At { is_tip: asked.at.is_empty(), ..at };
+        Ok(TreeSheet { at, made_by: Some(line(word)), entries: page(rows) })
+    });
+    door.answer(move |_, _, asked: StateFile| {
+        if asked.path != "servers/shop.toml" {
+            return Err(refusal(Why::NotFound, "there is no such file"));
+        }
+        let lines = page(vec!["id = 3".to_owned(), word.to_owned()]);
+        let content = Content::Text { lines, first: 501, hidden: 1 };
+        let at = At { is_tip: asked.at.is_empty(), ..at };
+        Ok(FileSheet { at, size: 9, content, made_by: Some(line(word)), may_edit: true })
+    });
+    door.answer(move |_, _, _: StateText| {
+        Ok(TextSheet { text: format!("id = 3\n# {word}\n"), base: revision() })
+    });
+    door.answer(move |_, _, _: StateBlame| Ok(vec![BlamePart { first: 501, lines: 2, line: line(word) }]));
+    door.answer(move |_, _, _: StateDiff| {
+        Ok(DiffSheet { from: Some(revision()), to: at, diffs: page(vec![diff(word)]) })
+    });
+    door.answer(move |_, _, _: StateSearch| {
+        let found =
+            FoundLine { path: "servers/shop.toml".to_owned(), number: 502, page: 2, text: word.to_owned() };
+        Ok(FoundSheet { at, lines: vec![found], is_cut: true, unread: 2 })
+    });
+    door.answer(move |_, _, asked: StateTable| {
+        let columns = ["name", "owner", "memory"].map(str::to_owned).to_vec();
+        let unknown: Vec<String> = asked.having.into_iter().map(|(name, _)| name).collect();
+        let cell = |text: &str, is_default| TableCell { text: text.to_owned(), is_default };
+        let cells = vec![cell("shop", false), cell(word, false), cell("=1+1", true)];
+        let row = TableRow { path: "servers/shop.toml".to_owned(), cells };
+        let unknown = unknown.into_iter().filter(|name| !columns.contains(name)).collect();
+        Ok(TableSheet { columns, rows: page(vec![row]), unknown })
     });
 }
 

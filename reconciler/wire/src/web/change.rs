@@ -6,7 +6,7 @@ use berth_schema::Revision;
 use berth_schema::name::{ServerId, UserName};
 use serde::{Deserialize, Serialize};
 
-use super::{Done, Field, FieldEdit, Needs, Scope, questions};
+use super::{Bytes, Done, Field, FieldEdit, Needs, Scope, questions};
 
 // A pass may wait for another, and takes as long as its changes. A restart may wait for a place and for a pass, 20 s each; then the server has a minute to stop, and the engine needs its own
 // time to kill it and to start it.
@@ -41,6 +41,10 @@ pub enum Object {
     User(String),
     /// `platform.toml`
     Platform,
+    /// A file of whatever kind, by its path: for admins, who write it as a text.
+    File(String),
+    /// A page of the wiki, or what one shows, by its path below `docs/`.
+    Doc(String),
 }
 
 /// Deed that is done to a file.
@@ -60,12 +64,22 @@ pub enum Deed {
     },
     /// The file goes.
     Remove,
-    /// The file gets this text.
+    /// The file gets this text. It may be a file that isn't there yet.
     Write {
-        /// The text.
+        /// The text. Marks in it stand for secrets of the text that the editor began from, and are put back where they stood.
         text: String,
         /// The revision that the editor began from.
         base: Revision,
+    },
+    /// A new picture.
+    Put {
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// The file goes to another place, as it is.
+    Move {
+        /// The path below `docs/` that it is to have.
+        to: String,
     },
 }
 

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use berth_schema::name::UserName;
+use berth_schema::oidc::OidcAccount;
 use serde::{Deserialize, Serialize};
 
-use super::{Done, Secret, SignedIn, questions};
+use super::{Done, ProviderCard, Secret, SignedIn, questions};
 
 questions! {
     SignInCode, "/sign-in-code", Anybody => SignedIn;
@@ -113,6 +114,12 @@ pub struct FactorSheet {
     pub totp: Totp,
     /// Passkeys, in the file's order.
     pub passkeys: Vec<PasskeyCard>,
+    /// Accounts at the provider by which they sign in, in the file's order.
+    pub accounts: Vec<OidcAccount>,
+    /// The provider, where there is one.
+    pub provider: Option<ProviderCard>,
+    /// Set if they have neither a password nor a passkey, so that an account at the provider is their only way in.
+    pub is_by_provider_alone: bool,
     /// Set if the person who asks has proved who they are within the last ten minutes.
     pub is_fresh: bool,
     /// Set if passkeys can be made here: the platform names its panel, and no forge hosts the state repo.

@@ -197,6 +197,22 @@ pub struct Users {
     pub search: String,
     /// Page, from 1.
     pub page: u32,
+    /// Part of them that is meant.
+    #[serde(default)]
+    pub of: UsersOf,
+}
+
+/// Part of all members, as far as the provider knows them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UsersOf {
+    /// All of them.
+    #[default]
+    All,
+    /// Those who have an account at the provider and haven't signed in by it for a while.
+    Away,
+    /// Those who have none.
+    Unbound,
 }
 
 /// Somebody in a list.
@@ -218,6 +234,15 @@ pub struct UserCard {
     pub has_second_factor: bool,
     /// Number of passkeys.
     pub passkeys: u32,
+    /// Number of accounts at the provider.
+    #[serde(default)]
+    pub accounts: u32,
+    /// When they last signed in by the provider; `None` where nobody knows of any time.
+    #[serde(default)]
+    pub seen: Option<Timestamp>,
+    /// Set if they have an account at the provider and haven't signed in by it for the days of `panel.oidc.away`.
+    #[serde(default)]
+    pub is_away: bool,
 }
 
 /// Asks for somebody's file: one's own, or as an admin.

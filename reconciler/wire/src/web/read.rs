@@ -238,6 +238,9 @@ pub struct PlatformCard {
     pub opens_pulls: bool,
     /// Images that a new server may name without asking, the platform's default first.
     pub image: String,
+    /// Name of the host of the OpenID provider, where people sign in by one.
+    #[serde(default)]
+    pub provider: Option<String>,
 }
 
 /// Asks for `platform.toml`.

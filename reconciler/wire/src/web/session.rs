@@ -31,6 +31,9 @@ pub struct SessionCard {
     pub browser: String,
     /// Name of the passkey that they signed in by.
     pub passkey: Option<String>,
+    /// Name of the provider's host by which they signed in.
+    #[serde(default)]
+    pub provider: Option<String>,
     /// Set for the one that asks.
     pub is_here: bool,
 }

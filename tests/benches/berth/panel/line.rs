@@ -34,9 +34,18 @@ pub(super) enum Encoding {
 pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
-    pub(super) cookie: &'a str,
-    pub(super) form: &'a str,
+    /// Header that says who asks, with its name; empty for nobody.
+    pub(super) credential: &'a str,
+    pub(super) body: Body<'a>,
     pub(super) encoding: Encoding,
+}
+
+/// Body of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body<'a> {
+    None,
+    Form(&'a str),
+    Json(&'a str),
 }
 
 impl Line {
@@ -58,16 +67,21 @@ impl Line {
     }
 
     pub(super) fn ask(&mut self, request: &Request<'_>) -> anyhow::Result<Answer> {
-        let Request { method, path, cookie, form, encoding } = request;
-        let (host, length) = (&self.host, form.len());
+        let Request { method, path, credential, body, encoding } = request;
+        let (sort, text) = match body {
+            Body::None => ("application/octet-stream", ""),
+            Body::Form(text) => ("application/x-www-form-urlencoded", *text),
+            Body::Json(text) => ("application/json", *text),
+        };
+        let (host, length) = (&self.host, text.len());
+        let credential = if credential.is_empty() { String::new() } else { format!("{credential}\r\n") };
         let encoding = match encoding {
             Encoding::Plain => "identity",
             Encoding::Gzip => "gzip",
         };
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\nsec-fetch-site: same-origin\r\n\
-             accept-encoding: {encoding}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
-             content-length: {length}\r\n\r\n{form}"
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{credential}sec-fetch-site: same-origin\r\n\
+             accept-encoding: {encoding}\r\ncontent-type: {sort}\r\ncontent-length: {length}\r\n\r\n{text}"
         );
         self.input.write_all(head.as_bytes())?;
         self.input.flush()?;

@@ -1,4 +1,4 @@
-//! Somebody who is signed in: reads pages again and again, and sends a form.
+//! Somebody who is signed in: reads pages and the API again and again, and changes a server by both.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -8,7 +8,7 @@ use berth_tests::Panel;
 use berth_tests::namespace::Namespace;
 use berth_tests::panel::PASSWORD;
 
-use super::line::{Answer, Encoding, Line, Request};
+use super::line::{Answer, Body, Encoding, Line, Request};
 use super::process::Spent;
 use crate::times::Times;
 
@@ -16,7 +16,8 @@ use crate::times::Times;
 pub(super) struct Reader {
     namespace: Namespace,
     host: String,
-    pub(super) cookie: String,
+    /// Header that says who it is.
+    pub(super) credential: String,
 }
 
 /// Times of changes by a form, each with the processor time of all of them.
@@ -31,19 +32,31 @@ pub(super) struct Changes {
 impl Reader {
     pub(super) fn signed_in(panel: &Panel, name: &str) -> anyhow::Result<Self> {
         let host = panel.at("").trim_start_matches("https://").to_owned();
-        let mut reader = Self { namespace: panel.namespace().clone(), host, cookie: String::new() };
+        let mut reader = Self::of_port(panel.namespace(), &host);
         let password = PASSWORD.replace(' ', "+");
         let form = format!("user={name}&password={password}");
         let answer = reader.line()?.ask(&reader.post("/login", &form))?;
         let cookie = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
         let cookie = cookie.with_context(|| format!("{name} isn't let in: {}", answer.head))?;
-        reader.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        reader.credential = format!("cookie: {}", cookie.split(';').next().unwrap_or_default());
+        Ok(reader)
+    }
+
+    /// Somebody with a token for the API.
+    pub(super) fn with_token(panel: &Panel, name: &str) -> anyhow::Result<Self> {
+        let host = panel.at("").trim_start_matches("https://").to_owned();
+        let mut reader = Self::of_port(panel.namespace(), &host);
+        let body = format!("{{\"username\":\"{name}\",\"password\":\"{PASSWORD}\"}}");
+        let answer = reader.line()?.ask(&reader.send("POST", "/api/login", Body::Json(&body)))?;
+        let token = answer.text()?.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let token = token.with_context(|| format!("{name} gets no token: {}", answer.head))?;
+        reader.credential = format!("authorization: Bearer {token}");
         Ok(reader)
     }
 
     /// Somebody without a session, at another port of the same loopback.
     pub(super) fn of_port(namespace: &Namespace, host: &str) -> Self {
-        Self { namespace: namespace.clone(), host: host.to_owned(), cookie: String::new() }
+        Self { namespace: namespace.clone(), host: host.to_owned(), credential: String::new() }
     }
 
     fn line(&self) -> anyhow::Result<Line> {
@@ -51,11 +64,23 @@ impl Reader {
     }
 
     fn get<'a>(&'a self, path: &'a str) -> Request<'a> {
-        Request { method: "GET", path, cookie: &self.cookie, form: "", encoding: Encoding::Gzip }
+        Request { encoding: Encoding::Gzip, ..self.send("GET", path, Body::None) }
     }
 
     fn post<'a>(&'a self, path: &'a str, form: &'a str) -> Request<'a> {
-        Request { method: "POST", path, cookie: &self.cookie, form, encoding: Encoding::Plain }
+        self.send("POST", path, Body::Form(form))
+    }
+
+    fn send<'a>(&'a self, method: &'a str, path: &'a str, body: Body<'a>) -> Request<'a> {
+        Request { method, path, credential: &self.credential, body, encoding: Encoding::Plain }
+    }
+
+    /// Reads a page once, as the first one to do so.
+    pub(super) fn once(&self, path: &str) -> anyhow::Result<Times> {
+        let (mut line, mut times) = (self.line()?, Times::default());
+        let answer = times.measure(|| line.ask(&self.get(path)))?;
+        ensure!(answer.head.starts_with("HTTP/1.1 200"), "{path}: {}", answer.head);
+        Ok(times)
     }
 
     /// Reads a page as often as is asked over each of so many connections at once.
@@ -124,6 +149,31 @@ impl Reader {
             was = now;
         }
         Ok(changes)
+    }
+
+    /// Changes a server by the API, and waits each time until the change is applied. Returns the times of the changes, with the
+    /// processor time of all of them.
+    pub(super) fn write(
+        &self,
+        path: &str,
+        rounds: usize,
+        settle: &dyn Fn() -> anyhow::Result<()>,
+        spent: &dyn Fn() -> anyhow::Result<Spent>,
+    ) -> anyhow::Result<(Times, Spent)> {
+        let mut line = self.line()?;
+        let (mut times, mut all) = (Times::default(), Spent::default());
+        for round in 0..rounds {
+            let cpus = if round % 2 == 0 { "0.25" } else { "0.5" };
+            let body = format!("{{\"cpus\":{cpus}}}");
+            let before = spent()?;
+            let written = times.measure(|| line.ask(&self.send("PATCH", path, Body::Json(&body))))?;
+            all.add(spent()?.since(before));
+            let is_done =
+                written.head.starts_with("HTTP/1.1 200") && written.text()?.contains("\"committed\"");
+            ensure!(is_done, "no commit: {}{}", written.head, written.text()?);
+            settle()?;
+        }
+        Ok((times, all))
     }
 
     /// A page as it is sent without compression.

@@ -35,7 +35,7 @@ impl Streams {
             curl.args(["--parallel-immediate", "--parallel-max", &each.to_string()]);
             curl.args(["--interface", &format!("127.0.0.{}", address + 2)]);
             curl.args(["--resolve", &format!("{host}:127.0.0.1")]);
-            curl.args(["--header", &format!("cookie: {}", reader.cookie)]);
+            curl.args(["--header", &reader.credential]);
             curl.arg("--output").arg(streams.heard.path().join(format!("{address}-#1")));
             curl.arg(panel.at(&format!("/vm/1/events?[1-{each}]")));
             curl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

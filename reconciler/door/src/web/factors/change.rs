@@ -12,6 +12,7 @@ use berth_wire::web::{
 use super::super::audit::Act;
 use super::super::entry::begin_anew;
 use super::super::panel::{Asker, Panel};
+use super::super::read::provider_card;
 use super::super::refusals::{bad, not_found, signed_out, too_many, unavailable, wrong_code};
 use super::super::secret::Digest;
 use super::super::tokens::Place;
@@ -31,6 +32,9 @@ pub(crate) fn factors(panel: &Panel, asker: &Asker, asked: Factors) -> Result<Fa
     Ok(FactorSheet {
         totp: totp(panel, user)?,
         passkeys: user.passkeys.iter().map(card).collect(),
+        accounts: user.oidc.clone(),
+        provider: provider_card(platform),
+        is_by_provider_alone: user.password_hash.is_none() && user.passkeys.is_empty(),
         is_fresh: asker.is_fresh,
         has_panel: platform.panel.is_some() && platform.remote.is_none(),
     })
@@ -86,6 +90,7 @@ pub(crate) fn set_totp(panel: &Panel, asker: &Asker, asked: SetTotp) -> Result<T
         by: name,
         standing: Digest::of_standing(user),
         summary: "second factor set",
+        knows: false,
         edits: &on,
     };
     if let Err(not_set) = put(panel, &writing) {
@@ -151,6 +156,7 @@ fn lift(panel: &Panel, asker: &Asker, of: &UserName) -> Result<(), Refusal> {
         by: &asker.name,
         standing: Digest::of_standing(user),
         summary: "second factor removed",
+        knows: false,
         edits: &off,
     };
     put(panel, &writing).map_err(|not_set| not_set.or(not_found))?;

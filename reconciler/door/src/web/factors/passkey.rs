@@ -3,8 +3,8 @@
 //! The crate `webauthn_rp` does the cryptography and reads what browsers send. Everything is judged by the state: the panel says
 //! only by which of its names a browser called it.
 
+use super::super::origin::Origins;
 use berth_schema::name::UserName;
-use berth_schema::panel::PanelEdge;
 use berth_schema::platform::Platform;
 use berth_schema::user::{Passkey, User};
 use data_encoding::BASE64URL_NOPAD;
@@ -26,8 +26,6 @@ use webauthn_rp::{
 pub(super) const HANDLE: usize = 32;
 /// Purpose of the handle, so that its digest means nothing elsewhere.
 const PURPOSE: &str = "berth 2026-11 the handle of a person's passkeys";
-/// Name by which this machine calls itself.
-const LOCALHOST: &str = "localhost";
 
 /// A passkey that isn't taken. The reasons are for the log: whoever tries learns none.
 #[derive(Debug, thiserror::Error)]
@@ -60,31 +58,12 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// The panel by the name and port in `host`. Its own name is good at its own port, and at the edge's where that passes it on;
-    /// `localhost` at its own port. Each port counts as it is and as the world sees it.
+    /// The panel by the name and port in `host`.
     pub(super) fn of(platform: &Platform, host: &str) -> Result<Self, Refused> {
         let refused = || Refused::Site(host.chars().take(100).collect());
-        let panel = platform.panel.as_ref().ok_or_else(refused)?;
-        let called = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let (own, port) = (panel.domain.as_str(), panel.port.get());
-        let (name, ports) = match called {
-            _ if called.eq_ignore_ascii_case(own) => {
-                let mut ports = vec![port, platform.public_panel_port().unwrap_or(port)];
-                if platform.panel_edge() == PanelEdge::Proxy {
-                    ports.extend([platform.public_https_port(), platform.web.https_port.get()]);
-                }
-                (own, ports)
-            }
-            _ if called.eq_ignore_ascii_case(LOCALHOST) => (LOCALHOST, vec![port]),
-            _ => return Err(refused()),
-        };
-        let origin = |port: &u16| match port {
-            443 => format!("https://{name}"),
-            port => format!("https://{name}:{port}"),
-        };
-        let origins = ports.iter().map(origin).collect();
-        let domain = AsciiDomain::try_from(name.to_owned()).map_err(|_| refused())?;
-        Ok(Self { rp: RpId::Domain(domain), origins })
+        let Origins { name, all } = Origins::of(platform, host).ok_or_else(refused)?;
+        let domain = AsciiDomain::try_from(name).map_err(|_| refused())?;
+        Ok(Self { rp: RpId::Domain(domain), origins: all })
     }
 
     /// Begins to make a passkey: what the door remembers, and the options for the browser.

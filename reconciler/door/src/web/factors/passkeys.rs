@@ -6,6 +6,7 @@ use berth_wire::web::{AddPasskey, BeginPasskey, Ceremony, Challenge, Done, Refus
 
 use super::super::audit::Act;
 use super::super::gate::source;
+use super::super::means::Means;
 use super::super::panel::{Asker, Panel};
 use super::super::refusals::{bad, not_found, signed_out, too_many, unavailable, wrong_passkey};
 use super::super::secret::Digest;
@@ -68,6 +69,7 @@ pub(crate) fn add_passkey(panel: &Panel, asker: &Asker, asked: AddPasskey) -> Re
         by: name,
         standing: Digest::of_standing(user),
         summary: "new passkey",
+        knows: false,
         edits: &with,
     };
     put(panel, &writing).map_err(|not_set| not_set.or(signed_out))?;
@@ -95,10 +97,11 @@ pub(crate) fn remove_passkey(panel: &Panel, asker: &Asker, asked: RemovePasskey)
         by: &asker.name,
         standing: Digest::of_standing(user),
         summary: "passkey removed",
+        knows: false,
         edits: &without,
     };
     put(panel, &writing).map_err(|not_set| not_set.or(not_found))?;
-    panel.tokens.end_of_passkey(&of, &id).map_err(|error| unavailable(&error))?;
+    panel.tokens.end_of(&of, &Means::passkey(&id)).map_err(|error| unavailable(&error))?;
     let forgotten = panel.kept.change(&of, |record| _ = record.passkeys.remove(&id));
     forgotten.map_err(|error| unavailable(&error))?;
     panel.note(Some(&asker.name), None, Act::RemovePasskey { user: &of });

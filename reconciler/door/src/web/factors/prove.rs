@@ -10,24 +10,27 @@ use berth_wire::web::{
 
 use super::super::audit::Act;
 use super::super::entry::give;
+use super::super::means::Means;
 use super::super::panel::{Asker, Panel};
 use super::super::refusals::{
     busy, dead_half, forbidden, lost_factor, signed_out, too_many, unavailable, wrong_code, wrong_passkey,
     wrong_password,
 };
 use super::super::secret::Digest;
+use super::super::throttle::Attempt;
 use super::super::tokens::Place;
 use super::halves::GOOD_FOR;
 use super::kept::Used;
 use super::passkey::{self, Refused, Site};
 use crate::members::Good;
 
-/// Lets somebody in whose password is good, or asks them for a code.
+/// Lets somebody in whose password is good, or for whom the provider vouches, or asks them for a code.
 pub(crate) fn enter(panel: &Panel, good: &Good, user: &User, place: Place) -> Result<Entered, Refusal> {
     let from = place.from;
     let Some(SecondFactor::Totp) = user.second_factor else {
+        let act = way(&place.means);
         let signed_in = give(panel, good, user, place)?;
-        panel.note(Some(&user.name), from, Act::SignIn);
+        panel.note(Some(&user.name), from, act);
         return Ok(Entered::SignedIn(Box::new(signed_in)));
     };
     if panel.kept.recovery(&user.name).map_err(|error| unavailable(&error))?.is_none() {
@@ -35,7 +38,7 @@ pub(crate) fn enter(panel: &Panel, good: &Good, user: &User, place: Place) -> Re
         return Err(lost_factor());
     }
     let now = panel.now();
-    let half = panel.halves.give(&user.name, Digest::of_standing(user), now.steady);
+    let half = panel.halves.give(&user.name, Digest::of_standing(user), place.means, now.steady);
     let half = Secret(half.map_err(|error| unavailable(&error))?);
     Ok(Entered::CodeWanted(Half { half, until: now.date + GOOD_FOR }))
 }
@@ -57,8 +60,9 @@ pub(crate) fn sign_in_code(panel: &Panel, asked: SignInCode) -> Result<SignedIn,
     match panel.kept.use_code(&name, &code.0, now.date).map_err(|error| unavailable(&error))? {
         used @ (Used::Code | Used::Recovery) => {
             attempt.succeeded();
-            let signed_in = give(panel, &good, user, Place { is_short, ..Place::of(from, &browser) })?;
-            let act = if used == Used::Code { Act::SignIn } else { Act::SignInRecovery };
+            let act = if used == Used::Code { way(&half.means) } else { Act::SignInRecovery };
+            let place = Place { is_short, means: half.means, ..Place::of(from, &browser) };
+            let signed_in = give(panel, &good, user, place)?;
             panel.note(Some(&name), Some(from), act);
             Ok(signed_in)
         }
@@ -74,6 +78,10 @@ pub(crate) fn sign_in_code(panel: &Panel, asked: SignInCode) -> Result<SignedIn,
     }
 }
 
+fn way(means: &Means) -> Act<'static> {
+    if means.oidc.is_some() { Act::SignInProvider } else { Act::SignIn }
+}
+
 /// Signs somebody in by a passkey.
 pub(crate) fn sign_in_passkey(panel: &Panel, asked: SignInPasskey) -> Result<SignedIn, Refusal> {
     let SignInPasskey { host, response, from, browser } = asked;
@@ -82,7 +90,7 @@ pub(crate) fn sign_in_passkey(panel: &Panel, asked: SignInPasskey) -> Result<Sig
     let (name, id) = check_passkey(panel, &good, &host, &response, from, None)?;
     attempt.take_back();
     let user = good.state.users.get(&name).ok_or_else(wrong_passkey)?;
-    let place = Place { passkey: Some(id), ..Place::of(from, &browser) };
+    let place = Place { means: Means::passkey(&id), ..Place::of(from, &browser) };
     let signed_in = give(panel, &good, user, place)?;
     panel.note(Some(&name), Some(from), Act::SignInPasskey);
     Ok(signed_in)
@@ -120,7 +128,7 @@ pub(super) fn prove(
         attempt.take_back();
         return Err(forbidden(
             "You have no password, so it can't be asked for.",
-            "Use a passkey, or ask an admin for a link with which you set a password.",
+            "Use a passkey or the provider, or ask an admin for a link with which you set a password.",
         ));
     };
     match panel.checks.pass(from, || berth_password::matches(&password.0, hash)) {
@@ -134,6 +142,18 @@ pub(super) fn prove(
             return Err(busy());
         }
     }
+    prove_code(panel, user, code, from, attempt)
+}
+
+/// Checks the code of somebody who has a second factor; `attempt` ends with it.
+pub(crate) fn prove_code(
+    panel: &Panel,
+    user: &User,
+    code: &Secret,
+    from: IpAddr,
+    attempt: Attempt<'_>,
+) -> Result<(), Refusal> {
+    let name = &user.name;
     if user.second_factor.is_some() {
         let used = panel.kept.use_code(name, &code.0, panel.now().date);
         match used.map_err(|error| unavailable(&error))? {

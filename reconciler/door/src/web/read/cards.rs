@@ -11,7 +11,9 @@ use berth_schema::server::Server;
 use berth_schema::site::Site;
 use berth_schema::usage::{Amount, amounts};
 use berth_schema::user::User;
-use berth_wire::web::{DomainCard, Person, PlatformCard, Quota, ServerCard, ToolCard, UserCard};
+use berth_wire::web::{
+    DomainCard, Person, PlatformCard, ProviderCard, Quota, ServerCard, ToolCard, UserCard,
+};
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 60 * 60;
@@ -46,7 +48,14 @@ fn platform_card(platform: &Platform) -> PlatformCard {
         forge: platform.remote.as_ref().map(|remote| remote.url.to_string()),
         opens_pulls: platform.remote.as_ref().is_some_and(Remote::opens_pulls),
         image: platform.images.server.to_string(),
+        provider: provider_card(platform).map(|card| card.host),
     }
+}
+
+/// The provider by which people sign in, where there is one.
+pub(crate) fn provider_card(platform: &Platform) -> Option<ProviderCard> {
+    let oidc = platform.panel.as_ref()?.oidc.as_ref()?;
+    Some(ProviderCard { label: oidc.label.clone(), host: oidc.issuer.host() })
 }
 
 /// The cards of some servers, with their domains.
@@ -120,5 +129,8 @@ pub(crate) fn user_card(user: &User, servers: usize) -> UserCard {
         has_password: user.password_hash.is_some(),
         has_second_factor: user.second_factor.is_some(),
         passkeys: number(user.passkeys.len()),
+        accounts: number(user.oidc.len()),
+        seen: None,
+        is_away: false,
     }
 }

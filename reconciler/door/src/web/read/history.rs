@@ -20,7 +20,7 @@ pub(crate) fn history(panel: &Panel, asker: &Asker, asked: History) -> Result<Pa
     let sight = asker.sight();
     let path = match &asked.of {
         Some(object) => {
-            let path = file_of(object).1.filter(|path| sight.shows(path));
+            let path = file_of(object).filter(|path| sight.shows(path));
             Some(path.ok_or_else(not_found)?)
         }
         None => None,

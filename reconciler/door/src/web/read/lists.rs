@@ -7,7 +7,9 @@ use berth_schema::domain::Domain;
 use berth_schema::name::UserName;
 use berth_schema::server::Server;
 use berth_schema::user::User;
-use berth_wire::web::{DomainCard, Domains, Me, Page, Person, Refusal, ServerCard, Servers, UserCard, Users};
+use berth_wire::web::{
+    DomainCard, Domains, Me, Page, Person, Refusal, ServerCard, Servers, UserCard, Users, UsersOf,
+};
 
 use super::super::panel::{Asker, Panel};
 use super::super::refusals::signed_out;
@@ -64,18 +66,30 @@ pub(crate) fn domains(_: &Panel, asker: &Asker, asked: Domains) -> Result<Page<D
     Ok(page(&all, asked.page, |domain| domain_card(&state.platform, domain)))
 }
 
-/// Lists everybody.
-pub(crate) fn users(_: &Panel, asker: &Asker, asked: Users) -> Result<Page<UserCard>, Refusal> {
-    let state = asker.state();
+/// Lists everybody, or the part of them that is asked for.
+pub(crate) fn users(panel: &Panel, asker: &Asker, asked: Users) -> Result<Page<UserCard>, Refusal> {
+    let (state, now) = (asker.state(), panel.now().date);
+    let oidc = state.platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref());
+    let is_away = |user: &User| oidc.is_some_and(|oidc| panel.oidc.seen.is_away(user, oidc, now));
     let search = asked.search.trim().to_lowercase();
     let is_found = |user: &User| {
         let email = || user.email.as_ref().is_some_and(|email| email.to_lowercase().contains(&search));
         user.name.as_str().contains(&search) || email()
     };
-    let all: Vec<&User> = state.users.values().map(|user| &**user).filter(|user| is_found(user)).collect();
+    let is_meant = |user: &User| match asked.of {
+        UsersOf::All => true,
+        UsersOf::Away => is_away(user),
+        UsersOf::Unbound => oidc.is_some_and(|oidc| oidc.account_of(user).is_none()),
+    };
+    let all = state.users.values().map(|user| &**user);
+    let all: Vec<&User> = all.filter(|user| is_found(user) && is_meant(user)).collect();
     let mut owned: HashMap<&UserName, usize> = HashMap::new();
     for server in state.servers.values() {
         *owned.entry(&server.owner).or_default() += 1;
     }
-    Ok(page(&all, asked.page, |user| user_card(user, owned.get(&user.name).copied().unwrap_or_default())))
+    Ok(page(&all, asked.page, |user| UserCard {
+        seen: panel.oidc.seen.last(user),
+        is_away: is_away(user),
+        ..user_card(user, owned.get(&user.name).copied().unwrap_or_default())
+    }))
 }

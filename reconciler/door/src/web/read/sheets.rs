@@ -13,7 +13,7 @@ use super::super::refusals::{not_found, unavailable};
 use super::super::secret::Digest;
 use super::cards::{domain_card, quota, server_cards, tool_cards, user_card};
 use super::history::newest;
-use super::sight::{domain_path, file_of, server_of};
+use super::sight::{domain_path, kind_of, server_of};
 
 /// A file as the person may read it.
 struct Page {
@@ -76,13 +76,20 @@ pub(crate) fn user(panel: &Panel, asker: &Asker, asked: UserRead) -> Result<User
 
 /// Shows the platform's settings.
 pub(crate) fn platform(panel: &Panel, asker: &Asker, _: PlatformRead) -> Result<PlatformSheet, Refusal> {
-    let page = read(panel, asker, Kind::Platform, "platform.toml")?;
-    Ok(PlatformSheet { text: page.text, at: asker.good.at, made_by: page.made_by })
+    const PATH: &str = "platform.toml";
+    let _acting = panel.act()?;
+    let repo = panel.repo()?;
+    let content = repo.read(&asker.good.at, PATH).map_err(|error| unavailable(&error))?;
+    let text = content.and_then(|content| String::from_utf8(content).ok()).ok_or_else(not_found)?;
+    // The text is edited: marks are put back into it, and asterisks would be kept.
+    let text = panel.marks.veil(PATH, &text).ok_or_else(not_found)?.text;
+    Ok(PlatformSheet { text, at: asker.good.at, made_by: newest(panel, &repo, asker, PATH)? })
 }
 
 /// Tells the fields of a file that isn't there yet.
 pub(crate) fn blank(_: &Panel, asker: &Asker, asked: Blank) -> Result<Vec<Field>, Refusal> {
-    Ok(form::fields(file_of(&asked.of).0, "", &asker.state().platform))
+    let kind = kind_of(&asked.of).ok_or_else(not_found)?;
+    Ok(form::fields(kind, "", &asker.state().platform))
 }
 
 /// Reads a file that the person may see. Nobody gets a password's hash to see, wherever somebody put one.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use berth_schema::State;
+use berth_schema::docs::{DocPath, is_below};
 use berth_schema::domain::Domain;
 use berth_schema::form;
 use berth_schema::kind::Kind;
@@ -21,6 +22,8 @@ pub(crate) enum Sight {
     Theirs {
         name: UserName,
         paths: HashSet<String>,
+        /// Set if they read the wiki, too.
+        docs: bool,
     },
 }
 
@@ -77,7 +80,8 @@ impl Viewer<'_> {
         let mut paths: HashSet<String> = domains.filter_map(|domain| domain_path(domain)).collect();
         paths.extend(names.iter().map(|name| format!("servers/{name}.toml")));
         paths.insert(format!("users/{}.toml", self.name));
-        Sight::Theirs { name: self.name.clone(), paths }
+        let docs = state.platform.docs.may_read(true, false);
+        Sight::Theirs { name: self.name.clone(), paths, docs }
     }
 
     /// Returns whether a commit changes nothing but what they may change. The first of all can't be taken back.
@@ -98,7 +102,8 @@ impl Viewer<'_> {
         paths.insert(format!("users/{}.toml", self.name));
         let was_theirs = made.removed.iter().filter(|(_, owner)| owner == self.name);
         paths.extend(was_theirs.map(|(path, _)| path.clone()));
-        made.paths.iter().all(|path| paths.contains(path))
+        let pages = state.platform.docs.may_edit(self.name);
+        made.paths.iter().all(|path| paths.contains(path) || pages && is_below(path))
     }
 }
 
@@ -106,7 +111,7 @@ impl Sight {
     pub(crate) fn shows(&self, path: &str) -> bool {
         match self {
             Self::Everything => true,
-            Self::Theirs { paths, .. } => paths.contains(path),
+            Self::Theirs { paths, docs, .. } => paths.contains(path) || *docs && is_below(path),
         }
     }
 
@@ -126,8 +131,9 @@ impl Sight {
     pub(crate) fn sees(&self, made: &Made) -> bool {
         match self {
             Self::Everything => true,
-            Self::Theirs { name, paths } => {
-                paths.iter().any(|path| made.touches(path))
+            Self::Theirs { name, paths, docs } => {
+                *docs && made.paths.iter().any(|path| is_below(path))
+                    || paths.iter().any(|path| made.touches(path))
                     || made.removed.iter().any(|(_, owner)| owner == name)
             }
         }
@@ -144,13 +150,26 @@ pub(crate) fn domain_path(domain: &Domain) -> Option<String> {
     form::path(Kind::Domain, domain.fqdn.as_str()).ok()
 }
 
-/// The kind of an object, and the path of its file; `None` for a name that nothing can have.
-pub(crate) fn file_of(object: &Object) -> (Kind, Option<String>) {
+/// The path of an object's file; `None` for a name that nothing can have.
+pub(crate) fn file_of(object: &Object) -> Option<String> {
     let (kind, name) = match object {
+        Object::File(path) => return Some(path.clone()),
         Object::Server(name) => (Kind::Server, name.as_str()),
         Object::Domain(name) => (Kind::Domain, name.as_str()),
         Object::User(name) => (Kind::User, name.as_str()),
         Object::Platform => (Kind::Platform, ""),
+        Object::Doc(below) => return DocPath::read(below).map(|path| path.as_str().to_owned()),
     };
-    (kind, form::path(kind, name).ok())
+    form::path(kind, name).ok()
+}
+
+/// The kind of an object whose fields a form has.
+pub(crate) fn kind_of(object: &Object) -> Option<Kind> {
+    match object {
+        Object::Server(_) => Some(Kind::Server),
+        Object::Domain(_) => Some(Kind::Domain),
+        Object::User(_) => Some(Kind::User),
+        Object::Platform => Some(Kind::Platform),
+        Object::File(_) | Object::Doc(_) => None,
+    }
 }

@@ -1,0 +1,18 @@
+//! Sign-in by an OpenID provider. The door makes what a round needs, checks what comes of it, and finds the person; `berth oidc` talks to
+//! the provider, and the panel carries the browser there and back. Neither of the two has a say in who somebody is.
+
+mod back;
+mod begin;
+mod bind;
+mod join;
+pub(crate) mod provided;
+mod provider;
+mod rounds;
+mod seen;
+mod strangers;
+mod word;
+
+pub(crate) use back::oidc_back;
+pub(crate) use begin::{oidc_bind, oidc_confirm, oidc_sign_in, sign_in_ways};
+pub(crate) use bind::oidc_unbind;
+pub(crate) use join::oidc_join;
