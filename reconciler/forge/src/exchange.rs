@@ -45,6 +45,9 @@ pub(crate) enum Trouble {
         /// The wait that it asks for.
         wait: Option<Duration>,
     },
+    /// The forge fails, perhaps at this alone, so nothing else waits for it.
+    #[error("{0}")]
+    Ailing(String),
     /// It may be otherwise in a moment: a replica is behind, something is being checked, somebody was faster.
     #[error("{0}")]
     Lagging(String),
@@ -73,8 +76,10 @@ impl Answer {
             return Trouble::Away { why, wait: Some(self.wait().unwrap_or(LIMITED)) };
         }
         match status {
-            StatusCode::REQUEST_TIMEOUT => Trouble::Away { why: said, wait: None },
-            _ if status.is_server_error() => Trouble::Away { why: said, wait: self.wait() },
+            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => match self.wait() {
+                Some(wait) => Trouble::Away { why: said, wait: Some(wait) },
+                None => Trouble::Ailing(said),
+            },
             StatusCode::UNAUTHORIZED => {
                 Trouble::Refused(format!("{said}. The token is none, or has expired"))
             }
@@ -180,7 +185,9 @@ pub(crate) mod tests {
         assert_eq!(wait(take(429, &[], "")), Some(LIMITED));
         assert_eq!(wait(take(403, &[], "You have exceeded a secondary rate limit")), Some(LIMITED));
         assert_eq!(wait(take(503, &[("retry-after", "99999999".to_owned())], "")), Some(LONGEST));
-        assert_eq!(wait(take(502, &[], "<html>")), None);
+        for status in [408, 500, 502, 503] {
+            assert!(matches!(take(status, &[], "<html>"), Trouble::Ailing(_)), "{status}");
+        }
         for status in [400, 404, 405, 409, 422, 423] {
             assert!(matches!(take(status, &[], "no"), Trouble::Lagging(_)), "{status}");
         }

@@ -11,6 +11,9 @@ use berth_schema::text::{any_of, markdown, safe_line};
 /// The longest title, in characters: all forges take so many.
 const TITLE: usize = 200;
 
+/// Bytes after which a list ends: with the plan, the text stays below the 65,536 characters that a forge takes.
+const LIST: usize = 10_000;
+
 /// The title: the commit's first line.
 pub(crate) fn title(outgoing: &Outgoing) -> String {
     safe_line(&outgoing.record.title, TITLE)
@@ -61,7 +64,12 @@ fn list(text: &mut String, head: &str, lines: &[String]) {
         return;
     }
     let _ = write!(text, "\n{head}\n\n");
-    for line in lines {
+    let begin = text.len();
+    for (number, line) in lines.iter().enumerate() {
+        if text.len() - begin > LIST {
+            let _ = writeln!(text, "- … and {} more", lines.len() - number);
+            return;
+        }
         let _ = writeln!(text, "- {}", markdown(line));
     }
 }
@@ -118,6 +126,15 @@ mod tests {
         let letter = text(&outgoing(waits), "hosting.example.org", true);
         assert!(letter.contains("wants somebody’s consent: \\`ann\\` may agree to it."), "{letter}");
         assert!(!letter.contains("@everyone") && letter.contains("- \\@&#8203;everyone"), "{letter}");
+    }
+
+    #[test]
+    fn the_longest_letter_is_one_that_a_forge_takes() {
+        let lines = vec!["[*] ".repeat(100); 51];
+        let (findings, losses, plan) = (lines.clone(), lines, "x".repeat(30_100));
+        let letter = text(&outgoing(Record { findings, losses, plan, ..Record::default() }), "h.org", false);
+        assert!(letter.chars().count() < 65_536, "{}", letter.chars().count());
+        assert!(letter.contains("- … and "), "{letter}");
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use berth_fault::chain;
 use berth_judge::outgoing::{self, Outgoing, OutgoingError, Way};
-use berth_repo::{Revision, StateRepo};
+use berth_repo::{OUTGOING, Revision, Stamp, StateRepo};
 use berth_schema::remote::{PullRequests, Remote};
 use berth_schema::secret::Form;
 use berth_secrets::Secrets;
@@ -40,10 +40,18 @@ pub(crate) struct Outbox {
 }
 
 /// The changes at one moment, and the tip of `main`.
+#[derive(Clone)]
 struct Seen {
     main: Revision,
     platform: String,
     changes: Vec<Outgoing>,
+}
+
+/// The last look for changes: as long as nothing was written, the next one would find the same.
+struct Looked {
+    stamp: Option<Stamp>,
+    main: Option<Revision>,
+    seen: Option<Seen>,
 }
 
 impl Outbox {
@@ -72,6 +80,7 @@ impl Outbox {
         let mut dues = Dues::default();
         let mut told: Option<Option<String>> = None;
         let mut known: Option<Api> = None;
+        let mut looked: Option<Looked> = None;
         loop {
             let api = self.api();
             let trouble = api.as_ref().err().cloned();
@@ -84,7 +93,7 @@ impl Outbox {
                     dues.clear();
                     known = Some(api.clone());
                 }
-                if let Err(error) = self.round(&api, &mut dues).await {
+                if let Err(error) = self.round(&api, &mut dues, &mut looked).await {
                     tracing::warn!(error = chain(&error), "changes on their way to the forge can't be read");
                 }
             }
@@ -140,18 +149,31 @@ impl Outbox {
     }
 
     /// Looks for changes that something may still happen to.
-    fn look(&self) -> Result<Option<Seen>, OutgoingError> {
+    fn look(&self, looked: &mut Option<Looked>) -> Result<Option<Seen>, OutgoingError> {
         self.with(|repo| {
+            let failed = |source| OutgoingError::Repo { path: self.state.clone(), source };
+            let (stamp, main) = (repo.stamp(OUTGOING).map_err(failed)?, repo.head().map_err(failed)?);
+            let is_same =
+                |before: &&mut Looked| stamp.is_some() && before.stamp == stamp && before.main == main;
+            if let Some(before) = looked.as_mut().filter(is_same) {
+                return Ok(before.seen.clone());
+            }
             let mut changes = outgoing::all(repo)?;
             changes.retain(|change| change.record.landed.is_none());
-            if changes.is_empty() {
-                return Ok(None);
-            }
-            let failed = |source| OutgoingError::Repo { path: self.state.clone(), source };
-            let Some(main) = repo.head().map_err(failed)? else { return Ok(None) };
-            let state = repo.load(&main).map_err(failed)?.state;
-            let platform = state.map(|state| state.platform.domain.to_string());
-            Ok(Some(Seen { main, platform: platform.unwrap_or_else(|_| "the platform".to_owned()), changes }))
+            let seen = match main {
+                Some(main) if !changes.is_empty() => {
+                    let state = repo.load(&main).map_err(failed)?.state;
+                    let platform = state.map(|state| state.platform.domain.to_string());
+                    Some(Seen {
+                        main,
+                        platform: platform.unwrap_or_else(|_| "the platform".to_owned()),
+                        changes,
+                    })
+                }
+                _ => None,
+            };
+            *looked = Some(Looked { stamp, main, seen: seen.clone() });
+            Ok(seen)
         })
     }
 

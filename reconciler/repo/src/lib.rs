@@ -52,7 +52,9 @@ pub use edit::Edit;
 pub use error::Error;
 pub use listing::{Listed, Paths, What};
 pub use loaded::Loaded;
-pub use marks::{APPLIED, CERTIFICATES, FORGE_WAY, IDS, Mark, NOTES, Notes, OPENED, OUTGOING, PROPOSALS};
+pub use marks::{
+    APPLIED, CERTIFICATES, FORGE_WAY, IDS, Mark, NOTES, Notes, OPENED, OUTGOING, PROPOSALS, Stamp,
+};
 pub use memory::Memory;
 pub use source::Source;
 pub use state_repo::{Files, MAIN, Plain, StateRepo};

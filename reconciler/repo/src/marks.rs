@@ -1,6 +1,10 @@
 //! Marks: the refs that Berth keeps for itself below `refs/berth/`, branches that are proposals, and notes. None of them
 //! moves `main`.
 
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
+
 use berth_host::critical;
 use git2::{ErrorCode, ObjectType, Oid};
 
@@ -44,6 +48,13 @@ pub struct Mark {
     pub message: String,
 }
 
+/// The state of refs below a prefix, without reading them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(Vec<(PathBuf, SystemTime)>);
+
+/// Time for which a stamp doesn't count after a write: clocks of file systems are coarse.
+const COARSE: Duration = Duration::from_secs(2);
+
 /// The notes of one moment.
 pub struct Notes<'r>(Files<'r>);
 
@@ -64,6 +75,41 @@ impl Notes<'_> {
 }
 
 impl StateRepo {
+    /// A stamp of the refs below `prefix` (which ends with `/`): as long as it stays the same, none of them was written or removed.
+    /// `None` where something was written just now, so that the next write might not show.
+    pub fn stamp(&self, prefix: &str) -> Result<Option<Stamp>, Error> {
+        let top = self.repository.commondir().join(prefix);
+        let failed = |source: io::Error| Error::Refs {
+            prefix: prefix.to_owned(),
+            source: git2::Error::from_str(&source.to_string()),
+        };
+        let mut folders = Vec::new();
+        let mut next = vec![top];
+        while let Some(folder) = next.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            // Git replaces a ref by renaming a file, which its folder shows.
+            folders.push((
+                folder.clone(),
+                fs::metadata(&folder).and_then(|found| found.modified()).map_err(failed)?,
+            ));
+            for entry in entries {
+                let entry = entry.map_err(failed)?;
+                if entry.file_type().map_err(failed)?.is_dir() {
+                    next.push(entry.path());
+                }
+            }
+        }
+        let is_new = |(_, then): &(PathBuf, SystemTime)| {
+            SystemTime::now().duration_since(*then).is_ok_and(|since| since < COARSE)
+        };
+        folders.sort();
+        Ok((!folders.iter().any(is_new)).then_some(Stamp(folders)))
+    }
+
     /// Every ref below `prefix` (which ends with `/`) that leads to a commit: the rest of its name, and the commit. Sorted.
     pub fn references(&self, prefix: &str) -> Result<Vec<(String, Revision)>, Error> {
         let failed = |source| Error::Refs { prefix: prefix.to_owned(), source };

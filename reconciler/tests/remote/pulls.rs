@@ -434,3 +434,23 @@ fn a_change_moves_with_the_state_repo_to_another_forge() {
     assert_eq!(scene.until_state("bob", &topic, "open")["number"], 12);
     assert_eq!(scene.fake.pulls.lock().unwrap().len(), 1);
 }
+
+#[test]
+fn a_forge_that_fails_at_one_change_holds_no_other_up() {
+    let scene = Scene::new(Kind::Github, "propose");
+    let _follower = scene.follow();
+    let broken = scene.sent("bob", "new blog");
+    scene.until_state("bob", &broken, "open");
+    for _ in 0..200 {
+        let (status, headers, body) = (500, Vec::new(), "{\"message\": \"Server Error\"}");
+        scene.instead(Instead { method: Method::GET, path: "/pulls/12", status, headers, body });
+    }
+    scene.until_pull("bob", &broken, |row| row["why"].is_string());
+    let good = scene.sent("bob", "new wiki");
+    scene.until_state("bob", &good, "open");
+    scene.fake.close(13);
+    scene.until_state("bob", &good, "closed");
+    let row = scene.pull("bob", &broken);
+    assert!(row["state"] == "open" && row["why"].as_str().unwrap().contains("500"), "{row:#}");
+    assert!(scene.fake.instead.lock().unwrap().len() > 150, "it is asked longer and longer apart");
+}

@@ -52,7 +52,13 @@ pub(crate) fn docs(panel: &Panel, asker: Option<&Asker>, _: Docs) -> Result<Docs
         files: shelf.files.clone(),
         left_out: u32::try_from(shelf.left_out).unwrap_or(u32::MAX),
         edit: edit(asker, &good),
-        forge: good.state.platform.remote.as_ref().map(|remote| remote.url.to_string()),
+        forge: good
+            .state
+            .platform
+            .remote
+            .as_ref()
+            .filter(|remote| !remote.opens_pulls())
+            .map(|remote| remote.url.to_string()),
         at: good.at,
     })
 }

@@ -5,7 +5,7 @@ use berth_repo::Revision;
 use berth_wire::web::PullState;
 
 use super::due::{Due, Dues};
-use super::{Outbox, Seen};
+use super::{Looked, Outbox, Seen};
 use crate::api::Api;
 use crate::exchange::Trouble;
 use crate::git::GitError;
@@ -35,8 +35,13 @@ impl From<OutgoingError> for Broken {
 
 impl Outbox {
     /// Lets each change that is due take its next step.
-    pub(super) async fn round(&self, api: &Api, dues: &mut Dues) -> Result<(), OutgoingError> {
-        let Some(Seen { main, platform, changes }) = self.look()? else { return Ok(()) };
+    pub(super) async fn round(
+        &self,
+        api: &Api,
+        dues: &mut Dues,
+        looked: &mut Option<Looked>,
+    ) -> Result<(), OutgoingError> {
+        let Some(Seen { main, platform, changes }) = self.look(looked)? else { return Ok(()) };
         dues.keep(&changes.iter().map(name).collect::<Vec<_>>());
         let open = changes.iter().filter(|change| change.record.is_open()).count();
         // What is merged next is judged on top of what was merged before, so that has to be here.
@@ -108,6 +113,10 @@ impl Outbox {
             Err(Broken::Repo(error)) => return Err(error),
             Err(Broken::Trouble(Trouble::Away { why, wait })) => {
                 dues.hold(wait);
+                record.why = Some(why);
+            }
+            Err(Broken::Trouble(Trouble::Ailing(why))) => {
+                due.lagged();
                 record.why = Some(why);
             }
             Err(Broken::Trouble(Trouble::Lagging(why))) => {
@@ -297,6 +306,8 @@ fn git_trouble(error: &GitError) -> Trouble {
         GitError::Program(_) if RIGHTS.iter().any(|words| why.contains(words)) => Trouble::Refused(format!(
             "{why}. The token, or over SSH the deploy key, needs the right to push branches"
         )),
+        // It answers, and doesn't want this one.
+        GitError::Program(_) if why.contains("failed to push") => Trouble::Lagging(why),
         GitError::Program(_) => Trouble::Away { why, wait: None },
     }
 }

@@ -7,6 +7,8 @@ mod git;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
+mod marking;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod race;

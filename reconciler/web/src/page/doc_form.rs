@@ -86,7 +86,7 @@ impl Writing {
             text: sheet.text,
             base: sheet.at,
             edit: sheet.edit,
-            forge: visitor.person.platform.forge.clone(),
+            forge: visitor.person.platform.forge.clone().filter(|_| !visitor.person.platform.opens_pulls),
             path: sheet.path,
         })
     }

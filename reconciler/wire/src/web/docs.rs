@@ -29,7 +29,7 @@ pub struct DocsCard {
     pub left_out: u32,
     /// The person's way to change it.
     pub edit: DocEdit,
-    /// Address of the forge where changes are made, where one hosts the state repo.
+    /// Address of the forge where changes are made, where one hosts the state repo and no form opens a pull request there.
     pub forge: Option<String>,
     /// The revision that all of this was read at.
     pub at: Revision,

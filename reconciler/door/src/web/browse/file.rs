@@ -21,7 +21,7 @@ pub(crate) fn file(panel: &Panel, asker: &Asker, asked: StateFile) -> Result<Fil
     let at = find(&repo, &asked.at)?;
     let read = read(&repo, &panel.marks, &at.revision, &asked.path)?.ok_or_else(not_found)?;
     let made_by = newest(panel, asker, &repo, &at.revision, &asked.path)?;
-    let is_hosted = asker.state().platform.remote.is_some();
+    let is_hosted = asker.state().platform.remote.as_ref().is_some_and(|remote| !remote.opens_pulls());
     let (content, size, is_short) = match read {
         Read::Text { text, hidden, size } => {
             let (lines, first) = page(&text, asked.page);
