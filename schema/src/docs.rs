@@ -84,7 +84,7 @@ impl Value for DocsEdit {
                 "users" => Ok(Self::Group(Editors::Users)),
                 _ => {
                     let otherwise = format!("write {}", Self::WANTED);
-                    let hint = suggest::hint(text, ["admins", "users"].into_iter(), otherwise);
+                    let hint = suggest::hint(text, ["admins", "users"], otherwise);
                     Err(Invalid::new(format!("`{}` is not a group of editors", shown(text)), hint))
                 }
             });
