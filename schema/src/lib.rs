@@ -25,6 +25,7 @@ mod listen;
 pub mod name;
 mod network;
 pub mod oidc;
+mod oidc_account;
 pub mod panel;
 mod parse;
 mod passkey;
