@@ -72,6 +72,7 @@ tell! {
     bad_input: Seat,
     panel: Seat,
     factors: Seat,
+    oidc: Seat,
     panel_certificate: Seat,
     wildcard: Seat,
     pages: Seat,
