@@ -27,6 +27,7 @@ pub mod mail;
 pub mod name;
 mod network;
 pub mod oidc;
+mod oidc_account;
 pub mod organisation;
 pub mod panel;
 mod parse;

@@ -10,7 +10,7 @@ pub use crate::api_token::ApiToken;
 use crate::fields::{At, Fields};
 use crate::invalid::Invalid;
 use crate::name::UserName;
-pub use crate::oidc::OidcAccount;
+pub use crate::oidc_account::OidcAccount;
 pub use crate::passkey::Passkey;
 use crate::password::PasswordHash;
 use crate::quantity::{Bytes, Cpus};

@@ -73,6 +73,7 @@ tell! {
     bad_input: Seat,
     panel: Seat,
     factors: Seat,
+    oidc: Seat,
     panel_certificate: Seat,
     wildcard: Seat,
     pages: Seat,

@@ -6,7 +6,7 @@ use axum::response::Response;
 use berth_schema::oidc::OidcAccount;
 use berth_wire::web::{
     AskError, OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined, OidcOutcome, OidcRound, OidcSignIn,
-    OidcUnbind, ProviderCard, Secret, SignInWays, Why,
+    OidcUnbind, Secret, Why,
 };
 use http::header::{CACHE_CONTROL, REFERRER_POLICY, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
@@ -32,14 +32,6 @@ pub(crate) struct Brought {
     code: Option<String>,
     error: Option<String>,
     iss: Option<String>,
-}
-
-/// The provider by which people can sign in. Where the door doesn't answer there is none, and the page says so when somebody signs in.
-pub(crate) async fn provider(app: &App) -> Option<ProviderCard> {
-    app.door.ask(None, &SignInWays {}).await.unwrap_or_else(|error| {
-        tracing::warn!(error = berth_fault::chain(&error), "nobody tells by which provider people sign in");
-        None
-    })
 }
 
 /// `GET /login/oidc`

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use berth_wire::web::{
-    AskError, Entered, Half, Refusal, Secret, SignIn, SignInCode, SignInPasskey, SignOut, SignedIn, Why,
+    AskError, Entered, Half, ProviderCard, Refusal, Secret, SignIn, SignInCode, SignInPasskey, SignInWays,
+    SignOut, SignedIn, Why,
 };
 use http::header::{HeaderName, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
@@ -12,7 +13,6 @@ use minijinja::{Value, context};
 
 use crate::agent::Browser;
 use crate::app::App;
-use crate::oidc;
 use crate::page;
 use crate::passkey::Host;
 use crate::problem::{Problem, words};
@@ -31,9 +31,17 @@ pub(crate) async fn show(State(app): State<App>, Opened(session): Opened) -> Res
     }
     let user = content.and_then(|content| content.user.clone()).unwrap_or_default();
     let goes_on = content.is_some_and(|content| content.kept.is_some());
-    let provider = oidc::provider(&app).await;
+    let provider = provider(&app).await;
     let provider = provider.as_ref().map(Serde).map(Value::from);
     form(&app, session.as_ref(), context! { user, goes_on, provider })
+}
+
+/// The provider by which people can sign in. Where the door doesn't answer there is none, and the page says so when somebody signs in.
+async fn provider(app: &App) -> Option<ProviderCard> {
+    app.door.ask(None, &SignInWays {}).await.unwrap_or_else(|error| {
+        tracing::warn!(error = berth_fault::chain(&error), "nobody tells by which provider people sign in");
+        None
+    })
 }
 
 fn form(app: &App, session: Option<&Session>, context: Value) -> Response {

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 async fn a_refusal_names_the_contact_as_soon_as_main_does() {
     let bench = Bench::new();
     let bob = bench.sign_in("bob").await;
-    let everybody = Users { search: String::new(), page: 1 };
+    let everybody = Users { search: String::new(), page: 1, of: UsersOf::All };
     let hint = async || bench.ask(Some(&bob), &everybody).await.unwrap_err().hint.unwrap();
     assert_eq!(hint().await, "Ask an admin.");
     assert_eq!(bench.ask(None, &FaceRead {}).await.unwrap().title, None);

@@ -87,7 +87,7 @@ async fn the_button_leads_there_and_the_way_back_signs_in_where_one_was_going() 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_browser_s_way_back_is_none() {
     let panel = Panel::start().await;
-    let back = with_provider(&panel, |_| Err(refusal(Why::Forbidden, "What it said doesn't hold.")));
+    let back = with_provider(&panel, |_| Err(refusal(Why::Forbidden, "What it said is untrue.")));
     begun(&panel.browser()).await;
     for browser in [panel.browser(), panel.signed_in("ann").await] {
         let page = browser.get("/login/oidc/back?state=s&code=c").await;
@@ -96,13 +96,15 @@ async fn another_browser_s_way_back_is_none() {
     assert_eq!(back.lock().len(), 0, "the door isn't asked");
     let own = panel.browser();
     begun(&own).await;
-    own.get("/login/oidc/back?error=access_denied&state=s").await.says(StatusCode::FORBIDDEN, "doesn't hold");
+    own.get("/login/oidc/back?error=access_denied&state=s")
+        .await
+        .says(StatusCode::FORBIDDEN, "What it said is untrue.");
     assert_eq!(back.lock()[0].error.as_deref(), Some("access_denied"));
     // Only a page of the panel begins what changes something.
     let ann = panel.signed_in("ann").await;
     let mut form = ann.form("/account/oidc", &[]);
     form.headers_mut().insert("sec-fetch-site", "cross-site".parse().unwrap());
-    ann.send(form).await.says(StatusCode::FORBIDDEN, "didn't come from a page of the panel");
+    ann.send(form).await.says(StatusCode::FORBIDDEN, "so nothing was done");
     ann.request(Method::GET, "/account/oidc", "");
     assert_eq!(ann.get("/account/oidc").await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
@@ -188,9 +190,7 @@ async fn one_binds_takes_out_and_confirms_under_account() {
     assert_eq!(bob.get("/login/oidc/back?state=s&code=c").await.goes_to(), "/account");
     let page = bob.get("/account").await;
     page.says(StatusCode::OK, "The account is bound.");
-    assert!(
-        page.text.contains("https://login.example.org 4711") && page.text.contains("only way into the panel")
-    );
+    assert!(page.text.contains("login.example.org 4711") && page.text.contains("only way into the panel"));
 
     *confirms.lock() = true;
     bob.get("/confirm").await.says(StatusCode::OK, "Confirm at login.example.org");
