@@ -1,7 +1,7 @@
 //! The organisation's face, as the door tells it, and its contact in the next steps of refusals.
 
 use berth_repo::Edit;
-use berth_wire::web::{FaceRead, Users};
+use berth_wire::web::{FaceRead, Users, UsersOf};
 
 use crate::bench::Bench;
 
