@@ -15,6 +15,9 @@ use super::refusals::{no_question, unavailable};
 type Answered = Result<Vec<u8>, Refusal>;
 type Answer = Box<dyn Fn(&Panel, Option<&Token>, &[u8]) -> Answered + Send + Sync>;
 
+/// An answer to whoever reads the wiki: somebody who is known, or nobody.
+type ToReader<Q> = fn(&Panel, Option<&Asker>, Q) -> Result<<Q as Question>::Answer, Refusal>;
+
 /// A question's answer, and the time that it may take.
 struct Route {
     answer: Answer,
@@ -57,10 +60,7 @@ impl Routes {
     }
 
     /// Adds a question that may be for anybody: the answer looks whether the settings say so. Whoever shows a token is known by it.
-    pub(crate) fn reader<Q: Question>(
-        mut self,
-        answer: fn(&Panel, Option<&Asker>, Q) -> Result<Q::Answer, Refusal>,
-    ) -> Self {
+    pub(crate) fn reader<Q: Question>(mut self, answer: ToReader<Q>) -> Self {
         const { assert!(matches!(Q::WHO, Who::Reader)) };
         let answer: Answer = Box::new(move |panel, token, question| {
             let asker = token.map(|token| panel.asker(Some(token))).transpose()?;

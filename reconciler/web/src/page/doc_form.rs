@@ -212,6 +212,14 @@ pub(crate) async fn post_edit(
     step(&app, &visitor, from, writing, &sent).await
 }
 
+/// What the door made of a step.
+enum Answer {
+    /// It is done, and leads on.
+    Done(Response),
+    /// It is to be looked at first.
+    Planned(Box<Planned>, Said),
+}
+
 async fn step(
     app: &App,
     visitor: &Visitor,
@@ -230,29 +238,30 @@ async fn step(
         "commit" => {
             let (digest, knows) = (sent.one("digest").to_owned(), knows(sent));
             let was = digest.clone();
-            visitor.ask(app, &Commit { change: change.clone(), digest, from, knows }).await.map(|committed| {
-                match committed {
-                    Committed::Made { revision } => Err(saved(app, visitor, &change, &revision)),
-                    Committed::Sent { topic, .. } => Err(to_pull(visitor, &topic)),
-                    Committed::Changed { planned } => {
-                        let said = changed(&planned, &was);
-                        Ok((planned, said))
-                    }
+            let asked = Commit { change: change.clone(), digest, from, knows };
+            visitor.ask(app, &asked).await.map(|committed| match committed {
+                Committed::Made { revision } => Answer::Done(saved(app, visitor, &change, &revision)),
+                Committed::Sent { topic, .. } => Answer::Done(to_pull(visitor, &topic)),
+                Committed::Changed { planned } => {
+                    let said = changed(&planned, &was);
+                    Answer::Planned(planned, said)
                 }
             })
         }
         "propose" => {
             let made = visitor.ask(app, &Propose { change: change.clone() }).await;
-            made.map(|made| Err(proposed(app, visitor, &made)))
+            made.map(|made| Answer::Done(proposed(app, visitor, &made)))
         }
         _ => {
             let planned = visitor.ask(app, &Plan { change: change.clone(), from }).await;
-            planned.map(|planned| Ok((Box::new(planned), Said::default())))
+            planned.map(|planned| Answer::Planned(Box::new(planned), Said::default()))
         }
     };
     match answer {
-        Ok(Err(done)) => Ok(done),
-        Ok(Ok((planned, said))) => Ok(planned_page(app, visitor, (writing, newest), &planned, said).await),
+        Ok(Answer::Done(done)) => Ok(done),
+        Ok(Answer::Planned(planned, said)) => {
+            Ok(planned_page(app, visitor, (writing, newest), &planned, said).await)
+        }
         Err(problem)
             if matches!(problem.status, StatusCode::UNAUTHORIZED | StatusCode::PRECONDITION_REQUIRED) =>
         {
