@@ -28,7 +28,7 @@ pub(crate) fn sessions(panel: &Panel, asker: &Asker, _: Sessions) -> Result<Vec<
             from: one.place.from.map(source_text).unwrap_or_default(),
             browser: one.place.browser,
             passkey: one.place.means.passkey.map(named),
-            provider: one.place.means.oidc.as_ref().map(|account| host(account)),
+            provider: one.place.means.oidc.as_ref().map(host),
             is_here: one.digest == asker.token,
         }
     };

@@ -34,6 +34,11 @@ fn line(subject: &str) -> String {
     format!("{ISSUER} {subject}")
 }
 
+/// Makes a word false.
+type Forge = fn(&mut Value);
+/// Signs claims, given the provider's key and somebody else's.
+type Sign = fn(&Key, &Key, &Value) -> String;
+
 /// A round that was begun, as the browser knows it.
 struct Begun {
     round: Secret,
@@ -218,7 +223,7 @@ async fn a_sign_in_ends_with_the_provider_and_with_the_member() {
 async fn a_word_that_does_not_hold_lets_nobody_in() {
     let scene = Scene::new("");
     let other = Key::new("one");
-    let forged: [(&str, fn(&mut Value)); 11] = [
+    let forged: [(&str, Forge); 11] = [
         ("for another client", |claims| claims["aud"] = json!("another")),
         ("for another client, too", |claims| claims["aud"] = json!([CLIENT, "another"])),
         ("asked for by another client", |claims| claims["azp"] = json!("another")),
@@ -246,7 +251,7 @@ async fn a_word_that_does_not_hold_lets_nobody_in() {
         refused(what, &begun, scene.key.sign(&claims)).await;
         scene.bench.pass(Duration::from_secs(3600));
     }
-    let signed: [(&str, fn(&Key, &Key, &Value) -> String); 4] = [
+    let signed: [(&str, Sign); 4] = [
         ("that nobody signed", |key, _, claims| key.unsigned(claims)),
         ("signed with the public key", |key, _, claims| key.sign_with_public(claims)),
         ("signed by somebody else", |_, other, claims| other.sign(claims)),

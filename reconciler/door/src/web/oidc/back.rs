@@ -27,9 +27,9 @@ const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Ends a round.
 pub(crate) fn oidc_back(panel: &Panel, asked: OidcBack) -> Result<OidcOutcome, Refusal> {
-    let attempt = panel.throttle.begin(asked.from, None, panel.now().steady).map_err(too_many)?;
     let good = panel.good()?;
     let oidc = settings(&good.state)?;
+    let attempt = panel.throttle.begin(asked.from, None, panel.now().steady).map_err(too_many)?;
     let round = panel.oidc.rounds.take(&asked.state.0, &asked.round.0, panel.now().steady);
     let round = round.filter(|round| round.client == client(oidc)).ok_or_else(dead_round)?;
     let word = match hear(panel, oidc, &round, &asked) {

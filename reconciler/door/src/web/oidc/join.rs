@@ -35,6 +35,8 @@ const WAITING: usize = 50;
 pub(crate) fn oidc_join(panel: &Panel, asked: OidcJoin) -> Result<OidcJoined, Refusal> {
     let OidcJoin { half, name, from, browser } = asked;
     let now = panel.now();
+    let good = panel.good()?;
+    let oidc = settings(&good.state)?;
     let attempt = panel.throttle.begin(from, None, now.steady).map_err(too_many)?;
     let word =
         panel.oidc.strangers.find(&half.0, now.steady).ok_or_else(|| {
@@ -51,7 +53,7 @@ pub(crate) fn oidc_join(panel: &Panel, asked: OidcJoin) -> Result<OidcJoined, Re
             ));
         }
     };
-    let at_once = settings(&panel.good()?.state)?.lets_in(word.email.as_deref(), &word.groups);
+    let at_once = oidc.lets_in(word.email.as_deref(), &word.groups);
     if !at_once && let Err(wait) = panel.oidc.strangers.ask(from, now.steady) {
         attempt.take_back();
         return Err(too_many(wait));
