@@ -24,6 +24,7 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Time that the provider has in these tests.
@@ -48,6 +49,8 @@ struct Scene {
     issuer: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     tasks: Tasks,
+    /// The work that is tested, until its end.
+    run: JoinHandle<()>,
 }
 
 /// The answers of a provider that does everything right.
@@ -110,8 +113,8 @@ impl Scene {
         };
         let tasks = Tasks::new(CancellationToken::new());
         let own = tasks.clone();
-        tokio::spawn(async move { berth_oidc::run(settings, &own).await.unwrap() });
-        let scene = Self { home, issuer, seen, tasks };
+        let run = tokio::spawn(async move { berth_oidc::run(settings, &own).await.unwrap() });
+        let scene = Self { home, issuer, seen, tasks, run };
         while !scene.home.path().join(berth_wire::oidc::SOCKET).exists() {
             tokio::task::yield_now().await;
         }
@@ -204,7 +207,8 @@ async fn a_provider_is_asked_once_and_its_keys_are_kept() {
     let all: Vec<_> = futures_util::future::join_all(all).await;
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(scene.seen("/keys").len(), 1);
-    scene.tasks.end().await.unwrap();
+    scene.tasks.stop().cancel();
+    scene.run.await.unwrap();
     assert!(!scene.home.path().join(berth_wire::oidc::SOCKET).exists());
 }
 

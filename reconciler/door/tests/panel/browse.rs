@@ -121,8 +121,11 @@ async fn folders_and_files_are_shown_at_any_revision_of_main() {
     );
     let all = History { of: Some(Object::File("docs/a/b.md".to_owned())), page: 1 };
     assert_eq!(bench.ask(Some(&ann), &all).await.unwrap().all, 2);
+    // Pages are every member's to read; other files aren't.
     let bob = bench.sign_in("bob").await;
-    assert_eq!(bench.refusal(Some(&bob), &all).await, Why::NotFound);
+    assert_eq!(bench.ask(Some(&bob), &all).await.unwrap().all, 2);
+    let settings = History { of: Some(Object::File("platform.toml".to_owned())), page: 1 };
+    assert_eq!(bench.refusal(Some(&bob), &settings).await, Why::NotFound);
 }
 
 #[tokio::test]
