@@ -332,8 +332,13 @@ impl Restoring<'_> {
             let mut real: Vec<Option<Entry>> =
                 found.iter().filter(|(seen, _)| *seen == now).map(|(_, real)| *real).collect();
             real.dedup();
+            let is_own = path == own_path.as_bytes();
             let entry = match real.as_slice() {
-                [] if path == own_path.as_bytes() => self.restore_own(id, now, &parents, &base)?,
+                [] if is_own => self.restore_own(id, now, &parents, &base)?,
+                // One side has what is seen here, and the other one may have another hash.
+                [_] if is_own && self.hides_differently(&parents)? => {
+                    self.restore_own(id, now, &parents, &base)?
+                }
                 [] => {
                     if found.iter().any(|(seen, real)| seen != real) {
                         self.note_unclear(&path);
@@ -351,7 +356,7 @@ impl Restoring<'_> {
                     }
                 }
             };
-            if path == own_path.as_bytes() && !real.is_empty() {
+            if is_own && !real.is_empty() {
                 let taken = found.iter().position(|(seen, real)| *seen == now && *real == entry);
                 if let Some(parent) = taken.and_then(|at| parents.get(at)) {
                     let carried = self.hidden_at(parent.view, &parent.seen, &parent.holds)?;
@@ -416,6 +421,16 @@ impl Restoring<'_> {
         }
         self.to.odb()?.write(ObjectType::Blob, from.read(entry.id)?.data())?;
         Ok(Some(entry))
+    }
+
+    /// Returns whether the hidden part of the member's own file isn't the same in all parents.
+    fn hides_differently(&mut self, parents: &[Parent<'_>]) -> Result<bool, git2::Error> {
+        let mut hidden = Vec::with_capacity(parents.len());
+        for parent in parents {
+            hidden.push(self.hidden_at(parent.view, &parent.seen, &parent.holds)?);
+        }
+        hidden.dedup();
+        Ok(hidden.len() > 1)
     }
 
     /// Puts the password hash back into the member's own file, which they changed, unless it names another.

@@ -408,6 +408,22 @@ proptest! {
     }
 }
 
+/// Whoever merges sees their own file change on one side alone, and its hash changed on the other.
+#[test]
+fn a_merge_keeps_the_hash_that_changed_meanwhile() {
+    for (mine, meanwhile) in [
+        (What::Key(1, 1), What::Hash(1, 1)),
+        (What::Email(1, 1), What::Hash(1, 1)),
+        (What::Hash(1, 1), What::Key(1, 1)),
+        (What::Hash(1, 1), What::Email(1, 1)),
+        (What::Server(1, 1), What::Hash(1, 1)),
+    ] {
+        let mut world = World::new();
+        world.merged(1, &mine, &meanwhile);
+        world.check_secrets(2, false);
+    }
+}
+
 /// Many commits are shown in another way than few: folders that a member sees whole are copied, in packs.
 #[test]
 fn many_commits_at_once_make_the_same_view() {
