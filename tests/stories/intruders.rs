@@ -286,7 +286,8 @@ fn no_text_becomes_a_script(world: &World) {
         );
         if ann.script(&typed) != 0 {
             ann.script("const plan = document.querySelector('[value=plan]'); plan.disabled = false; plan.click()");
-            ann.find("#said");
+            // What is refused is told; a file may have any name, so a new one has a plan.
+            ann.find("#said, [value=commit]");
             harmless(&format!("{name}, sent"));
             shown += 1;
         }
@@ -374,6 +375,11 @@ fn a_panel_that_is_taken_over_has_nothing_by_itself(world: &World) {
         for header in &headers {
             let told = ask(&sockets.join("web.sock"), &[&["--data", body], *header].concat(), path).good();
             let status = told.stdout.rsplit('\n').next().unwrap_or_default().to_owned();
+            // The sign-in page tells strangers whose platform it is, and by which provider they may come.
+            if ["/organisation", "/sign-in-ways"].contains(&path) {
+                assert!(status == "200" && !told.stdout.contains("$2b$"), "{path} {header:?}: {}", told.stdout);
+                continue;
+            }
             assert!(["400", "401", "404", "429"].contains(&status.as_str()), "{path} {header:?}: {}", told.stdout);
         }
     }
