@@ -442,7 +442,8 @@ impl Restoring<'_> {
         base: &Option<Tree<'_>>,
     ) -> Result<Option<Entry>, Trouble> {
         let path = self.own_path.clone();
-        let mut carried: Vec<Hidden> = Vec::new();
+        // What each side hides; `None` where it has no hash at all, so that one that was taken away stays away.
+        let mut sides: Vec<Option<Hidden>> = Vec::new();
         for parent in parents {
             let hidden = self.hidden_at(parent.view, &parent.seen, &parent.holds)?;
             let seen = tree::entry(&self.view.repository, &parent.seen, path.as_bytes())?;
@@ -450,17 +451,26 @@ impl Restoring<'_> {
             if hidden.is_none() && seen != real {
                 self.note_unclear(path.as_bytes());
             }
-            carried.extend(hidden.filter(|hidden| !carried.contains(hidden)));
+            let has_none =
+                || Ok::<_, git2::Error>(self.text(&self.to, real)?.is_some_and(|text| !names_hash(&text)));
+            if (hidden.is_some() || has_none()?) && !sides.contains(&hidden) {
+                sides.push(hidden);
+            }
         }
-        if let ([_, _], Some(base)) = (carried.as_slice(), base) {
-            let before = self.text(&self.to, tree::entry(&self.to, base, path.as_bytes())?)?;
-            let before = before.and_then(|text| hidden(&self.view.user, &text));
-            carried.retain(|hidden| Some(hidden) != before.as_ref());
+        if sides.len() > 1 {
+            match base {
+                Some(base) => {
+                    let before = self.text(&self.to, tree::entry(&self.to, base, path.as_bytes())?)?;
+                    let before = before.and_then(|text| hidden(&self.view.user, &text));
+                    sides.retain(|side| *side != before);
+                }
+                None => sides.retain(Option::is_some),
+            }
         }
-        if carried.len() > 1 {
+        if sides.len() > 1 {
             return Err(Trouble::Refused(both_sides(path.as_bytes())));
         }
-        let carried = carried.pop();
+        let carried = sides.pop().flatten();
         let taken = self.take(commit, path.as_bytes(), now)?;
         let text = self.text(&self.view.repository, now)?;
         let Some((text, hidden)) = text.zip(carried.clone()) else {

@@ -37,6 +37,8 @@ enum What {
     Email(usize, u8),
     Key(usize, u8),
     Hash(usize, u8),
+    /// No hash any more.
+    NoHash(usize),
     /// A file that is no TOML, with a hash in it.
     Broken(usize, u8),
     Server(usize, u8),
@@ -114,6 +116,7 @@ impl What {
             Self::Email(who, n) => edited(*who, *n, UserEdit::Email(Some(email(*who, *n)))),
             Self::Key(who, n) => edited(*who, *n, UserEdit::SshKeys(vec![key(*who, *n).parse().unwrap()])),
             Self::Hash(who, n) => edited(*who, *n, UserEdit::PasswordHash(Some(hash(*who, *n)))),
+            Self::NoHash(who) => edited(*who, 0, UserEdit::PasswordHash(None)),
             Self::Broken(who, n) => (
                 path_of(*who),
                 format!("# {}\nemail = \npassword_hash = \"{}\n", email(*who, *n), hash(*who, *n)),
@@ -417,6 +420,9 @@ fn a_merge_keeps_the_hash_that_changed_meanwhile() {
         (What::Hash(1, 1), What::Key(1, 1)),
         (What::Hash(1, 1), What::Email(1, 1)),
         (What::Server(1, 1), What::Hash(1, 1)),
+        (What::Key(1, 1), What::NoHash(1)),
+        (What::Email(1, 1), What::NoHash(1)),
+        (What::Server(1, 1), What::NoHash(1)),
     ] {
         let mut world = World::new();
         world.merged(1, &mine, &meanwhile);
