@@ -362,6 +362,30 @@ async fn what_comes_from_another_provider_or_without_a_code_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_silent_provider_leaves_room_for_others() {
+    let scene = Scene::new("");
+    let bench = &scene.bench;
+    let silence = scene.provider.fall_silent();
+    let asked = OidcSignIn { host: HOST.to_owned(), from: ip(HERE) };
+    let wait = || bench.ask(None, &asked);
+    let others = async {
+        while scene.provider.asked() < 8 {
+            tokio::task::yield_now().await;
+        }
+        let refused = bench.ask(None, &asked).await.unwrap_err();
+        silence.cancel();
+        refused
+    };
+    let (refused, a, b, c, d, e, f, g, h) =
+        tokio::join!(others, wait(), wait(), wait(), wait(), wait(), wait(), wait(), wait());
+    assert_eq!(refused.why, Why::TooMany { seconds: 1 }, "{refused:?}");
+    assert!(refused.message.contains("wait for login.example.org"), "{refused:?}");
+    for waited in [a, b, c, d, e, f, g, h] {
+        assert_eq!(waited.unwrap_err().why, Why::Unavailable);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_after_the_provider_too() {
     let scene = Scene::new("");
     let bench = &scene.bench;
@@ -372,7 +396,12 @@ async fn a_second_factor_is_asked_for_after_the_provider_too() {
         from: ip(HERE),
         browser: String::new(),
     };
-    bench.ask(Some(&bob), &set).await.unwrap();
+    let bob = bench.ask(Some(&bob), &set).await.unwrap().signed_in.token;
+    let list = bench.ask(Some(&bob), &Sessions {}).await.unwrap();
+    assert!(
+        list.iter().all(|one| one.is_here && one.provider.is_some()),
+        "it ends with the binding: {list:?}"
+    );
     bench.pass(Duration::from_secs(60));
     let outcome = scene.round(&scene.begin().await, BOB).await.unwrap();
     let OidcOutcome::Entered { entered: Entered::CodeWanted(half) } = outcome else { panic!("{outcome:?}") };

@@ -3,17 +3,23 @@
 use std::path::Path;
 
 use berth_wire::oidc::Fetcher;
+use tokio::sync::Semaphore;
 
 use super::super::store::{Store, StoreError};
 use super::rounds::Rounds;
 use super::seen::Seen;
 use super::strangers::Strangers;
 
+/// Questions that wait for the provider at once: a slow one leaves the door's other places to everybody else.
+const WAITING: usize = 8;
+
 /// Sign-ins by the provider.
 #[derive(Debug)]
 pub(crate) struct Provided {
     /// The process that reaches the provider.
     pub(super) fetcher: Fetcher,
+    /// Places of questions that wait for it.
+    pub(super) places: Semaphore,
     pub(super) rounds: Rounds,
     /// People who may join.
     pub(super) strangers: Strangers,
@@ -25,6 +31,7 @@ impl Provided {
     pub(crate) fn open(store: Store, data: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             fetcher: Fetcher::of(data),
+            places: Semaphore::new(WAITING),
             rounds: Rounds::default(),
             strangers: Strangers::default(),
             seen: Seen::open(store)?,
