@@ -389,7 +389,7 @@ async fn whoever_waits_for_a_silent_provider_leaves_room_for_others() {
 async fn a_second_factor_is_asked_for_after_the_provider_too() {
     let scene = Scene::new("");
     let bench = &scene.bench;
-    let bob = bench.sign_in("bob").await;
+    let bob = scene.sign_in(BOB).await.token;
     let begun = bench.ask(Some(&bob), &BeginTotp {}).await.unwrap();
     let set = SetTotp {
         code: secret(&code(&begun.secret.0, bench.date())),

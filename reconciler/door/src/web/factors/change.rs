@@ -1,6 +1,8 @@
 //! Questions that set a second factor up and take it away. Both are commits of the person's own, so that the state says who has
 //! one, and both end every token that stood for the person before.
 
+use std::net::IpAddr;
+
 use berth_schema::edit::UserEdit;
 use berth_schema::name::UserName;
 use berth_schema::user::{SecondFactor, User};
@@ -101,7 +103,7 @@ pub(crate) fn set_totp(panel: &Panel, asker: &Asker, asked: SetTotp) -> Result<T
     }
     panel.begun.end(name);
     panel.note(Some(name), Some(asked.from), Act::SetFactor);
-    let signed_in = begin_anew(panel, name, Place::of(asked.from, &asked.browser))?;
+    let signed_in = begin_anew(panel, name, place(asker, asked.from, &asked.browser))?;
     Ok(TotpSet { signed_in, recovery: recovery.into_iter().map(Secret).collect() })
 }
 
@@ -116,7 +118,12 @@ pub(crate) fn remove_totp(panel: &Panel, asker: &Asker, asked: RemoveTotp) -> Re
     prove(panel, asker, &asked.password, &asked.code, asked.from)?;
     lift(panel, asker, name)?;
     panel.note(Some(name), Some(asked.from), Act::RemoveFactor);
-    begin_anew(panel, name, Place::of(asked.from, &asked.browser))
+    begin_anew(panel, name, place(asker, asked.from, &asked.browser))
+}
+
+/// Place of a sign-in that takes the place of the asker's: it ends with the same means.
+fn place(asker: &Asker, from: IpAddr, browser: &str) -> Place {
+    Place { means: asker.means.clone(), ..Place::of(from, browser) }
 }
 
 /// Makes new recovery codes.
