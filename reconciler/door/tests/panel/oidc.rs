@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use berth_repo::Edit;
 use berth_wire::web::{
-    Approve, BeginTotp, Entered, Factors, Me, OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined,
-    OidcOutcome, OidcRound, OidcSignIn, OidcStranger, OidcUnbind, ProposalRead, Refusal, Secret, Sessions,
-    SetTotp, SignInCode, SignInWays, SignedIn, Token, Users, UsersOf, Why,
+    Approve, BeginTotp, Confirm, Entered, Factors, Me, OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined,
+    OidcOutcome, OidcRound, OidcSignIn, OidcStranger, OidcUnbind, Proof, ProposalRead, Refusal, Secret,
+    Sessions, SetTotp, SignInCode, SignInWays, SignedIn, Token, Users, UsersOf, Why,
 };
 use serde_json::{Value, json};
 
@@ -469,6 +469,20 @@ async fn who_it_is_is_confirmed_by_a_provider_that_has_asked_anew() {
     assert!(!sheet.is_fresh);
     let bind = OidcBind { host: HOST.to_owned(), from: ip(HERE) };
     assert_eq!(bench.refusal(Some(&signed_in.token), &bind).await, Why::Stale);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_confirms_forgives_no_guess_at_the_password() {
+    let scene = Scene::new("");
+    let bob = scene.sign_in(BOB).await.token;
+    let proof = Proof::Password { password: secret("a guess"), code: secret("") };
+    let guess = Confirm { proof, from: ip(HERE) };
+    for _ in 0..5 {
+        assert_eq!(scene.bench.refusal(Some(&bob), &guess).await, Why::WrongPassword);
+        // The last one may have to wait already.
+        let _ = scene.confirm(&bob, "").await;
+    }
+    assert!(matches!(scene.bench.refusal(Some(&bob), &guess).await, Why::TooMany { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -145,7 +145,7 @@ pub(super) fn prove(
     prove_code(panel, user, code, from, attempt)
 }
 
-/// Checks the code of somebody who has a second factor; `attempt` ends with it.
+/// Checks the code of somebody who has a second factor; `attempt` ends with it. Whoever has none has to have proved who they are before.
 pub(crate) fn prove_code(
     panel: &Panel,
     user: &User,
