@@ -161,6 +161,19 @@ fn unbind(user: &str, subject: &str, knows: bool) -> OidcUnbind {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_round_of_a_session_that_has_ended_with_its_standing_binds_nothing() {
+    let scene = Scene::new("");
+    let ann = scene.bench.sign_in("ann").await;
+    let asked = OidcBind { host: HOST.to_owned(), from: ip(HERE) };
+    let begun = Begun::of(scene.bench.ask(Some(&ann), &asked).await.unwrap());
+    let hash = berth_password::hash("another password", &[9; 16]).unwrap();
+    let text = format!("role = \"admin\"\npassword_hash = \"{hash}\"\n");
+    scene.bench.commit("ann has another password", &[Edit::write("users/ann.toml", text)]);
+    assert_eq!(scene.round(&begun, ANN).await.unwrap_err().why, Why::SignedOut);
+    assert!(!scene.bench.text("users/ann.toml").contains("oidc"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_member_binds_their_account_and_signs_in_by_it_until_it_is_taken_out() {
     let scene = Scene::new("");
     let bench = &scene.bench;
@@ -419,6 +432,16 @@ async fn a_second_factor_is_asked_for_after_the_provider_too() {
     assert!(list.iter().any(|one| one.is_here && one.provider.is_some()), "{list:?}");
     // Neither does the provider alone confirm who it is.
     bench.pass(Duration::from_secs(900));
+    let old = scene.begin().await;
+    let mut claims = scene.claims(&old, BOB);
+    claims["auth_time"] = json!(bench.date().as_second() - 3600);
+    let outcome = scene.back(&old, scene.key.sign(&claims)).await.unwrap();
+    let OidcOutcome::Entered { entered: Entered::CodeWanted(half) } = outcome else { panic!("{outcome:?}") };
+    let late = SignInCode { half: half.half, ..asked(&code(&begun.secret.0, bench.date())) };
+    let late = bench.ask(None, &late).await.unwrap().token;
+    let sheet = bench.ask(Some(&late), &Factors { name: "bob".parse().unwrap() }).await.unwrap();
+    assert!(!sheet.is_fresh, "a code makes no old proof a new one");
+    bench.pass(Duration::from_secs(60));
     assert_eq!(scene.confirm(&token, "").await.err().unwrap().why, Why::WrongCode);
     let begun = scene.confirm(&token, &code(&begun.secret.0, bench.date())).await.unwrap();
     assert!(matches!(scene.round(&begun, BOB).await.unwrap(), OidcOutcome::Confirmed));
@@ -567,8 +590,12 @@ async fn whoever_is_of_a_domain_or_a_group_is_in_at_once() {
     assert!(scene.is_in(&signed_in.token).await);
     let file = scene.bench.text("users/eve.toml");
     assert!(file.contains("email = \"eve@uni.example.org\"") && file.contains(&line(EVE)), "{file}");
-    let dan = scene.stranger("d-5", json!({"groups": ["x", "staff"]})).await.unwrap();
-    assert!(matches!(scene.join(&dan, "dana").await.unwrap(), OidcJoined::SignedIn(_)));
+    let long_ago = scene.bench.date().as_second() - 3600;
+    let dan = json!({"groups": ["x", "staff"], "auth_time": long_ago});
+    let dan = scene.stranger("d-5", dan).await.unwrap();
+    let OidcJoined::SignedIn(dana) = scene.join(&dan, "dana").await.unwrap() else { panic!() };
+    let sheet = Factors { name: "dana".parse().unwrap() };
+    assert!(!scene.bench.ask(Some(&dana.token), &sheet).await.unwrap().is_fresh, "that proof is old");
     // Settings that change while somebody chooses a name hold.
     let late = scene.stranger("g-6", json!({"groups": "staff"})).await.unwrap();
     let closed = format!(

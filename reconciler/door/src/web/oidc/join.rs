@@ -75,7 +75,8 @@ pub(crate) fn oidc_join(panel: &Panel, asked: OidcJoin) -> Result<OidcJoined, Re
     let user = good.state.users.get(&name).ok_or_else(signed_out)?;
     panel.oidc.seen.mark(user, &word.account, now.date).map_err(|error| unavailable(&error))?;
     panel.note(Some(&name), Some(from), Act::Join);
-    let place = Place { means: Means::account(&word.account), ..Place::of(from, &browser) };
+    let (means, is_old_proof) = (Means::account(&word.account), word.is_old(now.date));
+    let place = Place { means, is_old_proof, ..Place::of(from, &browser) };
     Ok(OidcJoined::SignedIn(Box::new(give(panel, &good, user, place)?)))
 }
 
