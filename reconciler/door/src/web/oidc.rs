@@ -5,6 +5,7 @@ mod back;
 mod begin;
 mod bind;
 mod join;
+mod joined;
 pub(crate) mod provided;
 mod provider;
 mod rounds;

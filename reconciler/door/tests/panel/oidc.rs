@@ -596,7 +596,30 @@ async fn whoever_is_of_a_domain_or_a_group_is_in_at_once() {
     let OidcJoined::SignedIn(dana) = scene.join(&dan, "dana").await.unwrap() else { panic!() };
     let sheet = Factors { name: "dana".parse().unwrap() };
     assert!(!scene.bench.ask(Some(&dana.token), &sheet).await.unwrap().is_fresh, "that proof is old");
+    // Their account joins once, whatever they do with the binding.
+    scene.bench.ask(Some(&signed_in.token), &unbind("eve", EVE, true)).await.unwrap();
+    let scene = Scene { bench: scene.bench.reopened().await, ..scene };
+    let again = scene.stranger(EVE, json!({"groups": "staff"})).await.unwrap();
+    let refused = scene.join(&again, "eve2").await.unwrap_err();
+    assert!(refused.message.contains("joined already, as `eve`"), "{refused:?}");
+    scene.bench.commit("eve goes", &[Edit::remove("users/eve.toml")]);
+    scene.join(&again, "eve2").await.unwrap();
+    // An address that the state doesn't take isn't theirs to mend.
+    let bare = json!({"groups": "staff", "email": "h@localhost", "email_verified": true});
+    scene.join(&scene.stranger("h-7", bare).await.unwrap(), "hal").await.unwrap();
+    assert!(!scene.bench.text("users/hal.toml").contains("email"));
+    // Names that are taken cost nothing; those who join are counted.
+    let late = scene.stranger("l-9", json!({"groups": "staff"})).await.unwrap();
+    for _ in 0..25 {
+        assert_eq!(scene.join(&late, "bob").await.unwrap_err().why, Why::BadQuestion);
+    }
+    for number in 2..20 {
+        let one = scene.stranger(&format!("n-{number}"), json!({"groups": "staff"})).await.unwrap();
+        scene.join(&one, &format!("n{number}")).await.unwrap();
+    }
+    assert!(matches!(scene.join(&late, "late").await.unwrap_err().why, Why::TooMany { .. }));
     // Settings that change while somebody chooses a name hold.
+    scene.bench.pass(Duration::from_secs(3600));
     let late = scene.stranger("g-6", json!({"groups": "staff"})).await.unwrap();
     let closed = format!(
         "domain = \"hosting.example.org\"\n[panel]\ndomain = \"panel.example.net\"\n[panel.oidc]\n\

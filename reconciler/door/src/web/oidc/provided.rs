@@ -6,6 +6,7 @@ use berth_wire::oidc::Fetcher;
 use tokio::sync::Semaphore;
 
 use super::super::store::{Store, StoreError};
+use super::joined::Joined;
 use super::rounds::Rounds;
 use super::seen::Seen;
 use super::strangers::Strangers;
@@ -23,6 +24,8 @@ pub(crate) struct Provided {
     pub(super) rounds: Rounds,
     /// People who may join.
     pub(super) strangers: Strangers,
+    /// People who have joined.
+    pub(super) joined: Joined,
     pub(crate) seen: Seen,
 }
 
@@ -34,6 +37,7 @@ impl Provided {
             places: Semaphore::new(WAITING),
             rounds: Rounds::default(),
             strangers: Strangers::default(),
+            joined: Joined::open(store.folder("joined")?)?,
             seen: Seen::open(store)?,
         })
     }
