@@ -5,8 +5,8 @@ use std::time::Duration;
 use berth_repo::Edit;
 use berth_wire::web::{
     Approve, BeginTotp, Confirm, Entered, Factors, Me, OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined,
-    OidcOutcome, OidcRound, OidcSignIn, OidcStranger, OidcUnbind, Proof, ProposalRead, Refusal, Secret,
-    Sessions, SetTotp, SignInCode, SignInWays, SignedIn, Token, Users, UsersOf, Why,
+    OidcOutcome, OidcRound, OidcSignIn, OidcStranger, OidcUnbind, Proof, ProposalRead, Refusal, RemoveTotp,
+    Secret, Sessions, SetTotp, SignInCode, SignInWays, SignedIn, Token, Users, UsersOf, Why,
 };
 use serde_json::{Value, json};
 
@@ -520,8 +520,26 @@ async fn nobody_takes_their_only_way_in_out_unawares() {
     let cyn = scene.bench.sign_in("cyn").await;
     assert_eq!(scene.bench.refusal(Some(&cyn), &unbind("bob", BOB, true)).await, Why::NotFound);
     assert_eq!(scene.bench.refusal(Some(&bob), &unbind("bob", EVE, true)).await, Why::NotFound);
+    // An account at a former provider lets nobody in.
+    let former = format!("oidc = [\"{}\", \"https://former.example.org 7\"]\n", line(BOB));
+    scene.bench.commit("a former one", &[Edit::write("users/bob.toml", former)]);
+    assert_eq!(scene.bench.refusal(Some(&bob), &unbind("bob", BOB, false)).await, Why::BadQuestion);
+    // Without a password a second factor goes with its code, by a fresh token.
+    let begun = scene.bench.ask(Some(&bob), &BeginTotp {}).await.unwrap();
+    let now = || secret(&code(&begun.secret.0, scene.bench.date()));
+    let set = SetTotp { code: now(), from: ip(HERE), browser: String::new() };
+    let bob = scene.bench.ask(Some(&bob), &set).await.unwrap().signed_in.token;
+    scene.bench.pass(Duration::from_secs(900));
+    let remove = |code| RemoveTotp { password: secret(""), code, from: ip(HERE), browser: String::new() };
+    assert_eq!(scene.bench.refusal(Some(&bob), &remove(now())).await, Why::Stale);
+    let round = scene.confirm(&bob, &now().0).await.unwrap();
+    scene.round(&round, BOB).await.unwrap();
+    assert_eq!(scene.bench.refusal(Some(&bob), &remove(now())).await, Why::WrongCode, "it is used");
+    scene.bench.pass(Duration::from_secs(60));
+    let bob = scene.bench.ask(Some(&bob), &remove(now())).await.unwrap().token;
+    assert!(!scene.bench.text("users/bob.toml").contains("second_factor"));
     scene.bench.ask(Some(&bob), &unbind("bob", BOB, true)).await.unwrap();
-    assert!(!scene.is_in(&bob).await && !scene.bench.text("users/bob.toml").contains("oidc"));
+    assert!(!scene.is_in(&bob).await && !scene.bench.text("users/bob.toml").contains(&line(BOB)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

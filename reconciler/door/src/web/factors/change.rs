@@ -20,7 +20,7 @@ use super::super::secret::Digest;
 use super::super::tokens::Place;
 use super::super::user_file::{Writing, put, set_here};
 use super::codes::{self, Typed};
-use super::prove::prove;
+use super::prove::{prove, prove_code};
 
 /// Tells in which ways somebody gets in: oneself, or anybody to an admin.
 pub(crate) fn factors(panel: &Panel, asker: &Asker, asked: Factors) -> Result<FactorSheet, Refusal> {
@@ -36,7 +36,8 @@ pub(crate) fn factors(panel: &Panel, asker: &Asker, asked: Factors) -> Result<Fa
         passkeys: user.passkeys.iter().map(card).collect(),
         accounts: user.oidc.clone(),
         provider: provider_card(platform),
-        is_by_provider_alone: user.password_hash.is_none() && user.passkeys.is_empty(),
+        only_way: platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref()?.only_way_of(user)).cloned(),
+        has_password: user.password_hash.is_some(),
         is_fresh: asker.is_fresh,
         has_panel: platform.panel.is_some() && platform.remote.is_none(),
     })
@@ -115,7 +116,14 @@ pub(crate) fn remove_totp(panel: &Panel, asker: &Asker, asked: RemoveTotp) -> Re
         return Err(bad("You have no second factor.", "There is nothing to remove."));
     }
     set_here(asker.state(), name, "second_factor")?;
-    prove(panel, asker, &asked.password, &asked.code, asked.from)?;
+    match user.password_hash {
+        Some(_) => prove(panel, asker, &asked.password, &asked.code, asked.from)?,
+        None => {
+            asker.must_be_fresh()?;
+            let begun = panel.throttle.begin(asked.from, Some(name.as_str()), panel.now().steady);
+            prove_code(panel, user, &asked.code, asked.from, begun.map_err(too_many)?)?;
+        }
+    }
     lift(panel, asker, name)?;
     panel.note(Some(name), Some(asked.from), Act::RemoveFactor);
     begin_anew(panel, name, place(asker, asked.from, &asked.browser))
