@@ -123,6 +123,13 @@ impl Oidc {
         user.oidc.iter().find(|account| account.issuer() == self.issuer.as_str())
     }
 
+    /// The account that is somebody's only way into the panel. Accounts at a former provider let nobody in.
+    pub fn only_way_of<'u>(&self, user: &'u User) -> Option<&'u OidcAccount> {
+        let mut here = user.oidc.iter().filter(|account| account.issuer() == self.issuer.as_str());
+        let only = here.next().filter(|_| user.password_hash.is_none() && user.passkeys.is_empty());
+        only.filter(|_| here.next().is_none())
+    }
+
     /// Returns whether people with this verified address, or in these groups, join at once.
     pub fn lets_in(&self, verified_email: Option<&str>, groups: &[String]) -> bool {
         let domain = verified_email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);

@@ -207,7 +207,7 @@ impl QuotaOverride {
 }
 
 /// Refuses an address that no mail reaches: it must be bare and have a full domain.
-pub(crate) fn check_email(email: &str) -> Result<(), Invalid> {
+pub fn check_email(email: &str) -> Result<(), Invalid> {
     let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
     match EmailAddress::parse_with_options(email, options) {
         Ok(_) => Ok(()),

@@ -1,5 +1,6 @@
 //! The provider: its description and keys, kept for an hour, and the exchange of codes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_schema::secret::Form;
@@ -29,6 +30,8 @@ const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time that lies between two fetches because of a key that nobody knows: whoever forges tokens can't have the provider asked
 /// for each.
 const BETWEEN: Duration = Duration::from_secs(30);
+/// Time for which nobody asks the provider again after it has failed: who waited meanwhile gets the same answer at once.
+const PAUSE: Duration = Duration::from_secs(15);
 /// Exchanges at once.
 const AT_ONCE: usize = 16;
 
@@ -36,8 +39,16 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Keeper {
     settings: OidcSettings,
     /// Held while it is fetched: many who ask wait for one fetch.
-    held: Mutex<Option<Held>>,
+    known: Mutex<Known>,
     room: Semaphore,
+}
+
+/// What is known of the provider.
+#[derive(Default)]
+struct Known {
+    held: Option<Held>,
+    /// The last fetch, if it failed, and when it did.
+    failed: Option<(Instant, Arc<ProviderError>)>,
 }
 
 struct Held {
@@ -48,7 +59,7 @@ struct Held {
 
 impl Keeper {
     pub(crate) fn new(settings: OidcSettings) -> Self {
-        Self { settings, held: Mutex::default(), room: Semaphore::new(AT_ONCE) }
+        Self { settings, known: Mutex::default(), room: Semaphore::new(AT_ONCE) }
     }
 
     /// Tells of the provider.
@@ -123,22 +134,42 @@ impl Keeper {
 
     /// Gives what is known of the provider, after a fetch where that is due.
     async fn with<T>(&self, renew: bool, of: impl FnOnce(&Held) -> T) -> Result<T, ProviderError> {
-        let mut held = self.held.lock().await;
-        let age = held.as_ref().map(|held| held.at.elapsed());
+        let mut known = self.known.lock().await;
+        let age = known.held.as_ref().map(|held| held.at.elapsed());
         let is_due = age.is_none_or(|age| age >= FRESH || (renew && age >= BETWEEN));
-        if is_due {
-            match self.fetch().await {
-                Ok(fetched) => *held = Some(fetched),
-                Err(error) if age.is_none_or(|age| age >= USABLE) => return Err(error),
-                Err(error) => {
+        if is_due
+            && let Some(error) = self.renew(&mut known).await
+            && age.is_none_or(|age| age >= USABLE)
+        {
+            return Err(ProviderError::Failed(error));
+        }
+        known.held.as_ref().map(of).ok_or(ProviderError::NoKeys)
+    }
+
+    /// Fetches anew, and returns why that failed. Soon after a failure it fetches nothing and returns that one.
+    async fn renew(&self, known: &mut Known) -> Option<Arc<ProviderError>> {
+        if let Some((at, error)) = &known.failed
+            && at.elapsed() < PAUSE
+        {
+            return Some(Arc::clone(error));
+        }
+        match self.fetch().await {
+            Ok(fetched) => {
+                *known = Known { held: Some(fetched), failed: None };
+                None
+            }
+            Err(error) => {
+                if known.held.is_some() {
                     tracing::warn!(
                         error = berth_fault::chain(&error),
-                        "the OpenID provider can't be asked anew; what it said before holds"
+                        "the OpenID provider can't be asked anew; what it said before holds for a day"
                     );
                 }
+                let error = Arc::new(error);
+                known.failed = Some((Instant::now(), Arc::clone(&error)));
+                Some(error)
             }
         }
-        held.as_ref().map(of).ok_or(ProviderError::NoKeys)
     }
 
     async fn fetch(&self) -> Result<Held, ProviderError> {

@@ -1,5 +1,6 @@
 //! What goes wrong with a provider, in words for the log, each with its kind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use berth_secrets::SecretError;
@@ -42,11 +43,15 @@ pub(crate) enum ProviderError {
     Changed,
     #[error("too many people sign in by the provider at once")]
     Busy,
+    /// A fetch has failed, this one or one a moment ago.
+    #[error(transparent)]
+    Failed(Arc<Self>),
 }
 
 impl ProviderError {
     fn kind(&self) -> TroubleKind {
         match self {
+            Self::Failed(error) => error.kind(),
             Self::Code(_) => TroubleKind::Refused,
             Self::OtherIssuer { .. }
             | Self::Plain { .. }

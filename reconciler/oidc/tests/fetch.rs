@@ -285,6 +285,18 @@ async fn a_provider_that_is_wrong_slow_or_too_long_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silent_provider_is_waited_for_once() {
+    let scene = Scene::new(|_, _| (0, String::new())).await;
+    let all = (0..8).map(|_| scene.provider(false));
+    for answer in futures_util::future::join_all(all).await {
+        let told = trouble(answer);
+        assert!(told.message.contains("no answer within") && told.kind == TroubleKind::Down, "{told:?}");
+    }
+    assert_eq!(trouble(scene.exchange().await).kind, TroubleKind::Down);
+    assert_eq!(scene.seen.lock().unwrap().len(), 1, "all of them got the answer of one fetch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_becomes_of_a_code_is_told() {
     let answers = |answer: (u16, Value)| {
         move |issuer: &str, seen: &Seen| match seen.path.as_str() {

@@ -6,6 +6,7 @@
 
 pub(crate) mod seal;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use seal::Key;
 
 /// Name of the cookie. Its prefix makes browsers refuse it from any other host, and without encryption.
 pub const COOKIE: &str = "__Host-berth";
-/// The most sessions of people who aren't signed in.
+/// The most sessions of people who aren't signed in. One more ends the one that would end first.
 const GUESTS: usize = 4096;
 /// Time that such a session lasts.
 const GUEST_STAY: SignedDuration = SignedDuration::from_mins(30);
@@ -57,9 +58,6 @@ pub enum SessionError {
     /// It is gone, or its cookie is another by now.
     #[error("cannot find the session any more")]
     Gone,
-    /// There are too many of people who aren't signed in.
-    #[error("cannot remember more people who aren't signed in")]
-    Full,
 }
 
 /// Memory of a browser.
@@ -165,8 +163,8 @@ struct Store {
     db: sled::Db,
     /// Held while a record is read and written again.
     change: Mutex<()>,
-    /// Number of sessions of people who aren't signed in.
-    guests: Mutex<usize>,
+    /// Sessions of people who aren't signed in: the second in which each ends, and its number.
+    guests: Mutex<BTreeSet<(i64, Vec<u8>)>>,
     /// Goes after the store, which the next process opens then.
     _lock: FileLock,
 }
@@ -197,9 +195,10 @@ impl Sessions {
             }
         };
         let records = db.open_tree("sessions")?;
-        let mut guests = 0;
-        for record in records.iter().values() {
-            guests += usize::from(Kind::of(&record?) == Kind::Guest);
+        let mut guests = BTreeSet::new();
+        for entry in records.iter() {
+            let (id, record) = entry?;
+            guests.extend(guest(&id, &record));
         }
         Ok(Self(Arc::new(Store {
             records,
@@ -231,16 +230,18 @@ impl Sessions {
 
     /// Begins a session for somebody who hasn't.
     pub fn begin_guest(&self, content: Content) -> Result<Session, SessionError> {
-        {
-            let mut guests = self.0.guests.lock();
-            if *guests >= GUESTS {
-                return Err(SessionError::Full);
-            }
-            *guests += 1;
-        }
         let now = Timestamp::now();
-        let made = self.make(content, Kind::Guest, now.checked_add(GUEST_STAY).unwrap_or(now));
-        made.inspect_err(|_| self.guest_left())
+        let until = now.checked_add(GUEST_STAY).unwrap_or(now);
+        let _held = self.0.change.lock();
+        let made = self.make(content, Kind::Guest, until)?;
+        let mut guests = self.0.guests.lock();
+        if guests.len() >= GUESTS
+            && let Some((_, first)) = guests.pop_first()
+        {
+            self.0.records.remove(first)?;
+        }
+        guests.insert((until.as_second(), made.key.id.to_vec()));
+        Ok(made)
     }
 
     fn make(&self, content: Content, kind: Kind, until: Timestamp) -> Result<Session, SessionError> {
@@ -335,17 +336,17 @@ impl Sessions {
 
     fn remove(&self, id: &[u8]) -> Result<(), SessionError> {
         if let Some(record) = self.0.records.remove(id)?
-            && Kind::of(&record) == Kind::Guest
+            && let Some(guest) = guest(id, &record)
         {
-            self.guest_left();
+            self.0.guests.lock().remove(&guest);
         }
         Ok(())
     }
+}
 
-    fn guest_left(&self) {
-        let mut guests = self.0.guests.lock();
-        *guests = guests.saturating_sub(1);
-    }
+/// The entry of a session among those of people who aren't signed in, if it is one.
+fn guest(id: &[u8], record: &[u8]) -> Option<(i64, Vec<u8>)> {
+    (Kind::of(record) == Kind::Guest).then(|| (until(record).unwrap_or_default(), id.to_vec()))
 }
 
 /// Kind of a session.
@@ -463,14 +464,19 @@ mod tests {
         let sessions = Sessions::open(home.path(), SHORT).unwrap();
         let old = Timestamp::now() - AFTERGLOW - SignedDuration::from_secs(1);
         assert!(sessions.find(&value(&sessions.begin(content("t"), old).unwrap())).is_none());
+        let member = sessions.begin(content("t"), tomorrow()).unwrap();
         for _ in 0..GUESTS {
             sessions.begin_guest(Content::default()).unwrap();
         }
-        assert!(matches!(sessions.begin_guest(Content::default()), Err(SessionError::Full)));
+        let (_, first) = sessions.0.guests.lock().first().cloned().unwrap();
+        let last = sessions.begin_guest(Content::default()).unwrap();
+        assert!(sessions.find(&value(&last)).is_some() && !sessions.0.records.contains_key(first).unwrap());
+        assert!(sessions.find(&value(&member)).is_some(), "guests end nobody who is signed in");
+        sessions.end(&member).unwrap();
         sessions.sweep(Timestamp::now()).unwrap();
         assert_eq!(sessions.0.records.len(), GUESTS);
         sessions.sweep(Timestamp::now() + GUEST_STAY).unwrap();
-        assert_eq!((sessions.0.records.len(), *sessions.0.guests.lock()), (0, 0));
+        assert_eq!((sessions.0.records.len(), sessions.0.guests.lock().len()), (0, 0));
         sessions.begin_guest(Content::default()).unwrap();
     }
 

@@ -1,5 +1,5 @@
 //! The OpenID provider, as the process that reaches it tells the door of it over `oidc.sock`: its description and its keys, and the
-//! exchange of a code. The door has no network, and that process has no say in who anybody is.
+//! exchange of a code. The door has no network, and checks tokens by the keys that this process brings.
 
 use std::io;
 use std::path::{Path, PathBuf};

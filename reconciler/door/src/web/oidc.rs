@@ -1,10 +1,12 @@
 //! Sign-in by an OpenID provider. The door makes what a round needs, checks what comes of it, and finds the person; `berth oidc` talks to
-//! the provider, and the panel carries the browser there and back. Neither of the two has a say in who somebody is.
+//! the provider and brings its keys, by which the door believes it; the panel carries the browser there and back, and has no say in who
+//! somebody is.
 
 mod back;
 mod begin;
 mod bind;
 mod join;
+mod joined;
 pub(crate) mod provided;
 mod provider;
 mod rounds;

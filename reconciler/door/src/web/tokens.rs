@@ -247,11 +247,17 @@ impl Tokens {
         Ok(())
     }
 
-    /// Returns whether one of somebody's tokens is good. Looking doesn't count as a use.
-    pub(crate) fn is_good(&self, user: &UserName, digest: Digest, now: Timestamp) -> bool {
+    /// Finds one of somebody's tokens, with what it was given for. That is no use of it.
+    pub(crate) fn of_digest(&self, user: &UserName, digest: Digest, now: Timestamp) -> Option<Found> {
         let held = self.held.lock();
         let mut records = held.of.get(user).into_iter().flatten();
-        records.any(|record| record.digest == digest && record.is_good(now))
+        let record = records.find(|record| record.digest == digest && record.is_good(now))?;
+        Some(record.found(user, now))
+    }
+
+    /// Returns whether one of somebody's tokens is good. Looking doesn't count as a use.
+    pub(crate) fn is_good(&self, user: &UserName, digest: Digest, now: Timestamp) -> bool {
+        self.of_digest(user, digest, now).is_some()
     }
 
     /// Ends one of somebody's tokens.

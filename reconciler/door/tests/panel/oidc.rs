@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use berth_repo::Edit;
 use berth_wire::web::{
-    Approve, BeginTotp, Entered, Factors, Me, OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined,
-    OidcOutcome, OidcRound, OidcSignIn, OidcStranger, OidcUnbind, ProposalRead, Refusal, Secret, Sessions,
-    SetTotp, SignInCode, SignInWays, SignedIn, Token, Users, UsersOf, Why,
+    Approve, BeginTotp, Confirm, Entered, Factors, Me, OidcBack, OidcBind, OidcConfirm, OidcJoin, OidcJoined,
+    OidcOutcome, OidcRound, OidcSignIn, OidcStranger, OidcUnbind, Proof, ProposalRead, Refusal, RemoveTotp,
+    Secret, Sessions, SetTotp, SignInCode, SignInWays, SignedIn, Token, Users, UsersOf, Why,
 };
 use serde_json::{Value, json};
 
@@ -158,6 +158,19 @@ impl Scene {
 
 fn unbind(user: &str, subject: &str, knows: bool) -> OidcUnbind {
     OidcUnbind { user: user.parse().unwrap(), account: line(subject).parse().unwrap(), knows }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_of_a_session_that_has_ended_with_its_standing_binds_nothing() {
+    let scene = Scene::new("");
+    let ann = scene.bench.sign_in("ann").await;
+    let asked = OidcBind { host: HOST.to_owned(), from: ip(HERE) };
+    let begun = Begun::of(scene.bench.ask(Some(&ann), &asked).await.unwrap());
+    let hash = berth_password::hash("another password", &[9; 16]).unwrap();
+    let text = format!("role = \"admin\"\npassword_hash = \"{hash}\"\n");
+    scene.bench.commit("ann has another password", &[Edit::write("users/ann.toml", text)]);
+    assert_eq!(scene.round(&begun, ANN).await.unwrap_err().why, Why::SignedOut);
+    assert!(!scene.bench.text("users/ann.toml").contains("oidc"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,17 +375,46 @@ async fn what_comes_from_another_provider_or_without_a_code_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_silent_provider_leaves_room_for_others() {
+    let scene = Scene::new("");
+    let bench = &scene.bench;
+    let silence = scene.provider.fall_silent();
+    let asked = OidcSignIn { host: HOST.to_owned(), from: ip(HERE) };
+    let wait = || bench.ask(None, &asked);
+    let others = async {
+        while scene.provider.asked() < 8 {
+            tokio::task::yield_now().await;
+        }
+        let refused = bench.ask(None, &asked).await.unwrap_err();
+        silence.cancel();
+        refused
+    };
+    let (refused, a, b, c, d, e, f, g, h) =
+        tokio::join!(others, wait(), wait(), wait(), wait(), wait(), wait(), wait(), wait());
+    assert_eq!(refused.why, Why::TooMany { seconds: 1 }, "{refused:?}");
+    assert!(refused.message.contains("wait for login.example.org"), "{refused:?}");
+    for waited in [a, b, c, d, e, f, g, h] {
+        assert_eq!(waited.unwrap_err().why, Why::Unavailable);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_is_asked_for_after_the_provider_too() {
     let scene = Scene::new("");
     let bench = &scene.bench;
-    let bob = bench.sign_in("bob").await;
+    let bob = scene.sign_in(BOB).await.token;
     let begun = bench.ask(Some(&bob), &BeginTotp {}).await.unwrap();
     let set = SetTotp {
         code: secret(&code(&begun.secret.0, bench.date())),
         from: ip(HERE),
         browser: String::new(),
     };
-    bench.ask(Some(&bob), &set).await.unwrap();
+    let bob = bench.ask(Some(&bob), &set).await.unwrap().signed_in.token;
+    let list = bench.ask(Some(&bob), &Sessions {}).await.unwrap();
+    assert!(
+        list.iter().all(|one| one.is_here && one.provider.is_some()),
+        "it ends with the binding: {list:?}"
+    );
     bench.pass(Duration::from_secs(60));
     let outcome = scene.round(&scene.begin().await, BOB).await.unwrap();
     let OidcOutcome::Entered { entered: Entered::CodeWanted(half) } = outcome else { panic!("{outcome:?}") };
@@ -390,6 +432,16 @@ async fn a_second_factor_is_asked_for_after_the_provider_too() {
     assert!(list.iter().any(|one| one.is_here && one.provider.is_some()), "{list:?}");
     // Neither does the provider alone confirm who it is.
     bench.pass(Duration::from_secs(900));
+    let old = scene.begin().await;
+    let mut claims = scene.claims(&old, BOB);
+    claims["auth_time"] = json!(bench.date().as_second() - 3600);
+    let outcome = scene.back(&old, scene.key.sign(&claims)).await.unwrap();
+    let OidcOutcome::Entered { entered: Entered::CodeWanted(half) } = outcome else { panic!("{outcome:?}") };
+    let late = SignInCode { half: half.half, ..asked(&code(&begun.secret.0, bench.date())) };
+    let late = bench.ask(None, &late).await.unwrap().token;
+    let sheet = bench.ask(Some(&late), &Factors { name: "bob".parse().unwrap() }).await.unwrap();
+    assert!(!sheet.is_fresh, "a code makes no old proof a new one");
+    bench.pass(Duration::from_secs(60));
     assert_eq!(scene.confirm(&token, "").await.err().unwrap().why, Why::WrongCode);
     let begun = scene.confirm(&token, &code(&begun.secret.0, bench.date())).await.unwrap();
     assert!(matches!(scene.round(&begun, BOB).await.unwrap(), OidcOutcome::Confirmed));
@@ -443,6 +495,20 @@ async fn who_it_is_is_confirmed_by_a_provider_that_has_asked_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_confirms_forgives_no_guess_at_the_password() {
+    let scene = Scene::new("");
+    let bob = scene.sign_in(BOB).await.token;
+    let proof = Proof::Password { password: secret("a guess"), code: secret("") };
+    let guess = Confirm { proof, from: ip(HERE) };
+    for _ in 0..5 {
+        assert_eq!(scene.bench.refusal(Some(&bob), &guess).await, Why::WrongPassword);
+        // The last one may have to wait already.
+        let _ = scene.confirm(&bob, "").await;
+    }
+    assert!(matches!(scene.bench.refusal(Some(&bob), &guess).await, Why::TooMany { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_takes_their_only_way_in_out_unawares() {
     let scene = Scene::new("");
     let alone = format!("oidc = [\"{}\"]\n", line(BOB));
@@ -454,8 +520,26 @@ async fn nobody_takes_their_only_way_in_out_unawares() {
     let cyn = scene.bench.sign_in("cyn").await;
     assert_eq!(scene.bench.refusal(Some(&cyn), &unbind("bob", BOB, true)).await, Why::NotFound);
     assert_eq!(scene.bench.refusal(Some(&bob), &unbind("bob", EVE, true)).await, Why::NotFound);
+    // An account at a former provider lets nobody in.
+    let former = format!("oidc = [\"{}\", \"https://former.example.org 7\"]\n", line(BOB));
+    scene.bench.commit("a former one", &[Edit::write("users/bob.toml", former)]);
+    assert_eq!(scene.bench.refusal(Some(&bob), &unbind("bob", BOB, false)).await, Why::BadQuestion);
+    // Without a password a second factor goes with its code, by a fresh token.
+    let begun = scene.bench.ask(Some(&bob), &BeginTotp {}).await.unwrap();
+    let now = || secret(&code(&begun.secret.0, scene.bench.date()));
+    let set = SetTotp { code: now(), from: ip(HERE), browser: String::new() };
+    let bob = scene.bench.ask(Some(&bob), &set).await.unwrap().signed_in.token;
+    scene.bench.pass(Duration::from_secs(900));
+    let remove = |code| RemoveTotp { password: secret(""), code, from: ip(HERE), browser: String::new() };
+    assert_eq!(scene.bench.refusal(Some(&bob), &remove(now())).await, Why::Stale);
+    let round = scene.confirm(&bob, &now().0).await.unwrap();
+    scene.round(&round, BOB).await.unwrap();
+    assert_eq!(scene.bench.refusal(Some(&bob), &remove(now())).await, Why::WrongCode, "it is used");
+    scene.bench.pass(Duration::from_secs(60));
+    let bob = scene.bench.ask(Some(&bob), &remove(now())).await.unwrap().token;
+    assert!(!scene.bench.text("users/bob.toml").contains("second_factor"));
     scene.bench.ask(Some(&bob), &unbind("bob", BOB, true)).await.unwrap();
-    assert!(!scene.is_in(&bob).await && !scene.bench.text("users/bob.toml").contains("oidc"));
+    assert!(!scene.is_in(&bob).await && !scene.bench.text("users/bob.toml").contains(&line(BOB)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -524,9 +608,36 @@ async fn whoever_is_of_a_domain_or_a_group_is_in_at_once() {
     assert!(scene.is_in(&signed_in.token).await);
     let file = scene.bench.text("users/eve.toml");
     assert!(file.contains("email = \"eve@uni.example.org\"") && file.contains(&line(EVE)), "{file}");
-    let dan = scene.stranger("d-5", json!({"groups": ["x", "staff"]})).await.unwrap();
-    assert!(matches!(scene.join(&dan, "dana").await.unwrap(), OidcJoined::SignedIn(_)));
+    let long_ago = scene.bench.date().as_second() - 3600;
+    let dan = json!({"groups": ["x", "staff"], "auth_time": long_ago});
+    let dan = scene.stranger("d-5", dan).await.unwrap();
+    let OidcJoined::SignedIn(dana) = scene.join(&dan, "dana").await.unwrap() else { panic!() };
+    let sheet = Factors { name: "dana".parse().unwrap() };
+    assert!(!scene.bench.ask(Some(&dana.token), &sheet).await.unwrap().is_fresh, "that proof is old");
+    // Their account joins once, whatever they do with the binding.
+    scene.bench.ask(Some(&signed_in.token), &unbind("eve", EVE, true)).await.unwrap();
+    let scene = Scene { bench: scene.bench.reopened().await, ..scene };
+    let again = scene.stranger(EVE, json!({"groups": "staff"})).await.unwrap();
+    let refused = scene.join(&again, "eve2").await.unwrap_err();
+    assert!(refused.message.contains("joined already, as `eve`"), "{refused:?}");
+    scene.bench.commit("eve goes", &[Edit::remove("users/eve.toml")]);
+    scene.join(&again, "eve2").await.unwrap();
+    // An address that the state doesn't take isn't theirs to mend.
+    let bare = json!({"groups": "staff", "email": "h@localhost", "email_verified": true});
+    scene.join(&scene.stranger("h-7", bare).await.unwrap(), "hal").await.unwrap();
+    assert!(!scene.bench.text("users/hal.toml").contains("email"));
+    // Names that are taken cost nothing; those who join are counted.
+    let late = scene.stranger("l-9", json!({"groups": "staff"})).await.unwrap();
+    for _ in 0..25 {
+        assert_eq!(scene.join(&late, "bob").await.unwrap_err().why, Why::BadQuestion);
+    }
+    for number in 2..20 {
+        let one = scene.stranger(&format!("n-{number}"), json!({"groups": "staff"})).await.unwrap();
+        scene.join(&one, &format!("n{number}")).await.unwrap();
+    }
+    assert!(matches!(scene.join(&late, "late").await.unwrap_err().why, Why::TooMany { .. }));
     // Settings that change while somebody chooses a name hold.
+    scene.bench.pass(Duration::from_secs(3600));
     let late = scene.stranger("g-6", json!({"groups": "staff"})).await.unwrap();
     let closed = format!(
         "domain = \"hosting.example.org\"\n[panel]\ndomain = \"panel.example.net\"\n[panel.oidc]\n\

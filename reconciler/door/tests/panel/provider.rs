@@ -14,6 +14,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) const ISSUER: &str = "https://login.example.org/realms/faculty";
 pub(crate) const CLIENT: &str = "berth";
@@ -80,6 +81,9 @@ struct Told {
     tokens: HashMap<String, String>,
     renewals: usize,
     is_down: bool,
+    /// Its silence, until that ends.
+    silence: Option<CancellationToken>,
+    asked: usize,
     names_itself: bool,
 }
 
@@ -94,6 +98,8 @@ impl Provider {
             tokens: HashMap::new(),
             renewals: 0,
             is_down: false,
+            silence: None,
+            asked: 0,
             names_itself: false,
         }));
         let serving = Arc::clone(&told);
@@ -123,6 +129,18 @@ impl Provider {
         self.told.lock().is_down = true;
     }
 
+    /// Has it hear questions and answer none until it hangs up, which the token is for.
+    pub(crate) fn fall_silent(&self) -> CancellationToken {
+        let silence = CancellationToken::new();
+        self.told.lock().silence = Some(silence.clone());
+        silence
+    }
+
+    /// Questions that it has heard.
+    pub(crate) fn asked(&self) -> usize {
+        self.told.lock().asked
+    }
+
     /// Has it say that it names itself in each answer (RFC 9207).
     pub(crate) fn name_itself(&self) {
         self.told.lock().names_itself = true;
@@ -141,6 +159,14 @@ async fn answer(stream: UnixStream, told: Arc<Mutex<Told>>) {
     stream.read_exact(&mut body).await.unwrap();
     let asked: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(asked["client"], json!({"issuer": ISSUER, "client_id": CLIENT}));
+    let silence = {
+        let mut told = told.lock();
+        told.asked += 1;
+        told.silence.clone()
+    };
+    if let Some(silence) = silence {
+        return silence.cancelled().await;
+    }
     let (status, answer) = told.lock().answer(head.split(' ').nth(1).unwrap(), &asked);
     let answer = answer.to_string();
     let text = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());

@@ -152,7 +152,8 @@ impl StandIn {
                 passkeys: Vec::new(),
                 accounts: Vec::new(),
                 provider: None,
-                is_by_provider_alone: false,
+                only_way: None,
+                has_password: true,
                 is_fresh: true,
                 has_panel: true,
             })

@@ -160,15 +160,16 @@ async fn one_binds_takes_out_and_confirms_under_account() {
     });
     let has = Arc::clone(&bound);
     panel.door.answer(move |_, _, _: Factors| {
-        let accounts =
-            if *has.lock() { vec!["https://login.example.org 4711".parse().unwrap()] } else { Vec::new() };
+        let only_way = has.lock().then(|| "https://login.example.org 4711".parse().unwrap());
+        let accounts = Vec::from_iter(only_way.clone());
         let (totp, passkeys) = (Totp::On { recovery: 9 }, Vec::new());
         Ok(FactorSheet {
             totp,
             passkeys,
             accounts,
             provider: provider(),
-            is_by_provider_alone: true,
+            only_way,
+            has_password: false,
             is_fresh: true,
             has_panel: true,
         })
@@ -191,6 +192,7 @@ async fn one_binds_takes_out_and_confirms_under_account() {
     let page = bob.get("/account").await;
     page.says(StatusCode::OK, "The account is bound.");
     assert!(page.text.contains("login.example.org 4711") && page.text.contains("only way into the panel"));
+    assert!(!page.text.contains("factor_password"), "he has no password");
 
     *confirms.lock() = true;
     bob.get("/confirm").await.says(StatusCode::OK, "Confirm at login.example.org");

@@ -298,7 +298,8 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
                 label: "Sign in".to_owned(),
                 host: "login.example.org".to_owned(),
             }),
-            is_by_provider_alone: false,
+            only_way: None,
+            has_password: true,
             is_fresh: true,
             has_panel: true,
         })

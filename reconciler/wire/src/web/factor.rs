@@ -118,8 +118,10 @@ pub struct FactorSheet {
     pub accounts: Vec<OidcAccount>,
     /// The provider, where there is one.
     pub provider: Option<ProviderCard>,
-    /// Set if they have neither a password nor a passkey, so that an account at the provider is their only way in.
-    pub is_by_provider_alone: bool,
+    /// Account that is their only way in: there is no password, no passkey and no other account at the provider.
+    pub only_way: Option<OidcAccount>,
+    /// Set if they have a password.
+    pub has_password: bool,
     /// Set if the person who asks has proved who they are within the last ten minutes.
     pub is_fresh: bool,
     /// Set if passkeys can be made here: the platform names its panel, and no forge hosts the state repo.
@@ -187,7 +189,7 @@ pub struct TotpSet {
 /// Takes one's own second factor away. Ends one's other tokens and this one; the answer has a new one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RemoveTotp {
-    /// The password.
+    /// The password. Whoever has none has to have a fresh token in its place.
     pub password: Secret,
     /// A code of the app, or a recovery code.
     pub code: Secret,

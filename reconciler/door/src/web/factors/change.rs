@@ -1,6 +1,8 @@
 //! Questions that set a second factor up and take it away. Both are commits of the person's own, so that the state says who has
 //! one, and both end every token that stood for the person before.
 
+use std::net::IpAddr;
+
 use berth_schema::edit::UserEdit;
 use berth_schema::name::UserName;
 use berth_schema::user::{SecondFactor, User};
@@ -18,7 +20,7 @@ use super::super::secret::Digest;
 use super::super::tokens::Place;
 use super::super::user_file::{Writing, put, set_here};
 use super::codes::{self, Typed};
-use super::prove::prove;
+use super::prove::{prove, prove_code};
 
 /// Tells in which ways somebody gets in: oneself, or anybody to an admin.
 pub(crate) fn factors(panel: &Panel, asker: &Asker, asked: Factors) -> Result<FactorSheet, Refusal> {
@@ -34,7 +36,8 @@ pub(crate) fn factors(panel: &Panel, asker: &Asker, asked: Factors) -> Result<Fa
         passkeys: user.passkeys.iter().map(card).collect(),
         accounts: user.oidc.clone(),
         provider: provider_card(platform),
-        is_by_provider_alone: user.password_hash.is_none() && user.passkeys.is_empty(),
+        only_way: platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref()?.only_way_of(user)).cloned(),
+        has_password: user.password_hash.is_some(),
         is_fresh: asker.is_fresh,
         has_panel: platform.panel.is_some() && platform.remote.is_none(),
     })
@@ -101,7 +104,7 @@ pub(crate) fn set_totp(panel: &Panel, asker: &Asker, asked: SetTotp) -> Result<T
     }
     panel.begun.end(name);
     panel.note(Some(name), Some(asked.from), Act::SetFactor);
-    let signed_in = begin_anew(panel, name, Place::of(asked.from, &asked.browser))?;
+    let signed_in = begin_anew(panel, name, place(asker, asked.from, &asked.browser))?;
     Ok(TotpSet { signed_in, recovery: recovery.into_iter().map(Secret).collect() })
 }
 
@@ -113,10 +116,22 @@ pub(crate) fn remove_totp(panel: &Panel, asker: &Asker, asked: RemoveTotp) -> Re
         return Err(bad("You have no second factor.", "There is nothing to remove."));
     }
     set_here(asker.state(), name, "second_factor")?;
-    prove(panel, asker, &asked.password, &asked.code, asked.from)?;
+    match user.password_hash {
+        Some(_) => prove(panel, asker, &asked.password, &asked.code, asked.from)?,
+        None => {
+            asker.must_be_fresh()?;
+            let begun = panel.throttle.begin(asked.from, Some(name.as_str()), panel.now().steady);
+            prove_code(panel, user, &asked.code, asked.from, begun.map_err(too_many)?)?;
+        }
+    }
     lift(panel, asker, name)?;
     panel.note(Some(name), Some(asked.from), Act::RemoveFactor);
-    begin_anew(panel, name, Place::of(asked.from, &asked.browser))
+    begin_anew(panel, name, place(asker, asked.from, &asked.browser))
+}
+
+/// Place of a sign-in that takes the place of the asker's: it ends with the same means.
+fn place(asker: &Asker, from: IpAddr, browser: &str) -> Place {
+    Place { means: asker.means.clone(), ..Place::of(from, browser) }
 }
 
 /// Makes new recovery codes.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use berth_schema::name::UserName;
 use parking_lot::Mutex;
 
-use super::super::means::Means;
 use super::super::secret::{Digest, NoRandom, fresh};
+use super::super::tokens::Place;
 
 /// Time for which a half is good.
 pub(super) const GOOD_FOR: Duration = Duration::from_secs(5 * 60);
@@ -27,19 +27,19 @@ pub(super) struct Half {
     pub(super) user: UserName,
     /// Digest of the person's standing when they typed the password.
     pub(super) standing: Digest,
-    /// Means by which they came, where it was no password.
-    pub(super) means: Means,
+    /// Place where they began: by which means they came, and whether the provider's proof was an old one.
+    pub(super) place: Place,
     made: Instant,
     tries: u32,
 }
 
 impl Halves {
-    /// Gives somebody of this standing, who came by these means, a half.
+    /// Gives somebody of this standing, who began at this place, a half.
     pub(super) fn give(
         &self,
         user: &UserName,
         standing: Digest,
-        means: Means,
+        place: Place,
         now: Instant,
     ) -> Result<String, NoRandom> {
         let secret = fresh()?;
@@ -51,7 +51,7 @@ impl Halves {
         {
             halves.remove(&oldest);
         }
-        let half = Half { user: user.clone(), standing, means, made: now, tries: 0 };
+        let half = Half { user: user.clone(), standing, place, made: now, tries: 0 };
         halves.insert(Digest::of(&secret), half);
         Ok(secret)
     }
@@ -89,7 +89,7 @@ mod tests {
     fn a_half_is_good_for_a_while_a_few_codes_and_one_sign_in() {
         let (halves, now) = (Halves::default(), Instant::now());
         let (ann, standing): (UserName, Digest) = ("ann".parse().unwrap(), Digest::of("standing"));
-        let secret = halves.give(&ann, standing, Means::default(), now).unwrap();
+        let secret = halves.give(&ann, standing, Place::default(), now).unwrap();
         assert_eq!(halves.of(&secret, now), Some(ann.clone()));
         assert!(halves.take("another", now).is_none());
         for _ in 0..TRIES {
@@ -98,7 +98,7 @@ mod tests {
             halves.put_back(&secret, half);
         }
         assert!(halves.take(&secret, now).is_none());
-        let late = halves.give(&ann, standing, Means::default(), now).unwrap();
+        let late = halves.give(&ann, standing, Place::default(), now).unwrap();
         assert!(halves.of(&late, now + GOOD_FOR).is_none() && halves.take(&late, now + GOOD_FOR).is_none());
     }
 
@@ -106,10 +106,10 @@ mod tests {
     fn a_person_has_so_many_and_the_oldest_goes() {
         let (halves, now) = (Halves::default(), Instant::now());
         let (ann, bob): (UserName, UserName) = ("ann".parse().unwrap(), "bob".parse().unwrap());
-        let bobs = halves.give(&bob, Digest::of("standing"), Means::default(), now).unwrap();
+        let bobs = halves.give(&bob, Digest::of("standing"), Place::default(), now).unwrap();
         let at = |number: usize| now + Duration::from_secs(number as u64);
         let all: Vec<String> = (0..EACH + 1)
-            .map(|number| halves.give(&ann, Digest::of("standing"), Means::default(), at(number)).unwrap())
+            .map(|number| halves.give(&ann, Digest::of("standing"), Place::default(), at(number)).unwrap())
             .collect();
         assert_eq!(halves.of(&all[0], at(9)), None);
         assert!(all[1..].iter().chain([&bobs]).all(|secret| halves.of(secret, at(9)).is_some()));

@@ -38,7 +38,7 @@ pub(crate) fn enter(panel: &Panel, good: &Good, user: &User, place: Place) -> Re
         return Err(lost_factor());
     }
     let now = panel.now();
-    let half = panel.halves.give(&user.name, Digest::of_standing(user), place.means, now.steady);
+    let half = panel.halves.give(&user.name, Digest::of_standing(user), place, now.steady);
     let half = Secret(half.map_err(|error| unavailable(&error))?);
     Ok(Entered::CodeWanted(Half { half, until: now.date + GOOD_FOR }))
 }
@@ -60,8 +60,9 @@ pub(crate) fn sign_in_code(panel: &Panel, asked: SignInCode) -> Result<SignedIn,
     match panel.kept.use_code(&name, &code.0, now.date).map_err(|error| unavailable(&error))? {
         used @ (Used::Code | Used::Recovery) => {
             attempt.succeeded();
-            let act = if used == Used::Code { way(&half.means) } else { Act::SignInRecovery };
-            let place = Place { is_short, means: half.means, ..Place::of(from, &browser) };
+            let act = if used == Used::Code { way(&half.place.means) } else { Act::SignInRecovery };
+            let Place { means, is_old_proof, .. } = half.place;
+            let place = Place { is_short, means, is_old_proof, ..Place::of(from, &browser) };
             let signed_in = give(panel, &good, user, place)?;
             panel.note(Some(&name), Some(from), act);
             Ok(signed_in)
@@ -145,7 +146,7 @@ pub(super) fn prove(
     prove_code(panel, user, code, from, attempt)
 }
 
-/// Checks the code of somebody who has a second factor; `attempt` ends with it.
+/// Checks the code of somebody who has a second factor; `attempt` ends with it. Whoever has none has to have proved who they are before.
 pub(crate) fn prove_code(
     panel: &Panel,
     user: &User,

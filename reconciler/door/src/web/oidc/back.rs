@@ -20,8 +20,6 @@ use super::rounds::{Purpose, Round};
 use super::word::{Untrue, Word, check};
 use crate::members::Good;
 
-/// Age up to which a proof at the provider counts as one that was just given.
-const FRESH: SignedDuration = SignedDuration::from_mins(10);
 /// Seconds by which the provider's clock and ours may differ.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
@@ -138,9 +136,8 @@ fn sign_in(
     let user = good.state.users.values().find(|user| user.oidc.contains(&word.account));
     let Some(user) = user else { return stranger(panel, good, oidc, word) };
     seen(panel, user, &word)?;
-    let is_old_proof = word.proved.is_some_and(|proved| panel.now().date.duration_since(proved) > FRESH);
-    let place =
-        Place { means: Means::account(&word.account), is_old_proof, ..Place::of(asked.from, &asked.browser) };
+    let (means, is_old_proof) = (Means::account(&word.account), word.is_old(panel.now().date));
+    let place = Place { means, is_old_proof, ..Place::of(asked.from, &asked.browser) };
     Ok(OidcOutcome::Entered { entered: enter(panel, good, user, place)? })
 }
 
@@ -176,10 +173,12 @@ fn suggested(called: &str) -> Option<UserName> {
 
 /// The person who began a round, if they are still signed in where they began it.
 fn holder<'g>(panel: &Panel, good: &'g Good, user: &UserName, token: Digest) -> Result<&'g User, Refusal> {
-    if !panel.tokens.is_good(user, token, panel.now().date) {
-        return Err(signed_out());
+    let found = panel.tokens.of_digest(user, token, panel.now().date).ok_or_else(signed_out)?;
+    let user = good.state.users.get(user).map(|user| &**user).ok_or_else(signed_out)?;
+    match found.standing.stands(&good.state, user, &found.means) {
+        true => Ok(user),
+        false => Err(signed_out()),
     }
-    good.state.users.get(user).map(|user| &**user).ok_or_else(signed_out)
 }
 
 /// Checks that the provider has asked the person anew.

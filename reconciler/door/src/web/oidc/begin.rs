@@ -46,7 +46,12 @@ pub(crate) fn oidc_confirm(panel: &Panel, asker: &Asker, asked: OidcConfirm) -> 
         return Err(bad("You have no account at the provider.", "Bind it under Account first."));
     }
     let begun = panel.throttle.begin(asked.from, Some(name.as_str()), panel.now().steady);
-    prove_code(panel, user, &asked.code, asked.from, begun.map_err(too_many)?)?;
+    let attempt = begun.map_err(too_many)?;
+    match user.second_factor {
+        Some(_) => prove_code(panel, user, &asked.code, asked.from, attempt)?,
+        // Nothing is proved yet, so it forgives no guess at the password.
+        None => attempt.take_back(),
+    }
     let purpose = Purpose::Confirm { user: name.clone(), token: asker.token };
     begin(panel, &asker.good, purpose, &asked.host, asked.from)
 }

@@ -58,7 +58,8 @@ pub(crate) fn oidc_unbind(panel: &Panel, asker: &Asker, asked: OidcUnbind) -> Re
         return Err(not_found());
     }
     set_here(asker.state(), &of, "oidc")?;
-    let is_last = user.password_hash.is_none() && user.passkeys.is_empty() && user.oidc.len() == 1;
+    let oidc = asker.state().platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref());
+    let is_last = oidc.and_then(|oidc| oidc.only_way_of(user)) == Some(&account);
     if is_last && of == asker.name && !knows {
         return Err(bad(
             "This account is your only way into the panel: without it you can't sign in any more.",

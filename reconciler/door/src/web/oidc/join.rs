@@ -3,7 +3,7 @@
 use berth_judge::case::{Allowed, Asked, Case};
 use berth_judge::form::DOOR;
 use berth_judge::proofs::Proven;
-use berth_judge::review::{self, signature};
+use berth_judge::review::{self, Proposal, signature};
 use berth_repo::{Edit, Error, Revision, StateRepo, Words};
 use berth_schema::State;
 use berth_schema::door::Topic;
@@ -12,7 +12,7 @@ use berth_schema::name::UserName;
 use berth_schema::oidc::Oidc;
 use berth_schema::policy::{Actor, Verdict};
 use berth_schema::text::capital;
-use berth_schema::user::{Role, User};
+use berth_schema::user::{Role, User, check_email};
 use berth_wire::web::{OidcJoin, OidcJoined, Refusal};
 
 use super::super::audit::Act;
@@ -54,13 +54,14 @@ pub(crate) fn oidc_join(panel: &Panel, asked: OidcJoin) -> Result<OidcJoined, Re
         }
     };
     let at_once = oidc.lets_in(word.email.as_deref(), &word.groups);
-    if !at_once && let Err(wait) = panel.oidc.strangers.ask(from, now.steady) {
+    if let Err(wait) = panel.oidc.strangers.ask(from, now.steady) {
         attempt.take_back();
         return Err(too_many(wait));
     }
     match make(panel, &word, &name) {
         Ok(()) => {}
         Err(refusal) => {
+            panel.oidc.strangers.take_back(from, now.steady);
             attempt.take_back();
             return Err(refusal);
         }
@@ -75,7 +76,8 @@ pub(crate) fn oidc_join(panel: &Panel, asked: OidcJoin) -> Result<OidcJoined, Re
     let user = good.state.users.get(&name).ok_or_else(signed_out)?;
     panel.oidc.seen.mark(user, &word.account, now.date).map_err(|error| unavailable(&error))?;
     panel.note(Some(&name), Some(from), Act::Join);
-    let place = Place { means: Means::account(&word.account), ..Place::of(from, &browser) };
+    let (means, is_old_proof) = (Means::account(&word.account), word.is_old(now.date));
+    let place = Place { means, is_old_proof, ..Place::of(from, &browser) };
     Ok(OidcJoined::SignedIn(Box::new(give(panel, &good, user, place)?)))
 }
 
@@ -85,7 +87,7 @@ fn make(panel: &Panel, word: &Word, name: &UserName) -> Result<(), Refusal> {
     let _acting = panel.act()?;
     let mut repo = panel.repo()?;
     for _ in 0..ATTEMPTS {
-        if attempt(&mut repo, word, name)? {
+        if attempt(panel, &mut repo, word, name)? {
             return Ok(());
         }
     }
@@ -98,13 +100,24 @@ fn make(panel: &Panel, word: &Word, name: &UserName) -> Result<(), Refusal> {
 struct Crowded;
 
 /// Returns whether it is done; if not, another commit was first.
-fn attempt(repo: &mut StateRepo, word: &Word, name: &UserName) -> Result<bool, Refusal> {
+fn attempt(panel: &Panel, repo: &mut StateRepo, word: &Word, name: &UserName) -> Result<bool, Refusal> {
     let failed = |error: Error| unavailable(&error);
     let main = repo.head().map_err(failed)?.ok_or_else(no_good_state)?;
     let before = repo.load(&main).map_err(failed)?.state.map_err(|_| no_good_state())?;
     // It may have changed since the round began.
     let oidc = settings(&before)?;
     may_join(&before, oidc, word, name)?;
+    if let Some(member) = panel.oidc.joined.member(&word.account, &before) {
+        return Err(bad(
+            format!("You have joined already, as `{member}`, and have taken this account out."),
+            format!(
+                "Sign in as `{member}` in another way and bind it again, or ask an admin for a link to set a password."
+            ),
+        ));
+    }
+    let at_once = oidc.lets_in(word.email.as_deref(), &word.groups);
+    // Before anything is written: whoever is refused leaves nothing behind.
+    let topic = if at_once { None } else { Some(free_topic(repo, word, name)?) };
     let path = format!("users/{name}.toml");
     let text = new_user(&of(word, name)).map_err(|error| unavailable(&error))?;
     let by = signature(Actor::Operator, Some(&before));
@@ -118,10 +131,12 @@ fn attempt(repo: &mut StateRepo, word: &Word, name: &UserName) -> Result<bool, R
         bad(format!("That name can't be had: {first}."), "Choose another one.")
     })?;
     judge(repo, (main, &before), (new, &after), path)?;
-    if !oidc.lets_in(word.email.as_deref(), &word.groups) {
-        propose(repo, word, name, new, &before)?;
+    if let Some(topic) = topic {
+        review::propose(repo, &topic, new, by).map_err(|error| unavailable(&error))?;
         return Ok(true);
     }
+    // Before the commit: whoever is in has to be remembered, and a name of nobody's counts for nothing.
+    panel.oidc.joined.mark(&word.account, name, &before).map_err(|error| unavailable(&error))?;
     match repo.advance(&main, &new, "berth panel: join") {
         Ok(()) => Ok(true),
         Err(Error::Moved { .. }) => Ok(false),
@@ -155,7 +170,8 @@ fn of(word: &Word, name: &UserName) -> User {
     User {
         name: name.clone(),
         role: Role::User,
-        email: word.email.clone(),
+        // One that a provider takes and the schema doesn't, such as `ann@localhost`, is left out.
+        email: word.email.clone().filter(|email| check_email(email).is_ok()),
         password_hash: None,
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
@@ -196,21 +212,17 @@ fn judge(
     }
 }
 
-/// Leaves the file to the admins, unless too many wait, or this person does.
-fn propose(
-    repo: &StateRepo,
-    word: &Word,
-    name: &UserName,
-    new: Revision,
-    before: &State,
-) -> Result<(), Refusal> {
+/// Finds the topic under which the file is left to the admins, unless too many wait, or this person does.
+fn free_topic(repo: &StateRepo, word: &Word, name: &UserName) -> Result<Topic, Refusal> {
     let failed = |error: Error| unavailable(&error);
     let waiting = review::all(repo).map_err(|error| unavailable(&error))?;
-    let joining: Vec<_> = waiting.iter().filter(|one| one.topic.as_str().starts_with(TOPIC)).collect();
+    // Members may call a proposal of their own so, too.
+    let is_stranger = |one: &&Proposal| one.author.is_none() && one.topic.as_str().starts_with(TOPIC);
+    let joining: Vec<_> = waiting.iter().filter(is_stranger).collect();
     let topic: Topic = format!("{TOPIC}{name}")
         .parse()
         .map_err(|_| bad("That name can't be had.", "Choose another one."))?;
-    if joining.iter().any(|one| one.topic == topic) {
+    if waiting.iter().any(|one| one.topic == topic) {
         return Err(bad(format!("Somebody has asked for `{name}` already."), "Choose another name."));
     }
     if joining.len() >= WAITING {
@@ -229,6 +241,5 @@ fn propose(
             ));
         }
     }
-    let by = signature(Actor::Operator, Some(before));
-    review::propose(repo, &topic, new, by).map_err(|error| unavailable(&error))
+    Ok(topic)
 }

@@ -6,6 +6,7 @@ use berth_schema::oidc::Oidc;
 use berth_wire::oidc::{AskProvider, Client, Exchange, FetchError, Provider, Trouble, TroubleKind};
 use berth_wire::web::{Refusal, Secret, Why};
 use tokio::runtime::Handle;
+use tokio::sync::SemaphorePermit;
 
 use super::super::panel::Panel;
 use super::super::refusals::{forbidden, not_found};
@@ -24,6 +25,7 @@ pub(super) fn client(oidc: &Oidc) -> Client {
 /// Asks for the provider's description and keys.
 pub(super) fn provider(panel: &Panel, oidc: &Oidc, renew: bool) -> Result<Provider, Refusal> {
     let asked = AskProvider { client: client(oidc), renew };
+    let _place = place(panel, oidc)?;
     let answer = Handle::current().block_on(panel.oidc.fetcher.provider(&asked));
     answer.map_err(|error| refusal(oidc, &error))
 }
@@ -32,8 +34,18 @@ pub(super) fn provider(panel: &Panel, oidc: &Oidc, renew: bool) -> Result<Provid
 pub(super) fn exchange(panel: &Panel, oidc: &Oidc, round: &Round, code: Secret) -> Result<Secret, Refusal> {
     let (client, redirect_uri) = (round.client.clone(), round.redirect_uri.clone());
     let asked = Exchange { client, code, verifier: round.verifier.clone(), redirect_uri };
+    let _place = place(panel, oidc)?;
     let answer = Handle::current().block_on(panel.oidc.fetcher.exchange(&asked));
     Ok(answer.map_err(|error| refusal(oidc, &error))?.id_token)
+}
+
+/// Takes a place among those that wait for the provider, for as long as it is held.
+fn place<'p>(panel: &'p Panel, oidc: &Oidc) -> Result<SemaphorePermit<'p>, Refusal> {
+    panel.oidc.places.try_acquire().map_err(|_| Refusal {
+        why: Why::TooMany { seconds: 1 },
+        message: format!("Many people wait for {} at once.", oidc.issuer.host()),
+        hint: Some("Begin again in a moment, or sign in another way.".to_owned()),
+    })
 }
 
 fn refusal(oidc: &Oidc, error: &FetchError) -> Refusal {

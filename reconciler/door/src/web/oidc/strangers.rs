@@ -14,7 +14,7 @@ use super::word::Word;
 const GOOD_FOR: Duration = Duration::from_secs(10 * 60);
 /// The most of them. One more ends the oldest.
 const ALL: usize = 1024;
-/// The most people of one network who ask an admin to agree within a time. Many may share one.
+/// The most people of one network who join, or ask an admin to agree, within a time. Many may share one.
 const ASKS: usize = 20;
 const ASKS_WITHIN: Duration = Duration::from_secs(60 * 60);
 
@@ -22,7 +22,7 @@ const ASKS_WITHIN: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
     known: Mutex<HashMap<Digest, Stranger>>,
-    /// Times at which somebody of a network asked an admin to agree.
+    /// Times at which somebody of a network joined, or asked an admin to agree.
     asked: Mutex<HashMap<IpAddr, Vec<Instant>>>,
 }
 
@@ -53,7 +53,7 @@ impl Strangers {
         known.get(&Digest::of(secret)).filter(|one| one.is_good(now)).map(|one| one.word.clone())
     }
 
-    /// Counts that somebody of a network asks an admin to agree, or returns how long to wait first.
+    /// Counts that somebody of a network joins, or asks an admin to agree, or returns how long to wait first.
     pub(super) fn ask(&self, from: IpAddr, now: Instant) -> Result<(), Duration> {
         let mut asked = self.asked.lock();
         asked.retain(|_, times| {
@@ -66,6 +66,15 @@ impl Strangers {
         }
         times.push(now);
         Ok(())
+    }
+
+    /// Counts it no more: nobody has joined or asked.
+    pub(super) fn take_back(&self, from: IpAddr, at: Instant) {
+        if let Some(times) = self.asked.lock().get_mut(&source(from))
+            && let Some(one) = times.iter().rposition(|time| *time == at)
+        {
+            times.remove(one);
+        }
     }
 
     /// Forgets somebody.
@@ -93,6 +102,9 @@ mod tests {
         }
         assert_eq!(strangers.ask(here, now), Err(ASKS_WITHIN));
         strangers.ask(there, now).unwrap();
+        strangers.take_back(here, now);
+        strangers.ask(here, now).unwrap();
+        assert_eq!(strangers.ask(here, now), Err(ASKS_WITHIN));
         strangers.ask(here, now + ASKS_WITHIN).unwrap();
     }
 

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use berth_schema::oidc::{Oidc, OidcAccount};
 use berth_wire::oidc::Provider;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use openidconnect::core::{
     CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
     CoreJwsSigningAlgorithm,
@@ -20,6 +20,8 @@ use super::rounds::Round;
 
 /// Seconds by which the provider's clock and ours may differ.
 const SKEW: i64 = 60;
+/// Age up to which a proof at the provider counts as one that was just given.
+const FRESH: SignedDuration = SignedDuration::from_mins(10);
 /// The most groups of somebody that are looked at.
 const GROUPS: usize = 1000;
 /// What a provider may sign with. No algorithm whose key the panel would share with it, and none at all, is among them.
@@ -48,6 +50,13 @@ pub(super) struct Word {
     pub(super) called: Option<String>,
     /// When they proved to the provider who they are, where it says so.
     pub(super) proved: Option<Timestamp>,
+}
+
+impl Word {
+    /// Returns whether the provider says that the person proved a while ago who they are.
+    pub(super) fn is_old(&self, now: Timestamp) -> bool {
+        self.proved.is_some_and(|proved| now.duration_since(proved) > FRESH)
+    }
 }
 
 /// A word that isn't taken. The reasons are for the log: whoever forges learns none.
