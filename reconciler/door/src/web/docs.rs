@@ -101,6 +101,7 @@ pub(crate) fn doc(panel: &Panel, asker: Option<&Asker>, asked: DocRead) -> Resul
     let at = revision(&repo, asker, &good, asked.revision)?;
     let (path, content) = page(&repo, &at, &asked.path)?.ok_or_else(not_found)?;
     let text = on_page(None, path.as_str(), &content).ok_or_else(not_found)?;
+    let is_text = std::str::from_utf8(&content).is_ok();
     let made_by = match asker {
         None => None,
         Some(asker) if asked.revision.is_some() => past(panel, &repo, asker, &at)?,
@@ -108,7 +109,8 @@ pub(crate) fn doc(panel: &Panel, asker: Option<&Asker>, asked: DocRead) -> Resul
     };
     Ok(DocSheet {
         title: title(&path, &text),
-        is_masked: text.as_bytes() != content,
+        is_masked: is_text && text.as_bytes() != content,
+        is_text,
         path: path.below().to_owned(),
         text,
         made_by,

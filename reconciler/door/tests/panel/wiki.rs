@@ -240,6 +240,16 @@ async fn a_hash_in_a_page_is_shown_to_nobody_and_told_of() {
 }
 
 #[tokio::test]
+async fn a_page_that_isnt_utf_8_is_told_as_that() {
+    let bench = wiki("");
+    bench.commit("latin", &[Edit::write("docs/latin.md", &b"caf\xe9\n"[..])]);
+    let ann = bench.sign_in("ann").await;
+    let sheet = bench.ask(Some(&ann), &read("latin")).await.unwrap();
+    assert_eq!((sheet.is_text, sheet.is_masked), (false, false));
+    assert_eq!(sheet.text, "(5 bytes that aren't text)\n");
+}
+
+#[tokio::test]
 async fn the_best_pages_come_first() {
     let bench = wiki("read = \"public\"");
     bench.commit(

@@ -1,7 +1,7 @@
 //! The wiki: pages that are written, pictures that come, files that move and go.
 
 use berth_judge::review::{Ask, Format, answer};
-use berth_repo::Revision;
+use berth_repo::{Edit, Revision, Signature, Words};
 use berth_schema::policy::Actor;
 use berth_wire::web::{Bytes, Change, Deed, Input, Object, ProposalSheet, Standing};
 
@@ -164,6 +164,23 @@ fn bad_input_is_told_where_it_is() {
     ] {
         assert!(house.try_plan("bob", &change).is_err(), "{change:?}");
     }
+}
+
+#[test]
+fn a_page_that_isnt_utf_8_moves_and_goes_as_it_is() {
+    let house = house("edit = \"users\"");
+    let by = Signature::at("ann", "ann@h.example", 1_700_000_000);
+    let words = Words { author: &by, committer: &by, message: "by hand\n" };
+    let bytes = b"caf\xe9\n";
+    let edits = [Edit::write("docs/latin.md", &bytes[..])];
+    house.repo().commit(Some(&house.tip()), &edits, &words).unwrap();
+    let planned = house.plan("bob", &write("latin.md", "café\n", house.tip()));
+    assert_eq!(planned.standing, Standing::Refused);
+    assert!(told(&planned.findings)[0].1.contains("isn't UTF-8 text"), "{planned:?}");
+    house.make("bob", &rename("latin.md", "old.md"));
+    assert_eq!(house.repo().read(&house.tip(), "docs/old.md").unwrap().unwrap(), bytes);
+    house.make("bob", &of("old.md", Deed::Remove));
+    assert_eq!(house.repo().read(&house.tip(), "docs/old.md").unwrap(), None);
 }
 
 #[test]
