@@ -17,7 +17,7 @@ use crate::suggest;
 use crate::text::shown;
 use crate::value::{Value, choice_values};
 
-pub use path::{DocKind, DocPath, LARGEST_PAGE, LARGEST_PICTURE, is_below, too_large};
+pub use path::{DocKind, DocPath, FOLDER, LARGEST_PAGE, LARGEST_PICTURE, is_below, too_large};
 
 /// The organisation's wiki.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]

@@ -277,6 +277,9 @@ mod tests {
                 "role",
             ),
             ("docs/x.toml", "[a]\napi-key = 'AAAA'\nb = 1\n".to_owned(), "b = 1"),
+            ("docs/x.toml", "[a]\nnone = 1\npassword = 0xAAAA\nb = 1\n".to_owned(), "b = 1"),
+            ("docs/x.toml", "[token.of]\nx = ['AAAA', { y = \"BBBB\" }]\n[b]\nb = 1\n".to_owned(), "b = 1"),
+            ("servers/x.toml", "id = 1\n[secret]\nx = 'AAAA'\n".to_owned(), "id = 1"),
         ] {
             let veiled = shown(path, &text);
             assert!(veiled.contains(BEGINS) && veiled.contains(kept), "{veiled}");

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use berth_schema::name::UserName;
-use berth_schema::view::{Restored, Shown, hidden, is_admin, is_open, restore, shown};
+use berth_schema::view::{Restored, Shown, hidden, is_admin, is_open, on_page, restore, shown};
 use proptest::prelude::*;
 
 const HASH: &str = "$2b$12$XA5EMVVWC1rpYp7JpspgMu/k5QOchJu8iwjNe7wkYUHNgkvh1.1TO";
@@ -66,6 +66,24 @@ fn hashes_are_blackened_wherever_they_stand() {
         seen("docs/a.md", "write `$2b$…`, not $2b$ or $argon2id$").unwrap(),
         "write `$2b$…`, not $2b$ or $argon2id$"
     );
+}
+
+#[test]
+fn no_page_shows_a_member_what_it_hides_from_admins() {
+    let token = format!("berth_{}", "a".repeat(43));
+    for (path, text) in [
+        ("docs/a.md", format!("my token is {token}\n")),
+        ("servers/shop.toml", format!("id = 1\nowner = \"bob\"\n# {token}\n")),
+        ("servers/blog.toml", "id = 2\nowner = \"bob\"\npassword = \"hunter2\"\n".to_owned()),
+        ("users/bob.toml", format!("role = \"user\"\n# {token}\n")),
+    ] {
+        let seen = on_page(Some(&bob()), path, text.as_bytes()).unwrap();
+        assert_eq!(Some(&seen), on_page(None, path, text.as_bytes()).as_ref(), "{path}");
+        assert!(
+            !seen.contains("aaaa") && !seen.contains("hunter2") && seen.contains("****"),
+            "{path}: {seen}"
+        );
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod leads;
 pub mod log;
 pub mod note;
 pub mod outgoing;
+mod pages;
 mod planned;
 pub mod proofs;
 mod refusals;
@@ -22,5 +23,6 @@ mod sights;
 mod spelling;
 mod update;
 
+pub use pages::Pages;
 pub use sights::{Sights, Unseen};
 pub use update::{NotAnUpdate, Update};

@@ -8,6 +8,7 @@
 mod answer;
 mod assess;
 mod decide;
+mod hidden;
 mod proposals;
 mod push;
 mod tell;
@@ -22,6 +23,7 @@ use crate::case::CaseError;
 
 pub use answer::{Answer, Format, answer};
 pub use assess::{Assessment, Assessor, Fit, Need};
+pub(crate) use hidden::Member;
 pub use proposals::{BRANCHES, CLOSED, OPEN, Proposal, all, find, propose, topic_of};
 pub use push::{AfterPush, after_push};
 

@@ -8,6 +8,7 @@ mod harmless;
 mod kept;
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use berth_schema::text::safe_line;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -27,8 +29,9 @@ use self::kept::Kept;
 const LARGEST: u64 = 1 << 20;
 /// Children that draw at once.
 const AT_ONCE: usize = 2;
-/// Time for one drawing.
+/// Time for one drawing. Its time of a processor ends before, so that a text that takes too long is known as such the next time.
 const DEADLINE: Duration = Duration::from_secs(5);
+const _: () = assert!(draw::SECONDS + 1 < DEADLINE.as_secs());
 /// Time to wait for a place.
 const TURN: Duration = Duration::from_secs(20);
 /// The longest reason, in characters.
@@ -140,9 +143,9 @@ impl Diagrams {
             Ok::<_, std::io::Error>((picture, status))
         };
         match tokio::time::timeout(DEADLINE, work).await {
-            Err(_) => {
-                Err(Failure::Now(format!("it takes more than {} s. Make two of it.", DEADLINE.as_secs())))
-            }
+            Err(_) => Err(Failure::Now(
+                "the panel is too busy to draw it just now. Load the page again.".to_owned(),
+            )),
             Ok(Err(error)) => Err(failed("a diagram's child broke off", &error)),
             Ok(Ok((_, None))) => Err(Failure::Text("its picture is too large. Make two of it.".to_owned())),
             Ok(Ok((picture, Some(status)))) => match status.code() {
@@ -150,6 +153,9 @@ impl Diagrams {
                 Some(draw::REFUSED) => {
                     let why = safe_line(&String::from_utf8_lossy(&picture), REASON);
                     Err(Failure::Text(why))
+                }
+                _ if status.signal() == Some(Signal::XCPU.as_raw()) => {
+                    Err(Failure::Text(format!("it takes more than {} s. Make two of it.", draw::SECONDS)))
                 }
                 _ => Err(Failure::Text(
                     "drawing it breaks, or takes too much memory. Make it simpler.".to_owned(),
@@ -163,5 +169,28 @@ fn told(digest: String, known: Result<Bytes, String>) -> Drawn {
     match known {
         Ok(_) => Drawn::Picture { digest },
         Err(why) => Drawn::Not { why },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_text_that_takes_too_long_is_tried_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, runs) = (folder.path().join("draw"), folder.path().join("runs"));
+        let script = format!("#!/bin/sh\necho run >> '{}'\nkill -XCPU $$\n", runs.display());
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let diagrams = Diagrams::by(Some(program));
+        for _ in 0..2 {
+            let Drawn::Not { why } = diagrams.draw("graph TD").await else { panic!("nothing is drawn") };
+            assert_eq!(why, "it takes more than 3 s. Make two of it.");
+        }
+        assert_eq!(fs::read_to_string(&runs).unwrap(), "run\n");
     }
 }

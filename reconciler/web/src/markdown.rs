@@ -18,7 +18,7 @@ use self::address::{Base, Target};
 use self::heading::Headings;
 use crate::diagram::Drawn;
 
-pub(crate) use self::address::{page_url, picture_url};
+pub(crate) use self::address::{encoded, page_url, picture_url};
 pub(crate) use self::heading::Entry;
 
 /// Name of the language whose code is a diagram.

@@ -8,8 +8,8 @@ pub const LARGEST_PAGE: usize = 256 << 10;
 /// The most bytes of a picture: no file of a state repo may have more.
 pub const LARGEST_PICTURE: usize = 1 << 20;
 
-/// The folder of the wiki.
-const FOLDER: &str = "docs/";
+/// The folder of the wiki in a state repo.
+pub const FOLDER: &str = "docs/";
 /// The most bytes of a path below it.
 const LONGEST: usize = 200;
 /// The most folders in it.

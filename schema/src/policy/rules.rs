@@ -202,8 +202,11 @@ impl<'a> Case<'a> {
                 file.deny(&[], message, format!("ask {} to change them", self.help()));
             }
             Ok(None) if docs::is_below(path) && self.before.state.platform.docs.read == DocsRead::Admins => {
-                let message = "nobody but admins reads the pages of the wiki, or changes them".to_owned();
-                file.deny(&[], message, format!("ask {} to change it", self.admins()));
+                // No place: where a guess differs from the page isn't theirs to know.
+                let message = "nobody but admins reads the pages of the wiki, or changes them";
+                let invalid = Invalid::new(message, format!("ask {} to change it", self.admins()));
+                let finding = Finding::new(Severity::Error, path, None, invalid);
+                file.rulings.denied.push(finding.about(About::Whole));
             }
             Ok(None)
                 if docs::is_below(path) && self.before.state.platform.docs.may_edit(&self.member.name) => {}

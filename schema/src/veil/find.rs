@@ -33,7 +33,7 @@ pub(super) fn secrets(path: &str, text: &str) -> Option<Vec<Range<usize>>> {
         }
         let is_platform = Kind::of(path) == Some(Kind::Platform);
         let mut look = Look { text, is_users, is_platform, found: &mut found };
-        look.table(document.get_ref());
+        look.table(false, document.get_ref());
         refused(path, text, &mut found);
     }
     Some(tidy(text, found))
@@ -130,15 +130,16 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn table(&mut self, table: &DeTable<'_>) {
+    /// What stands below a secret's name is secret, too.
+    fn table(&mut self, is_secret: bool, table: &DeTable<'_>) {
         for (key, value) in table {
-            self.value(is_secret_field(key.get_ref()), value);
+            self.value(is_secret || is_secret_field(key.get_ref()), value);
         }
     }
 
     fn value(&mut self, is_secret: bool, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
-            DeValue::Table(inner) => self.table(inner),
+            DeValue::Table(inner) => self.table(is_secret, inner),
             DeValue::Array(entries) => entries.iter().for_each(|entry| self.value(is_secret, entry)),
             DeValue::String(string) => {
                 let span = value.span();
@@ -151,7 +152,10 @@ impl Look<'_> {
                     self.found.push(inside_quotes(self.text, span));
                 }
             }
-            _ => {}
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) if is_secret => {
+                self.found.push(value.span());
+            }
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Boolean(_) => {}
         }
     }
 }

@@ -457,6 +457,7 @@ fn pages_are_changed_without_asking_by_whom_the_settings_name() {
         for settings in ["read = \"admins\"", "read = \"admins\"\nedit = \"users\""] {
             let Verdict::Deny(findings) = of_pages(settings, edit) else { panic!("{settings}: {edit:?}") };
             assert!(findings[0].message.contains("nobody but admins"), "{findings:?}");
+            assert!(findings.iter().all(|finding| finding.position.is_none()), "{findings:?}");
         }
     }
     // It opens no other file, and what a change takes with it is judged for itself.

@@ -3,6 +3,7 @@
 use berth_repo::{Plain, Revision, StateRepo};
 use berth_schema::docs::picture::PictureKind;
 use berth_schema::docs::{DocKind, DocPath};
+use berth_schema::veil::blackened;
 use berth_schema::view::on_page;
 use berth_wire::web::{
     Bytes, CommitLine, DocEdit, DocFile, DocFileRead, DocRead, DocSheet, Docs, DocsCard, DocsFound,
@@ -100,6 +101,7 @@ pub(crate) fn doc(panel: &Panel, asker: Option<&Asker>, asked: DocRead) -> Resul
     let at = revision(&repo, asker, &good, asked.revision)?;
     let (path, content) = page(&repo, &at, &asked.path)?.ok_or_else(not_found)?;
     let text = on_page(None, path.as_str(), &content).ok_or_else(not_found)?;
+    let is_text = std::str::from_utf8(&content).is_ok();
     let made_by = match asker {
         None => None,
         Some(asker) if asked.revision.is_some() => past(panel, &repo, asker, &at)?,
@@ -107,7 +109,8 @@ pub(crate) fn doc(panel: &Panel, asker: Option<&Asker>, asked: DocRead) -> Resul
     };
     Ok(DocSheet {
         title: title(&path, &text),
-        is_masked: text.as_bytes() != content,
+        is_masked: is_text && text.as_bytes() != content,
+        is_text,
         path: path.below().to_owned(),
         text,
         made_by,
@@ -158,5 +161,10 @@ pub(crate) fn doc_file(panel: &Panel, asker: Option<&Asker>, asked: DocFileRead)
     let content =
         repo.read(&at, path.as_str()).map_err(|error| unavailable(&error))?.ok_or_else(not_found)?;
     let kind = PictureKind::of(&content).filter(|_| path.kind() == DocKind::Picture);
+    // A drawing is text, and no way to a secret that a page wouldn't show.
+    let content = match String::from_utf8(content) {
+        Ok(text) => blackened(path.as_str(), &text).ok_or_else(not_found)?.into_bytes(),
+        Err(bytes) => bytes.into_bytes(),
+    };
     Ok(DocFile { media_type: kind.map(|kind| kind.media_type().to_owned()), bytes: Bytes(content) })
 }

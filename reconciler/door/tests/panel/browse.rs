@@ -83,6 +83,24 @@ async fn no_answer_holds_a_secret() {
     let found = StateSearch { at: String::new(), text: "PASSWORD_hash".to_owned() };
     let found = bench.ask(Some(&ann), &found).await.unwrap();
     assert!(found.lines.iter().any(|line| line.path == "users/bob.toml" && line.text.contains("‹hidden-")));
+    let found = StateSearch { at: String::new(), text: "‹hidden-".to_owned() };
+    let found = bench.ask(Some(&ann), &found).await.unwrap();
+    assert!(
+        found.lines.iter().any(|line| line.path == "users/bob.toml"),
+        "marks are found as they are shown"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_isnt_shown_says_nothing_of_its_words() {
+    let bench = Bench::new();
+    bench.commit("a slip", &[Edit::write("users/bob.toml", "password = \"hunter2\nrole")]);
+    let ann = bench.sign_in("ann").await;
+    for text in ["hunter2", "hunter3"] {
+        let found = StateSearch { at: String::new(), text: text.to_owned() };
+        let found = bench.ask(Some(&ann), &found).await.unwrap();
+        assert_eq!((found.lines.len(), found.unread), (0, 1), "{text}");
+    }
 }
 
 #[tokio::test]

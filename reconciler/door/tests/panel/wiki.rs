@@ -227,13 +227,26 @@ async fn a_picture_of_a_megabyte_passes() {
 async fn a_hash_in_a_page_is_shown_to_nobody_and_told_of() {
     let bench = wiki("read = \"public\"");
     let hash = berth_password::hash("x", &[7; 16]).unwrap();
-    bench.commit("a slip", &[Edit::write("docs/slip.md", format!("the hash {hash}\n"))]);
+    let (page, drawing) = (format!("the hash {hash}\n"), format!("<mxfile>{hash}</mxfile>"));
+    bench.commit("a slip", &[Edit::write("docs/slip.md", page), Edit::write("docs/slip.drawio", drawing)]);
     let ann = bench.sign_in("ann").await;
     for token in [None, Some(&ann)] {
         let sheet = bench.ask(token, &read("slip")).await.unwrap();
         assert!(sheet.is_masked && !sheet.text.contains("argon2"), "{}", sheet.text);
         assert_eq!(search(&bench, token, "argon2").await.all, 0);
+        let drawing = bench.ask(token, &file("slip.drawio")).await.unwrap().bytes.0;
+        assert_eq!(drawing, format!("<mxfile>{}</mxfile>", "*".repeat(hash.len())).into_bytes());
     }
+}
+
+#[tokio::test]
+async fn a_page_that_isnt_utf_8_is_told_as_that() {
+    let bench = wiki("");
+    bench.commit("latin", &[Edit::write("docs/latin.md", &b"caf\xe9\n"[..])]);
+    let ann = bench.sign_in("ann").await;
+    let sheet = bench.ask(Some(&ann), &read("latin")).await.unwrap();
+    assert_eq!((sheet.is_text, sheet.is_masked), (false, false));
+    assert_eq!(sheet.text, "(5 bytes that aren't text)\n");
 }
 
 #[tokio::test]

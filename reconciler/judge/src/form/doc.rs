@@ -104,6 +104,10 @@ fn write(ground: &Ground<'_>, below: &str, new: &str, base: &Revision) -> Result
             return Ok(refused("name", &invalid));
         }
     };
+    if held(ground, &path)?.is_some_and(|bytes| std::str::from_utf8(&bytes).is_err()) {
+        let hint = "write it again in UTF-8 by a push; a form can rename and remove it";
+        return Ok(refused("text", &Invalid::new("this page isn't UTF-8 text", hint)));
+    }
     let (began, text) = (ground.text_at(base, path.as_str())?, ground.text(path.as_str())?);
     let normal = like(new, began.as_deref().unwrap_or_default());
     if normal.trim().is_empty() {

@@ -13,6 +13,7 @@ use super::error::FormError;
 use super::marks::Marks;
 use super::tell::Sight;
 use crate::hook::Acts;
+use crate::pages::Pages;
 use crate::review::signature;
 use crate::sights::Sights;
 
@@ -109,7 +110,7 @@ impl<'a> Ground<'a> {
     /// Returns who reads, for pages that don't show everything to everybody.
     pub(super) fn sight(&self) -> Sight<'a> {
         match self.marks {
-            _ if !self.is_admin() => Sight::Of(self.author.name),
+            _ if !self.is_admin() => Sight::Of(self.author.name, Pages::of_members(self.state.as_deref())),
             Some(marks) => Sight::Marked(marks),
             None => Sight::Whole,
         }

@@ -12,10 +12,9 @@ use jiff::Timestamp;
 use super::error::FormError;
 use super::ground::Author;
 use super::tell::{Sight, at_field, commit_line, diffs, losses};
-use crate::hook::hide_from;
 use crate::review::{
-    Approval, Assessment, Assessor, Decided as Ended, Need, Proposal, all_seen, approve as agree, fit,
-    objection, plan, reject as close, seen,
+    Approval, Assessment, Assessor, Decided as Ended, Member, Need, Proposal, all_seen, approve as agree,
+    fit, objection, plan, reject as close, seen,
 };
 
 /// Longest reason that is kept, in characters.
@@ -44,10 +43,10 @@ pub(super) fn one(
     let proposal = seen(repo, actor, &assessor, &topic)?.ok_or_else(missing)?;
     let mut assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
     let may_approve = objection(actor, &proposal, &assessment).is_none();
-    let is_admin = assessor.state().is_some_and(|state| actor.is_admin(state));
-    let sight = if is_admin { Sight::Whole } else { Sight::Of(user) };
-    if !is_admin {
-        hide_from(user.as_str(), &mut assessment.findings, &mut assessment.sources);
+    let member = Member::of(actor, assessor.state());
+    let sight = member.map_or(Sight::Whole, |member| Sight::Of(user, member.pages()));
+    if let Some(member) = member {
+        assessment.hide_from(member);
     }
     let failed = |source| FormError::Repo { path: repo.git_dir().to_owned(), source };
     let diffs = match &assessment.span {

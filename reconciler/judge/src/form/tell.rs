@@ -14,6 +14,7 @@ use berth_wire::web::{CommitLine, FieldFinding, FileDiff};
 use jiff::Timestamp;
 
 use super::marks::Marks;
+use crate::pages::Pages;
 
 /// The trailer that names the door which a commit came through.
 pub const DOOR: &str = "Berth-Door";
@@ -72,8 +73,8 @@ pub(super) fn error_at(field: Option<&str>, invalid: &Invalid) -> FieldFinding {
 /// Sight of whoever reads files.
 #[derive(Debug, Clone, Copy)]
 pub enum Sight<'a> {
-    /// A member's.
-    Of(&'a UserName),
+    /// A member's, who sees pages of the wiki so.
+    Of(&'a UserName, Pages),
     /// That of somebody who may read everything but secrets.
     Whole,
     /// The same, with marks in place of secrets, so that one sees where a secret has changed.
@@ -85,7 +86,8 @@ impl Sight<'_> {
     fn text(&self, path: &str, content: &[u8]) -> Option<String> {
         let marked = |marks: &Marks| Some(marks.veil(path, std::str::from_utf8(content).ok()?)?.text);
         match self {
-            Self::Of(reader) => on_page(Some(reader), path, content),
+            Self::Of(_, pages) if pages.hide(path) => None,
+            Self::Of(reader, _) => on_page(Some(reader), path, content),
             Self::Whole => on_page(None, path, content),
             Self::Marked(marks) => marked(marks).or_else(|| on_page(None, path, content)),
         }

@@ -10,6 +10,7 @@ use berth_schema::{Finding, Severity};
 use super::seen::hide_from;
 use super::{Asker, HookError, Push, Searched};
 use crate::history::History;
+use crate::pages::Pages;
 
 /// The verdict on such a commit.
 pub(crate) struct Made {
@@ -53,12 +54,10 @@ pub(crate) fn judge_made(
         push.show_plan(new, before.as_ref(), after)?;
     }
     let mut findings = push.found.findings;
-    let is_admin = match before.as_ref().map(|before| before.state.as_ref()) {
-        Some(Ok(before)) => push.asker.is_admin(before),
-        _ => false,
-    };
+    let good = before.as_ref().and_then(|before| before.state.as_ref().ok());
+    let is_admin = good.is_some_and(|before| push.asker.is_admin(before));
     if let (Some(user), false) = (push.asker.user, is_admin) {
-        hide_from(user, &mut findings, &mut HashMap::new());
+        hide_from(user, Pages::of_members(good.map(|good| &**good)), &mut findings, &mut HashMap::new());
     }
     findings.sort();
     findings.dedup();

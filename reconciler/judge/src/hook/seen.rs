@@ -9,6 +9,8 @@ use berth_repo::view::{Own, Received};
 use berth_schema::finding::Position;
 use berth_schema::{Finding, Kind, Parsed};
 
+use crate::pages::Pages;
+
 /// The eyes of a member.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -27,7 +29,8 @@ impl Seen {
 
     /// Moves findings to where the member sees what they are about, and takes away the lines that aren't theirs to see.
     pub(super) fn place(&self, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
-        hide(self.own.as_ref().map(|own| own.path.as_str()), findings, sources);
+        // A push of a hidden page isn't judged.
+        hide(self.own.as_ref().map(|own| own.path.as_str()), Pages::Shown, findings, sources);
         let Some(own) = &self.own else { return };
         // Whoever looks over their shoulder needn't see a password either.
         let shown = Parsed::parse(&own.path, &own.text);
@@ -56,12 +59,26 @@ impl Seen {
 }
 
 /// Takes from findings what a member may not read, who looks at the state repo itself: where others' files differ from a guess.
-pub(crate) fn hide_from(member: &str, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
-    hide(Some(&format!("users/{member}.toml")), findings, sources);
+/// Pages of the wiki are hidden where they don't read those.
+pub(crate) fn hide_from(
+    member: &str,
+    pages: Pages,
+    findings: &mut [Finding],
+    sources: &mut HashMap<String, String>,
+) {
+    hide(Some(&format!("users/{member}.toml")), pages, findings, sources);
 }
 
-fn hide(own_path: Option<&str>, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
-    sources.retain(|path, _| Kind::of(path) != Some(Kind::User));
+fn hide(
+    own_path: Option<&str>,
+    pages: Pages,
+    findings: &mut [Finding],
+    sources: &mut HashMap<String, String>,
+) {
+    sources.retain(|path, _| Kind::of(path) != Some(Kind::User) && !pages.hide(path));
+    for finding in findings.iter_mut().filter(|finding| pages.hide(&finding.path)) {
+        finding.position = None;
+    }
     let of_others =
         |finding: &Finding| Kind::of(&finding.path) == Some(Kind::User) && Some(&*finding.path) != own_path;
     for finding in findings.iter_mut().filter(|finding| of_others(finding)) {

@@ -10,8 +10,8 @@ use berth_schema::text;
 
 use super::assess::Assessor;
 use super::decide::{self, Decided, missing};
+use super::hidden::Member;
 use super::{Ask, ReviewError, tell};
-use crate::hook::hide_from;
 
 /// Form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +54,8 @@ pub fn answer(
                 return Ok(Answer::refusal(missing(topic)));
             };
             let mut assessment = assessor.assess(&proposal.tip, proposal.author.as_ref())?;
-            if let Some(name) = actor.name()
-                && !assessor.state().is_some_and(|state| actor.is_admin(state))
-            {
-                hide_from(name.as_str(), &mut assessment.findings, &mut assessment.sources);
+            if let Some(member) = Member::of(actor, assessor.state()) {
+                assessment.hide_from(member);
             }
             Ok(Answer::good(match format {
                 Format::Text(look) => tell::whole(&proposal, &assessment, look),

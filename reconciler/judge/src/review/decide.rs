@@ -11,6 +11,7 @@ use berth_schema::text::{any_of, safe, steers};
 use berth_schema::{Finding, State};
 
 use super::assess::{Assessment, Assessor, Fit, Need};
+use super::hidden::Member;
 use super::proposals::{self, Proposal, failed};
 use super::tell::refusal;
 use super::{Approval, ReviewError};
@@ -173,7 +174,11 @@ pub(crate) fn all_seen(
     }
     let assessor = Assessor::new(repo, resolver)?;
     every.retain(|proposal| may_see(actor, assessor.state(), proposal));
-    let assessed = assessor.assess_all(&every)?;
+    let member = Member::of(actor, assessor.state());
+    let mut assessed = assessor.assess_all(&every)?;
+    if let Some(member) = member {
+        assessed.iter_mut().for_each(|assessment| assessment.hide_from(member));
+    }
     Ok(every.into_iter().zip(assessed).collect())
 }
 

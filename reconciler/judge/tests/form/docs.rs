@@ -1,9 +1,11 @@
 //! The wiki: pages that are written, pictures that come, files that move and go.
 
-use berth_repo::Revision;
-use berth_wire::web::{Bytes, Change, Deed, Input, Object, Standing};
+use berth_judge::review::{Ask, Format, answer};
+use berth_repo::{Edit, Revision, Signature, Words};
+use berth_schema::policy::Actor;
+use berth_wire::web::{Bytes, Change, Deed, Input, Object, ProposalSheet, Standing};
 
-use super::{FILES, House, author, told};
+use super::{FILES, House, author, told, user};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and more";
 
@@ -162,4 +164,46 @@ fn bad_input_is_told_where_it_is() {
     ] {
         assert!(house.try_plan("bob", &change).is_err(), "{change:?}");
     }
+}
+
+#[test]
+fn a_page_that_isnt_utf_8_moves_and_goes_as_it_is() {
+    let house = house("edit = \"users\"");
+    let by = Signature::at("ann", "ann@h.example", 1_700_000_000);
+    let words = Words { author: &by, committer: &by, message: "by hand\n" };
+    let bytes = b"caf\xe9\n";
+    let edits = [Edit::write("docs/latin.md", &bytes[..])];
+    house.repo().commit(Some(&house.tip()), &edits, &words).unwrap();
+    let planned = house.plan("bob", &write("latin.md", "café\n", house.tip()));
+    assert_eq!(planned.standing, Standing::Refused);
+    assert!(told(&planned.findings)[0].1.contains("isn't UTF-8 text"), "{planned:?}");
+    house.make("bob", &rename("latin.md", "old.md"));
+    assert_eq!(house.repo().read(&house.tip(), "docs/old.md").unwrap().unwrap(), bytes);
+    house.make("bob", &of("old.md", Deed::Remove));
+    assert_eq!(house.repo().read(&house.tip(), "docs/old.md").unwrap(), None);
+}
+
+#[test]
+fn a_page_that_became_hidden_is_in_no_proposal_of_a_members() {
+    let house = house("");
+    let change = write("welcome.md", "# Welcome\n\nAll of you.\n", house.tip());
+    let made = house.forms.propose(author(&user("bob")), &change).unwrap();
+    let sheet = |who: &str| house.forms.proposal(author(&user(who)), &made.topic).unwrap();
+    let place = |sheet: &ProposalSheet| sheet.findings[0].place.clone().unwrap_or_default();
+    assert_eq!((sheet("bob").diffs.len(), place(&sheet("bob")).as_str()), (1, "docs/welcome.md:2:1"));
+    let hidden = "domain = \"h.example\"\n[docs]\nread = \"admins\"\n";
+    house.write("ann", &[("platform.toml", Some(hidden))]);
+    let shown = |who: &str| {
+        let (repo, ask) = (house.repo(), Ask::Show(made.topic.parse().unwrap()));
+        answer(&repo, Actor::Member(&user(who)), &ask, Format::Markdown, None).unwrap().text
+            + &answer(&repo, Actor::Member(&user(who)), &ask, Format::Json, None).unwrap().text
+    };
+    assert_eq!((sheet("bob").diffs.len(), place(&sheet("bob")).as_str()), (0, "docs/welcome.md"));
+    assert!(!shown("bob").contains("added"), "{}", shown("bob"));
+    assert_eq!(sheet("ann").diffs.len(), 1);
+    assert!(shown("ann").contains("added"), "{}", shown("ann"));
+    // Somebody else's words at the same lines: that they are in the way is told, and not what they are.
+    house.write("ann", &[("docs/welcome.md", Some("# Secret\n\nplans\n"))]);
+    let told = format!("{:?}{}", sheet("bob"), shown("bob"));
+    assert!(!told.contains("plans") && told.contains("conflicts"), "{told}");
 }

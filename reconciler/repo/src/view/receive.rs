@@ -339,6 +339,12 @@ impl Restoring<'_> {
                 [_] if is_own && self.hides_differently(&parents)? => {
                     self.restore_own(id, now, &parents, &base)?
                 }
+                // Refused before anything is compared: the answer may not depend on a page that they don't see, or on the folder.
+                [] if self.view.hides(&[&path[..], b"/"].concat()) => {
+                    let message = "nobody but admins reads the pages of the wiki, or changes them";
+                    let path = String::from_utf8_lossy(&path);
+                    return Err(Trouble::Refused(refusal(path, message, "ask an admin to change it")));
+                }
                 [] => {
                     if found.iter().any(|(seen, real)| seen != real) {
                         self.note_unclear(&path);

@@ -242,12 +242,17 @@ impl View {
         tree::changed(to.repository, before_is_shown_as, &entries)
     }
 
+    /// Returns whether a path is one of the wiki's, which this member doesn't read.
+    pub(super) fn hides(&self, path: &[u8]) -> bool {
+        self.pages == Pages::Hidden && docs::is_below(&String::from_utf8_lossy(path))
+    }
+
     fn show_entry(&self, to: &Repository, path: &[u8], entry: Entry) -> Result<Option<Entry>, git2::Error> {
         let Ok(path) = std::str::from_utf8(path) else { return Ok(None) };
-        if self.pages == Pages::Hidden && docs::is_below(path) {
-            return Ok(None);
-        }
-        if !is_open(path) || Kind::of(path) == Some(Kind::User) && !entry.is_plain() {
+        if self.hides(path.as_bytes())
+            || !is_open(path)
+            || Kind::of(path) == Some(Kind::User) && !entry.is_plain()
+        {
             return Ok(None);
         }
         if entry.mode == FileMode::Commit {

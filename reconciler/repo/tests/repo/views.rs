@@ -501,9 +501,20 @@ fn pages_for_admins_alone_are_in_no_view() {
     assert!(!holds(&view, "plans"), "neither content nor a path, not even of commits before");
     assert_eq!(text(&view, tip, "platform.toml"), Some(settings("admins")));
     assert_eq!(world.view(1).refname_to_id(MAIN).unwrap(), tip, "it isn't made anew each time");
-    // Somebody who doesn't see a page overwrites none.
-    let pushed = world.commit_in(Some(&view), &[tip], &[("docs/plans.md".to_owned(), "mine\n".to_owned())]);
-    assert!(!world.receive(1, tip, pushed).unclear.is_empty());
+    // Somebody who doesn't see a page overwrites none, and learns neither whether it is there nor how far a guess is right.
+    for (path, guess) in [
+        ("docs/plans.md", "mine\n"),
+        ("docs/plans.md", "the secret plans\n"),
+        ("docs/none.md", "mine\n"),
+        ("docs", "mine\n"),
+    ] {
+        let pushed = world.commit_in(Some(&view), &[tip], &[(path.to_owned(), guess.to_owned())]);
+        let received = world.receive(1, tip, pushed);
+        let told: Vec<String> = received.refused.iter().map(ToString::to_string).collect();
+        let words = "nobody but admins reads the pages of the wiki, or changes them";
+        assert!(received.unclear.is_empty() && told.len() == 1, "{path}: {told:?}");
+        assert!(told[0].starts_with(&format!("{path}: ")) && told[0].contains(words), "{told:?}");
+    }
     commit(&mut world, "platform.toml", &settings("users"));
     let view = world.view(1);
     let tip = view.refname_to_id(MAIN).unwrap();

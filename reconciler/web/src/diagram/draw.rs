@@ -18,7 +18,7 @@ pub(super) const REFUSED: i32 = 3;
 /// The most memory, in bytes.
 const MEMORY: u64 = 512 << 20;
 /// The most time of a processor, in seconds.
-const SECONDS: u64 = 5;
+pub(super) const SECONDS: u64 = 3;
 /// The most open files.
 const FILES: u64 = 16;
 
@@ -40,14 +40,15 @@ pub fn run() -> ExitCode {
 fn bind() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let bounds = [
-        (Resource::As, MEMORY),
-        (Resource::Cpu, SECONDS),
-        (Resource::Nofile, FILES),
-        (Resource::Fsize, 0),
-        (Resource::Core, 0),
+        (Resource::As, MEMORY, MEMORY),
+        // At the first of the two the kernel says by its signal that it was the time; at both, it would only kill.
+        (Resource::Cpu, SECONDS, SECONDS + 1),
+        (Resource::Nofile, FILES, FILES),
+        (Resource::Fsize, 0, 0),
+        (Resource::Core, 0, 0),
     ];
-    for (resource, most) in bounds {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    for (resource, current, most) in bounds {
+        setrlimit(resource, Rlimit { current: Some(current), maximum: Some(most) })?;
     }
     Ok(())
 }

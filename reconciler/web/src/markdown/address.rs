@@ -40,7 +40,8 @@ pub(super) fn anchor(words: &str) -> String {
     format!("{ANCHOR}{words}")
 }
 
-fn encoded(path: &str) -> String {
+/// A path with what an address can't hold written otherwise.
+pub(crate) fn encoded(path: &str) -> String {
     path.split('/').map(query).collect::<Vec<_>>().join("/")
 }
 

@@ -8,8 +8,8 @@ use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::Revision;
 use berth_wire::web::{
-    Change, Commit, Committed, Deed, DocEdit, Docs, FieldFinding, Input, Object, Plan, Planned, Propose,
-    Standing,
+    Change, Commit, Committed, Deed, DocEdit, DocRead, Docs, FieldFinding, Input, Object, Plan, Planned,
+    Propose, Standing,
 };
 use http::StatusCode;
 use minijinja::context;
@@ -21,7 +21,7 @@ use super::form::{Act, Control, Filled, Form, Place, Said, Shape, changed, knows
 use super::plan::PlanPage;
 use super::words::value;
 use crate::app::App;
-use crate::markdown::page_url;
+use crate::markdown::{encoded, page_url};
 use crate::page;
 use crate::problem::Problem;
 use crate::session::Notice;
@@ -155,10 +155,6 @@ impl Writing {
         };
         page::render(app, visitor, "doc_edit.html", context)
     }
-}
-
-fn encoded(path: &str) -> String {
-    path.split('/').map(super::words::query).collect::<Vec<_>>().join("/")
 }
 
 /// `GET /wiki/new`
@@ -336,7 +332,7 @@ pub(crate) struct Rename {
 
 impl Filled for Rename {
     async fn form(self, app: &App, visitor: &Visitor) -> Result<Form, Problem> {
-        let sheet = changeable(app, visitor, &self.path).await?;
+        let sheet = visitor.ask(app, &DocRead { path: self.path.clone(), revision: None }).await?;
         let own = page_url(&sheet.path);
         let name = berth_wire::web::Field {
             name: "name".to_owned(),
@@ -358,7 +354,7 @@ pub(crate) struct Remove {
 
 impl Filled for Remove {
     async fn form(self, app: &App, visitor: &Visitor) -> Result<Form, Problem> {
-        let sheet = changeable(app, visitor, &self.path).await?;
+        let sheet = visitor.ask(app, &DocRead { path: self.path.clone(), revision: None }).await?;
         let back = Link::new(page_url(&sheet.path), sheet.title);
         let intro = "Its history stays, and a revert brings it back. Links to it lead nowhere then.";
         let path = format!("/wiki/remove/{}", encoded(&sheet.path));

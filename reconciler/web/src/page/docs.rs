@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::address::{Named, Wishes};
 use super::words::{query, value};
 use crate::app::App;
-use crate::markdown::{self, Shown, page_url, picture_url};
+use crate::markdown::{self, Shown, encoded, page_url, picture_url};
 use crate::page;
 use crate::problem::Problem;
 use crate::visitor::{Opened, Visitor};
@@ -186,15 +186,14 @@ pub(crate) fn content(shown: Option<&Shown>) -> Value {
 
 /// Addresses of what is done with a page.
 fn links(path: &str) -> Value {
-    let own = page_url(path);
-    let at = own.strip_prefix("/docs").unwrap_or_default();
-    let at = if at.ends_with(".md") { at.to_owned() } else { format!("{at}.md") };
+    // By the path itself: its ending may be `.MD`, which no address leaves out.
+    let at = encoded(path);
     context! {
-        page => own,
-        edit => format!("/wiki/edit{at}"),
-        history => format!("/wiki/history{at}"),
-        rename => format!("/wiki/rename{at}"),
-        remove => format!("/wiki/remove{at}"),
+        page => page_url(path),
+        edit => format!("/wiki/edit/{at}"),
+        history => format!("/wiki/history/{at}"),
+        rename => format!("/wiki/rename/{at}"),
+        remove => format!("/wiki/remove/{at}"),
     }
 }
 
@@ -238,22 +237,38 @@ fn files(card: &DocsCard) -> Vec<(String, String)> {
     card.files.iter().map(|path| (path.clone(), picture_url(path))).collect()
 }
 
-/// Reads a page that is to be changed. One that holds what isn't shown would lose it.
+/// Reads a page whose text is to be changed. One that holds what isn't shown would lose it.
 pub(crate) async fn changeable(app: &App, visitor: &Visitor, path: &str) -> Result<DocSheet, Problem> {
     let sheet = visitor.ask(app, &DocRead { path: path.to_owned(), revision: None }).await?;
-    match sheet.is_masked {
-        false => Ok(sheet),
-        true => Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "This page holds a password’s hash, which the panel doesn’t show, so it can’t be changed here.",
-        )
-        .hint("Change it by a push, and take the hash out.")),
+    if !sheet.is_text {
+        let said = "This page isn’t UTF-8 text, so it can’t be changed here.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, said).hint("Write it again in UTF-8 by a push."));
     }
+    if sheet.is_masked {
+        let said =
+            "This page holds a password’s hash, which the panel doesn’t show, so it can’t be changed here.";
+        let hint = "Change it by a push, and take the hash out.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, said).hint(hint));
+    }
+    Ok(sheet)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_lead_to_the_page_whatever_its_ending() {
+        for (path, page, edit) in [
+            ("a/b.md", "/docs/a/b", "/wiki/edit/a/b.md"),
+            ("a/B.MD", "/docs/a/B.MD", "/wiki/edit/a/B.MD"),
+            ("search.md", "/docs/search.md", "/wiki/edit/search.md"),
+        ] {
+            let links = links(path);
+            let link = |name: &str| links.get_attr(name).unwrap().to_string();
+            assert_eq!((link("page").as_str(), link("edit").as_str()), (page, edit));
+        }
+    }
 
     #[test]
     fn pages_are_a_tree() {

@@ -198,6 +198,7 @@ pub(crate) fn doc(text: &str) -> DocSheet {
         made_by: Some(line("made")),
         is_past: false,
         is_masked: false,
+        is_text: true,
         edit: DocEdit::Freely,
         at: revision(),
     }

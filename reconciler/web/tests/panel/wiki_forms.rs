@@ -165,16 +165,24 @@ async fn nothing_that_was_typed_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_not_shown_whole_is_not_changed_here() {
     let (panel, asked) = wiki(Standing::Allowed).await;
-    panel.door.answer(|_, _, _: DocRead| Ok(DocSheet { is_masked: true, ..doc("a hash: *****\n") }));
     let bob = panel.signed_in("bob").await;
-    for path in ["/wiki/edit/guide/first.md", "/wiki/rename/guide/first.md", "/wiki/remove/guide/first.md"] {
-        bob.get(path).await.says(StatusCode::FORBIDDEN, "can’t be changed here");
+    for (is_masked, is_text, why) in
+        [(true, true, "holds a password’s hash"), (false, false, "isn’t UTF-8 text")]
+    {
+        panel.door.answer(move |_, _, _: DocRead| Ok(DocSheet { is_masked, is_text, ..doc("some bytes\n") }));
+        let path = "/wiki/edit/guide/first.md";
+        bob.get(path).await.says(StatusCode::FORBIDDEN, why);
         bob.post(path, &[("step", "commit"), ("text", "x"), ("digest", "the-digest")])
             .await
             .says(StatusCode::FORBIDDEN, "by a push");
+        let page = bob.get("/docs/guide/first").await;
+        assert!(page.text.contains("by a push") && !leads_below(&page, "/wiki/edit/"), "{}", page.text);
+        // It moves and goes as it is.
+        for way in ["/wiki/rename/", "/wiki/remove/"] {
+            assert!(leads_below(&page, way), "{}", page.text);
+            bob.get(&format!("{way}guide/first.md")).await.says(StatusCode::OK, "first");
+        }
     }
-    let page = bob.get("/docs/guide/first").await;
-    assert!(!leads_below(&page, "/wiki/edit/"), "{}", page.text);
     assert_eq!(*asked.lock(), []);
 }
 

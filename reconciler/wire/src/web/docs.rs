@@ -78,8 +78,10 @@ pub struct DocSheet {
     pub made_by: Option<CommitLine>,
     /// Set if it was read at a revision that was asked for.
     pub is_past: bool,
-    /// Set if something in it, a password's hash, isn't shown. Then it is changed by a push alone.
+    /// Set if something in it, a password's hash, isn't shown. Then its text is changed by a push alone.
     pub is_masked: bool,
+    /// Set if its bytes are UTF-8. If they aren't, `text` says how many there are.
+    pub is_text: bool,
     /// The person's way to change it.
     pub edit: DocEdit,
     /// The revision that it was read at.
