@@ -11,6 +11,7 @@ mod drafted;
 mod error;
 mod ground;
 mod judged;
+mod keys;
 mod marks;
 mod proposals;
 mod pulls;

@@ -22,5 +22,6 @@ mod sights;
 mod spelling;
 mod update;
 
+pub use refusals::set_there;
 pub use sights::{Sights, Unseen};
 pub use update::{NotAnUpdate, Update};
