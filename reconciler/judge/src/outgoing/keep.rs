@@ -110,8 +110,8 @@ pub fn put(repo: &StateRepo, outgoing: &Outgoing) -> Result<(), OutgoingError> {
 
 /// End of an attempt to send a change.
 pub(crate) enum Sent {
-    /// It is on its way.
-    Kept(Outgoing),
+    /// It is on its way, by this topic.
+    Kept(Topic),
     /// It may not go now, for this reason.
     Refused(Invalid),
     /// All of its topics are taken.
@@ -140,7 +140,7 @@ pub(crate) fn send(
         let record = Record { branch, ..outgoing.record.clone() }.bounded();
         let named = Outgoing { topic, record, ..outgoing.clone() };
         if repo.new_mark(&named.reference(), &named.mark()?).map_err(|source| failed(repo, source))? {
-            return Ok(Sent::Kept(named));
+            return Ok(Sent::Kept(named.topic));
         }
     }
     Ok(Sent::Crowded)
