@@ -192,7 +192,7 @@ impl Session {
         Self { remote, git, statuses, stop, failures: 0 }
     }
 
-    /// Looks at the forge once, and returns how long to wait until the next look.
+    /// Looks at the forge once, and returns how long to wait until the next look: not at all where `main` moved.
     async fn look(&mut self, repo: &mut StateRepo, folder: &Folder, stop: &CancellationToken) -> Duration {
         let refused_before = folder.standing().refused;
         let followed = tokio::select! {
@@ -208,6 +208,10 @@ impl Session {
                 }
                 self.failures = 0;
                 self.tell(&followed, folder);
+                // `[remote]` may say something else by now, such as that nothing is merged any more.
+                if matches!(followed, Followed::Moved { .. }) {
+                    return Duration::ZERO;
+                }
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);

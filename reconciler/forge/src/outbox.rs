@@ -44,6 +44,8 @@ pub(crate) struct Outbox {
 struct Seen {
     main: Revision,
     platform: String,
+    /// Set while `main` says what this outbox goes by.
+    is_current: bool,
     changes: Vec<Outgoing>,
 }
 
@@ -163,10 +165,12 @@ impl Outbox {
             let seen = match main {
                 Some(main) if !changes.is_empty() => {
                     let state = repo.load(&main).map_err(failed)?.state;
-                    let platform = state.map(|state| state.platform.domain.to_string());
+                    let platform = state.as_ref().map(|state| state.platform.domain.to_string());
                     Some(Seen {
                         main,
                         platform: platform.unwrap_or_else(|_| "the platform".to_owned()),
+                        is_current: state
+                            .is_ok_and(|state| state.platform.remote.as_ref() == Some(&self.remote)),
                         changes,
                     })
                 }

@@ -21,6 +21,11 @@ fn right(forge: Forge) -> &'static str {
     }
 }
 
+/// Returns whether two ids of repositories are there and the same.
+fn is_one(id: &Value, other: &Value) -> bool {
+    id.is_u64() && id == other
+}
+
 /// A pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pull {
@@ -70,7 +75,7 @@ impl Api {
         let is_there = matches!(answer.status, StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY)
             && answer.says("already exists");
         match is_there {
-            true => match self.find_pull(branch).await? {
+            true => match self.find_pull(branch, target).await? {
                 Some(pull) => Ok(pull),
                 // The list is behind what the forge has just said.
                 None => Err(self.trouble(&answer)),
@@ -79,8 +84,9 @@ impl Api {
         }
     }
 
-    /// Finds the pull request of a branch: an open one, else the newest.
-    async fn find_pull(&self, branch: &str) -> Result<Option<Pull>, Trouble> {
+    /// Finds the pull request of a branch of this repository into another one of it: an open one, else the newest. A fork may have
+    /// a branch of the same name.
+    async fn find_pull(&self, branch: &str, target: &str) -> Result<Option<Pull>, Trouble> {
         let encoded = branch.replace('/', "%2F");
         let path = match self.forge {
             Forge::Github => {
@@ -96,8 +102,15 @@ impl Api {
         }
         let list: Vec<Value> = serde_json::from_slice(&answer.body).map_err(|_| self.unreadable())?;
         let of_branch = list.iter().filter(|pull| match self.forge {
-            Forge::Gitlab => pull["source_branch"] == branch,
-            Forge::Github | Forge::Forgejo => pull["head"]["ref"] == branch,
+            Forge::Gitlab => {
+                (pull["source_branch"] == branch && pull["target_branch"] == target)
+                    && is_one(&pull["source_project_id"], &pull["target_project_id"])
+            }
+            Forge::Github | Forge::Forgejo => {
+                let (head, base) = (&pull["head"], &pull["base"]);
+                (head["ref"] == branch && base["ref"] == target)
+                    && is_one(&head["repo"]["id"], &base["repo"]["id"])
+            }
         });
         let mut found: Vec<Pull> = of_branch.filter_map(|pull| self.pull_of(pull)).collect();
         found.sort_by_key(|pull| (pull.at == At::Open, pull.number));

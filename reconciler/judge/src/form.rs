@@ -11,6 +11,7 @@ mod drafted;
 mod error;
 mod ground;
 mod judged;
+mod keys;
 mod marks;
 mod proposals;
 mod pulls;
@@ -34,7 +35,7 @@ use self::draft::draft;
 use self::drafted::{Draft, Drafted, Settled};
 use self::ground::Ground;
 use self::judged::{message, plan, sealed, settled};
-use self::send::{Goes, Sending, send, way};
+use self::send::{Goes, Sending, may_send, send, way};
 use self::tell::error_at;
 use self::text::kind_of;
 use crate::review::{enough_open, propose};
@@ -153,6 +154,7 @@ impl Forms {
                 };
                 let knows = (!planned.shuts_out.is_empty()).then_some(author.name);
                 if ready.goes == Goes::ToForge {
+                    may_send(&ground)?;
                     let commit = revert::taken_back(&ground, &asked.revision, &ready, knows)?;
                     let sending = taking_back(commit, ready.by, &asked.revision, true)?;
                     return Ok(sent(send(&ground, planned, sending)?));
@@ -175,6 +177,7 @@ impl Forms {
                 return Err(not_proposed(planned));
             };
             if ready.goes == Goes::ToForge {
+                may_send(&ground)?;
                 let commit = revert::taken_back(&ground, revision, &ready, None)?;
                 return send(&ground, planned, taking_back(commit, ready.by, revision, false)?);
             }
@@ -224,11 +227,13 @@ impl Forms {
         planned: Planned,
         (Ready { main, draft, by, .. }, knows, is_committed): (Ready, Option<&UserName>, bool),
     ) -> Result<Proposed, FormError> {
+        let ground = Ground::look(repo, author, self.resolver)?;
+        may_send(&ground)?;
         let message = message(author.via, &draft.summary, "", knows);
         let words = Words { author: &by, committer: &by, message: &message };
-        let commit = repo.write(Some(&main), &draft.edits, &words).map_err(|source| self.failed(source))?;
+        let commit = ground.repo.write(Some(&main), &draft.edits, &words);
+        let commit = commit.map_err(|source| self.failed(source))?;
         let words = topic::words_of_file(&draft.own.path, kind_of(&draft.own));
-        let ground = Ground::look(repo, author, self.resolver)?;
         send(&ground, planned, Sending { commit, by, words, is_committed })
     }
 

@@ -24,5 +24,6 @@ mod spelling;
 mod update;
 
 pub use pages::Pages;
+pub use refusals::set_there;
 pub use sights::{Sights, Unseen};
 pub use update::{NotAnUpdate, Update};

@@ -21,7 +21,7 @@ pub use landing::{Landing, landing};
 pub use record::Record;
 pub use still::{Still, still_allowed};
 
-pub(crate) use keep::{enough, promised, send};
+pub(crate) use keep::{Sent, enough, promised, send};
 
 /// An outgoing change that can't be read, written or looked at.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,13 @@ pub enum OutgoingError {
         path: PathBuf,
         #[source]
         source: berth_repo::Error,
+    },
+    /// Others that keep changes can't be held off.
+    #[error("cannot lock {path}, so nobody else is held off while the change is kept")]
+    Lock {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
     },
     /// What is known of a change can't be written down.
     #[error("cannot write down what is known of a change")]

@@ -1,6 +1,6 @@
 //! Refusals that more than one door gives, each with its hint: the same words everywhere.
 
-use berth_schema::name::Invalid;
+use berth_schema::name::{Invalid, UserName};
 use berth_schema::remote::Remote;
 
 /// No state tells whose anything is.
@@ -40,6 +40,26 @@ pub(crate) fn no_way(remote: &Remote, trouble: &str) -> Invalid {
         push_there(remote)
     );
     Invalid::new(message, hint)
+}
+
+/// A forge hosts the state repo, and this field of a member's file lets somebody in: a commit that is made here would part the
+/// two, and a pull request is read by everybody who reads the repository there, before anybody has agreed to it.
+pub fn set_there(remote: &Remote, name: &UserName, field: &str) -> Invalid {
+    let what = match field {
+        "passkeys" => "Passkeys are",
+        "oidc" => "Accounts at the provider are",
+        "second_factor" => "Second factors are",
+        "tokens" => "API tokens are",
+        _ => "Passwords are",
+    };
+    let instead = match remote.opens_pulls() {
+        true => {
+            "No pull request is opened for it: that is no place for what signs somebody in. An SSH key can be added under Account. "
+        }
+        false => "",
+    };
+    let hint = format!("{instead}Change `{field}` in users/{name}.toml there, or ask an admin to.");
+    Invalid::new(format!("{what} set elsewhere: {}.", remote.in_charge()), hint)
 }
 
 fn push_there(remote: &Remote) -> String {

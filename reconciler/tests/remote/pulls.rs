@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use self::fake::{Answer, Fake, Instead, Kind, Way};
+use self::fake::{Answer, Fake, Instead, Kind, Pull, Way};
 use super::telling::token;
 use super::{Bench, Follower, until};
 
@@ -27,6 +27,10 @@ struct Scene {
 
 impl Scene {
     fn new(kind: Kind, pull_requests: &str) -> Self {
+        Self::polling(kind, pull_requests, "1s")
+    }
+
+    fn polling(kind: Kind, pull_requests: &str, poll: &str) -> Self {
         let bench = Bench::new("poll = \"1s\"\n");
         let token = token();
         let fake = Arc::new(Fake::new(kind, &bench.forge, &token));
@@ -38,7 +42,7 @@ impl Scene {
         runtime.spawn(async move { axum::serve(listener, router).await });
         let forge = bench.forge.to_str().unwrap().to_owned();
         let remote = format!(
-            "poll = \"1s\"\nforge = \"{}\"\napi = \"http://{address}{}\"\npull_requests = \"{pull_requests}\"\n",
+            "poll = \"{poll}\"\nforge = \"{}\"\napi = \"http://{address}{}\"\npull_requests = \"{pull_requests}\"\n",
             fake.word(),
             fake.base()
         );
@@ -208,6 +212,38 @@ fn berth_merges_what_its_policy_allows_where_it_is_told_to() {
 }
 
 #[test]
+fn nothing_is_merged_onto_what_wasnt_judged() {
+    let merges = "pull_requests = \"merge\"";
+    for is_off in [false, true] {
+        let scene = Scene::polling(Kind::Forgejo, "merge", "10m");
+        let _follower = scene.follow();
+        // Nobody has looked at the forge since.
+        let platform = fs::read_to_string(scene.bench.work.join("platform.toml")).unwrap();
+        assert!(platform.contains(merges), "{platform}");
+        let tip = match is_off {
+            true => {
+                let off = platform.replace(merges, "pull_requests = \"propose\"");
+                scene.bench.push(&[("platform.toml", &off)])
+            }
+            false => {
+                let bob = "email = \"bob@example.org\"\n[quota]\nservers = 0\n";
+                scene.bench.push(&[("users/bob.toml", bob)])
+            }
+        };
+        let topic = scene.sent("bob", "new blog");
+        scene.bench.until_main_is(&tip);
+        if is_off {
+            std::thread::sleep(Duration::from_secs(4));
+            assert_eq!(scene.pull("bob", &topic)["state"], "open");
+        } else {
+            let row = scene.until_pull("bob", &topic, |row| row["why"].is_string());
+            assert!(row["why"].as_str().unwrap().contains("doesn't merge it by itself"), "{row:#}");
+        }
+        assert!(scene.fake.pull(12).is_open);
+    }
+}
+
+#[test]
 fn two_new_servers_of_one_member_get_different_ids() {
     let scene = Scene::new(Kind::Forgejo, "propose");
     let _follower = scene.follow();
@@ -311,9 +347,14 @@ fn a_forge_that_is_behind_or_away_gets_it_later() {
     let mut git = crate::git(&scene.bench.state);
     assert!(crate::InTime::in_time(git.args(["update-ref", mark, &id])).status.success());
     assert_eq!(scene.pull("bob", &topic)["state"], "waiting");
+    // Others of that name are no way to it: a fork's, and one into another branch.
+    let ours = scene.fake.pull(12);
+    let forks = Pull { number: 13, is_forks: true, ..ours.clone() };
+    let aside = Pull { number: 14, base: "aside".to_owned(), ..ours };
+    scene.fake.pulls.lock().unwrap().extend([forks, aside]);
     let _follower = scene.follow();
     assert_eq!(scene.until_state("bob", &topic, "open")["number"], 12);
-    assert_eq!(scene.fake.pulls.lock().unwrap().len(), 1);
+    assert_eq!(scene.fake.pulls.lock().unwrap().len(), 3);
 }
 
 #[test]

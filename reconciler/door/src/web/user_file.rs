@@ -5,6 +5,7 @@ use berth_judge::case::{Allowed, Asked, Case};
 use berth_judge::form::DOOR;
 use berth_judge::proofs::Proven;
 use berth_judge::review::signature;
+use berth_judge::set_there;
 use berth_repo::{Edit, Error, Revision, StateRepo, Words};
 use berth_schema::State;
 use berth_schema::edit::{self, UserEdit};
@@ -77,22 +78,8 @@ pub(crate) fn put(panel: &Panel, writing: &Writing<'_>) -> Result<(), NotSet> {
 /// Refuses where a forge hosts the state repo: a commit that is made here would part the two.
 pub(crate) fn set_here(state: &State, name: &UserName, field: &str) -> Result<(), Refusal> {
     let Some(remote) = &state.platform.remote else { return Ok(()) };
-    let what = match field {
-        "passkeys" => "Passkeys are",
-        "oidc" => "Accounts at the provider are",
-        "second_factor" => "Second factors are",
-        "tokens" => "API tokens are",
-        _ => "Passwords are",
-    };
-    // A pull request is read by everybody who reads the repository there, before anybody has agreed to it.
-    let instead = match remote.opens_pulls() {
-        true => {
-            "No pull request is opened for it: that is no place for what signs somebody in. An SSH key can be added under Account. "
-        }
-        false => "",
-    };
-    let hint = format!("{instead}Change `{field}` in users/{name}.toml there, or ask an admin to.");
-    Err(forbidden(format!("{what} set elsewhere: {}.", remote.in_charge()), hint))
+    let invalid = set_there(remote, name, field);
+    Err(forbidden(invalid.message, invalid.hint))
 }
 
 /// `main` moves too fast.

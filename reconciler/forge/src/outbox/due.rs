@@ -24,6 +24,8 @@ pub(super) struct Due {
     pub(super) attempts: u32,
     /// Tip of `main` in which it was looked for last.
     pub(super) main: Option<Revision>,
+    /// Set if it could be merged but for another one that was merged just then.
+    pub(super) is_passed_over: bool,
 }
 
 /// The times at which changes are looked at next, by author and topic.
@@ -49,7 +51,7 @@ impl Dues {
 
     /// The one of a name. A new one is due at once.
     pub(super) fn of(&mut self, name: &str) -> Due {
-        let new = || Due { at: Instant::now(), attempts: 0, main: None };
+        let new = || Due { at: Instant::now(), attempts: 0, main: None, is_passed_over: false };
         *self.each.entry(name.to_owned()).or_insert_with(new)
     }
 
@@ -76,9 +78,9 @@ impl Dues {
 }
 
 impl Due {
-    /// Returns whether it is time, or `main` has moved.
-    pub(super) fn is_now(&self, main: &Revision) -> bool {
-        self.at <= Instant::now() || self.main.as_ref() != Some(main)
+    /// Returns whether it is time.
+    pub(super) fn is_now(&self) -> bool {
+        self.at <= Instant::now()
     }
 
     /// The next look after one that found all in order: `poll`, and longer where there are many.

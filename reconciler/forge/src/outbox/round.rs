@@ -5,7 +5,7 @@ use berth_repo::Revision;
 use berth_wire::web::PullState;
 
 use super::due::{Due, Dues};
-use super::{Looked, Outbox, Seen};
+use super::{Looked, Outbox};
 use crate::api::Api;
 use crate::exchange::Trouble;
 use crate::git::GitError;
@@ -19,6 +19,16 @@ const PATIENCE: u32 = 8;
 enum Broken {
     Trouble(Trouble),
     Repo(OutgoingError),
+}
+
+/// State of a round, as one change after the other finds it.
+struct Turn {
+    main: Revision,
+    platform: String,
+    /// Changes that something may still happen to.
+    open: usize,
+    /// Set until one is merged in this round.
+    may_merge: bool,
 }
 
 impl From<Trouble> for Broken {
@@ -41,51 +51,90 @@ impl Outbox {
         dues: &mut Dues,
         looked: &mut Option<Looked>,
     ) -> Result<(), OutgoingError> {
-        let Some(Seen { main, platform, changes }) = self.look(looked)? else { return Ok(()) };
-        dues.keep(&changes.iter().map(name).collect::<Vec<_>>());
-        let open = changes.iter().filter(|change| change.record.is_open()).count();
+        let Some(seen) = self.look(looked)? else { return Ok(()) };
+        dues.keep(&seen.changes.iter().map(name).collect::<Vec<_>>());
+        let open = seen.changes.iter().filter(|change| change.record.is_open()).count();
         // What is merged next is judged on top of what was merged before, so that has to be here.
-        let mut may_merge = self.is_up_to_date(&main)
-            && !changes.iter().any(|change| {
+        let may_merge = seen.is_current
+            && self.is_up_to_date(&seen.main)
+            && !seen.changes.iter().any(|change| {
                 change.record.state == PullState::Merged && dues.of(&name(change)).attempts < PATIENCE
             });
-        for mut change in changes {
-            let mut due = dues.of(&name(&change));
-            if !due.is_now(&main) {
-                continue;
+        let mut turn = Turn { main: seen.main, platform: seen.platform, open, may_merge };
+        for change in seen.changes {
+            // The others go on.
+            if let Err(error) = self.turn(api, dues, &mut turn, change.clone()).await {
+                let (change, error) = (name(&change), berth_fault::chain(&error));
+                tracing::warn!(change, error, "a change on its way to the forge can't be looked at");
             }
-            let before = change.clone();
-            self.move_with_the_forge(&mut change);
-            if due.main != Some(main) {
-                self.find_on_main(&mut change, &main)?;
-                due.main = Some(main);
-            }
-            let worked = match change.record.landed.is_some() {
-                true => Some(Ok(())),
-                false if dues.may_ask() => Some(self.step(api, &mut change, &platform, may_merge).await),
-                // It stays due.
-                false => None,
-            };
-            if change.record.state == PullState::Merged && before.record.state != PullState::Merged {
-                may_merge = false;
-                // `main` may have followed before the forge said so: it is looked for once more.
-                due.main = None;
-            }
-            if let Some(worked) = worked {
-                self.settle(&mut change, &mut due, worked, dues, open)?;
-            }
-            if change != before {
-                tracing::info!(
-                    change = name(&change),
-                    state = change.record.state.word(),
-                    why = change.record.why,
-                    "a change on its way to the forge"
-                );
-                self.put(&change)?;
-            }
-            dues.set(&name(&change), due);
         }
         Ok(())
+    }
+
+    /// Lets one change take its next step, if it is due.
+    async fn turn(
+        &self,
+        api: &Api,
+        dues: &mut Dues,
+        turn: &mut Turn,
+        mut change: Outgoing,
+    ) -> Result<(), OutgoingError> {
+        let name = name(&change);
+        let mut due = dues.of(&name);
+        let has_moved = due.main.map_or_else(|| due.is_now(), |known| known != turn.main);
+        // Its waits hold until it is a pull request.
+        let may_merge = self.merges(&change) && change.record.number.is_some();
+        let merges = turn.may_merge && may_merge;
+        // Whatever else `main` got doesn't change what the forge says.
+        let is_asked = due.is_now() || (merges && (has_moved || due.is_passed_over));
+        if !is_asked && !has_moved {
+            return Ok(());
+        }
+        let before = change.clone();
+        self.move_with_the_forge(&mut change);
+        if has_moved {
+            let found = self.find_on_main(&mut change, &turn.main);
+            due.main = found.is_ok().then_some(turn.main);
+            if let Err(error) = found {
+                due.lagged();
+                dues.set(&name, due);
+                return Err(error);
+            }
+        }
+        due.is_passed_over |= may_merge && !turn.may_merge;
+        let is_over = change.record.landed.is_some() || change.record.state.is_over();
+        let worked = match is_over {
+            true => {
+                due.is_passed_over = false;
+                Some(Ok(()))
+            }
+            false if is_asked && dues.may_ask() => Some(self.step(api, &mut change, &mut due, turn).await),
+            // It stays due.
+            false => None,
+        };
+        if change.record.state == PullState::Merged && before.record.state != PullState::Merged {
+            turn.may_merge = false;
+            // `main` may have followed before the forge said so: it is looked for once more.
+            due.main = None;
+        }
+        let mut broken = None;
+        if let Some(worked) = worked {
+            if !is_over && worked.is_ok() {
+                dues.answers();
+            }
+            broken = self.settle(&mut change, &mut due, worked, dues, turn.open).err();
+        }
+        dues.set(&name, due);
+        if change != before {
+            tracing::info!(
+                change = name,
+                state = change.record.state.word(),
+                why = change.record.why,
+                "a change on its way to the forge"
+            );
+            self.put(&change)?;
+        }
+        broken.map_or(Ok(()), Err)
     }
 
     /// Writes down how a step ended, and when the next one is due.
@@ -106,11 +155,11 @@ impl Outbox {
             }
             Ok(()) => {
                 due.settled(self.remote.poll.duration(), open);
-                if dues.may_ask() {
-                    dues.answers();
-                }
             }
-            Err(Broken::Repo(error)) => return Err(error),
+            Err(Broken::Repo(error)) => {
+                due.lagged();
+                return Err(error);
+            }
             Err(Broken::Trouble(Trouble::Away { why, wait })) => {
                 dues.hold(wait);
                 record.why = Some(why);
@@ -178,17 +227,14 @@ impl Outbox {
         &self,
         api: &Api,
         change: &mut Outgoing,
-        platform: &str,
-        may_merge: bool,
+        due: &mut Due,
+        turn: &mut Turn,
     ) -> Result<(), Broken> {
-        if change.record.state.is_over() {
-            return Ok(());
-        }
         let pull = match change.record.number {
             None => {
                 self.bring(change).await?;
                 let (title, text) =
-                    (letter::title(change), letter::text(change, platform, self.merges(change)));
+                    (letter::title(change), letter::text(change, &turn.platform, self.merges(change)));
                 let target = self.remote.branch.to_string();
                 let wanted =
                     Wanted { title: &title, text: &text, branch: &change.record.branch, target: &target };
@@ -197,8 +243,9 @@ impl Outbox {
             Some(number) => api.pull(number).await?,
         };
         self.take(change, &pull)?;
-        if pull.at == At::Open && self.merges(change) && may_merge {
-            self.merge(api, change, pull.number).await?;
+        due.is_passed_over = pull.at == At::Open && self.merges(change) && !turn.may_merge;
+        if pull.at == At::Open && self.merges(change) && turn.may_merge {
+            self.merge(api, change, pull.number, turn).await?;
         }
         Ok(())
     }
@@ -235,7 +282,7 @@ impl Outbox {
                 .map_err(|error| git_trouble(&error))?;
             if tip.is_none() {
                 let pushed = self.git.push(&self.remote, &self.state, &change.commit, &branch).await;
-                pushed.map_err(|error| git_trouble(&error))?;
+                pushed.map_err(|error| push_trouble(&error))?;
             }
             if tip.is_none_or(|tip| tip == change.commit) {
                 change.record.branch = branch;
@@ -248,7 +295,20 @@ impl Outbox {
     }
 
     /// Merges a change, if the policy allows it still.
-    async fn merge(&self, api: &Api, change: &mut Outgoing, number: u64) -> Result<(), Broken> {
+    async fn merge(
+        &self,
+        api: &Api,
+        change: &mut Outgoing,
+        number: u64,
+        turn: &mut Turn,
+    ) -> Result<(), Broken> {
+        // The last look at the branch may be a whole `poll` old, and what it got since decides, too.
+        let tip = self.git.tip(&self.remote).await.map_err(|error| git_trouble(&error))?;
+        if tip != Some(turn.main) {
+            turn.may_merge = false;
+            self.bell.notify_one();
+            return Ok(());
+        }
         match self.with(|repo| still_allowed(repo, change))? {
             Still::Allowed => {}
             Still::Not(why) => {
@@ -257,6 +317,8 @@ impl Outbox {
                 return Ok(());
             }
         }
+        // Even a forge that doesn't answer may have merged it.
+        turn.may_merge = false;
         match api.merge_pull(number, change.commit).await {
             Ok(()) => {
                 (change.record.state, change.record.why) = (PullState::Merged, None);
@@ -283,12 +345,20 @@ fn name(change: &Outgoing) -> String {
     format!("{}/{}", change.user, change.topic)
 }
 
+/// Takes a failure of a push to a forge that has just answered: it doesn't want this commit, and perhaps it wants others.
+fn push_trouble(error: &GitError) -> Trouble {
+    match git_trouble(error) {
+        Trouble::Away { why, .. } => Trouble::Lagging(why),
+        other => other,
+    }
+}
+
 /// Takes a failure of git's: a right that is missing is told from a forge that is away.
 fn git_trouble(error: &GitError) -> Trouble {
     /// Words of git and of forges for a right that is missing.
     const RIGHTS: [&str; 12] = [
-        "403",
-        "401",
+        "error: 403",
+        "error: 401",
         "denied",
         "Denied",
         "not allowed",
@@ -306,8 +376,31 @@ fn git_trouble(error: &GitError) -> Trouble {
         GitError::Program(_) if RIGHTS.iter().any(|words| why.contains(words)) => Trouble::Refused(format!(
             "{why}. The token, or over SSH the deploy key, needs the right to push branches"
         )),
-        // It answers, and doesn't want this one.
-        GitError::Program(_) if why.contains("failed to push") => Trouble::Lagging(why),
         GitError::Program(_) => Trouble::Away { why, wait: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_that_the_forge_doesnt_take_holds_no_other_up() {
+        let failed = |words: &str| {
+            let (command, status, words) = ("push", ExitStatus::from_raw(1 << 8), words.to_owned());
+            GitError::Program(berth_repo::git::GitError::Failed { command, status, words })
+        };
+        let large = failed("error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413");
+        assert!(matches!(push_trouble(&large), Trouble::Lagging(_)));
+        assert!(matches!(git_trouble(&large), Trouble::Away { .. }));
+        let right = failed("fatal: unable to access 'https://f/': The requested URL returned error: 403");
+        assert!(matches!(push_trouble(&right), Trouble::Refused(_)));
+        let rejected = failed("! [remote rejected] 4034010 -> berth/bob/x (hook)\nerror: failed to push some refs");
+        assert!(matches!(push_trouble(&rejected), Trouble::Lagging(_)));
     }
 }

@@ -109,7 +109,7 @@ fn free_id(ground: &Ground<'_>, state: &State, owner: Option<&str>) -> Result<Se
     let owner = owner.and_then(|owner| owner.parse::<UserName>().ok());
     // Two pull requests with one id would both be good, and `main` couldn't take the second.
     let promised = match state.platform.remote {
-        Some(_) => outgoing::promised(ground.repo)?,
+        Some(_) => outgoing::promised(ground.repo)?.iter().map(|one| one.id).collect(),
         None => Vec::new(),
     };
     let found = ids.free_besides(state, owner.as_ref().unwrap_or(ground.author.name), &promised);

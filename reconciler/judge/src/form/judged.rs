@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::drafted::{Draft, Settled};
 use super::error::FormError;
 use super::ground::{Ground, Via};
+use super::keys::keys_for_the_forge;
 use super::tell::{DOOR, OwnFile, at_field, concerns, diffs, error_at, losses};
 use super::text::kind_of;
 use crate::hook::{Asker, Made, judge_made};
@@ -94,13 +95,16 @@ pub(super) fn judge(ground: &Ground<'_>, mut tried: Tried<'_>) -> Result<Planned
         FieldFinding { is_error: false, ..error_at(None, &invalid) }
     });
     findings.extend(notes);
+    let keys = keys_for_the_forge(ground, &mut tried.scratch.repo, &tried.new)?;
+    let keeps_keys = keys.is_empty();
+    findings.extend(keys.iter().map(|invalid| error_at(None, invalid)));
     if ground.is_held_back() && (made.is_refused() || made.approvers.is_some()) {
         let message = "by this token you act as a member, since it lacks the scope `admin`";
         let invalid = Invalid::new(message, "make a token that has it, if the change is meant");
         findings.push(FieldFinding { is_error: false, ..error_at(None, &invalid) });
     }
     Ok(Planned {
-        standing: standing(&made),
+        standing: if keeps_keys { standing(&made) } else { Standing::Refused },
         digest: String::new(),
         findings,
         plan: made.told,

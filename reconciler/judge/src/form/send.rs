@@ -12,7 +12,7 @@ use berth_wire::web::{Planned, Proposed, PullState, Standing};
 use super::error::FormError;
 use super::ground::{Ground, Via};
 use super::topic;
-use crate::outgoing::{self, Outgoing, Record};
+use crate::outgoing::{self, Outgoing, Record, Sent};
 use crate::refusals;
 
 /// Topics that are tried for a change: nobody has so many of one file.
@@ -51,6 +51,15 @@ fn to_forge(ground: &Ground<'_>, remote: &Remote) -> Result<Result<(), Invalid>,
     Ok(trouble.map_or(Ok(()), |trouble| Err(refusals::no_way(remote, &trouble))))
 }
 
+/// Refuses somebody who has enough changes waiting: before anything of another one is written.
+pub(super) fn may_send(ground: &Ground<'_>) -> Result<(), FormError> {
+    outgoing::enough(ground.repo, ground.author.name, ground.is_admin())?.map_or(Ok(()), refused)
+}
+
+fn refused<T>(invalid: Invalid) -> Result<T, FormError> {
+    Err(FormError::Refused { message: invalid.message, advice: Some(invalid.hint) })
+}
+
 /// A commit that is to go to the forge.
 pub(super) struct Sending {
     pub(super) commit: Revision,
@@ -64,9 +73,6 @@ pub(super) struct Sending {
 /// Sends a commit on its way to the forge.
 pub(super) fn send(ground: &Ground<'_>, planned: Planned, sending: Sending) -> Result<Proposed, FormError> {
     let author = ground.author;
-    if let Some(invalid) = outgoing::enough(ground.repo, author.name, ground.is_admin())? {
-        return Err(FormError::Refused { message: invalid.message, advice: Some(invalid.hint) });
-    }
     let Sending { commit, by, words, is_committed } = sending;
     let Some(first) = topic::numbered(&words).next() else { return Err(FormError::Busy) };
     let forge = ground.state.as_ref().and_then(|state| state.platform.remote.as_ref());
@@ -78,9 +84,14 @@ pub(super) fn send(ground: &Ground<'_>, planned: Planned, sending: Sending) -> R
         by,
         record: Record { forge, ..record(author.via, planned, is_committed) },
     };
-    let sent = outgoing::send(ground.repo, outgoing, topic::numbered(&words).take(TOPICS))?;
-    let Outgoing { topic, commit, .. } = sent.ok_or(FormError::Busy)?;
-    Ok(Proposed { topic: topic.to_string(), revision: commit, is_sent: true })
+    let topics = topic::numbered(&words).take(TOPICS);
+    match outgoing::send(ground.repo, outgoing, topics, ground.is_admin())? {
+        Sent::Kept(topic) => {
+            Ok(Proposed { topic: topic.to_string(), revision: commit, is_sent: true })
+        }
+        Sent::Refused(invalid) => refused(invalid),
+        Sent::Crowded => Err(FormError::Busy),
+    }
 }
 
 fn record(via: Via, planned: Planned, is_committed: bool) -> Record {

@@ -1,6 +1,8 @@
 //! Marks of outgoing changes in the state repo, and how many there may be.
 
-use berth_host::critical;
+use std::time::Duration;
+
+use berth_host::{FileLock, Owner, critical};
 use berth_repo::{FORGE_WAY, Mark, OUTGOING, Revision, Signature, StateRepo};
 use berth_schema::Kind;
 use berth_schema::door::Topic;
@@ -17,6 +19,11 @@ const OPEN_EACH: usize = 10;
 const OPEN_ALL: usize = 300;
 /// Changes of one member that are over and kept, the newest.
 const OVER_EACH: usize = 20;
+
+/// Lock of whoever keeps another change, in the repository's folder.
+const LOCK: &str = "berth-outgoing.lock";
+/// Time to wait for it: it is held for some small files.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A change on its way to the forge, or there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,12 +108,31 @@ pub fn put(repo: &StateRepo, outgoing: &Outgoing) -> Result<(), OutgoingError> {
     repo.set_mark(&bounded.reference(), &bounded.mark()?).map_err(|source| failed(repo, source))
 }
 
-/// Sends a change on its way, by the first of these topics that isn't taken; `None` where all are.
+/// End of an attempt to send a change.
+pub(crate) enum Sent {
+    /// It is on its way, by this topic.
+    Kept(Topic),
+    /// It may not go now, for this reason.
+    Refused(Invalid),
+    /// All of its topics are taken.
+    Crowded,
+}
+
+/// Sends a change on its way, by the first of these topics that isn't taken. One after the other, so that no two that come at once
+/// get past a limit, or have the same id for two servers.
 pub(crate) fn send(
     repo: &StateRepo,
     outgoing: Outgoing,
     topics: impl Iterator<Item = Topic>,
-) -> Result<Option<Outgoing>, OutgoingError> {
+    is_admin: bool,
+) -> Result<Sent, OutgoingError> {
+    let _turn = turn(repo)?;
+    if let Some(invalid) = enough(repo, &outgoing.user, is_admin)? {
+        return Ok(Sent::Refused(invalid));
+    }
+    if let Some(taken) = taken(&promised(repo)?, &promises(repo, &outgoing.commit)?) {
+        return Ok(Sent::Refused(taken));
+    }
     drop_oldest(repo, &outgoing.user)?;
     let _section = critical::enter();
     for topic in topics {
@@ -114,10 +140,28 @@ pub(crate) fn send(
         let record = Record { branch, ..outgoing.record.clone() }.bounded();
         let named = Outgoing { topic, record, ..outgoing.clone() };
         if repo.new_mark(&named.reference(), &named.mark()?).map_err(|source| failed(repo, source))? {
-            return Ok(Some(named));
+            return Ok(Sent::Kept(named.topic));
         }
     }
-    Ok(None)
+    Ok(Sent::Crowded)
+}
+
+/// Waits until nobody else keeps a change, in this process or another.
+fn turn(repo: &StateRepo) -> Result<FileLock, OutgoingError> {
+    let path = repo.git_dir().join(LOCK);
+    let error = |source| OutgoingError::Lock { path: path.clone(), source };
+    // The file is the repository's owner's, whoever is first.
+    let _acting = Owner::of(repo.git_dir()).and_then(Owner::act).map_err(error)?;
+    FileLock::take(&path, PATIENCE).map_err(error)
+}
+
+/// Refuses the id of another new server's.
+fn taken(promised: &[Promised], wanted: &[Promised]) -> Option<Invalid> {
+    let is_same = |one: &&Promised| promised.iter().any(|other| other.id == one.id && other.path != one.path);
+    wanted.iter().find(is_same).map(|one| {
+        let message = format!("another new server that waits at the forge has the id {}", one.id.get());
+        Invalid::new(message, "ask for it again: it gets another id then; or write another one")
+    })
 }
 
 /// Drops the oldest changes of somebody that are over, beyond so many.
@@ -140,35 +184,56 @@ pub(crate) fn enough(
     let open: Vec<Outgoing> = all(repo)?.into_iter().filter(|outgoing| outgoing.record.is_open()).collect();
     if open.len() >= OPEN_ALL {
         let message = format!("{OPEN_ALL} changes wait at the forge, and there may be no more");
-        return Ok(Some(Invalid::new(message, "ask an admin to decide some of them at the forge")));
+        return Ok(Some(Invalid::new(message, "ask an admin to decide some of them at the forge, or to take away those that have no number there (docs/forge.md, \
+             \"What members do\")")));
     }
     let theirs = open.iter().filter(|outgoing| outgoing.user == *user).count();
     Ok((!is_admin && theirs >= OPEN_EACH).then(|| {
         Invalid::new(
             format!("you have {OPEN_EACH} changes waiting at the forge, and nobody may have more"),
-            "close a pull request there that you don't need, or ask an admin to decide one",
+            format!(
+                "close a pull request there that you don't need, or ask an admin to decide one; one that has no number yet an \
+                 admin takes away as the state repo's owner: `git update-ref -d {OUTGOING}{user}/<topic>`"
+            ),
         )
     }))
 }
 
-/// Lists the ids of servers that open changes ask for and that `main` doesn't have yet.
-pub(crate) fn promised(repo: &StateRepo) -> Result<Vec<ServerId>, OutgoingError> {
-    let error = |source| failed(repo, source);
-    let mut ids = Vec::new();
-    for outgoing in all(repo)?.iter().filter(|outgoing| outgoing.record.is_open()) {
-        let info = repo.commit_info(&outgoing.commit).map_err(error)?;
-        let Some(parent) = info.parents.first() else { continue };
-        for path in repo.changed(parent, &outgoing.commit).map_err(error)? {
-            if Kind::of(&path) != Some(Kind::Server) || repo.read(parent, &path).map_err(error)?.is_some() {
-                continue;
-            }
-            let text = repo.read(&outgoing.commit, &path).map_err(error)?.unwrap_or_default();
-            let table = toml::from_str::<toml::Table>(&String::from_utf8_lossy(&text)).unwrap_or_default();
-            let id = table.get("id").and_then(toml::Value::as_integer);
-            ids.extend(id.and_then(|id| u32::try_from(id).ok()?.try_into().ok()).map(ServerId));
-        }
+/// A new server of a change that isn't on `main` yet.
+pub(crate) struct Promised {
+    pub(crate) path: String,
+    pub(crate) id: ServerId,
+}
+
+/// Lists the new servers of changes that wait, or that were merged at the forge and aren't on `main` yet.
+pub(crate) fn promised(repo: &StateRepo) -> Result<Vec<Promised>, OutgoingError> {
+    let comes = |record: &Record| {
+        record.is_open() || (record.state == PullState::Merged && record.landed.is_none())
+    };
+    let mut found = Vec::new();
+    for outgoing in all(repo)?.iter().filter(|outgoing| comes(&outgoing.record)) {
+        found.extend(promises(repo, &outgoing.commit)?);
     }
-    Ok(ids)
+    Ok(found)
+}
+
+/// Lists the new servers of a commit.
+fn promises(repo: &StateRepo, commit: &Revision) -> Result<Vec<Promised>, OutgoingError> {
+    let error = |source| failed(repo, source);
+    let mut found = Vec::new();
+    let info = repo.commit_info(commit).map_err(error)?;
+    let Some(parent) = info.parents.first() else { return Ok(found) };
+    for path in repo.changed(parent, commit).map_err(error)? {
+        if Kind::of(&path) != Some(Kind::Server) || repo.read(parent, &path).map_err(error)?.is_some() {
+            continue;
+        }
+        let text = repo.read(commit, &path).map_err(error)?.unwrap_or_default();
+        let table = toml::from_str::<toml::Table>(&String::from_utf8_lossy(&text)).unwrap_or_default();
+        let id = table.get("id").and_then(toml::Value::as_integer);
+        let id = id.and_then(|id| u32::try_from(id).ok()?.try_into().ok()).map(ServerId);
+        found.extend(id.map(|id| Promised { path, id }));
+    }
+    Ok(found)
 }
 
 /// Returns what `berth remote` found of the way to the forge; `None` where it never looked.

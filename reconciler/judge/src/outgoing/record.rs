@@ -15,6 +15,9 @@ const LONGEST_LINE: usize = 400;
 /// The longest reason, in characters.
 const LONGEST_WHY: usize = 500;
 
+/// The longest URL that is kept, in bytes.
+const LONGEST_URL: usize = 2000;
+
 /// Everything known of an outgoing change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -67,6 +70,8 @@ impl Record {
             self.plan = self.plan.chars().take(LONGEST_PLAN).collect();
             self.plan.push_str("\n… The plan is longer than a forge shows; `berth plan` shows all of it.\n");
         }
+        // A part of a URL leads elsewhere.
+        self.url = self.url.filter(|url| url.len() <= LONGEST_URL);
         self.why = self.why.map(|why| safe_line(&why, LONGEST_WHY));
         for lines in [&mut self.findings, &mut self.losses] {
             let more = lines.len().saturating_sub(LINES);

@@ -8,6 +8,7 @@
 
 mod docs;
 mod engine;
+mod forge;
 mod hostile;
 mod ids;
 mod lockouts;

@@ -31,7 +31,9 @@ pub(crate) struct Pull {
     pub(crate) title: String,
     pub(crate) text: String,
     pub(crate) branch: String,
-    base: String,
+    pub(crate) base: String,
+    /// Set if its branch is a fork's.
+    pub(crate) is_forks: bool,
     pub(crate) is_open: bool,
     pub(crate) merged: Option<String>,
 }
@@ -162,7 +164,8 @@ impl Fake {
             );
         }
         let mut pulls = self.pulls.lock().unwrap();
-        if let Some(there) = pulls.iter().find(|pull| pull.branch == branch && pull.is_open) {
+        if let Some(there) = pulls.iter().find(|pull| pull.branch == branch && !pull.is_forks && pull.is_open)
+        {
             return match self.kind {
                 Kind::Github => said(
                     422,
@@ -178,7 +181,7 @@ impl Fake {
             };
         }
         let number = 12 + u64::try_from(pulls.len()).unwrap();
-        let pull = Pull { number, title, text, branch, base, is_open: true, merged: None };
+        let pull = Pull { number, title, text, branch, base, is_forks: false, is_open: true, merged: None };
         pulls.push(pull.clone());
         said(201, self.shown(&pull))
     }
@@ -204,14 +207,17 @@ impl Fake {
     fn shown(&self, pull: &Pull) -> Value {
         let (number, title) = (pull.number, &pull.title);
         let url = format!("https://git.example.org/org/state/pulls/{number}");
+        let head = if pull.is_forks { 8 } else { 7 };
         match self.kind {
             Kind::Gitlab => json!({
-                "iid": number, "title": title, "web_url": url, "source_branch": pull.branch,
+                "iid": number, "title": title, "web_url": url, "source_branch": pull.branch, "target_branch": pull.base,
+                "source_project_id": head, "target_project_id": 7,
                 "state": match (pull.is_open, &pull.merged) { (true, _) => "opened", (_, Some(_)) => "merged", _ => "closed" },
                 "merge_commit_sha": null, "squash_commit_sha": pull.merged, "sha": self.tip(&pull.branch),
             }),
             Kind::Github | Kind::Forgejo => json!({
-                "number": number, "title": title, "html_url": url, "head": {"ref": pull.branch}, "base": {"ref": pull.base},
+                "number": number, "title": title, "html_url": url,
+                "head": {"ref": pull.branch, "repo": {"id": head}}, "base": {"ref": pull.base, "repo": {"id": 7}},
                 "state": if pull.is_open { "open" } else { "closed" },
                 "merged": pull.merged.is_some(),
                 "merged_at": pull.merged.as_ref().map(|_| "2026-11-30T12:00:00Z"),
