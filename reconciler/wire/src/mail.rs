@@ -138,6 +138,19 @@ impl Spool {
         self.write(&Kept { letter, tries: 0, again, is_under_way: false, why: None })
     }
 
+    /// Takes out the invitations that wait for somebody: the link of each is used.
+    pub fn end_invitations(&self, user: &UserName) -> io::Result<()> {
+        let _acting = self.act()?;
+        if self.names()?.is_empty() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        for kept in self.all()?.iter().filter(|kept| kept.letter.user == *user && kept.is_open_invitation()) {
+            self.remove(&kept.letter.id)?;
+        }
+        Ok(())
+    }
+
     /// Writes a letter down as it stands now, unless it was taken out meanwhile or a newer one has its place. Returns whether it is there.
     pub fn keep(&self, kept: &Kept) -> io::Result<bool> {
         let _acting = self.act()?;
@@ -245,13 +258,17 @@ impl Spool {
     }
 }
 
-/// Returns whether a letter takes the place of one that waits. One that a server takes just now stays: it may have arrived.
+impl Kept {
+    /// Returns whether it is an invitation that another can replace. One that a server takes just now can't be: it may have arrived.
+    fn is_open_invitation(&self) -> bool {
+        matches!(self.letter.content, Content::Invitation { .. }) && !self.is_under_way
+    }
+}
+
+/// Returns whether a letter takes the place of one that waits.
 fn replaces(newer: &Letter, kept: &Kept) -> bool {
-    let is_invitation = |letter: &Letter| matches!(letter.content, Content::Invitation { .. });
-    newer.user == kept.letter.user
-        && is_invitation(newer)
-        && is_invitation(&kept.letter)
-        && !kept.is_under_way
+    let is_invitation = matches!(newer.content, Content::Invitation { .. });
+    is_invitation && newer.user == kept.letter.user && kept.is_open_invitation()
 }
 
 /// Mails, as the process that sends them tells of them.
