@@ -35,6 +35,13 @@ pub fn invitation(
     put(data, state, user, Content::Invitation { link, until: invited.until }, now)
 }
 
+/// Takes the links out of the spool that somebody doesn't need any more, since they have used one.
+pub(crate) fn invitation_used(data: &Path, user: &UserName) {
+    if let Err(error) = Spool::of(data).end_invitations(user) {
+        tracing::warn!(%error, to = %user, "a mail with a used link can't be taken out of the spool");
+    }
+}
+
 impl Decided {
     /// Finds the author of a proposal; `None` where there is none whom a mail could reach, or mails aren't sent.
     pub fn find(repo: &StateRepo, state: &State, topic: &Topic) -> Option<Self> {

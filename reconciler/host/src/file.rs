@@ -1,8 +1,8 @@
 //! Files that are replaced as a whole: a reader sees the old content or the new, and a loss of power loses neither.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -57,6 +57,25 @@ pub fn read_foreign(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     match content.len() as u64 > longest {
         true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too long")),
         false => Ok(content),
+    }
+}
+
+/// Makes a folder for its owner alone, in one that somebody else may write to. Fails where something else is there, such as a link.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_folder(path),
+        made => made,
+    }
+}
+
+/// Checks that a folder is there and no link to one, which might lead anywhere.
+pub fn check_folder(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.is_dir() {
+        true => Ok(()),
+        false => {
+            let why = format!("{} has to be a folder itself, not a link or a file", path.display());
+            Err(io::Error::new(io::ErrorKind::NotADirectory, why))
+        }
     }
 }
 

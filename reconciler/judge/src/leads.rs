@@ -9,7 +9,7 @@ use berth_wire::web::Destination;
 use crate::proofs::Resolvers;
 
 /// Asks where a name leads. `None` where DNS doesn't tell, or where nobody can say what the platform's own addresses are: they are
-/// those of `[public]`, and without them those to which the platform's domain leads.
+/// those of `[public]`, and without them those to which the platform's domain leads, unless that is behind Cloudflare.
 pub fn look(resolver: Option<SocketAddr>, state: &State, fqdn: &Fqdn) -> Option<Destination> {
     let resolvers = Resolvers::of(resolver, state);
     let public = state.platform.public.addresses.iter().filter_map(|address| match address {
@@ -18,6 +18,9 @@ pub fn look(resolver: Option<SocketAddr>, state: &State, fqdn: &Fqdn) -> Option<
     });
     let mut wanted: Vec<Ipv4Addr> = public.collect();
     if wanted.is_empty() {
+        if state.domains.get(&state.platform.domain).is_some_and(|domain| domain.cloudflare) {
+            return None;
+        }
         wanted = resolvers.addresses(state.platform.domain.as_str()).ok()?;
     }
     // Any name will do for a wildcard's.

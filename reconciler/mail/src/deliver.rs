@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 use berth_schema::mail::MailTls;
 use berth_schema::secret::Form;
 use lettre::Message;
+use lettre::address::Envelope;
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters, TlsParametersBuilder,
 };
 use lettre::transport::smtp::commands::{Data, Mail as From, Rcpt};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 
 use crate::message;
@@ -103,16 +104,20 @@ impl<'s> Connection<'s> {
         begins: impl FnOnce() -> Result<(), MailError>,
     ) -> Result<String, MailError> {
         let (envelope, text) = (mail.envelope(), mail.formatted());
-        self.command(From::new(envelope.from().cloned(), Vec::new())).await?.map_err(|cause| {
+        let pace = self.settings.pace;
+        let parameters = self.letters(envelope)?;
+        let from = From::new(envelope.from().cloned(), parameters);
+        self.command(from, pace.answer).await?.map_err(|cause| {
             let from = self.settings.mail.from.clone();
             MailError::Sender { server: self.server.clone(), from, cause }
         })?;
         for to in envelope.to() {
-            self.command(Rcpt::new(to.clone(), Vec::new())).await?.map_err(refused)?;
+            let to = Rcpt::new(to.clone(), Vec::new());
+            self.command(to, pace.recipient).await.map_err(midway)?.map_err(refused)?;
         }
-        self.command(Data).await?.map_err(refused)?;
+        self.command(Data, pace.recipient).await.map_err(midway)?.map_err(refused)?;
         begins()?;
-        let within = self.settings.pace.answer;
+        let within = pace.taking;
         let unknown = |why: String| MailError::Unknown { why };
         let answered = tokio::time::timeout(within, self.smtp.message(&text)).await;
         let answered = answered.map_err(|_| unknown(format!("nothing within {} s", within.as_secs_f32())))?;
@@ -124,16 +129,32 @@ impl<'s> Connection<'s> {
         }
     }
 
+    /// What the server is told of addresses that aren't ASCII. Their domains are; what is before the `@` needs its word (RFC 6531).
+    fn letters(&self, envelope: &Envelope) -> Result<Vec<MailParameter>, MailError> {
+        let all = envelope.to().iter().chain(envelope.from());
+        let Some(address) = all.map(ToString::to_string).find(|address| !address.is_ascii()) else {
+            return Ok(Vec::new());
+        };
+        match self.smtp.server_info().supports_feature(Extension::SmtpUtfEight) {
+            true => Ok(vec![MailParameter::SmtpUtfEight]),
+            false => {
+                let address = berth_schema::text::safe(address);
+                Err(MailError::Letters { server: self.server.clone(), address })
+            }
+        }
+    }
+
     /// Forgets a mail that was begun (RFC 5321, 4.1.1.5), so that another one can follow. Returns whether the server goes on.
     pub(crate) async fn reset(&mut self) -> bool {
-        matches!(self.command("RSET\r\n").await, Ok(Ok(_)))
+        matches!(self.command("RSET\r\n", self.settings.pace.answer).await, Ok(Ok(_)))
     }
 
     async fn command(
         &mut self,
         command: impl std::fmt::Display,
+        within: Duration,
     ) -> Result<Result<Response, smtp::Error>, MailError> {
-        let done = in_time(&self.server, self.settings.pace.answer, self.smtp.command(command)).await?;
+        let done = in_time(&self.server, within, self.smtp.command(command)).await?;
         match done {
             // Only a server's own word is about the letter.
             Err(cause) if cause.status().is_none() => {
@@ -147,6 +168,10 @@ impl<'s> Connection<'s> {
     pub(crate) async fn close(mut self) {
         let _ = tokio::time::timeout(self.settings.pace.answer, self.smtp.quit()).await;
     }
+}
+
+fn midway(error: MailError) -> MailError {
+    MailError::Midway(Box::new(error))
 }
 
 fn refused(cause: smtp::Error) -> MailError {

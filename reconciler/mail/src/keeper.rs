@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use berth_fault::chain;
 use berth_host::Waits;
@@ -14,7 +14,7 @@ use berth_tasks::{TaskError, Tasks};
 use berth_wire::mail::{Kept, LostMail, MailFailure, MailStanding, masked};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::block_in_place;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::deliver::Connection;
 use crate::ledger::Ledger;
@@ -27,7 +27,8 @@ const WORDS: usize = 300;
 /// Letters given up that are remembered.
 const LOST: usize = 10;
 
-/// Sends what comes into the spool until `tasks` are asked to end. A letter that a server takes just then is finished.
+/// Sends what comes into the spool until `tasks` are asked to end. A letter that a server takes just then has [`Pace::ending`] to be
+/// finished; after that, the next process tells that nobody knows whether it has arrived.
 pub async fn run(settings: MailSettings, tasks: &Tasks) -> Result<(), TaskError> {
     let stop = tasks.stop().clone();
     tasks.keep("the mails", async move {
@@ -39,7 +40,12 @@ pub async fn run(settings: MailSettings, tasks: &Tasks) -> Result<(), TaskError>
                 _ = looks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            keeper.look(&|| stop.is_cancelled()).await;
+            let (pace, is_ending) = (keeper.settings.pace, || stop.is_cancelled());
+            tokio::select! {
+                () = keeper.look(&is_ending) => {}
+                // Whatever the server is waited for then: a letter that was begun is marked, and any other only waits.
+                () = async { stop.cancelled().await; sleep(pace.ending).await } => return,
+            }
         }
     });
     tasks.stop().cancelled().await;
@@ -52,6 +58,8 @@ struct Keeper {
     standing: MailStanding,
     told: Option<MailStanding>,
     waits: Waits,
+    /// Time at which the password was stored that was tried last.
+    tried: Option<SystemTime>,
 }
 
 impl Keeper {
@@ -61,7 +69,7 @@ impl Keeper {
         // Another server, or another password: whatever failed, it is worth a try at once.
         let standing = MailStanding { server, failed: None, ..before };
         let waits = Waits::new(settings.pace.first, settings.pace.longest);
-        Self { settings, standing, told: None, waits }
+        Self { settings, standing, told: None, waits, tried: None }
     }
 
     /// Sends what is due, and tells how things are.
@@ -93,12 +101,15 @@ impl Keeper {
         if self.is_waiting(now) {
             return Ok(());
         }
+        self.tried = self.stored();
         let mut ledger = Ledger::open(&self.settings.folder)?;
         let pace = self.settings.pace;
-        let mut due = waiting.into_iter().filter(|kept| kept.again <= now).peekable();
-        if due.peek().is_none() {
+        let mut due: Vec<Kept> = waiting.into_iter().filter(|kept| kept.again <= now).collect();
+        if due.is_empty() {
             return Ok(());
         }
+        // One that the connection broke at before holds up no other.
+        due.sort_by_key(|kept| kept.tries);
         let settings = self.settings.clone();
         let mut connection: Option<Connection<'_>> = None;
         let mut failed = None;
@@ -128,13 +139,17 @@ impl Keeper {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Returns whether the wait after a failure isn't over yet. Another password is worth a try at once.
+    /// Returns whether the wait after a failure isn't over yet. Another password is worth a try at once, also one that was stored while the
+    /// last one was tried.
     fn is_waiting(&self, now: Timestamp) -> bool {
-        let Some(failed) = &self.standing.failed else { return false };
+        let is_early = self.standing.failed.as_ref().is_some_and(|failed| now < failed.again);
+        is_early && self.tried == self.stored()
+    }
+
+    /// Time at which the password was stored.
+    fn stored(&self) -> Option<SystemTime> {
         let path = self.settings.secrets.path(&self.settings.mail.secret);
-        let changed = fs::metadata(path).and_then(|found| found.modified()).ok();
-        let changed = changed.and_then(|at| Timestamp::try_from(at).ok());
-        now < failed.again && changed.is_none_or(|at| at <= failed.at)
+        fs::metadata(path).and_then(|found| found.modified()).ok()
     }
 
     fn all(&self) -> Result<Vec<Kept>, MailError> {
@@ -169,48 +184,51 @@ impl Keeper {
             }
             Err(error) => return Err(error),
         };
+        let folder = self.settings.folder.clone();
+        let failed = |source| MailError::Folder { path: folder.clone(), source };
         let spool = self.settings.spool.clone();
-        let path = self.settings.folder.clone();
-        let keep = |kept: &Kept| {
-            block_in_place(|| spool.keep(kept))
-                .map_err(|source| MailError::Folder { path: path.clone(), source })
-        };
+        let keep = |kept: &Kept| block_in_place(|| spool.keep(kept)).map_err(failed);
+        if !block_in_place(|| spool.has(&kept.letter.id)).map_err(failed)? {
+            // A newer one has its place.
+            return Ok(Goes::On);
+        }
         kept.is_under_way = true;
-        let sent = connection.send(&mail, || keep(&kept)).await;
+        let begins = || match keep(&kept)? {
+            true => Ok(()),
+            false => Err(MailError::Gone),
+        };
+        let sent = connection.send(&mail, begins).await;
         let now = Timestamp::now();
-        match sent {
-            Ok(_) => {
+        let Err(error) = sent else {
+            // First of all: what is out is never told as lost, and never sent again.
+            self.take_out(&kept)?;
+            tracing::info!(to = %kept.letter.user, "a mail is sent");
+            self.standing.sent = Some(now);
+            self.standing.failed = None;
+            self.waits.reset();
+            ledger.count(&kept.letter.to, now)?;
+            return Ok(Goes::On);
+        };
+        match error.reached() {
+            Reached::Unknown | Reached::Never => {
+                self.lose(&kept, &error)?;
                 ledger.count(&kept.letter.to, now)?;
-                self.take_out(&kept)?;
-                tracing::info!(to = %kept.letter.user, "a mail is sent");
-                self.standing.sent = Some(now);
-                self.standing.failed = None;
-                self.waits.reset();
-                Ok(Goes::On)
             }
-            Err(error) => {
-                let goes = self.after(connection, &error).await;
-                match error.reached() {
-                    Reached::Unknown | Reached::Never => {
-                        ledger.count(&kept.letter.to, now)?;
-                        self.lose(&kept, &error)?;
-                    }
-                    Reached::Wait | Reached::Server => {
-                        let waits = Waits::new(self.settings.pace.first, self.settings.pace.longest);
-                        let is_of_letter = error.reached() == Reached::Wait;
-                        let again =
-                            if is_of_letter { later(now, waits.after(kept.tries)) } else { kept.again };
-                        let tries = kept.tries.saturating_add(u32::from(is_of_letter));
-                        let why = Some(safe_line(&chain(&error), WORDS));
-                        keep(&Kept { letter: kept.letter, tries, again, is_under_way: false, why })?;
-                        if !is_of_letter {
-                            return Err(error);
-                        }
-                    }
+            // The server waits for all of a mail that isn't wanted any more.
+            Reached::Nothing => return Ok(Goes::Anew),
+            reached @ (Reached::Wait | Reached::Midway | Reached::Server) => {
+                let waits = Waits::new(self.settings.pace.first, self.settings.pace.longest);
+                let is_of_letter = reached != Reached::Server;
+                let again = if is_of_letter { later(now, waits.after(kept.tries)) } else { kept.again };
+                let tries = kept.tries.saturating_add(u32::from(is_of_letter));
+                let why = Some(safe_line(&chain(&error), WORDS));
+                keep(&Kept { letter: kept.letter, tries, again, is_under_way: false, why })?;
+                if reached != Reached::Wait {
+                    return Err(error);
                 }
-                Ok(goes)
             }
         }
+        Ok(self.after(connection, &error).await)
     }
 
     /// Makes the connection ready for the next letter, unless it broke.

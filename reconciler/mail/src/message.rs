@@ -56,6 +56,28 @@ pub(crate) fn write(
     message.body(text).map_err(|error: error::Error| error.into())
 }
 
+/// An address as servers know it: the domain in ASCII, whatever its letters are.
 pub(crate) fn address(text: &str) -> Result<Address, MailError> {
-    text.parse().map_err(|_| MailError::Address { address: berth_schema::text::safe(text) })
+    let wrong = || MailError::Address { address: berth_schema::text::safe(text) };
+    let (local, domain) = text.rsplit_once('@').ok_or_else(wrong)?;
+    let domain = match domain.is_ascii() {
+        true => domain.to_owned(),
+        false => idna::domain_to_ascii(domain).map_err(|_| wrong())?,
+    };
+    Address::new(local, domain).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+    use super::*;
+
+    #[test]
+    fn a_domain_of_any_letters_is_ascii_on_its_way() {
+        let is = |text: &str| address(text).unwrap().to_string();
+        assert_eq!(is("ann@žilė.example.org"), "ann@xn--il-9ma32b.example.org");
+        assert_eq!(is("žilė@example.org"), "žilė@example.org");
+        assert!(address("ann").is_err() && address("ann@exa mple.org").is_err());
+    }
 }

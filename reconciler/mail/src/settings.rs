@@ -39,8 +39,14 @@ pub struct MailSettings {
 pub struct Pace {
     /// Time between two looks into the spool.
     pub look: Duration,
-    /// Time for the server to answer, at each step.
+    /// Time for the server to answer, at each step that isn't named below.
     pub answer: Duration,
+    /// Time for it to say whether it takes mail for somebody, and then the mail. It may ask others first (RFC 5321, 4.5.3.2).
+    pub recipient: Duration,
+    /// Time for it to take a mail that it has whole.
+    pub taking: Duration,
+    /// Time for a mail that is being sent when this process is asked to end.
+    pub ending: Duration,
     /// Wait after the first failure. The next are twice as long each.
     pub first: Duration,
     /// The longest wait.
@@ -55,12 +61,20 @@ pub struct Pace {
     pub altogether: usize,
 }
 
+impl Pace {
+    /// Time for a mail that is being sent at the end, in a platform. Whoever ends the process waits for longer.
+    pub const ENDING: Duration = Duration::from_secs(60);
+}
+
 impl Default for Pace {
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
             look: Duration::from_secs(2),
-            answer: Duration::from_secs(60),
+            answer: minutes(1),
+            recipient: minutes(5),
+            taking: minutes(10),
+            ending: Self::ENDING,
             first: minutes(1),
             longest: minutes(60),
             give_up: minutes(24 * 60),

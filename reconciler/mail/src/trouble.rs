@@ -14,12 +14,16 @@ use lettre::transport::smtp;
 pub enum Reached {
     /// The server itself: no letter gets through now.
     Server,
+    /// A letter that the server had begun to hear of: either may be the reason.
+    Midway,
     /// The letter: the server doesn't take this one now.
     Wait,
     /// The letter: the server never takes this one.
     Never,
     /// The last word: the server has it all, and nobody knows whether it took it.
     Unknown,
+    /// Nothing: the letter was taken out before the server had it.
+    Nothing,
 }
 
 /// A mail that isn't sent, or nobody knows. The connection's errors repeat their causes in their own words, so those are no sources here.
@@ -36,6 +40,14 @@ pub enum MailError {
     Login { server: String, cause: smtp::Error },
     #[error("the mail server {server} takes no mail from {from}: {}", words(cause))]
     Sender { server: String, from: String, cause: smtp::Error },
+    #[error(transparent)]
+    Midway(Box<MailError>),
+    #[error("a newer mail has its place")]
+    Gone,
+    #[error(
+        "the part of `{address}` before the `@` has letters that the mail server {server} can't deal with (it has no SMTPUTF8)"
+    )]
+    Letters { server: String, address: String },
     #[error("the mail server refuses it: {}", words(cause))]
     Refused { cause: smtp::Error },
     #[error("nobody knows whether it has arrived: the mail server had it, and said no more ({why})")]
@@ -76,6 +88,9 @@ impl MailError {
             | Self::Secret(_)
             | Self::Template { .. }
             | Self::Folder { .. } => Reached::Server,
+            Self::Midway(_) => Reached::Midway,
+            Self::Gone => Reached::Nothing,
+            Self::Letters { .. } => Reached::Never,
             Self::Refused { cause } if cause.is_permanent() => Reached::Never,
             Self::Refused { .. } => Reached::Wait,
             Self::Unknown { .. } | Self::CutOff => Reached::Unknown,
@@ -91,6 +106,7 @@ impl Fault for MailError {
 
     fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Midway(cause) => cause.hint(),
             Self::Unreachable { .. } | Self::Silent { .. } => Some(
                 "does `mail.server` name the right server and `mail.port` the right port, and does a firewall let this host out?",
             ),

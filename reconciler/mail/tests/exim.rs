@@ -39,6 +39,9 @@ const ARRIVING: Duration = Duration::from_secs(60);
 const PACE: Pace = Pace {
     look: Duration::from_millis(50),
     answer: Duration::from_secs(20),
+    recipient: Duration::from_secs(20),
+    taking: Duration::from_secs(20),
+    ending: Duration::from_secs(20),
     first: Duration::from_millis(200),
     longest: Duration::from_millis(400),
     give_up: Duration::from_secs(3600),
@@ -396,7 +399,8 @@ async fn what_was_under_way_is_told_and_not_sent_again_and_so_is_what_is_too_old
         why: None,
     };
     scene.put("good", "cyn@example.org");
-    scene.spool().keep(&cut).unwrap();
+    scene.put("cut", "bob@example.org");
+    assert!(scene.spool().keep(&cut).unwrap());
     scene.run();
     scene.arrive(1);
     until("it is told", || scene.lost.lock().unwrap().len() == 1);

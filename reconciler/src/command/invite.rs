@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// The member; their file must be in the state repo
     user: Option<UserName>,
     /// A CSV file of people; `-` is standard input. Its first line names the columns: `name`, and as far as they are known `email`, `role` and
-    /// `ssh_keys`. Whoever has no file in the state repo gets one, all of them by one commit. Prints `name,link,until` for each
+    /// `ssh_keys`. Whoever has no file in the state repo gets one, all of them by one commit. Prints `name,email,link,until` for each
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Show the commit, and make neither it nor links
@@ -104,11 +104,12 @@ fn all(people: &[people::Row], origins: &PanelOrigins, settings: &Settings) -> a
     let Some(state) = good_state(settings)? else { return Ok(Exit::Failed) };
     let mut links = csv::Writer::from_writer(Vec::new());
     links.write_record(["name", "email", "link", "until"])?;
-    let mut mailed = 0;
+    let (mut mailed, mut unknown) = (0, 0);
     for person in people {
         let invited = invite(&person.name, &state, settings)?;
         mailed += usize::from(invited.mailed.is_some());
         let email = state.users.get(&person.name).and_then(|user| user.email.as_deref());
+        unknown += usize::from(email.is_none());
         let link = format!("{}{}", origins.first(), path(&invited));
         let until = format!("{:.0}", invited.until);
         links.write_record([person.name.as_str(), email.unwrap_or_default(), &link, &until])?;
@@ -119,13 +120,17 @@ fn all(people: &[people::Row], origins: &PanelOrigins, settings: &Settings) -> a
         counted(people.len(), "link")
     ));
     if state.platform.mail.is_some() {
-        let none = people.len() - mailed;
-        let rest = if none == 0 {
-            String::new()
-        } else {
-            format!(" {none} of them have no `email`: hand their links over.")
-        };
-        say(&format!("{} on their way, as fast as the bounds of mail allow.{rest}", counted(mailed, "mail")));
+        say(&format!("{} on their way, as fast as the bounds of mail allow.", counted(mailed, "mail")));
+        if unknown > 0 {
+            say(&format!("{unknown} of them have no `email`: hand their links over."));
+        }
+        let failed = people.len().saturating_sub(mailed + unknown);
+        if failed > 0 {
+            say(&format!(
+                "{} couldn't be put into the spool, for the reason above: hand those links over, or mend that and invite them again.",
+                counted(failed, "mail")
+            ));
+        }
     }
     Ok(Exit::Ok)
 }

@@ -117,6 +117,15 @@ fn a_list_is_mailed_where_mails_are_sent() {
     assert!(said.contains("A mail with it is on its way to b…@example.org."), "{said}");
     assert_eq!(std::fs::read_dir(root.join("data/door/mail")).unwrap().count(), 2);
 
+    // A spool that isn't a folder takes none, which isn't told as if nobody had an address.
+    let spool = root.join("data/door/mail");
+    std::fs::rename(&spool, root.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(root.join("elsewhere"), &spool).unwrap();
+    let out = berth(root, &["invite", "--from", root.join("list.csv").to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("1 of them have no `email`") && said.contains("2 mails couldn't be put"), "{said}");
+    assert_eq!(std::fs::read_dir(root.join("elsewhere")).unwrap().count(), 2);
+
     let out = berth(root, &["mail", "test", "ann@example.org"]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(

@@ -2,12 +2,15 @@
 //!
 //! A letter says whom it is for and what it is about; the words are made when it is sent. Each is a file of its own, replaced as a whole.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use berth_host::{Acting, Owner, file};
+use berth_host::{Acting, FileLock, Owner, file};
 use berth_schema::name::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,8 +18,16 @@ use serde::{Deserialize, Serialize};
 use crate::told_file;
 use crate::web::Secret;
 
-/// Folder of the spool in the door's, which belongs to whoever writes letters.
-const FOLDER: &str = "door/mail";
+/// Folder of the door, which belongs to whoever writes letters. It lies in Berth's own, where nobody else can put a link in its place.
+const DOOR: &str = "door";
+/// Folder of the spool in the door's.
+const FOLDER: &str = "mail";
+/// Name of the lock in the door's folder, under which letters come in, go and are begun.
+const LOCK: &str = "mail.lock";
+/// Longest wait for it: whoever holds it reads and writes a few small files.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest file of a letter, in bytes.
+const LONGEST: u64 = 64 << 10;
 /// Name of the standing's file.
 const FILE: &str = "standing.json";
 /// The most letters that wait.
@@ -91,28 +102,31 @@ pub struct Kept {
 }
 
 /// The spool.
+///
+/// Its folder lies in one that somebody else may write to, so root works in it as the owner of that one, and nobody follows a link there.
 #[derive(Debug, Clone)]
-pub struct Spool(PathBuf);
+pub struct Spool {
+    door: PathBuf,
+    folder: PathBuf,
+    /// Names of files that make no sense, of which the log has been told.
+    told: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Spool {
     /// The spool in Berth's folder `data`.
     pub fn of(data: &Path) -> Self {
-        Self(data.join(FOLDER))
+        let door = data.join(DOOR);
+        Self { folder: door.join(FOLDER), door, told: Arc::default() }
     }
 
     /// Puts a letter in. An invitation takes the place of those that wait for the same person: their links are dead.
     pub fn put(&self, letter: Letter) -> io::Result<()> {
-        self.make()?;
-        if let Content::Invitation { .. } = letter.content {
-            let is_older = |kept: &Kept| {
-                let of = &kept.letter;
-                of.user == letter.user
-                    && matches!(of.content, Content::Invitation { .. })
-                    && !kept.is_under_way
-            };
-            for kept in self.all()?.iter().filter(|kept| is_older(kept)) {
-                self.remove(&kept.letter.id)?;
-            }
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.door)?;
+        let _acting = self.act()?;
+        file::make_folder(&self.folder)?;
+        let _lock = self.lock()?;
+        for kept in self.all()?.iter().filter(|kept| replaces(&letter, kept)) {
+            self.remove(&kept.letter.id)?;
         }
         if self.names()?.len() >= MOST {
             return Err(io::Error::new(
@@ -121,42 +135,61 @@ impl Spool {
             ));
         }
         let again = letter.made;
-        self.keep(&Kept { letter, tries: 0, again, is_under_way: false, why: None })
+        self.write(&Kept { letter, tries: 0, again, is_under_way: false, why: None })
     }
 
-    /// Makes the folder, as whoever has the one that it lies in.
-    fn make(&self) -> io::Result<()> {
-        let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-        if let Some(door) = self.0.parent() {
-            make(door)?;
-            let _acting = Owner::of(door)?.act()?;
-            return make(&self.0);
-        }
-        make(&self.0)
-    }
-
-    /// Writes a letter down as it stands now.
-    pub fn keep(&self, kept: &Kept) -> io::Result<()> {
+    /// Takes out the invitations that wait for somebody: the link of each is used.
+    pub fn end_invitations(&self, user: &UserName) -> io::Result<()> {
         let _acting = self.act()?;
-        let text = serde_json::to_vec(kept).map_err(io::Error::other)?;
-        file::replace(&self.path(&kept.letter.id)?, &text, 0o600)
+        if self.names()?.is_empty() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        for kept in self.all()?.iter().filter(|kept| kept.letter.user == *user && kept.is_open_invitation()) {
+            self.remove(&kept.letter.id)?;
+        }
+        Ok(())
     }
 
-    /// All letters, the oldest first. One that makes no sense is told of in the log, and stays.
+    /// Writes a letter down as it stands now, unless it was taken out meanwhile or a newer one has its place. Returns whether it is there.
+    pub fn keep(&self, kept: &Kept) -> io::Result<bool> {
+        let _acting = self.act()?;
+        let path = self.path(&kept.letter.id)?;
+        let _lock = self.lock()?;
+        if !self.has(&kept.letter.id)? {
+            return Ok(false);
+        }
+        let is_newer =
+            |other: &Kept| (other.letter.made, &other.letter.id) > (kept.letter.made, &kept.letter.id);
+        if self.all()?.iter().any(|other| is_newer(other) && replaces(&other.letter, kept)) {
+            fs::remove_file(path)?;
+            return Ok(false);
+        }
+        self.write(kept).map(|()| true)
+    }
+
+    /// Returns whether a letter is there.
+    pub fn has(&self, id: &str) -> io::Result<bool> {
+        let _acting = self.act()?;
+        match fs::symlink_metadata(self.path(id)?) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All letters, the oldest first. One that makes no sense is told of in the log once, and stays.
     pub fn all(&self) -> io::Result<Vec<Kept>> {
         let _acting = self.act()?;
         let mut all = Vec::new();
         for name in self.names()? {
-            let path = self.0.join(&name);
-            match fs::read(&path) {
+            match file::read_foreign(&self.folder.join(&name), LONGEST) {
                 // Taken away meanwhile, for a newer one.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) => self.tell(name, &error),
                 Ok(text) => match serde_json::from_slice::<Kept>(&text) {
                     Ok(kept) => all.push(kept),
-                    Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "a mail makes no sense; it isn't sent");
-                    }
+                    Err(error) => self.tell(name, &error.into()),
                 },
             }
         }
@@ -174,16 +207,36 @@ impl Spool {
         }
     }
 
-    /// Lets this thread act as the folder's owner. Where there is no folder, nobody has to.
+    fn write(&self, kept: &Kept) -> io::Result<()> {
+        let text = serde_json::to_vec(kept).map_err(io::Error::other)?;
+        file::replace(&self.path(&kept.letter.id)?, &text, 0o600)
+    }
+
+    fn lock(&self) -> io::Result<FileLock> {
+        FileLock::take(&self.door.join(LOCK), PATIENCE)
+    }
+
+    fn tell(&self, name: String, error: &io::Error) {
+        let path = self.folder.join(&name);
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
+            tracing::warn!(path = %path.display(), %error, "a mail makes no sense; it isn't sent");
+        }
+    }
+
+    /// Lets this thread act as the owner of the door's folder. Where there is none, nobody has to. Fails where the spool isn't a folder itself.
     fn act(&self) -> io::Result<Option<Acting>> {
-        match Owner::of(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            owner => owner?.act().map(Some),
+        let acting = match Owner::of(&self.door) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            owner => owner?.act()?,
+        };
+        match file::check_folder(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Some(acting)),
         }
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(&self.0) {
+        let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
@@ -199,10 +252,23 @@ impl Spool {
     fn path(&self, id: &str) -> io::Result<PathBuf> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         match !id.is_empty() && id.len() <= 64 && id.chars().all(is_plain) {
-            true => Ok(self.0.join(format!("{id}{ENDING}"))),
+            true => Ok(self.folder.join(format!("{id}{ENDING}"))),
             false => Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a mail")),
         }
     }
+}
+
+impl Kept {
+    /// Returns whether it is an invitation that another can replace. One that a server takes just now can't be: it may have arrived.
+    fn is_open_invitation(&self) -> bool {
+        matches!(self.letter.content, Content::Invitation { .. }) && !self.is_under_way
+    }
+}
+
+/// Returns whether a letter takes the place of one that waits.
+fn replaces(newer: &Letter, kept: &Kept) -> bool {
+    let is_invitation = matches!(newer.content, Content::Invitation { .. });
+    is_invitation && newer.user == kept.letter.user && kept.is_open_invitation()
 }
 
 /// Mails, as the process that sends them tells of them.
@@ -308,6 +374,10 @@ mod tests {
         spool.keep(&Kept { is_under_way: true, ..kept }).unwrap();
         spool.put(letter("e", "ann", invitation())).unwrap();
         assert_eq!(ids(), ["b", "c", "d", "e"]);
+        // What was taken out doesn't come back, and a refusal leaves nothing for which there is a newer one.
+        let old = Kept { is_under_way: false, ..spool.all().unwrap()[2].clone() };
+        assert!(!spool.keep(&old).unwrap() && !spool.keep(&old).unwrap());
+        assert_eq!(ids(), ["b", "c", "e"]);
         assert!(spool.remove("b").unwrap() && !spool.remove("b").unwrap());
         let folder = home.path().join("door/mail");
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
@@ -324,6 +394,23 @@ mod tests {
         fs::write(home.path().join("door/mail/x.json"), "{").unwrap();
         assert_eq!(spool.all().unwrap(), []);
         assert!(home.path().join("door/mail/x.json").exists());
+    }
+
+    #[test]
+    fn no_link_in_the_door_s_folder_is_followed() {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let spool = Spool::of(home.path());
+        spool.put(letter("a", "ann", decision())).unwrap();
+        let (folder, theirs) = (home.path().join("door/mail"), other.path().join("mail"));
+        fs::rename(&folder, &theirs).unwrap();
+        std::os::unix::fs::symlink(&theirs, &folder).unwrap();
+        assert!(spool.all().is_err() && spool.remove("a").is_err());
+        assert!(spool.put(letter("b", "ann", decision())).is_err());
+        assert!(theirs.join("a.json").exists() && !theirs.join("b.json").exists());
+        fs::remove_file(&folder).unwrap();
+        spool.put(letter("b", "ann", decision())).unwrap();
+        std::os::unix::fs::symlink(theirs.join("a.json"), folder.join("a.json")).unwrap();
+        assert_eq!(spool.all().unwrap().len(), 1);
     }
 
     #[test]

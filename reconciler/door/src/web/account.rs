@@ -63,6 +63,7 @@ pub(crate) fn redeem(panel: &Panel, asked: Redeem) -> Result<Entered, Refusal> {
         // It is for a standing that is no more.
         tracing::warn!(error = berth_fault::chain(&error), "a used invitation can't be cleared away");
     }
+    letters::invitation_used(&panel.door.settings().data, &name);
     panel.note(Some(&name), Some(asked.from), Act::Redeem);
     panel.tokens.end_others(&name, None).map_err(|error| unavailable(&error))?;
     let good = panel.good()?;

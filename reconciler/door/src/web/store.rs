@@ -1,6 +1,7 @@
 //! `<data>/door`: what the panel's door keeps of its own, for its user alone.
 //!
-//! Owns the folder and how a record in it is read and written. A command of root's writes as whoever owns the folder.
+//! Owns the folder and how a record in it is read and written. A command of root's works as whoever owns `door` itself, which lies in Berth's
+//! own folder: what is in it is somebody else's, who may have put a link there.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -43,31 +44,41 @@ impl Fault for StoreError {
 
 /// A folder of the door's own.
 #[derive(Debug, Clone)]
-pub(crate) struct Store(PathBuf);
+pub(crate) struct Store {
+    /// The door's folder itself, whose owner owns everything in it.
+    door: PathBuf,
+    folder: PathBuf,
+}
 
 impl Store {
     /// The folder in Berth's folder `data`, which is made if it isn't there.
     pub(crate) fn open(data: &Path) -> Result<Self, StoreError> {
         let path = data.join(FOLDER);
-        make(&path).map_err(StoreError::of("make", &path))?;
-        Ok(Self(path))
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(StoreError::of("make", &path))?;
+        Ok(Self { door: path.clone(), folder: path })
     }
 
     /// A folder in it.
     pub(crate) fn folder(&self, name: &str) -> Result<Self, StoreError> {
-        let path = self.0.join(name);
+        let path = self.folder.join(name);
         let _acting = self.act()?;
-        make(&path).map_err(StoreError::of("make", &path))?;
-        Ok(Self(path))
+        file::make_folder(&path).map_err(StoreError::of("make", &path))?;
+        Ok(Self { door: self.door.clone(), folder: path })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.folder.join(name)
     }
 
-    /// Lets this thread act as the folder's owner.
+    /// Lets this thread act as the owner of the door's folder. Fails where this one isn't a folder any more.
     pub(crate) fn act(&self) -> Result<Acting, StoreError> {
-        Owner::of(&self.0).and_then(Owner::act).map_err(StoreError::of("write to", &self.0))
+        let acting = Owner::of(&self.door).and_then(Owner::act);
+        let acting = acting.map_err(StoreError::of("write to", &self.door))?;
+        if self.folder != self.door {
+            file::check_folder(&self.folder).map_err(StoreError::of("write to", &self.folder))?;
+        }
+        Ok(acting)
     }
 
     /// Reads a record; `None` where there is none, or one that makes no sense, which is told in the log.
@@ -110,18 +121,14 @@ impl Store {
 
     /// Names of the records.
     pub(crate) fn names(&self) -> Result<Vec<String>, StoreError> {
-        let failed = || StoreError::of("read", &self.0);
+        let failed = || StoreError::of("read", &self.folder);
         let _acting = self.act()?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.0).map_err(failed())? {
+        for entry in fs::read_dir(&self.folder).map_err(failed())? {
             let name = entry.map_err(failed())?.file_name();
             // Others are no record's: the rest of a crash.
             names.extend(name.to_str().filter(|name| name.ends_with(".json")).map(str::to_owned));
         }
         Ok(names)
     }
-}
-
-fn make(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

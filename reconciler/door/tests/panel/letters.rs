@@ -3,10 +3,10 @@
 use berth_repo::Edit;
 use berth_wire::mail::{Content, Decision, Letter, Spool};
 use berth_wire::web::{
-    Approve, Change, Deed, FieldEdit, Input, Invite, Object, Propose, Proposed, Reject, Token, Why,
+    Approve, Change, Deed, FieldEdit, Input, Invite, Object, Propose, Proposed, Redeem, Reject, Secret, Token, Why,
 };
 
-use crate::bench::Bench;
+use crate::bench::{Bench, HERE, ip};
 
 /// An organisation that sends mails.
 fn bench() -> Bench {
@@ -47,6 +47,12 @@ async fn a_link_goes_to_whoever_has_an_address_and_the_newest_alone() {
     // Nobody reads the link in the log.
     let log = std::fs::read_to_string(bench.kept("audit.log")).unwrap();
     assert!(!log.contains(&second.invitation.0) && !log.contains("bob@example.org"), "{log}");
+    // It was shown, too. Once it is used, there is nothing left to tell.
+    let password = Secret("a password that is new".to_owned());
+    let (from, browser) = (ip(HERE), String::new());
+    let redeem = Redeem { invitation: second.invitation, password, from, browser };
+    bench.ask(None, &redeem).await.unwrap();
+    assert_eq!(letters(&bench), []);
 }
 
 #[tokio::test]

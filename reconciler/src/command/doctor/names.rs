@@ -1,6 +1,7 @@
 //! DNS records of the platform's names: whether each name leads here, and over IPv4 alone where visitors over IPv6 would look like
 //! the machine itself.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -92,9 +93,12 @@ fn names(state: &State) -> Vec<(&Fqdn, By)> {
         let is_alone = platform.panel_edge() == PanelEdge::None;
         names.push((&panel.domain, if is_alone { By::Panel } else { By::Container }));
     }
-    let domains = state.domains.values().filter(|domain| !domain.fqdn.is_wildcard() && !domain.cloudflare);
+    let domains = state.domains.values().filter(|domain| !domain.fqdn.is_wildcard());
     names.extend(domains.map(|domain| (&domain.fqdn, By::Container)));
-    names.dedup_by_key(|(name, _)| *name);
+    // The platform's domain may be one of the domains, and what the router is called.
+    let mut seen = BTreeSet::new();
+    let is_behind = |name: &Fqdn| state.domains.get(name).is_some_and(|domain| domain.cloudflare);
+    names.retain(|(name, _)| !is_behind(name) && seen.insert(*name));
     names
 }
 
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_name_is_looked_at_but_wildcards_and_those_behind_cloudflare() {
-        let files = [
+        let mut files = vec![
             (
                 "platform.toml",
                 "domain = \"h.org\"\n[panel]\ndomain = \"panel.example.org\"\nedge = \"none\"\n",
@@ -203,14 +207,20 @@ mod tests {
             ("domains/cloud.h.org.toml", "server = \"shop\"\ncloudflare = true\n"),
             ("domains/_.wild.h.org.toml", "server = \"shop\"\ntls = \"internal\"\n"),
         ];
-        let parsed: Vec<Parsed> = files.iter().map(|(path, text)| Parsed::parse(path, text)).collect();
-        let state = State::assemble(&parsed).unwrap();
-        let named: Vec<(String, By)> =
-            names(&state).iter().map(|(name, by)| (name.to_string(), *by)).collect();
+        let named = |files: &[(&str, &str)]| {
+            let parsed: Vec<Parsed> = files.iter().map(|(path, text)| Parsed::parse(path, text)).collect();
+            let state = State::assemble(&parsed).unwrap();
+            names(&state).iter().map(|(name, by)| (name.to_string(), *by)).collect::<Vec<(String, By)>>()
+        };
         let of = |name: &str, by| (name.to_owned(), by);
-        assert_eq!(
-            named,
-            [of("h.org", By::Container), of("panel.example.org", By::Panel), of("shop.h.org", By::Container)]
-        );
+        let (base, panel) = (of("h.org", By::Container), of("panel.example.org", By::Panel));
+        let shop = of("shop.h.org", By::Container);
+        assert_eq!(named(&files), [base.clone(), panel.clone(), shop.clone()]);
+        // The platform's own domain is one of them, once, and may be behind Cloudflare as well.
+        files.push(("domains/h.org.toml", "server = \"shop\"\n"));
+        assert_eq!(named(&files), [base, panel.clone(), shop.clone()]);
+        files.pop();
+        files.push(("domains/h.org.toml", "server = \"shop\"\ncloudflare = true\n"));
+        assert_eq!(named(&files), [panel, shop]);
     }
 }

@@ -1,23 +1,38 @@
-//! Keeps `berth mail` running for as long as `main` has `[mail]`. Its failures are its own: the reconciler goes on.
+//! Keeps `berth mail` running for as long as `main` has `[mail]`, and empties its spool where `main` has none. Its failures are its own: the
+//! reconciler goes on.
 
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use berth_door::letters;
+use berth_mail::Pace;
 use berth_repo::StateRepo;
 use berth_schema::mail::Mail;
 use berth_schema::name::Fqdn;
-use berth_schema::platform::{Organisation, Platform};
+use berth_schema::organisation::Contact;
+use berth_schema::platform::Platform;
+use berth_wire::mail::{LostMail, Spool, masked};
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::child::{GRACE, Kept, Unasked, arguments};
+use super::child::{Kept, Unasked, arguments};
 use super::followed::follow;
 use crate::settings::Settings;
 use crate::source;
+
+/// Time to end: it finishes a mail that it is sending.
+const MAIL_GRACE: Duration = Duration::from_secs(Pace::ENDING.as_secs() + 15);
+/// Time between two looks for letters that nobody sends.
+const LOOK: Duration = Duration::from_secs(3600);
 
 /// Part of `platform.toml` of which it is made.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     mail: Mail,
-    organisation: Organisation,
+    /// The organisation's part in every mail: its name and its contact.
+    title: Option<String>,
+    contact: Option<Contact>,
     domain: Fqdn,
 }
 
@@ -31,16 +46,50 @@ pub(super) async fn keep(program: PathBuf, settings: Settings, stop: Cancellatio
             program: program.clone(),
             arguments: [vec!["mail".into(), "--with-parent".into()], arguments(&settings)].concat(),
             socket: None,
-            grace: GRACE,
+            grace: MAIL_GRACE,
             unasked: Unasked::IsACrash,
         })
     };
-    follow(&repo, |repo| source::platform(repo).map(|platform| wanted(&platform)), kept, &stop).await;
+    let read = |repo: &StateRepo| source::platform(repo).map(|platform| wanted(&platform));
+    tokio::join!(follow(&repo, read, kept, &stop), give_up(&settings, &stop));
 }
 
 fn wanted(platform: &Platform) -> Option<Wanted> {
     let Platform { mail, organisation, domain, .. } = platform;
-    // A notice isn't in any mail.
-    let organisation = Organisation { notice: None, ..organisation.clone() };
-    Some(Wanted { mail: mail.clone()?, organisation, domain: domain.clone() })
+    let (title, contact) = (organisation.title.clone(), organisation.contact.clone());
+    Some(Wanted { mail: mail.clone()?, title, contact, domain: domain.clone() })
+}
+
+/// Gives up letters that have waited for their time while `main` has no `[mail]`: some hold links that work.
+async fn give_up(settings: &Settings, stop: &CancellationToken) {
+    let spool = Spool::of(&settings.data);
+    while !stop.is_cancelled() {
+        let given_up = tokio::task::block_in_place(|| {
+            let repo = StateRepo::open(&settings.state).ok()?;
+            let sends = source::platform(&repo)?.mail.is_some();
+            (!sends).then(|| give_up_old(settings, &spool, Timestamp::now()))
+        });
+        if let Some(Err(error)) = given_up {
+            tracing::error!(%error, "old mails can't be taken out of the spool");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+fn give_up_old(settings: &Settings, spool: &Spool, now: Timestamp) -> io::Result<()> {
+    let longest = SignedDuration::try_from(Pace::default().give_up).unwrap_or(SignedDuration::MAX);
+    for kept in spool.all()? {
+        let letter = kept.letter;
+        if now.duration_since(letter.made) <= longest || !spool.remove(&letter.id)? {
+            continue;
+        }
+        let why = "the platform has no mail server any more".to_owned();
+        tracing::warn!(to = %letter.user, why, "a mail is given up");
+        let lost = LostMail { user: letter.user, to: masked(&letter.to), why, at: now };
+        letters::lost(&settings.data, &lost);
+    }
+    Ok(())
 }
