@@ -3,7 +3,8 @@
 use berth_repo::Edit;
 use berth_wire::mail::{Content, Decision, Letter, Spool};
 use berth_wire::web::{
-    Approve, Change, Deed, FieldEdit, Input, Invite, Object, Propose, Proposed, Redeem, Reject, Secret, Token, Why,
+    Approve, Change, Deed, FieldEdit, Input, Invite, Object, Propose, Proposed, Redeem, Reject, Secret,
+    Token, Why,
 };
 
 use crate::bench::{Bench, HERE, ip};

@@ -400,7 +400,8 @@ mod tests {
         assert!(matches!(git_trouble(&large), Trouble::Away { .. }));
         let right = failed("fatal: unable to access 'https://f/': The requested URL returned error: 403");
         assert!(matches!(push_trouble(&right), Trouble::Refused(_)));
-        let rejected = failed("! [remote rejected] 4034010 -> berth/bob/x (hook)\nerror: failed to push some refs");
+        let rejected =
+            failed("! [remote rejected] 4034010 -> berth/bob/x (hook)\nerror: failed to push some refs");
         assert!(matches!(push_trouble(&rejected), Trouble::Lagging(_)));
     }
 }

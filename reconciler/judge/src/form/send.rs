@@ -86,9 +86,7 @@ pub(super) fn send(ground: &Ground<'_>, planned: Planned, sending: Sending) -> R
     };
     let topics = topic::numbered(&words).take(TOPICS);
     match outgoing::send(ground.repo, outgoing, topics, ground.is_admin())? {
-        Sent::Kept(topic) => {
-            Ok(Proposed { topic: topic.to_string(), revision: commit, is_sent: true })
-        }
+        Sent::Kept(topic) => Ok(Proposed { topic: topic.to_string(), revision: commit, is_sent: true }),
         Sent::Refused(invalid) => refused(invalid),
         Sent::Crowded => Err(FormError::Busy),
     }

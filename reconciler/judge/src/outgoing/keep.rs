@@ -184,8 +184,11 @@ pub(crate) fn enough(
     let open: Vec<Outgoing> = all(repo)?.into_iter().filter(|outgoing| outgoing.record.is_open()).collect();
     if open.len() >= OPEN_ALL {
         let message = format!("{OPEN_ALL} changes wait at the forge, and there may be no more");
-        return Ok(Some(Invalid::new(message, "ask an admin to decide some of them at the forge, or to take away those that have no number there (docs/forge.md, \
-             \"What members do\")")));
+        return Ok(Some(Invalid::new(
+            message,
+            "ask an admin to decide some of them at the forge, or to take away those that have no number there (docs/forge.md, \
+             \"What members do\")",
+        )));
     }
     let theirs = open.iter().filter(|outgoing| outgoing.user == *user).count();
     Ok((!is_admin && theirs >= OPEN_EACH).then(|| {
@@ -207,9 +210,8 @@ pub(crate) struct Promised {
 
 /// Lists the new servers of changes that wait, or that were merged at the forge and aren't on `main` yet.
 pub(crate) fn promised(repo: &StateRepo) -> Result<Vec<Promised>, OutgoingError> {
-    let comes = |record: &Record| {
-        record.is_open() || (record.state == PullState::Merged && record.landed.is_none())
-    };
+    let comes =
+        |record: &Record| record.is_open() || (record.state == PullState::Merged && record.landed.is_none());
     let mut found = Vec::new();
     for outgoing in all(repo)?.iter().filter(|outgoing| comes(&outgoing.record)) {
         found.extend(promises(repo, &outgoing.commit)?);

@@ -75,7 +75,8 @@ fn no_revert_brings_a_way_in_to_the_forge() {
 fn an_id_is_promised_until_main_has_it() {
     let house = house();
     let id = |topic: &str| {
-        let found = all(&house.repo()).unwrap().into_iter().find(|one| one.topic.to_string() == topic).unwrap();
+        let found =
+            all(&house.repo()).unwrap().into_iter().find(|one| one.topic.to_string() == topic).unwrap();
         let text = house.repo().read(&found.commit, &format!("servers/{}.toml", &topic["server-".len()..]));
         String::from_utf8(text.unwrap().unwrap()).unwrap().lines().next().unwrap().to_owned()
     };
@@ -106,9 +107,8 @@ fn two_at_once_get_past_no_limit() {
         let asked = berth_wire::web::Commit { change: change.clone(), digest, from: None, knows: false };
         house.forms.commit(author(&bob), &asked).is_ok()
     };
-    let ends = std::thread::scope(|scope| {
-        [0; 4].map(|_| scope.spawn(is_sent)).map(|one| one.join().unwrap())
-    });
+    let ends =
+        std::thread::scope(|scope| [0; 4].map(|_| scope.spawn(is_sent)).map(|one| one.join().unwrap()));
     assert_eq!(ends.iter().filter(|is_sent| **is_sent).count(), 1, "{ends:?}");
     // Nothing is written for what is refused then.
     let objects = || {
