@@ -27,7 +27,7 @@ const WORDS: usize = 300;
 /// Letters given up that are remembered.
 const LOST: usize = 10;
 
-/// Sends what comes into the spool until `tasks` are asked to end. A letter that a server takes just then has [`Pace::ending`] to be
+/// Sends what comes into the spool until `tasks` are asked to end. A letter that a server takes just then has `Pace::ending` to be
 /// finished; after that, the next process tells that nobody knows whether it has arrived.
 pub async fn run(settings: MailSettings, tasks: &Tasks) -> Result<(), TaskError> {
     let stop = tasks.stop().clone();
