@@ -41,7 +41,7 @@ pub enum OutgoingError {
         #[source]
         source: std::io::Error,
     },
-    /// What is known of a change can't be written down.
+    /// The record of a change can't be written down.
     #[error("cannot write down what is known of a change")]
     Write(#[from] toml::ser::Error),
     /// The change can't be judged anew.

@@ -129,7 +129,7 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// What the server is told of addresses that aren't ASCII. Their domains are; what is before the `@` needs its word (RFC 6531).
+    /// Parameters that tell the server of addresses that aren't ASCII. Their domains are; what is before the `@` needs its word (RFC 6531).
     fn letters(&self, envelope: &Envelope) -> Result<Vec<MailParameter>, MailError> {
         let all = envelope.to().iter().chain(envelope.from());
         let Some(address) = all.map(ToString::to_string).find(|address| !address.is_ascii()) else {

@@ -43,7 +43,7 @@ pub(crate) struct Keeper {
     room: Semaphore,
 }
 
-/// What is known of the provider.
+/// Knowledge of the provider.
 #[derive(Default)]
 struct Known {
     held: Option<Held>,

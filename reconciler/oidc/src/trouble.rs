@@ -1,4 +1,4 @@
-//! What goes wrong with a provider, in words for the log, each with its kind.
+//! Troubles with a provider, in words for the log, each with its kind.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What members change here becomes pull requests at the forge.
+//! Changes of members here become pull requests at the forge.
 
 pub(crate) mod fake;
 

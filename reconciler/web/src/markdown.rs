@@ -113,7 +113,7 @@ fn words<'a>(node: Node<'a>) -> String {
     words
 }
 
-/// Where a link leads, or what a picture shows.
+/// Target of a link or of a picture.
 fn leads<'a>(node: Node<'a>, base: &Base<'_>) -> Option<Target> {
     match &node.data().value {
         NodeValue::Link(link) => Some(Target::Elsewhere(base.link(&link.url))),

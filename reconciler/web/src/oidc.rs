@@ -24,7 +24,7 @@ use crate::session::{Content, Notice, Session};
 use crate::signin;
 use crate::visitor::{Opened, Peer, Sent, Visitor};
 
-/// What the provider sends along with the browser.
+/// Fields that the provider sends along with the browser.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Brought {

@@ -1,4 +1,4 @@
-//! Where a forge hosts the state repo: what members change is kept for the forge, and `main` stays where it is.
+//! Changes where a forge hosts the state repo: what members change is kept for the forge, and `main` stays where it is.
 
 use berth_judge::outgoing::{Way, all, find, put, tell_way};
 use berth_repo::{Edit, StateRepo};

@@ -75,7 +75,7 @@ pub(super) fn error_at(field: Option<&str>, invalid: &Invalid) -> FieldFinding {
 pub enum Sight<'a> {
     /// A member's, who sees pages of the wiki so.
     Of(&'a UserName, Pages),
-    /// That of somebody who may read everything but secrets.
+    /// Sight of somebody who may read everything but secrets.
     Whole,
     /// The same, with marks in place of secrets, so that one sees where a secret has changed.
     Marked(&'a Marks),

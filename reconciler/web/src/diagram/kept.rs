@@ -26,7 +26,7 @@ fn size(drawing: &Result<Bytes, String>) -> usize {
 }
 
 impl Kept {
-    /// What came of a text.
+    /// Result of a text.
     pub(super) fn find(&mut self, digest: &str) -> Option<Result<Bytes, String>> {
         self.looks += 1;
         let (drawing, looked) = self.all.get_mut(digest)?;

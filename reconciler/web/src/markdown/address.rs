@@ -9,7 +9,7 @@ const ANCHOR: &str = "h-";
 /// A page whose short address is the search's.
 const SEARCH: &str = "search.md";
 
-/// What a picture's address means.
+/// Meaning of a picture's address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// A picture of the wiki.
@@ -60,7 +60,7 @@ impl<'a> Base<'a> {
         Self { folder: folder.split('/').filter(|part| !part.is_empty()).collect() }
     }
 
-    /// Where a link leads; nowhere, if it isn't to be followed.
+    /// Target of a link; nowhere, if it isn't to be followed.
     pub(super) fn link(&self, url: &str) -> String {
         if let Some(scheme) = scheme(url) {
             return if SCHEMES.contains(&scheme.as_str()) { url.to_owned() } else { String::new() };
@@ -90,7 +90,7 @@ impl<'a> Base<'a> {
         }
     }
 
-    /// What a picture shows.
+    /// Target of a picture.
     pub(super) fn picture(&self, url: &str) -> Target {
         let path = url.split(['?', '#']).next().unwrap_or_default();
         let is_path = scheme(url).is_none() && !url.starts_with("//") && !url.contains('\\');

@@ -1,4 +1,4 @@
-//! Who has joined by which account at the provider. A file a person, so that it outlives the door and the binding; it can be lost.
+//! Record of who has joined by which account at the provider. A file a person, so that it outlives the door and the binding; it can be lost.
 
 use std::collections::HashMap;
 

@@ -34,7 +34,7 @@ pub(super) struct Round {
     pub(super) redirect_uri: String,
     /// Text that the provider repeats in its word.
     pub(super) nonce: Secret,
-    /// What proves to the provider that the door began it (RFC 7636).
+    /// Secret that proves to the provider that the door began it (RFC 7636).
     pub(super) verifier: Secret,
     /// When it began.
     pub(super) began: Timestamp,

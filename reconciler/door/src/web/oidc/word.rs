@@ -24,7 +24,7 @@ const SKEW: i64 = 60;
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
 /// The most groups of somebody that are looked at.
 const GROUPS: usize = 1000;
-/// What a provider may sign with. No algorithm whose key the panel would share with it, and none at all, is among them.
+/// Algorithms that a provider may sign with. No algorithm whose key the panel would share with it, and none at all, is among them.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,

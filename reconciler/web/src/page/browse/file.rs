@@ -16,7 +16,7 @@ use crate::page::words::{query, value};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
 
-/// What is asked for.
+/// Query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
     #[serde(default)]

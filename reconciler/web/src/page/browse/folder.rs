@@ -14,7 +14,7 @@ use crate::page::words::{query, value};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
 
-/// What is asked for.
+/// Query of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
     #[serde(default)]
@@ -34,7 +34,7 @@ struct Row<'a> {
     entry: &'a TreeEntry,
     is_folder: bool,
     size: Option<u64>,
-    /// What it is, where that is neither a file nor a folder.
+    /// Kind in a word, where that is neither a file nor a folder.
     word: Option<&'static str>,
     url: Option<String>,
 }
