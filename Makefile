@@ -5,7 +5,7 @@ DATA  ?= /var/lib/berth/data
 export BERTH_STATE = $(STATE)
 export BERTH_DATA  = $(DATA)
 
-.PHONY: up down test unit stories stories-long check bench
+.PHONY: up down test unit stories stories-long check bench deb deb-test
 
 up:
 	scripts/install.sh run
@@ -39,6 +39,16 @@ check:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny check bans licenses sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# target/debian/berth_<version>_<arch>.deb
+deb:
+	scripts/install.sh deb
+	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
+	packaging/build.sh release
+
+# That package in empty userlands: installed, upgraded, removed and purged. Needs root and a mirror of Debian's.
+deb-test: deb
+	packaging/try.sh target/debian/berth_*.deb
 
 bench:
 	scripts/install.sh bench

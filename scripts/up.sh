@@ -4,12 +4,20 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The package's programs and services would run beside these.
+if dpkg-query -W -f '${Status}' berth 2>/dev/null | grep -q 'ok installed'; then
+    echo "the package berth is installed: \`make deb\` and \`apt install\` bring a new version, and \`systemctl start berth.target\` starts it" >&2
+    exit 1
+fi
+
+changed=()
 for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     # Replaced by a rename, since the old one may be running; untouched when it is the same.
     built="${CARGO_TARGET_DIR:-target}/release/$program"
     cmp -s "$built" "/usr/local/bin/$program" || {
         install -m 0755 "$built" "/usr/local/bin/.$program.new"
         mv "/usr/local/bin/.$program.new" "/usr/local/bin/$program"
+        changed+=("$program")
     }
 done
 
@@ -31,7 +39,15 @@ step "State repo"
 berth init "$BERTH_STATE" --from example-state
 berth hook install "$BERTH_STATE"
 step "Platform"
-berth up --detach
+if [ -d /run/systemd/system ]; then
+    scripts/units.sh "${changed[@]}"
+    # Through the reconciler, which has come up by now.
+    berth apply || true
+    log="journalctl -u 'berth*'"
+else
+    berth up --detach
+    log=$BERTH_DATA/berth.log
+fi
 step "Ready"
 berth status || echo "Not everything is as it should be yet; \`berth status\` tells more in a moment."
 # A field of a table of platform.toml, as `main` has it.
@@ -72,6 +88,6 @@ ${panel:+  panel   $(panel_url)   (on this machine also https://localhost:$port/
   web     curl -H 'Host: shop.hosting.example.org' http://127.0.0.1/   (with DNS that leads here: a browser)
   shell   ssh server1@127.0.0.1 -p $ssh_port   (with a key in the member's file in users/; from elsewhere: this machine's name)
   trust   berth doctor --isolation: what a hostile server reaches
-  log     $BERTH_DATA/berth.log
+  log     $log
   stop    make down   (servers keep running)
 TEXT
