@@ -10,13 +10,13 @@ target=${CARGO_TARGET_DIR:-target}
 
 flag=()
 [ "$profile" = debug ] || flag=(--release)
-rm -rf target/package
-cargo run --quiet --locked "${flag[@]}" -p berth-packaging -- target/package
+rm -rf packaging/generated
+cargo run --quiet --locked "${flag[@]}" -p berth-packaging -- packaging/generated
 
 # cargo-deb takes programs from target/release: those of another profile are put in a place of their own that looks like it.
 stage=$target
 if [ "$profile" = debug ]; then
-    stage=target/package/stage
+    stage=target/package
     mkdir -p "$stage/release"
     for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
         cp "$target/debug/$program" "$stage/release/$program"
