@@ -43,7 +43,7 @@ check:
 # target/debian/berth_<version>_<arch>.deb
 deb:
 	scripts/install.sh deb
-	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
+	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web -p berth-packaging
 	packaging/build.sh release
 
 # That package in empty userlands: installed, upgraded, removed and purged. Needs root and a mirror of Debian's.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes berth_<version>_<arch>.deb in target/debian of the programs that are built: those of the profile given, or of release.
+# Makes berth_<version>_<arch>.deb in target/debian of the programs that are built, berth-packaging with them: those of the profile given,
+# or of release.
 #
 #   packaging/build.sh [release|debug] [cargo-deb's options...]
 set -euo pipefail
@@ -8,10 +9,8 @@ profile=${1:-release}
 shift || true
 target=${CARGO_TARGET_DIR:-target}
 
-flag=()
-[ "$profile" = debug ] || flag=(--release)
 rm -rf packaging/generated
-cargo run --quiet --locked "${flag[@]}" -p berth-packaging -- packaging/generated
+"$target/$profile/berth-packaging" packaging/generated
 
 # cargo-deb takes programs from target/release: those of another profile are put in a place of their own that looks like it.
 stage=$target

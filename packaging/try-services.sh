@@ -1,15 +1,28 @@
 #!/usr/bin/env bash
-# Tries the services of a package in a container with systemd: they wait for a state repo, start with it, come back after a crash and when
-# they hang, follow platform.toml, and end with an upgrade and a removal as they should.
+# Tries the services of a package in a userland with systemd, in namespaces of its own: they wait for a state repo, start with it, come back
+# after a crash and when they hang, follow platform.toml, and end with an upgrade and a removal as they should.
 #
 #   packaging/try-services.sh <package> [suite]
+#
+# Needs root, mmdebstrap and cgroup v2. USERLAND names a tarball of a userland that is used, or made there for the next time.
 set -euo pipefail
 package=$(realpath "$1")
 suite=${2:-bookworm}
 room=$(mktemp -d)
-name=berth-package-$$
-# Nothing is pulled, and nothing of this is left.
-trap 'docker rm --force --volumes "$name" >/dev/null 2>&1 || true; docker image rm --force "$name" >/dev/null 2>&1 || true; rm -rf "$room"' EXIT
+root=$room/root
+init=
+
+# Nothing of this is left: the end of its first process ends every other, and the mounts are its namespace's.
+clean() {
+    if [ -n "$init" ]; then
+        kill -KILL "$init" 2>/dev/null || true
+        wait "$init" 2>/dev/null || true
+    fi
+    find "$room/cgroup/${room##*/}" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    umount "$room/cgroup" 2>/dev/null || true
+    rm -rf --one-file-system "$room"
+}
+trap clean EXIT
 
 step() { printf -- '--- %s\n' "$*"; }
 fail() {
@@ -18,7 +31,7 @@ fail() {
     inside journalctl --no-pager -n 60 -u 'berth*' >&2 || true
     exit 1
 }
-inside() { docker exec "$name" "$@"; }
+inside() { nsenter --target "$init" --mount --pid --net --uts --ipc --cgroup --root --wd -- env -i PATH=/usr/sbin:/usr/bin HOME=/root "$@"; }
 until_() { # seconds, what, command...
     local seconds=$1 what=$2
     shift 2
@@ -33,19 +46,58 @@ pid() { inside systemctl show --property MainPID --value "$1"; }
 state() { inside systemctl show --property ActiveState,SubState,Result,ConditionResult,ExecMainStatus "$1"; }
 another() { [ "$(pid "$1")" != "$2" ] && [ "$(pid "$1")" != 0 ] && active "$1"; }
 
-step "a userland with systemd ($suite)"
-cp "$package" "$room/package.deb"
-mmdebstrap --quiet --mode=root --variant=apt --include=systemd,systemd-sysv,dbus,curl,procps \
-    --customize-hook="copy-in $room/package.deb /root" \
-    --customize-hook='chroot "$1" apt-get -qq install -y --no-install-recommends /root/package.deb >/dev/null 2>&1' \
-    "$suite" "$room/userland.tar" 2>"$room/said" || { cat "$room/said" >&2; exit 1; }
-docker import "$room/userland.tar" "$name" >/dev/null
-docker run --detach --name "$name" --privileged --network none --tmpfs /run --tmpfs /tmp --volume /var/lib/docker \
-    --env container=docker "$name" /sbin/init >/dev/null
-until_ 60 "systemd comes up" inside systemctl is-system-running --wait
+userland=${USERLAND:-$room/userland.tar}
+if [ ! -s "$userland" ]; then
+    step "a userland with systemd and what the package depends on ($suite)"
+    cp "$package" "$room/package.deb"
+    mmdebstrap --quiet --mode=root --variant=apt --include=systemd,systemd-sysv,dbus,curl,procps,iproute2 \
+        --customize-hook="copy-in $room/package.deb /root" \
+        --customize-hook='chroot "$1" sh -c "apt-get -qq satisfy -y --no-install-recommends \"\$(dpkg-deb -f /root/package.deb Depends)\" && rm /root/package.deb" >/dev/null' \
+        "$suite" "$userland" 2>"$room/said" || { cat "$room/said" >&2; exit 1; }
+fi
+mkdir -p "$root" "$room/cgroup"
+tar -xf "$userland" -C "$root"
+mount -t cgroup2 cgroup2 "$room/cgroup"
+mkdir "$room/cgroup/${room##*/}"
+# The first process of the namespaces is systemd, in a cgroup that is the root of its own.
+cat >"$room/begin.sh" <<'BEGIN'
+set -e
+root=$1
+mount --make-rprivate /
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
+mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
+mount -t tmpfs tmpfs "$root/tmp"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for device in null zero full random urandom tty; do
+    touch "$root/dev/$device"
+    mount --bind "/dev/$device" "$root/dev/$device"
+done
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
+mkdir -p "$root/old"
+cd "$root"
+pivot_root . old
+exec chroot . sh -c 'umount -l /old; exec env -i container=berth PATH=/usr/sbin:/usr/bin /sbin/init' <dev/null >/dev/null 2>&1
+BEGIN
+(
+    echo $BASHPID >"$room/cgroup/${room##*/}/cgroup.procs"
+    exec unshare --mount --pid --net --uts --ipc --cgroup --fork --kill-child sh "$room/begin.sh" "$root"
+) &
+parent=$!
+until_ 20 "namespaces are made" pgrep --parent "$parent"
+init=$(pgrep --parent "$parent")
+until_ 60 "systemd comes up" inside sh -c 'systemctl is-system-running | grep -qE "running|degraded"'
+
+step "the package is installed"
+cp "$package" "$root/root/package.deb"
+inside dpkg -i /root/package.deb >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
 
 step "units as systemd reads them"
-said=$(inside sh -c "systemd-analyze verify --man=no /usr/lib/systemd/system/berth*" 2>&1 | grep -i berth || true)
+said=$(inside sh -c "ip link set lo up; systemd-analyze verify --man=no /usr/lib/systemd/system/berth*" 2>&1 | grep -i berth || true)
 [ -z "$said" ] || fail "systemd-analyze verify: $said"
 
 step "without a state repo nothing runs, and nothing has failed"

@@ -34,10 +34,13 @@ impl Pulse {
     /// Gives a sign of life, unless the last one was a moment ago.
     pub fn beat(&self) {
         let now = Instant::now();
-        if self.due() > now {
-            return;
+        {
+            let mut last = self.last.lock();
+            if last.is_some_and(|last| now < last + Self::EVERY) {
+                return;
+            }
+            *last = Some(now);
         }
-        *self.last.lock() = Some(now);
         (self.beat)();
     }
 

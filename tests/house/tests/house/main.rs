@@ -60,8 +60,7 @@ fn crates_stand_on_what_the_page_says() {
     let workspace = &*WORKSPACE;
     let (mut faults, mut below) = (Vec::new(), BTreeSet::new());
     for (name, member, row) in parts(workspace) {
-        let said: BTreeSet<String> =
-            words(&row, "stands on").iter().map(|word| crate_of(word)).collect();
+        let said: BTreeSet<String> = words(&row, "stands on").iter().map(|word| crate_of(word)).collect();
         for more in member.stands_on.difference(&said) {
             faults.push(format!("{name} stands on {more}, which the page doesn't say"));
         }
