@@ -124,7 +124,7 @@ step "the reconciler comes with the engine"
 inside systemctl --quiet unmask --runtime docker.service docker.socket
 inside systemctl start docker.service
 until_ 60 "the reconciler starts" active berth
-until_ 30 "it answers" inside curl -fs --unix-socket /var/lib/berth/data/control.sock http://berth/status
+until_ 30 "it answers" inside curl -fs --unix-socket /var/lib/berth/data/control.sock http://berth/metrics
 
 step "a crash is a restart"
 for unit in berth-door berth-mail berth; do
