@@ -3,6 +3,7 @@
 
 mod door;
 mod guide;
+mod inner_network;
 mod panel;
 mod reach;
 mod scene;
@@ -32,6 +33,7 @@ fn people_reach_their_servers_whatever_dies(world: &World) {
     the_right_people_get_in(&scene);
     panel::people_work_in_their_servers_by_the_panel(&scene);
     reach::refused_from_a_session(&scene);
+    inner_network::cuts_nobody_off(&scene);
     keys_change_under_a_live_session(&scene);
     a_server_made_anew_shows_the_same_key(&scene);
     parts_die_under_live_sessions(&scene);
