@@ -1,6 +1,7 @@
 //! People log in to their servers through the router, from outside: who may, who may not, what survives when a part of
 //! the platform dies, what a session can't reach, and the state repo behind the login `git`.
 
+mod behind_caddy;
 mod door;
 mod guide;
 mod inner_network;
@@ -40,6 +41,7 @@ fn people_reach_their_servers_whatever_dies(world: &World) {
     every_key_is_another(&scene);
     door::the_state_is_cloned_and_pushed(&scene);
     guide::a_member_follows_the_guide(&scene);
+    behind_caddy::the_visitor_and_the_scheme_arrive(&scene);
 }
 
 fn the_right_people_get_in(scene: &Scene<'_>) {
