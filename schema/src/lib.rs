@@ -36,6 +36,7 @@ mod passkey;
 mod password;
 pub mod platform;
 pub mod policy;
+pub mod portable;
 pub mod public;
 pub mod quantity;
 pub mod reach;
