@@ -9,7 +9,7 @@ use crate::finding::{About, Finding, Severity};
 use crate::invalid::Invalid;
 use crate::name::{Fqdn, UserName};
 use crate::policy::place::Texts;
-use crate::policy::rules::admins_in_words;
+use crate::policy::types::admins_in_words;
 use crate::policy::types::Proposal;
 use crate::state::State;
 use crate::text::counted as counted_words;
