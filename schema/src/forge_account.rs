@@ -75,12 +75,27 @@ mod tests {
 
     #[test]
     fn an_account_is_a_forge_and_a_name() {
-        for good in ["github.com/anna", "GitHub.com/Anna", "git.example.org:3000/a_b.c", "h.org/gitlab/anna", "github.com/berth[bot]"]
-        {
+        for good in [
+            "github.com/anna",
+            "GitHub.com/Anna",
+            "git.example.org:3000/a_b.c",
+            "h.org/gitlab/anna",
+            "github.com/berth[bot]",
+        ] {
             assert_eq!(good.parse::<ForgeAccount>().unwrap().as_str(), good.to_ascii_lowercase());
         }
-        for bad in ["", "anna", "/anna", "github.com/", "github.com//a", "https://github.com/anna", "github.com/ä", "@anna", "-h/a", "h/a b"]
-        {
+        for bad in [
+            "",
+            "anna",
+            "/anna",
+            "github.com/",
+            "github.com//a",
+            "https://github.com/anna",
+            "github.com/ä",
+            "@anna",
+            "-h/a",
+            "h/a b",
+        ] {
             assert!(bad.parse::<ForgeAccount>().is_err(), "{bad}");
         }
     }

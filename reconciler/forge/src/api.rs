@@ -96,12 +96,7 @@ impl Api {
     }
 
     /// Request at a path below the repository's, with the token.
-    fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> http::Result<Request<Full<Bytes>>> {
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> http::Result<Request<Full<Bytes>>> {
         let (accept, authorization) = match self.forge {
             Forge::Github => ("application/vnd.github+json", AUTHORIZATION),
             Forge::Forgejo => ("application/json", AUTHORIZATION),

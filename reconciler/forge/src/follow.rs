@@ -61,7 +61,9 @@ pub(crate) enum LookError {
         source: Option<GitError>,
     },
     /// There is no such branch.
-    #[error("{url} has no branch `{branch}`, or answers with something else than a repository, such as a page to sign in")]
+    #[error(
+        "{url} has no branch `{branch}`, or answers with something else than a repository, such as a page to sign in"
+    )]
     NoBranch { url: String, branch: String },
     /// The state repo, or what was fetched, can't be read or moved.
     #[error("cannot follow the forge with {path}")]

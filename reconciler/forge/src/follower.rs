@@ -177,6 +177,7 @@ impl Session {
                 listening: None,
                 // Judged anew by a new process, which may know better.
                 refused: None,
+                telling_trouble: None,
                 ..before
             };
         });

@@ -99,14 +99,16 @@ fn colour_is_only_colour() {
 /// A plan that changes the image of many servers, whose images have long names.
 fn of_many(servers: usize, letters: usize) -> Plan {
     let all = |digit: char| {
-        let image = format!("registry.example.org/{}@sha256:{}", "i".repeat(letters), digit.to_string().repeat(64));
+        let image =
+            format!("registry.example.org/{}@sha256:{}", "i".repeat(letters), digit.to_string().repeat(64));
         let server = |id: usize| {
-            format!("== servers/a-name-of-25-letters-{id:03}.toml\nid = {id}\nowner = \"alice\"\nimage = \"{image}\"\n")
+            format!(
+                "== servers/a-name-of-25-letters-{id:03}.toml\nid = {id}\nowner = \"alice\"\nimage = \"{image}\"\n"
+            )
         };
         (2..servers + 2).map(server).collect::<String>()
     };
-    let told =
-        format!("--- applied 2026-01-01 a1\n{}--- planned 2026-01-02 a2\n{}", all('a'), all('b'));
+    let told = format!("--- applied 2026-01-01 a1\n{}--- planned 2026-01-02 a2\n{}", all('a'), all('b'));
     Story::read(&format!("\n{told}")).expect("a story").plan()
 }
 
@@ -117,7 +119,10 @@ fn markdown_is_short_enough_for_a_comment_and_says_what_it_leaves_out() {
     assert!(few.contains("<summary>Steps</summary>") && !few.contains("too long"), "{few}");
     // The steps go first.
     let many = show::markdown(&many);
-    assert!(many.contains("letters-081) is made anew") || many.contains("letters-081 (id 81) is made anew"), "{many}");
+    assert!(
+        many.contains("letters-081) is made anew") || many.contains("letters-081 (id 81) is made anew"),
+        "{many}"
+    );
     assert!(many.contains("`berth plan` shows what is left out here"), "{many}");
     let most = show::markdown(&most);
     assert!(most.contains("\n> - … and data of ") || most.contains("… and "), "{most}");

@@ -47,7 +47,14 @@ fn text(bench: &Bench, path: &str) -> String {
 fn commit_on(bench: &Bench, base: &str, author: &str, files: &[(&str, Option<&str>)]) -> String {
     bench.git(&["checkout", "--quiet", "--detach", base]);
     bench.commit(files);
-    bench.git(&["commit", "--quiet", "--amend", "--no-edit", "--author", &format!("{author} <{author}@example.org>")]);
+    bench.git(&[
+        "commit",
+        "--quiet",
+        "--amend",
+        "--no-edit",
+        "--author",
+        &format!("{author} <{author}@example.org>"),
+    ]);
     let tip = bench.git(&["rev-parse", "HEAD"]);
     let fetched = git(&bench.bare).args(["fetch", "--quiet", bench.work.to_str().unwrap(), "HEAD"]).in_time();
     assert!(fetched.status.success());
@@ -108,7 +115,12 @@ fn an_old_base_has_no_rules_of_its_own() {
     let bob = format!("{}forge_accounts = [\"github.com/bob\"]\n", text(&bench, "users/bob.toml"));
     bench.push_change(None, &[("users/bob.toml", Some(&bob))]).accepted(&[]);
     let old = bench.tip();
-    let theirs = commit_on(&bench, &old, "bob", &[("servers/bobs.toml", Some("id = 1\nowner = \"bob\"\nmemory = \"1 GiB\"\n"))]);
+    let theirs = commit_on(
+        &bench,
+        &old,
+        "bob",
+        &[("servers/bobs.toml", Some("id = 1\nowner = \"bob\"\nmemory = \"1 GiB\"\n"))],
+    );
     assert_eq!(by_account(&bench, "github.com/bob", "main", &theirs).0, Some(0));
     // By now the server is somebody else's, on another line of the file.
     let given = "id = 1\nowner = \"cyn\"\n# One.\n# Two.\n# Three.\n";

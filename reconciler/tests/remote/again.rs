@@ -140,7 +140,9 @@ fn one_commit_that_the_forge_cant_take_silences_no_other() {
             || format!("{tip}: {:#?}", world.seen(0)),
         );
     }
-    assert!(bench.until(|standing| standing.telling_trouble.is_some()).telling_trouble.unwrap().contains("500"));
+    assert!(
+        bench.until(|standing| standing.telling_trouble.is_some()).telling_trouble.unwrap().contains("500")
+    );
 }
 
 #[test]
@@ -208,6 +210,9 @@ fn a_repository_that_was_renamed_is_said_with_what_to_do() {
     world.answering(move |_| Some(reply(307, &[elsewhere], "{}")));
     let _follower = bench.follow();
     let trouble = bench.until(|standing| standing.telling_trouble.is_some()).telling_trouble.unwrap();
-    assert!(trouble.contains("set `remote.url`") && trouble.contains("The repository was renamed"), "{trouble}");
+    assert!(
+        trouble.contains("set `remote.url`") && trouble.contains("The repository was renamed"),
+        "{trouble}"
+    );
     assert_eq!(world.count(), 1, "the token goes nowhere else");
 }

@@ -302,7 +302,8 @@ fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 fn git_and_the_api_go_through_the_hosts_proxy() {
     let bench = Bench::new("");
     let forge = Running::new(bench.folder.path());
-    bench.move_to(&format!("https://{}/org/state.git", forge.address), "poll = \"1s\"\nforge = \"forgejo\"\n");
+    bench
+        .move_to(&format!("https://{}/org/state.git", forge.address), "poll = \"1s\"\nforge = \"forgejo\"\n");
     bench.secret("forge-token", &forge.forge.token);
     let (address, asked) = proxy();
     let url = format!("http://ann:secret@{address}");

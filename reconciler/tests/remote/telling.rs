@@ -146,7 +146,8 @@ async fn answer(
     let reply = api.rule.lock().unwrap().as_ref().and_then(|rule| rule(&seen));
     api.seen.lock().unwrap().push(seen);
     let reply = reply.unwrap_or_else(|| Reply::new(201, "{}"));
-    let headers = reply.headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let headers =
+        reply.headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     (StatusCode::from_u16(reply.status).unwrap(), headers.collect(), reply.body)
 }
 

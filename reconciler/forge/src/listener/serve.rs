@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use berth_schema::remote::{Branch, Forge};
@@ -135,8 +135,12 @@ impl Webhook {
             Err(Unread::Broken) => return (StatusCode::BAD_REQUEST, "the body broke off\n"),
         };
         let words = match Meaning::of(self.forge, &headers, &json, &self.reference) {
-            Meaning::AnotherEvent => return (StatusCode::ACCEPTED, "well signed, and no push: nothing to do\n"),
-            Meaning::AnotherRef => return (StatusCode::ACCEPTED, "a push to another branch: nothing to do\n"),
+            Meaning::AnotherEvent => {
+                return (StatusCode::ACCEPTED, "well signed, and no push: nothing to do\n");
+            }
+            Meaning::AnotherRef => {
+                return (StatusCode::ACCEPTED, "a push to another branch: nothing to do\n");
+            }
             Meaning::Pushed => "fetching\n",
             Meaning::Long => "fetching: this is too long to be read\n",
             Meaning::Unreadable => {

@@ -109,7 +109,9 @@ impl Outbox {
                 due.is_passed_over = false;
                 Some(Ok(()))
             }
-            false if is_asked && dues.pause.is_over() => Some(self.step(api, &mut change, &mut due, turn).await),
+            false if is_asked && dues.pause.is_over() => {
+                Some(self.step(api, &mut change, &mut due, turn).await)
+            }
             // It stays due.
             false => None,
         };

@@ -165,7 +165,8 @@ impl Ledger {
         self.due.retain(|due| due.line != *line);
         let before = self.known.iter().position(|known| known.line.revision == line.revision);
         let before = before.and_then(|at| self.known.remove(at));
-        let others = before.filter(|known| known.line.state == line.state).map_or(0, |known| known.others + 1);
+        let others =
+            before.filter(|known| known.line.state == line.state).map_or(0, |known| known.others + 1);
         keep(&mut self.known, Known { line: line.clone(), at: Instant::now(), others });
     }
 

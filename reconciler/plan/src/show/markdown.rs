@@ -17,7 +17,8 @@ struct Room {
 
 /// The plan as Markdown. Where it is too long for a forge, the steps go first, then notes, then rows, and it says so.
 pub fn markdown(plan: &Plan) -> String {
-    const SHORT: &str = "\n_The whole plan is too long for a comment: `berth plan` shows what is left out here._\n";
+    const SHORT: &str =
+        "\n_The whole plan is too long for a comment: `berth plan` shows what is left out here._\n";
     let head = format!("**{}**\n", text::markdown(&summary(plan)));
     let fixed = head.chars().count() + SHORT.chars().count();
     let mut room = Room { left: LONGEST.saturating_sub(fixed), is_short: false };
@@ -122,7 +123,8 @@ fn held_back(plan: &Plan, room: &mut Room) -> String {
 fn notes(plan: &Plan, room: &mut Room) -> String {
     let head = format!("\n<details><summary>Notes ({})</summary>\n\n", plan.notes.len());
     let items = plan.notes.iter();
-    let items = items.map(|note| format!("- {}: {}\n", text::markdown(&note.about), text::markdown(&note.text)));
+    let items =
+        items.map(|note| format!("- {}: {}\n", text::markdown(&note.about), text::markdown(&note.text)));
     room.section(&head, items, more, "\n</details>\n")
 }
 
