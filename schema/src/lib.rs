@@ -19,6 +19,7 @@ pub mod edit;
 mod fields;
 pub mod finding;
 pub mod firewall;
+pub mod forge_account;
 pub mod form;
 mod invalid;
 mod json_schema;
