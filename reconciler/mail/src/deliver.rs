@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use berth_schema::mail::MailTls;
 use berth_schema::secret::Form;
-use lettre::{Address, Message};
 use lettre::address::Envelope;
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -14,6 +13,7 @@ use lettre::transport::smtp::client::{
 use lettre::transport::smtp::commands::{Data, Mail as From, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
+use lettre::{Address, Message};
 
 use crate::message;
 use crate::settings::MailSettings;

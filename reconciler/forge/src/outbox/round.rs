@@ -373,7 +373,8 @@ mod tests {
 
     use super::*;
     use crate::folder::Folder;
-    use crate::git::Git;
+    use crate::settings::FollowSettings;
+    use crate::waits::RateLimit;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_could_be_merged_while_the_forge_wants_a_pause_is_merged_after_it() {
@@ -404,22 +405,24 @@ mod tests {
         let (user, topic) = ("bob".parse().unwrap(), "more".parse().unwrap());
         let change = Outgoing { user, topic, commit, by: by.clone(), record };
         let secrets = Secrets::of(home.path());
-        let folder = Arc::new(Folder::open(&home.path().join("forge")).unwrap());
-        let git = Git::new(folder.path(), secrets.clone());
+        let settings =
+            FollowSettings { state, folder: home.path().join("forge"), secrets, socket: home.path().into() };
+        let folder = Arc::new(Folder::open(&settings.folder).unwrap());
         let api = Api::of(&remote, Forge::Forgejo, "a token").unwrap();
-        let outbox = Outbox { remote, state, secrets, folder, git, bell: Arc::new(Notify::new()) };
+        let limit = RateLimit::default();
+        let outbox = Outbox::new(&remote, &settings, &folder, &Arc::new(Notify::new()), &limit);
 
         // It was looked at a moment ago. Then `main` moves, and the next look would be in an hour.
-        let mut dues = Dues::default();
+        let mut dues = Dues::new(&limit);
         let mut due = dues.of("bob/more");
         due.main = Some(first);
         due.settled(Duration::from_secs(3600), 1);
         dues.set("bob/more", due);
-        dues.hold(Some(Duration::from_secs(60)));
+        dues.pause.hold(Some(Duration::from_secs(60)));
         let mut turn = Turn { main, platform: "h.org".to_owned(), open: 1, may_merge: true };
         outbox.turn(&api, &mut dues, &mut turn, change).await.unwrap();
         let due = dues.of("bob/more");
-        assert!(due.main == Some(main) && !due.is_now() && due.is_passed_over, "{due:?}");
+        assert!(due.main == Some(main) && !due.wait.is_over() && due.is_passed_over, "{due:?}");
     }
 
     #[test]
