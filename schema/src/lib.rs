@@ -7,6 +7,7 @@
 pub mod access;
 pub mod acme;
 pub mod api_token;
+pub mod beginning;
 pub mod cache;
 pub mod certificate;
 pub mod certificate_register;
@@ -18,6 +19,7 @@ pub mod edit;
 mod fields;
 pub mod finding;
 pub mod firewall;
+pub mod forge_account;
 pub mod form;
 mod invalid;
 mod json_schema;
