@@ -8,7 +8,7 @@ export BERTH_STATE = $(STATE)
 export BERTH_DATA  = $(DATA)
 export BERTH_DOMAIN = $(DOMAIN)
 
-.PHONY: up down trust test unit stories stories-long check bench
+.PHONY: up down trust test unit stories stories-long check bench deb deb-test
 
 up:
 	@[ "$$(id -u)" -eq 0 ] || { echo "this installs packages and sets the engine up: run \`sudo make up\`" >&2; exit 1; }
@@ -47,6 +47,16 @@ check:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny check bans licenses sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# target/debian/berth_<version>_<arch>.deb
+deb:
+	scripts/install.sh deb
+	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web -p berth-packaging
+	packaging/build.sh release
+
+# That package in empty userlands: installed, upgraded, removed and purged. Needs root and a mirror of Debian's.
+deb-test: deb
+	packaging/try.sh target/debian/berth_*.deb
 
 bench:
 	scripts/install.sh bench

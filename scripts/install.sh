@@ -5,6 +5,7 @@
 #   scripts/install.sh test    … and its tests
 #   scripts/install.sh bench   … and its benchmarks
 #   scripts/install.sh check   what `make check` needs
+#   scripts/install.sh deb     what `make deb` and `make deb-test` need
 set -euo pipefail
 
 need() { # package...
@@ -66,5 +67,10 @@ check)
     rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
     command -v cargo-deny >/dev/null || { echo "installing: cargo-deny"; cargo install --quiet --locked cargo-deny@0.20.2; }
     ;;
-*) sed -n '2,8p' "$0"; exit 2 ;;
+deb)
+    need build-essential pkg-config dpkg-dev mmdebstrap systemd
+    command -v cargo-deb >/dev/null || { echo "installing: cargo-deb"; cargo install --quiet --locked cargo-deb@3.8.0; }
+    scripts_of reconciler/web/terminal
+    ;;
+*) sed -n '2,9p' "$0"; exit 2 ;;
 esac

@@ -63,10 +63,12 @@ if [ -n "$site" ] && [ "$here" = "$domain" ]; then
 elif [ -n "$site" ]; then
     echo "  web     curl -H 'Host: $site' http://127.0.0.1/   (with DNS that leads here: a browser)"
 fi
+# Where services run, the journal has what they say.
+if [ -d /run/systemd/system ]; then log="journalctl -u 'berth*'"; else log=$BERTH_DATA/berth.log; fi
 cat <<TEXT
   look    $berth status; $berth plan
   attack  $berth doctor --isolation: what a hostile server reaches
-  log     $BERTH_DATA/berth.log
+  log     $log
   stop    ${sudo}make down$places   (servers keep running)
 
 TEXT

@@ -4,12 +4,20 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The package's programs and services would run beside these.
+if dpkg-query -W -f '${Status}' berth 2>/dev/null | grep -q 'ok installed'; then
+    echo "the package berth is installed: \`make deb\` and \`apt install\` bring a new version, and \`systemctl start berth.target\` starts it" >&2
+    exit 1
+fi
+
+changed=()
 for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     # Replaced by a rename, since the old one may be running; untouched when it is the same.
     built="${CARGO_TARGET_DIR:-target}/release/$program"
     cmp -s "$built" "/usr/local/bin/$program" || {
         install -m 0755 "$built" "/usr/local/bin/.$program.new"
         mv "/usr/local/bin/.$program.new" "/usr/local/bin/$program"
+        changed+=("$program")
     }
 done
 
@@ -38,7 +46,13 @@ else
 fi
 berth hook install "$BERTH_STATE"
 step "Platform"
-berth up --detach
+if [ -d /run/systemd/system ]; then
+    scripts/units.sh "${changed[@]}"
+    # Through the reconciler, which has come up by now.
+    berth apply || true
+else
+    berth up --detach
+fi
 step "Ready"
 berth status || echo "Not everything is as it should be yet; \`berth status\` tells more in a moment."
 scripts/ready.sh
