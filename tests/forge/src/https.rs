@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ struct Served {
     repository: PathBuf,
     token: String,
     api: Arc<Api>,
+    /// Set where the repository is at another URL by now.
+    is_moved: AtomicBool,
     leaks: Mutex<Vec<String>>,
 }
 
@@ -71,8 +74,13 @@ impl Forge {
         let address = listener.local_addr().expect("a port");
         let token = token();
         let api = Arc::new(Api::new(kind, repository, &token));
-        let served = Served { repository: repository.to_owned(), token, api, leaks: Mutex::default() };
-        let served = Arc::new(served);
+        let served = Arc::new(Served {
+            repository: repository.to_owned(),
+            token,
+            api,
+            is_moved: AtomicBool::new(false),
+            leaks: Mutex::default(),
+        });
         runtime.spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&served)));
         Self { runtime: Some(runtime), served, address, certificate }
     }
@@ -90,6 +98,11 @@ impl Forge {
     /// What happens there, beside pushes.
     pub fn api(&self) -> &Api {
         &self.served.api
+    }
+
+    /// Leads git to another URL from now on, as after a repository was renamed.
+    pub fn move_away(&self) {
+        self.served.is_moved.store(true, Ordering::SeqCst);
     }
 
     /// Command lines that held the token while somebody asked, which none may.
@@ -149,6 +162,12 @@ async fn answer(forge: Arc<Served>, request: Request<Incoming>) -> Result<Respon
                 forge.api.answer(&head.method, &head.uri.to_string(), &head.headers, &text);
             let mut answer = Response::new(Full::from(body));
             (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
+            return answer;
+        }
+        if forge.is_moved.load(Ordering::SeqCst) {
+            let mut answer = Response::new(Full::default());
+            *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
+            answer.headers_mut().insert("location", "/org/renamed.git".parse().expect("a header"));
             return answer;
         }
         let given = head.headers.get("authorization").and_then(|value| value.to_str().ok());
