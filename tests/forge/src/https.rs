@@ -46,8 +46,8 @@ struct Served {
     repository: PathBuf,
     token: String,
     api: Arc<Api>,
-    /// Set where the repository is at another URL by now.
-    is_moved: AtomicBool,
+    /// Set where the repository has another URL by now.
+    is_renamed: AtomicBool,
     leaks: Mutex<Vec<String>>,
 }
 
@@ -74,13 +74,14 @@ impl Forge {
         let address = listener.local_addr().expect("a port");
         let token = token();
         let api = Arc::new(Api::new(kind, repository, &token));
-        let served = Arc::new(Served {
+        let served = Served {
             repository: repository.to_owned(),
             token,
             api,
-            is_moved: AtomicBool::new(false),
+            is_renamed: AtomicBool::new(false),
             leaks: Mutex::default(),
-        });
+        };
+        let served = Arc::new(served);
         runtime.spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&served)));
         Self { runtime: Some(runtime), served, address, certificate }
     }
@@ -95,14 +96,14 @@ impl Forge {
         &self.served.token
     }
 
+    /// Renames the repository: whoever asks at its old URL is sent elsewhere.
+    pub fn rename(&self) {
+        self.served.is_renamed.store(true, Ordering::SeqCst);
+    }
+
     /// What happens there, beside pushes.
     pub fn api(&self) -> &Api {
         &self.served.api
-    }
-
-    /// Leads git to another URL from now on, as after a repository was renamed.
-    pub fn move_away(&self) {
-        self.served.is_moved.store(true, Ordering::SeqCst);
     }
 
     /// Command lines that held the token while somebody asked, which none may.
@@ -164,7 +165,7 @@ async fn answer(forge: Arc<Served>, request: Request<Incoming>) -> Result<Respon
             (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
             return answer;
         }
-        if forge.is_moved.load(Ordering::SeqCst) {
+        if forge.is_renamed.load(Ordering::SeqCst) {
             let mut answer = Response::new(Full::default());
             *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
             answer.headers_mut().insert("location", "/org/renamed.git".parse().expect("a header"));

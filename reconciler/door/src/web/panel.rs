@@ -213,7 +213,7 @@ impl Panel {
             clean_ups: Orders::default(),
             tickets: Tickets::default(),
             leads: Heard::default(),
-            oidc: Provided::open(store.folder("oidc")?, &door.settings().data)?,
+            oidc: Provided::open(store.folder("oidc")?, &door.settings().data, door.members())?,
             audit: Audit::of(store),
             writing: Mutex::default(),
             stand_ins: RandomState::new(),

@@ -299,6 +299,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
                 label: "Sign in".to_owned(),
                 host: "login.example.org".to_owned(),
             }),
+            has_account: true,
             only_way: None,
             has_password: true,
             is_fresh: true,

@@ -32,12 +32,14 @@ pub(crate) fn factors(panel: &Panel, asker: &Asker, asked: Factors) -> Result<Fa
         name: passkey.name().to_owned(),
     };
     let platform = &asker.state().platform;
+    let oidc = platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref());
     Ok(FactorSheet {
         totp: totp(panel, user)?,
         passkeys: user.passkeys.iter().map(card).collect(),
         accounts: user.oidc.clone(),
         provider: provider_card(platform),
-        only_way: platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref()?.only_way_of(user)).cloned(),
+        has_account: oidc.is_some_and(|oidc| oidc.account_of(user).is_some()),
+        only_way: oidc.and_then(|oidc| oidc.only_way_of(user)).cloned(),
         has_password: user.password_hash.is_some(),
         is_fresh: asker.is_fresh,
         has_panel: platform.panel.is_some() && platform.remote.is_none(),

@@ -205,7 +205,7 @@ fn confirmed(oidc: &Oidc, round: &Round, word: &Word) -> Result<(), Refusal> {
 }
 
 fn seen(panel: &Panel, user: &User, word: &Word) -> Result<(), Refusal> {
-    panel.oidc.seen.mark(user, &word.account, panel.now().date).map_err(|error| unavailable(&error))
+    panel.oidc.seen(user, &word.account, panel.now().date).map_err(|error| unavailable(&error))
 }
 
 /// The round is used, too old, none or another browser's.
