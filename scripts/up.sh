@@ -21,7 +21,7 @@ for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     }
 done
 
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+step() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 
 # The panel's user, who has nothing else. Its group may connect to the panel's sockets.
 id -u berth-web >/dev/null 2>&1 ||

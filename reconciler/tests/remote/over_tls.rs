@@ -336,7 +336,7 @@ fn git_and_the_api_go_through_the_hosts_proxy() {
 fn a_repository_that_moved_is_found_again_at_its_new_place() {
     let bench = Bench::new("");
     let forge = Running::new(bench.folder.path());
-    bench.move_to(&format!("https://{}/org/state.git", forge.address), "poll = \"1s\"\n");
+    bench.move_to(&format!("https://{}/org/state.git", forge.address), "poll = \"1d\"\n");
     bench.secret("forge-token", &forge.forge.token);
     forge.forge.is_moved.store(true, Ordering::SeqCst);
     let trust = [("GIT_SSL_CAINFO", &*forge.certificate), ("SSL_CERT_FILE", &*forge.certificate)];
