@@ -5,6 +5,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use berth_fault::chain;
@@ -24,6 +25,8 @@ use crate::trouble::{MailError, Reached};
 
 /// Characters of a failure that are kept.
 const WORDS: usize = 300;
+/// Files put aside that are told.
+const ASIDE: usize = 10;
 /// Letters given up that are remembered.
 const LOST: usize = 10;
 
@@ -99,6 +102,7 @@ impl Keeper {
             }
         }
         self.standing.waiting = waiting.len();
+        self.standing.unreadable = self.aside()?;
         let now = Timestamp::now();
         if self.is_waiting(now) {
             return Ok(());
@@ -172,6 +176,14 @@ impl Keeper {
     fn all(&self) -> Result<Vec<Kept>, MailError> {
         let failed = |source| MailError::Folder { path: self.settings.folder.clone(), source };
         block_in_place(|| self.settings.spool.all()).map_err(failed)
+    }
+
+    /// The files that are no letters, as many of them as are told.
+    fn aside(&self) -> Result<Vec<PathBuf>, MailError> {
+        let failed = |source| MailError::Folder { path: self.settings.folder.clone(), source };
+        let mut aside = block_in_place(|| self.settings.spool.aside()).map_err(failed)?;
+        aside.truncate(ASIDE);
+        Ok(aside)
     }
 
     /// The reason for which a letter isn't sent any more.

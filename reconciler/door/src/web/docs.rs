@@ -30,7 +30,7 @@ fn open(panel: &Panel, asker: Option<&Asker>) -> Result<Good, Refusal> {
     match (asker, docs.may_read(asker.is_some(), asker.is_some_and(Asker::is_admin))) {
         (_, true) => Ok(good),
         (None, false) => Err(signed_out()),
-        (Some(_), false) => Err(forbidden("Only admins read the wiki here.", "Ask an admin.")),
+        (Some(_), false) => Err(forbidden("Only admins read the wiki here.", "Ask {help}.")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One round: each change that is due takes its next step.
 
-use berth_judge::outgoing::{Landing, Outgoing, OutgoingError, Still, landing, still_allowed};
+use berth_judge::outgoing::{Landing, Outgoing, OutgoingError, Still, TOO_LATE, landing, still_allowed};
 use berth_repo::Revision;
 use berth_wire::web::PullState;
 
@@ -247,7 +247,10 @@ impl Outbox {
         record.number = Some(pull.number);
         record.url = pull.url.clone().or(record.url.take());
         match pull.at {
-            At::Open => (record.state, record.why) = (PullState::Open, None),
+            At::Open => {
+                record.state = PullState::Open;
+                record.why = record.withdrawn.then(|| TOO_LATE.to_owned());
+            }
             At::Merged(commit) => {
                 (record.state, record.merged_as, record.why) = (PullState::Merged, commit, None);
             }

@@ -343,7 +343,7 @@ impl Restoring<'_> {
                 [] if self.view.hides(&[&path[..], b"/"].concat()) => {
                     let message = "nobody but admins reads the pages of the wiki, or changes them";
                     let path = String::from_utf8_lossy(&path);
-                    return Err(Trouble::Refused(refusal(path, message, "ask an admin to change it")));
+                    return Err(Trouble::Refused(refusal(path, message, "ask {help} to change it")));
                 }
                 [] => {
                     if found.iter().any(|(seen, real)| seen != real) {

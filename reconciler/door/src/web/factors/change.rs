@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use berth_judge::form::Via;
 use berth_schema::edit::UserEdit;
 use berth_schema::name::UserName;
 use berth_schema::user::{SecondFactor, User};
@@ -93,6 +94,7 @@ pub(crate) fn set_totp(panel: &Panel, asker: &Asker, asked: SetTotp) -> Result<T
     let writing = Writing {
         of: name,
         by: name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "second factor set",
         knows: false,
@@ -171,6 +173,7 @@ fn lift(panel: &Panel, asker: &Asker, of: &UserName) -> Result<(), Refusal> {
     let writing = Writing {
         of,
         by: &asker.name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "second factor removed",
         knows: false,

@@ -112,7 +112,7 @@ fn attempt(panel: &Panel, repo: &mut StateRepo, word: &Word, name: &UserName) ->
         return Err(bad(
             format!("You are here already, as `{member}`, and this account has been taken out."),
             format!(
-                "Sign in as `{member}` in another way and bind it again, or ask an admin for a link to set a password."
+                "Sign in as `{member}` in another way and bind it again, or ask {{help}} for a link to set a password."
             ),
         ));
     }
@@ -145,7 +145,7 @@ fn attempt(panel: &Panel, repo: &mut StateRepo, word: &Word, name: &UserName) ->
 
 fn may_join(state: &State, oidc: &Oidc, word: &Word, name: &UserName) -> Result<(), Refusal> {
     use berth_schema::oidc::Join;
-    let closed = || forbidden("Nobody joins by the provider any more.", "Ask an admin to invite you.");
+    let closed = || forbidden("Nobody joins by the provider any more.", "Ask {help} to invite you.");
     if state.platform.remote.is_some()
         || oidc.join == Join::Invite
         || word.account.issuer() != oidc.issuer.as_str()
@@ -228,7 +228,7 @@ fn free_topic(repo: &StateRepo, word: &Word, name: &UserName) -> Result<Topic, R
     if joining.len() >= WAITING {
         return Err(forbidden(
             format!("{WAITING} people wait for an admin already, so nobody more can ask here."),
-            "Ask an admin in another way, or come back later.",
+            "Ask {help} in another way, or come back later.",
         ));
     }
     for one in joining {
