@@ -6,6 +6,7 @@ mod guide;
 mod panel;
 mod reach;
 mod scene;
+mod upgrade;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 
 use scene::{BCRYPT, BOBS, CLOSED, MACHINE, PASSWORD, PATIENCE, PORT, Scene, Session};
 
-crate::stories! { people_reach_their_servers_whatever_dies }
+crate::stories! { people_reach_their_servers_whatever_dies, an_upgrade_ends_nothing }
 
 fn people_reach_their_servers_whatever_dies(world: &World) {
     let scene = Scene::new(world.lab());
@@ -38,6 +39,10 @@ fn people_reach_their_servers_whatever_dies(world: &World) {
     every_key_is_another(&scene);
     door::the_state_is_cloned_and_pushed(&scene);
     guide::a_member_follows_the_guide(&scene);
+}
+
+fn an_upgrade_ends_nothing(world: &World) {
+    upgrade::nothing_ends_by_an_upgrade(world.lab());
 }
 
 fn the_right_people_get_in(scene: &Scene<'_>) {
