@@ -132,9 +132,12 @@ impl Bench {
         let (listen, tasks) = (bench.socket(), Tasks::new(stop));
         let finish = Finish { longest: Duration::from_secs(60), now: CancellationToken::new() };
         let listener = berth_gate::bind(&listen).unwrap();
+        let (say, ready) = tokio::sync::oneshot::channel();
+        let ready_is = move || say.send(()).map_err(|()| std::io::Error::other("nobody waits"));
         tokio::spawn(
-            async move { berth_gate::serve(listener, &folder, finish, &tasks, || Ok(())).await.unwrap() },
+            async move { berth_gate::serve(listener, &folder, finish, &tasks, ready_is).await.unwrap() },
         );
+        ready.await.unwrap();
         bench
     }
 

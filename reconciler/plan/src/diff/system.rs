@@ -67,7 +67,9 @@ pub(super) fn plan(
             None => one(spec, desired, inventory, networks),
         };
         verdict.enter(spec, desired, inventory, draft, |draft| &mut draft.system);
-        if let Some(Wanted::Missing(program, why)) = programs::wanted(spec, desired, inventory) {
+        if let Some(Wanted::Missing(program, why)) = programs::wanted(spec, desired, inventory)
+            && programs::obstacle(spec, desired, inventory).is_none()
+        {
             draft.note(program.file(), format!("{why}; the one in force stays"));
         }
     }
