@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use berth_engine::templates::TemplateError;
 use berth_engine::{
-    EngineError, Facts, HostPrograms, Identity, Inspections, LookSettings, Lookout, ObserveError, Reader, Unfit, Writer,
-    apply, connect,
+    EngineError, Facts, HostPrograms, Identity, Inspections, LookSettings, Lookout, ObserveError, Reader,
+    Unfit, Writer, apply, connect,
 };
 use berth_fault::{Fault, Kind, chain};
 use berth_judge::note::{Findings, Note};
@@ -475,7 +475,8 @@ impl Reconciler {
 
 /// Returns whether this is a container in which a program of Berth's own runs.
 fn is_of_program(subject: &Subject, prefix: &Prefix) -> bool {
-    let is_it = |name: &String| Program::ALL.iter().any(|program| program.service().container(prefix) == *name);
+    let is_it =
+        |name: &String| Program::ALL.iter().any(|program| program.service().container(prefix) == *name);
     matches!(subject, Subject::System(name) if is_it(name))
 }
 

@@ -24,7 +24,8 @@ mod volume_file;
 
 pub use api::{Connection, connect};
 pub use apply::{
-    After, ConfigureError, LinkError, PlaceError, ProgramError, RestartError, StepError, Writer, apply, create_body,
+    After, ConfigureError, LinkError, PlaceError, ProgramError, RestartError, StepError, Writer, apply,
+    create_body,
 };
 pub use canary::{Canaries, Canary};
 pub use error::EngineError;
@@ -33,5 +34,5 @@ pub use facts::{Facts, Swarm, Unfit};
 pub use host::{HostError, PlaneError};
 pub use identity::Identity;
 pub use look::{LookError, LookSettings, Lookout, Unheard};
-pub use programs::HostPrograms;
 pub use observe::{EngineEvent, Foreign, Inspections, ObserveError, Places, Reader, Running, Sighting};
+pub use programs::HostPrograms;

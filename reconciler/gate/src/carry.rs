@@ -95,7 +95,12 @@ impl Apps {
     }
 
     /// An app's answer, on its way to the visitor.
-    fn back(&self, mut answer: Response<Incoming>, visitor: Option<OnUpgrade>, used: &Used) -> Response<Body> {
+    fn back(
+        &self,
+        mut answer: Response<Incoming>,
+        visitor: Option<OnUpgrade>,
+        used: &Used,
+    ) -> Response<Body> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switched(answer, visitor, used);
         }
@@ -113,7 +118,12 @@ impl Apps {
     }
 
     /// A change of protocol that the app agrees to: from now on bytes are carried.
-    fn switched(&self, mut answer: Response<Incoming>, visitor: Option<OnUpgrade>, used: &Used) -> Response<Body> {
+    fn switched(
+        &self,
+        mut answer: Response<Incoming>,
+        visitor: Option<OnUpgrade>,
+        used: &Used,
+    ) -> Response<Body> {
         let (Some(visitor), Some(protocol)) = (visitor, upgrade(answer.headers())) else {
             return page::no_answer(None);
         };
@@ -126,7 +136,9 @@ impl Apps {
         self.open.spawn(async move {
             let (visitor, app) = match tokio::try_join!(visitor, app) {
                 Ok(both) => both,
-                Err(error) => return tracing::debug!(%error, "a connection broke while it changed its protocol"),
+                Err(error) => {
+                    return tracing::debug!(%error, "a connection broke while it changed its protocol");
+                }
             };
             let (visitor, app) = (TokioIo::new(visitor), TokioIo::new(app));
             if let Err(error) = web_socket::carry(visitor, app, kind, used.over()).await {

@@ -177,7 +177,10 @@ fn whoever_asks_for_a_takeover_hears_that_the_new_program_serves_or_why_it_does_
     let next = *kept.routers().iter().find(|pid| **pid != before).unwrap();
     let file = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
     assert_eq!(file(Path::new(&format!("/proc/{next}/exe"))), file(&kept.program));
-    assert_eq!((kept.told(before).unwrap(), kept.told(next).unwrap()), ("{\"ann\":1}".to_owned(), "{}".to_owned()));
+    assert_eq!(
+        (kept.told(before).unwrap(), kept.told(next).unwrap()),
+        ("{\"ann\":1}".to_owned(), "{}".to_owned())
+    );
 
     let script = kept.place.path("script");
     fs::write(&script, "#!/bin/sh\nexit 3\n").unwrap();
@@ -186,7 +189,10 @@ fn whoever_asks_for_a_takeover_hears_that_the_new_program_serves_or_why_it_does_
     let ran = kept.renew();
     assert_eq!(ran.status.code(), Some(1));
     let said = crate::harness::text(&ran.stderr);
-    assert!(said.contains("the new program doesn't serve: it ended before it listened (exit code 3)"), "{said}");
+    assert!(
+        said.contains("the new program doesn't serve: it ended before it listened (exit code 3)"),
+        "{said}"
+    );
     fs::remove_file(&kept.program).unwrap();
     let said = kept.renew().stderr;
     assert!(crate::harness::text(&said).contains("it cannot be started: "), "{said:?}");

@@ -199,7 +199,12 @@ fn altered(spec: &ConfigurationSpec, host: &HostRules) -> bool {
 /// Returns whether a container runs, or will when this plan has been carried out.
 fn runs(container: &str, inventory: &Inventory<'_>, draft: &Draft) -> bool {
     let starts = |step: &Step| matches!(step, Step::StartContainer(_) | Step::UnpauseContainer(_));
-    draft.system.iter().filter(|change| is_about(change, container)).flat_map(|change| &change.steps).any(starts)
+    draft
+        .system
+        .iter()
+        .filter(|change| is_about(change, container))
+        .flat_map(|change| &change.steps)
+        .any(starts)
         || inventory.system.get(container).is_some_and(|found| found.container.state == RunState::Running)
 }
 

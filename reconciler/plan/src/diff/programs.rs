@@ -66,12 +66,14 @@ pub(super) fn replace(
     let program = build.program;
     match system.container.state {
         RunState::Running => {
-            let reason = format!("this host has another build of the {}; {}", program.word(), program.goes_on());
+            let reason =
+                format!("this host has another build of the {}; {}", program.word(), program.goes_on());
             Some((Action::Update, reason, vec![Step::ReplaceProgram(build)]))
         }
         // The engine's next start is of this one.
         RunState::Restarting => {
-            let reason = format!("it keeps restarting, and this host has another build of the {}", program.word());
+            let reason =
+                format!("it keeps restarting, and this host has another build of the {}", program.word());
             Some((Action::Update, reason, vec![Step::PlaceProgram(build)]))
         }
         _ => None,

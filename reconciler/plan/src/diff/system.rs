@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use crate::desired::Desired;
 use crate::diff::draft::{Draft, Obstacle, made};
-use crate::diff::networks::Outcome;
 use crate::diff::felt::felt;
+use crate::diff::networks::Outcome;
 use crate::diff::power;
 use crate::diff::programs::{self, Wanted};
 use crate::identity::PLACED;
@@ -167,9 +167,7 @@ fn one(
             (Verdict::Right | Verdict::Wait(_), Some((action, reason, steps))) => {
                 Verdict::Change(action, reason, steps)
             }
-            (Verdict::Change(action, reason, steps), _)
-                if matches!(steps[..], [Step::StartContainer(_)]) =>
-            {
+            (Verdict::Change(action, reason, steps), _) if matches!(steps[..], [Step::StartContainer(_)]) => {
                 Verdict::Change(action, reason, [prepare(), steps].concat())
             }
             (verdict, _) => verdict,
