@@ -31,4 +31,4 @@ pub use owner::{Acting, Owner};
 pub use panel::{PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, give_to_panel, make_passage, panel_group};
 pub use socket::StagedSocket;
 pub use waits::Waits;
-pub use way::{FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};
+pub use way::{EDITION, FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};
