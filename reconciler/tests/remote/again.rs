@@ -154,7 +154,7 @@ fn gitlab_is_told_of_the_branch_that_is_followed() {
     world.reconcile(&bench);
     bench.git(&["push", "--quiet", "origin", "HEAD:refs/heads/add-blog"]);
     let shown: &'static Mutex<HashMap<String, String>> = Box::leak(Box::default());
-    world.answering(|seen| {
+    world.answering(move |seen| {
         let branch = seen.body["ref"].as_str().unwrap_or("add-blog").to_owned();
         shown.lock().unwrap().insert(branch, seen.body["state"].as_str().unwrap().to_owned());
         None
