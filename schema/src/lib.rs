@@ -7,6 +7,7 @@
 pub mod access;
 pub mod acme;
 pub mod api_token;
+pub mod beginning;
 pub mod cache;
 pub mod certificate;
 pub mod certificate_register;
@@ -36,6 +37,7 @@ mod passkey;
 mod password;
 pub mod platform;
 pub mod policy;
+pub mod portable;
 pub mod public;
 pub mod quantity;
 pub mod reach;

@@ -12,6 +12,7 @@ mod places;
 mod plane;
 mod reader;
 mod running;
+mod sessions;
 mod sighting;
 mod volumes;
 

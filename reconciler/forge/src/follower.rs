@@ -100,7 +100,9 @@ pub async fn run(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowE
 }
 
 async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowError> {
-    let stop = tasks.stop();
+    let (stop, pulse) = (tasks.stop(), tasks.pulse());
+    // The first look may take as long as a forge that doesn't answer.
+    pulse.beat();
     let failed = |source| FollowError::Read { path: settings.state.clone(), source };
     let mut repo = StateRepo::open(&settings.state).map_err(failed)?;
     let folder = Arc::new(Folder::open(&settings.folder)?);
@@ -131,16 +133,19 @@ async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowErro
             tokio::time::sleep(SHORTEST).await;
             bell.notified().await;
         };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
-            () = rung => {
-                tracing::debug!("the webhook rang");
-                session.echo.ring();
+        let due = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+                () = rung => {
+                    tracing::debug!("the webhook rang");
+                    session.echo.ring();
+                }
+                // Somebody on this machine may have brought another `[remote]`.
+                () = leaves(&mut repo, main) => {}
             }
-            // Somebody on this machine may have brought another `[remote]`.
-            () = leaves(&mut repo, main) => {}
-        }
+        };
+        pulse.wait(due).await;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod hostile;
 mod ids;
 mod installed;
 mod log;
+mod names;
 mod page;
 mod planned;
 mod proof;

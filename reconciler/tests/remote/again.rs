@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use berth_fake_forge::token;
 use berth_wire::standing::CommitState;
 
-use super::telling::{Reply, Seen, World, bench, record, token};
+use super::telling::{Reply, Seen, World, bench, record};
 use super::{Bench, Follower, until};
 
 fn is_success(seen: &Seen) -> bool {
