@@ -33,11 +33,11 @@ engine() { # docker-ce is as good as Debian's package
 
 # What the browser runs that isn't ours, by the digests of its lock file. None of its scripts are run here.
 scripts_of() { # folder...
-    command -v npm >/dev/null || need npm
     local folder
     for folder in "$@"; do
         folder=$(dirname "$0")/../$folder
         cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && continue
+        command -v npm >/dev/null || need npm
         echo "installing: $(sed -n 's/^ *"\(.*\)": "[0-9].*/\1/p' "$folder/package.json" | tr '\n' ' ')"
         npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --silent
         cp "$folder/package-lock.json" "$folder/node_modules/.installed"
@@ -48,6 +48,7 @@ case "${1:-}" in
 run)   engine; need mmdebstrap build-essential pkg-config; scripts_of reconciler/web/terminal ;;
 test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
        caddy docker-registry pebble bind9 exim4-daemon-light curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
+       command -v node >/dev/null || need nodejs
        scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
 check)

@@ -4,16 +4,23 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+built="${CARGO_TARGET_DIR:-target}/release"
+
+# Before anything changes. What can be mended is mended below, or told; only what makes Berth impossible here ends this.
+step "Host"
+code=0
+"$built/berth" doctor || code=$?
+[ "$code" -ne 1 ] || { echo "nothing was changed" >&2; exit 1; }
+
 for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     # Replaced by a rename, since the old one may be running; untouched when it is the same.
-    built="${CARGO_TARGET_DIR:-target}/release/$program"
-    cmp -s "$built" "/usr/local/bin/$program" || {
-        install -m 0755 "$built" "/usr/local/bin/.$program.new"
+    cmp -s "$built/$program" "/usr/local/bin/$program" || {
+        install -m 0755 "$built/$program" "/usr/local/bin/.$program.new"
         mv "/usr/local/bin/.$program.new" "/usr/local/bin/$program"
     }
 done
-
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 # The panel's user, who has nothing else. Its group may connect to the panel's sockets.
 id -u berth-web >/dev/null 2>&1 ||
@@ -71,6 +78,7 @@ ${panel:+  panel   $(panel_url)   (on this machine also https://localhost:$port/
   push    git clone $BERTH_STATE my-state, change a file, git push: the push shows its plan and what came of it
   web     curl -H 'Host: shop.hosting.example.org' http://127.0.0.1/   (with DNS that leads here: a browser)
   shell   ssh server1@127.0.0.1 -p $ssh_port   (with a key in the member's file in users/; from elsewhere: this machine's name)
+  host    berth doctor: what this machine lacks, and how to mend it
   trust   berth doctor --isolation: what a hostile server reaches
   log     $BERTH_DATA/berth.log
   stop    make down   (servers keep running)

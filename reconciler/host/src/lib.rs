@@ -12,6 +12,7 @@ pub mod file;
 pub mod process;
 
 mod admit;
+mod apparmor;
 mod guest;
 mod lock;
 mod network;
@@ -22,6 +23,7 @@ mod waits;
 mod way;
 
 pub use admit::admit;
+pub use apparmor::{SERVER_PROFILE, has_apparmor, loaded_profiles};
 pub use guest::{GuestFile, GuestSocket};
 pub use lock::FileLock;
 pub use network::network_of;

@@ -21,6 +21,9 @@ pub struct Observed {
     pub plane: Option<ObservedPlane>,
     /// The platform's own chains on the host.
     pub host_rules: HostRules,
+    /// Those of Berth's AppArmor profiles that the host has loaded; none where it has no AppArmor.
+    #[serde(default)]
+    pub profiles: BTreeSet<String>,
 }
 
 /// State of the platform's own chains on the host, compared with the confirmed configuration.

@@ -6,7 +6,7 @@
 #[cfg(feature = "testing")]
 mod drift;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use berth_schema::name::Prefix;
@@ -192,6 +192,7 @@ impl World {
                 .collect(),
             plane: self.plane(platform),
             host_rules: self.host_rules.clone(),
+            profiles: BTreeSet::new(),
         }
     }
 
