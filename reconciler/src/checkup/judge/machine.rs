@@ -1,7 +1,5 @@
 //! The machine: kernel, AppArmor, settings, ports, disks, memory, clock, and the name that leads here.
 
-use std::path::PathBuf;
-
 use super::{Diagnosis, Weight, version};
 use crate::checkup::facts::{Cgroups, Clock, Disk, Held, HostFacts};
 use crate::setup::keys::Zero;
@@ -130,7 +128,7 @@ pub(super) fn ports(facts: &HostFacts, all: &mut Vec<Diagnosis>) {
 pub(super) fn disks(facts: &HostFacts, all: &mut Vec<Diagnosis>) {
     for disk in &facts.disks {
         let kind = disk.kind.as_str();
-        let folders = disk.folders.iter().map(|folder| PathBuf::display(folder).to_string());
+        let folders = disk.folders.iter().map(|folder| folder.display().to_string());
         let folders = folders.collect::<Vec<_>>().join(", ");
         if disk.has_engine && NO_LAYERS.contains(&kind) {
             let what =
