@@ -63,13 +63,13 @@ fi
 [ $# -ge 2 ] || usage
 wanted=$1; shift
 suite=$(suite "$wanted")
-[ "$(major /)" != "$wanted" ] || exec "$@"
-
 root=$target/engines/$suite
 mkdir -p "$target/engines"
-# Runs side by side make it once.
+# One after the other, to the end: the stories name what they make in the machine's network after the target folder, and each userland
+# has its own file by which they wait for each other.
 exec 9>"$target/engines/.lock"
 flock 9
+[ "$(major /)" != "$wanted" ] || exec "$@"
 if [ ! -e "$root" ]; then
     command -v mmdebstrap >/dev/null || { echo "mmdebstrap is missing: scripts/install.sh test installs it" >&2; exit 1; }
     echo "making the userland of Debian's $suite in $root"
@@ -83,9 +83,7 @@ if [ ! -e "$root" ]; then
     mv "$root.new" "$root"
 fi
 # What the stories need, by the list that is kept for every machine.
-(enter "$root" "$tree/scripts/install.sh" test 9>&-)
-flock -u 9
-exec 9>&-
+(enter "$root" "$tree/scripts/install.sh" test)
 found=$(major "$root")
 if [ "$found" != "$wanted" ]; then
     echo "Debian's $suite has Docker ${found:-of no version} now, and not $wanted" >&2

@@ -7,6 +7,10 @@ pub mod facts;
 pub mod judge;
 pub mod read;
 
+mod diagnosis;
+mod version;
+
+pub use diagnosis::{Diagnosis, Weight};
 pub use facts::HostFacts;
-pub use judge::{Diagnosis, Weight, judge};
+pub use judge::judge;
 pub use read::read;

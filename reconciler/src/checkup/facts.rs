@@ -69,6 +69,8 @@ pub struct AppArmor {
     pub has_parser: bool,
     /// Those of Berth's profiles that aren't loaded, or not as this release has them.
     pub missing: Vec<&'static str>,
+    /// Reason for which that can't be told.
+    pub unread: Option<String>,
 }
 
 /// A program that Berth calls.

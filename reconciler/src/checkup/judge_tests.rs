@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::checkup::facts::{AppArmor, Cgroups, Clock, Disk, Engine, Held, Low, Name, Port, Program};
+use crate::checkup::version::version;
 use crate::setup::keys::QUOTAS;
 use crate::setup::{Needs, lacks};
 
@@ -54,7 +55,7 @@ fn debian_13() -> HostFacts {
         kernel: "6.12.48+deb13-amd64".to_owned(),
         is_root: true,
         cgroups: controllers(),
-        apparmor: AppArmor { is_enabled: true, has_parser: true, missing: Vec::new() },
+        apparmor: AppArmor { is_enabled: true, has_parser: true, missing: Vec::new(), unread: None },
         missing: Vec::new(),
         engine: running(&info("26.1.5+dfsg1", "1.3.3+ds1-2")),
         conflicts: Vec::new(),
@@ -106,6 +107,7 @@ fn ubuntu() -> HostFacts {
             is_enabled: true,
             has_parser: true,
             missing: vec!["berth-server", "berth-firewall"],
+            unread: None,
         },
         engine: running(&stock),
         client: Some("29.0.4".to_owned()),
@@ -123,7 +125,7 @@ fn bare() -> HostFacts {
     HostFacts {
         system: String::new(),
         is_root: false,
-        apparmor: AppArmor { is_enabled: true, has_parser: false, missing: Vec::new() },
+        apparmor: AppArmor { is_enabled: true, has_parser: false, missing: Vec::new(), unread: None },
         missing: vec![Program { name: "git", package: "git", without: "nothing is served" }],
         engine: Engine::Absent,
         client: None,

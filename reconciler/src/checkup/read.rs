@@ -1,6 +1,7 @@
 //! Gathering facts. Reads files of the kernel's and the host's, asks the engine and programs that only tell, and changes nothing.
 
 mod disks;
+mod file;
 mod listeners;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,8 @@ use berth_plan::names::Service;
 use berth_schema::State;
 use berth_schema::name::Prefix;
 use berth_schema::platform::Platform;
+
+use file::text;
 
 use super::facts::{AppArmor, Cgroups, Clock, Engine, HostFacts, Low, Name, Port, Program};
 use crate::settings::Settings;
@@ -89,12 +92,7 @@ pub async fn read(settings: &Settings, runtime: &Path, wanted: Wanted<'_>) -> Ho
         kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
         is_root: rustix::process::geteuid().is_root(),
         cgroups: cgroups(),
-        apparmor: AppArmor {
-            is_enabled: has_apparmor(),
-            has_parser: process::installed(apparmor::PARSER).is_some(),
-            // Who may not read the list is told to come as root.
-            missing: apparmor::missing().unwrap_or_default().iter().map(|profile| profile.name).collect(),
-        },
+        apparmor: profiles(),
         missing: missing_programs(),
         conflicts: conflicts(&needs, swarm),
         client: said("docker", &["--version"]).and_then(|said| client(&said)),
@@ -109,11 +107,6 @@ pub async fn read(settings: &Settings, runtime: &Path, wanted: Wanted<'_>) -> Ho
         swap: memory.1,
         engine,
     }
-}
-
-/// Content of a file; empty where there is none.
-fn text(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).unwrap_or_default()
 }
 
 /// Words of a program that succeeds.
@@ -141,6 +134,15 @@ fn memory(meminfo: &str) -> (Option<u64>, u64) {
         Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
     };
     (bytes("MemTotal"), bytes("SwapTotal").unwrap_or(0))
+}
+
+fn profiles() -> AppArmor {
+    let (missing, unread) = match apparmor::missing() {
+        Ok(missing) => (missing.iter().map(|profile| profile.name).collect(), None),
+        Err(error) => (Vec::new(), Some(chain(&error))),
+    };
+    let has_parser = process::installed(apparmor::PARSER).is_some();
+    AppArmor { is_enabled: has_apparmor(), has_parser, missing, unread }
 }
 
 fn cgroups() -> Cgroups {

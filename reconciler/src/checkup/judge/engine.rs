@@ -1,7 +1,8 @@
 //! The engine, and what is known of the programs that everything hangs on.
 
-use super::{Diagnosis, Weight, version};
+use crate::checkup::diagnosis::{Diagnosis, Weight};
 use crate::checkup::facts::{Engine, HostFacts};
+use crate::checkup::version::version;
 
 /// The oldest engine that Berth was tried with.
 const OLDEST: [u32; 2] = [20, 10];

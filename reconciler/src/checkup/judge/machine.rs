@@ -1,7 +1,8 @@
 //! The machine: kernel, AppArmor, settings, ports, disks, memory, clock, and the name that leads here.
 
-use super::{Diagnosis, Weight, version};
+use crate::checkup::diagnosis::{Diagnosis, Weight};
 use crate::checkup::facts::{Cgroups, Clock, Disk, Held, HostFacts};
+use crate::checkup::version::version;
 use crate::setup::keys::Zero;
 
 /// The kernel since which an overlay can be mounted in a user namespace (overlayfs, Linux 5.11).
@@ -59,6 +60,10 @@ pub(super) fn kernel(facts: &HostFacts, all: &mut Vec<Diagnosis>) {
 
 pub(super) fn apparmor(facts: &HostFacts, all: &mut Vec<Diagnosis>) {
     let apparmor = &facts.apparmor;
+    if let Some(why) = &apparmor.unread {
+        let what = format!("which profiles are loaded can't be told: {why}");
+        all.push(Diagnosis::new(Weight::Advice, "AppArmor", what, "ask as root: `sudo berth engine check`"));
+    }
     if apparmor.is_enabled && !apparmor.has_parser {
         let what = "the kernel has AppArmor and nothing loads its profiles: containers run without any, and the engine may refuse to \
                     start them";

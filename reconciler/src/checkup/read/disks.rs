@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
+use super::file::text;
 use crate::checkup::facts::Disk;
 
 /// The file systems of the engine's folder and of others, one a device. A folder that can't be looked at is left out.
 pub(super) fn read(engine: &Path, others: &[&Path]) -> Vec<Disk> {
-    let mounts = super::text("/proc/self/mountinfo");
+    let mounts = text("/proc/self/mountinfo");
     let mut found: Vec<(u64, Disk)> = Vec::new();
     for folder in [engine].iter().chain(others) {
         let Some((device, disk)) = disk(folder, &mounts) else { continue };

@@ -6,6 +6,7 @@ use std::fs;
 use berth_schema::name::Prefix;
 use berth_schema::text::safe;
 
+use super::file::text;
 use crate::checkup::facts::Held;
 
 /// `TCP_LISTEN`.
@@ -21,7 +22,7 @@ pub(super) type Listener = Option<(String, u32)>;
 pub(super) fn read() -> BTreeMap<u16, Listener> {
     let mut sockets = BTreeMap::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        sockets.extend(listening(&super::text(table)));
+        sockets.extend(listening(&text(table)));
     }
     if sockets.is_empty() {
         return BTreeMap::new();
@@ -49,7 +50,7 @@ fn owners() -> BTreeMap<u64, (String, u32)> {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        let name = super::text(process.path().join("comm"));
+        let name = text(process.path().join("comm"));
         for open in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
             let Ok(target) = fs::read_link(open.path()) else { continue };
             let socket =
