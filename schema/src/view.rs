@@ -159,6 +159,7 @@ fn for_others(user: &User) -> String {
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
         oidc: Vec::new(),
+        forge_accounts: Vec::new(),
         tokens: Vec::new(),
         second_factor: None,
         name: user.name.clone(),

@@ -66,6 +66,14 @@ fn push_there(remote: &Remote) -> String {
     format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch)
 }
 
+/// The ref leads to something else than a commit, where nobody would look for what may not come in.
+pub(crate) fn no_commit(reference: &str) -> Invalid {
+    Invalid::new(
+        format!("`{reference}` leads to no commit, neither itself nor as an annotated tag of one"),
+        "push a branch, or tag a commit",
+    )
+}
+
 /// The ref would stand in the way of one of Berth's: git finds it first where somebody says `main`, or can't make a proposal
 /// beside it, or shows other objects than those that count.
 pub(crate) fn in_the_way(reference: &str) -> Option<Invalid> {

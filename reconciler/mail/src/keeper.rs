@@ -30,14 +30,14 @@ const LOST: usize = 10;
 /// Sends what comes into the spool until `tasks` are asked to end. A letter that a server takes just then has `Pace::ending` to be
 /// finished; after that, the next process tells that nobody knows whether it has arrived.
 pub async fn run(settings: MailSettings, tasks: &Tasks) -> Result<(), TaskError> {
-    let stop = tasks.stop().clone();
+    let (stop, pulse) = (tasks.stop().clone(), tasks.pulse().clone());
     tasks.keep("the mails", async move {
         let mut keeper = Keeper::new(settings);
         let mut looks = interval(keeper.settings.pace.look);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = looks.tick() => {}
+                _ = pulse.wait(looks.tick()) => {}
                 () = stop.cancelled() => return,
             }
             let (pace, is_ending) = (keeper.settings.pace, || stop.is_cancelled());

@@ -42,9 +42,9 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Path of the installed berth-runtime
-    #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM", conflicts_with_all = ["secrets", "names", "isolation"])]
-    runtime: PathBuf,
+    /// Path of the installed berth-runtime. Default: beside this program
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["secrets", "names", "isolation"])]
+    runtime: Option<PathBuf>,
     /// The file that describes a lab's own internet: attempts that would contact others are made there
     #[arg(long, value_name = "FILE", requires = "isolation", hide = true)]
     outside: Option<PathBuf>,
@@ -55,7 +55,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         Args { isolation: true, .. } => try_isolation(args, settings).await,
         Args { names: true, .. } => names::run(args.json, settings),
         Args { secrets: true, .. } => secrets::run(args.json, settings),
-        _ => host::run(&args.runtime, args.json, settings).await,
+        _ => host::run(args.runtime.as_deref(), args.json, settings).await,
     }
 }
 

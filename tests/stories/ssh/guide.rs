@@ -13,7 +13,7 @@ use super::scene::{MACHINE, PATIENCE, Scene};
 const MARKS: [(&str, Place); 2] = [("```sh laptop", Place::Laptop), ("```sh server", Place::Server)];
 
 /// Key that bob has by then.
-const BOB: &str = "new";
+pub(super) const BOB: &str = "new";
 
 /// The image of the guide's Compose file, which can't be had here, made of what is in a server.
 const STAND_IN: &str = "mkdir -p /tmp/root/bin && cp /bin/busybox /tmp/root/bin/ && cp /bin/busybox /tmp/root/bin/httpd \

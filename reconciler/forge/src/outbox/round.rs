@@ -8,9 +8,10 @@ use super::due::{Due, Dues};
 use super::{Looked, Outbox};
 use crate::api::Api;
 use crate::exchange::Trouble;
-use crate::git::GitError;
+use crate::git::{GitError, Obstacle};
 use crate::letter;
 use crate::pulls::{At, Pull, Wanted};
+use crate::waits::Outlook;
 
 /// Looks for a merged change on `main` within which nothing else is merged: some minutes.
 const PATIENCE: u32 = 8;
@@ -58,7 +59,7 @@ impl Outbox {
         let may_merge = seen.is_current
             && self.is_up_to_date(&seen.main)
             && !seen.changes.iter().any(|change| {
-                change.record.state == PullState::Merged && dues.of(&name(change)).attempts < PATIENCE
+                change.record.state == PullState::Merged && dues.of(&name(change)).wait.attempts < PATIENCE
             });
         let mut turn = Turn { main: seen.main, platform: seen.platform, open, may_merge };
         for change in seen.changes {
@@ -81,12 +82,12 @@ impl Outbox {
     ) -> Result<(), OutgoingError> {
         let name = name(&change);
         let mut due = dues.of(&name);
-        let has_moved = due.main.map_or_else(|| due.is_now(), |known| known != turn.main);
+        let has_moved = due.main.map_or_else(|| due.wait.is_over(), |known| known != turn.main);
         // Its waits hold until it is a pull request.
         let may_merge = self.merges(&change) && change.record.number.is_some();
         let merges = turn.may_merge && may_merge;
         // Whatever else `main` got doesn't change what the forge says.
-        let is_asked = due.is_now() || (merges && (has_moved || due.is_passed_over));
+        let is_asked = due.wait.is_over() || (merges && (has_moved || due.is_passed_over));
         if !is_asked && !has_moved {
             return Ok(());
         }
@@ -96,7 +97,7 @@ impl Outbox {
             let found = self.find_on_main(&mut change, &turn.main);
             due.main = found.is_ok().then_some(turn.main);
             if let Err(error) = found {
-                due.lagged();
+                due.wait.lagged();
                 dues.set(&name, due);
                 return Err(error);
             }
@@ -108,7 +109,9 @@ impl Outbox {
                 due.is_passed_over = false;
                 Some(Ok(()))
             }
-            false if is_asked && dues.may_ask() => Some(self.step(api, &mut change, &mut due, turn).await),
+            false if is_asked && dues.pause.is_over() => {
+                Some(self.step(api, &mut change, &mut due, turn).await)
+            }
             // It stays due.
             false => None,
         };
@@ -120,7 +123,7 @@ impl Outbox {
         let mut broken = None;
         if let Some(worked) = worked {
             if !is_over && worked.is_ok() {
-                dues.answers();
+                dues.pause.answered();
             }
             broken = self.settle(&mut change, &mut due, worked, dues, turn.open).err();
         }
@@ -150,36 +153,20 @@ impl Outbox {
         match worked {
             Ok(()) if record.state == PullState::Merged && record.landed.is_none() => {
                 // `main` follows once it is looked at; the forge's git may be behind its API.
-                due.lagged();
+                due.wait.lagged();
                 self.bell.notify_one();
             }
-            Ok(()) => {
-                due.settled(self.remote.poll.duration(), open);
-            }
+            Ok(()) => due.settled(self.remote.poll.duration(), open),
             Err(Broken::Repo(error)) => {
-                due.lagged();
+                due.wait.lagged();
                 return Err(error);
             }
-            Err(Broken::Trouble(Trouble::Away { why, wait })) => {
-                dues.hold(wait);
-                record.why = Some(why);
-            }
-            Err(Broken::Trouble(Trouble::Ailing(why))) => {
-                due.lagged();
-                record.why = Some(why);
-            }
-            Err(Broken::Trouble(Trouble::Lagging(why))) => {
-                if due.lagged() && record.number.is_none() {
+            Err(Broken::Trouble(trouble)) => {
+                let outlook = due.wait.failed(&trouble, &mut dues.pause);
+                if outlook == Outlook::NeedsSomebody && record.number.is_none() {
                     record.state = PullState::Failed;
                 }
-                record.why = Some(why);
-            }
-            Err(Broken::Trouble(Trouble::Refused(why))) => {
-                due.refused();
-                if record.number.is_none() {
-                    record.state = PullState::Failed;
-                }
-                record.why = Some(why);
+                record.why = Some(trouble.to_string());
             }
         }
         Ok(())
@@ -330,7 +317,7 @@ impl Outbox {
                 }
                 Ok(())
             }
-            Err(Trouble::Lagging(why)) => {
+            Err(Trouble::Lagging(why) | Trouble::Contended(why)) => {
                 Err(Trouble::Lagging(format!("Berth can't merge it yet: {why}")).into())
             }
             Err(Trouble::Refused(why)) => {
@@ -355,28 +342,13 @@ fn push_trouble(error: &GitError) -> Trouble {
 
 /// Takes a failure of git's: a right that is missing is told from a forge that is away.
 fn git_trouble(error: &GitError) -> Trouble {
-    /// Words of git and of forges for a right that is missing.
-    const RIGHTS: [&str; 12] = [
-        "error: 403",
-        "error: 401",
-        "denied",
-        "Denied",
-        "not allowed",
-        "not authorized",
-        "read only",
-        "read-only",
-        "could not read Username",
-        "protected",
-        "declined",
-        "Authentication failed",
-    ];
     let why = berth_fault::chain(error);
-    match error {
-        GitError::Secret(_) => Trouble::Refused(why),
-        GitError::Program(_) if RIGHTS.iter().any(|words| why.contains(words)) => Trouble::Refused(format!(
+    match error.obstacle() {
+        Obstacle::Secret | Obstacle::Moved => Trouble::Refused(why),
+        Obstacle::Right => Trouble::Refused(format!(
             "{why}. The token, or over SSH the deploy key, needs the right to push branches"
         )),
-        GitError::Program(_) => Trouble::Away { why, wait: None },
+        Obstacle::Other => Trouble::Away { why, wait: None },
     }
 }
 

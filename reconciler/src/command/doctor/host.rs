@@ -11,13 +11,13 @@ use berth_schema::text::counted;
 use super::names;
 use crate::checkup::read::{Lookup, Wanted};
 use crate::checkup::{Diagnosis, Weight, judge, read};
-use crate::command::Exit;
+use crate::command::{Exit, engine};
 use crate::draw::{print, say};
 use crate::settings::Settings;
 use crate::source::Source;
 
-pub(super) async fn run(runtime: &Path, json: bool, settings: &Settings) -> anyhow::Result<Exit> {
-    let runtime = std::path::absolute(runtime).context("cannot find berth-runtime")?;
+pub(super) async fn run(runtime: Option<&Path>, json: bool, settings: &Settings) -> anyhow::Result<Exit> {
+    let runtime = engine::installed(runtime)?;
     // There is none before the platform is set up, and one with mistakes is `berth check`'s to tell of.
     let found = Source::open(&settings.state).and_then(|mut source| source.find(None)).ok();
     let state = found.and_then(|found| found.state.ok()).map(|settled| settled.state);

@@ -176,6 +176,7 @@ fn of(word: &Word, name: &UserName) -> User {
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
         oidc: vec![word.account.clone()],
+        forge_accounts: Vec::new(),
         tokens: Vec::new(),
         second_factor: None,
         quota: Default::default(),
