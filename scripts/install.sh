@@ -51,7 +51,7 @@ scripts_of() { # folder...
         cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && continue
         command -v npm >/dev/null || need npm
         echo "installing: $(sed -n 's/^ *"\(.*\)": "[0-9].*/\1/p' "$folder/package.json" | tr '\n' ' ')"
-        "$as_owner" npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --silent
+        "$as_owner" npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error
         "$as_owner" cp "$folder/package-lock.json" "$folder/node_modules/.installed"
     done
 }

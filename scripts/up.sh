@@ -10,7 +10,7 @@ if dpkg-query -W -f '${Status}' berth 2>/dev/null | grep -q 'ok installed'; then
     exit 1
 fi
 
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+step() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 
 built="${CARGO_TARGET_DIR:-target}/release"
 

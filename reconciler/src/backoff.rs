@@ -99,6 +99,11 @@ impl Backoff {
         }
     }
 
+    /// Forgets the failures of these subjects: what they failed by is another thing now.
+    pub fn forgive(&mut self, is_one: impl Fn(&Subject) -> bool) {
+        self.troubles.retain(|subject, _| !is_one(subject));
+    }
+
     /// When the next change is due again.
     pub fn next_due(&self) -> Option<Instant> {
         let changes = self.troubles.values().map(|trouble| trouble.until);

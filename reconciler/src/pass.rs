@@ -6,15 +6,16 @@ use std::time::Instant;
 
 use berth_engine::templates::TemplateError;
 use berth_engine::{
-    EngineError, Facts, Identity, Inspections, LookSettings, Lookout, ObserveError, Reader, Unfit, Writer,
-    apply, connect,
+    EngineError, Facts, HostPrograms, Identity, Inspections, LookSettings, Lookout, ObserveError, Reader,
+    Unfit, Writer, apply, connect,
 };
 use berth_fault::{Fault, Kind, chain};
 use berth_judge::note::{Findings, Note};
 use berth_plan::diff::{Context, plan};
 use berth_plan::label::Tag;
+use berth_plan::program::Program;
 use berth_plan::render::Templates;
-use berth_plan::{Desired, Observed, Plan, show};
+use berth_plan::{Desired, Observed, Plan, Subject, show};
 use berth_schema::name::Prefix;
 use berth_schema::{Origin, State};
 use berth_secrets::made::MadeError;
@@ -35,6 +36,8 @@ pub struct Reconciler {
     journal: Journal,
     reader: Reader,
     writer: Writer,
+    /// The programs of this host, which an upgrade replaces while this process runs.
+    programs: HostPrograms,
     identity: Identity,
     engine: Facts,
     /// True if the engine may have other settings by now.
@@ -143,7 +146,8 @@ impl Reconciler {
         let identity = Identity::open(&settings.data)?;
         let applied = source.applied();
         let reader = Reader::new(&connection);
-        let look = LookSettings { templates: settings.templates.clone() };
+        let programs = settings.programs();
+        let look = LookSettings { templates: settings.templates.clone(), programs: programs.clone() };
         let known = applied.as_ref().map(|applied| applied.revision);
         Ok(Self {
             settings: settings.clone(),
@@ -151,6 +155,7 @@ impl Reconciler {
             journal,
             lookout: Lookout::new(look, reader.clone(), known),
             reader,
+            programs,
             writer: Writer::new(&connection, &engine, identity.clone()),
             identity,
             engine,
@@ -317,11 +322,14 @@ impl Reconciler {
     /// Works out what should exist by a state.
     fn desired(&mut self, settled: &Settled) -> Result<Arc<Desired>, PassError> {
         let templates = self.settings.configuration_templates()?;
-        if let Some((before, known, desired)) = &self.desired
-            && Arc::ptr_eq(&before.state, &settled.state)
-            && *known == templates
-        {
-            return Ok(Arc::clone(desired));
+        let programs = self.programs.look();
+        if let Some((before, known, desired)) = &self.desired {
+            if desired.programs != programs {
+                // Another build is a new chance.
+                self.backoff.forgive(|subject| is_of_program(subject, desired.prefix()));
+            } else if Arc::ptr_eq(&before.state, &settled.state) && *known == templates {
+                return Ok(Arc::clone(desired));
+            }
         }
         let before = self.desired.as_ref().map(|(_, _, desired)| desired);
         let known = before.map(|before| &before.identities).filter(|known| {
@@ -332,7 +340,8 @@ impl Reconciler {
             .map(Arc::clone)
             .unwrap_or_else(|| Arc::new(self.identity.identities(settled.state.servers.keys().copied())));
         let before = before.map(|before| &**before);
-        let desired = Arc::new(Desired::after(before, &settled.state, &templates, &identities));
+        let desired = Desired::after(before, &settled.state, &templates, &identities);
+        let desired = Arc::new(desired.with_programs(programs));
         self.desired = Some((settled.clone(), templates, Arc::clone(&desired)));
         Ok(desired)
     }
@@ -462,6 +471,13 @@ impl Reconciler {
     pub fn source(&self) -> &Source {
         &self.source
     }
+}
+
+/// Returns whether this is a container in which a program of Berth's own runs.
+fn is_of_program(subject: &Subject, prefix: &Prefix) -> bool {
+    let is_it =
+        |name: &String| Program::ALL.iter().any(|program| program.service().container(prefix) == *name);
+    matches!(subject, Subject::System(name) if is_it(name))
 }
 
 fn planned(revision: Origin, plan: &Plan) -> Event {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use berth_acme::{AcmeSettings, ZonePace};
 use berth_ca::Pace;
 use berth_door::{DoorSettings, letters};
+use berth_engine::HostPrograms;
 use berth_engine::templates::{self, TemplateError};
 use berth_forge::FollowSettings;
 use berth_host::Owner;
@@ -17,6 +18,7 @@ use berth_host::{PANELS, make_passage};
 use berth_judge::hook::view::ViewSettings;
 use berth_mail::MailSettings;
 use berth_oidc::OidcSettings;
+use berth_plan::program::Program;
 use berth_plan::render::Templates;
 use berth_plan::system;
 use berth_schema::name::Prefix;
@@ -78,6 +80,17 @@ impl Settings {
     /// Reads the templates of configurations that replace the embedded ones.
     pub fn configuration_templates(&self) -> Result<Templates, TemplateError> {
         templates::read(self.templates.as_deref())
+    }
+
+    /// The programs of this host that belong in the platform's own containers: beside this one, unless the environment says where.
+    pub fn programs(&self) -> HostPrograms {
+        let places = [(Program::Gate, "BERTH_GATE"), (Program::Router, "BERTH_SSH_ROUTER")];
+        let own = std::env::current_exe().unwrap_or_default();
+        let path = |(program, variable): (Program, &str)| {
+            let given = std::env::var_os(variable).map(PathBuf::from);
+            (program, given.unwrap_or_else(|| own.with_file_name(program.file())))
+        };
+        HostPrograms::at(places.map(path).into())
     }
 
     /// Makes Berth's own folder, open to nobody else. One that earlier versions have left open is closed.

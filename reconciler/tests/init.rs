@@ -13,8 +13,7 @@ use rexpect::session::{PtySession, spawn_with_options};
 use tempfile::TempDir;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFwd4hDKVjkNV3t11OwpbDnynTRvcOgxT59FnA682koi me@here";
-const OTHER: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPnromELomUldtAzh7fZJtoAQBMfaP2jqacCBzmu7VzD me@work";
+const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBKVNGqFCCMe+ZA/mC5wAKRRGPp+xVbNlkMu0eVjuU17i0cQnORl7D2jWQGHBfwyccabuwqWfaGa+WjmB8z96vZw= me@work";
 
 /// A home with a place for a state repo.
 struct Home(TempDir);
@@ -52,7 +51,7 @@ impl Home {
     /// A file as `main` has it.
     fn file(&self, path: &str) -> String {
         let state = self.at("state.git");
-        run(git().arg("-C").arg(&state).args(["show", &format!("main:{path}")]), PATIENCE).good().stdout
+        run(git(&state).args(["show", &format!("main:{path}")]), PATIENCE).good().stdout
     }
 
     /// Asserts that nothing was made, and nothing left lying about.
@@ -89,7 +88,7 @@ fn example_state_becomes_the_one_of_whoever_tries_it() {
     home.file("domains/shop.berth.localhost.toml");
     // The revision says what isn't as in the folder.
     let state = home.at("state.git");
-    let told = run(git().arg("-C").arg(&state).args(["log", "--format=%B", "main"]), PATIENCE).good().stdout;
+    let told = run(git(&state).args(["log", "--format=%B", "main"]), PATIENCE).good().stdout;
     for words in ["the folder example-state", "below berth.localhost", "The keys of ann"] {
         assert!(told.contains(words), "{told}");
     }
@@ -176,6 +175,7 @@ fn a_terminal_is_asked_five_questions() {
     }
     home.has_nothing(&[".ssh"]);
     terminal.send("y").unwrap();
+    terminal.flush().unwrap();
     terminal.exp_string("a new state repo with 2 files").unwrap();
     terminal.exp_eof().unwrap();
     assert!(home.file("users/me.toml").contains(KEY));
@@ -200,6 +200,7 @@ fn whoever_says_no_has_made_nothing() {
     let summary = terminal.exp_string("Make it so?").unwrap();
     assert!(summary.contains("no key yet"), "{summary}");
     terminal.send("n").unwrap();
+    terminal.flush().unwrap();
     terminal.exp_string("Nothing was made.").unwrap();
     terminal.exp_eof().unwrap();
     home.has_nothing(&[]);

@@ -29,7 +29,7 @@ pub use explain::{Answer, May, explain};
 pub use lockout::{ALLOW_LOCKOUT, lockouts};
 pub use proof::{Proof, proof, proofs, to_prove};
 pub use secret::secrets;
-pub(crate) use secret::{PRIVATE_KEYS, is_secret_field};
+pub(crate) use secret::{PRIVATE_KEYS, is_secret_field, may_be_secret};
 use types::Factors;
 pub use types::{Actor, Change, Proposal, Verdict, admins};
 

@@ -176,7 +176,9 @@ fn before_the_key(line: &str) -> Invalid {
     let message = match options.as_slice() {
         [] => "something stands before this key that is no option of OpenSSH's".to_owned(),
         [one] => format!("this key has the option {one}, which the platform doesn't keep"),
-        several => format!("this key has the options {}, which the platform doesn't keep", several.join(", ")),
+        several => {
+            format!("this key has the options {}, which the platform doesn't keep", several.join(", "))
+        }
     };
     Invalid::new(message, hint)
 }

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use berth_supervise::take_stdin;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -18,7 +18,7 @@ const BACKLOG: i32 = 1024;
 pub(crate) fn open(listen: Listen) -> io::Result<TcpListener> {
     let socket = match listen {
         Listen::Address(address) => bind(address)?,
-        Listen::Stdin => take_stdin()?,
+        Listen::Stdin => Socket::from(take_stdin()?),
     };
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
@@ -32,14 +32,6 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
-}
-
-/// Takes the socket off standard input and leaves no copy there: a copy that stays open would take connections that
-/// nobody accepts.
-fn take_stdin() -> io::Result<Socket> {
-    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
-    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
-    Ok(Socket::from(socket))
 }
 
 /// Sets a connection up so that keystrokes go out at once and a vanished peer is noticed.

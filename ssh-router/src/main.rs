@@ -18,6 +18,7 @@ mod password;
 mod person;
 mod pump;
 mod queue;
+mod roll;
 mod router;
 mod routes;
 mod screen;
@@ -26,7 +27,6 @@ mod session;
 mod settings;
 mod spill;
 mod stream;
-mod supervise;
 mod terminal;
 mod ticket;
 mod unjoined;
@@ -41,7 +41,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use berth_schema::Finding;
 use berth_schema::text::{SafeLog, page};
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use berth_supervise::{Rules, announce, renew};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -64,7 +65,8 @@ fn main() -> ExitCode {
         Invocation::Serve(settings) => start(*settings),
         Invocation::Task(Task::Check { file }) => return check(&file),
         Invocation::Task(Task::Digest { file }) => digest(&file),
-        Invocation::Task(Task::Supervise(rules)) => supervise(rules),
+        Invocation::Task(Task::Supervise(settings)) => supervise(settings),
+        Invocation::Task(Task::Renew { report, program }) => renew(&report, &program).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -110,12 +112,13 @@ fn start(settings: Settings) -> anyhow::Result<()> {
         .block_on(run(settings))
 }
 
-/// Supervises on a single thread: a router asks for a signal when its parent thread ends, and no thread ends earlier than
-/// the process.
-fn supervise(rules: Supervise) -> anyhow::Result<()> {
+fn supervise(settings: Supervise) -> anyhow::Result<()> {
+    let Supervise { listen, flags_file, report, flags } = settings;
     let program = std::env::current_exe().context("cannot find this program's file")?;
+    let socket = listen::bind(listen).context("cannot listen on the port")?.into();
+    let rules = Rules { what: "router", socket, program, flags, flags_file, report };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(supervise::run(rules, program))?;
+    runtime.context("cannot start the runtime")?.block_on(berth_supervise::run(rules))?;
     Ok(())
 }
 
@@ -134,9 +137,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let listener = listen::open(settings.listen).context("cannot listen on the port")?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     if settings.ready {
-        set_parent_process_death_signal(Some(Signal::TERM))?;
-        // A failure means that the parent is gone or doesn't care.
-        let _ = std::io::stdout().write_all(b"ready\n");
+        announce()?;
     }
     let stop = async {
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }

@@ -101,6 +101,14 @@ impl Router {
         abort: impl Future<Output = ()>,
     ) {
         let sessions = TaskTracker::new();
+        let services = Arc::clone(&self.services);
+        let roll = async {
+            match &services.settings.sessions {
+                Some(folder) => services.roll.keep(folder).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(roll);
         let desk = Desk::new(Arc::clone(&self.services), Arc::clone(&self.overflow), self.over.clone());
         let panel = async {
             match desk {
@@ -111,12 +119,14 @@ impl Router {
         tokio::select! {
             () = self.accept(listener, &sessions) => {}
             () = panel => {}
+            () = &mut roll => {}
             () = stop => {}
         }
         sessions.close();
         tracing::info!(sessions = sessions.len(), "no longer accepting; sessions may finish");
         tokio::select! {
             () = sessions.wait() => return,
+            () = roll => {}
             () = tokio::time::sleep(self.services.settings.finish) => {}
             () = abort => {}
         }
@@ -220,13 +230,15 @@ impl Router {
             () = self.over.cancelled() => return Ending::Stopped,
         };
         let Ok(mut session) = started else { return Ending::Left };
-        let mut logged_in = false;
+        // On the roll until this ends.
+        let (mut logged_in, mut _entry) = (false, None);
         let ending = loop {
             tokio::select! {
                 _ = &mut session => break Ending::Left,
                 () = shared.granted.notified(), if !logged_in => {
                     logged_in = true;
                     admitted.log_in();
+                    _entry = shared.grant().map(|grant| self.services.roll.enter(&grant.user));
                 }
                 changed = table.changed() => if changed.is_err() { break Ending::Stopped },
                 () = &mut deadline, if !logged_in => break Ending::TooSlow,

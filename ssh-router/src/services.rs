@@ -1,4 +1,4 @@
-//! Services that every session uses: settings, routes, checks of passwords, and the git door.
+//! Services that every session uses: settings, routes, checks of passwords, the git door, and the roll.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::git::Door;
 use crate::password::Verifier;
+use crate::roll::Roll;
 use crate::routes::Table;
 use crate::settings::Settings;
 
@@ -16,6 +17,7 @@ pub(crate) struct Services {
     pub(crate) verifier: Verifier,
     /// `None` without a git door.
     pub(crate) git: Option<Arc<Door>>,
+    pub(crate) roll: Arc<Roll>,
     table: watch::Receiver<Arc<Table>>,
     secret: RandomState,
 }
@@ -25,6 +27,7 @@ impl Services {
         Self {
             verifier: Verifier::new(settings.password_checks),
             git: Door::new(&settings).map(Arc::new),
+            roll: Arc::default(),
             table,
             secret: RandomState::new(),
             settings,

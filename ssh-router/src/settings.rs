@@ -36,6 +36,9 @@ pub(crate) struct Settings {
     /// File to write the digest of the routes file to once its routes are in use.
     #[arg(long, env = "BERTH_SSH_LOADED", value_name = "FILE")]
     pub(crate) loaded: Option<PathBuf>,
+    /// Folder to keep a file in, called by this process's id, that says who has sessions here.
+    #[arg(long, env = "BERTH_SSH_SESSIONS", value_name = "FOLDER")]
+    pub(crate) sessions: Option<PathBuf>,
     /// Socket of the control plane's git door, for the login `git`. Without it there is no such login.
     #[arg(long, env = "BERTH_SSH_GIT_SOCKET", value_name = "PATH")]
     pub(crate) git_socket: Option<PathBuf>,
@@ -128,6 +131,17 @@ pub(crate) enum Task {
     /// gets SIGTERM and lets its sessions finish. If the new one never listens, the old one goes on. A router that dies is
     /// started again. SIGTERM stops everything as it stops a router. This can be the first process of a container.
     Supervise(Supervise),
+    /// Has a supervisor start its program once more, and waits until that one serves.
+    ///
+    /// Fails with the reason where it never does; the router before goes on.
+    Renew {
+        /// File in which the supervisor reports.
+        #[arg(long, value_name = "FILE")]
+        report: PathBuf,
+        /// Program that has to serve, where the supervisor looks for it.
+        #[arg(long, value_name = "FILE")]
+        program: PathBuf,
+    },
 }
 
 /// Settings of the supervisor.
@@ -139,6 +153,9 @@ pub(crate) struct Supervise {
     /// File with more flags for the router, one a line, `--name=value`. Every new router reads it again.
     #[arg(long, value_name = "FILE")]
     pub(crate) flags_file: Option<PathBuf>,
+    /// File in which to report what came of each start of a router.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     /// Flags for the router.
     #[arg(last = true, value_name = "FLAG")]
     pub(crate) flags: Vec<OsString>,

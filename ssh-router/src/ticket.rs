@@ -136,6 +136,7 @@ impl Desk {
             return Err(Over::Forbidden);
         };
         let _place = self.places.take(user).map_err(|_| Over::Busy)?;
+        let _entry = self.services.roll.enter(user);
         let (start, name, by) = (Instant::now(), grant.target.to_string(), grant.credential.kind());
         tracing::info!(peer = %from, %user, server = name, by, %act, via = "panel", "session began");
         let shared = Arc::new(Shared::new(Arc::clone(&self.overflow), 1));

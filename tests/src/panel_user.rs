@@ -45,7 +45,7 @@ impl PanelUser {
         // Where the user gets to; the folder that they were built in may be closed.
         let bin = home.join("bin");
         fs::create_dir(&bin).expect("a folder");
-        for program in ["berth", NAME] {
+        for program in ["berth", "berth-gate", "berth-ssh-router", NAME] {
             fs::copy(built(program), bin.join(program)).expect("a copy");
         }
         Self { id, home: home.to_owned() }

@@ -114,7 +114,7 @@ impl Web {
             .env("BERTH_RUN", path.join("run"))
             .env("BERTH_DATA", path.join("data"))
             .env("BERTH_CONFIG", path.join("config"))
-            .env("BERTH_GATE", built("berth-gate"))
+            .env("BERTH_PROGRAMS", built("berth-gate").parent().expect("a folder"))
             .env("HOME", path.join("data"));
         command
     }

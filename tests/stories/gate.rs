@@ -107,6 +107,13 @@ fn members_open_what_is_for_them_until_they_sign_out(_: &World) {
         let heard = bob.script("return [window.heard.length, window.ticked > 2]");
         (heard == serde_json::json!([1, true])).then_some(())
     });
+    // Another gate takes over, as in an upgrade: both go on, and whoever comes is let in by it.
+    let mut load = scene.web.command();
+    run(load.arg(scene.web.program("load")).args(["program", "berth-gate"]), PATIENCE).good();
+    let ticked = bob.script("return window.ticked");
+    eventually("events come still", || (bob.script("return window.ticked") != ticked).then_some(()));
+    cyn.go(&format!("https://{USERS}/after"));
+    cyn.says("GET /after HTTP/1.1");
     assert_eq!(bob.script("return window.ended.length"), 0);
     let tab = bob.tab();
     bob.go(&scene.panel.at("/account"));

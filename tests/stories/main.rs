@@ -74,6 +74,7 @@ tell! {
     panel: Seat,
     factors: Seat,
     oidc: Seat,
+    forge_change: Seat,
     panel_certificate: Seat,
     wildcard: Seat,
     pages: Seat,

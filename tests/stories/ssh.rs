@@ -8,6 +8,7 @@ mod inner_network;
 mod panel;
 mod reach;
 mod scene;
+mod upgrade;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 
 use scene::{BCRYPT, BOBS, CLOSED, MACHINE, PASSWORD, PATIENCE, PORT, Scene, Session};
 
-crate::stories! { people_reach_their_servers_whatever_dies }
+crate::stories! { people_reach_their_servers_whatever_dies, an_upgrade_ends_nothing }
 
 fn people_reach_their_servers_whatever_dies(world: &World) {
     let scene = Scene::new(world.lab());
@@ -42,6 +43,10 @@ fn people_reach_their_servers_whatever_dies(world: &World) {
     door::the_state_is_cloned_and_pushed(&scene);
     guide::a_member_follows_the_guide(&scene);
     behind_caddy::the_visitor_and_the_scheme_arrive(&scene);
+}
+
+fn an_upgrade_ends_nothing(world: &World) {
+    upgrade::nothing_ends_by_an_upgrade(world.lab());
 }
 
 fn the_right_people_get_in(scene: &Scene<'_>) {

@@ -10,6 +10,7 @@ mod network;
 mod own;
 mod perform;
 mod probe;
+mod program;
 mod restart;
 mod schedule;
 mod turns;
@@ -17,7 +18,7 @@ mod volume;
 mod writer;
 
 pub use container::create_body;
-pub use error::{After, ConfigureError, LinkError, PlaceError, StepError};
+pub use error::{After, ConfigureError, LinkError, PlaceError, ProgramError, StepError};
 pub use restart::RestartError;
 pub use schedule::apply;
 pub use writer::Writer;

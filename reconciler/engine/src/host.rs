@@ -11,6 +11,11 @@ use tokio::process::Command;
 /// Deadline of a program.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The BLAKE3 digest of a program, in hexadecimal digits.
+pub(crate) fn digest_of(program: &[u8]) -> String {
+    blake3::hash(program).to_hex().to_string()
+}
+
 /// Something on the host beside the engine that can't be read, written or run.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields' names say it")]

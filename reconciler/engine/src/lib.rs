@@ -18,12 +18,14 @@ mod identity;
 pub mod image;
 mod look;
 mod observe;
+mod programs;
 pub mod templates;
 mod volume_file;
 
 pub use api::{Connection, connect};
 pub use apply::{
-    After, ConfigureError, LinkError, PlaceError, RestartError, StepError, Writer, apply, create_body,
+    After, ConfigureError, LinkError, PlaceError, ProgramError, RestartError, StepError, Writer, apply,
+    create_body,
 };
 pub use canary::{Canaries, Canary};
 pub use error::EngineError;
@@ -33,3 +35,4 @@ pub use host::{HostError, PlaneError};
 pub use identity::Identity;
 pub use look::{LookError, LookSettings, Lookout, Unheard};
 pub use observe::{EngineEvent, Foreign, Inspections, ObserveError, Places, Reader, Running, Sighting};
+pub use programs::HostPrograms;

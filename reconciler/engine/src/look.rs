@@ -14,6 +14,7 @@ use berth_wire::Sight;
 use parking_lot::Mutex;
 
 use crate::observe::{Inspections, ObserveError, Reader};
+use crate::programs::HostPrograms;
 use crate::templates::{self, TemplateError};
 
 /// A look that failed.
@@ -35,6 +36,8 @@ pub enum LookError {
 pub struct LookSettings {
     /// A folder whose templates of configurations replace the embedded ones.
     pub templates: Option<PathBuf>,
+    /// The programs of this host that belong in the platform's own containers.
+    pub programs: HostPrograms,
 }
 
 /// Containers to which something happened that no pass has heard of yet.
@@ -101,6 +104,7 @@ impl Lookout {
         inspections.forget_these(&ids, all);
         let observed = self.reader.look(&platform, firewall.unwrap_or(before), &mut inspections).await?;
         let templates = templates::read(self.settings.templates.as_deref())?;
-        Ok(Sight { platform: platform.to_string(), observed, applied, templates })
+        let programs = self.settings.programs.look();
+        Ok(Sight { platform: platform.to_string(), observed, applied, templates, programs })
     }
 }

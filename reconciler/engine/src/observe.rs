@@ -13,6 +13,7 @@ mod plane;
 mod published;
 mod reader;
 mod running;
+mod sessions;
 mod sighting;
 mod volumes;
 

@@ -16,12 +16,16 @@ const LENGTH_MAX: u64 = 64 << 20;
 
 /// End of the name of a new version until it is confirmed.
 pub(crate) const NEXT: &str = ".next";
+/// End of the name of the confirmed version while a new one is tried in its place.
+const LAST: &str = ".last";
 
 /// The owner of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// Ours: the container may read it, and so may everybody.
     Host,
+    /// Ours: everybody may read and run it.
+    Program,
     /// The container's root: everybody may read it.
     Container,
     /// The container's root, and nobody else may read it.
@@ -74,8 +78,12 @@ impl VolumeFile {
 
     /// Writes a new version beside it.
     pub(crate) fn write_next(&self, content: &[u8], owner: Owner) -> io::Result<()> {
-        let mode = if owner == Owner::ContainerAlone { 0o600 } else { 0o644 };
-        if owner == Owner::Host {
+        let mode = match owner {
+            Owner::ContainerAlone => 0o600,
+            Owner::Program => 0o755,
+            Owner::Host | Owner::Container => 0o644,
+        };
+        if matches!(owner, Owner::Host | Owner::Program) {
             return file::replace(&self.next(), content, mode);
         }
         // The engine gave the volume's folder to the container's root.
@@ -94,9 +102,37 @@ impl VolumeFile {
         remove(&self.next())
     }
 
+    /// Keeps the file under another name, too, unless one is kept there already: that one was confirmed, and this one may not
+    /// have been.
+    pub(crate) fn keep_last(&self) -> io::Result<()> {
+        match fs::hard_link(&self.path, self.beside(LAST)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                Ok(())
+            }
+            linked => linked,
+        }
+    }
+
+    /// Makes the kept version the file again. Returns whether there was one.
+    pub(crate) fn restore_last(&self) -> io::Result<bool> {
+        match file::rename(&self.beside(LAST), &self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            renamed => renamed.map(|()| true),
+        }
+    }
+
+    /// Removes the kept version.
+    pub(crate) fn drop_last(&self) -> io::Result<()> {
+        remove(&self.beside(LAST))
+    }
+
     fn next(&self) -> PathBuf {
+        self.beside(NEXT)
+    }
+
+    fn beside(&self, end: &str) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
-        path.push(NEXT);
+        path.push(end);
         path.into()
     }
 }
@@ -126,6 +162,30 @@ mod tests {
         file.drop_next().unwrap();
         file.drop_next().unwrap();
         assert_eq!(file.read().unwrap().as_deref(), Some(b"one".as_slice()));
+    }
+
+    #[test]
+    fn the_confirmed_version_comes_back_whatever_was_tried_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = VolumeFile::new(folder.path(), "program");
+        assert!(!file.restore_last().unwrap());
+        file.keep_last().unwrap();
+        let put = |content: &[u8]| {
+            file.write_next(content, Owner::Program).unwrap();
+            file.keep_next().unwrap();
+        };
+        put(b"confirmed");
+        for tried in [b"one", b"two"] {
+            // Cut off after the first.
+            file.keep_last().unwrap();
+            put(tried);
+        }
+        assert!(file.restore_last().unwrap());
+        assert_eq!(file.read().unwrap().as_deref(), Some(b"confirmed".as_slice()));
+        assert_eq!(fs::metadata(file.path()).unwrap().mode() & 0o7777, 0o755);
+        file.keep_last().unwrap();
+        file.drop_last().unwrap();
+        assert!(!file.restore_last().unwrap());
     }
 
     #[test]

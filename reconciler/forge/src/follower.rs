@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use berth_fault::chain;
 use berth_host::Waits;
-use berth_repo::StateRepo;
+use berth_repo::{Revision, StateRepo};
 use berth_schema::remote::Remote;
 use berth_schema::{Parsed, State};
 use berth_secrets::{MoveError, Secrets, adopt};
@@ -109,6 +109,7 @@ async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowErro
     let bell = Arc::new(Notify::new());
     let mut session: Option<Session> = None;
     while !stop.is_cancelled() {
+        let main = repo.head().ok().flatten();
         match (tokio::task::block_in_place(|| configured(&repo)), &session) {
             (Ok(None), _) => {
                 tracing::info!("platform.toml has no [remote]: nothing is followed");
@@ -140,11 +141,23 @@ async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowErro
                     tracing::debug!("the webhook rang");
                     session.echo.ring();
                 }
+                // Somebody on this machine may have brought another `[remote]`.
+                () = leaves(&mut repo, main) => {}
             }
         };
         pulse.wait(due).await;
     }
     Ok(())
+}
+
+/// Waits until `main` isn't at a commit any more.
+async fn leaves(repo: &mut StateRepo, main: Option<Revision>) {
+    loop {
+        tokio::time::sleep(SHORTEST).await;
+        if repo.head().is_ok_and(|head| head != main) {
+            return;
+        }
+    }
 }
 
 /// Moves secrets that lie in `folder`, where they were before `berth secret`, to the others.

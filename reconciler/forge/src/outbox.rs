@@ -177,5 +177,6 @@ impl Outbox {
         self.remote.pull_requests == PullRequests::Merge
             && change.record.is_allowed
             && change.record.is_committed
+            && !change.record.withdrawn
     }
 }

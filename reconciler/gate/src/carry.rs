@@ -14,6 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio_util::task::TaskTracker;
 
 use crate::cookie;
 use crate::ending::{Body, Ending, Manner};
@@ -31,10 +32,15 @@ const KEPT: usize = 64;
 
 /// Client of the apps. A clone has the same connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Apps(Client<HttpConnector, Body>);
+pub(crate) struct Apps {
+    client: Client<HttpConnector, Body>,
+    /// Connections that have changed their protocol.
+    open: TaskTracker,
+}
 
 impl Apps {
-    pub(crate) fn new() -> Self {
+    /// A client that enters connections which have changed their protocol in `open`.
+    pub(crate) fn new(open: TaskTracker) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECTING));
         connector.set_nodelay(true);
@@ -44,7 +50,7 @@ impl Apps {
             .pool_max_idle_per_host(KEPT)
             .set_host(false)
             .build(connector);
-        Self(client)
+        Self { client, open }
     }
 
     /// Carries a request of somebody who is let in.
@@ -76,16 +82,75 @@ impl Apps {
             None => Ending::new(body, over(used.clone()), Manner::Abrupt).boxed_unsync(),
         };
         let sent = tokio::select! {
-            sent = self.0.request(Request::from_parts(head, body)) => sent,
+            sent = self.client.request(Request::from_parts(head, body)) => sent,
             () = used.over() => return page::sign_in(),
         };
         match sent {
-            Ok(answer) => back(answer, visitor, used),
+            Ok(answer) => self.back(answer, visitor, used),
             Err(error) => {
                 tracing::debug!(error = chain(&error), "an app doesn't answer");
                 page::no_answer(tool)
             }
         }
+    }
+
+    /// An app's answer, on its way to the visitor.
+    fn back(
+        &self,
+        mut answer: Response<Incoming>,
+        visitor: Option<OnUpgrade>,
+        used: &Used,
+    ) -> Response<Body> {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switched(answer, visitor, used);
+        }
+        let headers = answer.headers_mut();
+        end_hop(headers);
+        without_own_cookies(headers);
+        let is_events = headers
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"));
+        let manner = if is_events { Manner::Quiet } else { Manner::Abrupt };
+        let (mut head, body) = answer.into_parts();
+        head.version = Version::HTTP_11;
+        Response::from_parts(head, Ending::new(body, over(used.clone()), manner).boxed_unsync())
+    }
+
+    /// A change of protocol that the app agrees to: from now on bytes are carried.
+    fn switched(
+        &self,
+        mut answer: Response<Incoming>,
+        visitor: Option<OnUpgrade>,
+        used: &Used,
+    ) -> Response<Body> {
+        let (Some(visitor), Some(protocol)) = (visitor, upgrade(answer.headers())) else {
+            return page::no_answer(None);
+        };
+        let app = hyper::upgrade::on(&mut answer);
+        let kind = match protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
+            true => Protocol::WebSocket,
+            false => Protocol::Other,
+        };
+        let used = used.clone();
+        self.open.spawn(async move {
+            let (visitor, app) = match tokio::try_join!(visitor, app) {
+                Ok(both) => both,
+                Err(error) => {
+                    return tracing::debug!(%error, "a connection broke while it changed its protocol");
+                }
+            };
+            let (visitor, app) = (TokioIo::new(visitor), TokioIo::new(app));
+            if let Err(error) = web_socket::carry(visitor, app, kind, used.over()).await {
+                tracing::debug!(%error, "a connection that had changed its protocol broke");
+            }
+        });
+        let (mut head, _) = answer.into_parts();
+        end_hop(&mut head.headers);
+        without_own_cookies(&mut head.headers);
+        begin_upgrade(&mut head.headers, protocol);
+        head.extensions.clear();
+        Response::from_parts(head, Empty::new().map_err(|never| match never {}).boxed_unsync())
     }
 }
 
@@ -97,53 +162,6 @@ fn uri(asked: &Uri, app: Authority) -> Option<Uri> {
 
 async fn over(used: Used) {
     used.over().await;
-}
-
-/// An app's answer, on its way to the visitor.
-fn back(mut answer: Response<Incoming>, visitor: Option<OnUpgrade>, used: &Used) -> Response<Body> {
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switched(answer, visitor, used);
-    }
-    let headers = answer.headers_mut();
-    end_hop(headers);
-    without_own_cookies(headers);
-    let is_events = headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"));
-    let manner = if is_events { Manner::Quiet } else { Manner::Abrupt };
-    let (mut head, body) = answer.into_parts();
-    head.version = Version::HTTP_11;
-    Response::from_parts(head, Ending::new(body, over(used.clone()), manner).boxed_unsync())
-}
-
-/// A change of protocol that the app agrees to: from now on bytes are carried.
-fn switched(mut answer: Response<Incoming>, visitor: Option<OnUpgrade>, used: &Used) -> Response<Body> {
-    let (Some(visitor), Some(protocol)) = (visitor, upgrade(answer.headers())) else {
-        return page::no_answer(None);
-    };
-    let app = hyper::upgrade::on(&mut answer);
-    let kind = match protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
-        true => Protocol::WebSocket,
-        false => Protocol::Other,
-    };
-    let used = used.clone();
-    tokio::spawn(async move {
-        let (visitor, app) = match tokio::try_join!(visitor, app) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "a connection broke while it changed its protocol"),
-        };
-        let (visitor, app) = (TokioIo::new(visitor), TokioIo::new(app));
-        if let Err(error) = web_socket::carry(visitor, app, kind, used.over()).await {
-            tracing::debug!(%error, "a connection that had changed its protocol broke");
-        }
-    });
-    let (mut head, _) = answer.into_parts();
-    end_hop(&mut head.headers);
-    without_own_cookies(&mut head.headers);
-    begin_upgrade(&mut head.headers, protocol);
-    head.extensions.clear();
-    Response::from_parts(head, Empty::new().map_err(|never| match never {}).boxed_unsync())
 }
 
 fn without_own_cookies(headers: &mut HeaderMap) {

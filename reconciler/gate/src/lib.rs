@@ -22,4 +22,4 @@ mod told;
 mod visit;
 mod web_socket;
 
-pub use serve::{ServeError, serve};
+pub use serve::{Finish, ServeError, bind, serve};

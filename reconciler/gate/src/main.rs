@@ -1,33 +1,77 @@
 //! `berth-gate`: runs in the web server's container, beside the edge.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use berth_fault::chain;
-use berth_gate::serve;
+use berth_gate::{Finish, bind, serve};
 use berth_schema::text::SafeLog;
+use berth_supervise::{Rules, announce, renew, take_stdin};
 use berth_tasks::Tasks;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// Place to listen that is a socket handed over as standard input.
+const STDIN: &str = "stdin";
 
 /// Lets into guarded sites whoever has a grant of the door's, and carries their requests to the app. The web server's container
 /// runs it.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Args {
-    /// The socket for the edge
-    #[arg(long, value_name = "SOCKET")]
-    listen: PathBuf,
+    /// The socket for the edge, or `stdin` for a listening socket handed over as standard input
+    #[arg(long, value_name = "SOCKET", required = true)]
+    listen: Option<PathBuf>,
     /// The folder in which the door tells its key and what has ended, and answers
-    #[arg(long, value_name = "FOLDER")]
-    door: PathBuf,
+    #[arg(long, value_name = "FOLDER", required = true)]
+    door: Option<PathBuf>,
+    /// Says `ready` once the gate listens, and finishes as after SIGTERM when its parent is gone
+    #[arg(long)]
+    ready: bool,
+    /// Time for which what visitors have open may go on after SIGTERM. A second signal ends it at once
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = humantime::parse_duration)]
+    finish: Duration,
     /// Level of the log: error, warn, info, debug
-    #[arg(long, env = "BERTH_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = "BERTH_LOG", value_name = "FILTER", default_value = "info", global = true)]
     log: String,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Keeps the socket and a gate on it, so that a new gate takes over and what visitors have open goes on
+    ///
+    /// SIGHUP starts a new gate on the same socket, from the program as it is now. Once the new one listens, the old one gets
+    /// SIGTERM and lets what is open finish. If the new one never listens, the old one goes on.
+    Supervise {
+        /// The socket for the edge
+        #[arg(long, value_name = "SOCKET")]
+        listen: PathBuf,
+        /// File in which to report what came of each start of a gate
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// Flags for the gate
+        #[arg(last = true, value_name = "FLAG")]
+        flags: Vec<OsString>,
+    },
+    /// Has a supervisor start its program once more, and waits until that one serves
+    Renew {
+        /// File in which the supervisor reports
+        #[arg(long, value_name = "FILE")]
+        report: PathBuf,
+        /// Program that has to serve, where the supervisor looks for it
+        #[arg(long, value_name = "FILE")]
+        program: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -39,7 +83,13 @@ fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
-    match begin(&args) {
+    umask(Mode::RWXG | Mode::RWXO);
+    let done = match args.task {
+        None => begin(&args),
+        Some(Task::Supervise { listen, report, flags }) => supervise(&listen, report, flags),
+        Some(Task::Renew { report, program }) => renew(&report, &program).map_err(Into::into),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", chain(error.as_ref()));
@@ -49,7 +99,9 @@ fn main() -> ExitCode {
 }
 
 fn begin(args: &Args) -> anyhow::Result<()> {
-    umask(Mode::RWXG | Mode::RWXO);
+    let (Some(listen), Some(door)) = (&args.listen, &args.door) else {
+        bail!("where to listen, or where the door is, is missing");
+    };
     // Two connections for each visitor who has something open.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -58,7 +110,32 @@ fn begin(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("cannot start the async runtime")?;
     runtime.block_on(async {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
-        Ok(serve(&args.listen, &args.door, &tasks).await?)
+        let now = CancellationToken::new();
+        let finish = Finish { longest: args.finish, now: now.clone() };
+        tokio::spawn(async move {
+            // The first signal is the one that asked to end.
+            for _ in 0..2 {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            }
+            now.cancel();
+        });
+        let listener = match listen.as_os_str() == STDIN {
+            true => take_stdin().context("cannot take the socket from standard input")?.into(),
+            false => bind(listen)?,
+        };
+        let ready = || if args.ready { announce() } else { Ok(()) };
+        Ok(serve(listener, door, finish, &tasks, ready).await?)
     })
+}
+
+fn supervise(listen: &Path, report: Option<PathBuf>, flags: Vec<OsString>) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("cannot find this program's file")?;
+    let socket = bind(listen)?.into();
+    let rules = Rules { what: "gate", socket, program, flags, flags_file: None, report };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the async runtime")?.block_on(berth_supervise::run(rules))?;
+    Ok(())
 }

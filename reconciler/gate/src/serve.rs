@@ -12,11 +12,15 @@ use berth_host::StagedSocket;
 use berth_tasks::{TaskError, Tasks};
 use berth_wire::grant::GATE_SOCKET;
 use berth_wire::web::Door;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::answer::answer;
 use crate::carry::Apps;
@@ -41,6 +45,12 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// The socket can't be used.
+    #[error("cannot use the socket")]
+    Socket(#[source] io::Error),
+    /// Nobody can be told that the gate listens.
+    #[error("cannot say that the gate is open")]
+    Ready(#[source] io::Error),
     /// There are no random bytes.
     #[error(transparent)]
     Random(#[from] NoRandom),
@@ -53,44 +63,77 @@ impl Fault for ServeError {
     fn kind(&self) -> Kind {
         match self {
             Self::Listen { .. } => Kind::Configuration,
-            Self::Random(_) | Self::Task(_) => Kind::Internal,
+            Self::Socket(_) | Self::Ready(_) | Self::Random(_) | Self::Task(_) => Kind::Internal,
         }
     }
 }
 
-/// Serves the edge at the socket `listen` until `tasks` are asked to end. `door` is the folder in which the door tells its key and
-/// what has ended, and answers.
-pub async fn serve(listen: &Path, door: &Path, tasks: &Tasks) -> Result<(), ServeError> {
-    let failed = |source| ServeError::Listen { path: listen.to_owned(), source };
-    let listener = bind(listen).and_then(UnixListener::from_std).map_err(failed)?;
+/// Way to the end of a gate.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// Time for which connections may go on once the gate is asked to end.
+    pub longest: Duration,
+    /// Cancelled to end them at once.
+    pub now: CancellationToken,
+}
+
+/// Makes the socket for the edge, in place of one that was left behind.
+pub fn bind(path: &Path) -> Result<StdListener, ServeError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let made = StagedSocket::make(folder).and_then(|staged| staged.put(path));
+    made.map_err(|source| ServeError::Listen { path: path.to_owned(), source })
+}
+
+/// Serves the edge at `listener` until `tasks` are asked to end, and what is open then until it ends by itself or `finish` says
+/// so. `door` is the folder in which the door tells its key and what has ended, and answers. `ready` is called once the gate
+/// listens.
+pub async fn serve(
+    listener: StdListener,
+    door: &Path,
+    finish: Finish,
+    tasks: &Tasks,
+    ready: impl FnOnce() -> io::Result<()>,
+) -> Result<(), ServeError> {
+    listener.set_nonblocking(true).map_err(ServeError::Socket)?;
+    let listener = UnixListener::from_std(listener).map_err(ServeError::Socket)?;
     let told = told::first(door);
     let client = Door::at(&door.join(GATE_SOCKET));
     let grants = Grants::new(client.clone(), told.subscribe());
-    let gate = Arc::new(Gate { grants: grants.clone(), seal: Seal::new()?, apps: Apps::new(), door: client });
-    tasks.keep("the look at what has ended", told::follow(door.to_owned(), told));
-    tasks.keep("the sweep of grants", sweep(grants));
-    tracing::info!(socket = %listen.display(), "the gate is open");
+    let open = TaskTracker::new();
+    let apps = Apps::new(open.clone());
+    let gate = Arc::new(Gate { grants: grants.clone(), seal: Seal::new()?, apps, door: client });
+    // A right may end while the gate finishes, too.
+    let over = CancellationToken::new();
+    tasks.keep_until(&over, "the look at what has ended", told::follow(door.to_owned(), told));
+    tasks.keep_until(&over, "the sweep of grants", sweep(grants));
+    tracing::info!("the gate is open");
+    ready().map_err(ServeError::Ready)?;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = tasks.stop().cancelled() => break,
         };
         match accepted {
-            // What is open then ends with the process.
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, Arc::clone(&gate)))),
+            Ok((stream, _)) => {
+                open.spawn(converse(stream, Arc::clone(&gate), tasks.stop().clone()));
+            }
             Err(error) => {
                 tracing::warn!(%error, "the gate can't take a connection");
                 tokio::time::sleep(EXHAUSTED).await;
             }
         }
     }
+    drop(listener);
+    open.close();
+    tracing::info!(open = open.len(), "the gate takes nobody else; what is open may finish");
+    // What is open after that ends with the process.
+    tokio::select! {
+        () = open.wait() => {}
+        () = tokio::time::sleep(finish.longest) => {}
+        () = finish.now.cancelled() => {}
+    }
+    over.cancel();
     Ok(tasks.end().await?)
-}
-
-/// Makes the socket, in place of one that was left behind.
-fn bind(path: &Path) -> io::Result<StdListener> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    StagedSocket::make(folder)?.put(path)
 }
 
 async fn sweep(grants: Grants) {
@@ -101,10 +144,17 @@ async fn sweep(grants: Grants) {
     }
 }
 
-async fn converse(stream: UnixStream, gate: Arc<Gate>) {
+async fn converse(stream: UnixStream, gate: Arc<Gate>, finishing: CancellationToken) {
     let service = service_fn(move |request| {
-        let gate = Arc::clone(&gate);
-        async move { Ok::<_, Infallible>(answer(&gate, request).await) }
+        let (gate, finishing) = (Arc::clone(&gate), finishing.clone());
+        async move {
+            let mut answer = answer(&gate, request).await;
+            if finishing.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // The edge brings its next request to the gate that took over.
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut server = http1::Builder::new();
     // The edge ends what it doesn't use. If we did, a form could come in that very moment, and be lost.

@@ -205,7 +205,8 @@ mod tests {
         assert_eq!(WayRecord::read(&folder, "abc").unwrap(), None, "another process's number");
         let of_us = WayRecord::of_process(Way::Own, std::process::id()).unwrap();
         fs::write(folder.join("abc"), format!("own {} {}\n", of_us.pid, of_us.started)).unwrap();
-        let before = WayRecord::read(&folder, "abc").unwrap().expect("a record of before there were editions");
+        let before =
+            WayRecord::read(&folder, "abc").unwrap().expect("a record of before there were editions");
         assert!(of_us.is_current() && !before.is_current() && before.way == Way::Own);
         fs::write(folder.join("abc"), "own 1").unwrap();
         assert_eq!(WayRecord::read(&folder, "abc").unwrap(), None, "half a file");

@@ -31,7 +31,8 @@ pub(crate) fn against(
     planned: Planned<'_>,
     repo: &mut StateRepo,
 ) -> Plan {
-    let desired = Desired::new(planned.state, &sight.templates, &Arc::new(identities));
+    let desired = Desired::new(planned.state, &sight.templates, &Arc::new(identities))
+        .with_programs(sight.programs.clone());
     // One that can't be read any more isn't known to the reconciler either.
     let applied = sight.applied.and_then(|applied| repo.load(&applied.revision()?).ok()?.state.ok());
     make(&desired, &sight.observed, planned, applied.as_ref().map(Arc::as_ref))

@@ -12,7 +12,9 @@ use axum::{Json, Router};
 use berth_fault::{Fault, Kind, chain};
 use berth_host::StagedSocket;
 use berth_tasks::{Pulse, TaskError, Tasks};
-use berth_wire::oidc::{AskProvider, Client, EXCHANGE, Exchange, PROVIDER, Trouble, TroubleKind};
+use berth_wire::oidc::{
+    AskProvider, Client, EXCHANGE, Exchange, PROVIDER, ProviderStanding, STANDING, Trouble, TroubleKind,
+};
 use http::StatusCode;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
@@ -71,6 +73,7 @@ pub async fn run(settings: OidcSettings, tasks: &Tasks) -> Result<(), ListenErro
     let router = Router::new()
         .route(PROVIDER, post(provider))
         .route(EXCHANGE, post(exchange))
+        .route(STANDING, post(standing))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(keeper);
     let pulse = tasks.pulse().clone();
@@ -110,6 +113,10 @@ async fn provider(State(keeper): State<Arc<Keeper>>, Json(asked): Json<AskProvid
 
 async fn exchange(State(keeper): State<Arc<Keeper>>, Json(asked): Json<Exchange>) -> Response {
     told(keeper.exchange(asked).await)
+}
+
+async fn standing(State(keeper): State<Arc<Keeper>>) -> Json<ProviderStanding> {
+    Json(keeper.standing())
 }
 
 fn told<T: serde::Serialize>(answer: Result<T, ProviderError>) -> Response {

@@ -184,6 +184,11 @@ const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Number of apps that are asked at most.
 const APPS: usize = 8;
 
+/// Probes of the SSH router. Until the first routes are loaded, nobody is greeted.
+pub(crate) fn greets(platform: &Platform) -> Vec<Expectation> {
+    vec![as_before(Probe::Greets { at: published(platform, platform.ssh.address, platform.ssh.port) })]
+}
+
 /// The configurations that should be in force. `routes` are those that the same state was known to make before.
 pub(crate) fn configurations(
     state: &State,
@@ -252,10 +257,7 @@ fn probes(kind: Kind, state: &State, apps: &Option<Expectation>) -> Vec<Expectat
         // Until the table is loaded for the first time, nothing is known.
         Kind::Caddy => visits(state).map(as_before).chain(apps).collect(),
         Kind::Sites => visits(state).map(always).chain(apps).collect(),
-        // Until the first routes are loaded, nobody is greeted.
-        Kind::Routes => vec![as_before(Probe::Greets {
-            at: published(platform, platform.ssh.address, platform.ssh.port),
-        })],
+        Kind::Routes => greets(platform),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::names::{
     DATA_VOLUMES, EXTERNAL, SSH_VOLUME, Service, assigned, network, server_container, server_volume,
     uplink_bridge, variable,
 };
+use crate::program::Programs;
 use crate::render::{Kind, Templates};
 use crate::spec::{Confinement, ContainerSpec, LinkSpec, Mount, NetworkSpec, VolumeSpec};
 use crate::{plane, recipe, system};
@@ -38,6 +39,8 @@ pub struct Desired {
     pub domains: BTreeMap<Fqdn, Arc<Domain>>,
     /// Their configurations, in the order in which they are put in force.
     pub configurations: Vec<Configuration>,
+    /// The programs of this host that belong in the platform's own containers.
+    pub programs: Programs,
     /// The public halves of the platform's SSH keys.
     pub identities: Arc<Identities>,
     /// Digest of each server's SSH keys, by server id. Equal digests mean that the keys are in place.
@@ -97,6 +100,7 @@ impl Desired {
             domains: state.domains.clone(),
             configurations: configurations(state, templates, identities, routes),
             placed: placed(before),
+            programs: Programs::default(),
             users: state.users.clone(),
             identities: Arc::clone(identities),
             servers: state.servers.values().map(Arc::clone).collect(),
@@ -104,6 +108,12 @@ impl Desired {
             confinement_spec,
             platform,
         }
+    }
+
+    /// The same, on a host that has these programs.
+    #[must_use]
+    pub fn with_programs(self, programs: Programs) -> Self {
+        Self { programs, ..self }
     }
 
     fn has_servers_of(&self, state: &State) -> bool {

@@ -5,9 +5,11 @@
 
 mod configurations;
 mod draft;
+mod felt;
 mod links;
 mod networks;
 mod power;
+mod programs;
 mod removals;
 mod servers;
 mod system;

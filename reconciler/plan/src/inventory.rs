@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::identity::PLACED;
 use crate::label::{Tag, Tombstone};
 use crate::names::DATA_VOLUMES;
-use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume};
+use crate::observed::{Observed, ObservedContainer, ObservedNetwork, ObservedVolume, Sessions};
 
 /// Objects that the platform owns, and the names that are taken.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Inventory<'a> {
     pub volumes: HashMap<&'a str, &'a ObservedVolume>,
     /// All networks by name, foreign ones included: an engine may have two of one name.
     pub networks: HashMap<&'a str, Vec<&'a ObservedNetwork>>,
+    /// The SSH sessions that people have, where somebody looked.
+    pub sessions: Option<&'a Sessions>,
     /// Objects that carry our label and can't be understood, each with the reason. Never touched.
     pub unreadable: Vec<(String, String)>,
     observed: &'a Observed,
@@ -114,6 +116,7 @@ impl<'a> Inventory<'a> {
             system: HashMap::new(),
             volumes: HashMap::new(),
             networks: HashMap::with_capacity(observed.networks.len()),
+            sessions: observed.sessions.as_ref(),
             unreadable: Vec::new(),
             observed,
             containers_by_name: OnceCell::new(),

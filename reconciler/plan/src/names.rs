@@ -35,6 +35,7 @@ pub mod variable {
     pub const SERVER_ID: &str = "BERTH_SERVER_ID";
     pub const SERVER_NAME: &str = "BERTH_SERVER_NAME";
     pub const SSH_EXEMPT: &str = "BERTH_SSH_EXEMPT";
+    pub const SUPERVISOR: &str = "BERTH_SUPERVISOR";
 }
 
 /// A container of the platform itself that serves its users.

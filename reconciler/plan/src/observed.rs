@@ -24,7 +24,14 @@ pub struct Observed {
     /// Those of Berth's AppArmor profiles that the host has loaded; none where it has no AppArmor.
     #[serde(default)]
     pub profiles: BTreeSet<String>,
+    /// The SSH sessions that people have through the router; `None` where nobody looked, which is so but for an operator's own plan.
+    #[serde(default)]
+    pub sessions: Option<Sessions>,
 }
+
+/// SSH sessions that people have, by the person's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions(pub BTreeMap<String, u32>);
 
 /// State of the platform's own chains on the host, compared with the confirmed configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +96,7 @@ pub struct ObservedVolume {
     pub name: String,
     /// The description in its labels; `None` when it isn't ours.
     pub tag: Option<Tag>,
-    /// The digests of the configurations in it, and of the description of SSH keys, by file. Only the platform's own
+    /// The digests of the configurations in it, of the description of SSH keys, and of the marks of programs, by file. Only the platform's own
     /// volumes and those of servers' keys are read.
     pub files: BTreeMap<String, String>,
 }

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 
 use crate::configuration::Place;
 use crate::step::{Action, Blocked, Plan, Step};
+use crate::takeover::ProgramSpec;
 
 /// The symbol of an action.
 pub fn symbol(action: Action) -> &'static str {
@@ -48,6 +49,14 @@ pub fn step(step: &Step) -> String {
         Step::RemoveNetwork { name, .. } => format!("remove network {name}"),
         Step::CreateVolume(spec) => format!("create volume {}", spec.name),
         Step::PlaceIdentity(spec) => format!("place SSH keys in volume {}", spec.volume),
+        Step::PlaceProgram(spec) => {
+            let ProgramSpec { program, volume, digest, .. } = &**spec;
+            format!("put {} {} in volume {volume}", program.file(), build(digest))
+        }
+        Step::ReplaceProgram(spec) => {
+            let ProgramSpec { program, container, digest, .. } = &**spec;
+            format!("have {} {} take over in container {container}", program.file(), build(digest))
+        }
         Step::RemoveVolume { name } => format!("remove volume {name}"),
         Step::RequireAddress { address } => format!("look for address {address} of this host"),
         Step::RequireImage { image } => format!("look for image {image}"),
@@ -88,6 +97,11 @@ fn obstacles(plan: &Plan) -> Vec<Vec<&Blocked>> {
         }
     }
     groups
+}
+
+/// A build in a few digits.
+fn build(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// Numbers of changes, by the sorts that people count.

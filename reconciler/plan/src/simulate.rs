@@ -5,6 +5,7 @@
 
 #[cfg(feature = "testing")]
 mod drift;
+mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -23,7 +24,7 @@ use crate::label::{self, Tag};
 use crate::names::{self, Service, value_in, variable};
 use crate::observed::{
     HostRules, Observed, ObservedContainer, ObservedGateway, ObservedNetwork, ObservedPlane, ObservedVolume,
-    RunState,
+    RunState, Sessions,
 };
 use crate::plane::LISTED;
 use crate::render::Kind;
@@ -90,6 +91,8 @@ pub struct World {
     containers: BTreeMap<String, Container>,
     /// The platform's chains on the host.
     host_rules: HostRules,
+    /// SSH sessions that people have.
+    sessions: Option<Sessions>,
     /// The digest of the rules that are in force in a network namespace, as the kernel lists them.
     rules: BTreeMap<u64, String>,
     /// Counts what was made, so that ids are the same in every run and never come twice.
@@ -193,6 +196,7 @@ impl World {
             plane: self.plane(platform),
             host_rules: self.host_rules.clone(),
             profiles: BTreeSet::new(),
+            sessions: self.sessions.clone(),
         }
     }
 
@@ -255,6 +259,7 @@ impl World {
                 volume.ok_or_else(missing)?.files.insert(PLACED.to_owned(), spec.digest());
                 Ok(())
             }
+            Step::PlaceProgram(spec) | Step::ReplaceProgram(spec) => self.take_program(step, spec),
             Step::RemoveVolume { name } => self.remove_volume(name),
             // The model has every image.
             Step::RequireImage { .. } | Step::RequireAddress { .. } => Ok(()),

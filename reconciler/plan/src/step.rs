@@ -11,6 +11,7 @@ use crate::identity::IdentitySpec;
 use crate::render::Kind;
 use crate::room::More;
 use crate::spec::{ContainerSpec, LinkSpec, NetworkSpec, VolumeSpec};
+use crate::takeover::ProgramSpec;
 
 /// Everything that a pass will do, and what it won't do and why.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -132,6 +133,10 @@ pub enum Step {
     CreateVolume(VolumeSpec),
     /// Puts SSH keys in a volume, in place of others.
     PlaceIdentity(Box<IdentitySpec>),
+    /// Puts a program in the volume of a container, which runs it when it starts next.
+    PlaceProgram(Box<ProgramSpec>),
+    /// Puts a program in the volume of a running container and has it take over, or leaves the one before in force.
+    ReplaceProgram(Box<ProgramSpec>),
     /// Removes a volume and its content.
     RemoveVolume {
         /// Its name.

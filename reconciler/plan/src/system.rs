@@ -13,6 +13,7 @@ use crate::digest::fingerprint;
 use crate::label::{self, Tag};
 use crate::names::{self, HOLDER, Service, assigned, variable};
 use crate::plane;
+use crate::program::{self, PROGRAMS, SUPERVISOR};
 use crate::recipe::RUNTIME;
 use crate::spec::{Bind, Confinement, ContainerSpec, LinkSpec, Mount, Published, Share, VolumeSpec};
 
@@ -137,7 +138,7 @@ fn caddy(platform: &Platform) -> ContainerSpec {
     let name = Service::Caddy.container(&platform.prefix);
     ContainerSpec {
         image: platform.images.caddy.to_string(),
-        env: plane::service_environment(platform, &caddy_link(platform)),
+        env: supervised(plane::service_environment(platform, &caddy_link(platform))),
         publishes: vec![
             Published { address: platform.web.address, host: platform.web.http_port.get(), container: HTTP },
             Published {
@@ -146,7 +147,11 @@ fn caddy(platform: &Platform) -> ContainerSpec {
                 container: HTTPS,
             },
         ],
-        mounts: vec![mount(format!("{name}-config"), CONFIGURATION), mount(caddy_data(platform), "/data")],
+        mounts: vec![
+            mount(format!("{name}-config"), CONFIGURATION),
+            mount(caddy_data(platform), "/data"),
+            programs(&name),
+        ],
         binds: caddy_binds(platform),
         limits: Some(Limits { nano_cpus: 0, memory: 2 << 30, pids: 1024 }),
         confinement: service_confinement(platform, &["NET_BIND_SERVICE"]),
@@ -191,7 +196,7 @@ fn cache(platform: &Platform) -> ContainerSpec {
 
 fn router(platform: &Platform) -> ContainerSpec {
     let name = Service::Router.container(&platform.prefix);
-    let mut env = plane::service_environment(platform, &router_link(platform));
+    let mut env = supervised(plane::service_environment(platform, &router_link(platform)));
     if !platform.ssh.exempt.is_empty() {
         let exempt: Vec<String> = platform.ssh.exempt.iter().map(ToString::to_string).collect();
         env.push(assigned(variable::SSH_EXEMPT, exempt.join(",")));
@@ -208,6 +213,7 @@ fn router(platform: &Platform) -> ContainerSpec {
             // Its keys and who may log in: it has no business writing there.
             Mount { read_only: true, ..mount(name.clone(), CONFIGURATION) },
             mount(format!("{name}-overflow"), "/var/tmp"),
+            programs(&name),
         ],
         binds: vec![
             Bind {
@@ -291,6 +297,17 @@ fn confined(capabilities: &[&str]) -> Confinement {
 
 fn scratch() -> BTreeMap<String, String> {
     ["/run", "/tmp"].map(|path| (path.to_owned(), "rw,nosuid,nodev,mode=1777,size=64m".to_owned())).into()
+}
+
+/// The volume of Berth's own programs in a container, which has no business writing there.
+fn programs(container: &str) -> Mount {
+    Mount { read_only: true, ..mount(program::volume(container), PROGRAMS) }
+}
+
+/// An environment in which a supervisor of today's works.
+fn supervised(mut environment: Vec<String>) -> Vec<String> {
+    environment.push(assigned(variable::SUPERVISOR, SUPERVISOR));
+    environment
 }
 
 fn mount(volume: String, target: &str) -> Mount {

@@ -249,6 +249,7 @@ fn named(step: &Step) -> Vec<Name> {
         Step::RemoveNetwork { name, .. } => ("network", name.clone()),
         Step::CreateVolume(spec) => ("volume", spec.name.clone()),
         Step::PlaceIdentity(spec) => ("volume", spec.volume.clone()),
+        Step::PlaceProgram(spec) | Step::ReplaceProgram(spec) => ("volume", spec.volume.clone()),
         Step::RemoveVolume { name } => ("volume", name.clone()),
         Step::RequireImage { image } => ("image", image.clone()),
         Step::RequireAddress { address } => ("address", address.to_string()),

@@ -94,7 +94,10 @@ pub fn bad_names_below(folder: &Path) -> Result<Vec<BadName>, Error> {
 fn unseen(excess: &Excess) -> BadName {
     let Invalid { message, .. } = excess.in_words();
     let message = format!("not all names were looked at: {message}");
-    BadName { path: ".".to_owned(), invalid: Invalid::new(message, "keep elsewhere what the platform doesn't read") }
+    BadName {
+        path: ".".to_owned(),
+        invalid: Invalid::new(message, "keep elsewhere what the platform doesn't read"),
+    }
 }
 
 fn in_order(mut found: Vec<BadName>) -> Vec<BadName> {

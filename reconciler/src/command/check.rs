@@ -38,9 +38,8 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let (found, names) = find(path, args.at.as_deref())?;
     let mut findings = found.loaded.findings().to_vec();
     // What is there stays; a push brings in no more of them.
-    findings.extend(
-        names.into_iter().map(|name| Finding::new(Severity::Warning, name.path, None, name.invalid)),
-    );
+    findings
+        .extend(names.into_iter().map(|name| Finding::new(Severity::Warning, name.path, None, name.invalid)));
     findings.sort();
     match args.format {
         Format::Json => {

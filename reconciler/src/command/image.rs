@@ -1,10 +1,8 @@
 //! `berth image build`: makes the images that the platform needs.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use berth_engine::connect;
 use berth_engine::image::{Base, Build as Image, Built, build, recipes};
 use berth_repo::Source as Kind;
@@ -63,10 +61,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         ("ssh-router", router, args_of("BASE", &base)),
     ];
     for (name, tag, build_args) in steps {
-        let mut recipe = recipe(name)?;
-        for (_, program, variable) in PROGRAMS.iter().filter(|(of, ..)| *of == name) {
-            recipe = recipe.with_program(program, &find_program(program, variable)?)?;
-        }
+        let recipe = recipe(name)?;
         let image = Image { recipe: &recipe, tag: &tag, args: &build_args, network: &args.network };
         match bar.during(&tag, build(&engine, image, &line)).await? {
             Built::Unchanged => say(&format!("  unchanged  {tag}")),
@@ -74,19 +69,6 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         }
     }
     Ok(Exit::Ok)
-}
-
-/// Programs of this host that go into images: the recipe, the program, and the variable that may say where it is.
-const PROGRAMS: [(&str, &str, &str); 2] =
-    [("ssh-router", "berth-ssh-router", "BERTH_SSH_ROUTER"), ("caddy", "berth-gate", "BERTH_GATE")];
-
-/// Path of such a program: beside this one, unless given.
-fn find_program(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
-    if let Some(path) = std::env::var_os(variable) {
-        return Ok(path.into());
-    }
-    let own = std::env::current_exe().context("cannot find our own program")?;
-    Ok(own.with_file_name(name))
 }
 
 /// The images that the state repo names, or the platform's defaults when there is no state repo yet.

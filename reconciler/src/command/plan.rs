@@ -77,7 +77,11 @@ async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> an
     let identities = Identity::shown(&settings.data, settled.state.servers.keys().copied())?;
     let templates = settings.configuration_templates()?;
     let desired = Desired::new(&settled.state, &templates, &Arc::new(identities));
-    let observed = Reader::new(&engine).observe(&desired, &mut Inspections::default()).await?;
+    let desired = desired.with_programs(settings.programs().look());
+    let reader = Reader::new(&engine);
+    let mut observed = reader.observe(&desired, &mut Inspections::default()).await?;
+    // Whoever can ask the engine may know who is there.
+    observed.sessions = reader.sessions(desired.prefix(), &observed).await?;
     let applied = source.applied();
     let mut plan = planned(&desired, &observed, settled, applied.as_ref(), facts.largest_id());
     let addresses = plan.capacity.total.saturating_sub(plan.capacity.used);

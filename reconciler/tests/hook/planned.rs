@@ -57,6 +57,7 @@ impl Scene {
             observed: world.observed(desired.prefix()),
             applied: Some(first.revision),
             templates: Templates::default(),
+            programs: Programs::default(),
         };
         Self { bench, identity, sight }
     }

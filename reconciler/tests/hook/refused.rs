@@ -192,7 +192,9 @@ fn nothing_hides_behind_a_tag_or_in_a_message() {
     }
     for tag in ["blob", "light-blob", "tree", "light-tree", "outer"] {
         for user in [None, Some("ann")] {
-            bench.push(user, &["origin", tag]).refused(&["leads to no commit", "push a branch, or tag a commit"]);
+            bench
+                .push(user, &["origin", tag])
+                .refused(&["leads to no commit", "push a branch, or tag a commit"]);
         }
     }
     bench.push(Some("ann"), &["origin", "light-outer"]).accepted(&[]);

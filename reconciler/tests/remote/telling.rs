@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use berth::control::{Control, Socket};
 use berth::wakeup::Wakeups;
 use berth::watch::EngineHealth;
+use berth_fake_forge::token;
 use berth_wire::standing::CommitState;
 use berth_wire::{Event, Listener as _, PassRecord};
 use serde_json::{Value, json};
@@ -16,13 +17,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, until};
-
-/// A token that no other test has: what is sought in every command line of the machine must be this test's own.
-pub(crate) fn token() -> String {
-    let mut bytes = [0; 12];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A request as the forge saw it.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! Sight: a look at the engine, for whoever plans without one.
 
 use berth_plan::Observed;
+use berth_plan::Programs;
 use berth_plan::render::Templates;
 use berth_schema::Origin;
 use serde::{Deserialize, Serialize};
@@ -16,4 +17,7 @@ pub struct Sight {
     pub applied: Option<Origin>,
     /// The templates that configurations are made from in place of the built-in ones.
     pub templates: Templates,
+    /// The programs of the host that belong in the platform's own containers.
+    #[serde(default)]
+    pub programs: Programs,
 }

@@ -36,7 +36,9 @@ impl Kept {
         let flags = ["--half-open", "1000:30:2000"];
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(["supervise", "--listen", &at.to_string(), "--flags-file"]);
-        command.arg(place.path("flags")).arg("--");
+        fs::create_dir(place.path("sessions")).unwrap();
+        command.arg(place.path("flags")).arg("--report").arg(place.path("report")).arg("--");
+        command.arg("--sessions").arg(place.path("sessions"));
         let router = crate::harness::router_command(place.folder.path(), &flags);
         command.args(router.get_args());
         for (name, value) in router.get_envs() {
@@ -57,6 +59,18 @@ impl Kept {
 
     fn await_takeovers(&self, count: usize) {
         await_that("the takeover", || self.takeovers() >= count);
+    }
+
+    /// Asks for a takeover as an upgrade does.
+    fn renew(&self) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_berth-ssh-router"));
+        command.args(["renew", "--report"]).arg(self.place.path("report"));
+        command.arg("--program").arg(&self.program).output().unwrap()
+    }
+
+    /// What a router tells of its sessions; `None` without one.
+    fn told(&self, router: u32) -> Option<String> {
+        fs::read_to_string(self.place.path("sessions").join(router.to_string())).ok()
     }
 
     fn hang_up(&self) {
@@ -148,6 +162,45 @@ fn a_program_or_a_setting_that_does_not_work_leaves_the_router_that_is_there() {
     let line = fs::read(format!("/proc/{}/cmdline", kept.routers()[0])).unwrap();
     assert!(String::from_utf8_lossy(&line).contains("--login-time=7s"));
     assert!(kept.place.run("true").status.success());
+}
+
+#[test]
+fn whoever_asks_for_a_takeover_hears_that_the_new_program_serves_or_why_it_does_not() {
+    let kept = Kept::new();
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    let [before] = kept.routers()[..] else { panic!("{:?}", kept.routers()) };
+    await_that("the session on the roll", || kept.told(before).as_deref() == Some("{\"ann\":1}"));
+
+    kept.replace_program(Path::new(env!("CARGO_BIN_EXE_berth-ssh-router")));
+    let ran = kept.renew();
+    assert!(ran.status.success(), "{ran:?}");
+    let next = *kept.routers().iter().find(|pid| **pid != before).unwrap();
+    let file = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    assert_eq!(file(Path::new(&format!("/proc/{next}/exe"))), file(&kept.program));
+    assert_eq!(
+        (kept.told(before).unwrap(), kept.told(next).unwrap()),
+        ("{\"ann\":1}".to_owned(), "{}".to_owned())
+    );
+
+    let script = kept.place.path("script");
+    fs::write(&script, "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    kept.replace_program(&script);
+    let ran = kept.renew();
+    assert_eq!(ran.status.code(), Some(1));
+    let said = crate::harness::text(&ran.stderr);
+    assert!(
+        said.contains("the new program doesn't serve: it ended before it listened (exit code 3)"),
+        "{said}"
+    );
+    fs::remove_file(&kept.program).unwrap();
+    let said = kept.renew().stderr;
+    assert!(crate::harness::text(&said).contains("it cannot be started: "), "{said:?}");
+    assert!(is_alive(&mut session) && kept.place.run("true").status.success());
+
+    // A router that has gone leaves no word of itself.
+    drop(session.0.stdin.take());
+    await_that("the end of the first router", || kept.told(before).is_none());
 }
 
 #[test]

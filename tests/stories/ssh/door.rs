@@ -1,6 +1,7 @@
 //! The state repo, cloned and pushed from outside through the platform's own router and the door that `berth up` opens.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use berth_plan::system;
 use berth_tests::folder::git;
@@ -11,37 +12,48 @@ use berth_tests::{Folder, Ran, run};
 use super::scene::{CLOSED, MACHINE, PATIENCE, PORT, Scene, Session};
 
 /// Somebody outside with a clone.
-struct Person<'a> {
+pub(super) struct Person<'a> {
     scene: &'a Scene<'a>,
     key: &'static str,
     clone: PathBuf,
 }
 
 impl<'a> Person<'a> {
-    fn new(scene: &'a Scene<'a>, key: &'static str) -> Self {
+    pub(super) fn new(scene: &'a Scene<'a>, key: &'static str) -> Self {
         Self { scene, key, clone: scene.platform.home().join(format!("{key}-clone")) }
     }
 
-    fn url() -> String {
+    pub(super) fn url() -> String {
         format!("ssh://git@{MACHINE}:{PORT}/state")
     }
 
-    /// Runs git out there.
-    fn git(&self, arguments: &[&str]) -> Ran {
+    /// Their clone.
+    pub(super) fn clone_path(&self) -> &str {
+        self.clone.to_str().expect("a path")
+    }
+
+    /// Git as it is called out there, with this program as its `ssh`.
+    pub(super) fn command(&self, ssh: &Path) -> Command {
         let as_always = git();
         let mut command = self.scene.lab.internet().namespace().command();
-        command.arg(as_always.get_program()).args(arguments);
+        command.arg(as_always.get_program());
         command.envs(as_always.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.env("GIT_SSH_COMMAND", format!("ssh {}", self.scene.options(self.key).join(" ")));
-        run(&mut command, PATIENCE)
+        let options = self.scene.options(self.key).join(" ");
+        command.env("GIT_SSH_COMMAND", format!("{} {options}", ssh.display()));
+        command
+    }
+
+    /// Runs git out there.
+    pub(super) fn git(&self, arguments: &[&str]) -> Ran {
+        run(self.command(Path::new("ssh")).args(arguments), PATIENCE)
     }
 
     /// The same, in the clone.
-    fn git_there(&self, arguments: &[&str]) -> Ran {
+    pub(super) fn git_there(&self, arguments: &[&str]) -> Ran {
         self.git(&[&["-C", self.clone.to_str().expect("a path")], arguments].concat())
     }
 
-    fn clones(&self) -> Folder {
+    pub(super) fn clones(&self) -> Folder {
         self.git(&["clone", "--quiet", &Self::url(), self.clone.to_str().expect("a path")]).good();
         Folder::at(&self.clone)
     }

@@ -45,6 +45,9 @@ pub enum StepError {
     /// SSH keys are not in place.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// A program is not in force.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// Links could not be made.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -59,12 +62,14 @@ impl StepError {
         match self {
             Self::Engine(error) => error.retry(),
             // A plan that is made anew is made for the keys that there are.
-            Self::Place(PlaceError::Other { .. }) => Retry::SOON,
+            Self::Place(PlaceError::Other { .. }) | Self::Program(ProgramError::Other { .. }) => Retry::SOON,
             // It may come with an interface that isn't up yet.
             Self::NoAddress { .. } => Retry::SOON,
             Self::Host(_) | Self::Plane(_) | Self::Link(_) => Retry::SOON,
             // Each try of a configuration that doesn't pass is felt by somebody for a moment.
-            Self::NotOurs { .. } | Self::NoImage { .. } | Self::Configure(_) => Retry::OnChange,
+            Self::NotOurs { .. } | Self::NoImage { .. } | Self::Configure(_) | Self::Program(_) => {
+                Retry::OnChange
+            }
             Self::Planned { .. } | Self::Place(PlaceError::Key { .. }) => Retry::Terminal,
         }
     }
@@ -86,6 +91,21 @@ pub enum PlaceError {
         #[source]
         source: ssh_key::Error,
     },
+}
+
+/// A build of a program that is not in force.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ProgramError {
+    /// The plan was made for another build than the one that is here.
+    #[error("{path} is not the build that was planned: it has been replaced since")]
+    Other { path: String },
+    /// The build doesn't run in its container. Nothing was changed.
+    #[error("the new {program} doesn't run in its container, and the one before goes on: {said}")]
+    Refused { program: &'static str, said: String },
+    /// The build was started, and doesn't do its work.
+    #[error("the new {program} did not take over: {said}. {after}")]
+    NotInForce { program: &'static str, said: String, after: After },
 }
 
 /// Links that could not be made.
@@ -118,7 +138,7 @@ pub enum ConfigureError {
     NotConfirmed { failures: Vec<String>, after: After },
 }
 
-/// The configuration in force after a new one failed.
+/// The configuration or the program in force after a new one failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
     /// The last one that was confirmed.

@@ -26,6 +26,8 @@ impl Writer {
             Step::Connect { plane, links } => self.connect(plane, links, made).await?,
             Step::Configure(spec) => self.configure(spec).await?,
             Step::PlaceIdentity(spec) => self.place_identity(spec).await?,
+            Step::PlaceProgram(spec) => self.place_program(spec).await?,
+            Step::ReplaceProgram(spec) => self.replace_program(spec).await?,
             Step::Reload { kind, container } => self.reload(*kind, container).await?,
             Step::WithdrawHostRules { platform } => host_rules::withdraw(platform).await?,
         }

@@ -20,17 +20,6 @@ pub enum RecipeError {
         #[source]
         source: io::Error,
     },
-    /// A program that belongs in it.
-    #[error(
-        "cannot read the program {name} at {}: it comes with `berth` and belongs beside it, or where BERTH_SSH_ROUTER or BERTH_GATE says",
-        path.display()
-    )]
-    Program {
-        name: String,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
     /// There is none of that name.
     #[error("there is no recipe {name}")]
     Missing { name: String },
@@ -50,8 +39,6 @@ pub struct Recipe {
     pub name: String,
     /// Path in the folder and content.
     files: BTreeMap<String, Vec<u8>>,
-    /// Programs beside them, by name, with the digest of each.
-    programs: BTreeMap<String, (String, Vec<u8>)>,
 }
 
 /// Reads the recipe called `name`: from the folder `overrides` when that has one, else the embedded one.
@@ -67,7 +54,7 @@ pub fn recipes(name: &str, overrides: Option<&Path>) -> Result<Recipe, RecipeErr
     }
     match files.is_empty() {
         true => Err(RecipeError::Missing { name: name.to_owned() }),
-        false => Ok(Recipe { name: name.to_owned(), files, programs: BTreeMap::new() }),
+        false => Ok(Recipe { name: name.to_owned(), files }),
     }
 }
 
@@ -105,35 +92,21 @@ impl Recipe {
         self.files.get(path).map(Vec::as_slice)
     }
 
-    /// Puts a program of this host beside the files.
-    pub fn with_program(mut self, name: &str, path: &Path) -> Result<Self, RecipeError> {
-        let failed = |source| RecipeError::Program { name: name.to_owned(), path: path.to_owned(), source };
-        let content = fs::read(path).map_err(failed)?;
-        let digest = blake3::hash(&content).to_hex().to_string();
-        self.programs.insert(name.to_owned(), (digest, content));
-        Ok(self)
-    }
-
-    /// Returns a digest that changes when a file of the recipe, a program or an argument does.
+    /// Returns a digest that changes when a file of the recipe or an argument does.
     pub fn fingerprint(&self, args: &HashMap<String, String>) -> String {
         let args: BTreeMap<_, _> = args.iter().collect();
-        let programs: Vec<_> = self.programs.iter().map(|(name, (digest, _))| (name, digest)).collect();
-        match programs.is_empty() {
-            true => berth_plan::digest::fingerprint(&(&self.files, args)),
-            false => berth_plan::digest::fingerprint(&(&self.files, args, programs)),
-        }
+        berth_plan::digest::fingerprint(&(&self.files, args))
     }
 
     /// Packs the build context, as a tar archive that is the same for the same files.
     pub fn context(&self) -> Result<Vec<u8>, RecipeError> {
         let failed = |source| RecipeError::Pack { name: self.name.clone(), source };
         let mut archive = tar::Builder::new(Vec::new());
-        let programs = self.programs.iter().map(|(name, (_, content))| (name, content));
-        for (path, content) in self.files.iter().chain(programs) {
+        for (path, content) in &self.files {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             // A script says so in its first line; the embedded files carry no mode of their own.
-            let runs = content.starts_with(b"#!") || self.programs.contains_key(path);
+            let runs = content.starts_with(b"#!");
             header.set_mode(if runs { 0o755 } else { 0o644 });
             header.set_mtime(0);
             header.set_cksum();
@@ -169,16 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_part_of_the_image() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("program");
-        let with = |content: &str| {
-            fs::write(&path, content).unwrap();
-            recipes("ssh-router", None).unwrap().with_program("program", &path).unwrap()
-        };
-        let (one, other) = (with("one"), with("other"));
-        assert_ne!(one.fingerprint(&HashMap::new()), other.fingerprint(&HashMap::new()));
-        let context = one.context().unwrap();
+    fn a_script_can_be_run() {
+        let context = recipes("ssh-router", None).unwrap().context().unwrap();
         let mut archive = tar::Archive::new(context.as_slice());
         let modes: BTreeMap<String, u32> = archive
             .entries()
@@ -188,9 +153,7 @@ mod tests {
                 (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap())
             })
             .collect();
-        assert_eq!((modes["program"], modes["Dockerfile"]), (0o755, 0o644));
-        let missing = recipes("ssh-router", None).unwrap().with_program("x", &folder.path().join("x"));
-        assert!(missing.unwrap_err().to_string().contains("belongs beside it"));
+        assert_eq!((modes["rootfs/usr/lib/berth/start"], modes["Dockerfile"]), (0o755, 0o644));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use berth_plan::identity::PLACED;
 use berth_plan::label::Tag;
 use berth_plan::observed::ObservedVolume;
 use berth_plan::plane::LISTED;
+use berth_plan::program::Program;
 use berth_plan::render::Kind;
 use berth_schema::name::Prefix;
 use bollard::models::Volume;
@@ -50,7 +51,7 @@ pub(super) fn volumes_of(
     observed.collect()
 }
 
-/// Returns the digests of the configurations in a volume, and of the file that tells of SSH keys.
+/// Returns the digests of the configurations in a volume, and of the files that tell of SSH keys and of programs.
 fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, HostError> {
     let mut files = BTreeMap::new();
     for kind in Kind::ALL {
@@ -63,6 +64,11 @@ fn configurations(volume: &Volume) -> Result<BTreeMap<String, String>, HostError
     let listed = VolumeFile::new(Path::new(&volume.mountpoint), LISTED);
     let content = listed.read().map_err(HostError::on_file("read", listed.path()))?;
     files.extend(content.map(|content| (LISTED.to_owned(), digest(&content))));
+    for program in Program::ALL {
+        let mark = VolumeFile::new(Path::new(&volume.mountpoint), program.mark());
+        let content = mark.read().map_err(HostError::on_file("read", mark.path()))?;
+        files.extend(content.map(|content| (program.mark().to_owned(), digest(&content))));
+    }
     files.extend(placed(volume)?.map(|digest| (PLACED.to_owned(), digest)));
     Ok(files)
 }

@@ -1,6 +1,6 @@
 //! One round: each change that is due takes its next step.
 
-use berth_judge::outgoing::{Landing, Outgoing, OutgoingError, Still, landing, still_allowed};
+use berth_judge::outgoing::{Landing, Outgoing, OutgoingError, Still, TOO_LATE, landing, still_allowed};
 use berth_repo::Revision;
 use berth_wire::web::PullState;
 
@@ -112,8 +112,11 @@ impl Outbox {
             false if is_asked && dues.pause.is_over() => {
                 Some(self.step(api, &mut change, &mut due, turn).await)
             }
-            // It stays due.
-            false => None,
+            // It stays due, also one that isn't but for `main`, which won't move again.
+            false => {
+                due.is_passed_over |= merges;
+                None
+            }
         };
         if change.record.state == PullState::Merged && before.record.state != PullState::Merged {
             turn.may_merge = false;
@@ -244,7 +247,10 @@ impl Outbox {
         record.number = Some(pull.number);
         record.url = pull.url.clone().or(record.url.take());
         match pull.at {
-            At::Open => (record.state, record.why) = (PullState::Open, None),
+            At::Open => {
+                record.state = PullState::Open;
+                record.why = record.withdrawn.then(|| TOO_LATE.to_owned());
+            }
             At::Merged(commit) => {
                 (record.state, record.merged_as, record.why) = (PullState::Merged, commit, None);
             }
@@ -358,8 +364,69 @@ mod tests {
 
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::ExitStatus;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use berth_judge::outgoing::Record;
+    use berth_repo::{Edit, Signature, StateRepo, Words};
+    use berth_schema::remote::Forge;
+    use berth_schema::{Parsed, State};
+    use berth_secrets::Secrets;
+    use tokio::sync::Notify;
 
     use super::*;
+    use crate::folder::Folder;
+    use crate::settings::FollowSettings;
+    use crate::waits::RateLimit;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_be_merged_while_the_forge_wants_a_pause_is_merged_after_it() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state.git");
+        let url = "https://git.example.org/it/state.git";
+        let platform = format!(
+            "domain = \"h.org\"\n[remote]\nurl = \"{url}\"\nforge = \"forgejo\"\npull_requests = \"merge\"\n"
+        );
+        let parsed = State::assemble([&Parsed::parse("platform.toml", &platform)]).unwrap();
+        let remote = parsed.platform.remote.clone().unwrap();
+        let repo = StateRepo::init(&state).unwrap();
+        let by = Signature::at("Ann", "ann@example.org", 0);
+        let words = Words { author: &by, committer: &by, message: "a change\n" };
+        let write = |base: Option<&Revision>, path: &str| {
+            repo.write(base, &[Edit::write(path, &*platform)], &words).unwrap()
+        };
+        let first = write(None, "platform.toml");
+        let (commit, main) = (write(Some(&first), "docs/a.md"), write(Some(&first), "docs/b.md"));
+        let record = Record {
+            state: PullState::Open,
+            is_allowed: true,
+            is_committed: true,
+            forge: url.to_owned(),
+            number: Some(1),
+            ..Record::default()
+        };
+        let (user, topic) = ("bob".parse().unwrap(), "more".parse().unwrap());
+        let change = Outgoing { user, topic, commit, by: by.clone(), record };
+        let secrets = Secrets::of(home.path());
+        let settings =
+            FollowSettings { state, folder: home.path().join("forge"), secrets, socket: home.path().into() };
+        let folder = Arc::new(Folder::open(&settings.folder).unwrap());
+        let api = Api::of(&remote, Forge::Forgejo, "a token").unwrap();
+        let limit = RateLimit::default();
+        let outbox = Outbox::new(&remote, &settings, &folder, &Arc::new(Notify::new()), &limit);
+
+        // It was looked at a moment ago. Then `main` moves, and the next look would be in an hour.
+        let mut dues = Dues::new(&limit);
+        let mut due = dues.of("bob/more");
+        due.main = Some(first);
+        due.settled(Duration::from_secs(3600), 1);
+        dues.set("bob/more", due);
+        dues.pause.hold(Some(Duration::from_secs(60)));
+        let mut turn = Turn { main, platform: "h.org".to_owned(), open: 1, may_merge: true };
+        outbox.turn(&api, &mut dues, &mut turn, change).await.unwrap();
+        let due = dues.of("bob/more");
+        assert!(due.main == Some(main) && !due.wait.is_over() && due.is_passed_over, "{due:?}");
+    }
 
     #[test]
     fn a_commit_that_the_forge_doesnt_take_holds_no_other_up() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use berth_gate::Finish;
 use berth_tasks::Tasks;
 use berth_wire::grant::{Ending, Endings, GRANT_LIFE, Grant};
 use jiff::{SignedDuration, Timestamp};
@@ -129,8 +130,14 @@ impl Bench {
         bench.open_door();
         bench.tell_key();
         let (listen, tasks) = (bench.socket(), Tasks::new(stop));
-        tokio::spawn(async move { berth_gate::serve(&listen, &folder, &tasks).await.unwrap() });
-        eventually("the gate is open", || bench.socket().exists()).await;
+        let finish = Finish { longest: Duration::from_secs(60), now: CancellationToken::new() };
+        let listener = berth_gate::bind(&listen).unwrap();
+        let (say, ready) = tokio::sync::oneshot::channel();
+        let ready_is = move || say.send(()).map_err(|()| std::io::Error::other("nobody waits"));
+        tokio::spawn(
+            async move { berth_gate::serve(listener, &folder, finish, &tasks, ready_is).await.unwrap() },
+        );
+        ready.await.unwrap();
         bench
     }
 
@@ -177,6 +184,16 @@ impl Bench {
         put(&self.folder().join("ended"), &Endings::write([&ending]));
     }
 
+    /// Asks the gate to end, and waits until it takes nobody else.
+    pub(crate) async fn finish(&self) {
+        self.stop.cancel();
+        let until = Instant::now() + Duration::from_secs(20);
+        while UnixStream::connect(self.socket()).await.is_ok() {
+            assert!(Instant::now() < until, "it still listens");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Opens a connection, as the edge does.
     pub(crate) async fn connect(&self) -> UnixStream {
         UnixStream::connect(self.socket()).await.unwrap()
@@ -214,6 +231,11 @@ impl Bench {
 
 pub(crate) fn cookie(grant: &str) -> String {
     format!("Cookie: __Host-berth-app={grant}\r\n")
+}
+
+/// An end that waits for nobody.
+pub(crate) fn at_once() -> Finish {
+    Finish { longest: Duration::ZERO, now: CancellationToken::new() }
 }
 
 /// Waits until something is so.

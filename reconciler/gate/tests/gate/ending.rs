@@ -93,3 +93,26 @@ async fn an_open_web_socket_lives_by_renewed_grants_and_ends_without() {
     let socket = opened(&bench, "/socket", &web_socket(&grant), b"hello").await;
     assert_eq!(rest(socket).await[..1], [0x88], "the door has said no");
 }
+
+#[tokio::test]
+async fn a_gate_that_finishes_takes_nobody_else_and_keeps_what_is_open() {
+    let bench = Bench::new().await;
+    let good = bench.door.sign(&grant(whole()));
+    let mut socket = opened(&bench, "/socket", &web_socket(&good), b"hello").await;
+    let mut kept = BufReader::new(bench.connect().await);
+    let request = bench.head("GET /", &cookie(&good));
+    kept.write_all(request.as_bytes()).await.unwrap();
+    let before = answer(&mut kept).await;
+    assert_eq!((before.status, before.values("connection")), (200, vec![]));
+    bench.finish().await;
+    assert!(lives(&mut socket).await);
+    // The edge may bring one more request on a connection that it kept, and not another one.
+    kept.write_all(request.as_bytes()).await.unwrap();
+    let last = answer(&mut kept).await;
+    assert_eq!((last.status, last.values("connection")), (200, vec!["close"]));
+    assert_eq!(rest(kept).await, b"");
+    // A right to it that ends, ends it here, too.
+    bench.end_session();
+    let closed = rest(socket).await;
+    assert_eq!(closed[..4], [0x88, closed.len() as u8 - 2, 0x03, 0xf0], "a close frame that says 1008");
+}

@@ -123,9 +123,9 @@ async fn without_the_door_s_key_nobody_is_let_in() {
     let home = tempfile::tempdir().unwrap();
     let (listen, folder) = (home.path().join("gate.sock"), home.path().to_owned());
     let tasks = berth_tasks::Tasks::new(tokio_util::sync::CancellationToken::new());
-    let (path, inner) = (listen.clone(), tasks.clone());
-    tokio::spawn(async move { berth_gate::serve(&path, &folder, &inner).await });
-    crate::bench::eventually("the gate is open", || listen.exists()).await;
+    let (listener, inner) = (berth_gate::bind(&listen).unwrap(), tasks.clone());
+    let finish = crate::bench::at_once();
+    tokio::spawn(async move { berth_gate::serve(listener, &folder, finish, &inner, || Ok(())).await });
     let mut stream = tokio::io::BufReader::new(tokio::net::UnixStream::connect(&listen).await.unwrap());
     let request = bench.head("GET /", &cookie(&good));
     tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();

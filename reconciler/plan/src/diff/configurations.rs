@@ -198,12 +198,21 @@ fn altered(spec: &ConfigurationSpec, host: &HostRules) -> bool {
 
 /// Returns whether a container runs, or will when this plan has been carried out.
 fn runs(container: &str, inventory: &Inventory<'_>, draft: &Draft) -> bool {
-    changes(container, draft)
+    let starts = |step: &Step| matches!(step, Step::StartContainer(_) | Step::UnpauseContainer(_));
+    draft
+        .system
+        .iter()
+        .filter(|change| is_about(change, container))
+        .flat_map(|change| &change.steps)
+        .any(starts)
         || inventory.system.get(container).is_some_and(|found| found.container.state == RunState::Running)
 }
 
 /// Returns whether this plan starts or changes one of the platform's own containers.
 fn changes(container: &str, draft: &Draft) -> bool {
-    let is_it = |change: &Change| matches!(&change.subject, Subject::System(name) if name == container);
-    draft.system.iter().any(is_it)
+    draft.system.iter().any(|change| is_about(change, container))
+}
+
+fn is_about(change: &Change, container: &str) -> bool {
+    matches!(&change.subject, Subject::System(name) if name == container)
 }

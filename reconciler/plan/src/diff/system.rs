@@ -4,8 +4,10 @@ use std::net::Ipv4Addr;
 
 use crate::desired::Desired;
 use crate::diff::draft::{Draft, Obstacle, made};
+use crate::diff::felt::felt;
 use crate::diff::networks::Outcome;
 use crate::diff::power;
+use crate::diff::programs::{self, Wanted};
 use crate::identity::PLACED;
 use crate::inventory::{Inventory, System};
 use crate::label;
@@ -60,7 +62,7 @@ pub(super) fn plan(
             Verdict::Change(..) => Plane::Renewed,
             Verdict::Wait(_) | Verdict::Blocked(..) => Plane::Blocked,
         };
-        verdict.enter(spec, draft, |draft| &mut draft.holder);
+        verdict.enter(spec, desired, inventory, draft, |draft| &mut draft.holder);
     }
     for spec in desired.system.iter().filter(|spec| spec.name != holder) {
         let spec = on_host(spec, desired.prefix(), profiles);
@@ -68,7 +70,12 @@ pub(super) fn plan(
             Some(_) => joined(&spec, desired, inventory, networks, (plane, observed)),
             None => one(&spec, desired, inventory, networks),
         };
-        verdict.enter(&spec, draft, |draft| &mut draft.system);
+        verdict.enter(&spec, desired, inventory, draft, |draft| &mut draft.system);
+        if let Some(Wanted::Missing(program, why)) = programs::wanted(&spec, desired, inventory)
+            && programs::obstacle(&spec, desired, inventory).is_none()
+        {
+            draft.note(program.file(), format!("{why}; the one in force stays"));
+        }
     }
     if !networks.swept {
         remove_undesired(desired, inventory, draft);
@@ -94,15 +101,23 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn enter(self, spec: &ContainerSpec, draft: &mut Draft, stage: impl Fn(&mut Draft) -> &mut Vec<Change>) {
+    fn enter(
+        self,
+        spec: &ContainerSpec,
+        desired: &Desired,
+        inventory: &Inventory<'_>,
+        draft: &mut Draft,
+        stage: impl Fn(&mut Draft) -> &mut Vec<Change>,
+    ) {
         let subject = Subject::System(spec.name.clone());
         match self {
             Self::Right => draft.unchanged += 1,
             Self::Change(action, reason, steps) => {
+                let felt = felt(&spec.name, &steps, desired, inventory);
                 stage(draft).push(Change {
                     subject,
                     action,
-                    reasons: vec![reason],
+                    reasons: [reason].into_iter().chain(felt).collect(),
                     losses: Vec::new(),
                     steps,
                 });
@@ -120,7 +135,8 @@ fn one(
     networks: &Outcome<'_>,
 ) -> Verdict {
     let system = inventory.system.get(spec.name.as_str());
-    if let Some(obstacle) = obstacle(spec, system, inventory, networks) {
+    let obstacle = obstacle(spec, system, inventory, networks);
+    if let Some(obstacle) = obstacle.or_else(|| programs::obstacle(spec, desired, inventory)) {
         let action = if system.is_some() { Action::Recreate } else { Action::Create };
         if system.is_none_or(|system| needs_making(spec, system, networks)) {
             return Verdict::Blocked(action, obstacle);
@@ -133,7 +149,8 @@ fn one(
             verdict => verdict,
         };
     }
-    let make = || make(spec, desired, inventory);
+    let prepare = || prepare(spec, desired, inventory);
+    let make = || [prepare(), make(spec, desired, inventory)].concat();
     let Some(system) = system else {
         return Verdict::Change(Action::Create, "it doesn't exist".to_owned(), make());
     };
@@ -142,10 +159,7 @@ fn one(
         return Verdict::Change(Action::Recreate, format!("its network {network} is made anew"), make());
     }
     let remake = |reason: &str| {
-        let mut steps = required(spec);
-        steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
-        steps.extend(make());
-        Verdict::Change(Action::Recreate, reason.to_owned(), steps)
+        Verdict::Change(Action::Recreate, reason.to_owned(), remake(spec, system, desired, inventory))
     };
     match system.container.state {
         RunState::Removing => as_it_is(Some(system)),
@@ -153,8 +167,35 @@ fn one(
         _ if is_outdated(spec, system) => remake("it was made from an earlier specification"),
         _ if has_newer_image(system) => remake("its image was built anew"),
         _ if lacks_identity(spec, desired, inventory) => remake("its SSH keys are not the platform's"),
-        _ => as_it_is(Some(system)),
+        _ => match (as_it_is(Some(system)), programs::replace(spec, system, desired, inventory)) {
+            (Verdict::Right | Verdict::Wait(_), Some((action, reason, steps))) => {
+                Verdict::Change(action, reason, steps)
+            }
+            (Verdict::Change(action, reason, steps), Some((_, _, more)))
+                if matches!(steps[..], [Step::UnpauseContainer(_)]) =>
+            {
+                Verdict::Change(action, reason, [steps, more].concat())
+            }
+            (Verdict::Change(action, reason, steps), _) if matches!(steps[..], [Step::StartContainer(_)]) => {
+                Verdict::Change(action, reason, [prepare(), steps].concat())
+            }
+            (verdict, _) => verdict,
+        },
     }
+}
+
+/// Takes a container away and makes it again, once everything that it needs is there.
+fn remake(
+    spec: &ContainerSpec,
+    system: &System<'_>,
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+) -> Vec<Step> {
+    let mut steps = required(spec);
+    steps.extend(prepare(spec, desired, inventory));
+    steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
+    steps.extend(make(spec, desired, inventory));
+    steps
 }
 
 /// Decides about a container that needn't be made.
@@ -193,9 +234,7 @@ fn joined(
         }
         // The engine knows whose network it joins by the holder's id, which is another one then.
         Plane::Renewed if !remakes && !waits => {
-            let mut steps = required(spec);
-            steps.extend(power::remove(system.container, spec.confinement.stop_timeout));
-            steps.extend(make(spec, desired, inventory));
+            let steps = remake(spec, system, desired, inventory);
             Verdict::Change(Action::Recreate, "the network that it works in is made anew".to_owned(), steps)
         }
         Plane::Restarted if is_inside(system) && !remakes && !waits => Verdict::Change(
@@ -254,11 +293,16 @@ fn lacks_identity(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory
     })
 }
 
-/// Makes the volumes that are missing, and the container.
-fn make(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> Vec<Step> {
+/// Makes the volumes that are missing, and puts the program in its place.
+fn prepare(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> Vec<Step> {
     let missing = spec.mounts.iter().filter(|mount| !inventory.volumes.contains_key(mount.volume.as_str()));
-    let mut steps: Vec<Step> =
-        missing.map(|mount| Step::CreateVolume(desired.system_volume(&mount.volume))).collect();
+    let volumes = missing.map(|mount| Step::CreateVolume(desired.system_volume(&mount.volume)));
+    volumes.chain(programs::place(spec, desired, inventory)).collect()
+}
+
+/// Makes the container, with its SSH keys.
+fn make(spec: &ContainerSpec, desired: &Desired, inventory: &Inventory<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
     if let Some(identity) = desired.router_identity(&spec.name)
         && lacks_identity(spec, desired, inventory)
     {
@@ -305,12 +349,15 @@ fn blocked_network(spec: &ContainerSpec, networks: &Outcome<'_>) -> Option<Obsta
 
 fn remove_undesired(desired: &Desired, inventory: &Inventory<'_>, draft: &mut Draft) {
     for container in power::undesired(desired, inventory) {
+        let steps = power::remove(container, power::STOP_TIMEOUT);
+        let reason = "this platform made it and has no use for it any more".to_owned();
+        let felt = felt(&container.name, &steps, desired, inventory);
         draft.removals.push(Change {
             subject: Subject::System(container.name.clone()),
             action: Action::Remove,
-            reasons: vec!["this platform made it and has no use for it any more".to_owned()],
+            reasons: [reason].into_iter().chain(felt).collect(),
             losses: Vec::new(),
-            steps: power::remove(container, power::STOP_TIMEOUT),
+            steps,
         });
     }
 }

@@ -71,6 +71,11 @@ impl World {
         found.map(|found| found.resolver = Some(digest(text.as_bytes()))).is_some()
     }
 
+    /// Gives somebody more SSH sessions.
+    pub fn open_sessions(&mut self, user: &str, count: u32) {
+        *self.sessions.get_or_insert_default().0.entry(user.to_owned()).or_default() += count;
+    }
+
     /// Changes the platform's chains on the host by hand. Returns whether there were any.
     pub fn change_host_rules(&mut self) -> bool {
         std::mem::replace(&mut self.host_rules, HostRules::Altered) != HostRules::Absent

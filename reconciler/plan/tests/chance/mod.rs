@@ -6,8 +6,9 @@ use std::fmt;
 use berth_plan::identity::PLACED;
 use berth_plan::label;
 use berth_plan::observed::{Observed, RunState};
+use berth_plan::program::{Found, Program};
 use berth_plan::simulate::World;
-use berth_plan::{Context, Desired, Plan, plan};
+use berth_plan::{Context, Desired, Plan, Programs, plan};
 use berth_schema::State;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -122,7 +123,7 @@ fn scene(
     let mut previous = None;
     for (number, (chance, days)) in history.iter().enumerate() {
         let state = written(chance);
-        let desired = Desired::from_state(&state);
+        let desired = Desired::from_state(&state).with_programs(builds(number));
         let revision = format!("r{number}");
         let context = Context {
             now,
@@ -140,7 +141,7 @@ fn scene(
     }
     late.iter().for_each(|accident| happen(&mut world, accident));
     now += jiff::SignedDuration::from_secs(days * DAY);
-    let desired = Desired::from_state(&written(wanted));
+    let desired = Desired::from_state(&written(wanted)).with_programs(builds(history.len()));
     let previous = previous.filter(|_| !forgetful);
     let told = format!(
         "early {early:?}\nhistory {history:#?}\nlate {late:?}\nwanted {wanted:#?}\ndays {days} forgetful {forgetful} lift {lift}"
@@ -150,6 +151,15 @@ fn scene(
         scene.allowance = scene.plan(&scene.world).removals.hash;
     }
     scene
+}
+
+/// Builds of the host's programs, of which the gate's is another one each time; at first nobody looks for them.
+fn builds(number: usize) -> Programs {
+    let found = |program: Program, build: usize| {
+        (program, Found::File { path: format!("/{}", program.file()), digest: format!("{build:064}") })
+    };
+    let all = [found(Program::Gate, number), found(Program::Router, number / 2)];
+    Programs(all.into_iter().filter(|_| number > 0).collect())
 }
 
 fn written(chance: &StateChance) -> State {

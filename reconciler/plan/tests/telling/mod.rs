@@ -13,16 +13,17 @@
 //! ```
 //!
 //! Every section gives the whole state, over a platform called `demo` and the members alice, bob and carol; `same`
-//! repeats the one before. A planned section may say `allow=<hash>`, `forgetful` when nobody knows what was applied, and `profiles`
-//! when the host has Berth's AppArmor profiles loaded.
+//! repeats the one before. A planned section may say `allow=<hash>`, `router=<build>` and `gate=<build>`, `forgetful` when nobody knows what
+//! was applied, and `profiles` when the host has Berth's AppArmor profiles loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_plan::apparmor::PROFILES;
 use berth_plan::label;
 use berth_plan::observed::RunState;
+use berth_plan::program::{Found, Program};
 use berth_plan::simulate::World;
-use berth_plan::{Context, Desired, Plan, plan};
+use berth_plan::{Context, Desired, Plan, Programs, plan};
 use berth_schema::{Parsed, State};
 use jiff::Timestamp;
 
@@ -67,6 +68,7 @@ struct Planned {
     allowance: Option<String>,
     largest_id: Option<u32>,
     profiles: BTreeSet<String>,
+    programs: Programs,
 }
 
 impl Story {
@@ -91,6 +93,7 @@ impl Story {
                             .iter()
                             .find_map(|word| word.strip_prefix("allow="))
                             .map(str::to_owned),
+                        programs: programs(rest),
                         largest_id: rest.iter().find_map(|word| word.strip_prefix("ids=")?.parse().ok()),
                         profiles: match rest.contains(&"profiles") {
                             true => PROFILES.map(str::to_owned).into(),
@@ -116,7 +119,7 @@ impl Story {
     /// The plan that comes of it.
     pub(crate) fn plan(&self) -> Plan {
         let planned = self.planned.as_ref().expect("nothing is planned");
-        let mut desired = Desired::from_state(&planned.state);
+        let mut desired = Desired::from_state(&planned.state).with_programs(planned.programs.clone());
         // The recipe changes for reasons of its own, which aren't the documents'.
         desired.confinement.stop_timeout = 30;
         let context = Context {
@@ -155,6 +158,20 @@ fn read_files(body: &str) -> Result<Files, String> {
     Ok(files)
 }
 
+/// Programs of the host: `router=<build>`, and `router=none` where it is missing.
+fn programs(words: &[&str]) -> Programs {
+    let found = |program: Program, name: &str| {
+        let build = words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
+        let path = format!("/usr/local/bin/{}", program.file());
+        let found = match build {
+            "none" => Found::Missing { why: format!("there is no {path}") },
+            build => Found::File { path, digest: format!("{build:0<64}") },
+        };
+        Some((program, found))
+    };
+    Programs([found(Program::Router, "router"), found(Program::Gate, "gate")].into_iter().flatten().collect())
+}
+
 /// One thing that somebody does to the engine.
 fn drift(world: &mut World, line: &str) -> Result<(), String> {
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -189,6 +206,10 @@ fn drift(world: &mut World, line: &str) -> Result<(), String> {
         }
         ["rebuilt", name] => world.rebuild_image(name),
         ["cut", name] => world.cut_link(name),
+        ["sessions", user, count] => {
+            world.open_sessions(user, count.parse().map_err(|_| format!("not a number: {count}"))?);
+            true
+        }
         ["flushed", "rules"] => world.load_rules("demo", "by hand"),
         ["flushed", "names"] => world.load_names("demo-users-firewall", "by hand"),
         ["flushed", "host"] => world.change_host_rules(),

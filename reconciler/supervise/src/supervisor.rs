@@ -1,8 +1,7 @@
-//! Supervisor that keeps the port and a router on it, and lets a new router take over from an old one.
+//! The supervisor's process: starts programs on the socket, hears of their ends, and tells those before to finish.
 //!
-//! The listening socket belongs to this process and is every router's standard input, so that connections always find it
-//! open. A router announces on its standard output that it listens, and only then is the one before told to finish. This
-//! process knows nothing of SSH and reads no routes.
+//! The listening socket belongs to this process and is every program's standard input, so that connections always find it
+//! open. A program announces on its standard output that it listens, and only then is the one before told to finish.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -21,105 +20,136 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::listen;
-use crate::settings::Supervise;
+use crate::report::{News, Report};
+
+/// What is kept, on which socket.
+#[derive(Debug)]
+pub struct Rules {
+    /// The program in a word, for the log and for errors.
+    pub what: &'static str,
+    /// The listening socket.
+    pub socket: OwnedFd,
+    /// The program, as it is whenever one is started.
+    pub program: PathBuf,
+    /// Flags for the program, besides `--listen=stdin` and `--ready`.
+    pub flags: Vec<OsString>,
+    /// File with more flags, one a line. Every new program gets those that are in it then.
+    pub flags_file: Option<PathBuf>,
+    /// File in which the supervisor says what came of each start.
+    pub report: Option<PathBuf>,
+}
 
 /// Reasons for giving up.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SuperviseError {
-    #[error("cannot listen on the port")]
-    Listen(#[source] io::Error),
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum SuperviseError {
     #[error("cannot receive signals")]
     Signals(#[source] io::Error),
-    #[error("cannot start the router")]
-    Start(#[source] io::Error),
-    #[error("cannot keep a router: it ended before it listened ({0}), for the reason above")]
-    NeverListened(String),
+    #[error("cannot start the {what}")]
+    Start {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot keep a {what}: it ended before it listened ({how}), for the reason above")]
+    NeverListened { what: &'static str, how: String },
 }
 
-/// Time after which a router that doesn't listen is given up.
+/// Time after which a program that doesn't listen is given up.
 const START_MAX: Duration = Duration::from_secs(30);
-/// Pauses before a dead router is started again.
+/// Pauses before a dead program is started again.
 const PAUSES: Waits = Waits::new(Duration::from_millis(200), Duration::from_secs(10));
-/// Lifetime from which on a router counts as good, and the pauses begin anew.
+/// Lifetime from which on a program counts as good, and the pauses begin anew.
 const LIVED: Duration = Duration::from_secs(60);
-/// Announcement of a router that listens.
-const READY: &[u8; 6] = b"ready\n";
+/// Announcement of a program that listens.
+pub(crate) const READY: &[u8; 6] = b"ready\n";
 
-/// Role of a router.
+/// Role of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Doesn't listen yet, and is given up at this time.
     Starting(Instant),
     /// Accepts connections since this time.
     Serving(Instant),
-    /// Lets its sessions finish.
+    /// Lets what it has open finish.
     Finishing,
 }
 
 struct Supervisor {
-    rules: Supervise,
+    what: &'static str,
     program: PathBuf,
+    flags: Vec<OsString>,
+    flags_file: Option<PathBuf>,
+    report: Option<PathBuf>,
+    /// Number of reports so far.
+    reports: u64,
     /// `None` once everything has to stop.
     socket: Option<OwnedFd>,
-    routers: HashMap<Pid, Role>,
-    /// Set when another router was asked for while one was starting.
+    running: HashMap<Pid, Role>,
+    /// Set when another program was asked for while one was starting.
     again: bool,
-    /// Time at which the next router is started, if none serves or starts.
+    /// Time at which the next program is started, if none serves or starts.
     restart: Option<Instant>,
     pauses: Waits,
-    /// Set once any router has listened.
+    /// Set once any program has listened.
     served: bool,
     listens: mpsc::Sender<Pid>,
 }
 
-/// Runs until SIGTERM and the end of the last session, or until the first router fails to start.
-pub(crate) async fn run(rules: Supervise, program: PathBuf) -> Result<(), SuperviseError> {
+/// Runs until SIGTERM and the end of the last program, or until the first one fails to start. SIGHUP starts the next one.
+///
+/// Wants a runtime on a single thread: a program asks for a signal when the thread that started it ends, and no thread ends
+/// earlier than the process.
+pub async fn run(rules: Rules) -> Result<(), SuperviseError> {
     let on = |kind| signal(kind).map_err(SuperviseError::Signals);
     let (mut ended, mut renew) = (on(SignalKind::child())?, on(SignalKind::hangup())?);
     let (mut stop, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    let socket = listen::bind(rules.listen).map_err(SuperviseError::Listen)?;
     let (listens, mut listening) = mpsc::channel(1);
+    let Rules { what, socket, program, flags, flags_file, report } = rules;
     let mut supervisor = Supervisor {
-        rules,
+        what,
         program,
-        socket: Some(socket.into()),
-        routers: HashMap::new(),
+        flags,
+        flags_file,
+        report,
+        reports: 0,
+        socket: Some(socket),
+        running: HashMap::new(),
         again: false,
         restart: None,
         pauses: PAUSES,
         served: false,
         listens,
     };
-    supervisor.start().map_err(SuperviseError::Start)?;
+    supervisor.start().map_err(|source| SuperviseError::Start { what, source })?;
     loop {
         let next = supervisor.next_time();
         tokio::select! {
             _ = ended.recv() => supervisor.reap()?,
-            Some(router) = listening.recv() => supervisor.take_over(router),
+            Some(pid) = listening.recv() => supervisor.take_over(pid),
             _ = renew.recv() => supervisor.renew(),
             _ = stop.recv() => supervisor.stop(),
             _ = interrupt.recv() => supervisor.stop(),
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => supervisor.on_time(),
         }
-        if supervisor.socket.is_none() && supervisor.routers.is_empty() {
+        if supervisor.socket.is_none() && supervisor.running.is_empty() {
             return Ok(());
         }
     }
 }
 
 impl Supervisor {
-    /// Starts a router on the socket.
+    /// Starts a program on the socket.
     fn start(&mut self) -> io::Result<()> {
         let Some(socket) = &self.socket else { return Ok(()) };
         let mut command = Command::new(&self.program);
-        command.args(&self.rules.flags).args(self.flags_of_file()?).args(["--listen=stdin", "--ready"]);
+        command.args(&self.flags).args(self.flags_of_file()?).args(["--listen=stdin", "--ready"]);
         // In a group of its own: an interrupt from the keyboard reaches it once, through this process.
         command.stdin(Stdio::from(socket.try_clone()?)).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let pid = Pid::from_child(&child);
-        self.routers.insert(pid, Role::Starting(Instant::now() + START_MAX));
-        tracing::info!(router = pid.as_raw_nonzero(), "router started");
+        self.running.insert(pid, Role::Starting(Instant::now() + START_MAX));
+        tracing::info!(pid = pid.as_raw_nonzero(), "{} started", self.what);
         let Some(stdout) = child.stdout.take() else { return Ok(()) };
         let (mut said, listens) = (pipe::Receiver::from_owned_fd(stdout.into())?, self.listens.clone());
         tokio::spawn(async move {
@@ -133,36 +163,38 @@ impl Supervisor {
     }
 
     fn flags_of_file(&self) -> io::Result<Vec<OsString>> {
-        let Some(file) = &self.rules.flags_file else { return Ok(Vec::new()) };
+        let Some(file) = &self.flags_file else { return Ok(Vec::new()) };
         let text = std::fs::read_to_string(file)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         Ok(lines.map(OsString::from).collect())
     }
 
-    /// Notes that a router listens, and tells the ones before it to finish.
-    fn take_over(&mut self, router: Pid) {
-        match self.routers.get_mut(&router) {
+    /// Notes that a program listens, and tells the ones before it to finish.
+    fn take_over(&mut self, pid: Pid) {
+        match self.running.get_mut(&pid) {
             Some(role @ Role::Starting(_)) => *role = Role::Serving(Instant::now()),
             // It has ended since, or it has to stop.
             _ => return,
         }
         (self.served, self.restart) = (true, None);
-        let before: Vec<Pid> = self.serving().filter(|pid| *pid != router).collect();
-        tracing::info!(router = router.as_raw_nonzero(), from = before.len(), "router took over");
+        let before: Vec<Pid> = self.serving().filter(|other| *other != pid).collect();
+        tracing::info!(pid = pid.as_raw_nonzero(), from = before.len(), "{} took over", self.what);
         for pid in before {
             self.finish(pid);
         }
+        self.tell(News::Serves(pid));
         self.renew_again();
     }
 
-    /// Starts a router that will take over.
+    /// Starts a program that will take over.
     fn renew(&mut self) {
-        if self.routers.values().any(|role| matches!(role, Role::Starting(_))) {
+        if self.running.values().any(|role| matches!(role, Role::Starting(_))) {
             self.again = true;
             return;
         }
         if let Err(error) = self.start() {
-            tracing::error!(%error, "cannot start a new router; the one before goes on");
+            tracing::error!(%error, "cannot start a new {}; the one before goes on", self.what);
+            self.tell(News::Failed(format!("it cannot be started: {error}")));
         }
     }
 
@@ -172,12 +204,22 @@ impl Supervisor {
         }
     }
 
+    /// Writes the report, if somebody wants one.
+    fn tell(&mut self, news: News) {
+        let Some(path) = &self.report else { return };
+        self.reports += 1;
+        let report = Report { supervisor: rustix::process::getpid(), number: self.reports, news };
+        if let Err(error) = report.write(path) {
+            tracing::error!(path = %path.display(), %error, "cannot write what came of a start");
+        }
+    }
+
     /// Lets everything finish the first time, and ends everything the second time.
     fn stop(&mut self) {
         let first = self.socket.take().is_some();
         (self.again, self.restart) = (false, None);
-        let routers: Vec<(Pid, Role)> = self.routers.iter().map(|(pid, role)| (*pid, *role)).collect();
-        for (pid, role) in routers {
+        let running: Vec<(Pid, Role)> = self.running.iter().map(|(pid, role)| (*pid, *role)).collect();
+        for (pid, role) in running {
             if !first || role != Role::Finishing {
                 self.finish(pid);
             }
@@ -188,17 +230,22 @@ impl Supervisor {
     fn reap(&mut self) -> Result<(), SuperviseError> {
         // An error means that there are no children.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            let Some(role) = self.routers.remove(&pid) else { continue };
-            let (router, how) = (pid.as_raw_nonzero(), in_words(status));
+            let Some(role) = self.running.remove(&pid) else { continue };
+            let (what, how) = (self.what, in_words(status));
+            let pid = pid.as_raw_nonzero();
             match role {
-                Role::Finishing => tracing::info!(router, how, "router finished"),
-                Role::Starting(_) if !self.served => return Err(SuperviseError::NeverListened(how)),
+                Role::Finishing => tracing::info!(pid, how, "{what} finished"),
+                Role::Starting(_) if !self.served => {
+                    self.tell(News::Failed(format!("it ended before it listened ({how})")));
+                    return Err(SuperviseError::NeverListened { what, how });
+                }
                 Role::Starting(_) => {
-                    tracing::error!(router, how, "the new router ended before it listened");
+                    tracing::error!(pid, how, "the new {what} ended before it listened");
+                    self.tell(News::Failed(format!("it ended before it listened ({how})")));
                     self.renew_again();
                 }
                 Role::Serving(since) => {
-                    tracing::error!(router, how, "router died");
+                    tracing::error!(pid, how, "{what} died");
                     if since.elapsed() >= LIVED {
                         self.pauses.reset();
                     }
@@ -209,16 +256,16 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Plans the start of a router if none serves or starts.
+    /// Plans the start of a program if none serves or starts.
     fn plan_restart(&mut self) {
-        if self.socket.is_some() && !self.has_router() && self.restart.is_none() {
+        if self.socket.is_some() && !self.has_program() && self.restart.is_none() {
             self.restart = Some(Instant::now() + self.pauses.next_wait());
         }
     }
 
     /// Returns the time at which something is due.
     fn next_time(&self) -> Option<Instant> {
-        let given_up = self.routers.values().filter_map(|role| match role {
+        let given_up = self.running.values().filter_map(|role| match role {
             Role::Starting(until) => Some(*until),
             Role::Serving(_) | Role::Finishing => None,
         });
@@ -227,9 +274,9 @@ impl Supervisor {
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        for (pid, role) in &mut self.routers {
+        for (pid, role) in &mut self.running {
             if matches!(role, Role::Starting(until) if *until <= now) {
-                tracing::error!(router = pid.as_raw_nonzero(), "router given up: it doesn't listen");
+                tracing::error!(pid = pid.as_raw_nonzero(), "{} given up: it doesn't listen", self.what);
                 let _ = kill_process(*pid, Signal::KILL);
                 // The signal of its end comes next.
                 *role = Role::Starting(now + START_MAX);
@@ -237,11 +284,11 @@ impl Supervisor {
         }
         if self.restart.is_some_and(|at| at <= now) {
             self.restart = None;
-            if self.has_router() {
+            if self.has_program() {
                 return;
             }
             if let Err(error) = self.start() {
-                tracing::error!(%error, "cannot start the router");
+                tracing::error!(%error, "cannot start the {}", self.what);
                 self.plan_restart();
             }
         }
@@ -250,16 +297,16 @@ impl Supervisor {
     fn finish(&mut self, pid: Pid) {
         // Its number stays its own until this process waits for it, even if it has ended already.
         let _ = kill_process(pid, Signal::TERM);
-        self.routers.insert(pid, Role::Finishing);
+        self.running.insert(pid, Role::Finishing);
     }
 
-    /// Returns whether a router serves or starts.
-    fn has_router(&self) -> bool {
-        self.routers.values().any(|role| *role != Role::Finishing)
+    /// Returns whether a program serves or starts.
+    fn has_program(&self) -> bool {
+        self.running.values().any(|role| *role != Role::Finishing)
     }
 
     fn serving(&self) -> impl Iterator<Item = Pid> {
-        self.routers.iter().filter(|(_, role)| matches!(role, Role::Serving(_))).map(|(pid, _)| *pid)
+        self.running.iter().filter(|(_, role)| matches!(role, Role::Serving(_))).map(|(pid, _)| *pid)
     }
 }
 
