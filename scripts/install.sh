@@ -58,7 +58,7 @@ scripts_of() { # folder...
 
 case "${1:-}" in
 run)   engine; local_names; need mmdebstrap build-essential pkg-config openssh-client curl; scripts_of reconciler/web/terminal ;;
-test)  engine; local_names; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
+test)  engine; local_names; need apparmor mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
        caddy docker-registry pebble bind9 exim4-daemon-light curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
        command -v node >/dev/null || need nodejs
        scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
