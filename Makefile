@@ -2,18 +2,26 @@
 
 STATE ?= /var/lib/berth/state.git
 DATA  ?= /var/lib/berth/data
+# The domain of a platform that `make up` begins.
+DOMAIN ?= berth.localhost
 export BERTH_STATE = $(STATE)
 export BERTH_DATA  = $(DATA)
+export BERTH_DOMAIN = $(DOMAIN)
 
-.PHONY: up down test unit stories stories-long check bench
+.PHONY: up down trust test unit stories stories-long check bench deb deb-test
 
 up:
+	@[ "$$(id -u)" -eq 0 ] || { echo "this installs packages and sets the engine up: run \`sudo make up\`" >&2; exit 1; }
 	scripts/install.sh run
-	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
+	scripts/build.sh
 	scripts/up.sh
 
 down:
 	scripts/down.sh
+
+# Makes this machine trust the platform's own CAs. `scripts/trust.sh remove` takes it back.
+trust:
+	scripts/trust.sh
 
 test: unit stories
 
@@ -39,6 +47,16 @@ check:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny check bans licenses sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# target/debian/berth_<version>_<arch>.deb
+deb:
+	scripts/install.sh deb
+	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web -p berth-packaging
+	packaging/build.sh release
+
+# That package in empty userlands: installed, upgraded, removed and purged. Needs root and a mirror of Debian's.
+deb-test: deb
+	packaging/try.sh target/debian/berth_*.deb
 
 bench:
 	scripts/install.sh bench

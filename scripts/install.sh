@@ -5,6 +5,7 @@
 #   scripts/install.sh test    … and its tests
 #   scripts/install.sh bench   … and its benchmarks
 #   scripts/install.sh check   what `make check` needs
+#   scripts/install.sh deb     what `make deb` and `make deb-test` need
 set -euo pipefail
 
 need() { # package...
@@ -15,6 +16,8 @@ need() { # package...
     [ ${#missing[@]} -eq 0 ] && return
     echo "installing: ${missing[*]}"
     [ "$(id -u)" -eq 0 ] || { echo "run as root, or install them yourself" >&2; exit 1; }
+    # A run that was cut off may have left packages half installed.
+    [ -z "$(dpkg --audit)" ] || dpkg --configure -a
     apt-get update -qq
     # The services of these packages are started by us, configured, or not at all.
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
@@ -31,22 +34,31 @@ engine() { # docker-ce is as good as Debian's package
     need iptables uidmap git ca-certificates
 }
 
+# Names below `localhost`, such as shop.berth.localhost, lead to this machine; not every resolver knows it.
+local_names() {
+    getent ahosts berth.localhost >/dev/null && return
+    need libnss-myhostname
+    getent ahosts berth.localhost >/dev/null ||
+        echo "names below localhost lead nowhere yet: add \`myhostname\` to the line \`hosts:\` in /etc/nsswitch.conf" >&2
+}
+
 # What the browser runs that isn't ours, by the digests of its lock file. None of its scripts are run here.
 scripts_of() { # folder...
     command -v npm >/dev/null || need npm
-    local folder
+    local folder as_owner
+    as_owner=$(dirname "$0")/as-owner.sh
     for folder in "$@"; do
         folder=$(dirname "$0")/../$folder
         cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && continue
         echo "installing: $(sed -n 's/^ *"\(.*\)": "[0-9].*/\1/p' "$folder/package.json" | tr '\n' ' ')"
-        npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --silent
-        cp "$folder/package-lock.json" "$folder/node_modules/.installed"
+        "$as_owner" npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+        "$as_owner" cp "$folder/package-lock.json" "$folder/node_modules/.installed"
     done
 }
 
 case "${1:-}" in
-run)   engine; need mmdebstrap build-essential pkg-config; scripts_of reconciler/web/terminal ;;
-test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
+run)   engine; local_names; need mmdebstrap build-essential pkg-config openssh-client curl; scripts_of reconciler/web/terminal ;;
+test)  engine; local_names; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
        caddy docker-registry pebble bind9 exim4-daemon-light curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
        scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
@@ -55,5 +67,10 @@ check)
     rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
     command -v cargo-deny >/dev/null || { echo "installing: cargo-deny"; cargo install --quiet --locked cargo-deny@0.20.2; }
     ;;
-*) sed -n '2,8p' "$0"; exit 2 ;;
+deb)
+    need build-essential pkg-config dpkg-dev mmdebstrap systemd
+    command -v cargo-deb >/dev/null || { echo "installing: cargo-deb"; cargo install --quiet --locked cargo-deb@3.8.0; }
+    scripts_of reconciler/web/terminal
+    ;;
+*) sed -n '2,9p' "$0"; exit 2 ;;
 esac

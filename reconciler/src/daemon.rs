@@ -6,7 +6,8 @@ use std::time::Instant;
 use berth_engine::connect;
 use berth_fault::{Fault, Kind, chain};
 use berth_host::{Owner, admit};
-use berth_tasks::{TaskError, Tasks};
+use berth_tasks::{Pulse, TaskError, Tasks};
+use berth_wire::{Event, Listener};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -66,7 +67,7 @@ pub async fn run(settings: &Settings, tasks: &Tasks) -> Result<(), DaemonError> 
     // The socket outlives the request to end: whoever waits for our end sees it go.
     let closing = CancellationToken::new();
     let mut daemon = Daemon::begin(settings, tasks, &closing).await?;
-    daemon.work(tasks.stop()).await;
+    daemon.work(tasks.stop(), tasks.pulse()).await;
     tracing::info!("the reconciler ends");
     closing.cancel();
     // The journal is still ours, so that nobody else's socket is in the place of the one that goes now.
@@ -137,24 +138,32 @@ impl Daemon {
     }
 
     /// Runs one pass after the other until `stop`.
-    async fn work(&mut self, stop: &CancellationToken) {
+    async fn work(&mut self, stop: &CancellationToken, pulse: &Pulse) {
+        // Who asks is answered from now on, however long the first pass takes.
+        pulse.beat();
         while !stop.is_cancelled() {
-            let pending = tokio::select! {
-                pending = self.wakeups.next() => pending,
-                () = until(self.reconciler.next_retry()) => {
-                    self.wakeups.wake(Reason::Retry);
-                    continue;
+            let woken = async {
+                tokio::select! {
+                    pending = self.wakeups.next() => Some(pending),
+                    () = until(self.reconciler.next_retry()) => None,
+                    () = stop.cancelled() => None,
                 }
-                () = stop.cancelled() => break,
             };
-            self.pass(pending, stop).await;
+            match pulse.wait(woken).await {
+                Some(pending) => self.pass(pending, stop, pulse).await,
+                None if stop.is_cancelled() => break,
+                None => self.wakeups.wake(Reason::Retry),
+            }
         }
     }
 
-    async fn pass(&mut self, pending: Pending, stop: &CancellationToken) {
+    async fn pass(&mut self, pending: Pending, stop: &CancellationToken, pulse: &Pulse) {
         self.reconciler.forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
-        let record = self.reconciler.pass(&words.join(", "), self.control.events(), stop).await;
+        let record = self
+            .reconciler
+            .pass(&words.join(", "), &Beating { events: self.control.events(), pulse }, stop)
+            .await;
         self.reconciler.look_again(&record).await;
         if let Some(mut status) = self.reconciler.status() {
             status.pid = Some(std::process::id());
@@ -169,6 +178,19 @@ impl Daemon {
             // Whoever asked may have gone.
             let _ = request.send(record.clone());
         }
+    }
+}
+
+/// A pass's listener, by which each change that begins or ends is a sign of life: a pass may take long, a single change may not.
+struct Beating<'a> {
+    events: &'a dyn Listener,
+    pulse: &'a Pulse,
+}
+
+impl Listener for Beating<'_> {
+    fn hear(&self, event: Event) {
+        self.pulse.beat();
+        self.events.hear(event);
     }
 }
 

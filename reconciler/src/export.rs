@@ -179,6 +179,7 @@ fn write_user(owner: &UserName, owned: &[&Server], out: &mut Exported) {
         passkeys: Vec::new(),
         tokens: Vec::new(),
         oidc: Vec::new(),
+        forge_accounts: Vec::new(),
         second_factor: None,
         quota: QuotaOverride {
             servers: (count > quota.servers).then_some(count),

@@ -41,11 +41,11 @@ pub struct Known {
     pub wanted: Option<PowerState>,
 }
 
-/// The way in which a server that runs was started, as `berth-runtime` has written it down; `None` where it hasn't, or an earlier one
-/// started it.
+/// The way in which a server that runs was started, as `berth-runtime` has written it down; `None` where it hasn't, or one started it that
+/// gave servers something else than today's does.
 pub fn way_of(container: &str) -> Option<Way> {
     let record = WayRecord::read(Path::new(SERVERS), container).ok().flatten();
-    record.filter(WayRecord::is_borne_out).map(|record| record.way)
+    record.filter(|record| record.is_current() && record.is_borne_out()).map(|record| record.way)
 }
 
 impl Servers {

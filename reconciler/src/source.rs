@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use berth_fault::{Fault, Kind};
 use berth_judge::case::Allowed;
 use berth_judge::note::Note;
-use berth_repo::{APPLIED, Loaded, Signature, StateRepo, load_directory};
+use berth_repo::{APPLIED, BadName, Loaded, Signature, StateRepo, bad_names_below, load_directory};
 use berth_schema::certificate_register::CertificateRegister;
 use berth_schema::name::{ServerId, UserName};
 use berth_schema::platform::Platform;
@@ -153,6 +153,15 @@ impl Source {
             }
             (source, _) => Err(SourceError::NoHistory { path: source.path() }),
         }
+    }
+
+    /// The names at a place that not every system can hold: of pages too, and of whatever else lies there.
+    pub fn bad_names(&self, origin: Origin) -> Result<Vec<BadName>, SourceError> {
+        let found = match (self, origin) {
+            (Self::Repository(repo), Origin::Revision(revision)) => repo.bad_names_at(&revision),
+            (source, _) => bad_names_below(&source.path()),
+        };
+        found.map_err(self.failed())
     }
 
     /// The last revision of which every change succeeded, and its state; `None` when there was none, or it can't be

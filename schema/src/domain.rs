@@ -38,13 +38,25 @@ pub struct Domain {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
-    /// The ACME CA.
+    /// The ACME CA; for a name below `localhost`, Caddy's own CA.
     #[default]
     Auto,
     /// Caddy's own CA.
     Internal,
     /// None: plain HTTP.
     Off,
+}
+
+impl Tls {
+    /// Source of the certificate that the name really gets: below `localhost`, where no CA vouches for a name, the platform's
+    /// own CA does what the ACME CA does elsewhere.
+    #[must_use]
+    pub fn at(self, name: &Fqdn) -> Self {
+        match self {
+            Self::Auto if name.is_local() => Self::Internal,
+            tls => tls,
+        }
+    }
 }
 
 /// People who may open a domain.
@@ -102,12 +114,12 @@ impl DomainFile {
             fields.found().strict(Some(port.at), Invalid::new(message, hint));
         }
         let port = port.map_or_else(http, |port| port.value);
-        let tls = fields.value("tls").unwrap_or_default();
+        let tls = fields.value::<Tls>("tls").unwrap_or_default();
         let access = fields.optional::<DomainAccess>("access");
         let access_at = access.as_ref().map(|access| access.at);
         let access = access.map(|access| access.value).unwrap_or_default();
         let cloudflare = fields.value("cloudflare").unwrap_or_default();
-        if let (true, Tls::Auto) = (fqdn.is_wildcard(), tls) {
+        if let (true, Tls::Auto) = (fqdn.is_wildcard(), tls.at(&fqdn)) {
             let message = format!("`{fqdn}` gets no certificate: a CA gives wildcards none over HTTP");
             let hint = "write `tls = \"internal\"` or `tls = \"off\"`, or a file for each name below it";
             fields.found().warning(None, Invalid::new(message, hint));

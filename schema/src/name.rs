@@ -153,6 +153,12 @@ impl Fqdn {
     pub fn base(&self) -> &str {
         self.0.strip_prefix("*.").unwrap_or(&self.0)
     }
+
+    /// Returns whether the name lies below `localhost`, so that it always means the machine that asks (RFC 6761, section 6.3).
+    /// No CA vouches for such a name.
+    pub fn is_local(&self) -> bool {
+        self.0.ends_with(".localhost")
+    }
 }
 
 /// The label directly below the platform's domain, for a name that lies below it: `shop` for `a.shop.example.org`.

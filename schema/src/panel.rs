@@ -61,7 +61,7 @@ pub enum PanelEdge {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PanelTls {
-    /// The ACME CA, and the panel's own CA until it has given one.
+    /// The ACME CA, and the panel's own CA until it has given one. For a name below `localhost`, as with `internal`.
     #[default]
     Auto,
     /// The panel's own CA, and at the edge the web server's own.

@@ -267,9 +267,10 @@ choice_values! {
 
 impl Platform {
     /// Returns whether a name with `tls = "auto"` gets a certificate that no other name shares, so that it counts against
-    /// `quota.certificates`. A wildcard gets none from the CA, and the names directly below the platform's domain may share one.
+    /// `quota.certificates`. A wildcard and a name below `localhost` get none from the CA, and the names directly below the
+    /// platform's domain may share one.
     pub fn has_own_certificate(&self, fqdn: &Fqdn) -> bool {
-        !fqdn.is_wildcard() && !self.is_under_wildcard(fqdn)
+        !fqdn.is_wildcard() && !fqdn.is_local() && !self.is_under_wildcard(fqdn)
     }
 
     pub(crate) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {

@@ -10,6 +10,7 @@ mod lockout;
 mod place;
 mod proof;
 mod rules;
+mod rulings;
 mod secret;
 mod strict;
 mod types;
@@ -28,7 +29,7 @@ pub use explain::{Answer, May, explain};
 pub use lockout::{ALLOW_LOCKOUT, lockouts};
 pub use proof::{Proof, proof, proofs, to_prove};
 pub use secret::secrets;
-pub(crate) use secret::{PRIVATE_KEYS, is_secret_field};
+pub(crate) use secret::{PRIVATE_KEYS, is_secret_field, may_be_secret};
 use types::Factors;
 pub use types::{Actor, Change, Proposal, Verdict, admins};
 
@@ -108,7 +109,7 @@ pub fn judge_confirmed(proposal: &Proposal<'_>) -> Verdict {
 /// Judges by the rules for members, whatever their role is.
 fn judge_member(name: &UserName, proposal: &Proposal<'_>, factors: Factors) -> Verdict {
     let files = touched(proposal);
-    let mut rulings = rules::Rulings::default();
+    let mut rulings = rulings::Rulings::default();
     match proposal.before.users.get(name) {
         Some(member) => {
             let case = rules::Case::new(member, proposal, factors);

@@ -86,6 +86,25 @@ impl Bytes {
     pub fn get(self) -> u64 {
         self.0
     }
+
+    /// The amount as people say it: exactly where that takes a short number, and otherwise with two decimals of a greater unit, rounded up.
+    /// 922,368 MiB are 900.75 GiB.
+    pub fn rounded(self) -> String {
+        let (_, size) = self.exact_unit();
+        let greater = UNITS.iter().filter(|(unit, _)| unit.contains('i')).find(|(_, size)| self.0 >= *size);
+        let Some((unit, greater)) = greater.filter(|_| self.0 / size >= LONG) else {
+            return self.to_string();
+        };
+        let hundredths = (u128::from(self.0) * 100).div_ceil(u128::from(*greater));
+        let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+        format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+
+    /// The greatest unit that divides it, and the unit's size.
+    fn exact_unit(self) -> (&'static str, u64) {
+        let whole = |(_, size): &&(&str, u64)| self.0 >= *size && self.0.is_multiple_of(*size);
+        UNITS.iter().find(whole).copied().unwrap_or(("B", 1))
+    }
 }
 
 impl FromStr for Bytes {
@@ -102,6 +121,9 @@ impl FromStr for Bytes {
     }
 }
 
+/// The least number that takes longer to read than one with two decimals of a greater unit.
+const LONG: u64 = 1024;
+
 /// The units that an amount is shown in, the greatest first. The first that divides it is taken, so that what is shown
 /// reads back as exactly the same amount.
 const UNITS: [(&str, u64); 8] = [
@@ -117,8 +139,7 @@ const UNITS: [(&str, u64); 8] = [
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = |(_, size): &&(&str, u64)| self.0 >= *size && self.0.is_multiple_of(*size);
-        let (unit, size) = UNITS.iter().find(whole).unwrap_or(&("B", 1));
+        let (unit, size) = self.exact_unit();
         write!(f, "{} {unit}", self.0 / size)
     }
 }
@@ -218,5 +239,27 @@ impl Value for Cpus {
     const WANTED: &'static str = "a number of processors without quotes, such as 1 or 0.5";
     fn read(value: &DeValue<'_>) -> Option<Result<Self, Invalid>> {
         Some(value::number(value)?.and_then(Self::from_processors))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_said_shortly_and_never_too_low() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (512 << 20, "512 MiB"),
+            (1536 << 20, "1.5 GiB"),
+            (922_368 << 20, "900.75 GiB"),
+            (900 << 30, "900 GiB"),
+            ((900 << 30) + 1, "900.01 GiB"),
+            (5_000_000_000, "5 GB"),
+            (999_999, "976.57 KiB"),
+            (1023, "1023 B"),
+        ] {
+            assert_eq!(Bytes::new(bytes).rounded(), text);
+        }
     }
 }

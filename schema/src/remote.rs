@@ -3,9 +3,10 @@
 //! Owns the place to fetch from and the kind of the forge. Refuses every secret: token, key and webhook's secret are
 //! named here and stored on the host, because whoever can read the state repo would have them otherwise.
 
-use std::fmt;
+mod branch;
+mod url;
+
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use http::Uri;
@@ -13,14 +14,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
+pub use self::branch::{Branch, StatusContext};
+pub use self::url::{RemoteUrl, Transport};
 use crate::fields::Fields;
+use crate::forge_account::ForgeAccount;
 use crate::invalid::Invalid;
 use crate::json_schema::written::ListenAddress;
-use crate::json_schema::written::written_as;
 use crate::quantity::Span;
 use crate::secret::{FORGE_DEPLOY_KEY, FORGE_TOKEN, FORGE_WEBHOOK, Need, Reference, SecretName, Use};
 use crate::text::shown;
-use crate::value::{Value, choice_values, text_values};
+use crate::value::{Value, choice_values};
 
 /// The forge that hosts the state repo. `berth remote` follows its branch, and nobody pushes to `main` here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -45,6 +48,13 @@ pub struct Remote {
     /// open pull requests.
     #[schemars(default)]
     pub pull_requests: PullRequests,
+    /// The name under which the forge shows the state of a commit. Two platforms that follow one branch need two.
+    #[schemars(default)]
+    pub context: StatusContext,
+    /// The account at the forge whose token this is, such as `github.com/berth-bot`: what it pushes is judged as the change of the member
+    /// who is its author (`berth why --forge-account`).
+    #[schemars(default)]
+    pub account: Option<ForgeAccount>,
     /// Address and port for the forge's webhook, over plain HTTP. Without it, `berth remote` only looks from time to time.
     #[schemars(default, with = "Option<ListenAddress>")]
     pub listen: Option<SocketAddr>,
@@ -84,202 +94,8 @@ pub enum Forge {
     Forgejo,
 }
 
-/// URL that git fetches from. It holds no secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RemoteUrl(String);
-
-/// A branch's name, without `refs/heads/`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Branch(String);
-
-/// Transport by which git fetches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// HTTP over TLS.
-    Https,
-    /// SSH.
-    Ssh,
-    /// A folder of this machine.
-    Path,
-}
-
 /// The shortest and the longest time between two looks.
 const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)];
-
-const URL_HINT: &str = "write it as `https://git.example.org/org/state.git`, `ssh://git@git.example.org/org/state.git` or an \
-     absolute path, without a password: `token` names the one on the host (docs/forge.md)";
-
-impl RemoteUrl {
-    /// Returns the URL as git takes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Transport by which git fetches.
-    pub fn transport(&self) -> Transport {
-        match self.0.as_str() {
-            url if url.starts_with("https://") => Transport::Https,
-            url if url.starts_with('/') => Transport::Path,
-            _ => Transport::Ssh,
-        }
-    }
-
-    /// The forge's host, as in the URL but without a port that isn't HTTPS's, and the repository's path on it without `.git`.
-    /// `None` for a folder.
-    pub fn place(&self) -> Option<(&str, &str)> {
-        let (authority, path) = match self.0.split_once("://") {
-            Some((_, rest)) => rest.split_once('/')?,
-            None => self.0.split_once(':').filter(|_| !self.0.starts_with('/'))?,
-        };
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let host = match self.transport() {
-            Transport::Https => host,
-            // The port is sshd's.
-            _ => host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or(host, |(host, _)| host),
-        };
-        let path = path.trim_matches('/');
-        Some((host, path.strip_suffix(".git").unwrap_or(path)))
-    }
-}
-
-impl FromStr for RemoteUrl {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let refused = |message: String| Err(Invalid::new(message, URL_HINT));
-        let plain = |c: char| c.is_ascii_graphic() && !"\"'`\\$<>|;&(){}*?#".contains(c);
-        // What begins with a hyphen, a program could take for an option.
-        let user = |name: &str| {
-            let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !name.is_empty() && !name.starts_with('-') && name.chars().all(good)
-        };
-        let host = |host: &str| {
-            let good = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
-            !host.is_empty() && !host.starts_with('-') && host.chars().all(good)
-        };
-        let repository = |path: &str| !path.trim_matches('/').is_empty() && !path.starts_with('-');
-        if text.is_empty() || !text.chars().all(plain) {
-            let message = "this is not the URL of a repository: it has a character that no such URL needs";
-            return refused(message.to_owned());
-        }
-        let good = if let Some(rest) = text.strip_prefix("https://") {
-            let Some((authority, path)) = rest.split_once('/') else {
-                return refused(format!("`{}` names no repository", shown(text)));
-            };
-            if authority.contains('@') {
-                return refused(
-                    "the URL holds a name or a password, and whoever reads the state repo would have it"
-                        .to_owned(),
-                );
-            }
-            host(authority) && text.parse::<Uri>().is_ok() && repository(path)
-        } else if let Some(rest) = text.strip_prefix("ssh://") {
-            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let (name, at) =
-                authority.rsplit_once('@').map_or((None, authority), |(name, at)| (Some(name), at));
-            if name.is_some_and(|name| name.contains(':')) {
-                return refused(
-                    "the URL holds a password, and whoever reads the state repo would have it".to_owned(),
-                );
-            }
-            name.is_none_or(user) && host(at) && repository(path)
-        } else if text.starts_with('/') {
-            repository(text)
-        } else if let Some((authority, path)) =
-            text.split_once(':').filter(|(_, path)| !path.starts_with("//"))
-        {
-            // git's short form. Its own rule: no slash before the colon.
-            let (name, at) = authority.rsplit_once('@').unwrap_or(("git", authority));
-            user(name) && host(at) && !at.contains(':') && repository(path) && !path.starts_with(':')
-        } else {
-            false
-        };
-        match good {
-            true => Ok(Self(text.to_owned())),
-            false => refused("this is not the URL of a repository that Berth fetches from".to_owned()),
-        }
-    }
-}
-
-impl Branch {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The whole name of the ref.
-    pub fn reference(&self) -> String {
-        format!("refs/heads/{}", self.0)
-    }
-}
-
-impl Default for Branch {
-    fn default() -> Self {
-        Self("main".to_owned())
-    }
-}
-
-impl FromStr for Branch {
-    type Err = Invalid;
-
-    /// Accepts a part of what git allows, and nothing that a refspec or a shell could read otherwise.
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let good = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-        let part = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with(['.', '-'])
-                && !part.ends_with('.')
-                && !part.ends_with(".lock")
-        };
-        let fits =
-            text.len() <= 200 && text.chars().all(good) && !text.contains("..") && text.split('/').all(part);
-        match fits && !text.starts_with("refs/") {
-            true => Ok(Self(text.to_owned())),
-            false => Err(Invalid::new(
-                format!("`{}` is not the name of a branch that Berth takes", shown(text)),
-                "write it without `refs/heads/`, such as \"main\": letters, digits, `-`, `_`, `.` and `/`",
-            )),
-        }
-    }
-}
-
-impl fmt::Display for RemoteUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Branch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Serialize for RemoteUrl {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl Serialize for Branch {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-written_as! {
-    RemoteUrl: {
-        "type": "string",
-        "pattern": "^(https://|ssh://|/|[A-Za-z0-9_.-]+(@[A-Za-z0-9.-]+)?:)",
-        "examples": ["https://git.example.org/org/state.git", "ssh://git@git.example.org/org/state.git"],
-    },
-    Branch: { "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_./-]*$", "maxLength": 200 },
-}
-
-text_values! {
-    RemoteUrl: "the URL of the repository in quotes, such as \"https://git.example.org/org/state.git\"" SECRET,
-    Branch: "the name of a branch in quotes, such as \"main\"",
-}
 
 impl Value for SocketAddr {
     const WANTED: &'static str = "address and port in quotes, such as \"127.0.0.1:10080\"";
@@ -315,6 +131,8 @@ impl Remote {
             forge: None,
             api: None,
             pull_requests: PullRequests::default(),
+            context: StatusContext::default(),
+            account: None,
             listen: None,
             token: Self::token(),
             webhook_secret: Self::webhook_secret(),
@@ -364,7 +182,7 @@ impl Remote {
             }
             Err(Invalid::new(
                 format!("{poll} is not how often to look at a forge"),
-                "write from \"1s\" to \"1d\"; with a webhook, seldom is enough",
+                "write from \"1s\" to \"1d\"; with a webhook, \"10m\" is enough, and finds what a lost request announced",
             ))
         });
         let forge = fields.value::<Forge>("forge");
@@ -381,6 +199,8 @@ impl Remote {
             let hint = "add `forge`: \"github\", \"gitlab\" or \"forgejo\"";
             fields.found().error(Some(asked.at), Invalid::new(message, hint));
         }
+        let context = fields.value("context").unwrap_or_default();
+        let account = fields.value("account");
         let listen = fields.optional::<SocketAddr>("listen");
         if let Some(listen) = &listen {
             if forge.is_none() {
@@ -408,6 +228,8 @@ impl Remote {
             forge,
             api: api.map(|found| found.value),
             pull_requests: pull_requests.map_or_else(PullRequests::default, |found| found.value),
+            context,
+            account,
             listen: listen.map(|found| found.value),
         })
     }
@@ -447,81 +269,5 @@ fn check_api(url: &str) -> Result<(), Invalid> {
             "this is not the URL of a repository in a forge's API",
             "write it in full, such as \"https://git.example.org/api/v1/repos/org/state\"; without TLS only on this machine",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(url: &str) -> Option<(String, String)> {
-        let url: RemoteUrl = url.parse().unwrap();
-        url.place().map(|(host, path)| (host.to_owned(), path.to_owned()))
-    }
-
-    #[test]
-    fn a_url_names_host_and_repository() {
-        let named = |host: &str, path: &str| Some((host.to_owned(), path.to_owned()));
-        assert_eq!(place("https://github.com/org/state.git"), named("github.com", "org/state"));
-        assert_eq!(
-            place("https://git.example.org:3000/org/state"),
-            named("git.example.org:3000", "org/state")
-        );
-        assert_eq!(place("ssh://git@git.example.org:2222/a/b/c.git"), named("git.example.org", "a/b/c"));
-        assert_eq!(place("git@github.com:org/state.git"), named("github.com", "org/state"));
-        assert_eq!(place("/srv/state.git"), None);
-    }
-
-    #[test]
-    fn what_could_be_an_option_a_command_or_a_secret_is_no_url() {
-        for url in [
-            "",
-            "-oProxyCommand=x",
-            "--upload-pack=x",
-            "ext::sh -c x",
-            "ext::x",
-            "fd::3",
-            "file:///srv/state.git",
-            "git://git.example.org/state.git",
-            "http://git.example.org/org/state.git",
-            "https://git.example.org",
-            "https://git.example.org/",
-            "https://ann:pass@git.example.org/org/state.git",
-            "https://token@git.example.org/org/state.git",
-            "ssh://-oProxyCommand=x/org",
-            "ssh://git:pass@git.example.org/org/state.git",
-            "-x@host:org/state",
-            "git@-oProxyCommand=x:org",
-            "host:-x",
-            "org/state",
-            "/",
-            "/srv/$(x)",
-            "/srv/a b",
-        ] {
-            assert!(url.parse::<RemoteUrl>().is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_branch_is_no_refspec() {
-        for good in ["main", "release/2026-12", "a_b.c"] {
-            assert!(good.parse::<Branch>().is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "+main",
-            "main:main",
-            "refs/heads/main",
-            "-d",
-            "a..b",
-            "a//b",
-            "a.lock",
-            "main^",
-            ".a",
-            "a b",
-            "@{u}",
-        ] {
-            assert!(bad.parse::<Branch>().is_err(), "{bad}");
-        }
     }
 }

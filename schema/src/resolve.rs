@@ -87,6 +87,7 @@ impl<'a> Files<'a> {
         self.check_passkeys();
         self.check_tokens();
         self.check_accounts();
+        self.check_forge_accounts();
         self.check_people();
         self.check_targets();
         let platform = match self.platform {
@@ -277,6 +278,26 @@ impl<'a> Files<'a> {
             let message =
                 format!("this account at a provider is `{}`'s, at {place}", self.users[holder].file.name);
             let hint = "an account signs in one person: remove one of the two";
+            self.error(self.users[index].parsed, at, message, hint);
+        }
+    }
+
+    fn check_forge_accounts(&mut self) {
+        let mut holders = HashMap::new();
+        let mut clashes = Vec::new();
+        for (index, user) in self.users.iter().enumerate() {
+            for account in &user.file.forge_accounts {
+                match holders.entry(account.value.as_str()) {
+                    hash_map::Entry::Occupied(holder) => clashes.push((index, account.at, *holder.get())),
+                    hash_map::Entry::Vacant(free) => _ = free.insert((index, account.at)),
+                }
+            }
+        }
+        for (index, at, (holder, holder_at)) in clashes {
+            let place = place(self.users[holder].parsed, holder_at);
+            let message =
+                format!("this account at the forge is `{}`'s, at {place}", self.users[holder].file.name);
+            let hint = "an account is one person's: remove it from one of the two files";
             self.error(self.users[index].parsed, at, message, hint);
         }
     }

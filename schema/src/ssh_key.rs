@@ -27,6 +27,33 @@ const RSA_BITS_MIN: usize = 2048;
 /// End of the algorithms of OpenSSH's certificates (PROTOCOL.certkeys).
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
+/// Options of a key (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
+const OPTIONS: [&str; 23] = [
+    "agent-forwarding",
+    "cert-authority",
+    "command=",
+    "environment=",
+    "expiry-time=",
+    "from=",
+    "no-agent-forwarding",
+    "no-port-forwarding",
+    "no-pty",
+    "no-touch-required",
+    "no-user-rc",
+    "no-X11-forwarding",
+    "permitlisten=",
+    "permitopen=",
+    "port-forwarding",
+    "principals=",
+    "pty",
+    "restrict",
+    "touch-required",
+    "tunnel=",
+    "user-rc",
+    "verify-required",
+    "X11-forwarding",
+];
+
 const FORM: &str = "write the line of the `.pub` file, such as \"ssh-ed25519 AAAA… ann@laptop\"";
 
 impl SshKey {
@@ -133,16 +160,54 @@ fn not_a_key(value: &str) -> Invalid {
         Some(1) if words.first().is_some_and(|word| names_a_host(word)) => {
             Invalid::new("this is a line of a file of known hosts, so the key is a server's", FORM)
         }
-        Some(1..) => Invalid::new(
-            "this key has options before it, which the platform doesn't keep",
-            "remove what stands before the algorithm's name",
-        ),
+        Some(1..) => before_the_key(value),
         Some(_) => Invalid::new(
             format!("this `{}` key is damaged", shown(words.first().unwrap_or(&""))),
             "copy the whole line of the `.pub` file again",
         ),
         None => Invalid::new("this is not an SSH public key", FORM),
     }
+}
+
+/// Names what stands before a key: an option promises a limit, which nobody should believe to be kept.
+fn before_the_key(line: &str) -> Invalid {
+    let hint = "remove what stands before the algorithm's name";
+    let options: Vec<String> = options(line).iter().map(|option| format!("`{option}`")).collect();
+    let message = match options.as_slice() {
+        [] => "something stands before this key that is no option of OpenSSH's".to_owned(),
+        [one] => format!("this key has the option {one}, which the platform doesn't keep"),
+        several => {
+            format!("this key has the options {}, which the platform doesn't keep", several.join(", "))
+        }
+    };
+    Invalid::new(message, hint)
+}
+
+/// The options of OpenSSH's that a line begins with, as they are spelt there: those that take a value with a `=`. They are parted by
+/// commas, and a value in quotes may have commas and spaces in it.
+fn options(line: &str) -> Vec<String> {
+    let (mut is_quoted, mut is_escaped, mut name, mut names) = (false, false, String::new(), Vec::new());
+    let mut is_value = false;
+    for c in line.chars() {
+        match c {
+            '"' if !is_escaped => is_quoted = !is_quoted,
+            ' ' | '\t' if !is_quoted => break,
+            ',' if !is_quoted => {
+                names.push(std::mem::take(&mut name));
+                is_value = false;
+            }
+            '=' if !is_value => {
+                name.push(c);
+                is_value = true;
+            }
+            c if !is_value => name.push(c),
+            _ => {}
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    names.push(name);
+    let known = |name: &String| OPTIONS.iter().any(|known| name.eq_ignore_ascii_case(known));
+    names.into_iter().filter(known).collect()
 }
 
 /// Recognizes how OpenSSH begins a line about a host other than the usual one: `[host]:10022`, or a name that is hashed.
@@ -197,6 +262,20 @@ mod tests {
         let text = "\n---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5\n---- END SSH2 PUBLIC KEY ----\n";
         let refused = text.parse::<SshKey>().unwrap_err().to_string();
         assert!(refused.contains("RFC 4716"), "{refused}");
+    }
+
+    #[test]
+    fn options_are_named_and_nothing_of_their_values_is() {
+        for (line, named) in [
+            (r#"command="echo \"a, b\" ssh-ed25519",no-pty ssh-ed25519 AAAA a@b"#, "`command=`, `no-pty`"),
+            (r#"from="10.0.0.0/8" ssh-ed25519 AAAA"#, "the option `from=`,"),
+            ("Restrict,X11-Forwarding ssh-ed25519 AAAA", "`Restrict`, `X11-Forwarding`"),
+            ("secret ssh-ed25519 AAAA", "no option of OpenSSH's"),
+            (r#"environment="TOKEN=secret",unheard ssh-ed25519 AAAA"#, "the option `environment=`,"),
+        ] {
+            let refused = line.parse::<SshKey>().unwrap_err().to_string();
+            assert!(refused.contains(named) && !refused.contains("secret"), "{line}: {refused}");
+        }
     }
 
     #[test]

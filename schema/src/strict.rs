@@ -8,13 +8,8 @@ use oci_spec::distribution::Reference;
 use crate::invalid::Invalid;
 use crate::kind::Subject;
 use crate::name::{Fqdn, ImageRef};
+use crate::portable::{device, is_device};
 use crate::text::shown;
-
-/// Names of devices, which Windows takes for no file, whatever follows after a dot ("Naming Files, Paths, and Namespaces" in
-/// Microsoft's documentation of Win32).
-const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
-/// Beginnings of further ones, which a digit follows.
-const NUMBERED_DEVICES: [&str; 2] = ["com", "lpt"];
 
 /// Accounts that the images of servers have, or get with packages that people install. The name of a server is an account in it, with
 /// which its people log in, so another account of that name would be in the way.
@@ -85,9 +80,7 @@ pub(crate) fn of_name(path: &str, subject: &Subject) -> Option<Invalid> {
     let file = path.rsplit('/').next().unwrap_or(path);
     let stem = file.split('.').next().unwrap_or(file);
     if is_device(stem) {
-        let message =
-            format!("`{}` is the name of a device on Windows, where nobody could clone this", shown(stem));
-        return Some(Invalid::new(message, "rename the file, and what refers to it"));
+        return Some(device(stem, "rename the file, and what refers to it"));
     }
     match subject {
         Subject::Platform => None,
@@ -102,14 +95,6 @@ pub(crate) fn of_image(image: &ImageRef) -> Option<Invalid> {
     let error = image.as_str().parse::<Reference>().err()?;
     let message = format!("no engine takes `{}` for an image: {error}", shown(image.as_str()));
     Some(Invalid::new(message, "write `name:tag` in lower-case letters, such as `berth-server:latest`"))
-}
-
-fn is_device(stem: &str) -> bool {
-    let numbered = |start: &&str| {
-        stem.strip_prefix(*start)
-            .is_some_and(|rest| rest.len() == 1 && rest.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    DEVICES.contains(&stem) || NUMBERED_DEVICES.iter().any(numbered)
 }
 
 /// Judges how a name begins and ends: `ssh` takes `-t5` for options, and host names end in no hyphen.

@@ -74,7 +74,7 @@ pub fn safe_line(text: &str, max: usize) -> String {
 const SHOWN_MAX: usize = 80;
 
 /// A value as a message repeats it: safe, and cut where it is long.
-pub(crate) fn shown(value: &str) -> String {
+pub fn shown(value: &str) -> String {
     cut(value, SHOWN_MAX)
 }
 

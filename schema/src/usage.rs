@@ -61,12 +61,28 @@ struct Usage {
     domains: u32,
 }
 
+/// Precision of an amount in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Words {
+    Rounded,
+    Exact,
+}
+
+impl Words {
+    fn of(self, bytes: u64) -> String {
+        match self {
+            Self::Rounded => Bytes::new(bytes).rounded(),
+            Self::Exact => Bytes::new(bytes).to_string(),
+        }
+    }
+}
+
 /// One limit: its field, the amounts used and allowed, and their words in a message.
 struct Limit {
     field: &'static str,
     used: fn(&Usage) -> u64,
     allowed: fn(&Quota, &Platform) -> u64,
-    shown: fn(u64) -> String,
+    shown: fn(u64, Words) -> String,
     /// Set if it is newer than states that hold more (`crate::strict`).
     is_strict: bool,
 }
@@ -76,35 +92,35 @@ const SERVER_LIMITS: [Limit; 5] = [
         field: "servers",
         used: |usage| usage.servers.into(),
         allowed: |quota, _| quota.servers.into(),
-        shown: |servers| counted(servers, "server"),
+        shown: |servers, _| counted(servers, "server"),
         is_strict: false,
     },
     Limit {
         field: "cpus",
         used: |usage| usage.nano_cpus,
         allowed: |quota, _| quota.cpus.nanos(),
-        shown: |nanos| format!("{} cpus", Cpus::from_nanos(nanos)),
+        shown: |nanos, _| format!("{} cpus", Cpus::from_nanos(nanos)),
         is_strict: false,
     },
     Limit {
         field: "memory",
         used: |usage| usage.memory,
         allowed: |quota, _| quota.memory.get(),
-        shown: |bytes| format!("{} of memory", Bytes::new(bytes)),
+        shown: |bytes, words| format!("{} of memory", words.of(bytes)),
         is_strict: false,
     },
     Limit {
         field: "pids",
         used: |usage| usage.pids,
         allowed: |quota, platform| quota.pids(platform.defaults.pids),
-        shown: |pids| format!("{pids} processes"),
+        shown: |pids, _| format!("{pids} processes"),
         is_strict: true,
     },
     Limit {
         field: "disk",
         used: |usage| usage.disk,
         allowed: |quota, _| quota.disk.get(),
-        shown: |bytes| format!("{} of disk", Bytes::new(bytes)),
+        shown: |bytes, words| format!("{} of disk", words.of(bytes)),
         is_strict: false,
     },
 ];
@@ -113,7 +129,7 @@ const DOMAIN_LIMIT: Limit = Limit {
     field: "domains",
     used: |usage| usage.domains.into(),
     allowed: |quota, _| quota.domains.into(),
-    shown: |domains| counted(domains, "domain"),
+    shown: |domains, _| counted(domains, "domain"),
     is_strict: false,
 };
 
@@ -131,8 +147,15 @@ impl Usage {
 impl Limit {
     fn amount(&self, usage: &Usage, quota: &Quota, platform: &Platform) -> Amount {
         let (used, allowed) = ((self.used)(usage), (self.allowed)(quota, platform));
-        let (used_text, allowed_text) = ((self.shown)(used), (self.shown)(allowed));
+        let [used_text, allowed_text] = self.texts(used, allowed);
         Amount { field: self.field, used, allowed, used_text, allowed_text }
+    }
+
+    /// Both amounts in words, which differ where the amounts do.
+    fn texts(&self, used: u64, allowed: u64) -> [String; 2] {
+        let texts = |words| [used, allowed].map(|amount| (self.shown)(amount, words));
+        let rounded = texts(Words::Rounded);
+        if used != allowed && rounded[0] == rounded[1] { texts(Words::Exact) } else { rounded }
     }
 
     fn is_over(&self, usage: &Usage, quota: &Quota, platform: &Platform) -> bool {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::api_token::ApiToken;
 use crate::fields::{At, Fields};
+use crate::forge_account::ForgeAccount;
 use crate::invalid::Invalid;
 use crate::name::UserName;
 pub use crate::oidc_account::OidcAccount;
@@ -45,6 +46,10 @@ pub struct User {
     /// account belongs to one member.
     #[schemars(default)]
     pub oidc: Vec<OidcAccount>,
+    /// Accounts of the member at the forge that hosts the state repo, such as `github.com/anna`: a change that comes from one of them is
+    /// judged as the member's (`berth why --forge-account`). An account belongs to one member. Admins add them.
+    #[schemars(default)]
+    pub forge_accounts: Vec<ForgeAccount>,
     /// Tokens by which programs use the API in the member's place, one line each: digest, scopes, beginning, end, name. The panel and
     /// the API make them; a member may take one out by a push. A token is one member's.
     #[schemars(default)]
@@ -154,6 +159,7 @@ pub(crate) struct UserFile {
     pub(crate) passkeys: Vec<At<Passkey>>,
     pub(crate) tokens: Vec<At<ApiToken>>,
     pub(crate) oidc: Vec<At<OidcAccount>>,
+    pub(crate) forge_accounts: Vec<At<ForgeAccount>>,
 }
 
 choice_values! {
@@ -171,6 +177,7 @@ impl UserFile {
             ssh_keys: Vec::new(),
             passkeys: Vec::new(),
             oidc: Vec::new(),
+            forge_accounts: Vec::new(),
             tokens: Vec::new(),
             second_factor: fields.value("second_factor"),
             quota: QuotaOverride::default(),
@@ -181,12 +188,14 @@ impl UserFile {
         let passkeys = held.iter().map(|passkey| passkey.value.clone()).collect();
         let accounts: Vec<At<OidcAccount>> = fields.list("oidc").unwrap_or_default();
         let oidc = accounts.iter().map(|account| account.value.clone()).collect();
+        let at_forge: Vec<At<ForgeAccount>> = fields.list("forge_accounts").unwrap_or_default();
+        let forge_accounts = at_forge.iter().map(|account| account.value.clone()).collect();
         let lines: Vec<At<ApiToken>> = fields.list("tokens").unwrap_or_default();
         let tokens = lines.iter().map(|token| token.value.clone()).collect();
         let quota = fields.table("quota", "`[quota]`", QuotaOverride::read);
         (
-            Self { name, keys, passkeys: held, tokens: lines, oidc: accounts },
-            User { ssh_keys, passkeys, oidc, tokens, quota, ..user },
+            Self { name, keys, passkeys: held, tokens: lines, oidc: accounts, forge_accounts: at_forge },
+            User { ssh_keys, passkeys, oidc, forge_accounts, tokens, quota, ..user },
         )
     }
 }

@@ -159,6 +159,7 @@ fn for_others(user: &User) -> String {
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
         oidc: Vec::new(),
+        forge_accounts: Vec::new(),
         tokens: Vec::new(),
         second_factor: None,
         name: user.name.clone(),
@@ -260,7 +261,7 @@ fn without_hash(text: &str) -> Option<(String, Hidden)> {
 }
 
 /// The content with every password hash in it blackened; `None` where there is none.
-fn without_hashes(content: &[u8]) -> Option<Vec<u8>> {
+pub fn without_hashes(content: &[u8]) -> Option<Vec<u8>> {
     let mut masked: Option<Vec<u8>> = None;
     let mut at = 0;
     while let Some(dollar) = content.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'$')) {

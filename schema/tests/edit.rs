@@ -315,6 +315,7 @@ fn blank() -> User {
         passkeys: vec![],
         tokens: vec![],
         oidc: Vec::new(),
+        forge_accounts: Vec::new(),
         second_factor: None,
         quota: QuotaOverride::default(),
     }

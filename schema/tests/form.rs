@@ -271,7 +271,7 @@ fn every_field_of_a_file_is_in_its_form_or_is_kept_out_of_it() {
     for (kind, kept_out) in [
         (Kind::Server, &[][..]),
         (Kind::Domain, &[]),
-        (Kind::User, &["password_hash", "passkeys", "oidc", "tokens", "second_factor"]),
+        (Kind::User, &["password_hash", "passkeys", "oidc", "forge_accounts", "tokens", "second_factor"]),
     ] {
         let schema = json_schema(kind);
         let mut fields: Vec<String> = Vec::new();

@@ -135,7 +135,10 @@ async fn connect(services: Arc<Services>, shared: Arc<Shared>) {
     let outcome = outcome.map_err(|error| {
         let server = shared.grant().map(|grant| grant.target.to_string());
         tracing::error!(server, error = &error as &dyn std::error::Error, "cannot reach the server");
-        Arc::from(error.to_string())
+        match error.next_step().filter(|_| services.settings.git_socket.is_some()) {
+            Some(next) => Arc::from(format!("{error}; {next}")),
+            None => Arc::from(error.to_string()),
+        }
     });
     shared.set_upstream(outcome);
 }

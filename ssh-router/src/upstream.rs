@@ -38,6 +38,18 @@ pub(crate) enum UpstreamError {
     Gone,
 }
 
+impl UpstreamError {
+    /// The next step of whoever may log in there, where they can take one and there is a git door.
+    pub(crate) fn next_step(&self) -> Option<&'static str> {
+        match self {
+            Self::Connect(_) | Self::Timeout | Self::Refused | Self::Protocol(_) => Some(
+                "unless it is just starting, restart or reset it: in the panel, or by the commands `restart` and `reset` at the login `git`",
+            ),
+            Self::HostKey | Self::Gone => None,
+        }
+    }
+}
+
 /// Longest time for connecting, key exchange and login together.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 

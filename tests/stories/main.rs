@@ -74,6 +74,7 @@ tell! {
     panel: Seat,
     factors: Seat,
     oidc: Seat,
+    forge_change: Seat,
     panel_certificate: Seat,
     wildcard: Seat,
     pages: Seat,
@@ -93,9 +94,10 @@ tell! {
 }
 
 /// Stories that take too long for every run: `make stories-long` tells them, and only them.
-const LONG: [&str; 4] = [
+const LONG: [&str; 5] = [
     "many_servers::thirty_idle_servers_run",
     "many_servers::thirty_idle_servers_run_beside_a_hog",
+    "many_servers::thirty_idle_servers_with_accounts_run_beside_a_hog",
     "programs::what_people_run_runs",
     "a_shell_survives::idle_minutes_and_an_outage",
 ];

@@ -1,17 +1,19 @@
-//! Thirty idle servers run side by side, on a host whose kernel has the settings that it came with: each has an account of its own. With
-//! ids of their own they do so beside one that takes all that it can get.
+//! Thirty idle servers run side by side, on a host whose kernel has the settings that it came with: each has an account of its own. So
+//! they do beside one that takes all that it can get; what accounts leave to all servers together is named.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use berth_tests::engine::OWN_RANGES;
+use berth_tests::engine::{OWN_RANGES, USUAL};
 use berth_tests::process::{run, within};
 use berth_tests::{Ceiling, Docker, Platform, World, image};
 use serde_json::json;
 
-use crate::hostile_root::hog::{Hog, OF_THE_MAKER, OF_THE_USER};
+use crate::hostile_root::hog::{ENOUGH, Hog, OF_THE_MAKER, OF_THE_USER, few, few_of_host};
 
-crate::stories! { thirty_idle_servers_run, thirty_idle_servers_run_beside_a_hog }
+crate::stories! {
+    thirty_idle_servers_run, thirty_idle_servers_run_beside_a_hog, thirty_idle_servers_with_accounts_run_beside_a_hog
+}
 
 const SERVERS: u32 = 30;
 /// Thirty times systemd, on a busy machine with two cores.
@@ -26,28 +28,60 @@ fn thirty_idle_servers_run(world: &World) {
 
 /// With ids of their own, and beside a server whose root takes all that it can get of everything.
 fn thirty_idle_servers_run_beside_a_hog(world: &World) {
+    let _watches = Ceiling::at("fs/epoll/max_user_watches", "200000");
+    let kinds = [OF_THE_MAKER, OF_THE_USER].concat();
+    beside_a_hog(world, OWN_RANGES, &kinds, &[]);
+}
+
+/// With an account of its own each, and the limits on epoll and pipes as `berth engine setup` leaves them.
+fn thirty_idle_servers_with_accounts_run_beside_a_hog(world: &World) {
+    let _watches = Ceiling::at("fs/epoll/max_user_watches", "2147483647");
+    let _pages = Ceiling::at("fs/pipe-user-pages-soft", "0");
+    let platform = beside_a_hog(world, USUAL, OF_THE_MAKER, &[("epoll", "300000"), ("pipes", "1500")]);
+    // What one server can still take from others is this alone, as docs/isolation.md says.
+    let (docker, attacker) = (platform.docker(), platform.name(SERVERS + 1));
+    let _hog = full(docker, &attacker, "descriptors");
+    let beside = few(docker, &platform.name(1), "descriptors");
+    assert_ne!(beside, ENOUGH, "descriptors under way are each server's own by now: docs/isolation.md says otherwise");
+    assert_eq!(few_of_host("descriptors"), ENOUGH, "the host's root has its own");
+}
+
+/// Starts thirty servers by a runtime beside one that has all of some kinds, and much of others, which have no limit: none of them
+/// fails, people get in, and the host's root has enough.
+fn beside_a_hog(world: &World, runtime: &str, all: &[&str], much: &[(&str, &str)]) -> Platform {
     let platform = idle_servers(world, "stopped", SERVERS + 1);
     let _stock = Ceiling::at("fs/inotify/max_user_instances", "128");
-    let _watches = Ceiling::at("fs/epoll/max_user_watches", "200000");
     run(&mut platform.berth_command(&["apply"]), BOOT).good();
     let docker = platform.docker();
     let start = |id: u32| {
-        docker.make_again(&platform.name(id), |body| body["HostConfig"]["Runtime"] = json!(OWN_RANGES));
+        docker.make_again(&platform.name(id), |body| body["HostConfig"]["Runtime"] = json!(runtime));
     };
     let attacker = platform.name(SERVERS + 1);
     start(SERVERS + 1);
     within(BOOT, "the attacker has started", || is_up(&state(docker, &attacker)).then_some(()));
-    let kinds = [OF_THE_MAKER, OF_THE_USER].concat();
-    let hogs: Vec<Hog> = kinds.iter().map(|kind| Hog::start(docker, &attacker, kind)).collect();
-    for (kind, hog) in kinds.iter().zip(&hogs) {
-        assert!(hog.is_full(), "{kind}: {}", hog.got);
+    let mut hogs: Vec<Hog> = all.iter().map(|kind| full(docker, &attacker, kind)).collect();
+    for (kind, number) in much {
+        let hog = Hog::of_size(docker, &attacker, kind, number);
+        assert!(!hog.is_full(), "{kind}: {}", hog.got);
+        hogs.push(hog);
     }
     (1..=SERVERS).for_each(start);
     all_run(&platform);
+    for kind in all.iter().chain(much.iter().map(|(kind, _)| kind)) {
+        assert_eq!(few_of_host(kind), ENOUGH, "{kind} of the host's root");
+    }
     // Logins go on: an entry is what one comes to.
     for id in [1, SERVERS] {
         assert_eq!(docker.run(&["exec", &platform.name(id), "su", "-", "-c", "echo in"]), "in");
     }
+    drop(hogs);
+    platform
+}
+
+fn full(docker: &Docker, server: &str, kind: &str) -> Hog {
+    let hog = Hog::start(docker, server, kind);
+    assert!(hog.is_full(), "{kind}: {}", hog.got);
+    hog
 }
 
 fn idle_servers(world: &World, power: &str, servers: u32) -> Platform {

@@ -1,8 +1,10 @@
 //! People log in to their servers through the router, from outside: who may, who may not, what survives when a part of
 //! the platform dies, what a session can't reach, and the state repo behind the login `git`.
 
+mod behind_caddy;
 mod door;
 mod guide;
+mod inner_network;
 mod panel;
 mod reach;
 mod scene;
@@ -33,12 +35,14 @@ fn people_reach_their_servers_whatever_dies(world: &World) {
     the_right_people_get_in(&scene);
     panel::people_work_in_their_servers_by_the_panel(&scene);
     reach::refused_from_a_session(&scene);
+    inner_network::cuts_nobody_off(&scene);
     keys_change_under_a_live_session(&scene);
     a_server_made_anew_shows_the_same_key(&scene);
     parts_die_under_live_sessions(&scene);
     every_key_is_another(&scene);
     door::the_state_is_cloned_and_pushed(&scene);
     guide::a_member_follows_the_guide(&scene);
+    behind_caddy::the_visitor_and_the_scheme_arrive(&scene);
 }
 
 fn an_upgrade_ends_nothing(world: &World) {

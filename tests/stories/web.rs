@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::io::{BufReader, Read as _, Write as _};
-use std::process::Stdio;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use berth_plan::render::Kind;
-use berth_tests::process::{PATIENCE, is_alive, send, within};
+use berth_tests::process::{PATIENCE, is_alive, send, source_tree, within};
 use berth_tests::web::{self, CLOUDFLARE, VISITOR, WebSocket};
 use berth_tests::{Acme, Web, World, eventually, run};
 use rustix::process::Signal;
@@ -20,6 +21,7 @@ crate::stories! {
     a_removed_domain_is_gone_at_once,
     an_app_sees_the_visitor_and_not_what_they_claim,
     a_visitor_has_no_proxy_s_word,
+    an_old_go_speaks_no_http_2,
     nothing_is_held_back,
     the_panel_s_name_is_carried,
     certificates_come_from_the_ca_and_are_renewed,
@@ -182,7 +184,7 @@ fn every_refusal_says_why(_: &World) {
     web.visit(&["http://users.h.example.org/"]).is(403, "Only members of the platform");
     web.visit(&["http://owner.h.example.org/"]).is(403, "Only the owner and the members of the server");
     web.visit(&["http://stopped.h.example.org/"]).is(503, "is stopped");
-    web.visit(&["http://dead.h.example.org/"]).is(502, "nothing in it answers");
+    web.visit(&["http://dead.h.example.org/"]).is(502, "nothing in it answers").is(502, "listens at 127.0.0.1 alone");
     web.visit(&["http://x.w.h.example.org/"]).is(503, "no certificate can be had");
     // A name has no case, and a port is no part of it.
     web.visit(&["-H", "Host: PLAIN.H.Example.ORG:80", "http://plain.h.example.org/"]).is(200, "GET / HTTP/1.1");
@@ -283,6 +285,22 @@ fn a_visitor_has_no_proxy_s_word(_: &World) {
     // The full form of a name leads to the usual one.
     let full = web.visit_from(VISITOR, &["-H", "Host: a.h.example.org.", "http://a.h.example.org/x?y=z"]);
     assert_eq!(full.is(308, "").location, "http://a.h.example.org/x?y=z");
+}
+
+/// Each Caddy says of which Go it was made. The first ones with mends for both floods are 1.21.9 and 1.22.2.
+fn an_old_go_speaks_no_http_2(_: &World) {
+    let folder = berth_tests::ground::scratch();
+    let caddy = folder.path().join("caddy");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
+    for (go, spoken) in [
+        ("1.19.8", "h1"), ("1.20.14", "h1"), ("1.21.8", "h1"), ("1.21.9", "h1 h2"), ("1.22", "h1"), ("1.22.1", "h1"), ("1.22.2", "h1 h2"),
+        ("1.24.4", "h1 h2"), ("2.0", "h1 h2"), ("", "h1"),
+    ] {
+        fs::write(&caddy, format!("#!/bin/sh\nprintf 'go\\tgo{go}\\npath\\tcaddy\\n'\n")).expect("a program");
+        fs::set_permissions(&caddy, fs::Permissions::from_mode(0o755)).expect("its mode");
+        let mut script = Command::new(source_tree().join("templates/caddy/rootfs/usr/lib/berth/protocols"));
+        assert_eq!(run(script.env("PATH", &path), PATIENCE).good().stdout.trim(), spoken, "{go}");
+    }
 }
 
 fn nothing_is_held_back(_: &World) {

@@ -3,7 +3,7 @@
 
 use berth_fault::chain;
 use berth_schema::text::safe_line;
-use berth_tasks::{TaskError, Tasks};
+use berth_tasks::{Pulse, TaskError, Tasks};
 use berth_wire::acme::{AcmeStanding, WildcardStanding};
 use berth_wire::certificate::{FailedOrder, OrderFailure};
 use jiff::Timestamp;
@@ -23,10 +23,10 @@ const WORDS: usize = 1000;
 
 /// Keeps account and certificate until `tasks` are asked to end.
 pub async fn run(settings: AcmeSettings, tasks: &Tasks) -> Result<(), TaskError> {
-    let stop = tasks.stop().clone();
+    let (stop, pulse) = (tasks.stop().clone(), tasks.pulse().clone());
     tasks.keep("the account at the CA", async move {
         tokio::select! {
-            () = Keeper::new(settings).keep() => {}
+            () = Keeper::new(settings).keep(&pulse) => {}
             () = stop.cancelled() => {}
         }
     });
@@ -55,11 +55,11 @@ impl Keeper {
         Self { settings, asked, failed, logged: None, told: None, handed: None }
     }
 
-    async fn keep(mut self) {
+    async fn keep(mut self, pulse: &Pulse) {
         let mut looks = interval(self.settings.pace.look);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
+            pulse.wait(looks.tick()).await;
             if let Err(error) = self.look().await {
                 self.fails(&error);
             }

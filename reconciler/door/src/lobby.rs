@@ -167,6 +167,10 @@ async fn said(guest: &Guest, line: &str, words: Words, progress: fn(&str)) -> Re
             Answer::Domains(read::domains(guest, Whose::of(*all))?)
         }
         Some(Verb::Pulls) => Answer::Pulls(change::pulls(guest)?),
+        Some(Verb::Withdraw { topic }) => {
+            change::withdraw(guest, topic)?;
+            Answer::Pulls(change::pulls(guest)?)
+        }
         Some(Verb::Log { of, number }) => Answer::Log(read::log(guest, of.as_deref(), usize::from(*number))?),
         Some(Verb::Plan { write }) => {
             if write.manner() != Manner::default() {

@@ -39,11 +39,16 @@ struct Known {
     tip: Option<Revision>,
     /// The last good state: who somebody is doesn't depend on a mistake that is on `main` now.
     good: Option<Good>,
+    /// Those who are told of each good state of `main`'s.
+    watchers: Vec<Watcher>,
 }
+
+/// Told of a good state.
+type Watcher = Box<dyn Fn(&State) + Send>;
 
 impl Members {
     pub(crate) fn open(path: &Path) -> Result<Self, berth_repo::Error> {
-        let mut known = Known { repo: StateRepo::open(path)?, tip: None, good: None };
+        let mut known = Known { repo: StateRepo::open(path)?, tip: None, good: None, watchers: Vec::new() };
         if let Ok(applied) = known.repo.resolve(APPLIED) {
             known.good = known.load(applied)?;
         }
@@ -61,6 +66,16 @@ impl Members {
         let mut known = self.known.lock();
         known.look()?;
         Ok(known.good.clone())
+    }
+
+    /// Has `watcher` told of the state that `main` is at, and of each good one that it is at later, as far as somebody looks. It may not ask
+    /// for a state itself.
+    pub(crate) fn watch(&self, watcher: impl Fn(&State) + Send + 'static) {
+        let mut known = self.known.lock();
+        if let Some(good) = known.good.as_ref().filter(|good| Some(good.at) == known.tip) {
+            watcher(&good.state);
+        }
+        known.watchers.push(Box::new(watcher));
     }
 
     /// Finds `user` in the state; refused where it doesn't know them.
@@ -86,6 +101,7 @@ impl Known {
         if let Some(tip) = tip
             && let Some(good) = self.load(tip)?
         {
+            self.watchers.iter().for_each(|watcher| watcher(&good.state));
             self.good = Some(good);
         }
         self.tip = tip;

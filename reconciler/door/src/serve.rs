@@ -50,7 +50,7 @@ pub async fn serve(
     let redeeming = Arc::new(Redeeming { panel, room: Semaphore::new(LEASES), stop: tasks.stop().clone() });
     loop {
         let stream = tokio::select! {
-            stream = listening.accept() => stream?,
+            stream = tasks.pulse().wait(listening.accept()) => stream?,
             () = tasks.stop().cancelled() => break,
         };
         // Only the router connects; beyond what it could ever need, the connection is dropped unread.

@@ -6,17 +6,15 @@
 use berth_schema::Revision;
 use berth_schema::remote::{Forge, Remote};
 use berth_schema::text::safe_line;
-use berth_wire::standing::CommitState;
+use berth_wire::standing::{CommitState, Told};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use crate::exchange::exchange;
+use crate::exchange::{Answer, Trouble, exchange};
 
-/// The name under which the forge shows it.
-const CONTEXT: &str = "berth";
 /// The longest description that GitHub takes.
 const LONGEST: usize = 140;
 
@@ -26,17 +24,39 @@ pub(crate) struct Api {
     pub(crate) forge: Forge,
     pub(crate) base: String,
     token: HeaderValue,
+    /// The name under which the forge shows the state of a commit.
+    context: String,
+    /// The branch that the commits are on.
+    branch: String,
 }
 
-/// The forge didn't take it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TellError {
-    /// Trying again may help.
-    #[error("{0}")]
-    Passing(String),
-    /// Trying again won't help.
-    #[error("{0}")]
-    Final(String),
+/// The right that telling needs, in a forge's own words.
+fn right(forge: Forge) -> &'static str {
+    match forge {
+        Forge::Github => "commit statuses: write",
+        Forge::Gitlab => "api, with a role that may push to the branch",
+        Forge::Forgejo => "write:repository",
+    }
+}
+
+/// Host and path of a repository in a GitHub's API.
+fn github(host: &str, path: &str) -> String {
+    match host {
+        "github.com" => format!("https://api.github.com/repos/{path}"),
+        // GitHub Enterprise Cloud with data residency.
+        host if host.ends_with(".ghe.com") => format!("https://api.{host}/repos/{path}"),
+        host => format!("https://{host}/api/v3/repos/{path}"),
+    }
+}
+
+/// The forge's own host, where git may reach it by another one: SSH over port 443.
+fn own_host(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    match host.strip_suffix(":443").unwrap_or(&host) {
+        "ssh.github.com" => "github.com".to_owned(),
+        "altssh.gitlab.com" => "gitlab.com".to_owned(),
+        host => host.to_owned(),
+    }
 }
 
 /// GitLab's word for a commit's state.
@@ -54,9 +74,9 @@ impl Api {
             Some(api) => api.trim_end_matches('/').to_owned(),
             None => {
                 let (host, path) = remote.url.place()?;
+                let host = own_host(host);
                 match forge {
-                    Forge::Github if host == "github.com" => format!("https://api.github.com/repos/{path}"),
-                    Forge::Github => format!("https://{host}/api/v3/repos/{path}"),
+                    Forge::Github => github(&host, path),
                     Forge::Forgejo => format!("https://{host}/api/v1/repos/{path}"),
                     // A project's number or its path, as one segment.
                     Forge::Gitlab => format!("https://{host}/api/v4/projects/{}", path.replace('/', "%2F")),
@@ -71,27 +91,12 @@ impl Api {
         let mut token = HeaderValue::try_from(text).ok()?;
         // Shown by no `Debug`.
         token.set_sensitive(true);
-        Some(Self { forge, base, token })
-    }
-
-    /// Request that shows `state` at `revision`.
-    pub(crate) fn request(
-        &self,
-        revision: Revision,
-        state: CommitState,
-        description: &str,
-    ) -> http::Result<Request<Full<Bytes>>> {
-        let body = self.body(state, description);
-        self.ask(Method::POST, &format!("/statuses/{revision}"), Some(&body))
+        let (context, branch) = (remote.context.to_string(), remote.branch.to_string());
+        Some(Self { forge, base, token, context, branch })
     }
 
     /// Request at a path below the repository's, with the token.
-    pub(crate) fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> http::Result<Request<Full<Bytes>>> {
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> http::Result<Request<Full<Bytes>>> {
         let (accept, authorization) = match self.forge {
             Forge::Github => ("application/vnd.github+json", AUTHORIZATION),
             Forge::Forgejo => ("application/json", AUTHORIZATION),
@@ -116,49 +121,47 @@ impl Api {
     fn body(&self, state: CommitState, description: &str) -> Value {
         let description = safe_line(description, LONGEST);
         match self.forge {
-            Forge::Gitlab => {
-                json!({"state": in_gitlab(state), "description": description, "name": CONTEXT})
+            // Without `ref`, GitLab puts it beside any branch that has the commit.
+            Forge::Gitlab => json!({
+                "state": in_gitlab(state), "description": description, "name": self.context, "ref": self.branch,
+            }),
+            Forge::Github | Forge::Forgejo => {
+                json!({"state": state.word(), "description": description, "context": self.context})
             }
-            _ => json!({"state": state.word(), "description": description, "context": CONTEXT}),
         }
     }
 
-    /// Tells the forge. A redirect isn't followed: the token is for this host.
-    pub(crate) async fn tell(
-        &self,
-        revision: Revision,
-        state: CommitState,
-        description: &str,
-    ) -> Result<(), TellError> {
-        let request = self.request(revision, state, description);
-        let request =
-            request.map_err(|error| TellError::Final(format!("`api` makes no good URL: {error}")))?;
-        let passing = |why: String| TellError::Passing(format!("cannot reach {}: {why}", self.base));
-        let answer = exchange(request).await.map_err(passing)?;
-        self.understand(answer.status, &String::from_utf8_lossy(&answer.body))
+    /// Shows a line beside its commit.
+    pub(crate) async fn tell(&self, line: &Told) -> Result<(), Trouble> {
+        let body = self.body(line.state, &line.description);
+        let answer = self.call(Method::POST, &path_of(line.revision), Some(&body)).await?;
+        if self.took(&answer) { Ok(()) } else { Err(answer.trouble(&self.base, right(self.forge))) }
     }
 
-    fn understand(&self, status: StatusCode, body: &str) -> Result<(), TellError> {
-        let why = match status {
-            _ if status.is_success() => return Ok(()),
-            // GitLab's words for a commit that has this state already.
-            StatusCode::BAD_REQUEST if self.forge == Forge::Gitlab && body.contains("Cannot transition") => {
-                return Ok(());
-            }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "the token may not set a commit's status",
-            StatusCode::NOT_FOUND => "no such repository or commit, or the token may not see it",
-            _ if status.is_redirection() => "it is elsewhere now; set `remote.api`",
-            _ => "",
-        };
-        let answer = safe_line(body, LONGEST);
-        let text = match why {
-            "" => format!("{} answered {status}: {answer}", self.base),
-            why => format!("{} answered {status}: {why} ({answer})", self.base),
-        };
-        let passing = status.is_server_error()
-            || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
-        Err(if passing { TellError::Passing(text) } else { TellError::Final(text) })
+    fn took(&self, answer: &Answer) -> bool {
+        // GitLab's words for a commit that has this state already.
+        let has_it = || answer.status == StatusCode::BAD_REQUEST && answer.says("Cannot transition");
+        answer.status.is_success() || (self.forge == Forge::Gitlab && has_it())
     }
+
+    /// Sends a request below the repository's path.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Trouble> {
+        let request = self.ask(method, path, body);
+        let request =
+            request.map_err(|error| Trouble::Refused(format!("`remote.api` makes no good URL: {error}")))?;
+        let away = |why| Trouble::Away { why: format!("cannot reach {}: {why}", self.base), wait: None };
+        exchange(request).await.map_err(away)
+    }
+}
+
+/// Path of a commit's state, below the repository's.
+fn path_of(revision: Revision) -> String {
+    format!("/statuses/{revision}")
 }
 
 #[cfg(test)]
@@ -168,6 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::exchange::tests::answer;
 
     fn base(url: &str, forge: Forge) -> Option<String> {
         let remote = Remote { forge: Some(forge), ..Remote::new(url.parse().unwrap()) };
@@ -179,6 +183,23 @@ mod tests {
         for (url, forge, wanted) in [
             ("https://github.com/org/state.git", Forge::Github, "https://api.github.com/repos/org/state"),
             ("git@github.com:org/state.git", Forge::Github, "https://api.github.com/repos/org/state"),
+            ("https://GitHub.com/org/state.git", Forge::Github, "https://api.github.com/repos/org/state"),
+            ("https://github.com:443/org/state", Forge::Github, "https://api.github.com/repos/org/state"),
+            (
+                "ssh://git@ssh.github.com:443/org/state.git",
+                Forge::Github,
+                "https://api.github.com/repos/org/state",
+            ),
+            (
+                "https://School.ghe.com/org/state.git",
+                Forge::Github,
+                "https://api.school.ghe.com/repos/org/state",
+            ),
+            (
+                "ssh://git@altssh.gitlab.com:443/org/state.git",
+                Forge::Gitlab,
+                "https://gitlab.com/api/v4/projects/org%2Fstate",
+            ),
             (
                 "https://ghe.example.org/org/state",
                 Forge::Github,
@@ -209,7 +230,8 @@ mod tests {
     fn no_debug_output_holds_the_token() {
         let remote = Remote::new("https://github.com/org/state.git".parse().unwrap());
         let api = Api::of(&remote, Forge::Github, "s3cret").unwrap();
-        let request = api.request(Revision::from_bytes([1; 20]), CommitState::Pending, "x").unwrap();
+        let path = path_of(Revision::from_bytes([1; 20]));
+        let request = api.ask(Method::POST, &path, None).unwrap();
         assert!(!format!("{api:?} {request:?}").contains("s3cret"));
     }
 
@@ -228,7 +250,7 @@ mod tests {
                 prop_assert!(!description.contains('\n'), "{description}");
                 prop_assert!(description.chars().count() <= LONGEST, "{description}");
                 for status in [StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR] {
-                    let told = api.understand(status, &typed).unwrap_err().to_string();
+                    let told = answer(status.as_u16(), &[], &typed).trouble(&api.base, "x").to_string();
                     prop_assert_eq!(harm(&told), None, "{}", told);
                     prop_assert!(!told.contains('\n'), "{told}");
                 }

@@ -8,12 +8,10 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+
+use crate::way_out;
 
 /// Time that a forge has to answer.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,7 +46,10 @@ pub(crate) enum Trouble {
     /// The forge fails, perhaps at this alone, so nothing else waits for it.
     #[error("{0}")]
     Ailing(String),
-    /// It may be otherwise in a moment: a replica is behind, something is being checked, somebody was faster.
+    /// Somebody else was faster, so it may be otherwise at once.
+    #[error("{0}")]
+    Contended(String),
+    /// It may be otherwise in a moment: a replica is behind, or something is being checked.
     #[error("{0}")]
     Lagging(String),
     /// Somebody has to do something about it first.
@@ -84,9 +85,15 @@ impl Answer {
                 Trouble::Refused(format!("{said}. The token is none, or has expired"))
             }
             StatusCode::FORBIDDEN => Trouble::Refused(format!("{said}. The token needs the right: {right}")),
-            _ if status.is_redirection() => {
-                Trouble::Refused(format!("{base} is elsewhere now: set `remote.url`, or `remote.api`"))
-            }
+            _ if status.is_redirection() => Trouble::Refused(format!(
+                "{base} is elsewhere now ({status}): set `remote.url`, or `remote.api` \
+                 (docs/forge.md, \"The repository was renamed\")"
+            )),
+            StatusCode::CONFLICT => Trouble::Contended(said),
+            StatusCode::NOT_FOUND => Trouble::Lagging(format!(
+                "{said}. There is no such thing there yet, or the token may not see it, or the API is elsewhere: \
+                 `remote.api` says where"
+            )),
             // A replica that is behind says so, too, and so does a check that goes on.
             _ => Trouble::Lagging(said),
         }
@@ -127,7 +134,7 @@ impl Answer {
 
 /// Sends a request, and hears the answer to its end. A redirect isn't followed: the token is for this host.
 pub(crate) async fn exchange(request: Request<Full<Bytes>>) -> Result<Answer, String> {
-    let client = client().map_err(|error| format!("read the system's CAs: {error}"))?;
+    let client = way_out::client().map_err(|error| format!("read the system's CAs: {error}"))?;
     let exchange = async {
         let answer = client.request(request).await.map_err(|error| chain(&error))?;
         let (head, body) = answer.into_parts();
@@ -140,17 +147,6 @@ pub(crate) async fn exchange(request: Request<Full<Bytes>>) -> Result<Answer, St
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
     }
-}
-
-/// Made anew each time: it is needed a few times a day, and the system's CAs may have changed.
-fn client() -> std::io::Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>> {
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
-        // Plain HTTP only where `remote.api` says so, and the schema allows that on this machine alone.
-        .https_or_http()
-        .enable_http1()
-        .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 #[cfg(test)]
@@ -188,9 +184,12 @@ pub(crate) mod tests {
         for status in [408, 500, 502, 503] {
             assert!(matches!(take(status, &[], "<html>"), Trouble::Ailing(_)), "{status}");
         }
-        for status in [400, 404, 405, 409, 422, 423] {
+        for status in [400, 404, 405, 422, 423] {
             assert!(matches!(take(status, &[], "no"), Trouble::Lagging(_)), "{status}");
         }
+        assert!(matches!(take(409, &[], "409 Conflict"), Trouble::Contended(_)));
+        assert!(take(301, &[], "").to_string().contains("set `remote.url`"));
+        assert!(take(404, &[], "").to_string().contains("`remote.api`"));
         for status in [401, 403, 301] {
             assert!(matches!(take(status, &[], "no"), Trouble::Refused(_)), "{status}");
         }

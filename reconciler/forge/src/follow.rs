@@ -6,15 +6,16 @@
 use std::io;
 use std::path::PathBuf;
 
+use berth_fault::chain;
 use berth_host::Owner;
 use berth_judge::hook::{HookError, judge_fetched};
 use berth_repo::{Revision, StateRepo};
 use berth_schema::Finding;
-use berth_schema::remote::Remote;
+use berth_schema::remote::{Remote, Transport};
 use berth_wire::standing::Refusal;
 
 use crate::folder::Folder;
-use crate::git::{FETCHED, Git, GitError};
+use crate::git::{FETCHED, Git, GitError, Obstacle};
 
 /// Findings of a refused tip that are kept for show, at most.
 const SHOWN: usize = 10;
@@ -51,8 +52,18 @@ pub(crate) enum LookError {
     /// Git could not do its part.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// Git doesn't get in, or not there, and what to do about it.
+    #[error("{advice}")]
+    Advised {
+        advice: String,
+        /// Git's own words, where they help.
+        #[source]
+        source: Option<GitError>,
+    },
     /// There is no such branch.
-    #[error("{url} has no branch `{branch}`")]
+    #[error(
+        "{url} has no branch `{branch}`, or answers with something else than a repository, such as a page to sign in"
+    )]
     NoBranch { url: String, branch: String },
     /// The state repo, or what was fetched, can't be read or moved.
     #[error("cannot follow the forge with {path}")]
@@ -101,7 +112,7 @@ pub(crate) async fn follow(
     let git_dir = repo.git_dir().to_owned();
     let failed = |source| LookError::Repo { path: git_dir.clone(), source };
     let no_branch = || LookError::NoBranch { url: remote.url.to_string(), branch: remote.branch.to_string() };
-    let tip = git.tip(remote).await?.ok_or_else(no_branch)?;
+    let tip = git.tip(remote).await.map_err(|error| advised(remote, error))?.ok_or_else(no_branch)?;
     let main = repo.head().map_err(failed)?;
     // Nothing is followed before `main` has said whom; it can't be deleted while it is watched, but by hand.
     let main =
@@ -127,7 +138,7 @@ pub(crate) async fn follow(
     let path = room.path().join("repo.git");
     // Only what is new is fetched.
     let mut fetched = repo.beside(&path).map_err(failed)?;
-    git.fetch(remote, &path).await?;
+    git.fetch(remote, &path).await.map_err(|error| advised(remote, error))?;
     let tip = fetched.resolve(FETCHED).map_err(|source| LookError::Repo { path: path.clone(), source })?;
     let grows = fetched.is_ancestor(&main, &tip);
     if !grows.map_err(|source| LookError::Repo { path: path.clone(), source })? {
@@ -151,6 +162,27 @@ pub(crate) async fn follow(
     mended.map_err(|source| LookError::Owner { path: git_dir.clone(), source })?;
     repo.advance(&main, &tip, "berth: follow the forge").map_err(failed)?;
     Ok(Followed::Moved { from: main, to: tip })
+}
+
+/// Adds what an operator does about it, where git's words are about a terminal or about nothing at all.
+fn advised(remote: &Remote, error: GitError) -> LookError {
+    let (url, token, key) = (&remote.url, &remote.token, &remote.deploy_key);
+    let advice = match (error.obstacle(), remote.url.transport()) {
+        (Obstacle::Moved, _) => format!(
+            "{url} is elsewhere now: set `remote.url` (docs/forge.md, \"The repository was renamed\")"
+        ),
+        (Obstacle::Right, Transport::Https) => format!(
+            "{url} doesn't let Berth in: the secret `{token}` is missing, wrong, expired or without the right to read \
+             (`berth secret set {token}` stores another one)"
+        ),
+        (Obstacle::Right, Transport::Ssh) => {
+            format!("{url} doesn't let Berth in: does the forge know the deploy key `{key}`?")
+        }
+        _ => return error.into(),
+    };
+    // Nobody here has a terminal.
+    let is_about_a_terminal = chain(&error).contains("could not read Username");
+    LookError::Advised { advice, source: (!is_about_a_terminal).then_some(error) }
 }
 
 fn refused(tip: &Revision, main: &Revision, why: Vec<String>, hint: String, fault: Fault) -> Followed {

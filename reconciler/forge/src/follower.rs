@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use berth_fault::chain;
 use berth_host::Waits;
-use berth_repo::StateRepo;
+use berth_repo::{Revision, StateRepo};
 use berth_schema::remote::Remote;
 use berth_schema::{Parsed, State};
 use berth_secrets::{MoveError, Secrets, adopt};
@@ -16,12 +16,15 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
+use crate::echo::{Echo, Look};
 use crate::folder::{Folder, FolderError};
 use crate::follow::{Fault, Followed, follow};
 use crate::git::Git;
 use crate::outbox::Outbox;
 use crate::settings::FollowSettings;
 use crate::statuses::Statuses;
+use crate::waits::RateLimit;
 use crate::webhook;
 
 /// The shortest time between two looks, however often the webhook rings.
@@ -84,6 +87,8 @@ struct Session {
     /// Ends the tasks that were started for it.
     stop: CancellationToken,
     failures: u32,
+    /// The looks that a ring is good for.
+    echo: Echo,
 }
 
 /// Follows the forge until `tasks` are asked to end, or until `main` names none any more.
@@ -95,13 +100,16 @@ pub async fn run(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowE
 }
 
 async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowError> {
-    let stop = tasks.stop();
+    let (stop, pulse) = (tasks.stop(), tasks.pulse());
+    // The first look may take as long as a forge that doesn't answer.
+    pulse.beat();
     let failed = |source| FollowError::Read { path: settings.state.clone(), source };
     let mut repo = StateRepo::open(&settings.state).map_err(failed)?;
     let folder = Arc::new(Folder::open(&settings.folder)?);
     let bell = Arc::new(Notify::new());
     let mut session: Option<Session> = None;
     while !stop.is_cancelled() {
+        let main = repo.head().ok().flatten();
         match (tokio::task::block_in_place(|| configured(&repo)), &session) {
             (Ok(None), _) => {
                 tracing::info!("platform.toml has no [remote]: nothing is followed");
@@ -125,13 +133,31 @@ async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowErro
             tokio::time::sleep(SHORTEST).await;
             bell.notified().await;
         };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
-            () = rung => tracing::debug!("the webhook rang"),
-        }
+        let due = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+                () = rung => {
+                    tracing::debug!("the webhook rang");
+                    session.echo.ring();
+                }
+                // Somebody on this machine may have brought another `[remote]`.
+                () = leaves(&mut repo, main) => {}
+            }
+        };
+        pulse.wait(due).await;
     }
     Ok(())
+}
+
+/// Waits until `main` isn't at a commit any more.
+async fn leaves(repo: &mut StateRepo, main: Option<Revision>) {
+    loop {
+        tokio::time::sleep(SHORTEST).await;
+        if repo.head().is_ok_and(|head| head != main) {
+            return;
+        }
+    }
 }
 
 /// Moves secrets that lie in `folder`, where they were before `berth secret`, to the others.
@@ -169,11 +195,15 @@ impl Session {
                 listening: None,
                 // Judged anew by a new process, which may know better.
                 refused: None,
+                telling_trouble: None,
                 ..before
             };
         });
-        let statuses =
-            Statuses::begin(&remote, &settings.secrets, folder, settings.socket.clone(), tasks, &stop);
+        let limit = RateLimit::default();
+        let statuses = remote.forge.map(|_| {
+            let access = Access::new(&remote, &settings.secrets);
+            Statuses::begin(access, folder, settings.socket.clone(), &limit, tasks, &stop)
+        });
         if let (Some(forge), Some(address)) = (remote.forge, remote.listen) {
             let listening = webhook::Listening {
                 forge,
@@ -186,10 +216,10 @@ impl Session {
             };
             tasks.keep_until(&stop, "the webhook", listening.keep());
         }
-        let outbox = Outbox::new(&remote, settings, folder, bell);
+        let outbox = Outbox::new(&remote, settings, folder, bell, &limit);
         tasks.keep_until(&stop, "the task that opens pull requests", outbox.keep());
         let git = Git::new(folder.path(), settings.secrets.clone());
-        Self { remote, git, statuses, stop, failures: 0 }
+        Self { remote, git, statuses, stop, failures: 0, echo: Echo::default() }
     }
 
     /// Looks at the forge once, and returns how long to wait until the next look: not at all where `main` moved.
@@ -200,7 +230,7 @@ impl Session {
             // Whatever git is doing ends with it; `main` moves in one step, or not at all.
             () = stop.cancelled() => return Duration::ZERO,
         };
-        match followed {
+        let look = match followed {
             Ok(followed) => {
                 tracing::debug!(tip = %followed.tip(), "looked at the forge");
                 if self.failures > 0 {
@@ -209,8 +239,13 @@ impl Session {
                 self.failures = 0;
                 self.tell(&followed, folder);
                 // `[remote]` may say something else by now, such as that nothing is merged any more.
-                if matches!(followed, Followed::Moved { .. }) {
-                    return Duration::ZERO;
+                match followed {
+                    Followed::Moved { .. } => {
+                        self.echo.after(Look::Found);
+                        return Duration::ZERO;
+                    }
+                    Followed::Refused { new: true, .. } => Look::Found,
+                    Followed::Same(_) | Followed::Refused { .. } => Look::Nothing,
                 }
             }
             Err(error) => {
@@ -218,9 +253,12 @@ impl Session {
                 let error = chain(&error);
                 tracing::warn!(error, failures = self.failures, "the forge can't be followed");
                 folder.change(|standing| standing.trouble = Some(error));
+                Look::Failed
             }
-        }
-        wait(self.remote.poll.duration(), self.failures, Timestamp::now().subsec_nanosecond().unsigned_abs())
+        };
+        let chance = Timestamp::now().subsec_nanosecond().unsigned_abs();
+        let wait = wait(self.remote.poll.duration(), self.failures, chance);
+        self.echo.after(look).map_or(wait, |soon| soon.min(wait))
     }
 
     fn tell(&self, followed: &Followed, folder: &Folder) {

@@ -56,6 +56,53 @@ pub(crate) enum GitError {
     Secret(#[from] SecretError),
 }
 
+/// An obstacle that git met, as far as its words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// A secret of this host can't be read.
+    Secret,
+    /// The forge doesn't let us, or not like this.
+    Right,
+    /// The repository is at another URL by now.
+    Moved,
+    /// Everything else: a forge that is away, for instance.
+    Other,
+}
+
+/// Words of git and of forges for a right that is missing.
+const RIGHTS: [&str; 12] = [
+    "error: 403",
+    "error: 401",
+    "denied",
+    "Denied",
+    "not allowed",
+    "not authorized",
+    "read only",
+    "read-only",
+    "could not read Username",
+    "protected",
+    "declined",
+    "Authentication failed",
+];
+/// Words of git for a redirect, which it doesn't follow.
+const MOVED: [&str; 5] = ["error: 301", "error: 302", "error: 303", "error: 307", "error: 308"];
+
+impl GitError {
+    /// The obstacle, by git's words.
+    pub(crate) fn obstacle(&self) -> Obstacle {
+        let says = |words: &[&str]| {
+            let said = berth_fault::chain(self);
+            words.iter().any(|word| said.contains(word))
+        };
+        match self {
+            Self::Secret(_) => Obstacle::Secret,
+            Self::Program(_) if says(&MOVED) => Obstacle::Moved,
+            Self::Program(_) if says(&RIGHTS) => Obstacle::Right,
+            Self::Program(_) => Obstacle::Other,
+        }
+    }
+}
+
 impl Git {
     /// Git, which finds the forge's host keys in `folder`.
     pub(crate) fn new(folder: &Path, secrets: Secrets) -> Self {

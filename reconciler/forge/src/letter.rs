@@ -24,6 +24,7 @@ pub(crate) fn text(outgoing: &Outgoing, platform: &str, merges: bool) -> String 
     let record = &outgoing.record;
     let door = match record.door.as_str() {
         "ssh" => "over SSH",
+        "api" => "by the API",
         _ => "in the panel",
     };
     let mut text = format!(

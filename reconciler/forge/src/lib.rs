@@ -5,7 +5,9 @@
 //! webhook calls. Refuses what the hook would refuse, and a branch whose history was rewritten; `main` stays where it is then.
 //! Never touches the engine: the reconciler sees that `main` moved, as it does after any push.
 
+mod access;
 mod api;
+mod echo;
 mod exchange;
 mod folder;
 mod follow;
@@ -19,6 +21,8 @@ mod outcomes;
 mod pulls;
 mod settings;
 mod statuses;
+mod waits;
+mod way_out;
 mod webhook;
 
 pub use folder::FolderError;

@@ -15,15 +15,15 @@ use berth_fault::chain;
 use berth_judge::outgoing::{self, Outgoing, OutgoingError, Way};
 use berth_repo::{OUTGOING, Revision, Stamp, StateRepo};
 use berth_schema::remote::{PullRequests, Remote};
-use berth_schema::secret::Form;
-use berth_secrets::Secrets;
 use tokio::sync::Notify;
 
 use self::due::Dues;
+use crate::access::Access;
 use crate::api::Api;
 use crate::folder::Folder;
 use crate::git::Git;
 use crate::settings::FollowSettings;
+use crate::waits::RateLimit;
 
 /// Time between two looks for changes.
 const TICK: Duration = Duration::from_secs(1);
@@ -32,7 +32,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Outbox {
     remote: Remote,
     state: PathBuf,
-    secrets: Secrets,
+    access: Access,
+    limit: RateLimit,
     folder: Arc<Folder>,
     git: Git,
     /// Wakes whoever follows the forge's branch.
@@ -62,11 +63,13 @@ impl Outbox {
         settings: &FollowSettings,
         folder: &Arc<Folder>,
         bell: &Arc<Notify>,
+        limit: &RateLimit,
     ) -> Self {
         Self {
             remote: remote.clone(),
             state: settings.state.clone(),
-            secrets: settings.secrets.clone(),
+            access: Access::new(remote, &settings.secrets),
+            limit: limit.clone(),
             folder: Arc::clone(folder),
             git: Git::new(folder.path(), settings.secrets.clone()),
             bell: Arc::clone(bell),
@@ -79,44 +82,28 @@ impl Outbox {
             self.tell(None);
             return std::future::pending().await;
         }
-        let mut dues = Dues::default();
+        let mut dues = Dues::new(&self.limit);
         let mut told: Option<Option<String>> = None;
         let mut known: Option<Api> = None;
         let mut looked: Option<Looked> = None;
         loop {
-            let api = self.api();
-            let trouble = api.as_ref().err().cloned();
+            let api = self.access.api();
+            let trouble = api.as_ref().err().map(|error| chain(error));
             if told.as_ref() != Some(&trouble) && self.publish(trouble.as_deref()) {
                 told = Some(trouble);
             }
             if let Ok(api) = api {
                 // Another token may do what the last one could not.
-                if known.as_ref() != Some(&api) {
+                if known.as_ref().is_some_and(|known| *known != api) {
                     dues.clear();
-                    known = Some(api.clone());
                 }
+                known = Some(api.clone());
                 if let Err(error) = self.round(&api, &mut dues, &mut looked).await {
                     tracing::warn!(error = chain(&error), "changes on their way to the forge can't be read");
                 }
             }
             tokio::time::sleep(TICK).await;
         }
-    }
-
-    /// The forge's API with the token as it is now, or why there is none.
-    fn api(&self) -> Result<Api, String> {
-        let token = match self.secrets.read(&self.remote.token, Form::Token) {
-            Ok(token) => token,
-            Err(error) if error.is_missing() => {
-                return Err(format!(
-                    "the host has no secret `{0}`, by which it could open one (`berth secret set {0}`)",
-                    self.remote.token
-                ));
-            }
-            Err(error) => return Err(chain(&error)),
-        };
-        let api = self.remote.forge.and_then(|forge| Api::of(&self.remote, forge, &token));
-        api.ok_or_else(|| "nothing says where the forge's API is: `remote.api` has to".to_owned())
     }
 
     /// Tells the doors and operators whether changes can be brought to the forge; returns whether they know.
@@ -190,5 +177,6 @@ impl Outbox {
         self.remote.pull_requests == PullRequests::Merge
             && change.record.is_allowed
             && change.record.is_committed
+            && !change.record.withdrawn
     }
 }

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::exchange::{Answer, Trouble, exchange};
+use crate::exchange::{Answer, Trouble};
 
 /// The right that opening and looking needs, in a forge's own words.
 fn right(forge: Forge) -> &'static str {
@@ -163,14 +163,6 @@ impl Api {
             Forge::Gitlab => "/merge_requests",
             Forge::Github | Forge::Forgejo => "/pulls",
         }
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Trouble> {
-        let request = self.ask(method, path, body);
-        let request =
-            request.map_err(|error| Trouble::Refused(format!("`remote.api` makes no good URL: {error}")))?;
-        let away = |why| Trouble::Away { why: format!("cannot reach {}: {why}", self.base), wait: None };
-        exchange(request).await.map_err(away)
     }
 
     fn trouble(&self, answer: &Answer) -> Trouble {

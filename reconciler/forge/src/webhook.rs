@@ -4,15 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_fault::chain;
 use berth_schema::remote::{Branch, Forge};
-use berth_schema::secret::{Form, SecretName};
+use berth_schema::secret::SecretName;
 use berth_secrets::Secrets;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::folder::Folder;
-use crate::listener::{PATH, Secret, Webhook};
+use crate::listener::{Key, PATH, Webhook};
 
 /// Time between two attempts.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -34,14 +33,14 @@ impl Listening {
         let mut told = None;
         loop {
             match self.open().await {
-                Ok((listener, secret)) => {
+                Ok((listener, key)) => {
                     let address = listener.local_addr().unwrap_or(self.address);
                     tracing::info!(%address, path = PATH, "the webhook listens");
                     self.folder.change(|standing| {
                         standing.listening = Some(address);
                         standing.webhook_trouble = None;
                     });
-                    let webhook = Webhook::new(self.forge, &self.branch, secret, Arc::clone(&self.bell));
+                    let webhook = Webhook::new(self.forge, &self.branch, key, Arc::clone(&self.bell));
                     webhook.serve(listener).await;
                 }
                 Err(why) => {
@@ -56,11 +55,10 @@ impl Listening {
         }
     }
 
-    async fn open(&self) -> Result<(TcpListener, Secret), String> {
-        let text = self.secrets.read(&self.secret, Form::SharedSecret).map_err(|error| chain(&error))?;
-        let secret = Secret::new(text.as_bytes()).ok_or("the webhook's secret is too short")?;
+    async fn open(&self) -> Result<(TcpListener, Key), String> {
+        let key = Key::open(&self.secrets, &self.secret)?;
         let bound = TcpListener::bind(self.address).await;
         let listener = bound.map_err(|error| format!("listen on {}: {error}", self.address))?;
-        Ok((listener, secret))
+        Ok((listener, key))
     }
 }

@@ -132,7 +132,8 @@ pub(crate) fn no_answer(tool: Option<Tool>) -> Response<Body> {
             StatusCode::BAD_GATEWAY,
             "The app doesn't answer",
             "The server behind this address runs, but nothing in it answers here. If it is yours: is the app started, and on the \
-             port that the domain's file names?",
+             port that the domain's file names? An app that listens at 127.0.0.1 alone, or speaks HTTPS, is reached through the \
+             server's own Caddy.",
         );
     };
     let title = format!("{} doesn't answer", tool.title());

@@ -1,5 +1,6 @@
 //! Needs that Berth's programs have of the host they run on, each met in one way: replacing a file, locking, making a
-//! socket, writing as a repository's owner, ending not before a change is whole, ending a process with everything it started, waiting longer each time.
+//! socket, writing as a repository's owner, ending not before a change is whole, ending a process with everything it started, waiting longer each time,
+//! telling the service manager that it works.
 //!
 //! Small on purpose, since `berth-runtime` links it: no async runtime, no git, no Docker, no knowledge of a platform.
 //! It decides nothing; its callers say what is written, locked or ended.
@@ -10,6 +11,7 @@ pub mod cgroup;
 pub mod critical;
 pub mod file;
 pub mod process;
+pub mod service;
 
 mod admit;
 mod guest;
@@ -29,4 +31,4 @@ pub use owner::{Acting, Owner};
 pub use panel::{PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, give_to_panel, make_passage, panel_group};
 pub use socket::StagedSocket;
 pub use waits::Waits;
-pub use way::{FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};
+pub use way::{EDITION, FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};

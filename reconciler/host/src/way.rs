@@ -16,6 +16,10 @@ use crate::process::started;
 /// The folder of records. It vanishes with the machine's start, as the servers do.
 pub const SERVERS: &str = "/run/berth/servers";
 
+/// Number of what `berth-runtime` gives to servers. It rises with each change of that, so that everybody sees which servers were started
+/// before one and get it at their next start. A test of `berth-runtime` fails until it does.
+pub const EDITION: u32 = 1;
+
 /// Name of the runtime's program.
 const PROGRAM: &str = "berth-runtime";
 
@@ -108,12 +112,14 @@ pub struct WayRecord {
     pub pid: u32,
     /// Start of that process, in clock ticks since the machine's start.
     pub started: u64,
+    /// The [`EDITION`] that it was started by; 0 where the record was written before there was one.
+    pub edition: u32,
 }
 
 impl WayRecord {
     /// Makes the record of a process.
     pub fn of_process(way: Way, pid: u32) -> io::Result<Self> {
-        Ok(Self { way, pid, started: started(pid)? })
+        Ok(Self { way, pid, started: started(pid)?, edition: EDITION })
     }
 
     /// Reads the record of a container. `None` when there is none, or its process has ended.
@@ -131,7 +137,7 @@ impl WayRecord {
     /// Writes it as a whole.
     pub fn write(&self, folder: &Path, container: &str) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        let text = format!("{} {} {}\n", self.way, self.pid, self.started);
+        let text = format!("{} {} {} {}\n", self.way, self.pid, self.started, self.edition);
         replace_for_now(&file(folder, container)?, text.as_bytes(), 0o644)
     }
 
@@ -143,6 +149,11 @@ impl WayRecord {
         }
     }
 
+    /// Checks that the server has all that it would get if it were started now, apart from its way.
+    pub fn is_current(&self) -> bool {
+        self.edition == EDITION
+    }
+
     /// Checks it against the kernel, which shows whether the process's ids are of a range.
     pub fn is_borne_out(&self) -> bool {
         let map = fs::read_to_string(format!("/proc/{}/uid_map", self.pid)).unwrap_or_default();
@@ -152,7 +163,8 @@ impl WayRecord {
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_ascii_whitespace();
         let (way, pid, started) = (words.next()?, words.next()?, words.next()?);
-        Some(Self { way: way.parse().ok()?, pid: pid.parse().ok()?, started: started.parse().ok()? })
+        let edition = words.next().map_or(Ok(0), str::parse).ok()?;
+        Some(Self { way: way.parse().ok()?, pid: pid.parse().ok()?, started: started.parse().ok()?, edition })
     }
 }
 
@@ -191,6 +203,11 @@ mod tests {
         of_us.started += 1;
         of_us.write(&folder, "abc").unwrap();
         assert_eq!(WayRecord::read(&folder, "abc").unwrap(), None, "another process's number");
+        let of_us = WayRecord::of_process(Way::Own, std::process::id()).unwrap();
+        fs::write(folder.join("abc"), format!("own {} {}\n", of_us.pid, of_us.started)).unwrap();
+        let before =
+            WayRecord::read(&folder, "abc").unwrap().expect("a record of before there were editions");
+        assert!(of_us.is_current() && !before.is_current() && before.way == Way::Own);
         fs::write(folder.join("abc"), "own 1").unwrap();
         assert_eq!(WayRecord::read(&folder, "abc").unwrap(), None, "half a file");
         WayRecord::remove(&folder, "abc").unwrap();

@@ -219,6 +219,11 @@ impl Forms {
         self.with(|repo| pulls::one(&Ground::look(repo, author, self.resolver)?, user, topic))
     }
 
+    /// Takes one of these changes back, as long as the forge doesn't have it.
+    pub fn withdraw(&self, author: Author<'_>, user: &UserName, topic: &str) -> Result<(), FormError> {
+        self.with(|repo| pulls::withdraw(&Ground::look(repo, author, self.resolver)?, user, topic))
+    }
+
     /// Makes the commit of a change, and sends it on its way to the forge.
     fn post(
         &self,
@@ -301,7 +306,7 @@ fn may_propose(ground: &Ground<'_>) -> Result<(), FormError> {
     if ground.is_admin() {
         return Ok(());
     }
-    match enough_open(ground.repo, ground.author.name)? {
+    match enough_open(ground.repo, ground.author.name, ground.help())? {
         Some(invalid) => Err(FormError::Refused { message: invalid.message, advice: Some(invalid.hint) }),
         None => Ok(()),
     }

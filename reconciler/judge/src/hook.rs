@@ -255,6 +255,10 @@ impl<'a> Push<'a> {
             self.refuse(name, invalid);
             return Ok(());
         }
+        if !self.leads_to_commit(new)? {
+            self.refuse(name, refusals::no_commit(name));
+            return Ok(());
+        }
         self.talk.push_str(&format!("{name} isn't main, so nothing of it is applied.\n"));
         if !self.is_measured(new, &Range::NewToRepository)? {
             return Ok(());
@@ -276,6 +280,11 @@ impl<'a> Push<'a> {
         self.repo.is_ancestor(old, new).map_err(|source| HookError::Read { path, source })
     }
 
+    fn leads_to_commit(&self, object: &Revision) -> Result<bool, HookError> {
+        let path = self.repo.git_dir().to_owned();
+        self.repo.leads_to_commit(object).map_err(|source| HookError::Read { path, source })
+    }
+
     fn head(&self) -> Result<Option<Revision>, HookError> {
         let path = self.repo.git_dir().to_owned();
         self.repo.head().map_err(|source| HookError::Read { path, source })
@@ -291,11 +300,24 @@ impl<'a> Push<'a> {
         let commits = self.history.new_up_to(new, range)?;
         let excess = self.repo.excess(&commits);
         let path = self.repo.git_dir().to_owned();
-        let Some(excess) = excess.map_err(|source| HookError::Read { path, source })? else {
-            return Ok(true);
-        };
-        self.refuse("the commits", excess.in_words());
-        Ok(false)
+        if let Some(excess) = excess.map_err(|source| HookError::Read { path, source })? {
+            self.refuse("the commits", excess.in_words());
+            return Ok(false);
+        }
+        self.judge_names(&commits)?;
+        Ok(true)
+    }
+
+    /// Refuses names that commits bring in and that not every system can hold.
+    fn judge_names(&mut self, commits: &[Revision]) -> Result<(), HookError> {
+        let path = self.repo.git_dir().to_owned();
+        let names = self.repo.bad_names(commits).map_err(|source| HookError::Read { path, source })?;
+        self.found.findings.extend(names.into_iter().map(|(commit, name)| match self.searched {
+            // Nobody has that commit, so the file can still be called anything.
+            Searched::One => Finding::new(Severity::Error, name.path, None, name.invalid),
+            Searched::Push => spelling::of_name(&commit, name),
+        }));
+        Ok(())
     }
 
     fn refuse_ref(&mut self, reference: &str, message: &str, hint: &str) {

@@ -16,9 +16,9 @@ use berth_repo::StateRepo;
 
 use crate::hook::HookError;
 
-pub use keep::{Outgoing, Way, all, find, put, tell_way, way};
+pub use keep::{Outgoing, Way, all, find, put, tell_way, way, withdraw};
 pub use landing::{Landing, landing};
-pub use record::Record;
+pub use record::{Record, TOO_LATE};
 pub use still::{Still, still_allowed};
 
 pub(crate) use keep::{Sent, enough, promised, send};

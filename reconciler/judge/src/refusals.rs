@@ -1,4 +1,5 @@
-//! Refusals that more than one door gives, each with its hint: the same words everywhere.
+//! Refusals that more than one door gives, each with its hint: the same words everywhere. `help` is whom the organisation's people ask
+//! ([`Organisation::help`](berth_schema::organisation::Organisation::help)).
 
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::remote::Remote;
@@ -22,13 +23,12 @@ pub(crate) fn hosted_elsewhere(remote: &Remote) -> Invalid {
 }
 
 /// A forge hosts the state repo, and nothing says of which kind it is.
-pub(crate) fn unknown_forge(remote: &Remote) -> Invalid {
+pub(crate) fn unknown_forge(remote: &Remote, help: &str) -> Invalid {
     let message = format!(
         "{}, and nothing says what kind of forge that is, so no change becomes a pull request",
         remote.in_charge()
     );
-    let hint =
-        format!("ask an admin to add `forge` to `[remote]` (docs/forge.md), or {}", push_there(remote));
+    let hint = format!("ask {help} to add `forge` to `[remote]` (docs/forge.md), or {}", push_there(remote));
     Invalid::new(message, hint)
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn no_way(remote: &Remote, trouble: &str) -> Invalid {
 
 /// A forge hosts the state repo, and this field of a member's file lets somebody in: a commit that is made here would part the
 /// two, and a pull request is read by everybody who reads the repository there, before anybody has agreed to it.
-pub fn set_there(remote: &Remote, name: &UserName, field: &str) -> Invalid {
+pub fn set_there(remote: &Remote, name: &UserName, field: &str, help: &str) -> Invalid {
     let what = match field {
         "passkeys" => "Passkeys are",
         "oidc" => "Accounts at the provider are",
@@ -58,12 +58,20 @@ pub fn set_there(remote: &Remote, name: &UserName, field: &str) -> Invalid {
         }
         false => "",
     };
-    let hint = format!("{instead}Change `{field}` in users/{name}.toml there, or ask an admin to.");
+    let hint = format!("{instead}Change `{field}` in users/{name}.toml there, or ask {help} to.");
     Invalid::new(format!("{what} set elsewhere: {}.", remote.in_charge()), hint)
 }
 
 fn push_there(remote: &Remote) -> String {
     format!("push there: `git push {} HEAD:{}`", remote.url, remote.branch)
+}
+
+/// The ref leads to something else than a commit, where nobody would look for what may not come in.
+pub(crate) fn no_commit(reference: &str) -> Invalid {
+    Invalid::new(
+        format!("`{reference}` leads to no commit, neither itself nor as an annotated tag of one"),
+        "push a branch, or tag a commit",
+    )
 }
 
 /// The ref would stand in the way of one of Berth's: git finds it first where somebody says `main`, or can't make a proposal
@@ -99,10 +107,12 @@ pub(crate) fn not_a_branch(reference: &str, hint: &str) -> Invalid {
 }
 
 /// They have as many proposals open as anybody may.
-pub(crate) fn enough_open(most: usize) -> Invalid {
+pub(crate) fn enough_open(most: usize, help: &str) -> Invalid {
     Invalid::new(
         format!("you have {most} proposals open, and nobody may have more"),
-        "close one that you don't need: `git push origin :review/<topic>`; or ask an admin to decide one",
+        format!(
+            "close one that you don't need: `git push origin :review/<topic>`; or ask {help} to decide one"
+        ),
     )
 }
 

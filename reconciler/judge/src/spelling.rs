@@ -4,7 +4,7 @@
 //! does so on every terminal where somebody reads the log. Such commits stay out, at every door. What is only invisible
 //! (joiners, variation selectors) is part of scripts and of emoji, and may stand: Berth shows it as an escape.
 
-use berth_repo::{LARGEST_FILE, Revision};
+use berth_repo::{BadName, LARGEST_FILE, Revision};
 use berth_schema::name::Invalid;
 use berth_schema::text::steers;
 use berth_schema::{Finding, Severity};
@@ -61,7 +61,16 @@ pub(crate) fn of_path(commit: &Revision, path: &str) -> Option<Finding> {
     let c = path.chars().find(|c| steers(*c))?;
     let message = format!("the name of this file has {}", named(c));
     let place = format!("{}:{path}", commit.short());
-    Some(Finding::new(Severity::Error, place, None, Invalid::new(message, PATH)))
+    let hint = format!("call the file something else {PATH}");
+    Some(Finding::new(Severity::Error, place, None, Invalid::new(message, hint)))
+}
+
+/// A name that not every system can hold, in the commit that brings it in.
+pub(crate) fn of_name(commit: &Revision, name: BadName) -> Finding {
+    let BadName { path, invalid } = name;
+    let place = format!("{}:{path}", commit.short());
+    let hint = format!("{} {PATH}", invalid.hint);
+    Finding::new(Severity::Error, place, None, Invalid::new(invalid.message, hint))
 }
 
 /// A ref whose name steers a terminal, if it does.
@@ -75,8 +84,7 @@ const PERSON: &str = "mend `git config user.name` and `user.email`, then `git co
 const MESSAGE: &str = "write the message anew with `git commit --amend`; in older commits, `git rebase -i origin/main` and `reword`";
 const ENCODING: &str = "`git config --unset i18n.commitEncoding`, then make the commit again: `git commit --amend`, or \
                         `git rebase --force-rebase origin/main`";
-const PATH: &str = "call the file something else in the commit that adds it: `git mv` and `git commit --amend`, or `git rebase -i`, \
-                    since a later commit doesn't hide it";
+const PATH: &str = "in the commit that adds it: `git mv` and `git commit --amend`, or `git rebase -i`, since a later commit doesn't hide it";
 
 fn named(c: char) -> String {
     let why = match c {

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use berth_schema::mail::MailTls;
 use berth_schema::secret::Form;
-use lettre::Message;
 use lettre::address::Envelope;
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -14,6 +13,7 @@ use lettre::transport::smtp::client::{
 use lettre::transport::smtp::commands::{Data, Mail as From, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
+use lettre::{Address, Message};
 
 use crate::message;
 use crate::settings::MailSettings;
@@ -131,16 +131,21 @@ impl<'s> Connection<'s> {
 
     /// Parameters that tell the server of addresses that aren't ASCII. Their domains are; what is before the `@` needs its word (RFC 6531).
     fn letters(&self, envelope: &Envelope) -> Result<Vec<MailParameter>, MailError> {
-        let all = envelope.to().iter().chain(envelope.from());
-        let Some(address) = all.map(ToString::to_string).find(|address| !address.is_ascii()) else {
+        let (mut from, mut to) = (envelope.from().into_iter(), envelope.to().iter());
+        let is_other = |address: &&Address| !AsRef::<str>::as_ref(*address).is_ascii();
+        let (from, to) = (from.find(is_other), to.find(is_other));
+        if from.is_none() && to.is_none() {
             return Ok(Vec::new());
-        };
-        match self.smtp.server_info().supports_feature(Extension::SmtpUtfEight) {
-            true => Ok(vec![MailParameter::SmtpUtfEight]),
-            false => {
-                let address = berth_schema::text::safe(address);
-                Err(MailError::Letters { server: self.server.clone(), address })
-            }
+        }
+        if self.smtp.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Ok(vec![MailParameter::SmtpUtfEight]);
+        }
+        let server = self.server.clone();
+        let shown = |address: &Address| berth_schema::text::safe(address.to_string());
+        // The sender's comes first: no letter at all goes then, and none is to be given up for it.
+        match (from, to) {
+            (Some(from), _) => Err(MailError::SenderLetters { server, from: shown(from) }),
+            (None, to) => Err(MailError::Letters { server, address: to.map(shown).unwrap_or_default() }),
         }
     }
 

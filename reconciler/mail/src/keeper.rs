@@ -5,6 +5,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use berth_fault::chain;
@@ -24,20 +25,22 @@ use crate::trouble::{MailError, Reached};
 
 /// Characters of a failure that are kept.
 const WORDS: usize = 300;
+/// Files put aside that are told.
+const ASIDE: usize = 10;
 /// Letters given up that are remembered.
 const LOST: usize = 10;
 
 /// Sends what comes into the spool until `tasks` are asked to end. A letter that a server takes just then has `Pace::ending` to be
 /// finished; after that, the next process tells that nobody knows whether it has arrived.
 pub async fn run(settings: MailSettings, tasks: &Tasks) -> Result<(), TaskError> {
-    let stop = tasks.stop().clone();
+    let (stop, pulse) = (tasks.stop().clone(), tasks.pulse().clone());
     tasks.keep("the mails", async move {
         let mut keeper = Keeper::new(settings);
         let mut looks = interval(keeper.settings.pace.look);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = looks.tick() => {}
+                _ = pulse.wait(looks.tick()) => {}
                 () = stop.cancelled() => return,
             }
             let (pace, is_ending) = (keeper.settings.pace, || stop.is_cancelled());
@@ -58,6 +61,8 @@ struct Keeper {
     standing: MailStanding,
     told: Option<MailStanding>,
     waits: Waits,
+    /// End of the wait in which nothing is sent, after a failure of the server's.
+    until: Option<Timestamp>,
     /// Time at which the password was stored that was tried last.
     tried: Option<SystemTime>,
 }
@@ -69,7 +74,7 @@ impl Keeper {
         // Another server, or another password: whatever failed, it is worth a try at once.
         let standing = MailStanding { server, failed: None, ..before };
         let waits = Waits::new(settings.pace.first, settings.pace.longest);
-        Self { settings, standing, told: None, waits, tried: None }
+        Self { settings, standing, told: None, waits, until: None, tried: None }
     }
 
     /// Sends what is due, and tells how things are.
@@ -97,6 +102,7 @@ impl Keeper {
             }
         }
         self.standing.waiting = waiting.len();
+        self.standing.unreadable = self.aside()?;
         let now = Timestamp::now();
         if self.is_waiting(now) {
             return Ok(());
@@ -112,7 +118,7 @@ impl Keeper {
         due.sort_by_key(|kept| kept.tries);
         let settings = self.settings.clone();
         let mut connection: Option<Connection<'_>> = None;
-        let mut failed = None;
+        let (mut failed, mut broken, mut is_heard) = (None, None, false);
         for kept in due {
             if is_ending() {
                 break;
@@ -125,8 +131,15 @@ impl Keeper {
                 None => Connection::open(&settings).await?,
             };
             match self.send(&mut open, &mut ledger, kept).await {
-                Ok(Goes::On) => connection = Some(open),
-                Ok(Goes::Anew) => {}
+                Ok(Goes::On) => (connection, is_heard) = (Some(open), true),
+                Ok(Goes::Anew) => is_heard = true,
+                Ok(Goes::Broken { failure, was_slow }) => {
+                    broken = Some(failure);
+                    // Each may take minutes. Whatever has come meanwhile goes before those that the server was slow at.
+                    if was_slow {
+                        break;
+                    }
+                }
                 Err(error) => {
                     failed = Some(error);
                     break;
@@ -136,13 +149,21 @@ impl Keeper {
         if let Some(open) = connection {
             open.close().await;
         }
-        failed.map_or(Ok(()), Err)
+        match (failed, broken) {
+            (Some(error), _) => Err(error),
+            // Each letter has its own wait, and others needn't be as unlucky; but whoever can look has to know.
+            (None, Some(failure)) if !is_heard => {
+                self.tell(failure);
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
     }
 
-    /// Returns whether the wait after a failure isn't over yet. Another password is worth a try at once, also one that was stored while the
+    /// Returns whether the wait after a failure of the server's isn't over yet. Another password is worth a try at once, also one that was stored while the
     /// last one was tried.
     fn is_waiting(&self, now: Timestamp) -> bool {
-        let is_early = self.standing.failed.as_ref().is_some_and(|failed| now < failed.again);
+        let is_early = self.until.is_some_and(|until| now < until);
         is_early && self.tried == self.stored()
     }
 
@@ -155,6 +176,14 @@ impl Keeper {
     fn all(&self) -> Result<Vec<Kept>, MailError> {
         let failed = |source| MailError::Folder { path: self.settings.folder.clone(), source };
         block_in_place(|| self.settings.spool.all()).map_err(failed)
+    }
+
+    /// The files that are no letters, as many of them as are told.
+    fn aside(&self) -> Result<Vec<PathBuf>, MailError> {
+        let failed = |source| MailError::Folder { path: self.settings.folder.clone(), source };
+        let mut aside = block_in_place(|| self.settings.spool.aside()).map_err(failed)?;
+        aside.truncate(ASIDE);
+        Ok(aside)
     }
 
     /// The reason for which a letter isn't sent any more.
@@ -205,6 +234,7 @@ impl Keeper {
             tracing::info!(to = %kept.letter.user, "a mail is sent");
             self.standing.sent = Some(now);
             self.standing.failed = None;
+            self.until = None;
             self.waits.reset();
             ledger.count(&kept.letter.to, now)?;
             return Ok(Goes::On);
@@ -221,10 +251,13 @@ impl Keeper {
                 let is_of_letter = reached != Reached::Server;
                 let again = if is_of_letter { later(now, waits.after(kept.tries)) } else { kept.again };
                 let tries = kept.tries.saturating_add(u32::from(is_of_letter));
-                let why = Some(safe_line(&chain(&error), WORDS));
-                keep(&Kept { letter: kept.letter, tries, again, is_under_way: false, why })?;
-                if reached != Reached::Wait {
-                    return Err(error);
+                let why = safe_line(&chain(&error), WORDS);
+                let failure = MailFailure { why: why.clone(), at: now, again };
+                keep(&Kept { letter: kept.letter, tries, again, is_under_way: false, why: Some(why) })?;
+                match reached {
+                    Reached::Wait => {}
+                    Reached::Midway => return Ok(Goes::Broken { failure, was_slow: error.is_silence() }),
+                    _ => return Err(error),
                 }
             }
         }
@@ -258,15 +291,20 @@ impl Keeper {
         Ok(())
     }
 
-    /// Remembers that nothing can be sent, and logs the first failure of its kind.
+    /// Remembers that nothing can be sent for a while.
     fn fails(&mut self, error: &MailError) {
         let (at, why) = (Timestamp::now(), safe_line(&chain(error), WORDS));
-        let wait = self.waits.next_wait();
-        let again = later(at, wait);
-        if self.standing.failed.as_ref().is_none_or(|failed| failed.why != why) {
-            tracing::warn!(why, %again, "mails can't be sent; it is tried again");
+        let again = later(at, self.waits.next_wait());
+        self.until = Some(again);
+        self.tell(MailFailure { why, at, again });
+    }
+
+    /// Tells that nothing could be sent, and logs the first failure of its kind.
+    fn tell(&mut self, failure: MailFailure) {
+        if self.standing.failed.as_ref().is_none_or(|failed| failed.why != failure.why) {
+            tracing::warn!(why = failure.why, again = %failure.again, "mails can't be sent; it is tried again");
         }
-        self.standing.failed = Some(MailFailure { why, at, again });
+        self.standing.failed = Some(failure);
     }
 }
 
@@ -276,6 +314,8 @@ enum Goes {
     On,
     /// The next one needs another.
     Anew,
+    /// It broke before the server had said anything about the letter, which waits. The next one needs another.
+    Broken { failure: MailFailure, was_slow: bool },
 }
 
 fn later(moment: Timestamp, wait: Duration) -> Timestamp {

@@ -48,6 +48,10 @@ pub enum MailError {
         "the part of `{address}` before the `@` has letters that the mail server {server} can't deal with (it has no SMTPUTF8)"
     )]
     Letters { server: String, address: String },
+    #[error(
+        "the part of `{from}`, which mails come from, before the `@` has letters that the mail server {server} can't deal with (it has no SMTPUTF8)"
+    )]
+    SenderLetters { server: String, from: String },
     #[error("the mail server refuses it: {}", words(cause))]
     Refused { cause: smtp::Error },
     #[error("nobody knows whether it has arrived: the mail server had it, and said no more ({why})")]
@@ -77,6 +81,15 @@ pub enum MailError {
 }
 
 impl MailError {
+    /// Returns whether the server said nothing for as long as it may take.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Midway(cause) => cause.is_silence(),
+            Self::Silent { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Point that the delivery reached.
     pub fn reached(&self) -> Reached {
         match self {
@@ -85,6 +98,7 @@ impl MailError {
             | Self::Tls { .. }
             | Self::Login { .. }
             | Self::Sender { .. }
+            | Self::SenderLetters { .. }
             | Self::Secret(_)
             | Self::Template { .. }
             | Self::Folder { .. } => Reached::Server,
@@ -119,6 +133,9 @@ impl Fault for MailError {
             Self::Sender { .. } => {
                 Some("`mail.from` has to be an address that the server lets `mail.user` send from")
             }
+            Self::SenderLetters { .. } => Some(
+                "choose another address for `mail.from`, with a-z, 0-9, dots and hyphens before the `@`, or a mail server with SMTPUTF8",
+            ),
             _ => None,
         }
     }

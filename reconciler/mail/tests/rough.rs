@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use berth_mail::{MailSettings, Pace};
+use berth_fault::Fault as _;
+use berth_mail::{MailSettings, Pace, Reached};
 use berth_schema::{Parsed, State};
 use berth_secrets::Secrets;
 use berth_tasks::Tasks;
 use berth_testing::process::until;
-use berth_wire::mail::{Content, Decision, Letter, LostMail, Spool};
+use berth_wire::mail::{Content, Decision, Letter, LostMail, MailStanding, Spool};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -76,9 +77,16 @@ fn talk(mut stream: TcpStream, taken: &Mutex<Vec<String>>) -> Option<()> {
     }
 }
 
+fn letter(id: &str, to: &str, made: Timestamp) -> Letter {
+    let content =
+        Content::Decision { topic: "more".to_owned(), decision: Decision::Merged, by: None, link: None };
+    Letter { id: id.to_owned(), user: "bob".parse().unwrap(), to: to.to_owned(), made, content }
+}
+
 /// Sender with these letters in its spool.
 struct Sender {
     home: TempDir,
+    from: &'static str,
     lost: Arc<Mutex<Vec<LostMail>>>,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -88,25 +96,17 @@ impl Sender {
     fn with(letters: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let spool = Spool::of(home.path());
-        for (seconds, (id, to)) in (1_i64..).zip(letters) {
-            let made =
-                Timestamp::now() - Duration::from_secs(60) + Duration::from_secs(seconds.cast_unsigned());
-            let content = Content::Decision {
-                topic: "more".to_owned(),
-                decision: Decision::Merged,
-                by: None,
-                link: None,
-            };
-            let letter = Letter {
-                id: (*id).to_owned(),
-                user: "bob".parse().unwrap(),
-                to: (*to).to_owned(),
-                made,
-                content,
-            };
-            spool.put(letter).unwrap();
+        for (seconds, (id, to)) in (1..).zip(letters) {
+            let made = Timestamp::now() - Duration::from_secs(60) + Duration::from_secs(seconds);
+            spool.put(letter(id, to, made)).unwrap();
         }
-        Self { home, lost: Arc::default(), stop: CancellationToken::new(), running: None }
+        Self {
+            home,
+            from: "hosting@h.org",
+            lost: Arc::default(),
+            stop: CancellationToken::new(),
+            running: None,
+        }
     }
 
     fn spool(&self) -> Spool {
@@ -114,7 +114,7 @@ impl Sender {
     }
 
     fn run(&mut self, port: u16, pace: Pace) {
-        let settings = settings(self.home.path(), port, pace, &self.lost);
+        let settings = settings(self.home.path(), self.from, port, pace, &self.lost);
         self.stop = CancellationToken::new();
         let tasks = Tasks::new(self.stop.clone());
         self.running = Some(tokio::spawn(async move { berth_mail::run(settings, &tasks).await.unwrap() }));
@@ -126,9 +126,15 @@ impl Sender {
     }
 }
 
-fn settings(data: &Path, port: u16, pace: Pace, lost: &Arc<Mutex<Vec<LostMail>>>) -> MailSettings {
+fn settings(
+    data: &Path,
+    from: &str,
+    port: u16,
+    pace: Pace,
+    lost: &Arc<Mutex<Vec<LostMail>>>,
+) -> MailSettings {
     let platform = format!(
-        "domain = \"h.org\"\n[mail]\nserver = \"localhost\"\nport = {port}\ntls = \"off\"\nfrom = \"hosting@h.org\"\n"
+        "domain = \"h.org\"\n[mail]\nserver = \"localhost\"\nport = {port}\ntls = \"off\"\nfrom = \"{from}\"\n"
     );
     let state = State::assemble([&Parsed::parse("platform.toml", &platform)]).unwrap();
     let lost = Arc::clone(lost);
@@ -161,6 +167,50 @@ async fn a_letter_at_which_the_server_breaks_off_holds_up_no_other() {
     sender.end().await;
     let waiting = sender.spool().all().unwrap();
     assert!(waiting.len() == 1 && waiting[0].letter.id == "a" && waiting[0].tries > 0, "{waiting:?}");
+}
+
+/// Waits that a test can't wait for: whatever goes has waited for nothing.
+fn long_pace() -> Pace {
+    Pace { first: Duration::from_secs(600), longest: Duration::from_secs(3600), ..pace() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_at_which_the_server_breaks_off_make_no_other_wait() {
+    let server = Rough::start();
+    let names: Vec<_> = (0..30).map(|n| (format!("a{n}"), format!("breaks@{n}.h.org"))).collect();
+    let mut letters: Vec<(&str, &str)> = names.iter().map(|(id, to)| (&**id, &**to)).collect();
+    letters.push(("b", "bob@h.org"));
+    let mut sender = Sender::with(&letters);
+    let taken = |words: &str| server.taken.lock().unwrap().iter().any(|to| to.contains(words));
+    sender.run(server.port, long_pace());
+    until("the one behind them goes", || taken("bob@"));
+    sender.spool().put(letter("c", "breaks@new.h.org", Timestamp::now())).unwrap();
+    let failure = || MailStanding::read(&sender.home.path().join("mail"))?.failed;
+    until("a failure without any success is told", || failure().is_some());
+    sender.spool().put(letter("d", "ann@h.org", Timestamp::now())).unwrap();
+    until("one that comes after it goes", || taken("ann@"));
+    until("the failure is over", || failure().is_none());
+    sender.end().await;
+    let waiting = sender.spool().all().unwrap();
+    assert!(waiting.len() == 31 && waiting.iter().all(|kept| kept.tries == 1), "{waiting:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_the_server_has_no_letters_for_costs_no_mail() {
+    let server = Rough::start();
+    let mut sender = Sender::with(&[("a", "bob@h.org"), ("b", "žilė@h.org")]);
+    sender.from = "žilė@h.org";
+    sender.run(server.port, pace());
+    let failure = || MailStanding::read(&sender.home.path().join("mail"))?.failed;
+    until("it is told", || failure().is_some());
+    let why = failure().unwrap().why;
+    sender.end().await;
+    assert!(why.contains("SMTPUTF8") && why.contains("žilė@h.org"), "{why}");
+    assert_eq!((sender.spool().all().unwrap().len(), sender.lost.lock().unwrap().len()), (2, 0));
+    let settings = settings(sender.home.path(), sender.from, server.port, pace(), &sender.lost);
+    let error = berth_mail::test(&settings, "bob@h.org").await.unwrap_err();
+    assert_eq!(error.reached(), Reached::Server);
+    assert!(error.hint().unwrap().contains("`mail.from`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

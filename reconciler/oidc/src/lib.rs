@@ -8,6 +8,7 @@ mod http;
 mod listen;
 mod provider;
 mod settings;
+mod standing;
 mod trouble;
 
 pub use listen::{ListenError, run};

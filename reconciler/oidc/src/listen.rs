@@ -7,13 +7,17 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::serve::Listener;
 use axum::{Json, Router};
 use berth_fault::{Fault, Kind, chain};
 use berth_host::StagedSocket;
-use berth_tasks::{TaskError, Tasks};
-use berth_wire::oidc::{AskProvider, Client, EXCHANGE, Exchange, PROVIDER, Trouble, TroubleKind};
+use berth_tasks::{Pulse, TaskError, Tasks};
+use berth_wire::oidc::{
+    AskProvider, Client, EXCHANGE, Exchange, PROVIDER, ProviderStanding, STANDING, Trouble, TroubleKind,
+};
 use http::StatusCode;
-use tokio::net::UnixListener;
+use tokio::net::unix::SocketAddr;
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::provider::Keeper;
 use crate::settings::OidcSettings;
@@ -69,10 +73,12 @@ pub async fn run(settings: OidcSettings, tasks: &Tasks) -> Result<(), ListenErro
     let router = Router::new()
         .route(PROVIDER, post(provider))
         .route(EXCHANGE, post(exchange))
+        .route(STANDING, post(standing))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(keeper);
+    let pulse = tasks.pulse().clone();
     tasks.keep("the socket for the door", async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        if let Err(error) = axum::serve(Beating { listener, pulse }, router).await {
             tracing::error!(%error, "the socket for the door broke");
         }
     });
@@ -82,12 +88,35 @@ pub async fn run(settings: OidcSettings, tasks: &Tasks) -> Result<(), ListenErro
     Ok(ended?)
 }
 
+/// The socket, at which waiting for the next question is a sign of life.
+struct Beating {
+    listener: UnixListener,
+    pulse: Pulse,
+}
+
+impl Listener for Beating {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        self.pulse.wait(Listener::accept(&mut self.listener)).await
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
 async fn provider(State(keeper): State<Arc<Keeper>>, Json(asked): Json<AskProvider>) -> Response {
     told(keeper.provider(&asked).await)
 }
 
 async fn exchange(State(keeper): State<Arc<Keeper>>, Json(asked): Json<Exchange>) -> Response {
     told(keeper.exchange(asked).await)
+}
+
+async fn standing(State(keeper): State<Arc<Keeper>>) -> Json<ProviderStanding> {
+    Json(keeper.standing())
 }
 
 fn told<T: serde::Serialize>(answer: Result<T, ProviderError>) -> Response {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_schema::secret::Form;
-use berth_wire::oidc::{AskProvider, Client, Exchange, Exchanged, Provider};
+use berth_wire::oidc::{AskProvider, Client, Exchange, Exchanged, Provider, ProviderStanding};
 use berth_wire::web::Secret;
 use bytes::Bytes;
 use http::Request;
@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::http::Http;
 use crate::settings::OidcSettings;
+use crate::standing::Standing;
 use crate::trouble::ProviderError;
 
 /// Time after which description and keys are fetched anew.
@@ -41,6 +42,7 @@ pub(crate) struct Keeper {
     /// Held while it is fetched: many who ask wait for one fetch.
     known: Mutex<Known>,
     room: Semaphore,
+    standing: Standing,
 }
 
 /// Knowledge of the provider.
@@ -59,7 +61,8 @@ struct Held {
 
 impl Keeper {
     pub(crate) fn new(settings: OidcSettings) -> Self {
-        Self { settings, known: Mutex::default(), room: Semaphore::new(AT_ONCE) }
+        let standing = Standing::default();
+        Self { settings, known: Mutex::default(), room: Semaphore::new(AT_ONCE), standing }
     }
 
     /// Tells of the provider.
@@ -68,8 +71,19 @@ impl Keeper {
         self.with(asked.renew, |held| held.provider.clone()).await
     }
 
+    /// Tells how the provider does, without asking it.
+    pub(crate) fn standing(&self) -> ProviderStanding {
+        self.standing.told(self.settings.oidc.issuer.as_str())
+    }
+
     /// Exchanges a code for the provider's word.
     pub(crate) async fn exchange(&self, asked: Exchange) -> Result<Exchanged, ProviderError> {
+        let exchanged = self.exchanged(asked).await;
+        self.standing.exchanged(&exchanged);
+        exchanged
+    }
+
+    async fn exchanged(&self, asked: Exchange) -> Result<Exchanged, ProviderError> {
         self.check(&asked.client)?;
         let _place = self.room.try_acquire().map_err(|_| ProviderError::Busy)?;
         let metadata = self.with(false, |held| held.metadata.clone()).await?;
@@ -155,6 +169,7 @@ impl Keeper {
         }
         match self.fetch().await {
             Ok(fetched) => {
+                self.standing.fetched(fetched.provider.fetched);
                 *known = Known { held: Some(fetched), failed: None };
                 None
             }
@@ -165,6 +180,7 @@ impl Keeper {
                         "the OpenID provider can't be asked anew; what it said before holds for a day"
                     );
                 }
+                self.standing.unfetched(&error);
                 let error = Arc::new(error);
                 known.failed = Some((Instant::now(), Arc::clone(&error)));
                 Some(error)

@@ -326,3 +326,46 @@ async fn what_becomes_of_a_code_is_told() {
     let told = trouble(Fetcher::of(scene.home.path()).provider(&asked).await);
     assert!(told.message.contains("have just changed"), "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_tells_how_the_provider_does_without_asking_it() {
+    let answers = Arc::new(Mutex::new("good"));
+    let now = Arc::clone(&answers);
+    let scene = Scene::new(move |issuer, seen| match (*now.lock().unwrap(), seen.path.as_str()) {
+        ("down", _) => (500, String::new()),
+        ("client", "/token") => (401, json!({"error": "invalid_client"}).to_string()),
+        ("code", "/token") => (400, json!({"error": "invalid_grant"}).to_string()),
+        _ => good(issuer, seen),
+    })
+    .await;
+    let standing = async || Fetcher::of(scene.home.path()).standing().await.unwrap();
+    let fetched = scene.provider(false).await.unwrap().fetched;
+    let told = standing().await;
+    assert_eq!((told.issuer, told.fetched, told.failed), (scene.issuer.clone(), Some(fetched), None));
+
+    *answers.lock().unwrap() = "client";
+    trouble(scene.exchange().await);
+    let failed = standing().await.failed.unwrap();
+    assert!(failed.why.contains("doesn't take the client"), "{failed:?}");
+    scene.provider(false).await.unwrap();
+    assert!(standing().await.failed.is_some(), "that the keys are there mends no secret");
+
+    *answers.lock().unwrap() = "good";
+    scene.exchange().await.unwrap();
+    assert_eq!(standing().await.failed, None);
+    // Anybody may bring a code that is none.
+    *answers.lock().unwrap() = "code";
+    trouble(scene.exchange().await);
+    assert_eq!(standing().await.failed, None);
+
+    let asked = scene.seen.lock().unwrap().len();
+    standing().await;
+    assert_eq!(scene.seen.lock().unwrap().len(), asked);
+
+    // One that was never there.
+    let scene = Scene::new(|_, _| (500, String::new())).await;
+    trouble(scene.provider(false).await);
+    let told = Fetcher::of(scene.home.path()).standing().await.unwrap();
+    assert_eq!(told.fetched, None);
+    assert!(told.failed.is_some_and(|failed| failed.why.contains("answered 500")));
+}

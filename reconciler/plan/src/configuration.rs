@@ -340,7 +340,7 @@ fn serves(state: &State) -> Option<Expectation> {
             && running.contains_key(&domain.server)
     };
     // A name that waits for its certificate isn't asked for in the end, so others come first.
-    let waits = |domain: &Domain| domain.tls == Tls::Auto;
+    let waits = |domain: &Domain| domain.tls.at(&domain.fqdn) == Tls::Auto;
     let of_kind = |wait: bool| {
         let domains = state.domains.values();
         domains.filter(move |domain| waits(domain) == wait).filter(|domain| may_answer(domain))
@@ -357,7 +357,7 @@ fn serves(state: &State) -> Option<Expectation> {
     };
     let visits = domains.filter_map(|domain| {
         let voice = voice(running.get(&domain.server).copied()?);
-        Some(Visit { host: domain.fqdn.to_string(), tls: domain.tls, voice })
+        Some(Visit { host: domain.fqdn.to_string(), tls: domain.tls.at(&domain.fqdn), voice })
     });
     // Each one's first app comes before the second of anybody.
     let mut heard = HashSet::new();

@@ -95,3 +95,41 @@ fn colour_is_only_colour() {
     assert!(painted.contains("\u{1b}["), "{painted}");
     assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
 }
+
+/// A plan that changes the image of many servers, whose images have long names.
+fn of_many(servers: usize, letters: usize) -> Plan {
+    let all = |digit: char| {
+        let image =
+            format!("registry.example.org/{}@sha256:{}", "i".repeat(letters), digit.to_string().repeat(64));
+        let server = |id: usize| {
+            format!(
+                "== servers/a-name-of-25-letters-{id:03}.toml\nid = {id}\nowner = \"alice\"\nimage = \"{image}\"\n"
+            )
+        };
+        (2..servers + 2).map(server).collect::<String>()
+    };
+    let told = format!("--- applied 2026-01-01 a1\n{}--- planned 2026-01-02 a2\n{}", all('a'), all('b'));
+    Story::read(&format!("\n{told}")).expect("a story").plan()
+}
+
+#[test]
+fn markdown_is_short_enough_for_a_comment_and_says_what_it_leaves_out() {
+    let (few, many, most) = (of_many(20, 10), of_many(80, 10), of_many(230, 100));
+    let few = show::markdown(&few);
+    assert!(few.contains("<summary>Steps</summary>") && !few.contains("too long"), "{few}");
+    // The steps go first.
+    let many = show::markdown(&many);
+    assert!(
+        many.contains("letters-081) is made anew") || many.contains("letters-081 (id 81) is made anew"),
+        "{many}"
+    );
+    assert!(many.contains("`berth plan` shows what is left out here"), "{many}");
+    let most = show::markdown(&most);
+    assert!(most.contains("\n> - … and data of ") || most.contains("… and "), "{most}");
+    for shown in [&few, &many, &most] {
+        assert!(shown.chars().count() <= 60_000, "{}", shown.chars().count());
+        assert_eq!(shown.matches("<details>").count(), shown.matches("</details>").count());
+        assert!(shown.contains("| --- | --- | --- |"), "{shown}");
+    }
+    assert!(most.chars().count() > 55_000, "{}: there was room for more", most.chars().count());
+}

@@ -28,6 +28,7 @@ mod loaded;
 mod marks;
 mod measure;
 mod memory;
+mod names;
 mod oid;
 mod register;
 mod source;
@@ -56,6 +57,7 @@ pub use marks::{
     APPLIED, CERTIFICATES, FORGE_WAY, IDS, Mark, NOTES, Notes, OPENED, OUTGOING, PROPOSALS, Stamp,
 };
 pub use memory::Memory;
+pub use names::{BadName, bad_names_below};
 pub use source::Source;
 pub use state_repo::{Files, MAIN, Plain, StateRepo};
 pub use trail::{Step, Trail};

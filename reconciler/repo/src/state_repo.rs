@@ -5,7 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use berth_host::{Acting, Owner, critical};
-use git2::{ErrorCode, Odb, Oid, Repository, RepositoryInitOptions};
+use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, RepositoryInitOptions};
 
 use crate::closed::close;
 use crate::folder::Reader;
@@ -143,6 +143,14 @@ impl StateRepo {
             Ok(_) => Cow::Owned(reference + rest),
             Err(_) => Cow::Borrowed(spec),
         }
+    }
+
+    /// Returns whether an object is a commit, or an annotated tag of one. A tag of a tag is neither.
+    pub fn leads_to_commit(&self, object: &Revision) -> Result<bool, Error> {
+        let unreadable = |source| Error::ReadCommit { revision: *object, source };
+        let found = self.repository.find_object(oid(object), None).map_err(unreadable)?;
+        let tagged = found.as_tag().and_then(git2::Tag::target_type);
+        Ok([found.kind(), tagged].contains(&Some(ObjectType::Commit)))
     }
 
     /// Lets this thread write as the repository's owner, until the value is dropped.

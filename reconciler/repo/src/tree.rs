@@ -65,6 +65,18 @@ pub(crate) struct Trees<'r> {
     recent: RefCell<VecDeque<Rc<Tree<'r>>>>,
 }
 
+/// A place at which two trees differ.
+pub(crate) struct Difference<'d> {
+    /// Its path.
+    pub(crate) path: &'d [u8],
+    /// The entry in the first, a folder's too.
+    pub(crate) old: Option<&'d TreeEntry<'d>>,
+    /// The entry in the second.
+    pub(crate) new: Option<&'d TreeEntry<'d>>,
+    /// The folder that it lies in, as it is in the second.
+    pub(crate) folder: Option<&'d Tree<'d>>,
+}
+
 /// Number of trees at hand: those of two commits.
 const RECENT: usize = 16;
 
@@ -73,7 +85,7 @@ impl<'r> Trees<'r> {
         Self { repository, recent: RefCell::default() }
     }
 
-    fn find(&self, id: Oid) -> Result<Rc<Tree<'r>>, git2::Error> {
+    pub(crate) fn find(&self, id: Oid) -> Result<Rc<Tree<'r>>, git2::Error> {
         let mut recent = self.recent.borrow_mut();
         let there = recent.iter().position(|tree| tree.id() == id).and_then(|at| recent.remove(at));
         let tree = match there {
@@ -101,13 +113,12 @@ impl<'r> Trees<'r> {
         Ok(tree.get_name_bytes(name).and_then(|found| Entry::of(&found)))
     }
 
-    /// Tells each entry, folders too, in which two trees differ: its path, and the entry as it is in the second. The first
-    /// error ends it.
-    fn walk<E: From<git2::Error>>(
+    /// Tells each entry, folders too, in which two trees differ. The first error ends it.
+    pub(crate) fn walk<E: From<git2::Error>>(
         &self,
         before: Option<Oid>,
         after: Option<Oid>,
-        mut tell: impl FnMut(&[u8], Option<&TreeEntry<'_>>) -> Result<(), E>,
+        mut tell: impl FnMut(&Difference<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut folders = vec![(before, after, Vec::new())];
         while let Some((before, after, folder)) = folders.pop() {
@@ -132,7 +143,8 @@ impl<'r> Trees<'r> {
                 }
                 let Some(entry) = new.as_ref().or(old.as_ref()) else { break };
                 let mut path = [folder.as_slice(), entry.name_bytes()].concat();
-                tell(&path, new.as_ref())?;
+                let folder = after.as_deref();
+                tell(&Difference { path: &path, old: old.as_ref(), new: new.as_ref(), folder })?;
                 let inside = |entry: &Option<TreeEntry<'_>>| {
                     entry.as_ref().filter(|entry| is_folder(entry)).map(TreeEntry::id)
                 };
@@ -148,7 +160,7 @@ impl<'r> Trees<'r> {
 
     /// Pays for each path in which two trees differ.
     pub(crate) fn pay(&self, before: Option<Oid>, after: Oid, budget: &mut Budget) -> Result<(), Stopped> {
-        self.walk(before, Some(after), |path, _| Ok(budget.pay(path)?))
+        self.walk(before, Some(after), |difference| Ok(budget.pay(difference.path)?))
     }
 
     /// The paths at which two trees differ, each with the entry there after.
@@ -158,7 +170,7 @@ impl<'r> Trees<'r> {
         after: Oid,
     ) -> Result<BTreeMap<Vec<u8>, Option<Entry>>, git2::Error> {
         let mut changes = BTreeMap::new();
-        self.walk::<git2::Error>(before, Some(after), |path, new| {
+        self.walk::<git2::Error>(before, Some(after), |&Difference { path, new, .. }| {
             let stands = new.and_then(Entry::of);
             if stands.is_some() {
                 changes.insert(path.to_vec(), stands);
@@ -176,7 +188,7 @@ impl<'r> Trees<'r> {
         if before != Some(after) {
             added.push((after, Vec::new()));
         }
-        self.walk::<git2::Error>(before, Some(after), |path, new| {
+        self.walk::<git2::Error>(before, Some(after), |&Difference { path, new, .. }| {
             // A submodule's commit is another repository's.
             if let Some(new) = new.filter(|new| new.kind() != Some(ObjectType::Commit)) {
                 added.push((new.id(), path.to_vec()));

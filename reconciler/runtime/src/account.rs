@@ -224,6 +224,12 @@ pub(crate) fn hold(maker: &str) -> io::Result<()> {
     input.read_to_end(&mut Vec::new()).map(drop)
 }
 
+/// What a namespace gets, in words.
+#[cfg(test)]
+pub(crate) fn told() -> String {
+    format!("{CEILINGS:?} {TOTALS:?}")
+}
+
 /// Sets both limits of a resource, as far as this process may.
 fn limit(resource: Resource, total: u64) -> io::Result<()> {
     let total = getrlimit(resource).maximum.map_or(total, |most| total.min(most));

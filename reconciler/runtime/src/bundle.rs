@@ -278,6 +278,12 @@ impl Bundle {
     }
 }
 
+/// What a bundle's edits are, in words.
+#[cfg(test)]
+pub(crate) fn told() -> String {
+    format!("{CGROUP_MOUNT} {NESTED_SYSCALLS:?} {KEYRING_SYSCALLS:?} {NOT_IMPLEMENTED}")
+}
+
 fn is_user(namespace: &Value) -> bool {
     namespace.get("type").is_some_and(|kind| kind == "user")
 }

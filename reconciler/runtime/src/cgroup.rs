@@ -52,6 +52,12 @@ pub(crate) enum CgroupError {
     Chown { path: PathBuf, uid: u32, source: io::Error },
 }
 
+/// What a server's cgroup gets, in words.
+#[cfg(test)]
+pub(crate) fn told() -> String {
+    format!("{DELEGATED_FILES:?} {BOUNDS:?}")
+}
+
 /// The paths that end in what the bundle's `cgroupsPath` asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted(PathBuf);

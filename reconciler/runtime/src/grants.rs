@@ -109,6 +109,14 @@ fn grant_these<'a>(document: &mut Value, devices: impl Iterator<Item = &'a Devic
     }
 }
 
+/// What is granted, in words.
+#[cfg(test)]
+pub(crate) fn told() -> String {
+    let devices: Vec<_> = DEVICES.iter().map(|device| (device.path, device.major, device.minor)).collect();
+    let limits: Vec<_> = LIMITS.iter().map(|limit| (limit.name, limit.most)).collect();
+    format!("{CAPABILITIES:?} {SETS:?} {SYSCALLS:?} {devices:?} {limits:?}")
+}
+
 /// The list with this name below `path`, made if nothing is there; `None` where something else is.
 fn list<'a>(document: &'a mut Value, path: &[&str], name: &str) -> Option<&'a mut Vec<Value>> {
     let mut object: &mut Map<String, Value> = document.as_object_mut()?;

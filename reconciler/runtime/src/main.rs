@@ -21,6 +21,8 @@ mod bundle;
 mod cgroup;
 mod create;
 mod document;
+#[cfg(test)]
+mod edition;
 mod enter;
 mod grants;
 mod link;

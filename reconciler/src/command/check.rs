@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use berth_repo::{Source as Kind, load_directory};
+use berth_repo::{BadName, Source as Kind, bad_names_below, load_directory};
 use berth_schema::text::{self, counted};
-use berth_schema::{Origin, report};
+use berth_schema::{Finding, Origin, Severity, report};
 
-use super::{Exit, show_findings};
+use super::{Exit, show_these};
 use crate::draw::{print, say};
 use crate::settings::Settings;
 use crate::source::{Found, Source};
@@ -35,12 +35,17 @@ enum Format {
 
 pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let path = args.path.as_ref().unwrap_or(&settings.state);
-    let found = find(path, args.at.as_deref())?;
+    let (found, names) = find(path, args.at.as_deref())?;
+    let mut findings = found.loaded.findings().to_vec();
+    // What is there stays; a push brings in no more of them.
+    findings
+        .extend(names.into_iter().map(|name| Finding::new(Severity::Warning, name.path, None, name.invalid)));
+    findings.sort();
     match args.format {
         Format::Json => {
-            print(&text::json(&report::json(found.loaded.findings())).context("cannot write findings")?);
+            print(&text::json(&report::json(&findings)).context("cannot write findings")?);
         }
-        Format::Text => show_findings(&found.loaded),
+        Format::Text => show_these(&findings, &found.loaded),
     }
     match &found.state {
         Err(_) => Ok(Exit::Failed),
@@ -59,14 +64,21 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     }
 }
 
-/// Finds the state to check. A checkout is checked as its files are, because that is what somebody is about to commit.
-fn find(path: &std::path::Path, at: Option<&str>) -> anyhow::Result<Found> {
+/// Finds the state to check, and the names of files that not every system can hold. A checkout is checked as its files are, because
+/// that is what somebody is about to commit.
+fn find(path: &std::path::Path, at: Option<&str>) -> anyhow::Result<(Found, Vec<BadName>)> {
     let opened = || format!("cannot check {}", path.display());
     match (Kind::of(path).with_context(opened)?, at) {
         (Kind::WorkTree { .. } | Kind::Directory, None) => {
             let loaded = load_directory(path).with_context(opened)?;
-            Ok(Found::new(Origin::Folder, loaded, None))
+            let names = bad_names_below(path).with_context(opened)?;
+            Ok((Found::new(Origin::Folder, loaded, None), names))
         }
-        _ => Ok(Source::open(path)?.find(at)?),
+        _ => {
+            let mut source = Source::open(path)?;
+            let found = source.find(at)?;
+            let names = source.bad_names(found.revision)?;
+            Ok((found, names))
+        }
     }
 }

@@ -43,9 +43,9 @@ struct Setup {
     /// The file of the engine's settings
     #[arg(long, default_value = "/etc/docker/daemon.json", value_name = "FILE")]
     config: PathBuf,
-    /// Path of the installed berth-runtime
-    #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
-    runtime: PathBuf,
+    /// Path of the installed berth-runtime. Default: beside this program
+    #[arg(long, value_name = "PROGRAM")]
+    runtime: Option<PathBuf>,
     /// Way in which servers are kept apart from their next start on: own, account or shared (docs/isolation.md)
     #[arg(long, value_name = "WAY", value_parser = way)]
     way: Option<Way>,
@@ -53,9 +53,9 @@ struct Setup {
 
 #[derive(Debug, clap::Args)]
 struct Check {
-    /// Path of the installed berth-runtime
-    #[arg(long, default_value = "/usr/local/bin/berth-runtime", value_name = "PROGRAM")]
-    runtime: PathBuf,
+    /// Path of the installed berth-runtime. Default: beside this program
+    #[arg(long, value_name = "PROGRAM")]
+    runtime: Option<PathBuf>,
 }
 
 const SYSCTL_FILE: &str = "/etc/sysctl.d/60-berth.conf";
@@ -74,7 +74,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 
 async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
     let (_, facts) = connect(&settings.docker).await?;
-    let runtime = std::path::absolute(&args.runtime)?;
+    let runtime = installed(args.runtime.as_deref())?;
     let missing = lacks(&facts, &Needs::new(&runtime));
     for lack in &missing {
         say(&format!("  {lack}"));
@@ -107,6 +107,16 @@ async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
         say("Run `berth engine setup` to mend it.");
     }
     Ok(Exit::Failed)
+}
+
+/// Absolute path of the runtime: the one that is given, or the one beside this program.
+fn installed(runtime: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match runtime {
+        Some(runtime) => std::path::absolute(runtime).context("cannot find berth-runtime"),
+        None => Ok(std::env::current_exe()
+            .context("cannot find our own program")?
+            .with_file_name("berth-runtime")),
+    }
 }
 
 /// Says how servers are kept apart, and how they could be. Returns whether this host can do what the engine is set up for.
@@ -184,12 +194,12 @@ struct Missing {
 impl Missing {
     async fn find(args: &Setup, settings: &Settings) -> anyhow::Result<Self> {
         // The engine looks it up from a folder of its own.
-        let runtime = std::path::absolute(&args.runtime).context("cannot find berth-runtime")?;
+        let runtime = installed(args.runtime.as_deref())?;
         let needs = Needs { way: args.way, ..Needs::new(&runtime) };
         if !runtime.is_file() {
             bail!(
                 "{} is not there: install berth-runtime, or say where it is with --runtime",
-                args.runtime.display()
+                runtime.display()
             );
         }
         // An engine that doesn't run yet is the usual case on a new host.

@@ -7,6 +7,6 @@ pub(super) enum Exit {
     Ok,
     /// There are mistakes or failures, and they were told.
     Failed,
-    /// The plan has changes.
+    /// The plan has changes; for a question whether somebody may do something: if somebody else agrees.
     Changes,
 }

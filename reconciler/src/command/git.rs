@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use berth_door::web::{Clock, Panel, PanelDoor};
 use berth_door::{Door, Limits};
 use berth_fault::chain;
+use berth_host::service;
 use berth_plan::system::gate;
 use berth_schema::door;
 use berth_tasks::Tasks;
@@ -63,7 +64,7 @@ impl Args {
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
+    let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(service::alive);
     args.supervised.end_with_parent()?;
     let limits = Limits {
         commands: args.git_commands,

@@ -1,10 +1,18 @@
-//! `berth init`: a new state repo.
+//! `berth init`: a new state repo. It is made beside its place and moved there when it is whole and good, so that whatever ends this
+//! command leaves either no repo or a finished one.
+
+mod ask;
+mod folder;
+mod keys;
 
 use std::fs;
+use std::io::{IsTerminal as _, stderr, stdin};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use berth_repo::{Edit, Signature, Source as Kind, StateRepo, Words, load_directory};
+use berth_repo::{Edit, Revision, Signature, StateRepo, Words};
+use berth_schema::beginning::{Beginning, Contents};
+use berth_schema::name::{Fqdn, UserName};
 use berth_schema::text::counted;
 
 use super::{Exit, show_findings};
@@ -12,16 +20,32 @@ use crate::draw::say;
 
 /// Repository to make.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("beginning").required(true).multiple(false).args(["from", "domain"]))]
 pub(super) struct Args {
     /// Path of the bare repository
     path: PathBuf,
-    /// Begin with the files of this folder (this or --domain)
+    /// Begin with the files of this folder. Without this and --domain, a terminal is asked
     #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
-    /// Begin with a platform.toml for this domain (this or --from)
+    /// Domain of the platform. With --from, it takes the place of the folder's own, in every file and in the names of files
+    #[arg(long)]
+    domain: Option<Fqdn>,
+    /// Name of the panel. Without it, a new state has no panel, and a folder's panel follows --domain: `panel.<domain>`, or
+    /// `panel.localhost` below `localhost`
     #[arg(long, value_name = "DOMAIN")]
-    domain: Option<String>,
+    panel: Option<Fqdn>,
+    /// First admin: a file for a new state; with --from, the one who gets the keys (else the first by name)
+    #[arg(long, value_name = "NAME")]
+    admin: Option<UserName>,
+    /// A file of the first admin's SSH public keys, one a line, such as ~/.ssh/id_ed25519.pub; they replace those of the folder. May be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    admin_key: Vec<PathBuf>,
+    /// Address to which DNS records of the platform's names lead, where that isn't the machine's own. May be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    address: Vec<String>,
+    /// Private subnet in which servers have their addresses, such as 172.19.2.0/24
+    #[arg(long, value_name = "SUBNET")]
+    network: Option<String>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -36,62 +60,84 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.path.is_dir() && fs::read_dir(&args.path).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} isn't empty; choose a new folder", args.path.display());
     }
-    let edits = match (&args.from, &args.domain) {
-        (Some(folder), _) => {
-            if Kind::of(folder)? == Kind::Bare {
-                bail!("{} is a bare repository; clone it and name the clone", folder.display());
-            }
-            if !is_good(folder)? {
-                return Ok(Exit::Failed);
-            }
-            files(folder)?
-        }
-        (None, Some(domain)) => {
-            domain
-                .parse::<berth_schema::name::Fqdn>()
-                .map_err(|invalid| anyhow::anyhow!("{}: {}", invalid.message, invalid.hint))?;
-            vec![Edit::write("platform.toml", format!("domain = \"{domain}\"\n"))]
-        }
-        (None, None) => bail!("say --from or --domain"),
+    let given = Beginning {
+        domain: args.domain.clone(),
+        panel: args.panel.clone(),
+        admin: args.admin.clone(),
+        ssh_keys: keys::read(&args.admin_key)?,
+        addresses: args.address.clone(),
+        users_network: args.network.clone(),
     };
-    let repo = StateRepo::init(&args.path)?;
-    let berth = Signature::now("Berth", "berth@localhost");
-    let revision = repo.commit(
-        None,
-        &edits,
-        &Words { author: &berth, committer: &berth, message: "platform: first state\n" },
-    )?;
-    let files = counted(edits.len(), "file");
+    let (files, origin) = match &args.from {
+        Some(from) => {
+            let Some(folder) = folder::read(from)? else { return Ok(Exit::Failed) };
+            let files = given.fit(&folder.state, &folder.files)?;
+            (files, origin(from, &given, given.admin_of(&folder.state)?.as_ref()))
+        }
+        None => {
+            let Some(answers) = answers(given)? else {
+                say("Nothing was made.");
+                return Ok(Exit::Failed);
+            };
+            if answers.admin.is_none() && !answers.ssh_keys.is_empty() {
+                bail!("nobody is there to have the keys: name the first admin with --admin");
+            }
+            (answers.files(), String::new())
+        }
+    };
+    let Some(revision) = make(&args.path, &files, &format!("platform: first state\n{origin}"))? else {
+        return Ok(Exit::Failed);
+    };
+    let files = counted(files.len(), "file");
     say(&format!("{}: a new state repo with {files} at {}", args.path.display(), revision.short()));
     Ok(Exit::Ok)
 }
 
-/// Checks the folder's state, and shows its mistakes.
-fn is_good(folder: &Path) -> anyhow::Result<bool> {
-    let loaded = load_directory(folder)?;
-    show_findings(&loaded);
-    Ok(loaded.state.is_ok())
+/// Answers for a new state: those of the command line where it names the domain, else of whoever sits at the terminal. `None` when they
+/// changed their mind.
+fn answers(given: Beginning) -> anyhow::Result<Option<Beginning>> {
+    if given.domain.is_some() {
+        return Ok(Some(given));
+    }
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        bail!(
+            "there is no terminal to ask at: say --domain <name> for a new state, or --from <folder> for files that you have (`berth init --help` \
+             lists the rest)"
+        );
+    }
+    ask::ask(given)
 }
 
-/// Collects every plain file below the folder, but nothing of git's own.
-fn files(root: &Path) -> anyhow::Result<Vec<Edit>> {
-    let mut edits = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let list = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        for entry in list {
-            let entry = entry?;
-            let path = entry.path();
-            let kind = entry.file_type()?;
-            if kind.is_dir() && entry.file_name() != ".git" {
-                folders.push(path);
-            } else if kind.is_file() {
-                let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
-                edits.push(Edit::write(name, content));
-            }
-        }
+/// Makes the repo with one commit, and moves it to its place. `None` after the mistakes of the files were told.
+fn make(path: &Path, files: &Contents, message: &str) -> anyhow::Result<Option<Revision>> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = || format!("cannot make a folder in {}", above.display());
+    fs::create_dir_all(above).with_context(failed)?;
+    let draft = tempfile::Builder::new().prefix(".berth-init-").tempdir_in(above).with_context(failed)?;
+    let made = draft.path().join("state.git");
+    let mut repo = StateRepo::init(&made)?;
+    let edits: Vec<Edit> = files.iter().map(|(path, content)| Edit::write(path, content.clone())).collect();
+    let berth = Signature::now("Berth", "berth@localhost");
+    let revision = repo.commit(None, &edits, &Words { author: &berth, committer: &berth, message })?;
+    let loaded = repo.load(&revision)?;
+    show_findings(&loaded);
+    if loaded.state.is_err() {
+        return Ok(None);
     }
-    edits.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(edits)
+    drop(repo);
+    fs::rename(&made, path).with_context(|| format!("cannot put the repository at {}", path.display()))?;
+    Ok(Some(revision))
+}
+
+/// Words of the first commit on where its files come from, and what became different.
+fn origin(from: &Path, given: &Beginning, admin: Option<&UserName>) -> String {
+    let folder = from.file_name().unwrap_or(from.as_os_str()).to_string_lossy();
+    let mut told = format!("\nThe files of the folder {folder}.\n");
+    if let Some(domain) = &given.domain {
+        told.push_str(&format!("Its names are below {domain}.\n"));
+    }
+    if let Some(admin) = admin {
+        told.push_str(&format!("The keys of {admin} are those of whoever made this repo.\n"));
+    }
+    told
 }

@@ -1,13 +1,16 @@
 //! `berth mail`: sends the mails that wait in the spool, in the foreground; and tries whether mails arrive.
 
 use anyhow::{Context as _, bail};
+use berth_host::service;
 use berth_mail::MailSettings;
 use berth_repo::StateRepo;
 use berth_tasks::Tasks;
 use clap::Subcommand;
 
 use super::Exit;
+use super::following::{Following, follow};
 use super::supervised::Supervised;
+use super::up::mail::{give_up, read};
 use crate::draw::say;
 use crate::settings::Settings;
 use crate::source;
@@ -18,6 +21,8 @@ use crate::source;
 pub(super) struct Args {
     #[command(flatten)]
     supervised: Supervised,
+    #[command(flatten)]
+    following: Following,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -48,9 +53,23 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 }
 
 async fn keep(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
+    let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(service::alive);
     args.supervised.end_with_parent()?;
-    berth_mail::run(wanted(settings)?, &tasks).await?;
+    if !args.following.follow {
+        berth_mail::run(wanted(settings)?, &tasks).await?;
+        return Ok(Exit::Ok);
+    }
+    let repo = StateRepo::open(&settings.state).context("cannot open the state repo")?;
+    let sent = async {
+        let sent = follow(&repo, read, &tasks, |part| async move {
+            Ok(berth_mail::run(wanted(settings)?, &part).await?)
+        });
+        let sent = sent.await;
+        tasks.stop().cancel();
+        sent
+    };
+    tokio::join!(sent, give_up(settings, tasks.stop())).0?;
+    tasks.end().await?;
     Ok(Exit::Ok)
 }
 

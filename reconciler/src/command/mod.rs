@@ -12,6 +12,7 @@ mod exit;
 mod export;
 mod fault;
 mod findings;
+mod following;
 mod git;
 mod hook;
 mod image;
@@ -21,6 +22,7 @@ mod lobby;
 mod log;
 mod mail;
 mod oidc;
+mod panel;
 mod plan;
 mod reconcile;
 mod remote;
@@ -43,14 +45,14 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use berth_fault::chain;
 use berth_schema::text::SafeLog;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use self::exit::Exit;
-use self::findings::show_findings;
+use self::findings::{show_findings, show_these};
 use crate::draw::say;
 use crate::settings::Settings;
 
@@ -117,10 +119,17 @@ enum Command {
     Mail(mail::Args),
     /// Reach the OpenID provider for the door, until SIGTERM
     Oidc(oidc::Args),
+    /// Keep the panel running while platform.toml has `[panel]`, until SIGTERM
+    Panel,
     /// Start the platform's processes and keep them running
     Up(up::Args),
     /// Stop the platform's processes; servers keep running
     Down,
+}
+
+/// Returns the command line as clap knows it, for whoever describes it to people and shells.
+pub fn line() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the command line, runs the command, and turns its end into an exit code.
@@ -142,6 +151,7 @@ pub fn main() -> ExitCode {
             | Command::Acme(_)
             | Command::Mail(_)
             | Command::Oidc(_)
+            | Command::Panel
             | Command::Up(_)
     ) {
         "info"
@@ -214,6 +224,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Acme(_)
         | Command::Mail(_)
         | Command::Oidc(_)
+        | Command::Panel
         | Command::Up(_) => true,
         Command::Check(_)
         | Command::Plan(_)
@@ -269,6 +280,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Acme(args) => acme::run(&args, &settings).await,
         Command::Mail(args) => mail::run(&args, &settings).await,
         Command::Oidc(args) => oidc::run(&args, &settings).await,
+        Command::Panel => panel::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,
     }

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod mail;
+mod oidc;
 mod wildcard;
 
 use std::collections::{BTreeMap, HashMap};
@@ -65,6 +66,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         panel: certificate::panel(settings),
         acme: wildcard::standing(settings),
         mail: mail::standing(settings),
+        oidc: oidc::standing(settings).await,
         ..status
     };
     if args.json {
@@ -151,6 +153,7 @@ fn page(status: &Status, used: &Used) -> String {
     lines.extend(status.panel.iter().flat_map(certificate::lines));
     lines.extend(status.acme.iter().flat_map(wildcard::lines));
     lines.extend(status.mail.iter().flat_map(mail::lines));
+    lines.extend(status.oidc.iter().flat_map(oidc::lines));
     lines.join("\n")
 }
 
@@ -350,6 +353,7 @@ mod tests {
             panel: Some(certificate::hostile(typed())),
             acme: Some(wildcard::hostile(typed())),
             mail: Some(mail::hostile(typed())),
+            oidc: Some(oidc::hostile(&typed())),
         }
     }
 

@@ -4,12 +4,12 @@
 //! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, `berth acme` where Berth keeps
 //! the account at the CA, `berth oidc` where people sign in by an OpenID provider, and `berth mail` where mails are sent.
 
-mod acme;
+pub(super) mod acme;
 mod child;
-mod followed;
-mod mail;
-mod oidc;
-mod panel;
+pub(super) mod followed;
+pub(super) mod mail;
+pub(super) mod oidc;
+pub(super) mod panel;
 mod remote;
 
 use std::fs;
@@ -20,7 +20,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use berth_tasks::Tasks;
+use berth_tasks::{Pulse, Tasks};
 use berth_wire::client::Daemon;
 use tokio::process::Command;
 
@@ -94,7 +94,8 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
         ended
     };
     let forge = remote::keep(program.clone(), settings.clone(), closing.clone());
-    let panel = panel::keep(program.clone(), settings.clone(), closing.clone());
+    let unheard = Pulse::default();
+    let panel = panel::keep(program.clone(), settings.clone(), closing.clone(), &unheard);
     let acme = acme::keep(program.clone(), settings.clone(), closing.clone());
     let oidc = oidc::keep(program.clone(), settings.clone(), closing.clone());
     let mail = mail::keep(program.clone(), settings.clone(), closing.clone());

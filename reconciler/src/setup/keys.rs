@@ -23,6 +23,15 @@ pub enum Zero {
     Unbounded,
 }
 
+/// Measure of the kernel's own value of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The same on every host, and never more than `least`.
+    Fixed,
+    /// More on a host with more memory.
+    Memory,
+}
+
 /// One host setting, and the least that it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
@@ -37,6 +46,8 @@ pub struct Quota {
     pub per_server: Option<u64>,
     /// The kernel's module that has it, where it isn't the kernel itself: without it there is no file.
     pub module: Option<&'static str>,
+    /// The measure of the kernel's own value.
+    pub measure: Measure,
 }
 
 /// Keys and their bytes of all servers; what watches files, and namespaces, of each; processes; and connections of one network
@@ -45,14 +56,14 @@ pub const QUOTAS: &[Quota] = &[
     kernel("kernel.keys.maxkeys", 20_000, 1),
     kernel("kernel.keys.maxbytes", 2_000_000, 100),
     account("fs.inotify.max_user_instances", 2_048),
-    account("fs.inotify.max_user_watches", 524_288),
-    account("user.max_user_namespaces", 10_000),
-    account("user.max_pid_namespaces", 10_000),
-    account("user.max_uts_namespaces", 10_000),
-    account("user.max_ipc_namespaces", 10_000),
-    account("user.max_net_namespaces", 10_000),
-    account("user.max_mnt_namespaces", 10_000),
-    account("user.max_cgroup_namespaces", 10_000),
+    grows("fs.inotify.max_user_watches", 524_288),
+    grows("user.max_user_namespaces", 10_000),
+    grows("user.max_pid_namespaces", 10_000),
+    grows("user.max_uts_namespaces", 10_000),
+    grows("user.max_ipc_namespaces", 10_000),
+    grows("user.max_net_namespaces", 10_000),
+    grows("user.max_mnt_namespaces", 10_000),
+    grows("user.max_cgroup_namespaces", 10_000),
     // The kernel's most on 64 bits (proc_sys_kernel(5)). Each server's `pids` bounds what it takes of it.
     account("kernel.pid_max", 4_194_304),
     // One account of all servers without ranges of their own. The memory behind both is the server's in any case.
@@ -64,16 +75,29 @@ pub const QUOTAS: &[Quota] = &[
         zero: Zero::Nothing,
         per_server: None,
         module: Some("nf_conntrack"),
+        measure: Measure::Fixed,
     },
 ];
 
 const fn kernel(sysctl: &'static str, least: u64, per_server: u64) -> Quota {
-    Quota { sysctl, least, zero: Zero::Nothing, per_server: Some(per_server), module: None }
+    Quota {
+        sysctl,
+        least,
+        zero: Zero::Nothing,
+        per_server: Some(per_server),
+        module: None,
+        measure: Measure::Fixed,
+    }
 }
 
 /// A setting that is each account's own: a server's, or the host root's.
 const fn account(sysctl: &'static str, least: u64) -> Quota {
-    Quota { sysctl, least, zero: Zero::Nothing, per_server: None, module: None }
+    Quota { sysctl, least, zero: Zero::Nothing, per_server: None, module: None, measure: Measure::Fixed }
+}
+
+/// One whose own value grows with the host's memory.
+const fn grows(sysctl: &'static str, least: u64) -> Quota {
+    Quota { measure: Measure::Memory, ..account(sysctl, least) }
 }
 
 impl Quota {

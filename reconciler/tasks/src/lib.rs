@@ -2,6 +2,8 @@
 //! by itself or by a panic, the others are asked to end too, and the process with them.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+mod pulse;
+
 use std::any::Any;
 use std::error::Error;
 use std::future::Future;
@@ -14,6 +16,8 @@ use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use pulse::Pulse;
 
 /// A task that ended though it must not.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +42,13 @@ pub struct Tasks {
     tracker: TaskTracker,
     /// The first that broke.
     broken: Arc<Mutex<Option<TaskError>>>,
+    pulse: Pulse,
 }
 
 impl Tasks {
     /// Tasks that end with `stop`.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { stop, tracker: TaskTracker::new(), broken: Arc::default() }
+        Self { stop, tracker: TaskTracker::new(), broken: Arc::default(), pulse: Pulse::default() }
     }
 
     /// Tasks that SIGTERM and SIGINT end.
@@ -61,6 +66,21 @@ impl Tasks {
             stop.cancel();
         });
         Ok(tasks)
+    }
+
+    /// Gives signs of life by `beat`, which the loop that does the process's work calls.
+    pub fn with_pulse(self, beat: fn()) -> Self {
+        Self { pulse: Pulse::new(beat), ..self }
+    }
+
+    /// Returns tasks of their own, which are asked to end with these at the latest. Where one of them breaks, these go on.
+    pub fn part(&self) -> Self {
+        Self { pulse: self.pulse.clone(), ..Self::new(self.stop.child_token()) }
+    }
+
+    /// The process's signs of life.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Cancelled when the process is asked to end, and when it can't go on.

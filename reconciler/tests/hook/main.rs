@@ -16,6 +16,7 @@ mod hostile;
 mod ids;
 mod installed;
 mod log;
+mod names;
 mod page;
 mod planned;
 mod proof;
@@ -80,10 +81,14 @@ impl Bench {
 
     /// Runs `berth` with this bench's data folder and repository.
     fn berth(&self, arguments: &[&str]) -> Said {
+        Said::of(&self.command(arguments).in_time())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut berth = Command::new(env!("CARGO_BIN_EXE_berth"));
         berth.env("BERTH_STATE", &self.bare).env("BERTH_DATA", self.data()).env("NO_COLOR", "1");
-        berth.env_remove("BERTH_USER").env_remove("BERTH_LOG");
-        Said::of(&berth.args(arguments).in_time())
+        berth.env_remove("BERTH_USER").env_remove("BERTH_LOG").args(arguments);
+        berth
     }
 
     /// Runs git in the clone and insists that it succeeds.

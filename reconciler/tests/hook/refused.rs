@@ -176,6 +176,45 @@ fn a_secret_in_any_commit_of_a_push_is_refused() {
     assert_eq!(bench.tip(), before);
 }
 
+/// A file behind a tag is in no commit, so no search of commits finds it; and a message is kept like a file.
+#[test]
+fn nothing_hides_behind_a_tag_or_in_a_message() {
+    let bench = Bench::new();
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n";
+    put(&bench.folder.path().join("beside"), "key", key);
+    let file = bench.folder.path().join("beside/key");
+    let blob = bench.git(&["hash-object", "-w", file.to_str().unwrap()]);
+    let tree = bench.git(&["rev-parse", "HEAD^{tree}"]);
+    bench.git(&["tag", "-a", "-m", "v", "inner"]);
+    for (tag, of) in [("blob", &*blob), ("tree", &*tree), ("outer", "inner")] {
+        bench.git(&["tag", "-a", "-m", "v", tag, of]);
+        bench.git(&["tag", &format!("light-{tag}"), of]);
+    }
+    for tag in ["blob", "light-blob", "tree", "light-tree", "outer"] {
+        for user in [None, Some("ann")] {
+            bench
+                .push(user, &["origin", tag])
+                .refused(&["leads to no commit", "push a branch, or tag a commit"]);
+        }
+    }
+    bench.push(Some("ann"), &["origin", "light-outer"]).accepted(&[]);
+    bench.git(&["tag", "-a", "-m", &format!("v\n\n{key}"), "told"]);
+    let said = bench.push(Some("ann"), &["origin", "told"]);
+    said.refused(&["error: this is a private key, and history keeps it"]);
+    assert!(!said.text.contains("b3BlbnNz"), "{}", said.text);
+    bench.git(&["commit", "--quiet", "--allow-empty", "-m", &format!("change\n\n{key}")]);
+    bench.push(Some("ann"), &["origin", "HEAD:main"]).refused(&["error: this is a private key"]);
+    // UTF-16, as a redirection of PowerShell's writes it, and OpenPGP's.
+    bench.git(&["reset", "--quiet", "--hard", "HEAD^"]);
+    let wide: Vec<u8> = key.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(bench.work.join("docs/key.txt"), [b"\xff\xfe", &wide[..]].concat()).unwrap();
+    let pgp = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nbm90IGEga2V5\n-----END PGP PRIVATE KEY BLOCK-----\n";
+    bench.commit(&[("docs/pgp.asc", Some(pgp))]);
+    let private = "error: this is a private key";
+    let said = bench.push(Some("ann"), &["origin", "HEAD:main"]);
+    said.refused(&[private, "docs/key.txt:", "docs/pgp.asc:"]);
+}
+
 #[test]
 fn a_secret_that_a_merge_brings_in_is_refused() {
     let bench = Bench::new();

@@ -6,10 +6,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::telling::World;
+use super::telling::{Reply, Seen, World};
 use super::{Bench, InTime as _, git, said, shown};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/forge.md");
@@ -167,32 +168,91 @@ fn step(step: &Value) -> Option<(String, BTreeMap<String, String>)> {
     Some((script, env.map(|(name, value)| (name.clone(), given(value.as_str().unwrap()))).collect()))
 }
 
+/// Comments of a pull request at a forge that takes none of more than 65,536 characters.
+#[derive(Clone, Default)]
+struct Comments(Arc<Mutex<Vec<Value>>>);
+
+impl Comments {
+    /// A forge where others have commented already, one of them with Berth's mark.
+    fn new(world: &World, name: &str) -> Self {
+        let comments = Self::default();
+        for (id, body) in ["looks good", "<!-- berth plan -->\nmine"].into_iter().enumerate() {
+            comments.0.lock().unwrap().push(json!({"id": id, "body": body, "user": {"login": "mallory"}}));
+        }
+        let (kept, login) = (
+            comments.clone(),
+            if name == "GitHub Actions" { "github-actions[bot]" } else { "forgejo-actions" },
+        );
+        world.answering(move |seen| Some(kept.answer(seen, login)));
+        comments
+    }
+
+    fn answer(&self, seen: &Seen, login: &str) -> Reply {
+        let mut comments = self.0.lock().unwrap();
+        let issues = "/repos/org/state/issues";
+        let path = seen.path.split('?').next().unwrap();
+        let body = seen.body["body"].clone();
+        if body.as_str().is_some_and(|body| body.chars().count() > 65_536) {
+            return Reply::new(422, "body is too long (maximum is 65536 characters)");
+        }
+        match (seen.method.as_str(), path.strip_prefix(issues).unwrap()) {
+            ("GET", "/7/comments") => Reply::new(200, &Value::Array(comments.clone()).to_string()),
+            ("POST", "/7/comments") => {
+                let id = comments.len();
+                comments.push(json!({"id": id, "body": body, "user": {"login": login}}));
+                Reply::new(201, "{}")
+            }
+            ("PATCH", path) => {
+                let id: usize = path.strip_prefix("/comments/").unwrap().parse().unwrap();
+                comments[id]["body"] = body;
+                Reply::new(200, "{}")
+            }
+            (method, path) => panic!("{method} {path}"),
+        }
+    }
+
+    /// The one comment of Berth's.
+    fn ours(&self) -> String {
+        let comments = self.0.lock().unwrap();
+        assert_eq!(comments.len(), 3, "{comments:#?}");
+        assert_eq!(comments[1]["body"], "<!-- berth plan -->\nmine", "somebody else's is left alone");
+        comments[2]["body"].as_str().unwrap().strip_prefix("<!-- berth plan -->\n").unwrap().to_owned()
+    }
+}
+
 /// A checkout of a pull request, as a runner has it.
 struct Checkout<'a> {
     bench: &'a Bench,
-    world: &'a World,
+    world: World,
+    comments: Comments,
+    name: &'static str,
     at: std::path::PathBuf,
 }
 
 impl<'a> Checkout<'a> {
-    fn new(bench: &'a Bench, world: &'a World, name: &str, branch: &str) -> Self {
+    fn new(bench: &'a Bench, name: &'static str, branch: &str) -> Self {
         let at = bench.folder.path().join(format!("{name}-{branch}").replace(' ', "-"));
         let mut clone = git(bench.folder.path());
         good(&clone.args(["clone", "--quiet", "--branch", branch, "forge.git"]).arg(&at).in_time());
-        Self { bench, world, at }
+        let world = World::new();
+        let comments = Comments::new(&world, name);
+        Self { bench, world, comments, name, at }
     }
 
-    /// Runs the steps until one fails, as CI does.
-    fn run(&self, example: &Example) -> Result<(), String> {
-        let base = git(&self.at).args(["merge-base", "origin/main", "HEAD"]).in_time();
+    /// Runs the steps until one fails, as CI does for a pull request that somebody pushed.
+    fn run(&self, example: &Example, actor: &str) -> Result<(), String> {
         for (script, env) in &example.steps {
             let mut step = shell(self.bench, &self.at, script);
             step.envs(env)
+                .env("GITHUB_ACTOR", actor)
                 .env("GITHUB_BASE_REF", "main")
+                .env("GITHUB_SERVER_URL", "https://git.example.org")
                 .env("GITHUB_STEP_SUMMARY", self.at.join("summary.md"))
                 .env("GITHUB_API_URL", &self.world.url)
                 .env("GITHUB_REPOSITORY", "org/state")
-                .env("CI_MERGE_REQUEST_DIFF_BASE_SHA", good(&base).trim());
+                .env("GITLAB_USER_LOGIN", actor)
+                .env("CI_SERVER_URL", "https://git.example.org")
+                .env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main");
             // CI has neither of the two.
             let output = step.env_remove("BERTH_STATE").env_remove("BERTH_DATA").in_time();
             if !output.status.success() {
@@ -203,53 +263,144 @@ impl<'a> Checkout<'a> {
     }
 
     /// Returns the plan, from the place where the example shows it.
-    fn shown(&self, name: &str) -> String {
-        let scheme = match name {
+    fn shown(&self) -> String {
+        let scheme = match self.name {
             "GitHub Actions" => "Bearer",
             "GitLab CI" => return fs::read_to_string(self.at.join("plan.md")).unwrap(),
             _ => "token",
         };
-        let comment = self.world.seen(1).pop().unwrap();
-        assert_eq!(comment.path, "/repos/org/state/issues/7/comments");
-        assert_eq!(comment.headers["authorization"], format!("{scheme} made-for-the-run").as_str());
-        let text = comment.body["body"].as_str().unwrap().to_owned();
-        if let Ok(summary) = fs::read_to_string(self.at.join("summary.md")) {
-            assert_eq!(summary, text, "the summary says the same");
+        for seen in self.world.seen(2) {
+            assert_eq!(seen.headers["authorization"], format!("{scheme} made-for-the-run").as_str());
         }
-        text
+        self.comments.ours()
     }
 }
 
-#[test]
-fn the_ci_examples_show_a_plan_and_refuse_mistakes() {
+/// A forge where Ann is an admin and Bob isn't, both with accounts there, and branches with these files.
+fn forge(branches: &[(&str, &[(&str, &str)])]) -> Bench {
     let bench = Bench::new("");
-    let branch = |name: &str, files: &[(&str, &str)]| {
+    bench.push(&[
+        ("users/ann.toml", "role = \"admin\"\nforge_accounts = [\"git.example.org/ann\"]\n[quota]\nservers = 200\nmemory = \"1024 GiB\"\ncpus = 1000\ndisk = \"9000 GiB\"\n"),
+        ("users/bob.toml", "forge_accounts = [\"git.example.org/bob\"]\n"),
+    ]);
+    for (name, files) in branches {
         bench.git(&["checkout", "--quiet", "-b", name, "main"]);
         bench.commit(files);
         bench.git(&["push", "--quiet", "origin", &format!("HEAD:{name}")]);
         bench.git(&["checkout", "--quiet", "main"]);
-    };
-    branch("more", &[("servers/blog.toml", "id = 2\nowner = \"ann\"\n")]);
-    branch("same", &[("docs/a.md", "a\n")]);
-    branch("broken", &[("servers/blog.toml", "id = 2\nowner = \"nobody\"\n")]);
+    }
+    bench
+}
+
+#[test]
+fn the_ci_examples_show_a_plan_and_refuse_mistakes() {
+    let bench = forge(&[
+        ("more", &[("servers/blog.toml", "id = 2\nowner = \"ann\"\n")]),
+        ("same", &[("docs/a.md", "a\n")]),
+        ("broken", &[("servers/blog.toml", "id = 2\nowner = \"nobody\"\n")]),
+    ]);
     // What others did since the branches left is no change of theirs.
     bench.push(&[("servers/later.toml", "id = 3\nowner = \"ann\"\n")]);
     for example in examples() {
         for (branch, part) in [("more", "blog"), ("same", "No changes")] {
-            let world = World::new();
-            let checkout = Checkout::new(&bench, &world, example.name, branch);
-            checkout.run(&example).unwrap_or_else(|error| panic!("{}, {branch}: {error}", example.name));
-            let shown = checkout.shown(example.name);
+            let checkout = Checkout::new(&bench, example.name, branch);
+            let run = || {
+                let ran = checkout.run(&example, "ann");
+                ran.unwrap_or_else(|error| panic!("{}, {branch}: {error}", example.name));
+            };
+            run();
+            let shown = checkout.shown();
             assert!(shown.contains(part) && !shown.contains("later"), "{}, {branch}: {shown}", example.name);
+            if let Ok(summary) = fs::read_to_string(checkout.at.join("summary.md")) {
+                assert_eq!(summary, shown, "the summary says the same");
+            }
+            // The next push changes the comment. Where a forge plans the result of the merge, that has what others did, too.
+            let merge = ["merge", "--quiet", "--no-edit", "origin/main"];
+            good(&git(&checkout.at).args(merge).in_time());
+            let _ = fs::remove_file(checkout.at.join("summary.md"));
+            run();
+            let shown = checkout.shown();
+            assert!(
+                shown.contains(part) && !shown.contains("later"),
+                "{}, merged {branch}: {shown}",
+                example.name
+            );
         }
-        let world = World::new();
-        let checkout = Checkout::new(&bench, &world, example.name, "broken");
-        let error = checkout.run(&example).unwrap_err();
+        let checkout = Checkout::new(&bench, example.name, "broken");
+        let error = checkout.run(&example, "ann").unwrap_err();
         assert!(error.contains("servers/blog.toml:2:9"), "{}: {error}", example.name);
         // The step that plans sees it too, and not only the check before it: 1 is no 2.
         let from = example.steps.iter().position(|(script, _)| script.contains("berth plan")).unwrap();
         let plan = example.steps[from].0.replace("berth check .\n", "");
         let alone = Example { name: example.name, steps: vec![(plan, example.steps[from].1.clone())] };
-        assert!(checkout.run(&alone).is_err(), "{}", example.name);
+        assert!(checkout.run(&alone, "ann").is_err(), "{}", example.name);
+    }
+}
+
+#[test]
+fn the_ci_examples_let_nobody_change_what_is_others() {
+    let bench = forge(&[
+        ("own", &[("servers/blog.toml", "id = 2\nowner = \"bob\"\n")]),
+        ("others", &[("servers/shop.toml", "id = 1\nowner = \"bob\"\n")]),
+        ("everybodys", &[("README.md", "hello\n")]),
+        (
+            "takes",
+            &[("users/bob.toml", "role = \"admin\"\nforge_accounts = [\"git.example.org/mallory\"]\n")],
+        ),
+    ]);
+    bench.push(&[("docs/later.md", "later\n")]);
+    for example in examples() {
+        let judged = |branch: &str, actor: &str| {
+            let checkout = Checkout::new(&bench, example.name, branch);
+            let ran = checkout.run(&example, actor);
+            fs::remove_dir_all(&checkout.at).unwrap();
+            ran
+        };
+        judged("own", "bob").unwrap_or_else(|error| panic!("{}: {error}", example.name));
+        for branch in ["own", "others", "everybodys", "takes"] {
+            judged(branch, "ann").unwrap_or_else(|error| panic!("{}, {branch}: {error}", example.name));
+            let error = judged(branch, "mallory").unwrap_err();
+            assert!(error.contains("no member has the account git.example.org/mallory"), "{error}");
+        }
+        for (branch, part) in [
+            ("others", "server `shop` is `ann`'s"),
+            ("everybodys", "if ann agrees"),
+            ("takes", "may not change the role"),
+        ] {
+            let error = judged(branch, "bob").unwrap_err();
+            assert!(
+                error.contains("berth why") && error.contains(part),
+                "{}, {branch}: {error}",
+                example.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_ci_examples_show_a_plan_of_any_length() {
+    let servers = |digit: char| {
+        let image = format!("registry.example.org/berth-server@sha256:{}", digit.to_string().repeat(64));
+        let server = |id: usize| {
+            let text = format!("id = {id}\nowner = \"ann\"\nimage = \"{image}\"\n");
+            (format!("servers/app-of-a-long-name-{id:03}.toml"), text)
+        };
+        (10..130).map(server).collect::<Vec<_>>()
+    };
+    let (before, after) = (servers('a'), servers('b'));
+    let bench = forge(&[]);
+    let files = |servers: &[(String, String)]| -> Vec<(&'static str, &'static str)> {
+        let leak = |text: &String| -> &'static str { text.clone().leak() };
+        servers.iter().map(|(path, text)| (leak(path), leak(text))).collect()
+    };
+    bench.push(&files(&before));
+    bench.git(&["checkout", "--quiet", "-b", "image", "main"]);
+    bench.commit(&files(&after));
+    bench.git(&["push", "--quiet", "origin", "HEAD:image"]);
+    for example in examples() {
+        let checkout = Checkout::new(&bench, example.name, "image");
+        checkout.run(&example, "ann").unwrap_or_else(|error| panic!("{}: {error}", example.name));
+        let shown = checkout.shown();
+        assert!(shown.contains("too long for a comment") && shown.contains("120 to make anew"), "{shown}");
     }
 }

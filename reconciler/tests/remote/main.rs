@@ -7,6 +7,7 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod again;
 mod following;
 mod forge_page;
 mod over_ssh;

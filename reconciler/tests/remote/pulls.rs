@@ -1,6 +1,6 @@
 //! Changes of members here become pull requests at the forge.
 
-pub(crate) mod fake;
+mod withdrawn;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,17 +10,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
+use berth_fake_forge::{Answer, Api, Instead, Kind, Pull, Way, token};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use self::fake::{Answer, Fake, Instead, Kind, Pull, Way};
-use super::telling::token;
 use super::{Bench, Follower, until};
 
 /// A forge with an API, and the state repo that follows it.
 struct Scene {
     bench: Bench,
-    fake: Arc<Fake>,
+    fake: Arc<Api>,
     runtime: Option<tokio::runtime::Runtime>,
     token: String,
 }
@@ -33,7 +32,7 @@ impl Scene {
     fn polling(kind: Kind, pull_requests: &str, poll: &str) -> Self {
         let bench = Bench::new("poll = \"1s\"\n");
         let token = token();
-        let fake = Arc::new(Fake::new(kind, &bench.forge, &token));
+        let fake = Arc::new(Api::new(kind, &bench.forge, &token));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -127,7 +126,7 @@ impl Drop for Scene {
 }
 
 async fn answer(
-    State(fake): State<Arc<Fake>>,
+    State(fake): State<Arc<Api>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,

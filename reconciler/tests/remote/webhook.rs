@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use ring::hmac;
 
-use super::Bench;
+use super::{Bench, until};
 
 const SECRET: &str = "a secret that is long enough";
 const PUSH: &str = r#"{"ref":"refs/heads/main","after":"0000"}"#;
@@ -104,18 +104,134 @@ fn what_is_no_webhook_is_turned_away() {
     let address = listening(&bench);
     assert_eq!(post(address, "/", &[], "").0, 404);
     assert_eq!(post(address, "/metrics", &[], "").0, 404);
-    let large = "x".repeat((1 << 20) + 1);
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
-    let head =
-        format!("POST /hooks/remote HTTP/1.1\r\nHost: berth\r\nContent-Length: {}\r\n\r\n", large.len());
+    let signed = format!("X-Hub-Signature-256: sha256={}", signature(SECRET, "x"));
+    let head = format!(
+        "POST /hooks/remote HTTP/1.1\r\nHost: berth\r\n{signed}\r\nContent-Length: {}\r\n\r\n",
+        (25 << 20) + 1
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
-    let body = "payload=%7B%7D";
-    let (status, answer) = send(address, &headers("github", SECRET, body), body);
-    assert!(status == 202 && answer.contains("choose application/json"), "{answer}");
+}
+
+/// A body as a form of a forge's.
+fn form(json: &str) -> String {
+    let encoded: String = json.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("payload={encoded}")
+}
+
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+#[test]
+fn forms_and_signing_tokens_ring() {
+    let body = form(PUSH);
+    let whsec = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    for forge in ["github", "forgejo", "gitlab"] {
+        let bench = bench(forge);
+        if forge == "gitlab" {
+            bench.secret("forge-webhook", whsec);
+        }
+        let follower = bench.follow();
+        let address = listening(&bench);
+        let tip = bench.push(&[("docs/a.md", "a\n")]);
+        let (good, body) = match forge {
+            // GitHub signs the form, and Forgejo the JSON in it.
+            "github" => (headers(forge, SECRET, &body), body.as_str()),
+            "forgejo" => (headers(forge, SECRET, PUSH), body.as_str()),
+            _ => {
+                // Standard Webhooks, with a key that is base64.
+                let key = base64::Engine::decode(
+                    &base64::engine::general_purpose::STANDARD,
+                    whsec.strip_prefix("whsec_").unwrap(),
+                );
+                let key = hmac::Key::new(hmac::HMAC_SHA256, &key.unwrap());
+                let sum = hmac::sign(&key, format!("msg_1.1614265330.{PUSH}").as_bytes());
+                let sum = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, sum.as_ref());
+                let headers = vec![
+                    ("X-Gitlab-Event", "Push Hook".to_owned()),
+                    ("Webhook-Id", "msg_1".to_owned()),
+                    ("Webhook-Timestamp", "1614265330".to_owned()),
+                    ("Webhook-Signature", format!("v1,{sum}")),
+                ];
+                (headers, PUSH)
+            }
+        };
+        let mut good = good;
+        if forge != "gitlab" {
+            good.push((FORM.0, FORM.1.to_owned()));
+        }
+        let changed = body.replace("6D", "6C").replace("main", "mail");
+        assert_ne!(changed, body);
+        assert_eq!(send(address, &good, &changed).0, 401, "{forge}: {}", follower.log());
+        let (status, answer) = send(address, &good, body);
+        assert_eq!(status, 202, "{forge}: {answer}");
+        bench.until_main_is(&tip);
+    }
+}
+
+#[test]
+fn a_push_of_any_size_rings() {
+    for (forge, kib) in [("github", 1_173), ("forgejo", 1_173), ("gitlab", 1_173), ("github", 24 << 10)] {
+        let bench = bench(forge);
+        let _follower = bench.follow();
+        let address = listening(&bench);
+        let tip = bench.push(&[("docs/a.md", "a\n")]);
+        let pad = "x".repeat(kib << 10);
+        let body = format!(r#"{{"ref":"refs/heads/main","commits":[],"pad":"{pad}"}}"#);
+        let (status, answer) = send(address, &headers(forge, SECRET, &body), &body);
+        assert_eq!(status, 202, "{forge}, {kib} KiB: {answer}");
+        bench.until_main_is(&tip);
+    }
+}
+
+#[test]
+fn neither_other_branches_nor_strangers_keep_a_push_out() {
+    let bench = bench("github");
+    let follower = bench.follow();
+    let address = listening(&bench);
+    let tip = bench.push(&[("docs/a.md", "a\n")]);
+    let other = PUSH.replace("main", "topic");
+    let mut turned_away = 0;
+    for _ in 0..60 {
+        assert_eq!(send(address, &headers("github", SECRET, &other), &other).0, 202);
+        let (status, _) = send(address, &headers("github", "another secret, long enough", PUSH), PUSH);
+        turned_away += usize::from(status == 429);
+        assert!(status == 401 || status == 429, "{status}");
+    }
+    assert!(turned_away > 0, "strangers are limited");
+    assert_eq!(send(address, &headers("github", SECRET, PUSH), PUSH).0, 202);
+    bench.until_main_is(&tip);
+    assert!(follower.log().matches("a request to the webhook was refused").count() < 60);
+}
+
+#[test]
+fn a_ring_that_is_earlier_than_the_push_finds_it_all_the_same() {
+    let bench = bench("github");
+    let follower = bench.follow();
+    let address = listening(&bench);
+    until(|| follower.log().contains("looked at the forge"), || follower.log());
+    let looks = || follower.log().matches("looked at the forge").count();
+    let before = looks();
+    assert_eq!(send(address, &headers("github", SECRET, PUSH), PUSH).0, 202);
+    // The forge rings, and its git shows the old tip for some seconds.
+    until(|| looks() > before + 1, || follower.log());
+    let tip = bench.push(&[("docs/a.md", "a\n")]);
+    bench.until_main_is(&tip);
+}
+
+#[test]
+fn another_secret_of_the_webhooks_holds_at_once() {
+    let bench = bench("forgejo");
+    let _follower = bench.follow();
+    let address = listening(&bench);
+    let another = "another secret, long enough";
+    assert_eq!(send(address, &headers("forgejo", another, PUSH), PUSH).0, 401);
+    bench.secret("forge-webhook", another);
+    assert_eq!(send(address, &headers("forgejo", another, PUSH), PUSH).0, 202);
+    assert_eq!(send(address, &headers("forgejo", SECRET, PUSH), PUSH).0, 401);
 }
 
 #[test]

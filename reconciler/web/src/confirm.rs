@@ -21,9 +21,9 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Res
 }
 
 async fn form(app: &App, visitor: &Visitor, wrong: Option<&str>) -> Result<Response, Problem> {
-    let FactorSheet { totp, passkeys, accounts, provider, has_password, .. } =
+    let FactorSheet { totp, passkeys, has_account, provider, has_password, .. } =
         visitor.ask(app, &Factors { name: visitor.person.name.clone() }).await?;
-    let by_provider = provider.filter(|_| !accounts.is_empty());
+    let by_provider = provider.filter(|_| has_account);
     let by_provider = by_provider.as_ref().map(|provider| &*provider.host);
     let context = context! { by_provider, has_password, wants_code => totp != Totp::Off, has_passkeys => !passkeys.is_empty(), wrong };
     Ok(page::render(app, visitor, "confirm.html", context))

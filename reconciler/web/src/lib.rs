@@ -8,6 +8,7 @@ pub mod acme;
 mod agent;
 mod api;
 mod app;
+pub mod arguments;
 mod asset;
 mod authority;
 mod challenge;

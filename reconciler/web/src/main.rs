@@ -2,20 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr as _;
 
 use anyhow::Context as _;
 use berth_ca::Pace;
 use berth_fault::chain;
-use berth_schema::country::Country;
-use berth_schema::name::Fqdn;
+use berth_host::service;
 use berth_schema::text::SafeLog;
 use berth_tasks::Tasks;
 use berth_web::acme::Acme;
+use berth_web::arguments::Args;
 use berth_web::diagram::draw;
 use berth_web::launch;
 use berth_web::supervise::{PREPARED, Supervised, supervise};
@@ -24,100 +22,12 @@ use berth_web::{Listeners, Settings, tls};
 use berth_wire::certificate::Proof;
 use clap::Parser;
 use futures_util::FutureExt as _;
-use ipnet::IpNet;
 use rustix::fs::Mode;
 use rustix::process::{
     DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, umask,
 };
 use rustix::thread::set_no_new_privs;
 use tracing_subscriber::EnvFilter;
-
-/// Serves the panel: pages and forms for members and admins. `berth up` starts it where `platform.toml` has `[panel]`.
-#[derive(Debug, Clone, Parser)]
-#[command(version)]
-struct Args {
-    /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
-    listen: SocketAddr,
-    /// The name by which people reach the panel
-    #[arg(long, value_name = "NAME", value_parser = domain)]
-    domain: String,
-    /// The port at which the world reaches that port, where it is another one
-    #[arg(long, value_name = "PORT")]
-    public_port: Option<u16>,
-    /// The folder for `edge.sock`, over which the web server before all domains passes on what is for the panel. The engine makes it
-    #[arg(long, value_name = "FOLDER")]
-    edge: Option<PathBuf>,
-    /// A port at which people reach the panel through that web server, the first one to tell them. Repeatable. Default: it passes
-    /// no visitor on
-    #[arg(long, value_name = "PORT")]
-    edge_port: Vec<u16>,
-    /// The folder of the sockets `web.sock` and `panel.sock`
-    #[arg(long, value_name = "FOLDER")]
-    sockets: PathBuf,
-    /// The folder of the socket `ticket.sock`, at which the SSH router lets people into servers
-    #[arg(long, value_name = "FOLDER")]
-    tickets: Option<PathBuf>,
-    /// The panel's own data: sessions, and the certificate
-    #[arg(long, value_name = "FOLDER")]
-    data: PathBuf,
-    /// The user that serves the panel, where root starts it
-    #[arg(long, value_name = "USER", default_value = "berth-web")]
-    user: String,
-    /// A network that may open the panel; this machine may in any case. Repeatable. Without any, and without countries,
-    /// everybody may
-    #[arg(long, value_name = "NETWORK")]
-    allow: Vec<IpNet>,
-    /// A country that may open the panel besides, such as LT, by the file `countries.mmdb` in its data. Repeatable
-    #[arg(long, value_name = "CODE", value_parser = country)]
-    allow_country: Vec<Country>,
-    /// URL of the directory of an ACME CA that gives the panel its certificate. Default: the panel's own CA
-    #[arg(long, value_name = "URL", requires = "acme_proof")]
-    acme_directory: Option<String>,
-    /// Proof of the name that reaches the panel
-    #[arg(long, value_name = "PROOF", value_parser = proof)]
-    acme_proof: Option<Proof>,
-    /// Address that the CA may write to
-    #[arg(long, value_name = "ADDRESS")]
-    acme_email: Option<String>,
-    /// Root certificates of the server behind the directory, in PEM. Default: those that the system knows
-    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
-    acme_ca: Option<String>,
-    /// File of the key of an account at the CA that Berth keeps. Default: the panel opens one of its own
-    #[arg(long, value_name = "FILE")]
-    acme_account: Option<PathBuf>,
-    /// A folder whose `web/` has templates that replace the embedded ones
-    #[arg(long, value_name = "FOLDER")]
-    templates: Option<PathBuf>,
-    /// Level of the log: error, warn, info, debug
-    #[arg(long, env = "BERTH_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
-    /// End when the process that started this one does
-    #[arg(long, hide = true)]
-    with_parent: bool,
-    /// Serve on standard input: the listening socket itself, or a stream over which the parent hands sockets over
-    #[arg(long, hide = true)]
-    child: bool,
-}
-
-fn domain(text: &str) -> Result<String, String> {
-    let fqdn: Fqdn = text.parse().map_err(|error| format!("{error}"))?;
-    match fqdn.is_wildcard() {
-        true => Err("a wildcard is no name of a panel".to_owned()),
-        false => Ok(text.to_owned()),
-    }
-}
-
-fn proof(text: &str) -> Result<Proof, String> {
-    [Proof::Http01, Proof::TlsAlpn01, Proof::Dns01]
-        .into_iter()
-        .find(|proof| proof.name().eq_ignore_ascii_case(text))
-        .ok_or_else(|| "write http-01, tls-alpn-01 or dns-01".to_owned())
-}
-
-fn country(text: &str) -> Result<Country, String> {
-    Country::from_str(text).map_err(|invalid| format!("{invalid}: {}", invalid.hint))
-}
 
 fn main() -> ExitCode {
     // Nothing of what follows is its business: no thread, no log, no settings.
@@ -226,7 +136,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     // Secrets pass through this process: nobody else of this user may look into it, and nothing it starts may gain a privilege.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     set_no_new_privs(true)?;
-    let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
+    let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(service::alive);
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let (listeners, follow) =
         Listeners::take(input).context("standard input hands over no listening socket")?;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
+use berth_schema::organisation::addressed;
 use berth_wire::web::{AskError, Refusal, Why};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
@@ -54,7 +55,7 @@ impl Problem {
     /// Something of ours failed, which the log tells of.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The panel has failed to make this page.")
-            .hint("Try again. If it fails again, tell an admin the time: the log says why.")
+            .hint("Try again. If it fails again, tell {help} the time: the log says why.")
     }
 
     /// The door doesn't answer.
@@ -76,7 +77,8 @@ impl Problem {
 
     /// The sentence and the next step.
     pub(crate) fn words(&self) -> String {
-        format!("{} {}", self.message, self.hint.as_deref().unwrap_or_default()).trim().to_owned()
+        let hint = addressed(self.hint.as_deref().unwrap_or_default(), None);
+        format!("{} {hint}", self.message).trim().to_owned()
     }
 
     /// Title of the page.

@@ -84,6 +84,7 @@ pub fn table() -> Vec<Route> {
         post("/reviews/{topic}/reject", SignedIn, review::reject),
         get("/pulls/{user}/{topic}", SignedIn, pull::show),
         get("/pulls/{user}/{topic}/events", SignedIn, pull::events),
+        post("/pulls/{user}/{topic}/withdraw", SignedIn, pull::withdraw),
         // The wiki.
         get("/docs", Reader, docs::to_index),
         get("/docs/", Reader, docs::index),
@@ -242,6 +243,7 @@ fn api() -> Vec<Route> {
         row(POST, "/api/reviews/{topic}/reject", Known, of(Reviews), of_api::reject),
         row(GET, "/api/pulls", Known, of(Read), of_api::pulls),
         row(GET, "/api/pulls/{user}/{topic}", Known, of(Read), of_api::pull),
+        row(DELETE, "/api/pulls/{user}/{topic}", Known, of(Reviews), of_api::withdraw),
         // For admins.
         row(GET, "/api/platform", Admin, of(Administer), of_api::platform),
         row(GET, "/api/audit", Admin, of(Administer), of_api::audit),

@@ -118,7 +118,7 @@ pub async fn serve(
     let mut edge = Edge::new(edge);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = tasks.pulse().wait(listener.accept()) => accepted,
             stream = edge.accept() => {
                 tasks.serve("a connection of the edge", connections.clone().serve_edge(stream));
                 continue;

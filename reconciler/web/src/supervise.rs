@@ -14,7 +14,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use berth_host::process::Group;
-use berth_host::{GuestSocket, Waits};
+use berth_host::{GuestSocket, Waits, service};
 use rustix::io::Errno;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpSocket;
@@ -255,8 +255,9 @@ async fn start(supervised: &Supervised, sockets: &mut Sockets) -> Result<Serving
     let mut command = Command::new(&supervised.program);
     command
         .args(&supervised.arguments)
-        // Nothing of ours is its business.
+        // Nothing else of ours is its business.
         .env_clear()
+        .envs(service::way())
         .stdin(Stdio::from(input))
         .stdout(Stdio::piped())
         // A Ctrl-C in the terminal reaches it through us, once.

@@ -141,6 +141,7 @@ impl Proof {
         let panel = platform.panel.as_ref()?;
         match panel.tls {
             PanelTls::Internal => None,
+            PanelTls::Auto if panel.domain.is_local() => None,
             PanelTls::Auto if platform.is_under_wildcard(&panel.domain) => Some(Self::Dns01),
             // A CA comes to this port, or to the edge's, and to no other.
             PanelTls::Auto if platform.public_panel_port() == Some(443) => Some(Self::TlsAlpn01),

@@ -34,6 +34,8 @@ const FILE: &str = "standing.json";
 const MOST: usize = 10_000;
 /// Ending of a letter's file.
 const ENDING: &str = ".json";
+/// Ending of a file that was put aside, since it can't be read as a letter.
+const ASIDE: &str = ".unreadable";
 
 /// Something to be told to somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +110,7 @@ pub struct Kept {
 pub struct Spool {
     door: PathBuf,
     folder: PathBuf,
-    /// Names of files that make no sense, of which the log has been told.
+    /// Names of files that can't be read for now, of which the log has been told.
     told: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -178,23 +180,34 @@ impl Spool {
         }
     }
 
-    /// All letters, the oldest first. One that makes no sense is told of in the log once, and stays.
+    /// All letters, the oldest first. One that can't be read as a letter is put aside, and the log is told.
     pub fn all(&self) -> io::Result<Vec<Kept>> {
         let _acting = self.act()?;
         let mut all = Vec::new();
         for name in self.names()? {
-            match file::read_foreign(&self.folder.join(&name), LONGEST) {
+            let path = self.folder.join(&name);
+            match file::read_foreign(&path, LONGEST) {
                 // Taken away meanwhile, for a newer one.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_no_letter(&path, &error) => self.put_aside(name, &error),
                 Err(error) => self.tell(name, &error),
                 Ok(text) => match serde_json::from_slice::<Kept>(&text) {
                     Ok(kept) => all.push(kept),
-                    Err(error) => self.tell(name, &error.into()),
+                    Err(error) => self.put_aside(name, &error.into()),
                 },
             }
         }
         all.sort_by(|a, b| (a.letter.made, &a.letter.id).cmp(&(b.letter.made, &b.letter.id)));
         Ok(all)
+    }
+
+    /// Paths of the files that were put aside, in the order of their names.
+    pub fn aside(&self) -> io::Result<Vec<PathBuf>> {
+        let _acting = self.act()?;
+        let mut aside: Vec<PathBuf> =
+            self.files(ASIDE)?.into_iter().map(|name| self.folder.join(name)).collect();
+        aside.sort();
+        Ok(aside)
     }
 
     /// Takes a letter out, and returns whether it was there.
@@ -216,10 +229,25 @@ impl Spool {
         FileLock::take(&self.door.join(LOCK), PATIENCE)
     }
 
+    /// Gives a file that is no letter another name, so that nobody tries it again, and nothing of it is lost.
+    fn put_aside(&self, name: String, error: &io::Error) {
+        let stem = name.strip_suffix(ENDING).unwrap_or(&name);
+        let (path, aside) = (self.folder.join(&name), self.folder.join(format!("{stem}{ASIDE}")));
+        match file::rename(&path, &aside) {
+            Ok(()) => {
+                tracing::warn!(path = %aside.display(), %error, "a mail can't be read; it is put aside and isn't sent");
+            }
+            Err(failed) => {
+                let why = format!("{error}, and it can't be put aside: {failed}");
+                self.tell(name, &io::Error::new(failed.kind(), why));
+            }
+        }
+    }
+
     fn tell(&self, name: String, error: &io::Error) {
         let path = self.folder.join(&name);
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
-            tracing::warn!(path = %path.display(), %error, "a mail makes no sense; it isn't sent");
+            tracing::warn!(path = %path.display(), %error, "a mail can't be read now; it isn't sent");
         }
     }
 
@@ -236,6 +264,11 @@ impl Spool {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
+        self.files(ENDING)
+    }
+
+    /// Names of the files with this ending.
+    fn files(&self, ending: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -244,7 +277,7 @@ impl Spool {
         for entry in entries {
             // Others are no letter's: the rest of a crash.
             let name = entry?.file_name().into_string().ok();
-            names.extend(name.filter(|name| name.ends_with(ENDING) && !name.starts_with('.')));
+            names.extend(name.filter(|name| name.ends_with(ending) && !name.starts_with('.')));
         }
         Ok(names)
     }
@@ -265,6 +298,12 @@ impl Kept {
     }
 }
 
+/// Returns whether it can't be read because of what it is (a link, a folder, too long), and not because of the disk.
+fn is_no_letter(path: &Path, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::FileTooLarge
+        || fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
+}
+
 /// Returns whether a letter takes the place of one that waits.
 fn replaces(newer: &Letter, kept: &Kept) -> bool {
     let is_invitation = matches!(newer.content, Content::Invitation { .. });
@@ -273,6 +312,7 @@ fn replaces(newer: &Letter, kept: &Kept) -> bool {
 
 /// Mails, as the process that sends them tells of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MailStanding {
     /// The server, with its port.
     pub server: String,
@@ -284,6 +324,8 @@ pub struct MailStanding {
     pub failed: Option<MailFailure>,
     /// Letters that were given up lately, the newest last.
     pub lost: Vec<LostMail>,
+    /// Paths of files in the spool that can't be read as letters and were put aside, ten at most.
+    pub unreadable: Vec<PathBuf>,
 }
 
 /// A failure to send anything.
@@ -385,15 +427,24 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_path_and_what_makes_no_sense_stays() {
+    fn a_name_is_no_path_and_what_is_no_letter_is_put_aside() {
         let home = tempfile::tempdir().unwrap();
         let spool = Spool::of(home.path());
         for bad in ["", "../x", "a/b", ".x"] {
             assert!(spool.put(letter(bad, "ann", decision())).is_err(), "{bad}");
         }
-        fs::write(home.path().join("door/mail/x.json"), "{").unwrap();
-        assert_eq!(spool.all().unwrap(), []);
-        assert!(home.path().join("door/mail/x.json").exists());
+        spool.put(letter("good", "ann", decision())).unwrap();
+        let folder = home.path().join("door/mail");
+        fs::write(folder.join("x.json"), "{").unwrap();
+        fs::write(folder.join("long.json"), vec![b' '; 100 << 10]).unwrap();
+        fs::create_dir(folder.join("folder.json")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", folder.join("link.json")).unwrap();
+        for _ in 0..2 {
+            assert_eq!(spool.all().unwrap().len(), 1);
+            let aside = ["folder", "link", "long", "x"].map(|name| folder.join(format!("{name}.unreadable")));
+            assert_eq!(spool.aside().unwrap(), aside);
+        }
+        assert_eq!(fs::read_to_string(folder.join("x.unreadable")).unwrap(), "{");
     }
 
     #[test]

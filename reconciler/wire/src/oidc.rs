@@ -26,6 +26,8 @@ pub const SOCKET: &str = "oidc.sock";
 pub const PROVIDER: &str = "/provider";
 /// Path of the question that exchanges a code.
 pub const EXCHANGE: &str = "/exchange";
+/// Path of the question how the provider does.
+pub const STANDING: &str = "/standing";
 /// Time for an answer. The process behind the socket has less for whatever it asks the provider.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest answer, in bytes.
@@ -78,6 +80,35 @@ pub struct Exchange {
 pub struct Exchanged {
     /// The ID token.
     pub id_token: Secret,
+}
+
+/// How the provider does, as the process that reaches it knows from its last questions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderStanding {
+    /// The provider's issuer.
+    pub issuer: String,
+    /// Time at which its keys were fetched last; `None` where they never were.
+    pub fetched: Option<Timestamp>,
+    /// The last failure, if it has done as asked at no time since.
+    pub failed: Option<ProviderFailure>,
+}
+
+/// A failure to do what people need who sign in by the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderFailure {
+    /// Reason.
+    pub why: String,
+    /// Time of it.
+    pub at: Timestamp,
+}
+
+/// The provider in the status of a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderRow {
+    /// How it does. Without the process that reaches it, nothing but the issuer is known.
+    pub standing: ProviderStanding,
+    /// Reason why that process can't be asked, where it can't.
+    pub unheard: Option<String>,
 }
 
 /// A "no" of the process that reaches the provider.
@@ -144,6 +175,11 @@ impl Fetcher {
     /// Asks for the provider.
     pub async fn provider(&self, asked: &AskProvider) -> Result<Provider, FetchError> {
         self.ask(PROVIDER, asked).await
+    }
+
+    /// Asks how the provider does. Nobody asks the provider for that.
+    pub async fn standing(&self) -> Result<ProviderStanding, FetchError> {
+        self.ask(STANDING, &()).await
     }
 
     /// Exchanges a code.

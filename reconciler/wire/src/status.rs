@@ -18,6 +18,7 @@ use crate::acme::AcmeStanding;
 use crate::certificate::CertificateStanding;
 use crate::countries::CountriesStanding;
 use crate::mail::MailStanding;
+use crate::oidc::ProviderRow;
 use crate::pass_record::PassRecord;
 use crate::power::PowerRecord;
 use crate::standing::Standing;
@@ -68,6 +69,9 @@ pub struct Status {
     /// Mails, where the platform sends any. The reconciler doesn't know them: whoever asks looks them up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<MailStanding>,
+    /// The OpenID provider, where people sign in by one. The reconciler doesn't know it: whoever asks looks it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<ProviderRow>,
 }
 
 /// The panel.
@@ -208,6 +212,7 @@ impl Status {
             panel: None,
             acme: None,
             mail: None,
+            oidc: None,
         }
     }
 }

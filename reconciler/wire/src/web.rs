@@ -59,7 +59,7 @@ pub use people::{
     Entered, Half, Invitation, Invite, Invited, Me, Person, Quota, Redeem, Secret, SetPassword, SignIn,
     SignOut, SignOutEverywhere, SignedIn, UserCard, UserRead, UserSheet, Users, UsersOf,
 };
-pub use pull::{PullCard, PullRead, PullSheet, PullState, Pulls};
+pub use pull::{PullCard, PullRead, PullSheet, PullState, PullWithdraw, Pulls};
 pub use read::{
     Blank, CommitLine, CommitRead, CommitSheet, DomainCard, DomainRead, DomainSheet, Domains, History, Page,
     PlatformCard, PlatformRead, PlatformSheet, ServerCard, ServerRead, ServerSheet, Servers, ToolCard,

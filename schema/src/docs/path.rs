@@ -1,6 +1,7 @@
 //! Paths of pages and of what they show.
 
 use crate::invalid::Invalid;
+use crate::portable::{device, is_device};
 use crate::text::shown;
 
 /// The most bytes of a page.
@@ -97,6 +98,9 @@ impl DocPath {
             let hint = "use letters, digits, `-`, `_` and `.`, with a letter or digit at both ends, and `/` between folders";
             return wrong(format!("`{}` is not a name that a page can have", shown(part)), hint);
         }
+        if let Some(part) = below.split('/').find(|part| is_device(part)) {
+            return Err(device(part, "call it something else"));
+        }
         let Some(found) = Self::read(below) else {
             let hint = "end a page in `.md`, and a picture in `.png`, `.jpg`, `.gif`, `.webp` or `.svg`";
             return wrong(format!("`{}` is neither a page nor a picture", shown(below)), hint);
@@ -172,6 +176,8 @@ mod tests {
             ("a?.md", "use letters"),
             ("../a.md", "use letters"),
             ("a.txt", "end a page"),
+            ("aux.md", "something else"),
+            ("Con/a.md", "something else"),
             ("1/2/3/4/5/6/7/8/9/a.md", "at most"),
         ] {
             let refused = DocPath::of_new(path).unwrap_err();

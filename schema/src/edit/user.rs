@@ -7,6 +7,7 @@ use toml_edit::{DocumentMut, Value};
 use crate::edit::document::put_list;
 use crate::edit::list::Layout;
 use crate::edit::{Edit, EditError, bytes, create, edit, processors, put_or_unset};
+use crate::forge_account::ForgeAccount;
 use crate::name::UserName;
 use crate::parse::{Content, Parsed};
 use crate::quantity::{Bytes, Cpus};
@@ -27,6 +28,8 @@ pub enum UserEdit {
     Passkeys(Vec<Passkey>),
     /// `oidc`, all of them; an empty list takes the field out.
     Oidc(Vec<OidcAccount>),
+    /// `forge_accounts`, all of them; an empty list takes the field out.
+    ForgeAccounts(Vec<ForgeAccount>),
     /// `tokens`, all of them; an empty list takes the field out.
     Tokens(Vec<ApiToken>),
     /// `second_factor`
@@ -71,6 +74,7 @@ pub fn new_user(user: &User) -> Result<String, EditError> {
         UserEdit::SshKeys(user.ssh_keys.clone()),
         UserEdit::Passkeys(user.passkeys.clone()),
         UserEdit::Oidc(user.oidc.clone()),
+        UserEdit::ForgeAccounts(user.forge_accounts.clone()),
         UserEdit::Tokens(user.tokens.clone()),
         UserEdit::SecondFactor(user.second_factor),
         UserEdit::Quota(QuotaEdit::Servers(quota.servers)),
@@ -103,6 +107,7 @@ impl Edit for UserEdit {
             Self::SshKeys(keys) => user.ssh_keys = keys,
             Self::Passkeys(passkeys) => user.passkeys = passkeys,
             Self::Oidc(accounts) => user.oidc = accounts,
+            Self::ForgeAccounts(accounts) => user.forge_accounts = accounts,
             Self::Tokens(tokens) => user.tokens = tokens,
             Self::SecondFactor(factor) => user.second_factor = factor,
             Self::Quota(QuotaEdit::Servers(servers)) => user.quota.servers = servers,
@@ -145,6 +150,10 @@ impl Edit for UserEdit {
                 let lines: Vec<&str> = accounts.iter().map(OidcAccount::as_str).collect();
                 put_list(document, "oidc", &lines, Layout::LineEach, str::to_owned);
             }
+            Self::ForgeAccounts(accounts) => {
+                let lines: Vec<&str> = accounts.iter().map(ForgeAccount::as_str).collect();
+                put_list(document, "forge_accounts", &lines, Layout::LineEach, str::to_ascii_lowercase);
+            }
             Self::Tokens(tokens) => {
                 let lines: Vec<&str> = tokens.iter().map(ApiToken::as_str).collect();
                 put_list(document, "tokens", &lines, Layout::LineEach, str::to_owned);
@@ -186,6 +195,7 @@ impl Edit for UserEdit {
             Self::SshKeys(keys) => keys.is_empty(),
             Self::Passkeys(passkeys) => passkeys.is_empty(),
             Self::Oidc(accounts) => accounts.is_empty(),
+            Self::ForgeAccounts(accounts) => accounts.is_empty(),
             Self::Tokens(tokens) => tokens.is_empty(),
             Self::SecondFactor(factor) => factor.is_none(),
             Self::Quota(

@@ -4,8 +4,9 @@ use crate::docs::{self, DocsRead};
 use crate::kind::Subject;
 use crate::name::{Fqdn, ServerName, UserName, label_below};
 use crate::policy::proof;
-use crate::policy::rules::{Side, admins_in_words, help_in_words};
+use crate::policy::rules::Side;
 use crate::policy::types::Actor;
+use crate::policy::types::{admins_in_words, help_in_words};
 use crate::state::State;
 use crate::text::shown;
 use crate::tool::Tool;
@@ -101,7 +102,7 @@ fn user(me: &UserName, name: &UserName, state: &State) -> Answer {
             "It is their own file: `email`, `password_hash` and `ssh_keys` are theirs to change.".to_owned(),
             "`passkeys`, `oidc`, `tokens` and `second_factor` change in the panel, which asks first who it is."
                 .to_owned(),
-            format!("`role`, `quota` and removing the file are up to {}.", admins_in_words(state)),
+            format!("`role`, `quota`, `forge_accounts` and removing the file are up to {}.", admins_in_words(state)),
         ];
         return Answer::new(May::InPart, why);
     }

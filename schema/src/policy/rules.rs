@@ -11,7 +11,8 @@ use crate::kind::Subject;
 use crate::name::{Fqdn, ServerId, ServerName, UserName, label_below};
 use crate::policy::place::Texts;
 use crate::policy::proof;
-use crate::policy::types::{Factors, Proposal, Verdict, admins};
+use crate::policy::rulings::{File, Rulings};
+use crate::policy::types::{Factors, Proposal, admins_in_words, help_in_words};
 use crate::register::{Claim, Holder, IdRegister};
 use crate::server::Server;
 use crate::state::State;
@@ -20,18 +21,6 @@ use crate::user::{QuotaOverride, Role, User};
 
 /// Stand-in for a path where a commit's message is meant.
 const COMMIT_MESSAGE: &str = "the commit's message";
-
-/// Findings against a proposal so far.
-#[derive(Debug, Default)]
-pub(crate) struct Rulings {
-    denied: Vec<Finding>,
-    to_review: Vec<Finding>,
-    /// Points that say the same of one file each: that it is everybody's.
-    everybodys: Vec<Finding>,
-}
-
-/// The most files that are told one by one to be everybody's.
-const FEW: usize = 3;
 
 /// A member's proposal, prepared for questions.
 pub(crate) struct Case<'a> {
@@ -47,13 +36,6 @@ pub(crate) struct Case<'a> {
 pub(crate) struct Side<'a> {
     pub(crate) state: &'a State,
     servers: HashMap<&'a str, &'a Server>,
-}
-
-/// One file while it is judged.
-struct File<'r, 'a> {
-    path: &'r str,
-    texts: Texts<'a>,
-    rulings: &'r mut Rulings,
 }
 
 /// Fields of a server that its owner may not change.
@@ -120,68 +102,6 @@ impl<'a> Side<'a> {
 /// Returns whether a name equals the other or lies below it.
 fn is_below(name: &str, other: &str) -> bool {
     name.strip_suffix(other).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-impl Rulings {
-    /// Denies the proposal for what was found of it as a whole.
-    pub(crate) fn deny(&mut self, found: Option<Finding>) {
-        self.denied.extend(found);
-    }
-
-    /// Denies the proposal of somebody whom the door knows and the state doesn't.
-    pub(crate) fn deny_stranger(&mut self, name: &UserName, before: &State) {
-        let invalid = Invalid::new(
-            format!("there is no user `{name}`, so nothing may be changed in that name"),
-            format!("ask {} to add the file", help_in_words(before)),
-        );
-        self.denied.push(Finding::new(Severity::Error, format!("users/{name}.toml"), None, invalid));
-    }
-
-    pub(crate) fn verdict(mut self, before: &State) -> Verdict {
-        self.everybodys.sort();
-        let others = self.everybodys.len().saturating_sub(1);
-        if others >= FEW {
-            self.everybodys.truncate(1);
-            for first in &mut self.everybodys {
-                first.message = format!(
-                    "`{}` and {others} other files are everybody's, so somebody else has to look at them",
-                    shown(&first.path)
-                );
-            }
-        }
-        self.to_review.append(&mut self.everybodys);
-        if !self.denied.is_empty() {
-            // Points that would only need review are told too: they are in the way just as well.
-            self.denied.append(&mut self.to_review);
-            self.denied.sort();
-            return Verdict::Deny(self.denied);
-        }
-        if !self.to_review.is_empty() {
-            self.to_review.sort();
-            return Verdict::NeedsReview { approvers: admins(before), findings: self.to_review };
-        }
-        Verdict::Allow
-    }
-}
-
-impl File<'_, '_> {
-    fn deny(&mut self, field: &[&str], message: String, hint: String) {
-        let place = self.texts.place(field);
-        let invalid = Invalid::new(message, hint);
-        let finding = Finding::new(Severity::Error, self.path, Some(place), invalid);
-        self.rulings.denied.push(finding.about(about(field)));
-    }
-
-    fn review(&mut self, field: &[&str], message: String, hint: String) {
-        let place = self.texts.place(field);
-        let invalid = Invalid::new(message, hint);
-        let finding = Finding::new(Severity::Warning, self.path, Some(place), invalid);
-        self.rulings.to_review.push(finding.about(about(field)));
-    }
-}
-
-fn about(field: &[&str]) -> About {
-    if field.is_empty() { About::Whole } else { About::Field(field.join(".")) }
 }
 
 impl<'a> Case<'a> {
@@ -265,10 +185,16 @@ impl<'a> Case<'a> {
             ssh_keys: _,
             passkeys,
             oidc,
+            forge_accounts,
             tokens,
             second_factor,
             quota,
         } = &**after;
+        // Whoever has one is judged as this member, so it is a way in; and nobody here can ask the forge whose it is.
+        if forge_accounts.iter().any(|account| !self.member.forge_accounts.contains(account)) {
+            let message = format!("`{me}` may not add an account at the forge to `{me}`");
+            file.deny(&["forge_accounts"], message, format!("ask {} to add it", self.help()));
+        }
         if self.factors == Factors::Kept {
             let change =
                 "change it in the panel, under Account, which asks for your password and a code first";
@@ -488,15 +414,4 @@ impl<'a> Case<'a> {
     fn help(&self) -> String {
         help_in_words(self.before.state)
     }
-}
-
-/// The admins who may agree to something.
-pub(crate) fn admins_in_words(state: &State) -> String {
-    any_of(admins(state))
-}
-
-/// Names the people whom somebody asks, as the object of "ask": the organisation's contact, or the admins where it names none.
-pub(crate) fn help_in_words(state: &State) -> String {
-    let contact = state.platform.organisation.contact.as_ref();
-    contact.map_or_else(|| admins_in_words(state), ToString::to_string)
 }

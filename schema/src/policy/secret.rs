@@ -4,11 +4,15 @@
 //! the secret would stay readable for whoever clones. Messages never repeat what was found.
 
 use std::borrow::Cow;
+use std::str::FromStr as _;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::finding::{Finding, Position, Severity};
 use crate::invalid::Invalid;
+use crate::kind::Kind;
+use crate::secret::SecretName;
 
 /// Beginnings of private keys, in the forms that programs write: OpenSSH and PEM, OpenPGP (RFC 9580, section 6.2.1), PuTTY,
 /// age, and the bare Base64 of OpenSSH's ("openssh-key-v1").
@@ -42,10 +46,10 @@ pub fn secrets(path: &str, content: &[u8]) -> Vec<Finding> {
     }
     if path.ends_with(".toml") {
         let (document, _) = DeTable::parse_recoverable(text);
-        let mut places = Vec::new();
-        look(document.get_ref(), &mut places);
-        places.sort_unstable();
-        for at in places {
+        let mut look = Look { is_platform: Kind::of(path) == Some(Kind::Platform), places: Vec::new() };
+        look.table(false, document.get_ref());
+        look.places.sort_unstable();
+        for at in look.places {
             add(
                 at,
                 "this is a password in plain text, and history keeps it for everybody who can read the repository",
@@ -73,23 +77,40 @@ fn text_of(content: &[u8]) -> Cow<'_, str> {
     Cow::Owned(String::from_utf16_lossy(&units))
 }
 
-/// Finds the places where fields with a secret's name hold anything but a hash.
-fn look(table: &DeTable<'_>, places: &mut Vec<usize>) {
-    for (key, value) in table {
+/// A look for the places where fields with a secret's name hold anything but a hash.
+struct Look {
+    is_platform: bool,
+    places: Vec<usize>,
+}
+
+impl Look {
+    /// What stands below a secret's name is secret, too.
+    fn table(&mut self, is_secret: bool, table: &DeTable<'_>) {
+        for (key, value) in table {
+            self.value(is_secret || is_secret_field(key.get_ref()), value);
+        }
+    }
+
+    fn value(&mut self, is_secret: bool, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
-            DeValue::Table(inner) => look(inner, places),
-            DeValue::Array(entries) => {
-                for entry in entries {
-                    if let DeValue::Table(inner) = entry.get_ref() {
-                        look(inner, places);
-                    }
-                }
-            }
-            DeValue::String(text) if is_secret_field(key.get_ref()) && !text.is_empty() && !is_hash(text) => {
-                places.push(value.span().start);
+            DeValue::Table(inner) => self.table(is_secret, inner),
+            DeValue::Array(entries) => entries.iter().for_each(|entry| self.value(is_secret, entry)),
+            DeValue::String(text) if is_hash(text) => {}
+            single if is_secret && may_be_secret(self.is_platform, single) => {
+                self.places.push(value.span().start);
             }
             _ => {}
         }
+    }
+}
+
+/// Returns whether a single value under a secret's name may be the secret itself. The platform's settings name secrets, and don't hold
+/// them; an answer of yes or no is none.
+pub(crate) fn may_be_secret(is_platform: bool, value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(text) => !text.is_empty() && !(is_platform && SecretName::from_str(text).is_ok()),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => true,
+        DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => false,
     }
 }
 

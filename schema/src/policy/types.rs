@@ -8,6 +8,7 @@ use crate::finding::Finding;
 use crate::name::{Fqdn, UserName};
 use crate::register::IdRegister;
 use crate::state::State;
+use crate::text::any_of;
 use crate::user::Role;
 
 /// Person who asks for a change.
@@ -125,4 +126,15 @@ pub(crate) enum Factors {
 /// The admins of a state, by name.
 pub fn admins(state: &State) -> Vec<UserName> {
     state.users.values().filter(|user| user.role == Role::Admin).map(|user| user.name.clone()).collect()
+}
+
+/// The admins who may agree to something.
+pub(crate) fn admins_in_words(state: &State) -> String {
+    any_of(admins(state))
+}
+
+/// Names the people whom somebody asks, as the object of "ask": the organisation's contact, or the admins where it names none.
+pub(crate) fn help_in_words(state: &State) -> String {
+    let contact = state.platform.organisation.contact.as_ref();
+    contact.map_or_else(|| admins_in_words(state), ToString::to_string)
 }

@@ -1,7 +1,6 @@
 //! Secrets of a text: where they stand.
 
 use std::ops::Range;
-use std::str::FromStr as _;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,8 +9,7 @@ use super::mark::{BEGINS, mark_length};
 use crate::api_token::{PREFIX, Scope};
 use crate::kind::Kind;
 use crate::parse::Parsed;
-use crate::policy::{PRIVATE_KEYS, is_secret_field};
-use crate::secret::SecretName;
+use crate::policy::{PRIVATE_KEYS, is_secret_field, may_be_secret};
 
 /// Characters of a token's digest.
 const DIGEST: usize = 64;
@@ -144,18 +142,14 @@ impl Look<'_> {
             DeValue::String(string) => {
                 let span = value.span();
                 let written = self.text.get(span.clone()).unwrap_or_default();
-                // The platform's settings name secrets, and don't hold them.
-                let is_name = self.is_platform && SecretName::from_str(string).is_ok();
                 let is_spelled = |text: &str| !in_the_open(self.is_users, text).is_empty();
                 let is_in_disguise = is_spelled(string) && !is_spelled(written);
-                if !string.is_empty() && (is_in_disguise || is_secret && !is_name) {
+                if is_in_disguise || is_secret && may_be_secret(self.is_platform, value.get_ref()) {
                     self.found.push(inside_quotes(self.text, span));
                 }
             }
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) if is_secret => {
-                self.found.push(value.span());
-            }
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Boolean(_) => {}
+            single if is_secret && may_be_secret(self.is_platform, single) => self.found.push(value.span()),
+            _ => {}
         }
     }
 }

@@ -71,6 +71,14 @@ fn a_member_changes_their_factors_only_where_the_door_has_asked_who_they_are() {
     );
     assert_eq!(confirmed, Verdict::Allow);
     assert_eq!(judged(&bound(&[here, there]), &bound(&[there])).0, Verdict::Allow);
+    // Nobody here can ask the forge whose an account is: whoever says so could name an admin's, or let somebody in as themselves.
+    let at_forge = |accounts: &[&str]| lines(&format!("forge_accounts = {accounts:?}\n"));
+    let [mine, another] = ["github.com/bob", "github.com/bobs-other"];
+    for verdict in <[Verdict; 2]>::from(judged(&at_forge(&[mine]), &at_forge(&[mine, another]))) {
+        let Verdict::Deny(findings) = verdict else { panic!("{verdict:?}") };
+        assert!(findings[0].message.contains("may not add an account at the forge"), "{findings:?}");
+    }
+    assert_eq!(judged(&at_forge(&[mine, another]), &at_forge(&[another])).0, Verdict::Allow);
     // Whoever the door asked is no more than a member.
     let (_, confirmed) = judged(&both, &format!("role = \"admin\"\n{both}"));
     assert!(matches!(confirmed, Verdict::Deny(_)), "{confirmed:?}");

@@ -596,6 +596,17 @@ fn secrets_are_seen_wherever_they_stand() {
     assert_eq!(found("users/a.toml", "# x\npassword = 'hunter2'\n[quota\n"), ["users/a.toml:2:12"]);
     assert_eq!(found("x/y.toml", "[[a]]\nb = 1\n[[a]]\nAPI-Key = \"k\"\n"), ["x/y.toml:4:11"]);
     assert_eq!(found("docs/k.md", "see\n-----BEGIN OPENSSH PRIVATE KEY-----\n"), ["docs/k.md:2:20"]);
+    assert_eq!(found("docs/x.toml", "[secret]\nx = \"AAAA\"\n"), ["docs/x.toml:2:5"]);
+    assert_eq!(found("docs/x.toml", "password = [\n  \"hunter2\",\n]\n"), ["docs/x.toml:2:3"]);
+    assert_eq!(found("docs/x.toml", "token = 123456\n"), ["docs/x.toml:1:9"]);
+    assert_eq!(found("docs/x.toml", "secret = { a = [{ b = 1.5 }] }\n"), ["docs/x.toml:1:23"]);
+    assert_eq!(found("docs/x.toml", "secret = \"mail\"\n"), ["docs/x.toml:1:10"]);
+    // The platform's settings name a secret of the host's; a sentence is no name.
+    let platform = "[mail]\nsecret = \"mail\"\n[remote]\ntoken = \"The secret\"\n";
+    assert_eq!(found("platform.toml", platform), ["platform.toml:4:9"]);
+    for harmless in ["password = true\n", "secret = []\n", "[token]\n", "[password]\nhash = \"$2b$12$x\"\n"] {
+        assert!(found("docs/x.toml", harmless).is_empty(), "{harmless}");
+    }
     assert!(found("users/a.toml", "password_hash = \"$2b$12$x\"\n").is_empty());
     assert!(found("docs/k.md", "password = \"is written so\"\n").is_empty());
     assert_eq!(found("docs/k.asc", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n"), ["docs/k.asc:1:16"]);

@@ -25,6 +25,9 @@ const FOR_LONG: &str = "3600";
 /// As many as a neighbour wants.
 const FEW: &str = "3";
 
+/// Its word when it has them.
+pub(crate) const ENOUGH: &str = "got 3 enough";
+
 pub(super) fn takes_only_its_own(docker: &Docker, attacker: &str, neighbour: &str, kinds: &[&str]) {
     // By default a share of the machine's memory, which on a large one is more than a server may have.
     let _watches = kinds.contains(&"epoll").then(|| Ceiling::at("fs/epoll/max_user_watches", "200000"));
@@ -32,13 +35,22 @@ pub(super) fn takes_only_its_own(docker: &Docker, attacker: &str, neighbour: &st
     for kind in kinds {
         let hog = Hog::start(docker, attacker, kind);
         assert!(hog.is_full() && !hog.got.starts_with("0 "), "{kind} of {attacker}: {}", hog.got);
-        let take_few = ["perl", "-e", TAKER, "--", "hold", kind, FEW];
-        let beside = docker.run(&[&["exec", neighbour], &take_few[..]].concat());
-        assert_eq!(beside, "got 3 enough", "{kind} of the neighbour, while {attacker} has {}", hog.got);
-        let [perl, arguments @ ..] = take_few;
-        let host = run(Command::new(perl).args(arguments), Duration::from_secs(20));
-        assert_eq!(host.stdout.trim(), "got 3 enough", "{kind} of the host, while {attacker} has {}", hog.got);
+        let beside = few(docker, neighbour, kind);
+        assert_eq!(beside, ENOUGH, "{kind} of the neighbour, while {attacker} has {}", hog.got);
+        assert_eq!(few_of_host(kind), ENOUGH, "{kind} of the host, while {attacker} has {}", hog.got);
     }
+}
+
+/// What a server says that takes a few of a kind.
+pub(crate) fn few(docker: &Docker, server: &str, kind: &str) -> String {
+    let ran = docker.attempt(&["exec", server, "perl", "-e", TAKER, "--", "hold", kind, FEW]);
+    ran.stdout.trim().to_owned()
+}
+
+/// What the host's root says that does.
+pub(crate) fn few_of_host(kind: &str) -> String {
+    let ran = run(Command::new("perl").args(["-e", TAKER, "--", "hold", kind, FEW]), Duration::from_secs(20));
+    ran.stdout.trim().to_owned()
 }
 
 /// A process in a server that holds what it took.
@@ -48,9 +60,15 @@ pub(crate) struct Hog {
 }
 
 impl Hog {
+    /// Takes all that there is.
     pub(crate) fn start(docker: &Docker, server: &str, kind: &str) -> Self {
+        Self::of_size(docker, server, kind, ALL)
+    }
+
+    /// Takes so many, or all that there is.
+    pub(crate) fn of_size(docker: &Docker, server: &str, kind: &str, most: &str) -> Self {
         let mut process = docker
-            .command(&["exec", "-i", server, "perl", "-e", TAKER, "--", "hold", kind, ALL, FOR_LONG])
+            .command(&["exec", "-i", server, "perl", "-e", TAKER, "--", "hold", kind, most, FOR_LONG])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -13,7 +13,7 @@ use super::scene::{MACHINE, PATIENCE, Scene};
 const MARKS: [(&str, Place); 2] = [("```sh laptop", Place::Laptop), ("```sh server", Place::Server)];
 
 /// Key that bob has by then.
-const BOB: &str = "new";
+pub(super) const BOB: &str = "new";
 
 /// The image of the guide's Compose file, which can't be had here, made of what is in a server.
 const STAND_IN: &str = "mkdir -p /tmp/root/bin && cp /bin/busybox /tmp/root/bin/ && cp /bin/busybox /tmp/root/bin/httpd \
@@ -78,7 +78,13 @@ fn nobody_gets_in_any_more(scene: &Scene<'_>) {
     scene.platform.docker().run(&["restart", &scene.platform.name(1)]);
     let runs = || scene.platform.server(1).runs().then_some(());
     within(PATIENCE, "the broken server runs", runs);
-    assert!(!scene.runs(BOB, "shop", "true").is_good());
+    // What is said then has the next step in it.
+    let next_step = "restart or reset it: in the panel, or by the commands `restart` and `reset` at the login `git`";
+    within(PATIENCE, "bob is told what to do", || {
+        let ran = scene.runs(BOB, "shop", "true");
+        assert!(!ran.is_good(), "nobody gets in: {ran}");
+        ran.words().contains(next_step).then_some(())
+    });
 }
 
 fn its_data_is_there_and_its_system_is_new(scene: &Scene<'_>) {

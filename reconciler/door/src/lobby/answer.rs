@@ -17,7 +17,7 @@ pub(super) enum Answer {
     Log(Log),
     /// Answer to `plan`. Nothing was changed.
     Plan(Box<Plan>),
-    /// Answer to `pulls`, the newest first.
+    /// Answer to `pulls`, and to `withdraw` once it is done, the newest first.
     Pulls(Vec<PullRow>),
     /// Answer to a command that changes the state repo, once it has.
     Change(Box<Made>),

@@ -85,6 +85,11 @@ pub(super) fn pulls(guest: &Guest) -> Result<Vec<PullRow>, Trouble> {
     Ok(cards.into_iter().map(PullRow::from).collect())
 }
 
+/// Takes back a change of theirs that the forge doesn't have.
+pub(super) fn withdraw(guest: &Guest, topic: &str) -> Result<(), Trouble> {
+    with(guest, |forms, author| forms.withdraw(author, &guest.name, topic))
+}
+
 /// Makes an order, or proposes it where that is asked for. `line` is what was typed, for the next step to be written in full.
 pub(super) fn make(guest: &Guest, order: &Order, manner: Manner, line: &str) -> Result<Ended, Trouble> {
     for _ in 0..ATTEMPTS {

@@ -70,6 +70,11 @@ pub(super) enum Verb {
     },
     /// List your changes that went to the forge, and their pull requests
     Pulls,
+    /// Take back a change that hasn't reached the forge yet
+    Withdraw {
+        /// The change's topic, as `pulls` shows it
+        topic: String,
+    },
 }
 
 /// Commands that change the state repo.

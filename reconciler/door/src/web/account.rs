@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use berth_judge::form::Via;
 use berth_password::{Unfit, check, hash};
 use berth_schema::edit::UserEdit;
 use berth_schema::name::UserName;
@@ -77,7 +78,7 @@ fn password_of<'a>(
     standing: Digest,
     edits: &'a dyn Fn(&User) -> Vec<UserEdit>,
 ) -> Writing<'a> {
-    Writing { of: name, by: name, standing, summary: "new password", knows: false, edits }
+    Writing { of: name, by: name, via: Via::Panel, standing, summary: "new password", knows: false, edits }
 }
 
 /// Changes one's own password.

@@ -44,7 +44,16 @@ impl Panel {
         let scopes = token.scopes();
         let role = if scopes.contains(&Scope::Admin) { role } else { Role::User };
         let scopes = Some(scopes);
-        Ok(Some(Asker { name, role, scopes, good, token: digest, means: Means::default(), is_fresh: false }))
+        Ok(Some(Asker {
+            name,
+            role,
+            scopes,
+            good,
+            token: digest,
+            means: Means::default(),
+            is_fresh: false,
+            is_program: true,
+        }))
     }
 
     /// Returns whether somebody's session or API token of this digest is good. Looking doesn't count as a use.
@@ -146,8 +155,8 @@ pub(crate) fn make_api_token(
         }
     };
     let standing = Digest::of_standing(user);
-    let writing =
-        Writing { of: name, by: name, standing, summary: "new API token", knows: false, edits: &with };
+    let (via, summary) = (asker.via(), "new API token");
+    let writing = Writing { of: name, by: name, via, standing, summary, knows: false, edits: &with };
     put(panel, &writing).map_err(|not_set| not_set.or(signed_out))?;
     if !has_room.get() {
         return Err(bad(format!("You have {EACH} tokens already."), "Revoke one that you don't use."));
@@ -173,8 +182,8 @@ pub(crate) fn end_api_token(panel: &Panel, asker: &Asker, asked: EndApiToken) ->
         vec![UserEdit::Tokens(left.collect())]
     };
     let standing = Digest::of_standing(user);
-    let by = &asker.name;
-    let writing = Writing { of, by, standing, summary: "API token revoked", knows: false, edits: &without };
+    let (by, via, summary) = (&asker.name, asker.via(), "API token revoked");
+    let writing = Writing { of, by, via, standing, summary, knows: false, edits: &without };
     put(panel, &writing).map_err(|not_set| not_set.or(if of == by { signed_out } else { not_found }))?;
     panel.note(Some(by), None, Act::EndApiToken { user: of });
     Ok(Done)

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_judge::form::{Author, FormError, Via};
+use berth_judge::form::{Author, FormError};
 use berth_schema::Revision;
 use berth_schema::text::capital;
 use berth_wire::mail::Decision;
@@ -192,8 +192,8 @@ pub(crate) fn change<T>(
     if looks == Looks::Begun {
         engine.begin();
     }
-    let via = if asker.is_narrow() { Via::NarrowToken } else { Via::Panel };
-    work(Author { name: &asker.name, engine: &engine, from, via }).map_err(|error| refused(&error))
+    work(Author { name: &asker.name, engine: &engine, from, via: asker.via() })
+        .map_err(|error| refused(&error))
 }
 
 /// The reconciler's socket for the door.

@@ -4,7 +4,7 @@ use berth_repo::{Plain, Revision, StateRepo};
 use berth_schema::docs::picture::PictureKind;
 use berth_schema::docs::{DocKind, DocPath};
 use berth_schema::veil::blackened;
-use berth_schema::view::on_page;
+use berth_schema::view::{on_page, without_hashes};
 use berth_wire::web::{
     Bytes, CommitLine, DocEdit, DocFile, DocFileRead, DocRead, DocSheet, Docs, DocsCard, DocsFound,
     DocsSearch, Refusal, Words,
@@ -30,7 +30,7 @@ fn open(panel: &Panel, asker: Option<&Asker>) -> Result<Good, Refusal> {
     match (asker, docs.may_read(asker.is_some(), asker.is_some_and(Asker::is_admin))) {
         (_, true) => Ok(good),
         (None, false) => Err(signed_out()),
-        (Some(_), false) => Err(forbidden("Only admins read the wiki here.", "Ask an admin.")),
+        (Some(_), false) => Err(forbidden("Only admins read the wiki here.", "Ask {help}.")),
     }
 }
 
@@ -164,7 +164,10 @@ pub(crate) fn doc_file(panel: &Panel, asker: Option<&Asker>, asked: DocFileRead)
     // A drawing is text, and no way to a secret that a page wouldn't show.
     let content = match String::from_utf8(content) {
         Ok(text) => blackened(path.as_str(), &text).ok_or_else(not_found)?.into_bytes(),
-        Err(bytes) => bytes.into_bytes(),
+        Err(content) => {
+            let content = content.into_bytes();
+            without_hashes(&content).unwrap_or(content)
+        }
     };
     Ok(DocFile { media_type: kind.map(|kind| kind.media_type().to_owned()), bytes: Bytes(content) })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use berth_fault::{Fault, Kind};
 use berth_host::Acting;
-use berth_judge::form::{Forms, Marks};
+use berth_judge::form::{Forms, Marks, Via};
 use berth_repo::StateRepo;
 use berth_schema::State;
 use berth_schema::name::UserName;
@@ -119,6 +119,8 @@ pub(crate) struct Asker {
     pub(crate) means: Means,
     /// Set if they have just proved who they are.
     pub(crate) is_fresh: bool,
+    /// Set if a program asks, by an API token or by a sign-in of its own.
+    pub(crate) is_program: bool,
 }
 
 impl Asker {
@@ -133,6 +135,15 @@ impl Asker {
     /// Returns whether they act as a member by an API token without the scope `admin`, whatever their role is.
     pub(crate) fn is_narrow(&self) -> bool {
         self.scopes.as_ref().is_some_and(|scopes| !scopes.contains(&Scope::Admin))
+    }
+
+    /// Way in which their changes come. A program that asks by the session of a browser is taken for the panel's pages.
+    pub(crate) fn via(&self) -> Via {
+        match (self.is_program, self.is_narrow()) {
+            (_, true) => Via::NarrowToken,
+            (true, false) => Via::Api,
+            (false, false) => Via::Panel,
+        }
     }
 
     /// Refuses what an API token without this scope may not do.
@@ -202,7 +213,7 @@ impl Panel {
             clean_ups: Orders::default(),
             tickets: Tickets::default(),
             leads: Heard::default(),
-            oidc: Provided::open(store.folder("oidc")?, &door.settings().data)?,
+            oidc: Provided::open(store.folder("oidc")?, &door.settings().data, door.members())?,
             audit: Audit::of(store),
             writing: Mutex::default(),
             stand_ins: RandomState::new(),
@@ -242,11 +253,13 @@ impl Panel {
         }
         let token = Digest::of(token.as_str());
         let found = self.tokens.find(token, self.now().date).map_err(|error| unavailable(&error))?;
-        let Some(Found { user: name, standing, is_fresh, means }) = found else { return Err(signed_out()) };
+        let Some(Found { user: name, standing, is_fresh, means, is_program }) = found else {
+            return Err(signed_out());
+        };
         let good = self.good()?;
         match good.state.users.get(&name) {
             Some(user) if standing.stands(&good.state, user, &means) => {
-                Ok(Asker { role: user.role, scopes: None, name, good, token, means, is_fresh })
+                Ok(Asker { role: user.role, scopes: None, name, good, token, means, is_fresh, is_program })
             }
             _ => {
                 self.tokens.end(&name, token).map_err(|error| unavailable(&error))?;

@@ -15,7 +15,7 @@ use super::leads::leads;
 use super::oidc::{oidc_back, oidc_bind, oidc_confirm, oidc_join, oidc_sign_in, oidc_unbind, sign_in_ways};
 use super::organisation::organisation;
 use super::power::power;
-use super::pulls::{pull, pulls};
+use super::pulls::{pull, pull_withdraw, pulls};
 use super::read::{
     blank, commit as commit_read, domain, domains, history, me, platform, server, servers, user, users,
 };
@@ -85,6 +85,7 @@ pub(crate) fn questions() -> Routes {
         .closed(reject)
         .closed(pulls)
         .closed(pull)
+        .closed(pull_withdraw)
         .closed(power)
         .closed(open)
         .closed(ticket)

@@ -10,7 +10,8 @@ use super::panel::Asker;
 use super::refusals::sign_in_first;
 
 /// Fields of a member's file that let somebody in. Whoever has got hold of a token would have a way in that outlives it.
-const WAYS_IN: [&str; 6] = ["ssh_keys", "password_hash", "passkeys", "oidc", "second_factor", "tokens"];
+const WAYS_IN: [&str; 7] =
+    ["ssh_keys", "password_hash", "passkeys", "oidc", "forge_accounts", "second_factor", "tokens"];
 
 /// Refuses a change that isn't for the API token that asks for it.
 pub(crate) fn may_change(asker: &Asker, change: &Change) -> Result<(), Refusal> {

@@ -170,6 +170,7 @@ mod tests {
             ssh_keys: Vec::new(),
             passkeys: Vec::new(),
             oidc: Vec::new(),
+            forge_accounts: Vec::new(),
             tokens: Vec::new(),
             second_factor,
             quota: Default::default(),

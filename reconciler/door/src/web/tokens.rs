@@ -103,6 +103,8 @@ pub(crate) struct Found {
     pub(crate) is_fresh: bool,
     /// Means that it was given for.
     pub(crate) means: Means,
+    /// Set if it was given to a program.
+    pub(crate) is_program: bool,
 }
 
 impl Place {
@@ -142,6 +144,7 @@ impl Record {
             standing: self.standing,
             is_fresh: self.proved.is_some_and(|proved| now.duration_since(proved) < FRESH),
             means: self.place.means.clone(),
+            is_program: self.place.is_short,
         }
     }
 }
@@ -387,7 +390,13 @@ mod tests {
         let tokens = open(&folder, hours(1));
         assert_eq!(
             tokens.find(Digest::of(&given.token), hours(1)).unwrap(),
-            Some(Found { user: ann(), standing, is_fresh: false, means: Means::default() })
+            Some(Found {
+                user: ann(),
+                standing,
+                is_fresh: false,
+                means: Means::default(),
+                is_program: false
+            })
         );
         tokens.end(&ann(), Digest::of(&given.token)).unwrap();
         assert!(open(&folder, hours(1)).find(Digest::of(&given.token), hours(1)).unwrap().is_none());

@@ -2,7 +2,7 @@
 //! whoever asked, once they have proved who they are, and judged as a push of theirs is.
 
 use berth_judge::case::{Allowed, Asked, Case};
-use berth_judge::form::DOOR;
+use berth_judge::form::{DOOR, Via};
 use berth_judge::proofs::Proven;
 use berth_judge::review::signature;
 use berth_judge::set_there;
@@ -27,6 +27,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) of: &'a UserName,
     /// Person who makes it.
     pub(crate) by: &'a UserName,
+    /// Way in which it comes.
+    pub(crate) via: Via,
     /// Digest of the standing that the file gives them, without which nothing is written.
     pub(crate) standing: Digest,
     /// Rest of the commit's first line, after the name.
@@ -78,7 +80,7 @@ pub(crate) fn put(panel: &Panel, writing: &Writing<'_>) -> Result<(), NotSet> {
 /// Refuses where a forge hosts the state repo: a commit that is made here would part the two.
 pub(crate) fn set_here(state: &State, name: &UserName, field: &str) -> Result<(), Refusal> {
     let Some(remote) = &state.platform.remote else { return Ok(()) };
-    let invalid = set_there(remote, name, field);
+    let invalid = set_there(remote, name, field, "{help}");
     Err(forbidden(invalid.message, invalid.hint))
 }
 
@@ -94,7 +96,7 @@ enum Attempted {
 }
 
 fn attempt(repo: &mut StateRepo, writing: &Writing<'_>) -> Result<Attempted, NotSet> {
-    let Writing { of: name, by: author, standing, summary, knows, edits } = *writing;
+    let Writing { of: name, by: author, via, standing, summary, knows, edits } = *writing;
     let failed = |error: Error| NotSet::Refused(unavailable(&error));
     let main = repo.head().map_err(failed)?.ok_or_else(no_good_state)?;
     let before = repo.load(&main).map_err(failed)?.state.map_err(|_| no_good_state())?;
@@ -110,7 +112,7 @@ fn attempt(repo: &mut StateRepo, writing: &Writing<'_>) -> Result<Attempted, Not
     }
     let by = signature(Actor::Member(author), Some(&before));
     let knows = if knows { format!("{ALLOW_LOCKOUT}: {author}\n") } else { String::new() };
-    let message = format!("{name}: {summary}\n\n{DOOR}: panel\n{knows}");
+    let message = format!("{name}: {summary}\n\n{DOOR}: {}\n{knows}", via.word());
     let words = Words { author: &by, committer: &by, message: &message };
     // No ref leads to it yet; git clears it away if none ever does.
     let new = repo.write(Some(&main), &[Edit::write(&path, text)], &words).map_err(failed)?;

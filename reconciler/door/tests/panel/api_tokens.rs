@@ -188,6 +188,32 @@ async fn an_admins_token_is_an_admins_only_with_the_scope_and_while_they_are_one
 }
 
 #[tokio::test]
+async fn a_programs_commits_say_that_they_came_by_the_api() {
+    let bench = Bench::new();
+    let bob = bench.sign_in("bob").await;
+    let (_, narrow) = make(&bench, &bob, &[Scope::Servers]).await;
+    let ann = bench.sign_in("ann").await;
+    let (_, wide) = make(&bench, &ann, &[Scope::Servers, Scope::Admin]).await;
+    let short = SignIn { is_short: true, ..sign_in("bob", &format!("bob{PASSWORD}"), HERE) };
+    let berth_wire::web::Entered::SignedIn(short) = bench.ask(None, &short).await.unwrap() else {
+        panic!("bob has no second factor")
+    };
+    let mut was = Input::Unset;
+    for (token, pids, door) in
+        [(&narrow, "251", "api"), (&wide, "252", "api"), (&short.token, "253", "api"), (&bob, "254", "panel")]
+    {
+        let now = Input::Text(pids.to_owned());
+        let fields = vec![FieldEdit { name: "pids".to_owned(), was, now: now.clone() }];
+        was = now;
+        let change = Change { of: server("bobs"), deed: Deed::Edit { fields } };
+        assert!(matches!(write(&bench, token, change).await.unwrap(), Committed::Made { .. }), "{pids}");
+        let repo = berth_repo::StateRepo::open(&bench.repo()).unwrap();
+        let commit = repo.commit_info(&repo.head().unwrap().unwrap()).unwrap();
+        assert_eq!(commit.trailers, [("Berth-Door".to_owned(), door.to_owned())], "{pids}");
+    }
+}
+
+#[tokio::test]
 async fn a_programs_sign_in_lasts_an_hour_and_ends_no_browsers() {
     let bench = Bench::new();
     let bob = bench.sign_in("bob").await;

@@ -112,6 +112,7 @@ fn table(cyns: &str, topic: &str, proposed: &str) -> Vec<(&'static str, Value, B
         ("/reject", json!({ "topic": topic, "reason": "" }), Bob::NotFound),
         ("/pulls", json!({}), Bob::Own),
         ("/pull", json!({ "user": "cyn", "topic": "server-cyns" }), Bob::NotFound),
+        ("/pull-withdraw", json!({ "user": "cyn", "topic": "server-cyns" }), Bob::NotFound),
         ("/power", json!({ "server": 2, "act": "restart" }), Bob::NotFound),
         (
             "/open",

@@ -523,6 +523,12 @@ async fn nobody_takes_their_only_way_in_out_unawares() {
     // An account at a former provider lets nobody in.
     let former = format!("oidc = [\"{}\", \"https://former.example.org 7\"]\n", line(BOB));
     scene.bench.commit("a former one", &[Edit::write("users/bob.toml", former)]);
+    let ann = scene.bench.sign_in("ann").await;
+    let has_account = async || {
+        let asked = Factors { name: "bob".parse().unwrap() };
+        scene.bench.ask(Some(&ann), &asked).await.unwrap().has_account
+    };
+    assert!(has_account().await);
     assert_eq!(scene.bench.refusal(Some(&bob), &unbind("bob", BOB, false)).await, Why::BadQuestion);
     // Without a password a second factor goes with its code, by a fresh token.
     let begun = scene.bench.ask(Some(&bob), &BeginTotp {}).await.unwrap();
@@ -540,6 +546,7 @@ async fn nobody_takes_their_only_way_in_out_unawares() {
     assert!(!scene.bench.text("users/bob.toml").contains("second_factor"));
     scene.bench.ask(Some(&bob), &unbind("bob", BOB, true)).await.unwrap();
     assert!(!scene.is_in(&bob).await && !scene.bench.text("users/bob.toml").contains(&line(BOB)));
+    assert!(!has_account().await, "the former one is none here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -619,7 +626,7 @@ async fn whoever_is_of_a_domain_or_a_group_is_in_at_once() {
     let scene = Scene { bench: scene.bench.reopened().await, ..scene };
     let again = scene.stranger(EVE, json!({"groups": "staff"})).await.unwrap();
     let refused = scene.join(&again, "eve2").await.unwrap_err();
-    assert!(refused.message.contains("joined already, as `eve`"), "{refused:?}");
+    assert!(refused.message.contains("here already, as `eve`"), "{refused:?}");
     scene.bench.commit("eve goes", &[Edit::remove("users/eve.toml")]);
     scene.join(&again, "eve2").await.unwrap();
     // An address that the state doesn't take isn't theirs to mend.
@@ -645,6 +652,47 @@ async fn whoever_is_of_a_domain_or_a_group_is_in_at_once() {
     );
     scene.bench.commit("closed", &[Edit::write("platform.toml", closed)]);
     assert_eq!(scene.join(&late, "gus").await.unwrap_err().why, Why::Forbidden);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_a_member_s_joins_as_no_other() {
+    let scene = Scene::new("join = \"allowed\"\ngroups = [\"staff\"]\n");
+    let bench = &scene.bench;
+    // Bound here, and brought in by an admin's commit.
+    let bob = scene.sign_in(BOB).await.token;
+    assert!(matches!(scene.bind(&bob, EVE).await.unwrap(), OidcOutcome::Bound));
+    bench.ask(Some(&bob), &unbind("bob", EVE, false)).await.unwrap();
+    bench.commit("bob takes the other out", &[Edit::write("users/bob.toml", user("bob", ""))]);
+    let scene = Scene { bench: scene.bench.reopened().await, ..scene };
+    for account in [BOB, EVE] {
+        let again = scene.stranger(account, json!({"groups": "staff"})).await.unwrap();
+        let refused = scene.join(&again, "bob2").await.unwrap_err();
+        assert!(refused.message.contains("here already, as `bob`"), "{account}: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_gets_a_name_later_doesnt_keep_an_account_out() {
+    let scene = Scene::new("join = \"allowed\"\ngroups = [\"staff\"]\n");
+    let bench = &scene.bench;
+    let other = || [Edit::write("users/eve.toml", user("eve", ""))];
+    // The commit fails, and the name becomes somebody else's.
+    let eve = scene.stranger(EVE, json!({"groups": "staff"})).await.unwrap();
+    let lock = bench.repo().join("refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    assert_eq!(scene.join(&eve, "eve").await.unwrap_err().why, Why::Unavailable);
+    std::fs::remove_file(&lock).unwrap();
+    bench.commit("another eve", &other());
+    scene.join(&eve, "eve2").await.unwrap();
+    // Somebody joins and is removed, and then their name is somebody else's.
+    bench.commit("the other goes", &[Edit::remove("users/eve.toml")]);
+    let fay = scene.stranger("f-4", json!({"groups": "staff"})).await.unwrap();
+    let OidcJoined::SignedIn(fay) = scene.join(&fay, "eve").await.unwrap() else { panic!() };
+    bench.commit("fay goes", &[Edit::remove("users/eve.toml")]);
+    assert!(!scene.is_in(&fay.token).await);
+    bench.commit("another eve", &other());
+    let fay = scene.stranger("f-4", json!({"groups": "staff"})).await.unwrap();
+    scene.join(&fay, "fay").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use berth_judge::outgoing::{Way, all, find, put, tell_way};
 use berth_repo::{Edit, StateRepo};
 use berth_wire::web::{
-    Change, Commit, Committed, Deed, FieldEdit, Input, Me, Object, Plan, Planned, PullRead, PullState, Pulls,
-    Revert, Standing, Token, Why,
+    Change, Commit, Committed, Deed, FieldEdit, Input, Me, Object, Plan, Planned, PullRead, PullState,
+    PullWithdraw, Pulls, Revert, Standing, Token, Why,
 };
 
 use crate::bench::Bench;
@@ -91,6 +91,37 @@ async fn so_many_wait_and_no_more() {
         assert!(matches!(commit(&bench, &bob, &change).await, Committed::Sent { .. }));
     }
     assert_eq!(all(&repo).unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn what_the_forge_doesnt_have_is_taken_back_for_good() {
+    let bench = Bench::new();
+    bench.commit("a forge", &[Edit::write("platform.toml", FORGE)]);
+    let (bob, cyn) = (bench.sign_in("bob").await, bench.sign_in("cyn").await);
+    let change = edit("bobs", "memory", "512 MiB", "1 GiB");
+    let Committed::Sent { topic, .. } = commit(&bench, &bob, &change).await else { panic!() };
+    let repo = StateRepo::open(&bench.repo()).unwrap();
+    let known = || find(&repo, &"bob".parse().unwrap(), &topic.parse().unwrap()).unwrap().unwrap();
+    // As `berth remote` has it in hand.
+    let before = known();
+    let asked = PullWithdraw { user: "bob".parse().unwrap(), topic: topic.clone() };
+    assert_eq!(bench.refusal(Some(&cyn), &asked).await, Why::NotFound);
+    bench.ask(Some(&bob), &asked).await.unwrap();
+    let row = bench.ask(Some(&bob), &Pulls {}).await.unwrap().remove(0);
+    assert_eq!((row.state, row.may_withdraw), (PullState::Closed, false));
+    let refusal = bench.ask(Some(&bob), &asked).await.unwrap_err();
+    assert!(refusal.message.contains("Nothing more happens to it"), "{refusal}");
+
+    // Whatever is written down by whoever didn't know of it doesn't bring it back.
+    put(&repo, &before).unwrap();
+    assert_eq!((known().record.state, known().record.withdrawn), (PullState::Closed, true));
+    let mut late = before.clone();
+    (late.record.state, late.record.number) = (PullState::Open, Some(12));
+    put(&repo, &late).unwrap();
+    assert_eq!((known().record.state, known().record.withdrawn), (PullState::Open, true));
+    assert!(known().record.why.unwrap().contains("close it there"));
+    let refusal = bench.ask(Some(&bob), &asked).await.unwrap_err();
+    assert!(refusal.message.contains("It is at the forge already"), "{refusal}");
 }
 
 #[tokio::test]

@@ -228,7 +228,15 @@ async fn a_hash_in_a_page_is_shown_to_nobody_and_told_of() {
     let bench = wiki("read = \"public\"");
     let hash = berth_password::hash("x", &[7; 16]).unwrap();
     let (page, drawing) = (format!("the hash {hash}\n"), format!("<mxfile>{hash}</mxfile>"));
-    bench.commit("a slip", &[Edit::write("docs/slip.md", page), Edit::write("docs/slip.drawio", drawing)]);
+    let latin = |text: &str| [b"<mxfile>caf\xe9 ", text.as_bytes(), b"</mxfile>"].concat();
+    bench.commit(
+        "a slip",
+        &[
+            Edit::write("docs/slip.md", page),
+            Edit::write("docs/slip.drawio", drawing),
+            Edit::write("docs/latin.drawio", latin(&hash)),
+        ],
+    );
     let ann = bench.sign_in("ann").await;
     for token in [None, Some(&ann)] {
         let sheet = bench.ask(token, &read("slip")).await.unwrap();
@@ -236,6 +244,8 @@ async fn a_hash_in_a_page_is_shown_to_nobody_and_told_of() {
         assert_eq!(search(&bench, token, "argon2").await.all, 0);
         let drawing = bench.ask(token, &file("slip.drawio")).await.unwrap().bytes.0;
         assert_eq!(drawing, format!("<mxfile>{}</mxfile>", "*".repeat(hash.len())).into_bytes());
+        let drawing = bench.ask(token, &file("latin.drawio")).await.unwrap().bytes.0;
+        assert_eq!(drawing, latin(&"*".repeat(hash.len())));
     }
 }
 

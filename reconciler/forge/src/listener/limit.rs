@@ -1,7 +1,6 @@
-//! A limit on the requests that are looked at in a while, whoever they come from.
+//! A limit on the strangers' requests that are answered and logged in a while, whoever they come from.
 //!
-//! A forge calls from many addresses, and what is before the listener hides them, so the limit is one for all. Whoever uses it
-//! up keeps the forge's own requests out too; what they announce is found by the next look at the forge all the same.
+//! What is before the listener hides the senders, so the limit is one for all. The forge's own requests are signed and don't count.
 
 use std::time::{Duration, Instant};
 

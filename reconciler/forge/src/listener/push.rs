@@ -4,6 +4,8 @@ use axum::http::HeaderMap;
 use berth_schema::remote::Forge;
 use serde::Deserialize;
 
+use super::body::Json;
+
 /// The part of a push that Berth reads. Git tells the rest better.
 #[derive(Deserialize)]
 struct Push {
@@ -20,12 +22,14 @@ pub(crate) enum Meaning {
     AnotherEvent,
     /// Another branch or a tag.
     AnotherRef,
-    /// A push whose body can't be read.
+    /// A push whose body can't be read: it may be one of the branch.
     Unreadable,
+    /// A push whose body is too long to be kept: it may be one of the branch.
+    Long,
 }
 
 impl Meaning {
-    pub(crate) fn of(forge: Forge, headers: &HeaderMap, body: &[u8], reference: &str) -> Self {
+    pub(crate) fn of(forge: Forge, headers: &HeaderMap, json: &Json, reference: &str) -> Self {
         let (names, push): (&[&str], &str) = match forge {
             Forge::Github => (&["x-github-event"], "push"),
             Forge::Gitlab => (&["x-gitlab-event"], "Push Hook"),
@@ -34,7 +38,8 @@ impl Meaning {
         if names.iter().find_map(|name| headers.get(*name)).is_none_or(|event| event != push) {
             return Self::AnotherEvent;
         }
-        match serde_json::from_slice::<Push>(body) {
+        let Json::Whole(json) = json else { return Self::Long };
+        match serde_json::from_slice::<Push>(json) {
             Ok(push) if push.reference == reference => Self::Pushed,
             Ok(_) => Self::AnotherRef,
             Err(_) => Self::Unreadable,
@@ -51,7 +56,7 @@ mod tests {
     fn only_a_push_of_the_branch_counts() {
         let meaning = |forge, name: &'static str, event: &str, body: &str| {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), event.parse().unwrap())]);
-            Meaning::of(forge, &headers, body.as_bytes(), "refs/heads/main")
+            Meaning::of(forge, &headers, &Json::Whole(body.as_bytes().to_vec()), "refs/heads/main")
         };
         let main = r#"{"ref": "refs/heads/main", "forced": false, "commits": [{"id": "a"}]}"#;
         for (forge, name, event) in [

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use berth_schema::remote::{Branch, Forge};
-use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,21 +20,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use super::body::{self, Json, Unread};
+use super::key::Key;
 use super::limit::Limit;
 use super::push::Meaning;
-use super::signature::Secret;
+use super::signature::{Check, Unproved};
 
 /// Path to which a forge sends its requests.
 pub const PATH: &str = "/hooks/remote";
 
-/// The largest body. A forge describes each commit of a push; what is larger than this is found by the next look.
-const LARGEST_BODY: usize = 1 << 20;
-/// Connections at a time: together with the body's limit, what a stranger can make us hold in memory.
+/// Connections at a time.
 const CONNECTIONS: usize = 32;
 /// Time that a client has for its headers, and for everything.
 const HEADERS: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(15);
-/// Requests at once, and how long it takes until there may be one more.
+/// Requests of strangers that are answered and logged at once, and how long it takes until there may be one more.
 const BURST: u32 = 30;
 const EVERY: Duration = Duration::from_secs(1);
 /// Wait when the system has no more sockets.
@@ -46,16 +45,16 @@ const EXHAUSTED: Duration = Duration::from_millis(200);
 pub(crate) struct Webhook {
     forge: Forge,
     reference: String,
-    secret: Secret,
+    key: Key,
     bell: Arc<Notify>,
     limit: Limit,
 }
 
 impl Webhook {
     /// A webhook of this forge, which rings `bell` when `branch` was pushed.
-    pub(crate) fn new(forge: Forge, branch: &Branch, secret: Secret, bell: Arc<Notify>) -> Self {
+    pub(crate) fn new(forge: Forge, branch: &Branch, key: Key, bell: Arc<Notify>) -> Self {
         let limit = Limit::new(BURST, EVERY, Instant::now());
-        Self { forge, reference: branch.reference(), secret, bell, limit }
+        Self { forge, reference: branch.reference(), key, bell, limit }
     }
 
     /// Answers on `listener`, forever; the connections end with this future.
@@ -118,37 +117,55 @@ async fn receive(State(webhook): State<Arc<Webhook>>, request: Request) -> Respo
 
 impl Webhook {
     async fn answer(&self, request: Request) -> (StatusCode, &'static str) {
-        if !self.limit.take(Instant::now()) {
-            tracing::warn!("too many requests to the webhook; the poll goes on");
-            return (StatusCode::TOO_MANY_REQUESTS, "too many requests; the forge is looked at anyway\n");
-        }
         let (Parts { headers, .. }, body) = request.into_parts();
-        let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "too large; the forge is looked at anyway\n");
-        // What says that it is too large isn't waited for.
-        if body.size_hint().lower() > LARGEST_BODY as u64 {
-            return too_large;
-        }
-        let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return too_large };
-        if let Err(why) = self.secret.check(self.forge, &headers, &body) {
-            // Neither the body nor what the header says instead: either may hold a secret.
-            tracing::warn!(%why, bytes = body.len(), "a request to the webhook was refused");
-            return (StatusCode::UNAUTHORIZED, "this is not signed with the webhook's secret\n");
-        }
-        let words = match Meaning::of(self.forge, &headers, &body, &self.reference) {
-            Meaning::Pushed => {
-                // However often it rings until somebody looks, it is looked once: a request that is sent again does no harm.
-                self.bell.notify_one();
-                "fetching\n"
+        let check = match self.key.now().begin(self.forge, &headers) {
+            Ok(check) => check,
+            Err(why) => return self.refuse(why),
+        };
+        let is_proved = matches!(check, Check::Proved);
+        let json = match body::read(body, is_form(&headers), check).await {
+            Ok(json) => json,
+            Err(Unread::Unproved(why)) => return self.refuse(why),
+            // The forge's own word all the same, and it may be a push of the branch.
+            Err(Unread::TooLarge) if is_proved => Json::Long,
+            Err(Unread::TooLarge) => {
+                tracing::warn!("a request to the webhook was too large");
+                return (StatusCode::PAYLOAD_TOO_LARGE, "too large: 25 MiB are read\n");
             }
-            Meaning::AnotherEvent => "well signed, and no push: nothing to do\n",
-            Meaning::AnotherRef => "a push to another branch: nothing to do\n",
+            Err(Unread::Broken) => return (StatusCode::BAD_REQUEST, "the body broke off\n"),
+        };
+        let words = match Meaning::of(self.forge, &headers, &json, &self.reference) {
+            Meaning::AnotherEvent => {
+                return (StatusCode::ACCEPTED, "well signed, and no push: nothing to do\n");
+            }
+            Meaning::AnotherRef => {
+                return (StatusCode::ACCEPTED, "a push to another branch: nothing to do\n");
+            }
+            Meaning::Pushed => "fetching\n",
+            Meaning::Long => "fetching: this is too long to be read\n",
             Meaning::Unreadable => {
-                tracing::warn!(
-                    "a webhook's body isn't JSON: choose application/json in the forge's settings"
-                );
-                "this isn't JSON: choose application/json in the forge's settings\n"
+                tracing::warn!("the body of a webhook's request isn't JSON");
+                "fetching: this could not be read; choose application/json in the forge's settings\n"
             }
         };
+        // However often it rings until somebody looks, it is looked once: a request that is sent again does no harm.
+        self.bell.notify_one();
         (StatusCode::ACCEPTED, words)
     }
+
+    /// Turns a stranger away. They are many or few; the forge's own requests are never held up by them.
+    fn refuse(&self, why: Unproved) -> (StatusCode, &'static str) {
+        if !self.limit.take(Instant::now()) {
+            return (StatusCode::TOO_MANY_REQUESTS, "too many requests that aren't signed\n");
+        }
+        // Neither the body nor what the header says instead: either may hold a secret.
+        tracing::warn!(%why, "a request to the webhook was refused");
+        (StatusCode::UNAUTHORIZED, "this is not signed with the webhook's secret\n")
+    }
+}
+
+/// Returns whether a request has a form in its body.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
 }

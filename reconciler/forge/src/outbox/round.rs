@@ -1,6 +1,6 @@
 //! One round: each change that is due takes its next step.
 
-use berth_judge::outgoing::{Landing, Outgoing, OutgoingError, Still, landing, still_allowed};
+use berth_judge::outgoing::{Landing, Outgoing, OutgoingError, Still, TOO_LATE, landing, still_allowed};
 use berth_repo::Revision;
 use berth_wire::web::PullState;
 
@@ -8,9 +8,10 @@ use super::due::{Due, Dues};
 use super::{Looked, Outbox};
 use crate::api::Api;
 use crate::exchange::Trouble;
-use crate::git::GitError;
+use crate::git::{GitError, Obstacle};
 use crate::letter;
 use crate::pulls::{At, Pull, Wanted};
+use crate::waits::Outlook;
 
 /// Looks for a merged change on `main` within which nothing else is merged: some minutes.
 const PATIENCE: u32 = 8;
@@ -58,7 +59,7 @@ impl Outbox {
         let may_merge = seen.is_current
             && self.is_up_to_date(&seen.main)
             && !seen.changes.iter().any(|change| {
-                change.record.state == PullState::Merged && dues.of(&name(change)).attempts < PATIENCE
+                change.record.state == PullState::Merged && dues.of(&name(change)).wait.attempts < PATIENCE
             });
         let mut turn = Turn { main: seen.main, platform: seen.platform, open, may_merge };
         for change in seen.changes {
@@ -81,12 +82,12 @@ impl Outbox {
     ) -> Result<(), OutgoingError> {
         let name = name(&change);
         let mut due = dues.of(&name);
-        let has_moved = due.main.map_or_else(|| due.is_now(), |known| known != turn.main);
+        let has_moved = due.main.map_or_else(|| due.wait.is_over(), |known| known != turn.main);
         // Its waits hold until it is a pull request.
         let may_merge = self.merges(&change) && change.record.number.is_some();
         let merges = turn.may_merge && may_merge;
         // Whatever else `main` got doesn't change what the forge says.
-        let is_asked = due.is_now() || (merges && (has_moved || due.is_passed_over));
+        let is_asked = due.wait.is_over() || (merges && (has_moved || due.is_passed_over));
         if !is_asked && !has_moved {
             return Ok(());
         }
@@ -96,7 +97,7 @@ impl Outbox {
             let found = self.find_on_main(&mut change, &turn.main);
             due.main = found.is_ok().then_some(turn.main);
             if let Err(error) = found {
-                due.lagged();
+                due.wait.lagged();
                 dues.set(&name, due);
                 return Err(error);
             }
@@ -108,9 +109,14 @@ impl Outbox {
                 due.is_passed_over = false;
                 Some(Ok(()))
             }
-            false if is_asked && dues.may_ask() => Some(self.step(api, &mut change, &mut due, turn).await),
-            // It stays due.
-            false => None,
+            false if is_asked && dues.pause.is_over() => {
+                Some(self.step(api, &mut change, &mut due, turn).await)
+            }
+            // It stays due, also one that isn't but for `main`, which won't move again.
+            false => {
+                due.is_passed_over |= merges;
+                None
+            }
         };
         if change.record.state == PullState::Merged && before.record.state != PullState::Merged {
             turn.may_merge = false;
@@ -120,7 +126,7 @@ impl Outbox {
         let mut broken = None;
         if let Some(worked) = worked {
             if !is_over && worked.is_ok() {
-                dues.answers();
+                dues.pause.answered();
             }
             broken = self.settle(&mut change, &mut due, worked, dues, turn.open).err();
         }
@@ -150,36 +156,20 @@ impl Outbox {
         match worked {
             Ok(()) if record.state == PullState::Merged && record.landed.is_none() => {
                 // `main` follows once it is looked at; the forge's git may be behind its API.
-                due.lagged();
+                due.wait.lagged();
                 self.bell.notify_one();
             }
-            Ok(()) => {
-                due.settled(self.remote.poll.duration(), open);
-            }
+            Ok(()) => due.settled(self.remote.poll.duration(), open),
             Err(Broken::Repo(error)) => {
-                due.lagged();
+                due.wait.lagged();
                 return Err(error);
             }
-            Err(Broken::Trouble(Trouble::Away { why, wait })) => {
-                dues.hold(wait);
-                record.why = Some(why);
-            }
-            Err(Broken::Trouble(Trouble::Ailing(why))) => {
-                due.lagged();
-                record.why = Some(why);
-            }
-            Err(Broken::Trouble(Trouble::Lagging(why))) => {
-                if due.lagged() && record.number.is_none() {
+            Err(Broken::Trouble(trouble)) => {
+                let outlook = due.wait.failed(&trouble, &mut dues.pause);
+                if outlook == Outlook::NeedsSomebody && record.number.is_none() {
                     record.state = PullState::Failed;
                 }
-                record.why = Some(why);
-            }
-            Err(Broken::Trouble(Trouble::Refused(why))) => {
-                due.refused();
-                if record.number.is_none() {
-                    record.state = PullState::Failed;
-                }
-                record.why = Some(why);
+                record.why = Some(trouble.to_string());
             }
         }
         Ok(())
@@ -257,7 +247,10 @@ impl Outbox {
         record.number = Some(pull.number);
         record.url = pull.url.clone().or(record.url.take());
         match pull.at {
-            At::Open => (record.state, record.why) = (PullState::Open, None),
+            At::Open => {
+                record.state = PullState::Open;
+                record.why = record.withdrawn.then(|| TOO_LATE.to_owned());
+            }
             At::Merged(commit) => {
                 (record.state, record.merged_as, record.why) = (PullState::Merged, commit, None);
             }
@@ -330,7 +323,7 @@ impl Outbox {
                 }
                 Ok(())
             }
-            Err(Trouble::Lagging(why)) => {
+            Err(Trouble::Lagging(why) | Trouble::Contended(why)) => {
                 Err(Trouble::Lagging(format!("Berth can't merge it yet: {why}")).into())
             }
             Err(Trouble::Refused(why)) => {
@@ -355,28 +348,13 @@ fn push_trouble(error: &GitError) -> Trouble {
 
 /// Takes a failure of git's: a right that is missing is told from a forge that is away.
 fn git_trouble(error: &GitError) -> Trouble {
-    /// Words of git and of forges for a right that is missing.
-    const RIGHTS: [&str; 12] = [
-        "error: 403",
-        "error: 401",
-        "denied",
-        "Denied",
-        "not allowed",
-        "not authorized",
-        "read only",
-        "read-only",
-        "could not read Username",
-        "protected",
-        "declined",
-        "Authentication failed",
-    ];
     let why = berth_fault::chain(error);
-    match error {
-        GitError::Secret(_) => Trouble::Refused(why),
-        GitError::Program(_) if RIGHTS.iter().any(|words| why.contains(words)) => Trouble::Refused(format!(
+    match error.obstacle() {
+        Obstacle::Secret | Obstacle::Moved => Trouble::Refused(why),
+        Obstacle::Right => Trouble::Refused(format!(
             "{why}. The token, or over SSH the deploy key, needs the right to push branches"
         )),
-        GitError::Program(_) => Trouble::Away { why, wait: None },
+        Obstacle::Other => Trouble::Away { why, wait: None },
     }
 }
 
@@ -386,8 +364,69 @@ mod tests {
 
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::ExitStatus;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use berth_judge::outgoing::Record;
+    use berth_repo::{Edit, Signature, StateRepo, Words};
+    use berth_schema::remote::Forge;
+    use berth_schema::{Parsed, State};
+    use berth_secrets::Secrets;
+    use tokio::sync::Notify;
 
     use super::*;
+    use crate::folder::Folder;
+    use crate::settings::FollowSettings;
+    use crate::waits::RateLimit;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_be_merged_while_the_forge_wants_a_pause_is_merged_after_it() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state.git");
+        let url = "https://git.example.org/it/state.git";
+        let platform = format!(
+            "domain = \"h.org\"\n[remote]\nurl = \"{url}\"\nforge = \"forgejo\"\npull_requests = \"merge\"\n"
+        );
+        let parsed = State::assemble([&Parsed::parse("platform.toml", &platform)]).unwrap();
+        let remote = parsed.platform.remote.clone().unwrap();
+        let repo = StateRepo::init(&state).unwrap();
+        let by = Signature::at("Ann", "ann@example.org", 0);
+        let words = Words { author: &by, committer: &by, message: "a change\n" };
+        let write = |base: Option<&Revision>, path: &str| {
+            repo.write(base, &[Edit::write(path, &*platform)], &words).unwrap()
+        };
+        let first = write(None, "platform.toml");
+        let (commit, main) = (write(Some(&first), "docs/a.md"), write(Some(&first), "docs/b.md"));
+        let record = Record {
+            state: PullState::Open,
+            is_allowed: true,
+            is_committed: true,
+            forge: url.to_owned(),
+            number: Some(1),
+            ..Record::default()
+        };
+        let (user, topic) = ("bob".parse().unwrap(), "more".parse().unwrap());
+        let change = Outgoing { user, topic, commit, by: by.clone(), record };
+        let secrets = Secrets::of(home.path());
+        let settings =
+            FollowSettings { state, folder: home.path().join("forge"), secrets, socket: home.path().into() };
+        let folder = Arc::new(Folder::open(&settings.folder).unwrap());
+        let api = Api::of(&remote, Forge::Forgejo, "a token").unwrap();
+        let limit = RateLimit::default();
+        let outbox = Outbox::new(&remote, &settings, &folder, &Arc::new(Notify::new()), &limit);
+
+        // It was looked at a moment ago. Then `main` moves, and the next look would be in an hour.
+        let mut dues = Dues::new(&limit);
+        let mut due = dues.of("bob/more");
+        due.main = Some(first);
+        due.settled(Duration::from_secs(3600), 1);
+        dues.set("bob/more", due);
+        dues.pause.hold(Some(Duration::from_secs(60)));
+        let mut turn = Turn { main, platform: "h.org".to_owned(), open: 1, may_merge: true };
+        outbox.turn(&api, &mut dues, &mut turn, change).await.unwrap();
+        let due = dues.of("bob/more");
+        assert!(due.main == Some(main) && !due.wait.is_over() && due.is_passed_over, "{due:?}");
+    }
 
     #[test]
     fn a_commit_that_the_forge_doesnt_take_holds_no_other_up() {

@@ -86,7 +86,7 @@ async fn a_stopped_server_and_a_silent_app_are_told_of_to_those_who_may_know() {
     // Nobody listens there.
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let answer = bench.say(bench.head_at(&free, "GET /", &cookie(&good)).as_bytes()).await;
-    assert_eq!((answer.status, answer.body.contains("The app doesn't answer")), (502, true));
+    assert_eq!((answer.status, answer.body.contains("listens at 127.0.0.1 alone")), (502, true));
     // Nor at a port of a server's own pages, which no member's app has.
     for tool in Tool::ALL {
         let silent = format!("127.0.0.77:{}", tool.port());

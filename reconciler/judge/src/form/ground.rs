@@ -33,8 +33,10 @@ pub struct Author<'a> {
 /// Way in which a change comes that somebody didn't push, as the commit's trailer names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// The panel's forms, and the API.
+    /// The panel's pages.
     Panel,
+    /// The API.
+    Api,
     /// The API, by a token that lets its owner do no more than a member, whatever their role is.
     NarrowToken,
     /// The lobby, over SSH.
@@ -45,7 +47,8 @@ impl Via {
     /// The way in a word.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Panel | Self::NarrowToken => "panel",
+            Self::Panel => "panel",
+            Self::Api | Self::NarrowToken => "api",
             Self::Ssh => "ssh",
         }
     }
@@ -53,7 +56,7 @@ impl Via {
     /// Power in which somebody acts who comes this way.
     pub(super) fn acts(self) -> Acts {
         match self {
-            Self::Panel | Self::Ssh => Acts::AsThemselves,
+            Self::Panel | Self::Api | Self::Ssh => Acts::AsThemselves,
             Self::NarrowToken => Acts::AsMember,
         }
     }
@@ -94,6 +97,11 @@ impl<'a> Ground<'a> {
         let main = repo.head().map_err(failed)?.ok_or_else(|| FormError::Empty { path: path.clone() })?;
         let state = repo.load(&main).map_err(failed)?.state.ok();
         Ok(Self { repo, main, state, author, resolver, marks: None })
+    }
+
+    /// Whom the person asks for what they may not do.
+    pub(super) fn help(&self) -> &str {
+        self.state.as_ref().map_or("an admin", |state| state.platform.organisation.help())
     }
 
     /// Returns whether the person may do everything.

@@ -28,7 +28,7 @@ pub(super) fn keys_for_the_forge(
     let mut found = Vec::new();
     for (name, user) in &after.users {
         let before = before.users.get(name).map(|user| &**user);
-        found.extend(given(before, user).map(|field| set_there(remote, name, field)));
+        found.extend(given(before, user).map(|field| set_there(remote, name, field, ground.help())));
     }
     Ok(found)
 }

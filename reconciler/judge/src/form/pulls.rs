@@ -41,6 +41,24 @@ pub(super) fn one(ground: &Ground<'_>, user: &UserName, topic: &str) -> Result<P
     })
 }
 
+/// Takes one of them back that the forge doesn't have.
+pub(super) fn withdraw(ground: &Ground<'_>, user: &UserName, topic: &str) -> Result<(), FormError> {
+    let missing = || FormError::NotFound { what: "such pull request".to_owned() };
+    let topic: Topic = topic.parse().map_err(|_| missing())?;
+    if !may_see(ground, user) {
+        return Err(missing());
+    }
+    let found = outgoing::find(ground.repo, user, &topic)?.ok_or_else(missing)?;
+    if outgoing::withdraw(ground.repo, user, &topic)?.is_some() {
+        return Ok(());
+    }
+    let (message, advice) = match found.record.is_open() {
+        true => ("it is at the forge already", "close its pull request there"),
+        false => ("nothing more happens to it", "to undo what came of it, take back the change on main"),
+    };
+    Err(FormError::Refused { message: message.to_owned(), advice: Some(advice.to_owned()) })
+}
+
 fn may_see(ground: &Ground<'_>, user: &UserName) -> bool {
     user == ground.author.name || ground.is_admin()
 }
@@ -64,6 +82,7 @@ fn card(ground: &Ground<'_>, outgoing: &Outgoing) -> PullCard {
         is_merged_here: merges && record.is_allowed && record.is_committed,
         approvers: record.approvers.clone(),
         landed: record.landed,
+        may_withdraw: record.may_withdraw(),
     }
 }
 

@@ -44,7 +44,7 @@ fn to_forge(ground: &Ground<'_>, remote: &Remote) -> Result<Result<(), Invalid>,
         return Ok(Err(refusals::hosted_elsewhere(remote)));
     }
     if remote.forge.is_none() {
-        return Ok(Err(refusals::unknown_forge(remote)));
+        return Ok(Err(refusals::unknown_forge(remote, ground.help())));
     }
     // Where `berth remote` never looked, the change waits until it does.
     let trouble = outgoing::way(ground.repo)?.and_then(|way| way.trouble);
@@ -53,7 +53,8 @@ fn to_forge(ground: &Ground<'_>, remote: &Remote) -> Result<Result<(), Invalid>,
 
 /// Refuses somebody who has enough changes waiting: before anything of another one is written.
 pub(super) fn may_send(ground: &Ground<'_>) -> Result<(), FormError> {
-    outgoing::enough(ground.repo, ground.author.name, ground.is_admin())?.map_or(Ok(()), refused)
+    outgoing::enough(ground.repo, ground.author.name, ground.is_admin(), ground.help())?
+        .map_or(Ok(()), refused)
 }
 
 fn refused<T>(invalid: Invalid) -> Result<T, FormError> {
@@ -85,7 +86,7 @@ pub(super) fn send(ground: &Ground<'_>, planned: Planned, sending: Sending) -> R
         record: Record { forge, ..record(author.via, planned, is_committed) },
     };
     let topics = topic::numbered(&words).take(TOPICS);
-    match outgoing::send(ground.repo, outgoing, topics, ground.is_admin())? {
+    match outgoing::send(ground.repo, outgoing, topics, ground.is_admin(), ground.help())? {
         Sent::Kept(topic) => Ok(Proposed { topic: topic.to_string(), revision: commit, is_sent: true }),
         Sent::Refused(invalid) => refused(invalid),
         Sent::Crowded => Err(FormError::Busy),

@@ -45,6 +45,7 @@ pub(crate) fn judge_made(
     let history = History::of(repo.git_dir());
     let mut push = Push::new(repo, history, asker);
     push.searched = Searched::One;
+    push.judge_names(&[*new])?;
     let (before, after) = push.weigh(Some(old), new)?;
     let approvers = push.consent.take().map(|consent| {
         push.found.findings.extend(consent.findings);

@@ -86,7 +86,7 @@ impl Push<'_> {
             return Ok(true);
         }
         let enough = match known {
-            None => enough_open(self.repo, user)?,
+            None => enough_open(self.repo, user, state.platform.organisation.help())?,
             Some(_) => None,
         };
         if let Some(invalid) = enough {

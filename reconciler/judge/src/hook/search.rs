@@ -95,5 +95,10 @@ impl Search {
 
     fn commit(&mut self, commit: Revision, text: Option<&[u8]>) {
         self.found.extend(spelling::of_commit(&commit, text));
+        // What people write into a message, history keeps like a file.
+        self.found.extend(
+            text.and_then(|text| policy::secrets(&commit.short(), text).into_iter().next())
+                .map(|finding| Finding { position: None, ..finding }),
+        );
     }
 }

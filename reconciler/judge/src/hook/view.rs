@@ -8,8 +8,9 @@ use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 
 use berth_repo::view::{Accepted, Move, ViewError, Views};
-use berth_repo::{MAIN, PROPOSALS};
+use berth_repo::{MAIN, PROPOSALS, StateRepo};
 use berth_schema::name::{Invalid, UserName};
+use berth_schema::organisation::addressed;
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity};
 
@@ -85,7 +86,7 @@ pub fn judge(
         Err(error) => return Err(error.into()),
     };
     if !received.refused.is_empty() {
-        return Ok(refused(&received.refused, look));
+        return Ok(refused(&addressed_on(&settings.state, received.refused), look));
     }
     let seen = Seen::of(&received);
     let real: Vec<Update> = received.moves.iter().map(update).collect();
@@ -127,6 +128,22 @@ fn not_a_branch(update: &Update) -> Option<Finding> {
 fn refused(findings: &[Finding], look: Look) -> Judgement {
     let text = report(findings, |_| None, look) + "Refused; nothing was changed.\n";
     Judgement { accepted: false, text }
+}
+
+/// Names whom a member asks in the hints of findings that were made without a look at the organisation.
+fn addressed_on(state: &Path, findings: Vec<Finding>) -> Vec<Finding> {
+    // While no state is good, that is an admin.
+    let good = StateRepo::open(state).and_then(|mut repo| match repo.head()? {
+        Some(main) => Ok(repo.load(&main)?.state.ok()),
+        None => Ok(None),
+    });
+    let good = good.ok().flatten();
+    let contact = good.as_ref().and_then(|state| state.platform.organisation.contact());
+    let named = |finding: Finding| {
+        let hint = finding.hint.as_ref().map(|hint| addressed(hint, contact));
+        Finding { hint, ..finding }
+    };
+    findings.into_iter().map(named).collect()
 }
 
 fn moves(updates: &[Update]) -> Vec<Move> {

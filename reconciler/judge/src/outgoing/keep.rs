@@ -102,8 +102,29 @@ fn read(
     Ok(Some(Outgoing { user, topic, commit, by: mark.by, record }))
 }
 
-/// Writes down what became of a change.
+/// Writes down what became of a change. Whoever has taken it back meanwhile isn't overruled.
 pub fn put(repo: &StateRepo, outgoing: &Outgoing) -> Result<(), OutgoingError> {
+    let _turn = turn(repo)?;
+    let mut record = outgoing.record.clone();
+    let known = find(repo, &outgoing.user, &outgoing.topic)?;
+    if known.is_some_and(|known| known.record.withdrawn) && !record.withdrawn {
+        record.withdraw();
+    }
+    set(repo, &Outgoing { record, ..outgoing.clone() })
+}
+
+/// Takes a change back; returns it as it is then, or `None` where it is over or at the forge.
+pub fn withdraw(repo: &StateRepo, user: &UserName, topic: &Topic) -> Result<Option<Outgoing>, OutgoingError> {
+    let _turn = turn(repo)?;
+    let Some(mut outgoing) = find(repo, user, topic)?.filter(|found| found.record.may_withdraw()) else {
+        return Ok(None);
+    };
+    outgoing.record.withdraw();
+    set(repo, &outgoing)?;
+    Ok(Some(outgoing))
+}
+
+fn set(repo: &StateRepo, outgoing: &Outgoing) -> Result<(), OutgoingError> {
     let bounded = Outgoing { record: outgoing.record.clone().bounded(), ..outgoing.clone() };
     repo.set_mark(&bounded.reference(), &bounded.mark()?).map_err(|source| failed(repo, source))
 }
@@ -125,9 +146,10 @@ pub(crate) fn send(
     outgoing: Outgoing,
     topics: impl Iterator<Item = Topic>,
     is_admin: bool,
+    help: &str,
 ) -> Result<Sent, OutgoingError> {
     let _turn = turn(repo)?;
-    if let Some(invalid) = enough(repo, &outgoing.user, is_admin)? {
+    if let Some(invalid) = enough(repo, &outgoing.user, is_admin, help)? {
         return Ok(Sent::Refused(invalid));
     }
     if let Some(taken) = taken(&promised(repo)?, &promises(repo, &outgoing.commit)?) {
@@ -180,14 +202,17 @@ pub(crate) fn enough(
     repo: &StateRepo,
     user: &UserName,
     is_admin: bool,
+    help: &str,
 ) -> Result<Option<Invalid>, OutgoingError> {
     let open: Vec<Outgoing> = all(repo)?.into_iter().filter(|outgoing| outgoing.record.is_open()).collect();
     if open.len() >= OPEN_ALL {
         let message = format!("{OPEN_ALL} changes wait at the forge, and there may be no more");
         return Ok(Some(Invalid::new(
             message,
-            "ask an admin to decide some of them at the forge, or to take away those that have no number there (docs/forge.md, \
-             \"What members do\")",
+            format!(
+                "ask {help} to decide some of them at the forge, or to take back those that have no number there (docs/forge.md, \
+                 \"What members do\")"
+            ),
         )));
     }
     let theirs = open.iter().filter(|outgoing| outgoing.user == *user).count();
@@ -195,8 +220,8 @@ pub(crate) fn enough(
         Invalid::new(
             format!("you have {OPEN_EACH} changes waiting at the forge, and nobody may have more"),
             format!(
-                "close a pull request there that you don't need, or ask an admin to decide one; one that has no number yet an \
-                 admin takes away as the state repo's owner: `git update-ref -d {OUTGOING}{user}/<topic>`"
+                "close a pull request there that you don't need, or ask {help} to decide one; take back one that has no number \
+                 yet: on its page, or by `withdraw <topic>` over SSH"
             ),
         )
     }))

@@ -18,6 +18,10 @@ const LONGEST_WHY: usize = 500;
 /// The longest URL that is kept, in bytes.
 const LONGEST_URL: usize = 2000;
 
+/// Reason beside a change that was taken back while it reached the forge.
+pub const TOO_LATE: &str =
+    "it was taken back, and had reached the forge by then: close it there. Berth doesn't merge it";
+
 /// Everything known of an outgoing change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,6 +65,9 @@ pub struct Record {
     /// The revision by which `main` has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub landed: Option<Revision>,
+    /// Set once somebody has taken it back here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 impl Record {
@@ -82,6 +89,22 @@ impl Record {
             }
         }
         self
+    }
+
+    /// Returns whether it can be taken back here: nobody at the forge knows of it.
+    pub fn may_withdraw(&self) -> bool {
+        self.is_open() && self.number.is_none()
+    }
+
+    /// Takes it back. One that the forge has by now stays as it is there, and Berth doesn't merge it.
+    pub(crate) fn withdraw(&mut self) {
+        self.withdrawn = true;
+        if self.may_withdraw() {
+            self.state = PullState::Closed;
+            self.why = Some("it was taken back before it reached the forge".to_owned());
+        } else if self.is_open() {
+            self.why = Some(TOO_LATE.to_owned());
+        }
     }
 
     /// Returns whether something may still happen to it at the forge.

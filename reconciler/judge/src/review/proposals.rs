@@ -64,9 +64,13 @@ fn read(repo: &StateRepo, topic: Topic, tip: Revision) -> Result<Proposal, Revie
 }
 
 /// Returns why somebody may open no other proposal; `None` where they may.
-pub(crate) fn enough_open(repo: &StateRepo, author: &UserName) -> Result<Option<Invalid>, ReviewError> {
+pub(crate) fn enough_open(
+    repo: &StateRepo,
+    author: &UserName,
+    help: &str,
+) -> Result<Option<Invalid>, ReviewError> {
     let theirs = all(repo)?.into_iter().filter(|proposal| proposal.author.as_ref() == Some(author));
-    Ok((theirs.count() >= OPEN_EACH).then(|| refusals::enough_open(OPEN_EACH)))
+    Ok((theirs.count() >= OPEN_EACH).then(|| refusals::enough_open(OPEN_EACH, help)))
 }
 
 /// Remembers who opened a proposal.

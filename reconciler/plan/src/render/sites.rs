@@ -57,6 +57,7 @@ impl Certificate {
     /// Source of the certificate of a name that should have one from the ACME CA.
     fn ordered(platform: &Platform, name: &Fqdn) -> Self {
         match name.is_wildcard() {
+            _ if name.is_local() => Self::Internal,
             _ if platform.is_under_wildcard(name) => Self::Platform,
             true => Self::None,
             false => Self::Auto,

@@ -42,7 +42,7 @@ impl Pushed {
         Ok(Self { path, now, before, bytes })
     }
 
-    /// Says why the push in hand is too much; `None` where it isn't.
+    /// Says why the push in hand is too much; `None` where it isn't. In the hint, `{help}` stands for whom the member asks.
     pub(super) fn too_much(&self) -> Option<Invalid> {
         let before: u64 = self.before.iter().map(|(_, bytes)| bytes).sum();
         if before.saturating_add(self.bytes) <= MOST {
@@ -57,8 +57,8 @@ impl Pushed {
             mib(MOST)
         );
         let hint = match self.hours_until_it_fits() {
-            Some(hours) => format!("try again in {hours} h, or ask an admin to push it"),
-            None => "push less at once, or ask an admin to push it".to_owned(),
+            Some(hours) => format!("try again in {hours} h, or ask {{help}} to push it"),
+            None => "push less at once, or ask {help} to push it".to_owned(),
         };
         Some(Invalid::new(message, hint))
     }
@@ -124,10 +124,10 @@ mod tests {
                 .message
                 .starts_with("this push brings 5 MiB, your pushes of the last 24 hours brought 60 MiB")
         );
-        assert_eq!(invalid.hint, "try again in 20 h, or ask an admin to push it");
+        assert_eq!(invalid.hint, "try again in 20 h, or ask {help} to push it");
         assert!(read(hour(24)).too_much().is_none(), "the first one is a day old");
         fill(65);
-        assert_eq!(read(hour(100)).too_much().unwrap().hint, "push less at once, or ask an admin to push it");
+        assert_eq!(read(hour(100)).too_much().unwrap().hint, "push less at once, or ask {help} to push it");
         // What was lost or spoiled locks nobody out.
         fs::write(&path, "x\n\n1 2 3\n").unwrap();
         fill(64);

@@ -336,14 +336,14 @@ impl Restoring<'_> {
             let entry = match real.as_slice() {
                 [] if is_own => self.restore_own(id, now, &parents, &base)?,
                 // One side has what is seen here, and the other one may have another hash.
-                [_] if is_own && self.hides_differently(&parents)? => {
+                [_] if is_own && self.hides_differently(&parents, &found)? => {
                     self.restore_own(id, now, &parents, &base)?
                 }
                 // Refused before anything is compared: the answer may not depend on a page that they don't see, or on the folder.
                 [] if self.view.hides(&[&path[..], b"/"].concat()) => {
                     let message = "nobody but admins reads the pages of the wiki, or changes them";
                     let path = String::from_utf8_lossy(&path);
-                    return Err(Trouble::Refused(refusal(path, message, "ask an admin to change it")));
+                    return Err(Trouble::Refused(refusal(path, message, "ask {help} to change it")));
                 }
                 [] => {
                     if found.iter().any(|(seen, real)| seen != real) {
@@ -429,11 +429,20 @@ impl Restoring<'_> {
         Ok(Some(entry))
     }
 
-    /// Returns whether the hidden part of the member's own file isn't the same in all parents.
-    fn hides_differently(&mut self, parents: &[Parent<'_>]) -> Result<bool, git2::Error> {
+    /// Returns whether the hidden part of the member's own file isn't the same in all parents. Where one hides the whole file, nothing
+    /// can be told apart: the other's file is taken as it is. `entries` are the file as it is seen and as it is, by parent.
+    fn hides_differently(
+        &mut self,
+        parents: &[Parent<'_>],
+        entries: &[(Option<Entry>, Option<Entry>)],
+    ) -> Result<bool, git2::Error> {
         let mut hidden = Vec::with_capacity(parents.len());
-        for parent in parents {
-            hidden.push(self.hidden_at(parent.view, &parent.seen, &parent.holds)?);
+        for (parent, (seen, real)) in parents.iter().zip(entries) {
+            let part = self.hidden_at(parent.view, &parent.seen, &parent.holds)?;
+            if part.is_none() && seen != real {
+                return Ok(false);
+            }
+            hidden.push(part);
         }
         hidden.dedup();
         Ok(hidden.len() > 1)

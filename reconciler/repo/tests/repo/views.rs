@@ -41,6 +41,10 @@ enum What {
     NoHash(usize),
     /// A file that is no TOML, with a hash in it.
     Broken(usize, u8),
+    /// A file with an old hash in a comment.
+    Leftover(usize, u8),
+    /// A file that is written anew.
+    Fresh(usize, u8),
     Server(usize, u8),
     /// A page, now and then with a hash in it.
     Page(u8),
@@ -52,7 +56,9 @@ fn what() -> impl Strategy<Value = What> {
         3 => (who.clone(), value.clone()).prop_map(|(who, n)| What::Email(who, n)),
         2 => (who.clone(), value.clone()).prop_map(|(who, n)| What::Key(who, n)),
         2 => (who.clone(), value.clone()).prop_map(|(who, n)| What::Hash(who, n)),
+        1 => who.clone().prop_map(What::NoHash),
         1 => (who.clone(), value.clone()).prop_map(|(who, n)| What::Broken(who, n)),
+        1 => (who.clone(), value.clone()).prop_map(|(who, n)| What::Leftover(who, n)),
         3 => (who, value.clone()).prop_map(|(who, n)| What::Server(who, n)),
         1 => value.prop_map(What::Page),
     ]
@@ -93,9 +99,10 @@ fn path_of(who: usize) -> String {
 }
 
 fn user(who: usize, n: u8) -> String {
-    let role = if who == 0 { "role = \"admin\"\n" } else { "" };
+    let role = if who == 0 { "admin" } else { "user" };
+    // Git takes changes of neighbouring lines for one: a line that stays is between them.
     format!(
-        "# {}\n{role}email = \"{}\"\npassword_hash = \"{}\" # from the form\nssh_keys = [\n    \"{}\", # laptop\n]\n",
+        "# {}\nemail = \"{}\"\nrole = \"{role}\"\npassword_hash = \"{}\" # from the form\nssh_keys = [\n    \"{}\", # laptop\n]\n",
         email(who, n),
         email(who, n),
         hash(who, n),
@@ -121,6 +128,8 @@ impl What {
                 path_of(*who),
                 format!("# {}\nemail = \npassword_hash = \"{}\n", email(*who, *n), hash(*who, *n)),
             ),
+            Self::Leftover(who, n) => (path_of(*who), format!("# {}\n{}", hash(*who, n + 1), user(*who, *n))),
+            Self::Fresh(who, n) => (path_of(*who), user(*who, *n)),
             Self::Server(who, n) => {
                 let id = 3 * n + u8::try_from(*who).unwrap() + 1;
                 (format!("servers/s{id}.toml"), format!("id = {id}\nowner = \"{}\"\n", NAMES[*who]))
@@ -133,8 +142,14 @@ impl What {
     /// Person whose file it is, of files that only their user sees whole.
     fn of_user(&self) -> Option<usize> {
         match self {
-            Self::Email(who, _) | Self::Key(who, _) | Self::Hash(who, _) | Self::Broken(who, _) => Some(*who),
-            _ => None,
+            Self::Email(who, _)
+            | Self::Key(who, _)
+            | Self::Hash(who, _)
+            | Self::NoHash(who)
+            | Self::Broken(who, _)
+            | Self::Leftover(who, _)
+            | Self::Fresh(who, _) => Some(*who),
+            Self::Server(..) | Self::Page(_) => None,
         }
     }
 }
@@ -249,6 +264,9 @@ impl World {
         let received = self.receive(who, seen, pushed);
         assert!(received.refused.is_empty(), "{:?}", received.refused);
         let theirs = what.of_user().is_none_or(|of| of == who);
+        // Whoever doesn't see a hash takes none away.
+        let is_in_vain =
+            matches!(what, What::NoHash(_)) && text(&view, seen, &path).as_ref() == Some(&made.1);
         let hidden = text(&self.real, tip, &path) != text(&view, seen, &path);
         if !theirs {
             let same = text(&view, seen, &path) == Some(made.1);
@@ -259,7 +277,9 @@ impl World {
             return;
         }
         let real = self.accept(received, &view, pushed);
-        if theirs {
+        if is_in_vain {
+            assert_eq!(text(&self.real, real, &path), text(&self.real, tip, &path));
+        } else if theirs {
             let (through, direct_state) = (self.state(real), self.state(direct));
             let parts = |state: &State| (state.users.clone(), state.servers.clone(), state.domains.clone());
             assert_eq!(through.as_deref().map(parts), direct_state.as_deref().map(parts), "{what:?}");
@@ -274,8 +294,9 @@ impl World {
         assert_eq!(commit.parent_ids().collect::<Vec<_>>(), [tip]);
     }
 
-    /// A member commits, something else happens on main, and they merge: as if git had merged the real commits.
-    fn merged(&mut self, who: usize, mine: &What, meanwhile: &What) {
+    /// A member commits, something else happens on main, and they merge: as if git had merged the real commits. Returns whether there was
+    /// anything to merge that they may change.
+    fn merged(&mut self, who: usize, mine: &What, meanwhile: &What) -> bool {
         let view = self.view(who);
         let (tip, seen) = (self.tip(), view.refname_to_id(MAIN).unwrap());
         let made = mine.made(|path| text(&view, seen, path));
@@ -283,7 +304,7 @@ impl World {
         let on_real = {
             let received = self.receive(who, seen, topic);
             if !received.refused.is_empty() || !received.unclear.is_empty() {
-                return;
+                return false;
             }
             let (real, _) =
                 *received.commits.iter().find(|(_, pushed)| pushed.to_string() == topic.to_string()).unwrap();
@@ -307,18 +328,19 @@ impl World {
         };
         let (Some(expected), Some(tree)) = (merge(&self.real, moved, on_real), merge(&view, seen, topic))
         else {
-            return;
+            return false;
         };
         self.clock += 1;
         let pushed = seal(&view, &[topic, seen], tree, self.clock);
         let received = self.receive(who, seen, pushed);
         assert!(received.refused.is_empty(), "{:?}", received.refused);
         if !received.unclear.is_empty() {
-            return;
+            return false;
         }
         let real = self.accept(received, &view, pushed);
         assert_eq!(self.real.find_commit(real).unwrap().tree_id(), expected, "{mine:?} beside {meanwhile:?}");
         assert_eq!(self.view(who).refname_to_id(MAIN).unwrap(), pushed);
+        true
     }
 
     /// No object of a member's view, wherever it came from, holds what isn't theirs.
@@ -425,7 +447,23 @@ fn a_merge_keeps_the_hash_that_changed_meanwhile() {
         (What::Server(1, 1), What::NoHash(1)),
     ] {
         let mut world = World::new();
-        world.merged(1, &mine, &meanwhile);
+        assert!(world.merged(1, &mine, &meanwhile), "{mine:?} beside {meanwhile:?} isn't compared");
+        world.check_secrets(2, false);
+    }
+}
+
+/// The member's own file can't be shown on one side of the merge, and they leave it alone.
+#[test]
+fn a_merge_takes_a_file_along_that_was_or_becomes_unclear() {
+    for before in [What::Broken(1, 1), What::Leftover(1, 1)] {
+        let mut world = World::new();
+        world.direct(&before);
+        assert!(world.merged(1, &What::Server(1, 1), &What::Fresh(1, 2)), "{before:?} is mended");
+        world.check_secrets(2, false);
+    }
+    for meanwhile in [What::Broken(1, 1), What::Leftover(1, 1)] {
+        let mut world = World::new();
+        assert!(world.merged(1, &What::Server(1, 1), &meanwhile), "{meanwhile:?}");
         world.check_secrets(2, false);
     }
 }

@@ -27,7 +27,8 @@ pub(super) fn panel(settings: &Settings) -> Option<PanelRow> {
     let told = CertificateStanding::read(&settings.panel_data());
     let certificate = told.filter(|told| told.domain == panel.domain.as_str());
     let origin = platform.panel_origins()?.own;
-    let is_unprovable = panel.tls == PanelTls::Auto && Proof::of(&platform).is_none();
+    let is_unprovable =
+        panel.tls == PanelTls::Auto && !panel.domain.is_local() && Proof::of(&platform).is_none();
     let is_lacking = |address: &IpAddr| {
         address::require(*address).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
     };

@@ -24,7 +24,7 @@ pub(super) fn standing(settings: &Settings) -> Option<MailStanding> {
 
 /// Mails in a few lines.
 pub(super) fn lines(standing: &MailStanding) -> Vec<String> {
-    let MailStanding { server, waiting, sent, failed, lost } = standing;
+    let MailStanding { server, waiting, sent, failed, lost, unreadable } = standing;
     let last = match sent {
         Some(at) => format!("the last mail went at {} UTC", moment(*at)),
         None => "no mail has gone yet".to_owned(),
@@ -39,6 +39,14 @@ pub(super) fn lines(standing: &MailStanding) -> Vec<String> {
         let (user, to, why) = (safe(user), safe(to), safe_line(why, WORDS));
         lines.push(format!("  given up at {} UTC, to {user} at {to}: {why}", moment(*at)));
     }
+    for path in unreadable.iter().take(TOLD) {
+        lines.push(format!("  no letter, so it was put aside: {}", safe(path.display())));
+    }
+    if !unreadable.is_empty() {
+        lines.push(
+            "  hint: the log of `berth mail` says what is wrong with it; remove it, or mend it and call it `.json` again".to_owned(),
+        );
+    }
     lines
 }
 
@@ -52,7 +60,8 @@ pub(super) fn hostile(typed: String) -> MailStanding {
         waiting: 2,
         sent: None,
         failed: Some(MailFailure { why: typed.clone(), at, again: at }),
-        lost: vec![LostMail { user: "ann".parse().unwrap(), to: typed.clone(), why: typed, at }],
+        lost: vec![LostMail { user: "ann".parse().unwrap(), to: typed.clone(), why: typed.clone(), at }],
+        unreadable: vec![typed.into()],
     }
 }
 
@@ -68,13 +77,16 @@ mod tests {
             "mail by x: no mail has gone yet, 2 mails waiting\n  it can't be sent: x\n  \
              last tried at 1970-01-01 00:00:00 UTC, tried again at 1970-01-01 00:00:00 UTC\n  \
              hint: `berth mail test <address>` tries it at once, and says what to do\n  \
-             given up at 1970-01-01 00:00:00 UTC, to ann at x: x"
+             given up at 1970-01-01 00:00:00 UTC, to ann at x: x\n  \
+             no letter, so it was put aside: x\n  \
+             hint: the log of `berth mail` says what is wrong with it; remove it, or mend it and call it `.json` again"
         );
         standing = MailStanding {
             waiting: 0,
             sent: Some(jiff::Timestamp::UNIX_EPOCH),
             failed: None,
             lost: Vec::new(),
+            unreadable: Vec::new(),
             ..standing
         };
         assert_eq!(

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use berth_repo::StateRepo;
+use berth_tasks::Pulse;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{Kept, Life, Pace, live};
@@ -13,12 +14,14 @@ use crate::watch;
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Runs a child until `stop`. `read` says what `main` wants of it: nothing where it wants none, and `None` where that can't be read,
-/// which changes nothing. `kept` says how it is started, or that it can't be.
+/// which changes nothing. `kept` says how it is started, or that it can't be. While no child lives, `pulse` is this
+/// process's.
 pub(super) async fn follow<W: PartialEq>(
     repo: &StateRepo,
     read: impl Fn(&StateRepo) -> Option<Option<W>>,
     mut kept: impl FnMut(&W) -> Option<Kept>,
     stop: &CancellationToken,
+    pulse: &Pulse,
 ) {
     let read = || tokio::task::block_in_place(|| read(repo));
     let moved = Wakeups::default();
@@ -28,7 +31,7 @@ pub(super) async fn follow<W: PartialEq>(
     while !stop.is_cancelled() {
         wanted = read().unwrap_or(wanted);
         let Some(kept) = wanted.as_ref().and_then(&mut kept) else {
-            changed(&moved, stop).await;
+            pulse.wait(changed(&moved, stop)).await;
             continue;
         };
         let (started, end) = (Instant::now(), stop.child_token());
@@ -48,13 +51,13 @@ pub(super) async fn follow<W: PartialEq>(
         match tokio::join!(lives, looks).0 {
             // It is wanted otherwise by now, or this is the end.
             Life::Over => pace = Pace::default(),
-            Life::Broken(why) => pace.rest(kept.what, &why, started, stop).await,
+            Life::Broken(why) => pulse.wait(pace.rest(kept.what, &why, started, stop)).await,
         }
     }
 }
 
 /// Waits until `main` may have changed.
-async fn changed(moved: &Wakeups, stop: &CancellationToken) {
+pub(in crate::command) async fn changed(moved: &Wakeups, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         _ = moved.next() => {}

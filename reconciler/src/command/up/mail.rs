@@ -12,6 +12,7 @@ use berth_schema::mail::Mail;
 use berth_schema::name::Fqdn;
 use berth_schema::organisation::Contact;
 use berth_schema::platform::Platform;
+use berth_tasks::Pulse;
 use berth_wire::mail::{LostMail, Spool, masked};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(3600);
 
 /// Part of `platform.toml` of which it is made.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+pub(in crate::command) struct Wanted {
     mail: Mail,
     /// The organisation's part in every mail: its name and its contact.
     title: Option<String>,
@@ -50,8 +51,13 @@ pub(super) async fn keep(program: PathBuf, settings: Settings, stop: Cancellatio
             unasked: Unasked::IsACrash,
         })
     };
-    let read = |repo: &StateRepo| source::platform(repo).map(|platform| wanted(&platform));
-    tokio::join!(follow(&repo, read, kept, &stop), give_up(&settings, &stop));
+    let unheard = Pulse::default();
+    tokio::join!(follow(&repo, read, kept, &stop, &unheard), give_up(&settings, &stop));
+}
+
+/// Reads what `main` wants. `None` where that can't be read.
+pub(in crate::command) fn read(repo: &StateRepo) -> Option<Option<Wanted>> {
+    source::platform(repo).map(|platform| wanted(&platform))
 }
 
 fn wanted(platform: &Platform) -> Option<Wanted> {
@@ -61,7 +67,7 @@ fn wanted(platform: &Platform) -> Option<Wanted> {
 }
 
 /// Gives up letters that have waited for their time while `main` has no `[mail]`: some hold links that work.
-async fn give_up(settings: &Settings, stop: &CancellationToken) {
+pub(in crate::command) async fn give_up(settings: &Settings, stop: &CancellationToken) {
     let spool = Spool::of(&settings.data);
     while !stop.is_cancelled() {
         let given_up = tokio::task::block_in_place(|| {

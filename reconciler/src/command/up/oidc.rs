@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use berth_repo::StateRepo;
 use berth_schema::oidc::Oidc;
 use berth_schema::platform::Platform;
+use berth_tasks::Pulse;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{GRACE, Kept, Unasked, arguments};
@@ -26,7 +27,12 @@ pub(super) async fn keep(program: PathBuf, settings: Settings, stop: Cancellatio
             unasked: Unasked::IsACrash,
         })
     };
-    follow(&repo, |repo| source::platform(repo).map(|platform| wanted(&platform)), kept, &stop).await;
+    follow(&repo, read, kept, &stop, &Pulse::default()).await;
+}
+
+/// Reads what `main` wants. `None` where that can't be read.
+pub(in crate::command) fn read(repo: &StateRepo) -> Option<Option<Oidc>> {
+    source::platform(repo).map(|platform| wanted(&platform))
 }
 
 fn wanted(platform: &Platform) -> Option<Oidc> {

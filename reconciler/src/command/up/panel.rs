@@ -12,6 +12,7 @@ use berth_schema::country::Country;
 use berth_schema::name::Prefix;
 use berth_schema::panel::{Panel, PanelEdge};
 use berth_schema::platform::Acme;
+use berth_tasks::Pulse;
 use berth_wire::acme::ACCOUNT_KEY;
 use berth_wire::certificate::Proof;
 use ipnet::IpNet;
@@ -28,7 +29,12 @@ const PROGRAM: &str = "berth-web";
 const PANEL_GRACE: Duration = Duration::from_secs(GRACE.as_secs() + 10);
 
 /// Runs until `stop`, and ends what it started.
-pub(super) async fn keep(own: PathBuf, settings: Settings, stop: CancellationToken) {
+pub(in crate::command) async fn keep(
+    own: PathBuf,
+    settings: Settings,
+    stop: CancellationToken,
+    pulse: &Pulse,
+) {
     // A plain folder has no door, and so nobody whom the panel could ask.
     let Ok(repo) = StateRepo::open(&settings.state) else { return };
     let mut missed = false;
@@ -50,7 +56,7 @@ pub(super) async fn keep(own: PathBuf, settings: Settings, stop: CancellationTok
             unasked: Unasked::IsACrash,
         })
     };
-    follow(&repo, read, kept, &stop).await;
+    follow(&repo, read, kept, &stop, pulse).await;
 }
 
 /// Settings of the panel in `platform.toml`.
@@ -224,7 +230,8 @@ wait
         host.install();
         host.commit("[panel]\ndomain = \"panel.example.org\"\n[access]\npanel = [\"10.0.0.0/8\"]\npanel_countries = [\"LT\", \"LV\"]\n");
         let stop = CancellationToken::new();
-        let kept = keep(host.at("berth"), host.settings(), stop.clone());
+        let pulse = Pulse::default();
+        let kept = keep(host.at("berth"), host.settings(), stop.clone(), &pulse);
         let admin = tokio::task::spawn_blocking(move || {
             // Whatever becomes of this, the other half ends.
             let _end = stop.drop_guard();

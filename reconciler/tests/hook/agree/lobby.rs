@@ -5,7 +5,8 @@ use berth_wire::web::{Change, Deed, Object};
 use serde_json::Value;
 
 use super::super::InTime as _;
-use super::{Answer, House, Word};
+use super::answer::{Answer, Word};
+use super::house::House;
 
 impl House {
     /// A change as a line for the lobby, and the answer to a plan of it; `None` where the lobby has no words for the change.

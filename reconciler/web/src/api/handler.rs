@@ -5,7 +5,7 @@ pub(crate) use super::changes::{audit, change, changes, revert, sync};
 pub(crate) use super::domains::{create_domain, domain, domains, edit_domain, remove_domain};
 pub(crate) use super::openapi::show as openapi;
 pub(crate) use super::problem::list as problems;
-pub(crate) use super::pulls::{pull, pulls};
+pub(crate) use super::pulls::{pull, pulls, withdraw};
 pub(crate) use super::reviews::{approve, reject, review, reviews};
 pub(crate) use super::seed::{
     cleanup_named, control, create_named, delete_named, dns, start_named, status, stop_named,

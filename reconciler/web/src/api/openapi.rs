@@ -38,7 +38,7 @@ use crate::session::COOKIE;
         users::platform,
         changes::changes, changes::change, changes::revert, changes::audit, changes::sync,
         reviews::reviews, reviews::review, reviews::approve, reviews::reject,
-        pulls::pulls, pulls::pull,
+        pulls::pulls, pulls::pull, pulls::withdraw,
         tokens::tokens, tokens::make_token, tokens::revoke_token,
         tokens::tokens_of, tokens::revoke_token_of,
         seed::status, seed::create_named, seed::start_named, seed::stop_named, seed::delete_named,

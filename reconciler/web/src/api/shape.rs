@@ -282,6 +282,8 @@ shapes! {
         approvers: Vec<String>,
         /// Revision by which `main` has it.
         landed: Option<String>,
+        /// Set if it can be taken back here, since the forge doesn't have it.
+        may_withdraw: bool,
     }
     /// One of these changes.
     PullDetails {

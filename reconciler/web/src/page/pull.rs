@@ -3,7 +3,7 @@
 use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::name::UserName;
-use berth_wire::web::{PullCard, PullRead, PullSheet, PullState};
+use berth_wire::web::{PullCard, PullRead, PullSheet, PullState, PullWithdraw};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::live::World;
 use crate::page;
 use crate::problem::Problem;
+use crate::session::Notice;
 use crate::visitor::Visitor;
 
 /// A change that is asked for.
@@ -75,6 +76,9 @@ fn sentence(card: &PullCard, host: &str) -> String {
         PullState::Merged => {
             format!("Pull request{number} was merged at {host}. The platform follows in a moment.")
         }
+        PullState::Closed if card.number.is_none() => {
+            "Nothing went to the forge, and nothing was changed.".to_owned()
+        }
         PullState::Closed => {
             format!("Pull request{number} was closed at {host} without being merged, so nothing was changed.")
         }
@@ -121,6 +125,17 @@ pub(crate) async fn show(
         waits => waits(&sheet.card),
     };
     Ok(page::render(&app, &visitor, "pull.html", context))
+}
+
+/// Takes it back.
+pub(crate) async fn withdraw(
+    Of(app): Of<App>,
+    visitor: Visitor,
+    Named(Asked { user, topic }): Named<Asked>,
+) -> Result<Response, Problem> {
+    visitor.ask(&app, &PullWithdraw { user: user.clone(), topic: topic.clone() }).await?;
+    visitor.tell(&app, Notice::good("It is taken back. Nothing goes to the forge."));
+    Ok(page::see_other(&format!("/pulls/{user}/{topic}")))
 }
 
 pub(crate) async fn events(

@@ -152,6 +152,7 @@ impl StandIn {
                 passkeys: Vec::new(),
                 accounts: Vec::new(),
                 provider: None,
+                has_account: false,
                 only_way: None,
                 has_password: true,
                 is_fresh: true,

@@ -161,13 +161,15 @@ async fn one_binds_takes_out_and_confirms_under_account() {
     let has = Arc::clone(&bound);
     panel.door.answer(move |_, _, _: Factors| {
         let only_way = has.lock().then(|| "https://login.example.org 4711".parse().unwrap());
-        let accounts = Vec::from_iter(only_way.clone());
+        let former = "https://former.example.org 7".parse().unwrap();
+        let accounts = Vec::from_iter(only_way.clone().into_iter().chain([former]));
         let (totp, passkeys) = (Totp::On { recovery: 9 }, Vec::new());
         Ok(FactorSheet {
             totp,
             passkeys,
             accounts,
             provider: provider(),
+            has_account: only_way.is_some(),
             only_way,
             has_password: false,
             is_fresh: true,
@@ -187,6 +189,12 @@ async fn one_binds_takes_out_and_confirms_under_account() {
     });
     let bob = panel.signed_in("bob").await;
     bob.get("/account").await.says(StatusCode::OK, "Bind your account");
+    let page = bob.get("/confirm").await;
+    assert!(
+        !page.text.contains("Confirm at"),
+        "an account at a former provider confirms nothing: {}",
+        page.text
+    );
     bob.post("/account/oidc", &[]).await.says(StatusCode::OK, "login.example.org");
     assert_eq!(bob.get("/login/oidc/back?state=s&code=c").await.goes_to(), "/account");
     let page = bob.get("/account").await;

@@ -15,10 +15,10 @@ use berth_wire::web::{
     FileSheet, FoundLine, FoundSheet, History, Input, Invite, Invited, Is, Lead, Leads, MakeApiToken, Object,
     Open, Opened, Page, PageCard, PasskeyCard, Plan, Planned, PlatformRead, PlatformSheet, Power,
     ProposalCard, ProposalRead, ProposalSheet, Proposals, Propose, ProposeRevert, Proposed, ProviderCard,
-    PullCard, PullRead, PullState, Pulls, Reject, Revert, Scope, Secret, ServerCard, ServerRead, ServerSheet,
-    Servers, SessionCard, Sessions, Standing, StateBlame, StateDiff, StateFile, StateSearch, StateTable,
-    StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet, ToolCard, Totp, TotpSecret, TreeEntry,
-    TreeSheet, UserCard, UserRead, UserSheet, Users, Why,
+    PullCard, PullRead, PullState, PullWithdraw, Pulls, Reject, Revert, Scope, Secret, ServerCard,
+    ServerRead, ServerSheet, Servers, SessionCard, Sessions, Standing, StateBlame, StateDiff, StateFile,
+    StateSearch, StateTable, StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet, ToolCard,
+    Totp, TotpSecret, TreeEntry, TreeSheet, UserCard, UserRead, UserSheet, Users, Why,
 };
 use jiff::Timestamp;
 
@@ -299,6 +299,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
                 label: "Sign in".to_owned(),
                 host: "login.example.org".to_owned(),
             }),
+            has_account: true,
             only_way: None,
             has_password: true,
             is_fresh: true,
@@ -391,6 +392,7 @@ pub(crate) fn furnish(door: &StandIn, word: &'static str) {
         Ok(Decided { revision: revision(), message: format!("Merged {word}.") })
     });
     door.answer(move |_, _, _: Reject| Ok(Done));
+    door.answer(move |_, _, _: PullWithdraw| Ok(Done));
     door.answer(move |_, _, _: Invite| {
         Ok(Invited {
             invitation: Secret("the-secret-of-a-link".to_owned()),

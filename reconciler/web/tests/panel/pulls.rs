@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use berth_wire::web::{
-    Commit, Committed, Me, Person, PlatformCard, Propose, Proposed, PullCard, PullRead, PullSheet, PullState,
-    Pulls, Scope, Why,
+    Commit, Committed, Done, Me, Person, PlatformCard, Propose, Proposed, PullCard, PullRead, PullSheet,
+    PullState, PullWithdraw, Pulls, Scope, Why,
 };
 use http::{Method, StatusCode};
 use jiff::Timestamp;
@@ -33,6 +33,7 @@ pub(crate) fn card(word: &str, state: PullState) -> PullCard {
         is_merged_here: false,
         approvers: Vec::new(),
         landed: None,
+        may_withdraw: false,
     }
 }
 
@@ -147,4 +148,33 @@ async fn a_write_of_the_api_is_accepted_and_says_where_its_pull_request_is() {
     assert_eq!(list[0]["topic"], "server-shop");
     let me = json_of(&send(&browser, &Method::GET, "/api/me", Some(&bob), None).await);
     assert_eq!(me["platform"]["opens_pulls"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_forge_doesnt_have_is_taken_back() {
+    let (panel, told) = hosted().await;
+    let known = Arc::clone(&told);
+    panel.door.answer(move |_, _, asked: PullWithdraw| {
+        assert_eq!((asked.user.as_str(), asked.topic.as_str()), ("bob", "server-shop"));
+        *known.lock() = PullCard { number: None, url: None, ..card("x", PullState::Closed) };
+        Ok(Done)
+    });
+    let waiting =
+        || PullCard { number: None, url: None, may_withdraw: true, ..card("x", PullState::Waiting) };
+    let bob = panel.signed_in("bob").await;
+    let open = bob.get("/pulls/bob/server-shop").await;
+    assert!(!open.text.contains("Take it back"), "it can't be: {}", open.text);
+    *told.lock() = waiting();
+    bob.get("/pulls/bob/server-shop").await.says(StatusCode::OK, "Take it back");
+    let done = bob.post("/pulls/bob/server-shop/withdraw", &[]).await;
+    assert_eq!(done.goes_to(), "/pulls/bob/server-shop");
+    let page = bob.get("/pulls/bob/server-shop").await;
+    page.says(StatusCode::OK, "It is taken back.");
+    page.says(StatusCode::OK, "Nothing went to the forge, and nothing was changed.");
+
+    *told.lock() = waiting();
+    let token = panel.door.world.api_token("bob", &[Scope::Reviews]);
+    let path = "/api/pulls/bob/server-shop";
+    let gone = json_of(&send(&panel.browser(), &Method::DELETE, path, Some(&token), None).await);
+    assert_eq!((&gone["outcome"], &gone["follow"]), (&json!("done"), &json!(path)));
 }

@@ -118,6 +118,8 @@ pub struct FactorSheet {
     pub accounts: Vec<OidcAccount>,
     /// The provider, where there is one.
     pub provider: Option<ProviderCard>,
+    /// Set if one of these accounts is at this provider: those at a former one let nobody in.
+    pub has_account: bool,
     /// Account that is their only way in: there is no password, no passkey and no other account at the provider.
     pub only_way: Option<OidcAccount>,
     /// Set if they have a password.

@@ -5,11 +5,12 @@ use berth_schema::name::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FileDiff, Needs, Scope, questions};
+use super::{Done, FileDiff, Needs, Scope, questions};
 
 questions! {
     Pulls, "/pulls", Known => Vec<PullCard>, needs Needs::Scope(Scope::Read);
     PullRead, "/pull", Known => PullSheet, needs Needs::Scope(Scope::Read);
+    PullWithdraw, "/pull-withdraw", Known => Done, needs Needs::Scope(Scope::Reviews);
 }
 
 /// Asks for the changes that went to the forge, the newest first: the person's own, or all for an admin.
@@ -85,11 +86,22 @@ pub struct PullCard {
     pub approvers: Vec<UserName>,
     /// The revision by which `main` has it.
     pub landed: Option<Revision>,
+    /// Set if it can be taken back here, since the forge doesn't have it.
+    pub may_withdraw: bool,
 }
 
 /// Asks for one change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PullRead {
+    /// Its author.
+    pub user: UserName,
+    /// Its topic.
+    pub topic: String,
+}
+
+/// Takes back a change that the forge doesn't have yet: one's own, or anybody's as an admin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PullWithdraw {
     /// Its author.
     pub user: UserName,
     /// Its topic.

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use berth_judge::form::Via;
 use berth_schema::edit::UserEdit;
 use berth_schema::name::UserName;
 use berth_schema::user::{SecondFactor, User};
@@ -31,12 +32,14 @@ pub(crate) fn factors(panel: &Panel, asker: &Asker, asked: Factors) -> Result<Fa
         name: passkey.name().to_owned(),
     };
     let platform = &asker.state().platform;
+    let oidc = platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref());
     Ok(FactorSheet {
         totp: totp(panel, user)?,
         passkeys: user.passkeys.iter().map(card).collect(),
         accounts: user.oidc.clone(),
         provider: provider_card(platform),
-        only_way: platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref()?.only_way_of(user)).cloned(),
+        has_account: oidc.is_some_and(|oidc| oidc.account_of(user).is_some()),
+        only_way: oidc.and_then(|oidc| oidc.only_way_of(user)).cloned(),
         has_password: user.password_hash.is_some(),
         is_fresh: asker.is_fresh,
         has_panel: platform.panel.is_some() && platform.remote.is_none(),
@@ -91,6 +94,7 @@ pub(crate) fn set_totp(panel: &Panel, asker: &Asker, asked: SetTotp) -> Result<T
     let writing = Writing {
         of: name,
         by: name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "second factor set",
         knows: false,
@@ -169,6 +173,7 @@ fn lift(panel: &Panel, asker: &Asker, of: &UserName) -> Result<(), Refusal> {
     let writing = Writing {
         of,
         by: &asker.name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "second factor removed",
         knows: false,

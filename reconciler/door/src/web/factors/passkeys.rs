@@ -1,5 +1,6 @@
 //! Questions about passkeys: a challenge for one, and adding and removing them by commits.
 
+use berth_judge::form::Via;
 use berth_schema::edit::UserEdit;
 use berth_schema::user::{Passkey, User};
 use berth_wire::web::{AddPasskey, BeginPasskey, Ceremony, Challenge, Done, Refusal, RemovePasskey};
@@ -67,6 +68,7 @@ pub(crate) fn add_passkey(panel: &Panel, asker: &Asker, asked: AddPasskey) -> Re
     let writing = Writing {
         of: name,
         by: name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "new passkey",
         knows: false,
@@ -95,6 +97,7 @@ pub(crate) fn remove_passkey(panel: &Panel, asker: &Asker, asked: RemovePasskey)
     let writing = Writing {
         of: &of,
         by: &asker.name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "passkey removed",
         knows: false,

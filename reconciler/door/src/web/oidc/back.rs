@@ -111,7 +111,7 @@ fn hear(panel: &Panel, oidc: &Oidc, round: &Round, asked: &OidcBack) -> Result<W
             let words = error.as_deref().map(|error| safe_line(error, 60)).unwrap_or_default();
             tracing::warn!(error = words, host, "the OpenID provider sent somebody back without a code");
             let message = format!("{host} sent you back without signing you in.");
-            return Err(forbidden(message, "Begin again. If that doesn't help, tell an admin.").into());
+            return Err(forbidden(message, "Begin again. If that doesn't help, tell {help}.").into());
         }
     };
     let token = exchange(panel, oidc, round, code)?;
@@ -145,7 +145,7 @@ fn sign_in(
 fn stranger(panel: &Panel, good: &Good, oidc: &Oidc, word: Word) -> Result<OidcOutcome, Refusal> {
     let host = oidc.issuer.host();
     let unknown = format!("You have signed in at {host}, and nobody here has bound that account.");
-    let ask = "If you are a member, sign in another way and bind it under Account. If you aren't, ask an admin to invite you.";
+    let ask = "If you are a member, sign in another way and bind it under Account. If you aren't, ask {help} to invite you.";
     if good.state.platform.remote.is_some() {
         return Err(forbidden(unknown, ask));
     }
@@ -153,6 +153,13 @@ fn stranger(panel: &Panel, good: &Good, oidc: &Oidc, word: Word) -> Result<OidcO
         Join::Invite => return Err(forbidden(unknown, ask)),
         Join::Propose => false,
         Join::Allowed if oidc.lets_in(word.email.as_deref(), &word.groups) => true,
+        Join::Allowed if word.is_unverified && !oidc.email_domains.is_empty() => {
+            let message =
+                format!("{unknown} {host} hasn't verified your address there, so it lets nobody in.");
+            let hint = "Verify it there and sign in again, or ask {help} to invite you. If you are a member, sign in another way and bind \
+                        the account under Account.";
+            return Err(forbidden(message, hint));
+        }
         Join::Allowed => {
             let message = format!("{unknown} It is none of those whose people may join by themselves.");
             return Err(forbidden(message, ask));
@@ -198,7 +205,7 @@ fn confirmed(oidc: &Oidc, round: &Round, word: &Word) -> Result<(), Refusal> {
 }
 
 fn seen(panel: &Panel, user: &User, word: &Word) -> Result<(), Refusal> {
-    panel.oidc.seen.mark(user, &word.account, panel.now().date).map_err(|error| unavailable(&error))
+    panel.oidc.seen(user, &word.account, panel.now().date).map_err(|error| unavailable(&error))
 }
 
 /// The round is used, too old, none or another browser's.
@@ -212,7 +219,7 @@ fn dead_round() -> Refusal {
 fn untrue(oidc: &Oidc) -> Refusal {
     forbidden(
         format!("What {} said about you doesn't hold, so you aren't signed in.", oidc.issuer.host()),
-        "Begin again. If that doesn't help, tell an admin: the platform's log says why.",
+        "Begin again. If that doesn't help, tell {help}: the platform's log says why.",
     )
 }
 

@@ -1,5 +1,6 @@
 //! Binding an account at the provider to somebody's file, and taking it out: commits of the person's own.
 
+use berth_judge::form::Via;
 use berth_schema::edit::UserEdit;
 use berth_schema::name::UserName;
 use berth_schema::oidc::OidcAccount;
@@ -26,7 +27,7 @@ pub(super) fn bind(
             true => Ok(()),
             false => Err(bad(
                 "That account at the provider is somebody else's here.",
-                "Sign in there with your own. If it is yours, ask an admin to take it out of the other file.",
+                "Sign in there with your own. If it is yours, ask {help} to take it out of the other file.",
             )),
         };
     }
@@ -38,6 +39,7 @@ pub(super) fn bind(
     let writing = Writing {
         of: name,
         by: name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "account at the provider bound",
         knows: false,
@@ -63,7 +65,7 @@ pub(crate) fn oidc_unbind(panel: &Panel, asker: &Asker, asked: OidcUnbind) -> Re
     if is_last && of == asker.name && !knows {
         return Err(bad(
             "This account is your only way into the panel: without it you can't sign in any more.",
-            "Add a passkey first, ask an admin for a link with which you set a password, or say that you know.",
+            "Add a passkey first, ask {help} for a link with which you set a password, or say that you know.",
         ));
     }
     let without = |user: &User| {
@@ -73,6 +75,7 @@ pub(crate) fn oidc_unbind(panel: &Panel, asker: &Asker, asked: OidcUnbind) -> Re
     let writing = Writing {
         of: &of,
         by: &asker.name,
+        via: Via::Panel,
         standing: Digest::of_standing(user),
         summary: "account at the provider taken out",
         knows,

@@ -74,7 +74,8 @@ pub(crate) fn oidc_join(panel: &Panel, asked: OidcJoin) -> Result<OidcJoined, Re
     }
     let good = panel.good()?;
     let user = good.state.users.get(&name).ok_or_else(signed_out)?;
-    panel.oidc.seen.mark(user, &word.account, now.date).map_err(|error| unavailable(&error))?;
+    // After the commit: the name may have become somebody else's. Should this fail, nobody is in by the account before it is done.
+    panel.oidc.seen(user, &word.account, now.date).map_err(|error| unavailable(&error))?;
     panel.note(Some(&name), Some(from), Act::Join);
     let (means, is_old_proof) = (Means::account(&word.account), word.is_old(now.date));
     let place = Place { means, is_old_proof, ..Place::of(from, &browser) };
@@ -109,9 +110,9 @@ fn attempt(panel: &Panel, repo: &mut StateRepo, word: &Word, name: &UserName) ->
     may_join(&before, oidc, word, name)?;
     if let Some(member) = panel.oidc.joined.member(&word.account, &before) {
         return Err(bad(
-            format!("You have joined already, as `{member}`, and have taken this account out."),
+            format!("You are here already, as `{member}`, and this account has been taken out."),
             format!(
-                "Sign in as `{member}` in another way and bind it again, or ask an admin for a link to set a password."
+                "Sign in as `{member}` in another way and bind it again, or ask {{help}} for a link to set a password."
             ),
         ));
     }
@@ -135,8 +136,6 @@ fn attempt(panel: &Panel, repo: &mut StateRepo, word: &Word, name: &UserName) ->
         review::propose(repo, &topic, new, by).map_err(|error| unavailable(&error))?;
         return Ok(true);
     }
-    // Before the commit: whoever is in has to be remembered, and a name of nobody's counts for nothing.
-    panel.oidc.joined.mark(&word.account, name, &before).map_err(|error| unavailable(&error))?;
     match repo.advance(&main, &new, "berth panel: join") {
         Ok(()) => Ok(true),
         Err(Error::Moved { .. }) => Ok(false),
@@ -146,7 +145,7 @@ fn attempt(panel: &Panel, repo: &mut StateRepo, word: &Word, name: &UserName) ->
 
 fn may_join(state: &State, oidc: &Oidc, word: &Word, name: &UserName) -> Result<(), Refusal> {
     use berth_schema::oidc::Join;
-    let closed = || forbidden("Nobody joins by the provider any more.", "Ask an admin to invite you.");
+    let closed = || forbidden("Nobody joins by the provider any more.", "Ask {help} to invite you.");
     if state.platform.remote.is_some()
         || oidc.join == Join::Invite
         || word.account.issuer() != oidc.issuer.as_str()
@@ -176,6 +175,7 @@ fn of(word: &Word, name: &UserName) -> User {
         ssh_keys: Vec::new(),
         passkeys: Vec::new(),
         oidc: vec![word.account.clone()],
+        forge_accounts: Vec::new(),
         tokens: Vec::new(),
         second_factor: None,
         quota: Default::default(),
@@ -228,7 +228,7 @@ fn free_topic(repo: &StateRepo, word: &Word, name: &UserName) -> Result<Topic, R
     if joining.len() >= WAITING {
         return Err(forbidden(
             format!("{WAITING} people wait for an admin already, so nobody more can ask here."),
-            "Ask an admin in another way, or come back later.",
+            "Ask {help} in another way, or come back later.",
         ));
     }
     for one in joining {

@@ -60,7 +60,7 @@ fn refusal(oidc: &Oidc, error: &FetchError) -> Refusal {
             why: Why::Unavailable,
             message: format!("The platform and {host} don't agree on how people sign in."),
             hint: Some(
-                "Sign in another way, and tell an admin: the platform's log says what is wrong.".to_owned(),
+                "Sign in another way, and tell {help}: the platform's log says what is wrong.".to_owned(),
             ),
         },
         _ => Refusal {

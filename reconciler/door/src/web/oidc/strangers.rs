@@ -114,6 +114,7 @@ mod tests {
         let word = Word {
             account: "https://h.org 1".parse().unwrap(),
             email: None,
+            is_unverified: false,
             groups: Vec::new(),
             called: None,
             proved: None,

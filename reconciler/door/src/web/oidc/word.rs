@@ -44,6 +44,8 @@ pub(super) struct Word {
     pub(super) account: OidcAccount,
     /// The address, if the provider has verified it.
     pub(super) email: Option<String>,
+    /// Set if the provider tells an address that it hasn't verified.
+    pub(super) is_unverified: bool,
     /// The groups that the provider lists.
     pub(super) groups: Vec<String>,
     /// The name by which the provider calls the person.
@@ -124,10 +126,12 @@ pub(super) fn check(
     }
     let account =
         OidcAccount::new(oidc.issuer.as_str(), claims.subject().as_str()).map_err(|_| Untrue::Subject)?;
-    let email = claims.email().filter(|_| claims.email_verified() == Some(true));
+    let is_verified = claims.email_verified() == Some(true);
+    let email = claims.email().filter(|_| is_verified);
     Ok(Word {
         account,
         email: email.map(|email| email.to_string()),
+        is_unverified: claims.email().is_some() && !is_verified,
         groups: groups(&claims.additional_claims().0, &oidc.groups_claim),
         called: claims.preferred_username().map(|name| name.to_string()),
         proved: claims.auth_time().and_then(|at| Timestamp::from_second(at.timestamp()).ok()),

@@ -199,6 +199,7 @@ impl From<PullCard> for Pull {
             is_merged_here: card.is_merged_here,
             approvers: words(card.approvers),
             landed: card.landed.map(|landed| landed.to_string()),
+            may_withdraw: card.may_withdraw,
         }
     }
 }

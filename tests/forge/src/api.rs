@@ -3,70 +3,104 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use berth_testing::{InTime as _, git};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{InTime as _, git};
-
 /// A kind of forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// GitHub.
     Github,
+    /// GitLab.
     Gitlab,
+    /// Forgejo or Gitea.
     Forgejo,
 }
 
 /// The way that somebody merges at the forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
+    /// A merge commit.
     Merge,
+    /// One new commit.
     Squash,
+    /// The same commits anew.
     Rebase,
 }
 
 /// A pull request of the forge's.
 #[derive(Debug, Clone)]
-pub(crate) struct Pull {
-    pub(crate) number: u64,
-    pub(crate) title: String,
-    pub(crate) text: String,
-    pub(crate) branch: String,
-    pub(crate) base: String,
+pub struct Pull {
+    /// Its number, from 12 on.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// Its text, in Markdown.
+    pub text: String,
+    /// The branch that has the change.
+    pub branch: String,
+    /// The branch that is to get it.
+    pub base: String,
     /// Set if its branch is a fork's.
-    pub(crate) is_forks: bool,
-    pub(crate) is_open: bool,
-    pub(crate) merged: Option<String>,
+    pub is_forks: bool,
+    /// Set until it is merged or closed.
+    pub is_open: bool,
+    /// The commit by which it was merged.
+    pub merged: Option<String>,
 }
 
 /// An answer to give in place of the right one, once, to a request whose method and path hold these.
 #[derive(Debug, Clone)]
-pub(crate) struct Instead {
-    pub(crate) method: Method,
-    pub(crate) path: &'static str,
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: &'static str,
+pub struct Instead {
+    /// Method of the request.
+    pub method: Method,
+    /// Part of the request's path.
+    pub path: &'static str,
+    /// Status of the answer.
+    pub status: u16,
+    /// Headers of the answer.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body of the answer.
+    pub body: &'static str,
 }
 
-/// An answer.
-pub(crate) type Answer = (StatusCode, HeaderMap, String);
+/// An answer: status, headers, body.
+pub type Answer = (StatusCode, HeaderMap, String);
 
-/// The forge.
-pub(crate) struct Fake {
-    pub(crate) kind: Kind,
-    pub(crate) token: Mutex<String>,
+/// A state that the forge was told of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The commit.
+    pub commit: String,
+    /// The state, in the forge's word: `pending`, `success` or `failure`.
+    pub state: String,
+}
+
+/// The API, and what happened by it.
+#[derive(Debug)]
+pub struct Api {
+    /// Kind of the forge.
+    pub kind: Kind,
+    /// The token that it takes.
+    pub token: Mutex<String>,
     forge: PathBuf,
     work: PathBuf,
-    pub(crate) pulls: Mutex<Vec<Pull>>,
-    pub(crate) instead: Mutex<Vec<Instead>>,
+    /// Pull requests, the oldest first.
+    pub pulls: Mutex<Vec<Pull>>,
+    /// States that it was told, the oldest first.
+    pub told: Mutex<Vec<Told>>,
+    /// Answers to give in place of the right ones.
+    pub instead: Mutex<Vec<Instead>>,
     /// Requests, as method and path.
-    pub(crate) seen: Mutex<Vec<String>>,
+    pub seen: Mutex<Vec<String>>,
     /// Set while it refuses to merge by a merge commit.
-    pub(crate) only_squash: Mutex<bool>,
+    pub only_squash: Mutex<bool>,
 }
 
-impl Fake {
-    pub(crate) fn new(kind: Kind, forge: &Path, token: &str) -> Self {
+impl Api {
+    /// API of the bare repository `forge`, beside which it clones it.
+    pub fn new(kind: Kind, forge: &Path, token: &str) -> Self {
         let work = forge.with_file_name("merging");
         let cloned = git(forge.parent().unwrap())
             .args(["clone", "--quiet", forge.to_str().unwrap(), work.to_str().unwrap()])
@@ -78,6 +112,7 @@ impl Fake {
             forge: forge.to_owned(),
             work,
             pulls: Mutex::default(),
+            told: Mutex::default(),
             instead: Mutex::default(),
             seen: Mutex::default(),
             only_squash: Mutex::default(),
@@ -85,7 +120,7 @@ impl Fake {
     }
 
     /// Path of the repository in the API.
-    pub(crate) fn base(&self) -> &'static str {
+    pub fn base(&self) -> &'static str {
         match self.kind {
             Kind::Github => "/repos/org/state",
             Kind::Gitlab => "/api/v4/projects/org%2Fstate",
@@ -94,7 +129,7 @@ impl Fake {
     }
 
     /// Word of the kind in `platform.toml`.
-    pub(crate) fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self.kind {
             Kind::Github => "github",
             Kind::Gitlab => "gitlab",
@@ -102,11 +137,13 @@ impl Fake {
         }
     }
 
-    pub(crate) fn pull(&self, number: u64) -> Pull {
+    /// A pull request, by its number.
+    pub fn pull(&self, number: u64) -> Pull {
         self.pulls.lock().unwrap().iter().find(|pull| pull.number == number).cloned().unwrap()
     }
 
-    pub(crate) fn answer(&self, method: &Method, path: &str, headers: &HeaderMap, body: &str) -> Answer {
+    /// Answers a request to `path`, its query included.
+    pub fn answer(&self, method: &Method, path: &str, headers: &HeaderMap, body: &str) -> Answer {
         self.seen.lock().unwrap().push(format!("{method} {path}"));
         let mut instead = self.instead.lock().unwrap();
         let found = instead.iter().position(|one| one.method == *method && path.contains(one.path));
@@ -129,10 +166,13 @@ impl Fake {
         let Some(rest) = path.strip_prefix(self.base()) else {
             return said(404, json!({"message": "Not Found"}));
         };
-        if rest.starts_with("/statuses/") {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if let Some(commit) = rest.strip_prefix("/statuses/") {
+            let body: Value = serde_json::from_str(body).unwrap_or_default();
+            let state = body["state"].as_str().unwrap_or_default().to_owned();
+            self.told.lock().unwrap().push(Told { commit: commit.to_owned(), state });
             return said(201, json!({}));
         }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let pulls = if self.kind == Kind::Gitlab { "/merge_requests" } else { "/pulls" };
         let Some(rest) = rest.strip_prefix(pulls) else { return said(404, json!({"message": "Not Found"})) };
         let body: Value = serde_json::from_str(body).unwrap_or_default();
@@ -256,7 +296,7 @@ impl Fake {
     }
 
     /// Merges a pull request, as somebody does in the forge's pages.
-    pub(crate) fn merge(&self, number: u64, way: Way) -> String {
+    pub fn merge(&self, number: u64, way: Way) -> String {
         let branch = format!("origin/{}", self.pull(number).branch);
         self.git(&["fetch", "--quiet", "origin"]);
         self.git(&["checkout", "--quiet", "-B", "main", "origin/main"]);
@@ -282,12 +322,12 @@ impl Fake {
     }
 
     /// Closes a pull request without merging it.
-    pub(crate) fn close(&self, number: u64) {
+    pub fn close(&self, number: u64) {
         self.pulls.lock().unwrap().iter_mut().find(|pull| pull.number == number).unwrap().is_open = false;
     }
 
     /// Commit of a branch at the forge.
-    pub(crate) fn tip(&self, branch: &str) -> Option<String> {
+    pub fn tip(&self, branch: &str) -> Option<String> {
         let name = format!("refs/heads/{branch}");
         let output = git(&self.forge).args(["rev-parse", "--verify", "--quiet", &name]).in_time();
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

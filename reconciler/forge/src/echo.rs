@@ -1,0 +1,82 @@
+//! Looks that follow a ring of the webhook: a forge may ring before its git shows what was pushed, and no second ring comes.
+//! Does no I/O.
+
+use std::time::Duration;
+
+use berth_host::Waits;
+
+/// Waits after a ring, as long as nothing new is found.
+const AFTER: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
+/// Waits after those, while the forge can't even be looked at.
+const AWAY: Waits = Waits::new(Duration::from_secs(2 * 60), Duration::from_secs(15 * 60));
+
+/// The looks that a ring is good for.
+#[derive(Debug, Default)]
+pub(crate) struct Echo {
+    /// Looks since the ring; `None` when there was none, or what it was for has been found.
+    looks: Option<u32>,
+}
+
+/// The outcome of a look, as far as a ring is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The branch has something new.
+    Found,
+    /// The branch is as before.
+    Nothing,
+    /// The forge can't be looked at.
+    Failed,
+}
+
+impl Echo {
+    /// The webhook rang.
+    pub(crate) fn ring(&mut self) {
+        self.looks = Some(0);
+    }
+
+    /// Returns the wait until the next look; `None` where the last ring asks for none.
+    pub(crate) fn after(&mut self, look: Look) -> Option<Duration> {
+        let before = self.looks?;
+        let wait = match (look, AFTER.get(before as usize)) {
+            (Look::Found, _) => None,
+            (_, Some(wait)) => Some(*wait),
+            (Look::Failed, None) => Some(AWAY.after(before.saturating_sub(AFTER.len() as u32))),
+            (Look::Nothing, None) => None,
+        };
+        self.looks = wait.map(|_| before.saturating_add(1));
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(echo: &mut Echo, looks: &[Look]) -> Vec<Option<u64>> {
+        looks.iter().map(|look| echo.after(*look).map(|wait| wait.as_secs())).collect()
+    }
+
+    #[test]
+    fn a_ring_is_good_for_some_looks() {
+        let mut echo = Echo::default();
+        assert_eq!(seconds(&mut echo, &[Look::Nothing, Look::Failed]), [None, None]);
+        echo.ring();
+        assert_eq!(
+            seconds(&mut echo, &[Look::Nothing; 6]),
+            [Some(2), Some(5), Some(15), Some(60), None, None]
+        );
+        echo.ring();
+        assert_eq!(seconds(&mut echo, &[Look::Nothing, Look::Found, Look::Nothing]), [Some(2), None, None]);
+    }
+
+    #[test]
+    fn a_forge_that_is_down_is_looked_at_until_it_answers() {
+        let mut echo = Echo::default();
+        echo.ring();
+        let waits = seconds(&mut echo, &[Look::Failed; 9]);
+        let wanted = [2, 5, 15, 60, 120, 240, 480, 900, 900].map(Some);
+        assert_eq!(waits, wanted);
+        assert_eq!(echo.after(Look::Nothing), None);
+    }
+}
