@@ -65,7 +65,9 @@ pub(super) fn nothing_ends_by_an_upgrade(lab: &Lab) {
 
     let mut eve = Session::open(&scene, "eve", "wiki");
     let mut socket = web_socket(&scene);
-    let push = Held::push(&scene, &ann, || state.append("users/eve.toml", "# one\n"));
+    let push = Held::push(&scene, &ann, || {
+        state.append("users/eve.toml", "# one\n");
+    });
     let containers = platform.containers();
     let [before] = scene.routers()[..] else { panic!("{:?}", scene.routers()) };
 
@@ -73,7 +75,8 @@ pub(super) fn nothing_ends_by_an_upgrade(lab: &Lab) {
     for program in ["berth-ssh-router", "berth-gate"] {
         another_build(&scene, program);
     }
-    let plan = platform.berth(&["plan"]).coded(2).says("this host has another build of the router; sessions go on");
+    let plan =
+        platform.berth(&["plan"]).coded(2).says("this host has another build of the router; sessions go on");
     let plan = plan.says("this host has another build of the gate; what visitors have open goes on");
     assert!(!plan.stdout.contains("is made anew"), "{plan}");
     platform.apply();
@@ -82,17 +85,24 @@ pub(super) fn nothing_ends_by_an_upgrade(lab: &Lab) {
     assert!(eve.answers() && socket.lives(), "what was open goes on");
     // The router before has the session and the push; the next one is the new build, and has whoever comes.
     let routers = scene.routers();
-    let [next] = routers.iter().filter(|pid| **pid != before).collect::<Vec<_>>()[..] else { panic!("{routers:?}") };
+    let [next] = routers.iter().filter(|pid| **pid != before).collect::<Vec<_>>()[..] else {
+        panic!("{routers:?}")
+    };
     assert!(routers.contains(&before), "{before}: {routers:?}");
     assert_eq!((is_marked(before), is_marked(*next)), (false, true));
     let mut bob = Session::open(&scene, "bob", "shop");
-    assert_eq!((told(&scene, before), told(&scene, *next)), (json(&[("ann", 1), ("eve", 1)]), json(&[("bob", 1)])));
+    assert_eq!(
+        (told(&scene, before), told(&scene, *next)),
+        (json(&[("ann", 1), ("eve", 1)]), json(&[("bob", 1)]))
+    );
     assert!(is_marked(gate(&scene)), "the gate is the new build");
     push.goes_through();
     let mut other_socket = web_socket(&scene);
 
     // A reconciler of another build, as `make up` brings it: a push that is under way ends well.
-    let push = Held::push(&scene, &ann, || state.append("users/eve.toml", "# two\n"));
+    let push = Held::push(&scene, &ann, || {
+        state.append("users/eve.toml", "# two\n");
+    });
     another_build(&scene, "berth");
     let restarted = thread::scope(|scope| {
         let restarting = scope.spawn(|| up(&scene));
@@ -200,7 +210,8 @@ fn outer(container: u32, inner: u32) -> u32 {
     let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let is_it = |pid: &u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let last = status.lines().find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().next_back());
+        let last =
+            status.lines().find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().next_back());
         last == Some(inner.to_string().as_str()) && namespace(*pid) == namespace(container)
     };
     processes().into_iter().find(is_it).expect("a process")

@@ -65,7 +65,8 @@ pub(super) fn replace(
     let Wanted::Build(build) = wanted(spec, desired, inventory)? else { return None };
     let program = build.program;
     match system.container.state {
-        RunState::Running => {
+        // What is frozen goes on first.
+        RunState::Running | RunState::Paused => {
             let reason =
                 format!("this host has another build of the {}; {}", program.word(), program.goes_on());
             Some((Action::Update, reason, vec![Step::ReplaceProgram(build)]))

@@ -167,6 +167,11 @@ fn one(
             (Verdict::Right | Verdict::Wait(_), Some((action, reason, steps))) => {
                 Verdict::Change(action, reason, steps)
             }
+            (Verdict::Change(action, reason, steps), Some((_, _, more)))
+                if matches!(steps[..], [Step::UnpauseContainer(_)]) =>
+            {
+                Verdict::Change(action, reason, [steps, more].concat())
+            }
             (Verdict::Change(action, reason, steps), _) if matches!(steps[..], [Step::StartContainer(_)]) => {
                 Verdict::Change(action, reason, [prepare(), steps].concat())
             }
