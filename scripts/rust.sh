@@ -31,18 +31,18 @@ from_distribution() {
 }
 
 from_its_site() {
-    local installer
+    local installer code=0
     installer=$(as_owner mktemp)
     say "installing: rustup, from https://rustup.rs, for $owner"
     # To a file first: half an installer must not run.
-    as_owner curl --proto '=https' --tlsv1.2 --fail --silent --show-error --location --connect-timeout 20 \
-        https://sh.rustup.rs --output "$installer" &&
-        as_owner env RUSTUP_INIT_SKIP_PATH_CHECK=yes \
-            sh "$installer" -y --quiet --no-modify-path --profile minimal --default-toolchain stable >&2 || {
-        as_owner rm -f "$installer"
-        return 1
-    }
+    {
+        as_owner curl --proto '=https' --tlsv1.2 --fail --silent --show-error --location --connect-timeout 20 \
+            https://sh.rustup.rs --output "$installer" &&
+            as_owner env RUSTUP_INIT_SKIP_PATH_CHECK=yes \
+                sh "$installer" -y --quiet --no-modify-path --profile minimal --default-toolchain stable >&2
+    } || code=1
     as_owner rm -f "$installer"
+    return "$code"
 }
 
 for toolchain in "" stable; do

@@ -51,7 +51,7 @@ impl Bench {
     /// A program that is found before any other of its name.
     fn program(&self, name: &str, script: &str) {
         let path = self.at("bin").join(name);
-        put(&self.at("bin"), name, &format!("#!/bin/sh\n{script}\n"));
+        put(&self.at("bin"), name, format!("#!/bin/sh\n{script}\n"));
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -212,7 +212,7 @@ fn keys_are_those_that_open_something_from_here() {
     let again = bench.script("keys.sh", &[]).good();
     assert_eq!((again.stdout, again.stderr), (public.clone(), String::new()));
     // One without its other half, one that is too short, and one of an agent.
-    put(&bench.at("home/.ssh"), "id_alone.pub", &format!("{KEY}\n"));
+    put(&bench.at("home/.ssh"), "id_alone.pub", format!("{KEY}\n"));
     let short = bench.at("home/.ssh/id_rsa").display().to_string();
     run(Command::new("ssh-keygen").args(["-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", &short]), PATIENCE)
         .good();

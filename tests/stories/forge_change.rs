@@ -20,9 +20,10 @@ crate::stories! {
 
 /// A platform whose state repo a forge hosts, and all that serves it.
 struct Scene {
-    bench: Bench,
+    // They end before what they stand on.
     _reconciler: Daemon,
     _remote: Daemon,
+    bench: Bench,
     forge: Forge,
     _folder: TempDir,
 }
@@ -58,7 +59,7 @@ impl Scene {
         let mut remote = platform.berth_command(&["remote"]);
         let remote = platform.stays(remote.envs(forge.trust()).env("BERTH_LOG", "debug"));
         remote.says("looked at the forge");
-        Self { bench: Bench::of(platform), _reconciler: reconciler, _remote: remote, forge, _folder: folder }
+        Self { _reconciler: reconciler, _remote: remote, bench: Bench::of(platform), forge, _folder: folder }
     }
 
     /// Asks the panel's API as bob, with his token.

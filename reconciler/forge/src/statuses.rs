@@ -126,15 +126,18 @@ impl Teller {
                 tracing::info!(%revision, state, "the forge was told");
                 self.pause.answered();
                 self.ledger.told(&line);
-                self.folder.change(|standing| standing.told = Some(line));
+                let trouble = self.ledger.trouble();
+                self.folder.change(|standing| {
+                    (standing.told, standing.telling_trouble) = (Some(line), trouble);
+                });
             }
             Err(trouble) => {
                 let outlook = self.ledger.failed(&line, &trouble, &mut self.pause);
                 let needs_somebody = outlook == Outlook::NeedsSomebody;
                 tracing::warn!(%revision, error = %trouble, needs_somebody, "the forge could not be told");
+                self.publish(self.ledger.trouble());
             }
         }
-        self.publish(self.ledger.trouble());
         true
     }
 

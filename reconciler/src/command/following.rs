@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn title(repo: &StateRepo) -> Option<Option<String>> {
-        source::platform(repo).map(|platform| platform.organisation.title)
+        source::platform(repo).map(|platform| platform.organisation.title.clone())
     }
 
     #[tokio::test(flavor = "multi_thread")]

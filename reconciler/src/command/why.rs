@@ -11,10 +11,10 @@ use berth_judge::case::{Allowed, Asked, Case};
 use berth_judge::proofs::Resolvers;
 use berth_repo::{Combined, Revision, Signature, StateRepo, Words};
 use berth_schema::forge_account::ForgeAccount;
-use berth_schema::name::UserName;
+use berth_schema::name::{Invalid, UserName};
 use berth_schema::policy::{self, Actor, Budget, Verdict};
 use berth_schema::report::{Look, report};
-use berth_schema::text::shown;
+use berth_schema::text::safe;
 use berth_schema::{Kind, State};
 
 use super::{Exit, show_findings};
@@ -58,7 +58,9 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     if let (Some(from), Some(to)) = (&args.from, &args.to) {
         let Some(from) = settle(&mut source, Some(from))? else { return Ok(Exit::Failed) };
         if let Some(account) = &args.forge_account {
-            let account = account.parse().map_err(|invalid| anyhow!("{invalid}"))?;
+            let account = account
+                .parse()
+                .map_err(|invalid: Invalid| anyhow!("{}: {}", invalid.message, invalid.hint))?;
             return from_the_forge(&source, &account, &from, to, settings.resolver);
         }
         let Some(to) = settle(&mut source, Some(to))? else { return Ok(Exit::Failed) };
@@ -115,7 +117,7 @@ fn from_the_forge(
     let merged = match scratch.repo.merge(&main, &tip, &words)? {
         Combined::Clean(merged) => merged,
         Combined::Conflicts(files) => {
-            let files: Vec<String> = files.iter().map(|file| shown(file)).collect();
+            let files: Vec<String> = files.iter().map(|file| safe(file)).collect();
             print(&format!("{} doesn't merge: {} differ on both sides", tip.short(), files.join(", ")));
             return Ok(Exit::Failed);
         }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use berth_fake_forge::token;
 use berth_wire::standing::CommitState;
 
-use super::telling::{Reply, Seen, World, bench, record, token};
+use super::telling::{Reply, Seen, World, bench, record};
 use super::{Bench, Follower, until};
 
 fn is_success(seen: &Seen) -> bool {
@@ -153,7 +154,7 @@ fn gitlab_is_told_of_the_branch_that_is_followed() {
     world.reconcile(&bench);
     bench.git(&["push", "--quiet", "origin", "HEAD:refs/heads/add-blog"]);
     let shown: &'static Mutex<HashMap<String, String>> = Box::leak(Box::default());
-    world.answering(|seen| {
+    world.answering(move |seen| {
         let branch = seen.body["ref"].as_str().unwrap_or("add-blog").to_owned();
         shown.lock().unwrap().insert(branch, seen.body["state"].as_str().unwrap().to_owned());
         None

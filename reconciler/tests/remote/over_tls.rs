@@ -1,5 +1,10 @@
 //! A forge over HTTPS: `berth remote` comes with the token, and nobody else sees it.
 
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
 use berth_fake_forge::{Forge, Kind, Way, encoded};
 
 use super::{Bench, InTime as _};
@@ -101,19 +106,15 @@ fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 #[test]
 fn git_and_the_api_go_through_the_hosts_proxy() {
     let bench = Bench::new("");
-    let forge = Running::new(bench.folder.path());
-    bench
-        .move_to(&format!("https://{}/org/state.git", forge.address), "poll = \"1s\"\nforge = \"forgejo\"\n");
-    bench.secret("forge-token", &forge.forge.token);
+    let forge = Forge::open(Kind::Forgejo, &bench.forge);
+    bench.move_to(&forge.url(), "poll = \"1s\"\nforge = \"forgejo\"\n");
+    bench.secret("forge-token", forge.token());
     let (address, asked) = proxy();
     let url = format!("http://ann:secret@{address}");
-    let mut environment = vec![
-        ("GIT_SSL_CAINFO", &*forge.certificate),
-        ("SSL_CERT_FILE", &*forge.certificate),
-        ("https_proxy", Path::new(&url)),
-    ];
+    let mut environment = forge.trust().to_vec();
+    environment.push(("https_proxy", Path::new(&url)));
     let follower = bench.follow_with(&environment);
-    super::until(|| !forge.called().is_empty(), || follower.log());
+    super::until(|| !forge.api().seen.lock().unwrap().is_empty(), || follower.log());
     let heads = asked.lock().unwrap().clone();
     let (gits, ours): (Vec<_>, Vec<_>) = heads.iter().partition(|head| head.contains("git/"));
     assert!(!gits.is_empty() && !ours.is_empty(), "{heads:#?}");
@@ -122,7 +123,7 @@ fn git_and_the_api_go_through_the_hosts_proxy() {
         assert!(head.to_lowercase().contains("proxy-authorization: basic "), "{head}");
         assert!(head.contains("YW5uOnNlY3JldA=="), "{head}");
     }
-    assert!(!follower.end().contains(&forge.forge.token));
+    assert!(!follower.end().contains(forge.token()));
 
     // What `no_proxy` names is reached straight.
     let (before, tip) = (asked.lock().unwrap().len(), bench.push(&[("docs/a.md", "a\n")]));

@@ -108,7 +108,8 @@ impl Look {
 /// them; an answer of yes or no is none.
 pub(crate) fn may_be_secret(is_platform: bool, value: &DeValue<'_>) -> bool {
     match value {
-        DeValue::String(text) => !text.is_empty() && !(is_platform && SecretName::from_str(text).is_ok()),
+        DeValue::String(text) if is_platform => !text.is_empty() && SecretName::from_str(text).is_err(),
+        DeValue::String(text) => !text.is_empty(),
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => true,
         DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => false,
     }

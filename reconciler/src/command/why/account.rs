@@ -7,7 +7,7 @@ use berth_schema::State;
 use berth_schema::forge_account::ForgeAccount;
 use berth_schema::name::UserName;
 use berth_schema::policy::admins;
-use berth_schema::text::{any_of, shown};
+use berth_schema::text::{any_of, safe};
 
 /// Commits of a change that are looked at for their authors.
 const COMMITS: usize = 100;
@@ -55,7 +55,7 @@ fn author(
         _ => None,
     };
     Ok(named.filter(|name| before.users.contains_key(name)).ok_or_else(|| {
-        let authors: Vec<String> = authors.iter().map(|name| shown(name)).collect();
+        let authors: Vec<String> = authors.iter().map(|name| safe(name)).collect();
         format!("{} isn't of one member: its commits are of {}", tip.short(), authors.join(", "))
     }))
 }
