@@ -29,11 +29,15 @@ unit:
 	scripts/install.sh test
 	cargo test --workspace --locked --exclude berth-tests
 
-# Real processes: a private engine, real servers. Needs root, like the platform itself.
+# Real processes: a private engine, real servers. Needs root, like the platform itself. `make stories ENGINE=28` tells them with another
+# Docker, in the userland of the Debian that has it (20, 26, 28; tests/engine.sh); STORIES=create tells only those of that name.
 stories:
 	scripts/install.sh test
 	cargo build --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
-	cargo test --locked -p berth-tests
+	$(if $(ENGINE),CARGO_TARGET_$(RUNNER)_RUNNER="$(CURDIR)/tests/engine.sh $(ENGINE)") cargo test --locked -p berth-tests $(if $(STORIES),--test stories -- $(STORIES))
+
+# Cargo's name for this machine, as it is written in the names of its variables.
+RUNNER = $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 
 # Those that take too long for every run. docs/benchmarks.md says when they ran last.
 stories-long:

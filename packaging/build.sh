@@ -23,7 +23,5 @@ if [ "$profile" = debug ]; then
     done
 fi
 
-variant=()
-compgen -G 'templates/apparmor/*' >/dev/null && variant=(--variant apparmor)
 mkdir -p "$target/debian"
-CARGO_TARGET_DIR=$stage cargo deb --locked --no-build -p berth-packaging "${variant[@]}" --output "$target/debian/" "$@"
+CARGO_TARGET_DIR=$stage cargo deb --locked --no-build -p berth-packaging --output "$target/debian/" "$@"

@@ -44,12 +44,12 @@ local_names() {
 
 # What the browser runs that isn't ours, by the digests of its lock file. None of its scripts are run here.
 scripts_of() { # folder...
-    command -v npm >/dev/null || need npm
     local folder as_owner
     as_owner=$(dirname "$0")/as-owner.sh
     for folder in "$@"; do
         folder=$(dirname "$0")/../$folder
         cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && continue
+        command -v npm >/dev/null || need npm
         echo "installing: $(sed -n 's/^ *"\(.*\)": "[0-9].*/\1/p' "$folder/package.json" | tr '\n' ' ')"
         "$as_owner" npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error
         "$as_owner" cp "$folder/package-lock.json" "$folder/node_modules/.installed"
@@ -58,8 +58,9 @@ scripts_of() { # folder...
 
 case "${1:-}" in
 run)   engine; local_names; need mmdebstrap build-essential pkg-config openssh-client curl; scripts_of reconciler/web/terminal ;;
-test)  engine; local_names; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
+test)  engine; local_names; need apparmor mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
        caddy docker-registry pebble bind9 exim4-daemon-light curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
+       command -v node >/dev/null || need nodejs
        scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
 check)

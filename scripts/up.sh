@@ -10,18 +10,25 @@ if dpkg-query -W -f '${Status}' berth 2>/dev/null | grep -q 'ok installed'; then
     exit 1
 fi
 
+step() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
+
+built="${CARGO_TARGET_DIR:-target}/release"
+
+# Before anything changes. What can be mended is mended below, or told; only what makes Berth impossible here ends this.
+step "Host"
+code=0
+"$built/berth" doctor --runtime /usr/local/bin/berth-runtime || code=$?
+[ "$code" -ne 1 ] || { echo "nothing was changed" >&2; exit 1; }
+
 changed=()
 for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     # Replaced by a rename, since the old one may be running; untouched when it is the same.
-    built="${CARGO_TARGET_DIR:-target}/release/$program"
-    cmp -s "$built" "/usr/local/bin/$program" || {
-        install -m 0755 "$built" "/usr/local/bin/.$program.new"
+    cmp -s "$built/$program" "/usr/local/bin/$program" || {
+        install -m 0755 "$built/$program" "/usr/local/bin/.$program.new"
         mv "/usr/local/bin/.$program.new" "/usr/local/bin/$program"
         changed+=("$program")
     }
 done
-
-step() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 
 # The panel's user, who has nothing else. Its group may connect to the panel's sockets.
 id -u berth-web >/dev/null 2>&1 ||

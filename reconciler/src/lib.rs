@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod certificates;
+pub mod checkup;
 pub mod command;
 pub mod control;
 pub mod daemon;

@@ -4,6 +4,7 @@
 //! - [`subordinate`] gives the remapped user its range of ids, beside those of others.
 //! - [`lacks`] compares the needs with the running engine's own account of itself.
 //! - [`probe`] has `berth-runtime` try how far this host can keep servers apart.
+//! - [`apparmor`] has Berth's profiles loaded where the kernel has AppArmor.
 //! - [`keys`] says whether the host has room for the servers' session keys.
 //!
 //! Refuses to overwrite: a setting that says something else is a conflict for a person to solve, and every file that
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use berth_host::Way;
 
+pub mod apparmor;
 pub mod keys;
 mod lacks;
 pub mod probe;
@@ -25,6 +27,10 @@ pub use put::{PutError, put};
 
 /// The value of `userns-remap` with which the engine makes and uses its own user.
 pub const DEFAULT_REMAP: &str = "default";
+
+/// Reason for which `firewall-backend: nftables` of Docker 29 can't be: its networks would be open where Berth's rules close them.
+pub const NFTABLES: &str = "the engine's firewall-backend is nftables: it has no chain DOCKER-USER, in which the platform's rules for \
+    the host stand, and doesn't turn forwarding on; take `firewall-backend` out, or make it \"iptables\"";
 
 /// The user that [`DEFAULT_REMAP`] stands for.
 pub const DEFAULT_REMAP_USER: &str = "dockremap";

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use berth_engine::{Canaries, Canary, Held, Program, Ran};
+use berth_host::loaded_profiles;
+use berth_plan::apparmor;
 use berth_plan::names::{self, variable};
 use berth_plan::spec::{Confinement, ContainerSpec, Published};
 use berth_plan::{Desired, plane};
@@ -39,7 +41,12 @@ pub(crate) async fn start(
     desired: &Desired,
     member: &Member,
 ) -> Result<Canary, DoctorError> {
-    let canary = canaries.launch(&spec(desired, member), &BOOTS).await?;
+    let loaded = loaded_profiles().map_err(|error| DoctorError::Kernel {
+        path: "the AppArmor profiles".to_owned(),
+        why: error.to_string(),
+    })?;
+    let spec = apparmor::confine(spec(desired, member), apparmor::SERVER, &loaded);
+    let canary = canaries.launch(&spec, &BOOTS).await?;
     let boot = Program { command: &["sh", "-c", BOOTED], input: &[], deadline: BOOT_DEADLINE };
     canary.run(&boot).await?;
     Ok(canary)

@@ -31,6 +31,10 @@ pub struct Facts {
     pub cgroup_version: Option<String>,
     /// The version of runc, such as `1.1.5+ds1-1+deb12u1` or `v1.2.5-0-g59923ef`; empty where the engine doesn't say.
     pub runc: String,
+    /// The program by whose rules it connects networks, where it says so: `iptables`, or `nftables` since Docker 29.
+    pub firewall: Option<String>,
+    /// True if it bounds what a container swaps.
+    pub limits_swap: bool,
 }
 
 /// A reason for which servers would not be isolated on this engine as the state repo says.
@@ -95,6 +99,8 @@ impl Facts {
             swarm,
             cgroup_version: text("CgroupVersion"),
             runc: info.pointer("/RuncCommit/ID").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            firewall: info.pointer("/FirewallBackend/Driver").and_then(Value::as_str).map(str::to_owned),
+            limits_swap: info.get("SwapLimit").and_then(Value::as_bool).unwrap_or(false),
         }
     }
 
@@ -205,6 +211,14 @@ mod tests {
         plain["Runtimes"] = json!({"runc": {"path": "runc"}});
         let runtime = RUNTIME.to_owned();
         assert_eq!(suits(&plain, Isolation::Userns), Err(Unfit::NoRuntime { runtime }));
+    }
+
+    #[test]
+    fn an_engine_says_how_it_connects_networks_and_whether_it_bounds_swap() {
+        let facts = Facts::read(&json!({"FirewallBackend": {"Driver": "nftables"}, "SwapLimit": true}));
+        assert_eq!((facts.firewall.as_deref(), facts.limits_swap), (Some("nftables"), true));
+        let older = Facts::read(&info());
+        assert_eq!((older.firewall, older.limits_swap), (None, false));
     }
 
     #[test]

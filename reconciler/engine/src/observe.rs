@@ -10,12 +10,14 @@ mod keys;
 mod networks;
 mod places;
 mod plane;
+mod published;
 mod reader;
 mod running;
 mod sessions;
 mod sighting;
 mod volumes;
 
+use berth_host::loaded_profiles;
 use berth_plan::Desired;
 use berth_plan::observed::Observed;
 use berth_schema::name::Prefix;
@@ -29,6 +31,7 @@ pub use reader::{EngineEvent, Reader};
 pub use running::Running;
 pub use sighting::{Foreign, Sighting};
 
+use crate::host::HostError;
 use volumes::volumes_of;
 
 impl Reader {
@@ -58,6 +61,8 @@ impl Reader {
         inspections.fill(self, &mut observed.containers).await?;
         observed.plane = self.plane(platform, &observed.containers).await?;
         observed.host_rules = self.host_rules(platform, firewall).await?;
+        observed.profiles =
+            loaded_profiles().map_err(|source| HostError::new("list the AppArmor profiles", source))?;
         Ok(observed)
     }
 }

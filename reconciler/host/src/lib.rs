@@ -14,6 +14,7 @@ pub mod process;
 pub mod service;
 
 mod admit;
+mod apparmor;
 mod guest;
 mod lock;
 mod network;
@@ -24,6 +25,7 @@ mod waits;
 mod way;
 
 pub use admit::admit;
+pub use apparmor::{SERVER_PROFILE, has_apparmor, loaded_profiles};
 pub use guest::{GuestFile, GuestSocket};
 pub use lock::FileLock;
 pub use network::network_of;

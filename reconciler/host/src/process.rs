@@ -1,9 +1,12 @@
 //! Processes that lead a group of their own, so that whatever they start ends with them.
 
+use std::env;
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +26,20 @@ pub fn started(pid: u32) -> io::Result<u64> {
     fields
         .and_then(|mut fields| fields.nth(19)?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not what proc(5) says"))
+}
+
+/// Folders of programs besides those in `PATH`, which may lack those of root's.
+const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Finds a program by its name; `None` where it isn't installed.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(FOLDERS.iter().map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(program));
+    let is_program = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    found.filter(|path| path.is_absolute()).find(is_program)
 }
 
 /// A process group, known by the process that leads it.

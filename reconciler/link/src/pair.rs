@@ -1,5 +1,6 @@
 //! One link, made whole: both ends of the veth pair with their addresses, neighbours and routes.
 
+use std::fs;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,8 +27,13 @@ pub(crate) fn make(
         };
         renew().trying(|| format!("make the port {}", link.port))?;
     }
-    let made = set_inside(inside, link)
-        .trying(|| format!("set up the link of {} inside", link.address))
+    let closed = container.run(|| close_v6(link.inside_name()));
+    let closed = closed
+        .and_then(|closed| closed.trying(|| format!("turn IPv6 off at the link of {} inside", link.address)));
+    let made = closed
+        .and_then(|()| {
+            set_inside(inside, link).trying(|| format!("set up the link of {} inside", link.address))
+        })
         .and_then(|()| set_outside(plane, link).trying(|| format!("set up the port {}", link.port)));
     if made.is_err() {
         // Half a link must not pass for a whole one. The first error is the one to report.
@@ -73,6 +79,16 @@ fn is_there(
         && end.peer == Some(port.index)
         && port.mac == link.port_mac()
         && end.mac == link.inside_mac())
+}
+
+/// Turns IPv6 off at the end inside, in the calling thread's namespace: the plane has none, and an interface that comes up without this
+/// asks its wire for an address and for routers. Whoever is root in the container may turn it on again, and reaches nobody by it.
+fn close_v6(interface: &str) -> io::Result<()> {
+    match fs::write(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"), "1") {
+        // A kernel without IPv6 has nothing to turn off.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        written => written,
+    }
 }
 
 fn set_inside(inside: &mut Netlink, link: &Link) -> io::Result<()> {

@@ -30,6 +30,11 @@ fn a_link_carries_packets_and_is_the_default_route() {
     assert_eq!(server.runs("ip -o -4 addr show dev eth0").matches("inet ").count(), 1);
     assert!(server.runs("ip -o -4 addr show dev eth0").contains("10.77.0.16/32"));
 
+    // Whatever the namespace had for new interfaces.
+    assert_eq!(server.read("net/ipv6/conf/default/disable_ipv6"), "0");
+    assert_eq!(server.read("net/ipv6/conf/eth0/disable_ipv6"), "1");
+    assert_eq!(server.runs("ip -o -6 addr show dev eth0"), "");
+
     let listener = server.run(|| TcpListener::bind("0.0.0.0:0").expect("a listener"));
     let to = SocketAddr::new(link.address.into(), listener.local_addr().expect("an address").port());
     let mut client = ground.space.run(|| TcpStream::connect_timeout(&to, DEADLINE).expect("a connection"));

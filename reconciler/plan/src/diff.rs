@@ -35,8 +35,8 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
         );
     }
     let networks = networks::plan(desired, &inventory, &mut draft);
-    let plane = system::plan(desired, &inventory, &networks, observed.plane.as_ref(), &mut draft);
-    servers::plan(desired, &inventory, context, &mut draft);
+    let plane = system::plan(desired, &inventory, &networks, observed, &mut draft);
+    servers::plan(desired, &inventory, (context, &observed.profiles), &mut draft);
     configurations::reload(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);
     configurations::plan(desired, &inventory, &observed.host_rules, context, &mut draft);
     configurations::withdraw(desired, &observed.host_rules, &mut draft);

@@ -4,6 +4,7 @@
 //! a reviewer reads what will run and the executor has nothing left to choose.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod apparmor;
 pub mod configuration;
 pub mod desired;
 pub mod diff;

@@ -21,6 +21,9 @@ pub struct Observed {
     pub plane: Option<ObservedPlane>,
     /// The platform's own chains on the host.
     pub host_rules: HostRules,
+    /// Those of Berth's AppArmor profiles that the host has loaded; none where it has no AppArmor.
+    #[serde(default)]
+    pub profiles: BTreeSet<String>,
     /// The SSH sessions that people have through the router; `None` where nobody looked, which is so but for an operator's own plan.
     #[serde(default)]
     pub sessions: Option<Sessions>,

@@ -2,6 +2,7 @@
 
 use berth_schema::platform::{Isolation, Platform};
 
+use crate::apparmor::UNCONFINED;
 use crate::spec::Confinement;
 
 /// The runtime that Berth's installer registers with the engine.
@@ -52,7 +53,7 @@ pub fn confinement(platform: &Platform) -> Confinement {
         cap_add: CAPABILITIES.map(str::to_owned).to_vec(),
         cap_drop: vec!["ALL".to_owned()],
         // The engine's AppArmor profile refuses every mount. Its seccomp profile stays.
-        security_opt: vec!["apparmor=unconfined".to_owned()],
+        security_opt: vec![UNCONFINED.to_owned()],
         private_cgroup: true,
         // Each has a size, which systemd's own wouldn't have. There is none at /tmp: it would count against the server's
         // memory.

@@ -7,7 +7,7 @@
 mod drift;
 mod programs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use berth_schema::name::Prefix;
@@ -195,6 +195,7 @@ impl World {
                 .collect(),
             plane: self.plane(platform),
             host_rules: self.host_rules.clone(),
+            profiles: BTreeSet::new(),
             sessions: self.sessions.clone(),
         }
     }

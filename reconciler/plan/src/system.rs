@@ -1,10 +1,14 @@
 //! The platform's own containers: how each is made and confined. The platform's settings decide which of them run.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
 use berth_schema::name::Prefix;
 use berth_schema::panel::PanelEdge;
 use berth_schema::platform::Platform;
 use berth_schema::server::Limits;
 
+use crate::apparmor::{self, UNCONFINED};
 use crate::digest::fingerprint;
 use crate::label::{self, Tag};
 use crate::names::{self, HOLDER, Service, assigned, variable};
@@ -55,7 +59,7 @@ pub(crate) fn containers(platform: &Platform) -> Vec<ContainerSpec> {
     if services.router {
         all.push(router(platform));
     }
-    all.into_iter().map(|spec| tagged(spec, platform)).collect()
+    all.into_iter().map(|spec| tagged(spec, &platform.prefix)).collect()
 }
 
 /// The links of the containers that have one, each with the container's name.
@@ -123,7 +127,7 @@ fn firewall(platform: &Platform) -> ContainerSpec {
             unmask_proc: true,
             tmpfs: scratch(),
             // The engine's AppArmor profile denies that too, and logs nothing of it.
-            security_opt: vec!["no-new-privileges".to_owned(), "apparmor=unconfined".to_owned()],
+            security_opt: vec!["no-new-privileges".to_owned(), UNCONFINED.to_owned()],
             ..confined(&["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE", "SETUID", "SETGID"])
         },
         ..ContainerSpec::default()
@@ -291,7 +295,7 @@ fn confined(capabilities: &[&str]) -> Confinement {
     }
 }
 
-fn scratch() -> std::collections::BTreeMap<String, String> {
+fn scratch() -> BTreeMap<String, String> {
     ["/run", "/tmp"].map(|path| (path.to_owned(), "rw,nosuid,nodev,mode=1777,size=64m".to_owned())).into()
 }
 
@@ -327,9 +331,24 @@ fn cache_link(platform: &Platform) -> LinkSpec {
 }
 
 /// A container with the labels that carry its own fingerprint.
-fn tagged(mut spec: ContainerSpec, platform: &Platform) -> ContainerSpec {
-    spec.labels = Tag::System { spec: fingerprint(&spec) }.write(&platform.prefix);
+fn tagged(mut spec: ContainerSpec, prefix: &Prefix) -> ContainerSpec {
+    spec.labels.clear();
+    spec.labels = Tag::System { spec: fingerprint(&spec) }.write(prefix);
     spec
+}
+
+/// One of the platform's containers on a host that has these AppArmor profiles loaded. It is another container then, so that one that
+/// was made without is made anew.
+pub(crate) fn on_host<'a>(
+    spec: &'a ContainerSpec,
+    prefix: &Prefix,
+    profiles: &BTreeSet<String>,
+) -> Cow<'a, ContainerSpec> {
+    let is_unconfined = spec.confinement.security_opt.iter().any(|option| option == UNCONFINED);
+    if !is_unconfined || !profiles.contains(apparmor::FIREWALL) {
+        return Cow::Borrowed(spec);
+    }
+    Cow::Owned(tagged(apparmor::confine(spec.clone(), apparmor::FIREWALL, profiles), prefix))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The document is edited as JSON and only the parts in question are read as OCI types, so a field that a newer engine
 //! writes and these types don't know yet stays in place.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use crate::document::filled;
 use crate::grants;
 use crate::mounts::Bind;
+use crate::profile;
 
 /// Directory in which a container sees its cgroups.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
@@ -37,8 +39,8 @@ pub(crate) const ENGINE_S_ROOT: &str = "berth.engine-root";
 /// The name that the hook's process sees as its own.
 const PROGRAM: &str = "berth-runtime";
 
-/// Time after which runc ends a hook and gives the container up. The hook ends by itself long before.
-const HOOK_SECONDS: u32 = 30;
+/// Time after which runc ends a hook and gives the container up. The hook ends by itself before.
+pub(crate) const HOOK_SECONDS: u32 = 30;
 
 /// `ENOSYS`, as the seccomp profile has it.
 const NOT_IMPLEMENTED: u32 = 38;
@@ -123,6 +125,11 @@ impl Bundle {
     /// The environment of the container's first process, as `NAME=value` lines.
     pub(crate) fn environment(&self) -> impl Iterator<Item = &str> {
         self.environment.iter().map(String::as_str)
+    }
+
+    /// Gives a server its AppArmor profile, if that is among those that are loaded.
+    pub(crate) fn fit_profile(&mut self, loaded: &BTreeSet<String>) {
+        self.is_changed |= profile::fit(&mut self.document, loaded);
     }
 
     /// Makes the edits that a server needs.

@@ -14,7 +14,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
-use berth_host::{SERVERS, Way, WayRecord};
+use berth_host::{SERVERS, Way, WayRecord, loaded_profiles};
 use berth_link::{InvalidMember, Member};
 
 use crate::account::{AccountError, Namespace, Server};
@@ -60,6 +60,9 @@ pub(crate) enum CreateError {
     /// The way of the server could not be written down for others.
     #[error("cannot write down in {SERVERS} how the server runs, so `berth status` can't say it")]
     Record(#[source] io::Error),
+    /// The host's AppArmor profiles can't be listed.
+    #[error("cannot tell whether the AppArmor profile of servers is loaded")]
+    Profiles(#[source] io::Error),
     /// The container could not be given its cgroup.
     #[error("the container's cgroup could not be delegated to its root")]
     Delegate(#[from] CgroupError),
@@ -144,6 +147,11 @@ fn prepare(invocation: &Invocation, request: &CreateRequest) -> Result<Prepared,
     };
     if edits == Edits::OfServer {
         bundle.prepare_for_server();
+        match loaded_profiles() {
+            Ok(loaded) => bundle.fit_profile(&loaded),
+            // It starts as the engine would have it.
+            Err(source) => report(invocation, Weight::Warning, &CreateError::Profiles(source)),
+        }
     }
     if member.is_some() {
         let program = std::env::current_exe().map_err(CreateError::OwnPath)?;

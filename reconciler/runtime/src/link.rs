@@ -19,9 +19,13 @@ use crate::arguments::Invocation;
 use crate::bundle::{Bundle, BundleError};
 use crate::report::{Weight, report};
 
-/// Time that linking may take in all. It takes milliseconds, unless another process holds the plane's lock, or the kernel
-/// is busy for long.
+/// Time that linking a server or a service may take in all. It takes milliseconds, unless another process holds the plane's lock, or
+/// the kernel is busy for long. One that isn't linked in time is linked later.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The same for a plane's holder: most of the time that runc gives a hook. The engine doesn't try again to start one that failed, and
+/// without it everybody is cut off.
+const HOLDER_PATIENCE: Duration = Duration::from_secs(26);
 
 /// Reason for which a container was not linked.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +55,8 @@ pub(crate) enum LinkError {
     #[error("cannot put the host's rules in force that were confirmed last: {said}")]
     Rules { said: String },
     /// Linking took too long.
-    #[error("linking did not end within {PATIENCE:?}")]
-    Late,
+    #[error("linking did not end within {0:?}")]
+    Late(Duration),
 }
 
 /// The part of the OCI state that the hook needs.
@@ -116,6 +120,13 @@ impl Task {
         Ok(member.map(|member| Self { pid, member }))
     }
 
+    fn patience(&self) -> Duration {
+        match self.member {
+            Member::Holder { .. } => HOLDER_PATIENCE,
+            Member::Server { .. } | Member::Service { .. } => PATIENCE,
+        }
+    }
+
     fn run(self, folders: &Folders) -> Result<(), LinkError> {
         let Self { pid, member } = self;
         match member {
@@ -150,8 +161,9 @@ fn connect(folders: &Folders, plane: &str, link: &Link, pid: u32) -> berth_link:
 fn in_time(task: Task, folders: Folders) -> Result<(), LinkError> {
     let (send, receive) = mpsc::channel();
     // After the deadline nobody listens, and nobody needs to.
+    let patience = task.patience();
     thread::spawn(move || drop(send.send(task.run(&folders))));
-    receive.recv_timeout(PATIENCE).unwrap_or(Err(LinkError::Late))
+    receive.recv_timeout(patience).unwrap_or(Err(LinkError::Late(patience)))
 }
 
 #[cfg(test)]

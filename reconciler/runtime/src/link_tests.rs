@@ -128,6 +128,18 @@ fn a_holder_that_can_t_be_prepared_does_not_start() {
 }
 
 #[test]
+fn a_holder_gets_most_of_the_time_that_runc_gives() {
+    let task = |environment: &[&str]| {
+        let member = Member::from_environment(environment.iter().copied()).expect("an environment");
+        Task { pid: 1, member: member.expect("a member") }.patience()
+    };
+    let all = Duration::from_secs(crate::bundle::HOOK_SECONDS.into());
+    assert!(task(SERVER) < all / 3, "a server's start isn't held up");
+    // Enough is left to say why it failed.
+    assert!(task(HOLDER) > all * 4 / 5 && task(HOLDER) + Duration::from_secs(3) < all);
+}
+
+#[test]
 fn what_the_hook_does_not_understand_stops_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     assert_eq!(run(folder.path(), "").0, ExitCode::FAILURE);

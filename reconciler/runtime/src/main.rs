@@ -2,7 +2,7 @@
 //! part in the user plane.
 //!
 //! Owns the work around `runc create`. It edits a server's bundle (a writable cgroup mount, a seccomp profile under which a nested runc
-//! works, and capabilities, devices and limits that reach no further than the server's user namespace), makes its user namespace on an
+//! works, capabilities, devices and limits that reach no further than the server's user namespace, and its AppArmor profile), makes its user namespace on an
 //! account of its own (and, if asked to, with ids of its own), and gives the container's own cgroup directories to the container's
 //! root, so that systemd can manage its subtree without being root on the host. Every member of a user plane, which its environment
 //! tells, gets an OCI hook: it calls this program again, with the verb `link`, before the container's first process runs. For a plane's
@@ -29,6 +29,7 @@ mod link;
 mod mounts;
 mod overlay;
 mod probe;
+mod profile;
 mod ranges;
 mod report;
 

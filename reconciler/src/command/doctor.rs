@@ -1,5 +1,6 @@
-//! `berth doctor`: checks this host. One subject a flag; without a flag, the secrets.
+//! `berth doctor`: checks this host. One subject a flag; without a flag, the host itself.
 
+mod host;
 mod names;
 mod secrets;
 
@@ -20,11 +21,11 @@ use crate::servers::way_of;
 use crate::settings::Settings;
 use crate::source::Source;
 
-/// Subject of the check.
+/// Subject of the check: without a flag, whether Berth can work on this host, before anything is installed and later. Exit code 0: all is
+/// well, 2: something is to be mended, 1: Berth can't work here as it is, or an error
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Check that each secret that the state names is there, readable by root alone, and of the right form. This is the
-    /// default. Exit code 0: all is well, 2: something is missing or wrong, 1: an error
+    /// Check that each secret that the state names is there, readable by root alone, and of the right form. Exit code 0: all is well, 2: something is missing or wrong, 1: an error
     #[arg(long, conflicts_with_all = ["isolation", "names"])]
     secrets: bool,
     /// Check that DNS leads each of the platform's names here, and refuse IPv6 addresses at which visitors would look like this
@@ -41,16 +42,20 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Path of the installed berth-runtime. Default: beside this program
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["secrets", "names", "isolation"])]
+    runtime: Option<PathBuf>,
     /// The file that describes a lab's own internet: attempts that would contact others are made there
     #[arg(long, value_name = "FILE", requires = "isolation", hide = true)]
     outside: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    match (args.isolation, args.names) {
-        (true, _) => try_isolation(args, settings).await,
-        (_, true) => names::run(args.json, settings),
-        _ => secrets::run(args.json, settings),
+    match args {
+        Args { isolation: true, .. } => try_isolation(args, settings).await,
+        Args { names: true, .. } => names::run(args.json, settings),
+        Args { secrets: true, .. } => secrets::run(args.json, settings),
+        _ => host::run(args.runtime.as_deref(), args.json, settings).await,
     }
 }
 

@@ -12,6 +12,7 @@ use berth_host::Way;
 use super::Exit;
 use crate::draw::say;
 use crate::settings::Settings;
+use crate::setup::apparmor::{self, MissingProfile};
 use crate::setup::keys::{QUOTAS, Quota};
 use crate::setup::probe::Probed;
 use crate::setup::settings::{Merged, merge};
@@ -91,6 +92,10 @@ async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
             found.trim()
         ));
     }
+    let profiles = apparmor::missing()?;
+    for profile in &profiles {
+        say(&format!("  the AppArmor profile {} isn't loaded as this release has it", profile.name));
+    }
     let keeps = !facts.remapped || ways(&runtime, &facts).await?;
     if facts.has_old_runc() == Some(true) {
         say(&format!(
@@ -99,18 +104,18 @@ async fn check(args: &Check, settings: &Settings) -> anyhow::Result<Exit> {
             facts.runc
         ));
     }
-    if missing.is_empty() && has_room && keeps {
+    if missing.is_empty() && has_room && profiles.is_empty() && keeps {
         say("The engine has what servers need.");
         return Ok(Exit::Ok);
     }
-    if !missing.is_empty() || !has_room {
+    if !missing.is_empty() || !has_room || !profiles.is_empty() {
         say("Run `berth engine setup` to mend it.");
     }
     Ok(Exit::Failed)
 }
 
 /// Absolute path of the runtime: the one that is given, or the one beside this program.
-fn installed(runtime: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(super) fn installed(runtime: Option<&Path>) -> anyhow::Result<PathBuf> {
     match runtime {
         Some(runtime) => std::path::absolute(runtime).context("cannot find berth-runtime"),
         None => Ok(std::env::current_exe()
@@ -189,6 +194,7 @@ struct Missing {
     /// Set where the mapped user has to be made.
     user: bool,
     quotas: Vec<(&'static Quota, u64)>,
+    profiles: Vec<MissingProfile>,
 }
 
 impl Missing {
@@ -216,7 +222,8 @@ impl Missing {
         let user = !subordinate::user_exists(&passwd, needs.remap_user());
         let quotas = missing_quotas(servers(settings))?;
         let link = needs.way.map(|way| way.program(&runtime)).filter(|program| !program.is_file());
-        Ok(Self { needs, running, before, merged, link, ranges, user, quotas })
+        let profiles = apparmor::missing()?;
+        Ok(Self { needs, running, before, merged, link, ranges, user, quotas, profiles })
     }
 
     fn is_nothing(&self) -> bool {
@@ -225,6 +232,7 @@ impl Missing {
             && self.ranges.is_empty()
             && !self.user
             && self.quotas.is_empty()
+            && self.profiles.is_empty()
     }
 
     fn show(&self, config: &Path) -> anyhow::Result<()> {
@@ -247,6 +255,9 @@ impl Missing {
         if self.user {
             say(&format!("user {} is made", self.needs.remap_user()));
         }
+        for profile in &self.profiles {
+            say(&format!("{}: the AppArmor profile {}, and loaded", profile.path().display(), profile.name));
+        }
         if !self.quotas.is_empty() {
             say(&format!("{SYSCTL_FILE}:"));
         }
@@ -262,6 +273,10 @@ impl Missing {
             make_user(self.needs.remap_user()).await?;
         }
         raise(&self.quotas)?;
+        // Before the engine starts containers that have them.
+        for profile in &self.profiles {
+            profile.load()?;
+        }
         if let (Some(link), Some(name)) = (&self.link, self.needs.runtime.file_name()) {
             // Before the settings that name it.
             symlink(name, link).with_context(|| format!("cannot make {}", link.display()))?;

@@ -90,7 +90,7 @@ enum Command {
     Image(image::Args),
     /// Prepare the Docker engine and this host, or check them
     Engine(engine::Args),
-    /// Check this host: its secrets, or the isolation of servers
+    /// Check this host: what it has and lacks, its secrets, its names, or the isolation of servers
     Doctor(doctor::Args),
     /// Judge pushes to the state repo: git runs these commands, except `install`
     Hook(hook::Args),

@@ -28,6 +28,9 @@ pub enum Lack {
     /// A swarm, and so no live restore.
     #[error("the engine is in a swarm, which refuses live-restore")]
     Swarm,
+    /// Networks that are connected by other rules than Berth's.
+    #[error("{}", super::NFTABLES)]
+    Nftables,
 }
 
 /// Lists everything that the engine lacks, in the order in which it matters.
@@ -51,6 +54,10 @@ pub fn lacks(facts: &Facts, needs: &Needs) -> Vec<Lack> {
         (Swarm::Active, _) => lacks.push(Lack::Swarm),
         (Swarm::Inactive, false) => lacks.push(Lack::LiveRestore),
         (Swarm::Inactive, true) => {}
+    }
+    // With firewalld it is called `nftables+firewalld`.
+    if facts.firewall.as_deref().is_some_and(|found| found.starts_with("nftables")) {
+        lacks.push(Lack::Nftables);
     }
     lacks
 }
@@ -116,6 +123,21 @@ mod tests {
         info["Swarm"]["LocalNodeState"] = json!("active");
         info["LiveRestoreEnabled"] = json!(false);
         assert_eq!(lacks(&info), [Lack::Swarm]);
+    }
+
+    #[test]
+    fn rules_of_nftables_are_named_whatever_else_is_there() {
+        let mut info = info();
+        for (driver, expected) in [
+            ("iptables", vec![]),
+            ("iptables+firewalld", vec![]),
+            ("nftables", vec![Lack::Nftables]),
+            ("nftables+firewalld", vec![Lack::Nftables]),
+        ] {
+            info["FirewallBackend"] = json!({"Driver": driver});
+            assert_eq!(lacks(&info), expected, "{driver}");
+        }
+        assert!(Lack::Nftables.to_string().contains("DOCKER-USER"));
     }
 
     #[test]

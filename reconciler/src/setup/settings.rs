@@ -68,6 +68,9 @@ pub enum Conflict {
         "this engine is in a swarm, which refuses live-restore; leave the swarm (`docker swarm leave`) or use another engine"
     )]
     Swarm,
+    /// Networks would be connected by other rules than Berth's.
+    #[error("{}", super::NFTABLES)]
+    Nftables,
     /// A setting has a type that the engine itself would refuse.
     #[error("{setting} is {found}, which is not what the engine expects there")]
     Type { setting: &'static str, found: String },
@@ -93,6 +96,7 @@ pub fn merge(existing: Option<&str>, needs: &Needs, swarm: Swarm) -> Result<Merg
     merge.userns_remap(needs);
     merge.runtime(needs);
     merge.live_restore(swarm);
+    merge.firewall();
     let Merge { additions, conflicts, .. } = merge;
     if !conflicts.is_empty() {
         return Err(MergeError::Conflicts(conflicts));
@@ -173,6 +177,17 @@ impl Merge<'_> {
             Some(Value::Bool(false)) => self.conflicts.push(Conflict::LiveRestoreOff),
             Some(other) => {
                 self.conflicts.push(Conflict::Type { setting: "live-restore", found: other.to_string() });
+            }
+        }
+    }
+
+    fn firewall(&mut self) {
+        match self.document.get("firewall-backend") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(found)) if found == "nftables" => self.conflicts.push(Conflict::Nftables),
+            Some(Value::String(_)) => {}
+            Some(other) => {
+                self.conflicts.push(Conflict::Type { setting: "firewall-backend", found: other.to_string() });
             }
         }
     }
@@ -313,6 +328,17 @@ mod tests {
         let found = conflicts("{}", Swarm::Active);
         assert_eq!(found, [Conflict::Swarm]);
         assert!(found.first().expect("one").to_string().contains("swarm leave"));
+    }
+
+    #[test]
+    fn rules_of_nftables_are_a_conflict_with_the_reason() {
+        let found = conflicts(r#"{"firewall-backend": "nftables"}"#, Swarm::Inactive);
+        assert_eq!(found, [Conflict::Nftables]);
+        let said = found[0].to_string();
+        assert!(said.contains("DOCKER-USER") && said.contains("iptables"), "{said}");
+        for fine in [r#"{"firewall-backend": "iptables"}"#, r#"{"firewall-backend": ""}"#] {
+            assert_eq!(merged(Some(fine)).additions.len(), 3);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use berth_judge::{Sights, Update};
 use berth_plan::diff::{ALLOW_REMOVALS, Context};
 use berth_plan::render::Templates;
 use berth_plan::step::ContainerRef;
-use berth_plan::{Desired, Identities, Plan, Step, plan, show, simulate};
+use berth_plan::{Desired, Identities, Plan, Programs, Step, plan, show, simulate};
 use berth_repo::{MAIN, StateRepo};
 use berth_schema::State;
 use berth_schema::report::Look;

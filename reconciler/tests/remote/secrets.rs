@@ -33,7 +33,7 @@ fn a_secret_is_stored_listed_checked_and_removed() {
         assert!(!said(&output).contains("letters!"), "{}", said(&output));
         (output.status.code().unwrap(), said(&output))
     };
-    let (code, words) = run(&["doctor"], "");
+    let (code, words) = run(&["doctor", "--secrets"], "");
     assert_eq!(code, 2, "{words}");
     assert!(
         words.contains(
@@ -67,7 +67,7 @@ fn a_secret_is_stored_listed_checked_and_removed() {
     assert_eq!(run(&["doctor", "--secrets"], "").0, 0);
 
     fs::set_permissions(at("forge-webhook"), fs::Permissions::from_mode(0o644)).unwrap();
-    let (code, words) = run(&["doctor"], "");
+    let (code, words) = run(&["doctor", "--secrets"], "");
     assert!(code == 2 && words.contains("others on this machine can read it (mode 644)"), "{words}");
 
     let (code, words) = run(&["secret", "remove", "forge-webhook"], "");
@@ -89,7 +89,7 @@ fn secrets_move_to_their_new_place_once() {
     };
     put("webhook-secret", "sixteen letters!\n");
     put("token", "s3cret\n");
-    let doctor = told(&bench, &["doctor"], "");
+    let doctor = told(&bench, &["doctor", "--secrets"], "");
     assert!(said(&doctor).contains("remote/webhook-secret: `berth remote` moves it"), "{}", said(&doctor));
     let follower = bench.follow();
     bench.until(|standing| standing.listening.is_some());

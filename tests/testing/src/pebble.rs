@@ -107,7 +107,13 @@ impl Pebble {
         let asked = server.map_or_else(|| names.clone(), |server| server.to_string());
         let names_management = names_management.to_string();
         let nothing = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""];
-        let dns = ["-defaultIPv4", &everybody, "-dns01", &names, "-management", &names_management];
+        // Release 2.10 answers over HTTPS too, unless told not to, and calls the flag of its DNS otherwise.
+        let help = run(command("pebble-challtestsrv").arg("-h"), PATIENCE).words();
+        let (dns, nothing) = match help.contains("-dnsserver") {
+            true => ("-dnsserver", [&nothing[..], &["-doh", ""]].concat()),
+            false => ("-dns01", nothing.to_vec()),
+        };
+        let dns = ["-defaultIPv4", &everybody, dns, &names, "-management", &names_management];
         let processes = vec![
             start("pebble-challtestsrv", &[&dns[..], &nothing].concat()),
             start("pebble", &["-config", "config.json", "-dnsserver", &asked]),

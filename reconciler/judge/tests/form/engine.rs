@@ -7,7 +7,7 @@ use berth_judge::form::{Author, Via};
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::step::ContainerRef;
-use berth_plan::{Desired, Identities, Step, show, simulate};
+use berth_plan::{Desired, Identities, Programs, Step, show, simulate};
 use berth_schema::State;
 use berth_wire::Sight;
 use berth_wire::web::{Commit, Committed, Object, Planned, Standing};
@@ -42,6 +42,7 @@ fn engine(house: &House, stopped: &[&str]) -> Seeing {
         observed: world.observed(desired.prefix()),
         applied: Some(house.tip().into()),
         templates: Templates::default(),
+        programs: Programs::default(),
     })
 }
 

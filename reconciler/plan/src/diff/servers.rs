@@ -4,10 +4,12 @@
 //! owner to another: an id is not reused.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use berth_schema::server::{Limits, PowerState, Server};
 use berth_schema::text::counted;
 
+use crate::apparmor;
 use crate::desired::Desired;
 use crate::diff::draft::{Context, Draft, Obstacle, existing, made};
 use crate::diff::power;
@@ -20,11 +22,17 @@ use crate::step::{Action, Change, Step, Subject};
 /// Data that is lost with a server's container.
 const CONTAINER_LOSS: &str = "everything outside /apps, /home and /var/lib/docker";
 
-pub(super) fn plan(desired: &Desired, inventory: &Inventory<'_>, context: &Context<'_>, draft: &mut Draft) {
+pub(super) fn plan(
+    desired: &Desired,
+    inventory: &Inventory<'_>,
+    (context, profiles): (&Context<'_>, &BTreeSet<String>),
+    draft: &mut Draft,
+) {
     let planner = Planner {
         desired,
         inventory,
         context,
+        profiles,
         older_image: Cell::new(0),
         older_confinement: Cell::new(0),
         without_keys: Cell::new(0),
@@ -80,6 +88,8 @@ struct Planner<'a, 'o> {
     desired: &'a Desired,
     inventory: &'a Inventory<'o>,
     context: &'a Context<'a>,
+    /// AppArmor profiles that the host has loaded.
+    profiles: &'a BTreeSet<String>,
     older_image: Cell<usize>,
     older_confinement: Cell<usize>,
     /// Number of servers that were made before there were keys for the router.
@@ -329,7 +339,8 @@ impl Planner<'_, '_> {
         } else if holding.container.is_some() || !holding.tombstones.is_empty() {
             work.reasons.push("its data volumes are gone; it begins with empty ones".to_owned());
         }
-        work.steps.push(Step::CreateContainer(Box::new(self.desired.server_spec(server))));
+        let spec = apparmor::confine(self.desired.server_spec(server), apparmor::SERVER, self.profiles);
+        work.steps.push(Step::CreateContainer(Box::new(spec)));
         if server.state == PowerState::Running {
             work.steps.push(Step::StartContainer(made(&name)));
         }

@@ -12,9 +12,10 @@ use crate::identity::PLACED;
 use crate::inventory::{Inventory, System};
 use crate::label;
 use crate::names::holder;
-use crate::observed::{ObservedPlane, RunState};
+use crate::observed::{Observed, ObservedPlane, RunState};
 use crate::spec::ContainerSpec;
 use crate::step::{Action, Change, Step, Subject};
+use crate::system::on_host;
 
 /// Fate of the user plane, for whoever is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +34,11 @@ pub(super) fn plan(
     desired: &Desired,
     inventory: &Inventory<'_>,
     networks: &Outcome<'_>,
-    observed: Option<&ObservedPlane>,
+    observed: &Observed,
     draft: &mut Draft,
 ) -> Plane {
+    let Observed { plane: observed, profiles, .. } = observed;
+    let observed = observed.as_ref();
     let holder = holder(desired.prefix());
     let mut plane = Plane::Kept;
     for spec in desired.system.iter().filter(|spec| spec.name == holder) {
@@ -62,13 +65,14 @@ pub(super) fn plan(
         verdict.enter(spec, desired, inventory, draft, |draft| &mut draft.holder);
     }
     for spec in desired.system.iter().filter(|spec| spec.name != holder) {
+        let spec = on_host(spec, desired.prefix(), profiles);
         let verdict = match &spec.joins {
-            Some(_) => joined(spec, desired, inventory, networks, (plane, observed)),
-            None => one(spec, desired, inventory, networks),
+            Some(_) => joined(&spec, desired, inventory, networks, (plane, observed)),
+            None => one(&spec, desired, inventory, networks),
         };
-        verdict.enter(spec, desired, inventory, draft, |draft| &mut draft.system);
-        if let Some(Wanted::Missing(program, why)) = programs::wanted(spec, desired, inventory)
-            && programs::obstacle(spec, desired, inventory).is_none()
+        verdict.enter(&spec, desired, inventory, draft, |draft| &mut draft.system);
+        if let Some(Wanted::Missing(program, why)) = programs::wanted(&spec, desired, inventory)
+            && programs::obstacle(&spec, desired, inventory).is_none()
         {
             draft.note(program.file(), format!("{why}; the one in force stays"));
         }

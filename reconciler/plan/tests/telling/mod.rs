@@ -13,10 +13,12 @@
 //! ```
 //!
 //! Every section gives the whole state, over a platform called `demo` and the members alice, bob and carol; `same`
-//! repeats the one before. A planned section may say `allow=<hash>`, `router=<build>` and `gate=<build>`, and `forgetful` when nobody knows what was applied.
+//! repeats the one before. A planned section may say `allow=<hash>`, `router=<build>` and `gate=<build>`, `forgetful` when nobody knows what
+//! was applied, and `profiles` when the host has Berth's AppArmor profiles loaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use berth_plan::apparmor::PROFILES;
 use berth_plan::label;
 use berth_plan::observed::RunState;
 use berth_plan::program::{Found, Program};
@@ -65,6 +67,7 @@ struct Planned {
     revision: String,
     allowance: Option<String>,
     largest_id: Option<u32>,
+    profiles: BTreeSet<String>,
     programs: Programs,
 }
 
@@ -92,6 +95,10 @@ impl Story {
                             .map(str::to_owned),
                         programs: programs(rest),
                         largest_id: rest.iter().find_map(|word| word.strip_prefix("ids=")?.parse().ok()),
+                        profiles: match rest.contains(&"profiles") {
+                            true => PROFILES.map(str::to_owned).into(),
+                            false => BTreeSet::new(),
+                        },
                     };
                     if rest.contains(&"forgetful") {
                         story.previous = None;
@@ -122,7 +129,9 @@ impl Story {
             previous: self.previous.as_ref(),
             largest_id: planned.largest_id,
         };
-        plan(&desired, &self.world.observed(desired.prefix()), &context)
+        let mut observed = self.world.observed(desired.prefix());
+        observed.profiles = planned.profiles.clone();
+        plan(&desired, &observed, &context)
     }
 }
 

@@ -103,7 +103,7 @@ fn names(state: &State) -> Vec<(&Fqdn, By)> {
 }
 
 /// Addresses at a name. The first resolver that answers decides.
-fn records(resolvers: &[SocketAddr], name: &str) -> anyhow::Result<Vec<IpAddr>> {
+pub(super) fn records(resolvers: &[SocketAddr], name: &str) -> anyhow::Result<Vec<IpAddr>> {
     let mut failure = None;
     for resolver in resolvers {
         match [Kind::Address, Kind::Address6].map(|kind| addresses(*resolver, name, kind)) {
@@ -132,7 +132,7 @@ fn addresses(resolver: SocketAddr, name: &str, kind: Kind) -> io::Result<Vec<IpA
 }
 
 /// Returns whether an address leads here: it is one of those in `[public]`, or one of the machine's own where that names none.
-fn is_here(public: &[IpAddr], address: IpAddr) -> bool {
+pub(super) fn is_here(public: &[IpAddr], address: IpAddr) -> bool {
     let mut of_family = public.iter().filter(|own| own.is_ipv4() == address.is_ipv4()).peekable();
     match of_family.peek() {
         Some(_) => of_family.any(|own| *own == address),
