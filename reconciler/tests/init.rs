@@ -73,7 +73,7 @@ fn example() -> String {
 #[test]
 fn example_state_becomes_the_one_of_whoever_tries_it() {
     let home = Home::new();
-    put(home.0.path(), "keys", &format!("# two\n{KEY}\n\n{OTHER}\n{KEY}\n"));
+    put(home.0.path(), "keys", format!("# two\n{KEY}\n\n{OTHER}\n{KEY}\n"));
     let keys = home.at("keys").to_string_lossy().into_owned();
     let made = home.init(&["--from", &example(), "--domain", "berth.localhost", "--admin-key", &keys]).good();
     made.says("a new state repo");

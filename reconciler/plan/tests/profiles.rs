@@ -1,5 +1,7 @@
 //! AppArmor profiles: what is made has Berth's own where the host has them, and none where it hasn't.
 
+#![allow(clippy::expect_used, reason = "a test says what it expects by unwrapping it")]
+
 use std::collections::BTreeSet;
 
 use berth_plan::apparmor::{FIREWALL, PROFILES, SERVER};
@@ -14,7 +16,7 @@ fn made(profiles: &[&str]) -> Vec<(String, String)> {
         ("users/alice.toml", "role = \"admin\"\n"),
         ("servers/blog.toml", "id = 1\nowner = \"alice\"\n"),
     ];
-    let state = State::assemble(&files.map(|(path, text)| Parsed::parse(path, text))).unwrap();
+    let state = State::assemble(&files.map(|(path, text)| Parsed::parse(path, text))).expect("a state");
     let profiles: BTreeSet<String> = profiles.iter().map(|name| (*name).to_owned()).collect();
     let observed = Observed { profiles, ..Observed::default() };
     let context = Context {

@@ -117,7 +117,7 @@ fn from_the_forge(
     let merged = match scratch.repo.merge(&main, &tip, &words)? {
         Combined::Clean(merged) => merged,
         Combined::Conflicts(files) => {
-            let files: Vec<String> = files.iter().map(|file| safe(file)).collect();
+            let files: Vec<String> = files.iter().map(safe).collect();
             print(&format!("{} doesn't merge: {} differ on both sides", tip.short(), files.join(", ")));
             return Ok(Exit::Failed);
         }

@@ -9,8 +9,11 @@ use super::{Bench, put};
 const DOORS: [(Option<&str>, &str); 4] =
     [(Some("bob"), "review/x"), (Some("ann"), "main"), (Some("ann"), "other"), (None, "main")];
 
+/// Files of a commit: paths, and what they hold or that they go.
+type Files = &'static [(&'static str, Option<&'static str>)];
+
 /// Files that no clone on Windows or macOS can hold, and what is said of each.
-const BAD: [(&[(&str, Option<&str>)], &str); 6] = [
+const BAD: [(Files, &str); 6] = [
     (&[("docs/aux.md", Some("x\n"))], "`aux.md` is the name of a device on Windows"),
     (&[("docs/Con/x.md", Some("x\n"))], "`Con` is the name of a device on Windows"),
     (&[("docs/a:b?.md", Some("x\n"))], "`a:b?.md` has a `:` in it"),

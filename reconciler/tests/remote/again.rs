@@ -123,7 +123,7 @@ fn one_commit_that_the_forge_cant_take_silences_no_other() {
     let world = World::new();
     let bench = bench(&world, "forgejo", "/repos/org/state");
     let broken = bench.main();
-    let path = broken.clone();
+    let path = broken;
     world.answering(move |seen| seen.path.ends_with(&path).then(|| Reply::new(500, "{}")));
     let _follower = bench.follow();
     world.seen(1);

@@ -56,7 +56,7 @@ fn owners() -> BTreeMap<u64, (String, u32)> {
             let socket =
                 target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']'));
             let Some(inode) = socket.and_then(|inode| inode.parse().ok()) else { continue };
-            owners.entry(inode).or_insert_with(|| (safe(name.trim()).to_string(), pid));
+            owners.entry(inode).or_insert_with(|| (safe(name.trim()), pid));
         }
     }
     owners
@@ -74,7 +74,7 @@ pub(super) fn held(
         let is_ours = prefix.is_some_and(|prefix| {
             name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with("-users-"))
         });
-        return if is_ours { Held::Ours } else { Held::Container(safe(name).to_string()) };
+        return if is_ours { Held::Ours } else { Held::Container(safe(name)) };
     }
     match listeners.get(&port) {
         None => Held::Free,

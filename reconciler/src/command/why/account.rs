@@ -55,7 +55,7 @@ fn author(
         _ => None,
     };
     Ok(named.filter(|name| before.users.contains_key(name)).ok_or_else(|| {
-        let authors: Vec<String> = authors.iter().map(|name| safe(name)).collect();
+        let authors: Vec<String> = authors.iter().map(safe).collect();
         format!("{} isn't of one member: its commits are of {}", tip.short(), authors.join(", "))
     }))
 }
