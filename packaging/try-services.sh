@@ -18,7 +18,12 @@ clean() {
         kill -KILL "$init" 2>/dev/null || true
         wait "$init" 2>/dev/null || true
     fi
-    find "$room/cgroup/${room##*/}" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    # The last processes are still on their way out.
+    for _ in $(seq 50); do
+        [ -d "$room/cgroup/${room##*/}" ] || break
+        find "$room/cgroup/${room##*/}" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+        sleep 0.1
+    done
     umount "$room/cgroup" 2>/dev/null || true
     rm -rf --one-file-system "$room"
 }
