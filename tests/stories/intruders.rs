@@ -252,17 +252,28 @@ fn nobody_opens_what_is_not_theirs(world: &World) {
 /// Text that would be a script if a page took it as it is.
 const HOSTILE: &str = "</title></textarea></pre>'\"><img src=x onerror=hacked=1><script>hacked=1</script>";
 
+/// Brings a page with a hostile name past every door: none takes it, and a repository can have it from before they did.
+fn bring_a_hostile_name(platform: &Platform) {
+    let state = &platform.state;
+    state.write(&format!("docs/{}.md", "<img src=x onerror=hacked=1>"), HOSTILE);
+    state.git(&["add", "--all"]).good();
+    state.git(&["commit", "--quiet", "--message", "a page from before"]).good();
+    let mut fetch = berth_tests::folder::git();
+    fetch.arg("-C").arg(platform.repo()).args(["fetch", "--quiet"]).arg(state.path()).arg("HEAD:main");
+    run(&mut fetch, PATIENCE).good();
+}
+
 fn no_text_becomes_a_script(world: &World) {
     let bench = bench(world);
     let _daemon = bench.platform.daemon();
     bench.platform.running(1);
     let revision = bench.platform.commit(HOSTILE, |state| {
         state.server("shop", 1, &format!("# {HOSTILE}\nmemory = \"96 MiB\"\n"));
-        state.write(&format!("docs/{}.md", "<img src=x onerror=hacked=1>"), HOSTILE);
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1hGUUzcvWUoNZ8FUqDTHcPT2zQQBbCgGYcbCzWXuhi";
         let key = format!("{key} {}", "<img src=x onerror=hacked=1>");
         state.write("users/bob.toml", &format!("# {HOSTILE}\npassword_hash = \"{HASH}\"\nssh_keys = ['{key}']\n"));
     });
+    bring_a_hostile_name(&bench.platform);
     let there = There { revision, topic: "none".to_owned(), secret: "A".repeat(43) };
     let ann = bench.signed_in("ann");
     let harmless = |page: &str| {
@@ -286,7 +297,7 @@ fn no_text_becomes_a_script(world: &World) {
         );
         if ann.script(&typed) != 0 {
             ann.script("const plan = document.querySelector('[value=plan]'); plan.disabled = false; plan.click()");
-            // What is refused is told; a file may have any name, so a new one has a plan.
+            // What is refused is told.
             ann.find("#said, [value=commit]");
             harmless(&format!("{name}, sent"));
             shown += 1;

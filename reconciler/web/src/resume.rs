@@ -22,7 +22,7 @@ pub(crate) struct Does {
 }
 
 /// Forms' ends for whoever is signed in.
-pub(crate) static ALL: [Does; 48] = [
+pub(crate) static ALL: [Does; 49] = [
     Does::file("/vm/new", "New server", &server_form::SHAPES),
     Does::file("/vm/{id}/edit", "Edit a server", &server_form::SHAPES),
     Does::file("/vm/{id}/power", "Start or stop a server", &server_form::SHAPES),
@@ -36,6 +36,7 @@ pub(crate) static ALL: [Does; 48] = [
     Does::act("/changes/{revision}/revert", "Revert a change", &[]),
     Does::act("/reviews/{topic}/approve", "Approve a proposal", &[("at", "Revision")]),
     Does::act("/reviews/{topic}/reject", "Reject a proposal", &[("reason", "Words for its author")]),
+    Does::act("/pulls/{user}/{topic}/withdraw", "Take a change back", &[]),
     Does::file("/wiki/new", "New page", &doc_form::SHAPES),
     Does::file("/wiki/edit/{*path}", "Edit a page", &doc_form::SHAPES),
     Does::file("/wiki/rename/{*path}", "Rename a page", &[&doc_form::TO]),
