@@ -1,6 +1,6 @@
 //! The check-up of a host: whether Berth can work on it, before anything is installed and at any time later.
 //!
-//! [`read`] gathers facts and judges nothing; [`judge`] judges facts and reads nothing. A fact that can't be had is told as such, and
+//! [`mod@read`] gathers facts and judges nothing; [`mod@judge`] judges facts and reads nothing. A fact that can't be had is told as such, and
 //! never taken for a good one.
 
 pub mod facts;
