@@ -5,7 +5,7 @@ DATA  ?= /var/lib/berth/data
 export BERTH_STATE = $(STATE)
 export BERTH_DATA  = $(DATA)
 
-.PHONY: up down test unit stories stories-long check bench
+.PHONY: up down test unit stories stories-long check bench vm
 
 up:
 	scripts/install.sh run
@@ -44,3 +44,10 @@ bench:
 	scripts/install.sh bench
 	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
 	cargo bench --locked -p berth-tests --bench berth
+
+# A Debian 13 machine in QEMU with its own kernel, with the package, through the main flows. docs/operations.md says when it ran last.
+vm: deb
+	scripts/install.sh vm
+	scripts/engine.sh
+	berth image build
+	tests/vm/run.sh $$(ls -t target/debian/berth_*.deb | head -n 1) $(NEWER)

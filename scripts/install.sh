@@ -4,6 +4,7 @@
 #   scripts/install.sh run     what the platform needs
 #   scripts/install.sh test    … and its tests
 #   scripts/install.sh bench   … and its benchmarks
+#   scripts/install.sh vm      what `make vm` needs
 #   scripts/install.sh check   what `make check` needs
 set -euo pipefail
 
@@ -50,10 +51,11 @@ test)  engine; need mmdebstrap busybox-static iproute2 dnsmasq-base build-essent
        caddy docker-registry pebble bind9 exim4-daemon-light curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
        scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
+vm)    engine; need mmdebstrap e2fsprogs openssh-client python3-minimal qemu-system-x86 build-essential pkg-config; scripts_of reconciler/web/terminal ;;
 check)
     need build-essential pkg-config
     rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
     command -v cargo-deny >/dev/null || { echo "installing: cargo-deny"; cargo install --quiet --locked cargo-deny@0.20.2; }
     ;;
-*) sed -n '2,8p' "$0"; exit 2 ;;
+*) sed -n '2,9p' "$0"; exit 2 ;;
 esac
