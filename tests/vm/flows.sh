@@ -58,7 +58,7 @@ server() { # id, command... in the server
 }
 
 install_() {
-    ask apt-get install -y --no-download /mnt/share/berth.deb
+    ask apt-get install -y /mnt/share/berth.deb
     ask berth --version
 }
 
@@ -162,7 +162,7 @@ upgrade() {
     sleep 20
     local before
     before=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
-    ask apt-get install -y --no-download /mnt/share/newer.deb
+    ask apt-get install -y /mnt/share/newer.deb
     within "berth status is content" ask berth status
     local after
     after=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
