@@ -8,7 +8,7 @@ export BERTH_STATE = $(STATE)
 export BERTH_DATA  = $(DATA)
 export BERTH_DOMAIN = $(DOMAIN)
 
-.PHONY: up down trust test unit stories stories-long check bench deb deb-test
+.PHONY: up down trust test unit stories stories-long check bench deb deb-test vm
 
 up:
 	@[ "$$(id -u)" -eq 0 ] || { echo "this installs packages and sets the engine up: run \`sudo make up\`" >&2; exit 1; }
@@ -66,3 +66,10 @@ bench:
 	scripts/install.sh bench
 	cargo build --release --locked -p berth -p berth-gate -p berth-runtime -p berth-ssh-router -p berth-web
 	cargo bench --locked -p berth-tests --bench berth
+
+# A Debian 13 machine in QEMU with its own kernel, with the package, through the main flows. docs/operations.md says when it ran last.
+vm: deb
+	scripts/install.sh vm
+	scripts/engine.sh
+	berth image build
+	tests/vm/run.sh $$(ls -t target/debian/berth_*.deb | head -n 1) $(NEWER)

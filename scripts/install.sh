@@ -4,6 +4,7 @@
 #   scripts/install.sh run     what the platform needs
 #   scripts/install.sh test    … and its tests
 #   scripts/install.sh bench   … and its benchmarks
+#   scripts/install.sh vm      what `make vm` needs
 #   scripts/install.sh check   what `make check` needs
 #   scripts/install.sh deb     what `make deb` and `make deb-test` need
 set -euo pipefail
@@ -63,6 +64,7 @@ test)  engine; local_names; need apparmor mmdebstrap busybox-static iproute2 dns
        command -v node >/dev/null || need nodejs
        scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
 bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
+vm)    engine; need mmdebstrap e2fsprogs openssh-client python3-minimal qemu-system-x86 build-essential pkg-config; scripts_of reconciler/web/terminal ;;
 check)
     need build-essential pkg-config
     rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
@@ -73,5 +75,5 @@ deb)
     command -v cargo-deb >/dev/null || { echo "installing: cargo-deb"; cargo install --quiet --locked cargo-deb@3.8.0; }
     scripts_of reconciler/web/terminal
     ;;
-*) sed -n '2,9p' "$0"; exit 2 ;;
+*) sed -n '2,10p' "$0"; exit 2 ;;
 esac

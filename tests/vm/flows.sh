@@ -1,0 +1,212 @@
+#!/usr/bin/env bash
+# Goes through the platform's main flows on a machine that make.sh made, with Berth from its package.
+#
+#   flows.sh FOLDER PACKAGE IMAGES [NEWER]
+#
+# PACKAGE is the .deb; IMAGES an archive of `docker save` with the base image and the platform's, since nothing leads out of the
+# machine; NEWER a package of another build, to upgrade to. FOLDER/results.tsv says flow by flow what came of it.
+# A flow that fails is told, and the next one is tried: it says more than the first.
+set -euo pipefail
+cd "$(dirname "$0")"
+FOLDER=$(realpath "${1:?a folder}")
+package=${2:?a package}
+images=${3:?the images}
+newer=${4:-}
+. ./machine.sh
+results=$FOLDER/results.tsv
+failures=0
+# What a step waits for at most, in seconds. An emulated machine takes about ten times as long as one that runs.
+helped && patience=180 || patience=1800
+
+flow() { # name, function
+    local name=$1 began code=0
+    began=$(date +%s)
+    printf '\n\033[1m%s\033[0m\n' "$name"
+    # A subshell of its own with -e: within `if` or `||`, bash would go on after what fails.
+    set +e
+    (set -e; "$2") > >(tee "$FOLDER/last") 2>&1
+    code=$?
+    set -e
+    local seconds=$(($(date +%s) - began))
+    if [ $code = 0 ]; then
+        printf '  works, %s s\n' "$seconds"
+        printf '%s\tworks\t%s s\n' "$name" "$seconds" >>"$results"
+    else
+        failures=$((failures + 1))
+        printf '  FAILS, %s s\n' "$seconds"
+        printf '%s\tfails\t%s\n' "$name" "$(tail -n 1 "$FOLDER/last" | tr '\t' ' ' | cut -c1-200)" >>"$results"
+    fi
+}
+
+within() { # what, command... : tries until it succeeds
+    local what=$1 until=$(($(date +%s) + patience))
+    shift
+    until "$@" >"$FOLDER/tried" 2>&1; do
+        if [ "$(date +%s)" -ge "$until" ]; then
+            tail -n 20 "$FOLDER/tried"
+            echo "not within $patience s: $what"
+            return 1
+        fi
+        sleep 5
+    done
+}
+
+server() { # id, command... in the server
+    local id=$1
+    shift
+    ask docker exec "hosting-users-dind-$id" "$@"
+}
+
+install_() {
+    ask apt-get install -y /mnt/share/berth.deb
+    ask berth --version
+}
+
+host() {
+    # What the doctor finds before anything is set up is what setup is there for.
+    ask berth doctor || true
+    ask berth engine setup --yes || [ $? = 2 ]
+    ask systemctl restart docker
+    ask berth engine check
+    ask "aa-status --json | jq -r '.profiles | keys[]' | grep ^berth" || echo "  no profile of Berth's is loaded"
+}
+
+bring_images() {
+    ask docker load -q -i /mnt/share/images.tar
+    ask berth image build
+}
+
+first_state() {
+    ask 'ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id_ed25519 <<<n || true'
+    ask 'set -e
+        mkdir -p /root/first/users /root/first/servers /root/first/domains
+        cd /root/first
+        printf "domain = \"hosting.example.org\"\n" >platform.toml
+        printf "role = \"admin\"\nemail = \"ann@example.org\"\nssh_keys = [\"%s\"]\n" "$(cut -d" " -f1,2 /root/.ssh/id_ed25519.pub)" >users/ann.toml
+        printf "id = 1\nowner = \"ann\"\nmemory = \"768 MiB\"\npids = 1024\n" >servers/shop.toml
+        printf "id = 2\nowner = \"ann\"\nmemory = \"768 MiB\"\n" >servers/notes.toml
+        printf "server = \"shop\"\nport = 80\ntls = \"internal\"\n" >domains/shop.hosting.example.org.toml
+        berth init /var/lib/berth/state.git --from .
+        berth hook install /var/lib/berth/state.git
+        systemctl start berth.target'
+}
+
+servers_run() {
+    within "berth status is content" ask berth status
+    within "server 1 is running" server 1 systemctl is-system-running --wait
+    within "server 2 is running" server 2 systemctl is-system-running --wait
+    ask berth status
+}
+
+a_domain_answers() {
+    server 1 sh -c 'mkdir -p /apps/web; printf hello >/apps/web/index.html
+        systemd-run --unit hello --working-directory /apps/web python3 -m http.server 80 || busybox httpd -p 80 -h /apps/web'
+    within "the domain answers" ask "curl -fsk --resolve shop.hosting.example.org:443:127.0.0.1 https://shop.hosting.example.org/ | grep -q hello"
+}
+
+ssh_works() {
+    within "a shell of server 1" ask "ssh -o StrictHostKeyChecking=no -p 10022 server1@127.0.0.1 'hostname; exit 3'; [ \$? = 3 ]"
+    ask "ssh -o StrictHostKeyChecking=no -p 10022 git@127.0.0.1 ls"
+}
+
+push_() {
+    ask 'set -e
+        rm -rf /root/state
+        git clone -q ssh://git@127.0.0.1:10022/state /root/state
+        cd /root/state
+        sed -i "s/768 MiB/640 MiB/" servers/shop.toml
+        git -c user.name=ann -c user.email=ann@example.org commit -qam "shop: less memory"
+        git push 2>&1'
+    within "server 1 has its new limit" ask "docker inspect -f '{{.HostConfig.Memory}}' hosting-users-dind-1 | grep -qx $((640 * 1048576))"
+}
+
+limits() {
+    server 1 cat /sys/fs/cgroup/memory.max
+    # Memory beyond the limit ends what takes it, and not the server.
+    ! server 1 python3 -c 'x = b"x" * (900 << 20)'
+    server 1 sh -c 'grep -q "^oom_kill [1-9]" /sys/fs/cgroup/memory.events || grep -rq "^oom_kill [1-9]" /sys/fs/cgroup/*/memory.events /sys/fs/cgroup/memory.events'
+    # So do processes.
+    server 1 sh -c 'for i in $(seq 1500); do sleep 60 & done 2>/dev/null; wait' >/dev/null 2>&1 &
+    local many=$!
+    sleep $((patience / 20))
+    ask "cat \$(find /sys/fs/cgroup -path '*docker-*' -name pids.events | head -n 3)"
+    kill $many 2>/dev/null || true
+    within "server 1 has room again" server 1 true
+    # The first process inside has no say in its own limits.
+    ! server 1 sh -c 'echo max > /sys/fs/cgroup/memory.max'
+}
+
+all_back() {
+    within "berth status is content" ask berth status
+    servers_run
+    within "a shell of server 1" ask "ssh -o StrictHostKeyChecking=no -p 10022 server1@127.0.0.1 true"
+}
+
+reboot_() {
+    ask systemctl reboot || true
+    sleep 10
+    answers "$patience"
+    all_back
+}
+
+power_cut() {
+    pull
+    boot
+    all_back
+}
+
+upgrade() {
+    # An open session, which says a number each second.
+    ask "ssh -o StrictHostKeyChecking=no -p 10022 server1@127.0.0.1 'while :; do date +%s; sleep 1; done'" >"$FOLDER/session" 2>&1 &
+    local session=$!
+    sleep 20
+    local before
+    before=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
+    ask apt-get install -y /mnt/share/newer.deb
+    within "berth status is content" ask berth status
+    local after
+    after=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
+    diff <(echo "$before") <(echo "$after") || { echo "containers were made anew"; return 1; }
+    local said
+    said=$(wc -l <"$FOLDER/session")
+    sleep 20
+    [ "$(wc -l <"$FOLDER/session")" -gt "$said" ] || { echo "the session ended with the upgrade"; return 1; }
+    kill "$session"
+}
+
+purge() {
+    ask apt-get purge -y berth
+    ask test -e /var/lib/berth/state.git/HEAD
+    ask test -e /var/lib/berth/data/identity
+    # Servers run on.
+    server 1 true
+    ! ask sh -c 'command -v berth'
+}
+
+: >"$results"
+mkdir -p "$FOLDER/share"
+cp "$package" "$FOLDER/share/berth.deb"
+[ -z "$newer" ] || cp "$newer" "$FOLDER/share/newer.deb"
+[ "$(realpath "$images")" = "$FOLDER/share/images.tar" ] || cp "$images" "$FOLDER/share/images.tar"
+trap halt EXIT
+
+flow "boot" boot
+ask "uname -r; . /etc/os-release; echo \"\$PRETTY_NAME\"; docker version -f '{{.Server.Version}}'; stat -fc %T /sys/fs/cgroup; cat /sys/module/apparmor/parameters/enabled" |
+    tee "$FOLDER/machine"
+flow "install the package" install_
+flow "engine setup and check" host
+flow "images, brought along" bring_images
+flow "a first state" first_state
+flow "servers to running" servers_run
+flow "a domain" a_domain_answers
+flow "SSH, a shell and the lobby" ssh_works
+flow "a push" push_
+flow "limits" limits
+flow "reboot" reboot_
+flow "power cut" power_cut
+[ -z "$newer" ] || flow "upgrade under an open session" upgrade
+flow "purge" purge
+
+printf '\n'
+column -t -s "$(printf '\t')" "$results" 2>/dev/null || cat "$results"
+[ "$failures" = 0 ]
