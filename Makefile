@@ -70,6 +70,6 @@ bench:
 # A Debian 13 machine in QEMU with its own kernel, with the package, through the main flows. docs/operations.md says when it ran last.
 vm: deb
 	scripts/install.sh vm
-	scripts/engine.sh
-	berth image build
+	PATH="$$PWD/target/release:$$PATH" scripts/engine.sh
+	target/release/berth image build
 	tests/vm/run.sh $$(ls -t target/debian/berth_*.deb | head -n 1) $(NEWER)
