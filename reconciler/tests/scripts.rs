@@ -55,7 +55,7 @@ impl Bench {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What a stand-in was called with.
+    /// The arguments that a stand-in was called with.
     fn calls(&self, name: &str) -> String {
         fs::read_to_string(self.at("bin").join(format!("{name}.calls"))).unwrap_or_default()
     }

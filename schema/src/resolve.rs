@@ -240,89 +240,53 @@ impl<'a> Files<'a> {
     }
 
     fn check_passkeys(&mut self) {
-        let mut holders = HashMap::new();
-        let mut clashes = Vec::new();
-        for (index, user) in self.users.iter().enumerate() {
-            for passkey in &user.file.passkeys {
-                match holders.entry(passkey.value.id()) {
-                    hash_map::Entry::Occupied(holder) => clashes.push((index, passkey.at, *holder.get())),
-                    hash_map::Entry::Vacant(free) => _ = free.insert((index, passkey.at)),
-                }
-            }
-        }
-        for (index, at, (holder, holder_at)) in clashes {
-            let place = place(self.users[holder].parsed, holder_at);
-            let message = format!("a passkey of this id is `{}`'s, at {place}", self.users[holder].file.name);
-            self.error(
-                self.users[index].parsed,
-                at,
-                message,
-                "a passkey is one person's: remove one of the two",
-            );
-        }
+        self.check_holders(
+            |user| user.passkeys.iter().map(|passkey| (passkey.value.id(), passkey.at)).collect(),
+            "a passkey of this id",
+            "a passkey is one person's: remove one of the two",
+        );
     }
 
     fn check_accounts(&mut self) {
-        let mut holders = HashMap::new();
-        let mut clashes = Vec::new();
-        for (index, user) in self.users.iter().enumerate() {
-            for account in &user.file.oidc {
-                match holders.entry(account.value.as_str()) {
-                    hash_map::Entry::Occupied(holder) => clashes.push((index, account.at, *holder.get())),
-                    hash_map::Entry::Vacant(free) => _ = free.insert((index, account.at)),
-                }
-            }
-        }
-        for (index, at, (holder, holder_at)) in clashes {
-            let place = place(self.users[holder].parsed, holder_at);
-            let message =
-                format!("this account at a provider is `{}`'s, at {place}", self.users[holder].file.name);
-            let hint = "an account signs in one person: remove one of the two";
-            self.error(self.users[index].parsed, at, message, hint);
-        }
+        self.check_holders(
+            |user| user.oidc.iter().map(|account| (account.value.as_str(), account.at)).collect(),
+            "this account at a provider",
+            "an account signs in one person: remove one of the two",
+        );
     }
 
     fn check_forge_accounts(&mut self) {
-        let mut holders = HashMap::new();
-        let mut clashes = Vec::new();
-        for (index, user) in self.users.iter().enumerate() {
-            for account in &user.file.forge_accounts {
-                match holders.entry(account.value.as_str()) {
-                    hash_map::Entry::Occupied(holder) => clashes.push((index, account.at, *holder.get())),
-                    hash_map::Entry::Vacant(free) => _ = free.insert((index, account.at)),
-                }
-            }
-        }
-        for (index, at, (holder, holder_at)) in clashes {
-            let place = place(self.users[holder].parsed, holder_at);
-            let message =
-                format!("this account at the forge is `{}`'s, at {place}", self.users[holder].file.name);
-            let hint = "an account is one person's: remove it from one of the two files";
-            self.error(self.users[index].parsed, at, message, hint);
-        }
+        self.check_holders(
+            |user| user.forge_accounts.iter().map(|account| (account.value.as_str(), account.at)).collect(),
+            "this account at the forge",
+            "an account is one person's: remove it from one of the two files",
+        );
     }
 
     fn check_tokens(&mut self) {
+        self.check_holders(
+            |user| user.tokens.iter().map(|token| (token.value.digest(), token.at)).collect(),
+            "a token of this digest",
+            "a token is one person's: remove one of the two",
+        );
+    }
+
+    /// Refuses what a second line holds. `held` collects a user's values, each with its place in the file.
+    fn check_holders(&mut self, held: fn(&UserFile) -> Vec<(&str, usize)>, what: &str, hint: &str) {
         let mut holders = HashMap::new();
         let mut clashes = Vec::new();
         for (index, user) in self.users.iter().enumerate() {
-            for token in &user.file.tokens {
-                match holders.entry(token.value.digest()) {
-                    hash_map::Entry::Occupied(holder) => clashes.push((index, token.at, *holder.get())),
-                    hash_map::Entry::Vacant(free) => _ = free.insert((index, token.at)),
+            for (value, at) in held(&user.file) {
+                match holders.entry(value) {
+                    hash_map::Entry::Occupied(holder) => clashes.push((index, at, *holder.get())),
+                    hash_map::Entry::Vacant(free) => _ = free.insert((index, at)),
                 }
             }
         }
         for (index, at, (holder, holder_at)) in clashes {
             let place = place(self.users[holder].parsed, holder_at);
-            let message =
-                format!("a token of this digest is `{}`'s, at {place}", self.users[holder].file.name);
-            self.error(
-                self.users[index].parsed,
-                at,
-                message,
-                "a token is one person's: remove one of the two",
-            );
+            let message = format!("{what} is `{}`'s, at {place}", self.users[holder].file.name);
+            self.error(self.users[index].parsed, at, message, hint);
         }
     }
 

@@ -6,7 +6,7 @@ use berth_secrets::{SecretError, Secrets};
 
 use crate::api::Api;
 
-/// What it takes to reach the forge's API.
+/// The way to the forge's API, and what it takes to go it.
 #[derive(Debug)]
 pub(crate) struct Access {
     remote: Remote,

@@ -1,4 +1,4 @@
-//! How the provider does, for `berth status`: what the last fetch and the last exchange came to.
+//! The provider's standing, for `berth status`: what the last fetch and the last exchange came to.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::trouble::ProviderError;
 
-/// What is known.
+/// The outcomes that are known.
 #[derive(Debug, Default)]
 pub(crate) struct Standing(Mutex<Last>);
 

@@ -224,7 +224,7 @@ pub(crate) fn hold(maker: &str) -> io::Result<()> {
     input.read_to_end(&mut Vec::new()).map(drop)
 }
 
-/// What a namespace gets, in words.
+/// Text of what a namespace gets.
 #[cfg(test)]
 pub(crate) fn told() -> String {
     format!("{CEILINGS:?} {TOTALS:?}")

@@ -285,7 +285,7 @@ impl Bundle {
     }
 }
 
-/// What a bundle's edits are, in words.
+/// Text of a bundle's edits.
 #[cfg(test)]
 pub(crate) fn told() -> String {
     format!("{CGROUP_MOUNT} {NESTED_SYSCALLS:?} {KEYRING_SYSCALLS:?} {NOT_IMPLEMENTED}")

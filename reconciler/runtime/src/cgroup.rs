@@ -52,7 +52,7 @@ pub(crate) enum CgroupError {
     Chown { path: PathBuf, uid: u32, source: io::Error },
 }
 
-/// What a server's cgroup gets, in words.
+/// Text of what a server's cgroup gets.
 #[cfg(test)]
 pub(crate) fn told() -> String {
     format!("{DELEGATED_FILES:?} {BOUNDS:?}")

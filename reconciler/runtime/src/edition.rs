@@ -1,4 +1,4 @@
-//! What servers get from this program, and the number by which `berth status` knows those that were started before it changed.
+//! The edition of what servers get from this program: the number by which `berth status` knows those that were started before it changed.
 
 use berth_host::EDITION;
 

@@ -109,7 +109,7 @@ fn grant_these<'a>(document: &mut Value, devices: impl Iterator<Item = &'a Devic
     }
 }
 
-/// What is granted, in words.
+/// Text of what is granted.
 #[cfg(test)]
 pub(crate) fn told() -> String {
     let devices: Vec<_> = DEVICES.iter().map(|device| (device.path, device.major, device.minor)).collect();

@@ -9,7 +9,7 @@ pub struct Diagnosis {
     pub weight: Weight,
     /// The part of the host.
     pub about: &'static str,
-    /// What is the matter, and what comes of it.
+    /// The fault, and what comes of it.
     pub what: String,
     /// The next step.
     pub remedy: String,

@@ -1,7 +1,7 @@
 //! AppArmor profiles of Berth's own: their texts, the files from which the host loads them at every start, and loading them now.
 //!
 //! The files are Berth's alone, and replaced without a copy: the host loads whatever lies in that folder, so a copy would be loaded, too.
-//! What somebody adds has a place of its own, `local/` (apparmor.d(5)).
+//! Additions of somebody else have a place of their own, `local/` (apparmor.d(5)).
 
 use std::collections::BTreeSet;
 use std::fs;

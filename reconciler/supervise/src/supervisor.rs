@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::report::{News, Report};
 
-/// What is kept, on which socket.
+/// Settings of a program that is kept.
 #[derive(Debug)]
 pub struct Rules {
     /// The program in a word, for the log and for errors.

@@ -82,7 +82,7 @@ pub struct Exchanged {
     pub id_token: Secret,
 }
 
-/// How the provider does, as the process that reaches it knows from its last questions.
+/// The provider's standing, as the process that reaches it knows from its last questions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderStanding {
     /// The provider's issuer.
@@ -105,7 +105,7 @@ pub struct ProviderFailure {
 /// The provider in the status of a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderRow {
-    /// How it does. Without the process that reaches it, nothing but the issuer is known.
+    /// Its standing. Without the process that reaches it, nothing but the issuer is known.
     pub standing: ProviderStanding,
     /// Reason why that process can't be asked, where it can't.
     pub unheard: Option<String>,

@@ -1,4 +1,4 @@
-//! How a panel proves its name to a CA, as its settings let it.
+//! The way in which a panel proves its name to a CA, as its settings let it.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use berth_schema::{Parsed, State};

@@ -84,7 +84,7 @@ struct Look {
 }
 
 impl Look {
-    /// What stands below a secret's name is secret, too.
+    /// Looks through a table. Whatever stands below a secret's name is secret, too.
     fn table(&mut self, is_secret: bool, table: &DeTable<'_>) {
         for (key, value) in table {
             self.value(is_secret || is_secret_field(key.get_ref()), value);

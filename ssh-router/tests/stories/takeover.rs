@@ -68,7 +68,7 @@ impl Kept {
         command.arg("--program").arg(&self.program).output().unwrap()
     }
 
-    /// What a router tells of its sessions; `None` without one.
+    /// Returns what a router tells of its sessions; `None` without one.
     fn told(&self, router: u32) -> Option<String> {
         fs::read_to_string(self.place.path("sessions").join(router.to_string())).ok()
     }

@@ -1,6 +1,6 @@
 //! A limit on the strangers' requests that are answered and logged in a while, whoever they come from.
 //!
-//! What is before the listener hides the senders, so the limit is one for all. The forge's own requests are signed and don't count.
+//! The server before the listener hides the senders, so the limit is one for all. The forge's own requests are signed and don't count.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What people notice when one of the platform's own containers ends: a plan says so before it is carried out.
+//! Words for what people notice when one of the platform's own containers ends: a plan says so before it is carried out.
 
 use crate::desired::Desired;
 use crate::inventory::Inventory;

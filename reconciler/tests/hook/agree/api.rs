@@ -43,7 +43,7 @@ pub(super) struct Api {
 
 /// Answer of the API.
 pub(super) enum Told {
-    /// What the change comes to.
+    /// The outcome of the change.
     Plan(Answer),
     /// There is no plan, for this reason.
     Problem(String),
