@@ -276,7 +276,7 @@ impl<'a> Files<'a> {
         let mut holders = HashMap::new();
         let mut clashes = Vec::new();
         for (index, user) in self.users.iter().enumerate() {
-            for (value, at) in held(&user.file) {
+            for (value, at) in held(user.file) {
                 match holders.entry(value) {
                     hash_map::Entry::Occupied(holder) => clashes.push((index, at, *holder.get())),
                     hash_map::Entry::Vacant(free) => _ = free.insert((index, at)),
