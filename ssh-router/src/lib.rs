@@ -51,7 +51,10 @@ use crate::router::Router;
 use crate::routes::{RoutesError, Table};
 use crate::settings::{Invocation, Settings, Supervise, Task};
 
-fn main() -> ExitCode {
+pub use settings::line;
+
+/// Reads the command line and carries sessions, or does the task that it names.
+pub fn main() -> ExitCode {
     let invocation = Invocation::parse();
     // The library's warnings are about peers, and peers could fill the log with them.
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info,russh=off"));
