@@ -38,7 +38,7 @@ pub struct GitDoor {
     names: Nameless,
 }
 
-/// What a door stands in, besides its state repo.
+/// Surroundings of a door, besides its state repo.
 #[derive(Debug, Default)]
 struct Around {
     /// Folder of what a gate is told.

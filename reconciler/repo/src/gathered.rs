@@ -1,6 +1,6 @@
 //! The register of server ids where none is kept yet: gathered from history once, and from then on added to.
 //!
-//! What was gathered lies in a file of the git folder. It can be lost: then history is read again.
+//! The file in the git folder that holds it can be lost: then history is read again.
 
 use std::fs;
 
@@ -121,7 +121,7 @@ impl StateRepo {
         Ok(policy::named_by(&path, &String::from_utf8_lossy(objects.read(blob)?.data())))
     }
 
-    /// What another process gathered; `None` where nobody did, or not all of it is there.
+    /// Reads what another process gathered; `None` where nobody did, or not all of it is there.
     fn gathered_before(&self) -> Option<Gathered> {
         let text = fs::read_to_string(self.kept_at.join(FILE)).ok()?;
         let (header, lines) = text.split_once('\n')?;

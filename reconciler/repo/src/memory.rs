@@ -54,7 +54,7 @@ impl Memory {
         }
     }
 
-    /// What was read so far, through every clone.
+    /// Counts what was read so far, through every clone.
     pub fn worked(&self) -> Worked {
         self.work.so_far()
     }

@@ -42,7 +42,7 @@ impl Entry {
     }
 }
 
-/// What stands at a path in a tree.
+/// Thing at a path in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stand {
     /// Nothing, and a file could.
@@ -108,7 +108,7 @@ impl<'r> Trees<'r> {
         Ok(tree)
     }
 
-    /// What stands at a path below a tree.
+    /// Looks what stands at a path below a tree.
     pub(crate) fn stand(&self, root: Oid, path: &[u8]) -> Result<Stand, git2::Error> {
         let mut tree = self.find(root)?;
         let mut parts = path.split(|byte| *byte == b'/').peekable();

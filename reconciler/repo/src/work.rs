@@ -9,7 +9,7 @@ pub(crate) struct Work {
     files: AtomicU64,
 }
 
-/// What was read until a moment.
+/// Amounts that were read until a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worked {
     /// Folders that were read, with all their entries.
@@ -36,7 +36,7 @@ impl Work {
 }
 
 impl Worked {
-    /// What was read since an earlier moment.
+    /// Returns what was read since an earlier moment.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {

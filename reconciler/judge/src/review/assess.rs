@@ -47,7 +47,7 @@ pub struct Assessor<'r> {
 /// Extent of a look at a proposal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// What a list says of it: its verdict, and the way it merges.
+    /// Its verdict, and the way it merges: a list says no more.
     Row,
     /// Everything.
     Whole,

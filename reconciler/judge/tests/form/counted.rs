@@ -1,10 +1,15 @@
 //! Work of a look at proposals, counted: it grows with what they change, not with the state for each of them.
 
+use std::ops::RangeInclusive;
+
 use berth_judge::review::{Ask, Format, answer, propose};
 use berth_repo::{Edit, Signature, StateRepo, Words, Worked};
 use berth_schema::policy::Actor;
 
 use super::House;
+
+const PLATFORM: &str =
+    "domain = \"h.example\"\n\n[networks]\nusers = \"10.0.0.0/8\"\n\n[quota]\nservers = 1\n";
 
 /// A platform with so many members, each with a server.
 fn house(members: usize) -> House {
@@ -23,10 +28,10 @@ fn house(members: usize) -> House {
     House::holding(&files)
 }
 
-/// Opens a proposal of a member's that adds a domain, and one that wants a server more than they may have.
-fn proposals(repo: &StateRepo, members: usize) {
+/// Opens two proposals of each of these members: one that adds a domain, and one that wants a server more than they may have.
+fn proposals(repo: &StateRepo, members: RangeInclusive<usize>) {
     let main = repo.head().unwrap().unwrap();
-    for n in 1..=members {
+    for n in members {
         let by = Signature::at(format!("m{n}"), format!("m{n}@h.example"), 1_700_000_000);
         let words = Words { author: &by, committer: &by, message: "a change\n" };
         let path = format!("domains/d{n}.h.example.toml");
@@ -53,8 +58,8 @@ fn a_list_reads_the_state_once_and_then_what_differs() {
     let house = house(30);
     let files = 2 + 2 * 30;
     let mut before = None;
-    for members in [4, 8] {
-        proposals(&house.repo(), members);
+    for (new, members) in [(1..=4, 4), (5..=8, 8)] {
+        proposals(&house.repo(), new);
         let (text, worked) = listed(&house);
         let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
         let rows = rows.as_array().unwrap();
@@ -71,7 +76,7 @@ fn a_list_reads_the_state_once_and_then_what_differs() {
 #[test]
 fn a_list_of_conflicts_reads_what_main_was_once() {
     let house = house(30);
-    proposals(&house.repo(), 8);
+    proposals(&house.repo(), 1..=8);
     // Each proposal's domain is on main by now, and leads elsewhere.
     let taken: Vec<String> = (1..=8).map(|n| format!("domains/d{n}.h.example.toml")).collect();
     let edits: Vec<(&str, Option<&str>)> =

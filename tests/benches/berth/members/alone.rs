@@ -1,4 +1,4 @@
-//! What one person does, and what one command takes.
+//! Pushes of one person, and single commands.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -1,4 +1,4 @@
-//! What many do at the same moment.
+//! Acts of many people at the same moment.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
