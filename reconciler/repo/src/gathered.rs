@@ -10,6 +10,7 @@ use berth_schema::policy;
 use berth_schema::register::IdRegister;
 use git2::{ObjectType, Oid};
 
+use crate::memory::Gathered;
 use crate::oid::{oid, revision_of};
 use crate::tree::{Difference, Trees};
 use crate::{Error, LARGEST_FILE, Revision, StateRepo};
@@ -22,13 +23,6 @@ const FILE: &str = "berth-ids";
 const HEADER: &str = "# Gathered from history up to";
 /// Commits without a new id that are read again by every process, before one writes down that they were read.
 const READ_AGAIN: usize = 64;
-
-/// Ids and their last owners, of every revision that `main` was at until one.
-#[derive(Debug, Clone)]
-pub(crate) struct Gathered {
-    tip: Oid,
-    register: IdRegister,
-}
 
 impl StateRepo {
     /// Gathers the register from every revision that `main` was built of up to `tip`, by first parents. Those that somebody

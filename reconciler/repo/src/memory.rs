@@ -11,7 +11,6 @@ use git2::Oid;
 use parking_lot::Mutex;
 
 use crate::folder::Folder;
-use crate::gathered::Gathered;
 use crate::work::{Work, Worked};
 use crate::{Loaded, Revision};
 
@@ -33,6 +32,13 @@ pub struct Memory {
 struct Known {
     folder: Arc<Folder>,
     loaded: Loaded,
+}
+
+/// Ids and their last owners, of every revision that `main` was at until one.
+#[derive(Debug, Clone)]
+pub(crate) struct Gathered {
+    pub(crate) tip: Oid,
+    pub(crate) register: IdRegister,
 }
 
 impl Memory {

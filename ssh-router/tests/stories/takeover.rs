@@ -12,9 +12,6 @@ use crate::changes::{is_alive, signal};
 use crate::harness::{PATIENCE, Place, Running, await_end, await_that};
 use crate::watch::children_of;
 
-/// Time after which a router rests, in the words of its flag.
-const REST: &str = "3s";
-
 /// A place whose router is kept by a supervisor, and the program that it starts.
 struct Kept {
     place: Place,
@@ -28,6 +25,11 @@ impl Kept {
 
     /// The supervisor is started by another command.
     fn under(prefix: &[&str]) -> Self {
+        Self::with(prefix, &[])
+    }
+
+    /// Its routers have more flags.
+    fn with(prefix: &[&str], more: &[&str]) -> Self {
         let mut place = Place::new();
         let program = place.path("router-program");
         copy_program(Path::new(env!("CARGO_BIN_EXE_berth-ssh-router")), &program);
@@ -36,7 +38,7 @@ impl Kept {
         words.push(program.to_str().unwrap());
         let at = SocketAddr::from((place.host(), place.free_port()));
         // A visitor who never pauses is many, to a router that is busy.
-        let flags = ["--half-open", "1000:30:2000", "--rest", REST];
+        let flags = [&["--half-open", "1000:30:2000"], more].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(["supervise", "--listen", &at.to_string(), "--flags-file"]);
         fs::create_dir(place.path("sessions")).unwrap();
@@ -304,7 +306,7 @@ fn memory_of(router: u32) -> u64 {
 
 #[test]
 fn a_router_that_has_grown_gives_its_memory_back_once_nobody_has_a_session() {
-    let kept = Kept::new();
+    let kept = Kept::with(&[], &["--rest", "3s"]);
     let [first] = kept.routers()[..] else { panic!("{:?}", kept.routers()) };
     let began_with = memory_of(first);
     let mut session = kept.place.long_session("ann", "shop", &[]);

@@ -194,7 +194,8 @@ impl Seat {
 /// Git as Ada, by an SSH command.
 fn git(ssh: &str) -> Command {
     let mut git = berth_testing::git(Path::new("."));
-    git.env("GIT_SSH_COMMAND", ssh).stdin(Stdio::null());
+    // The first word may be a shell's.
+    git.env("GIT_SSH_COMMAND", ssh).env("GIT_SSH_VARIANT", "ssh").stdin(Stdio::null());
     git
 }
 
