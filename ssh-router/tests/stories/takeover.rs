@@ -38,7 +38,7 @@ impl Kept {
         words.push(program.to_str().unwrap());
         let at = SocketAddr::from((place.host(), place.free_port()));
         // A visitor who never pauses is many, to a router that is busy.
-        let flags = [&["--half-open", "1000:30:2000"], more].concat();
+        let flags = [&["--half-open", "1000:30:2000"][..], more].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(["supervise", "--listen", &at.to_string(), "--flags-file"]);
         fs::create_dir(place.path("sessions")).unwrap();
