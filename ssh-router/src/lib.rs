@@ -18,6 +18,7 @@ mod password;
 mod person;
 mod pump;
 mod queue;
+mod rest;
 mod roll;
 mod router;
 mod routes;

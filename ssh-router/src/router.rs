@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::spill::Overflow;
 use crate::stream::{Begun, Cuttable, Traffic};
 use crate::ticket::Desk;
-use crate::{algorithms, listen};
+use crate::{algorithms, listen, rest};
 
 /// State that all connections share.
 pub(crate) struct Router {
@@ -120,6 +120,7 @@ impl Router {
             () = self.accept(listener, &sessions) => {}
             () = panel => {}
             () = &mut roll => {}
+            () = rest::watch(&sessions, &self.admission, self.services.settings.rest) => {}
             () = stop => {}
         }
         sessions.close();

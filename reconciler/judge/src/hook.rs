@@ -339,10 +339,11 @@ impl<'a> Push<'a> {
             findings.sort();
             findings.dedup();
             // What was found in a commit that two refs lead to is told once.
-            findings.retain(|finding| !told.contains(finding));
+            findings.retain(|finding| told.binary_search(finding).is_err());
             let source = |path: &str| sources.get(path).map(String::as_str);
             text.push_str(&report(&findings, source, self.asker.look));
             told.append(&mut findings);
+            told.sort();
         }
         text.push_str(&self.notes);
         if accepted {

@@ -33,6 +33,9 @@ pub struct StateRepo {
     pub(crate) opening: Opening,
     pub(crate) memory: Memory,
     pub(crate) lifetime: Lifetime,
+    /// The folder in which Berth keeps what it could work out anew: the git folder of the state repo itself, for a repository
+    /// beside it too.
+    pub(crate) kept_at: PathBuf,
 }
 
 /// Time for which what is written is wanted.
@@ -56,9 +59,13 @@ impl StateRepo {
         Self::open_as(Opening { git_dir, quarantine: None })
     }
 
-    /// Opens the same repository once more, for another thread.
+    /// Opens the same repository once more, for another thread, with what this one knows by now.
     pub fn again(&self) -> Result<Self, Error> {
-        Self::open_as(self.opening.clone())
+        Ok(Self {
+            memory: self.memory.apart(),
+            kept_at: self.kept_at.clone(),
+            ..Self::open_as(self.opening.clone())?
+        })
     }
 
     /// Opens the repository that git runs this hook for, with the objects of the push that is not accepted yet.
@@ -75,7 +82,8 @@ impl StateRepo {
 
     pub(crate) fn open_as(opening: Opening) -> Result<Self, Error> {
         let (repository, memory) = (opening.open()?, Memory::default());
-        Ok(Self { repository, opening, memory, lifetime: Lifetime::Lasting })
+        let kept_at = repository.commondir().to_owned();
+        Ok(Self { repository, opening, memory, lifetime: Lifetime::Lasting, kept_at })
     }
 
     /// Shares this memory, which is of the same repository.
@@ -187,7 +195,12 @@ impl StateRepo {
             return Ok(loaded);
         }
         let before = self.memory.newest();
-        let mut reader = Reader { repository: &self.repository, opening: &self.opening, parsed_again: 0 };
+        let mut reader = Reader {
+            repository: &self.repository,
+            opening: &self.opening,
+            work: self.memory.work(),
+            parsed_again: 0,
+        };
         let folder = reader.folder(tree, "", before.as_ref(), 0)?;
         let parsed_again = reader.parsed_again;
         let (mut parsed, mut refused) = (Vec::new(), Vec::new());

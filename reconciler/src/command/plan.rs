@@ -7,7 +7,7 @@ use berth_engine::{Identity, Inspections, Reader, connect};
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::room::More;
-use berth_plan::{Desired, Observed, Plan, show, simulate};
+use berth_plan::{Desired, Identities, Observed, Plan, show, simulate};
 use jiff::Timestamp;
 
 use super::{Exit, show_findings};
@@ -92,11 +92,15 @@ async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> an
 
 /// Plans against the engine as it would be with everything of `from` in place.
 fn between(from: &Settled, to: &Settled, templates: &Templates) -> anyhow::Result<Plan> {
-    let before = Desired::with_templates(&from.state, templates);
+    // The same keys on both sides, so that whatever stays is worked out once.
+    let servers = [from, to].into_iter().flat_map(|settled| settled.state.servers.keys().copied());
+    let identities = Arc::new(Identities::example(servers));
+    let before = Desired::new(&from.state, templates, &identities);
     let world =
         simulate::settled(&before).context("cannot imagine an engine with everything of --from in place")?;
     let observed = world.observed(before.prefix());
-    Ok(planned(&Desired::with_templates(&to.state, templates), &observed, to, Some(from), None))
+    let desired = Desired::after(Some(&before), &to.state, templates, &identities);
+    Ok(planned(&desired, &observed, to, Some(from), None))
 }
 
 fn planned(

@@ -25,6 +25,11 @@ impl Kept {
 
     /// The supervisor is started by another command.
     fn under(prefix: &[&str]) -> Self {
+        Self::with(prefix, &[])
+    }
+
+    /// Its routers have more flags.
+    fn with(prefix: &[&str], more: &[&str]) -> Self {
         let mut place = Place::new();
         let program = place.path("router-program");
         copy_program(Path::new(env!("CARGO_BIN_EXE_berth-ssh-router")), &program);
@@ -33,7 +38,7 @@ impl Kept {
         words.push(program.to_str().unwrap());
         let at = SocketAddr::from((place.host(), place.free_port()));
         // A visitor who never pauses is many, to a router that is busy.
-        let flags = ["--half-open", "1000:30:2000"];
+        let flags = [&["--half-open", "1000:30:2000"][..], more].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(["supervise", "--listen", &at.to_string(), "--flags-file"]);
         fs::create_dir(place.path("sessions")).unwrap();
@@ -349,4 +354,43 @@ fn without_its_supervisor_a_router_finishes_its_sessions() {
     session.0.stdout.as_mut().unwrap().read_exact(&mut back).unwrap();
     drop(session.0.stdin.take());
     assert!(await_end(&mut session.0, PATIENCE).success());
+}
+
+/// Bytes of a process's own.
+fn memory_of(router: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{router}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn a_router_that_has_grown_gives_its_memory_back_once_nobody_has_a_session() {
+    let kept = Kept::with(&[], &["--rest", "3s"]);
+    let [first] = kept.routers()[..] else { panic!("{:?}", kept.routers()) };
+    let began_with = memory_of(first);
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    // What the far end doesn't take waits in the router.
+    let mut transfers: Vec<Running> = (0..8)
+        .map(|_| {
+            let mut ssh = kept.place.ssh("ann", "shop", &[]);
+            let ssh = ssh.arg("head -c 16000000 | cat").stdin(Stdio::piped()).stdout(Stdio::piped());
+            Running(ssh.spawn().unwrap())
+        })
+        .collect();
+    for transfer in &mut transfers {
+        transfer.0.stdin.take().unwrap().write_all(&vec![7; 16_000_000]).unwrap();
+    }
+    await_that("a router that has grown", || memory_of(first) > began_with + (12 << 20));
+    for mut transfer in transfers {
+        let mut all = Vec::new();
+        transfer.0.stdout.take().unwrap().read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), 16_000_000);
+        assert!(await_end(&mut transfer.0, PATIENCE).success());
+    }
+    assert_eq!(kept.routers(), [first], "somebody has a session still");
+    drop(session.0.stdin.take());
+    assert!(await_end(&mut session.0, PATIENCE).success());
+    await_that("another router alone", || kept.routers().len() == 1 && kept.routers() != [first]);
+    assert!(memory_of(kept.routers()[0]) < began_with + (4 << 20));
+    assert!(kept.place.run("true").status.success());
 }

@@ -119,9 +119,10 @@ impl Planner<'_, '_> {
 
     /// Tells of lines that end nothing: their servers are gone, or they were never right.
     fn tell_ended(&self, draft: &mut Draft) {
-        let stones = self.inventory.servers.values().flat_map(|holding| &holding.tombstones);
         for removal in &self.desired.platform.retention.ended {
-            if !stones.clone().any(|mark| removal.is_of(mark.stone.id, &mark.stone.revision)) {
+            let mut stones =
+                self.inventory.servers.get(&removal.id()).into_iter().flat_map(|holding| &holding.tombstones);
+            if !stones.any(|mark| removal.is_of(mark.stone.id, &mark.stone.revision)) {
                 draft.note(
                     format!("`retention.ended`, \"{removal}\""),
                     "no removed server is called that; take it away",
