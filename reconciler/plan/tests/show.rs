@@ -159,7 +159,10 @@ fn a_whole_comment_is_short_enough_for_a_forge_and_says_what_it_leaves_out() {
 fn of_defaults(servers: usize, defaults: &str) -> Plan {
     let servers: String =
         (1..=servers).map(|id| format!("== servers/u{id}.toml\nid = {id}\nowner = \"alice\"\n")).collect();
-    let platform = "== platform.toml\ndomain = \"example.org\"\nprefix = \"demo\"\n[networks]\nusers = \"10.64.0.0/14\"\n";
+    let platform = "== platform.toml\ndomain = \"example.org\"\nprefix = \"demo\"\n\
+        [networks]\nusers = \"10.64.0.0/14\"\n\
+        [services]\nfirewall = false\ncache = false\nweb = false\nrouter = false\n\
+        [quota]\nservers = 1000\ncpus = 1000\nmemory = \"9000 GiB\"\ndisk = \"90000 GiB\"\n";
     let told = format!(
         "--- applied 2026-01-01 a1\n{platform}{servers}--- planned 2026-01-02 a2\n{platform}[defaults]\n{defaults}\n{servers}"
     );
@@ -168,16 +171,13 @@ fn of_defaults(servers: usize, defaults: &str) -> Plan {
 
 #[test]
 fn a_default_that_changes_for_everybody_is_a_line() {
-    let plan = of_defaults(3000, "memory = \"2 GiB\"");
+    let plan = of_defaults(900, "memory = \"2 GiB\"");
     let text = show::text(&plan, &Style::default());
     assert!(text.lines().count() <= 40, "{text}");
-    assert!(text.contains("memory 1 GiB → 2 GiB: 3000 servers (u1, u2, u3, …)\n"), "{text}");
-    assert!(
-        text.contains("`berth plan --all` shows everything") && text.contains("3000 to update"),
-        "{text}"
-    );
+    assert!(text.contains("memory 1 GiB → 2 GiB: 900 servers (u1, u2, u3, …)\n"), "{text}");
+    assert!(text.contains("`berth plan --all` shows everything") && text.contains("900 to update"), "{text}");
     let whole = show::text(&plan, &Style { extent: Extent::Whole, ..Style::default() });
-    assert!(whole.contains("server u2999 (id 2999) changes in place") && !whole.contains("--all"));
+    assert!(whole.contains("server u899 (id 899) changes in place") && !whole.contains("--all"));
 }
 
 /// Changes that a text tells: each by itself, or as a number of many.
