@@ -186,13 +186,15 @@ impl Limit {
         format!("`{}` has {used} in all, and may have {allowed}", user.name)
     }
 
-    fn hint(&self, user: &User) -> String {
-        format!("take some away, or let an admin raise `quota.{}` in users/{}.toml", self.field, user.name)
+    fn hint(&self, user: &User, platform: &Platform) -> String {
+        let help = platform.organisation.help();
+        format!("take some away, or ask {help} to raise `quota.{}` in users/{}.toml", self.field, user.name)
     }
 }
 
 impl<'a> Files<'a> {
-    /// Sums per member. The finding stands at the first thing, in the order of ids or names, that goes over.
+    /// Sums per member. The finding stands at the first thing that goes over, in the order of ids or names, and what stood there before
+    /// a change comes first.
     pub(crate) fn check_usage(&mut self, platform: &Platform) {
         let mut over: Vec<Over<'a>> = Vec::new();
         for (owner, owned) in self.owned_beyond(platform) {
@@ -265,7 +267,8 @@ impl<'a> Files<'a> {
                     "domains" => self.domain_that_goes_over(owned, &quota),
                     _ => self.server_that_goes_over(owned, &quota, limit, platform),
                 };
-                let invalid = Invalid::new(limit.message(user, total, &quota, platform), limit.hint(user));
+                let (message, hint) = (limit.message(user, total, &quota, platform), limit.hint(user, platform));
+                let invalid = Invalid::new(message, hint);
                 Some(Over { limit, place: place?, invalid })
             });
         over.collect()
@@ -280,7 +283,7 @@ impl<'a> Files<'a> {
     ) -> Option<(&'a Parsed, usize)> {
         let entries = owned.servers.iter().map(|index| &self.servers[*index]);
         let mut own: Vec<_> = entries.filter_map(|entry| Some((entry, entry.value?))).collect();
-        own.sort_by_key(|(_, server)| server.id);
+        own.sort_by_key(|(entry, server)| (entry.is_new, server.id));
         let mut usage = Usage::default();
         let (entry, _) = own.into_iter().find(|(_, server)| {
             usage.add(server, platform);
@@ -298,7 +301,9 @@ impl<'a> Files<'a> {
     }
 
     fn domain_that_goes_over(&self, owned: &Owned, quota: &Quota) -> Option<(&'a Parsed, usize)> {
-        let entry = &self.domains[*owned.domains.get(quota.domains as usize)?];
+        let mut own: Vec<_> = owned.domains.iter().map(|index| &self.domains[*index]).collect();
+        own.sort_by_key(|entry| entry.is_new);
+        let entry = own.get(quota.domains as usize)?;
         entry.file.server.as_ref().map(|server| (entry.parsed, server.at))
     }
 
@@ -327,22 +332,31 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Returns the shortest name with each label below the platform's domain, and its server, whose owner has the label.
+    /// Returns the name with each label below the platform's domain that its owner has it by, and its server: one that stood there before
+    /// the change, and the shortest of those.
     fn label_owners(&self, platform: &Platform) -> HashMap<&'a str, (&'a Fqdn, &'a Arc<Server>)> {
-        let mut owners: HashMap<&str, (&Fqdn, &Arc<Server>)> = HashMap::with_capacity(self.domains.len());
+        let mut owners: HashMap<&str, (_, &Fqdn, &Arc<Server>)> = HashMap::with_capacity(self.domains.len());
         for domain in &self.domains {
             let fqdn = &domain.file.fqdn;
             let (Some(label), Some(server)) = (label_below(fqdn, &platform.domain), self.target(domain.file))
             else {
                 continue;
             };
-            let rank = |fqdn: &Fqdn| (fqdn.base().len(), fqdn.is_wildcard());
-            let holder = owners.entry(label).or_insert((fqdn, server));
-            if rank(fqdn) < rank(holder.0) {
-                *holder = (fqdn, server);
+            // A name changes hands with its server, too.
+            let is_new = domain.is_new || self.leads_to_new(domain.file);
+            let rank = (is_new, fqdn.base().len(), fqdn.is_wildcard());
+            let holder = owners.entry(label).or_insert((rank, fqdn, server));
+            if rank < holder.0 {
+                *holder = (rank, fqdn, server);
             }
         }
-        owners
+        owners.into_iter().map(|(label, (_, fqdn, server))| (label, (fqdn, server))).collect()
+    }
+
+    fn leads_to_new(&self, domain: &DomainFile) -> bool {
+        let target =
+            domain.server.as_ref().and_then(|server| self.servers_by_name.get(server.value.as_str()));
+        target.is_some_and(|index| self.servers[*index].is_new)
     }
 
     fn refuse_label(
@@ -365,7 +379,10 @@ impl<'a> Files<'a> {
         (server.owner != *owner).then(|| {
             let (own, other) = (format!("{label}.{}", platform.domain), &server.owner);
             let with = if holder.as_str() == own { String::new() } else { format!(", who has `{holder}`") };
-            let message = format!("`{fqdn}` lies within `{own}`, which is `{other}`'s{with}");
+            let message = match fqdn.as_str() == own {
+                true => format!("`{fqdn}` and everything below it is `{other}`'s{with}"),
+                false => format!("`{fqdn}` lies within `{own}`, which is `{other}`'s{with}"),
+            };
             (message, format!("choose a name outside it, or a server of `{other}`'s"))
         })
     }
@@ -384,7 +401,8 @@ impl<'a> Files<'a> {
         let quota = self.user(owner)?.quota.over(&platform.quota);
         (!quota.custom_domains).then(|| {
             let message = format!("`{fqdn}` is outside `{own}`, and `{owner}` may not use such names");
-            let hint = format!("choose a name below `{own}`, or let an admin set `quota.custom_domains` in users/{owner}.toml");
+            let help = platform.organisation.help();
+            let hint = format!("choose a name below `{own}`, or ask {help} to set `quota.custom_domains` in users/{owner}.toml");
             (message, hint)
         })
     }

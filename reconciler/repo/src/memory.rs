@@ -97,6 +97,13 @@ impl Memory {
         Some(loaded)
     }
 
+    /// The folder of this tree, if it is known.
+    pub(crate) fn folder(&self, tree: Oid) -> Option<Arc<Folder>> {
+        let known = self.0.lock();
+        let found = known.iter().find(|known| known.folder.id() == tree)?;
+        Some(Arc::clone(&found.folder))
+    }
+
     /// The folder of the revision that was read or recalled last: most of the next one is the same.
     pub(crate) fn newest(&self) -> Option<Arc<Folder>> {
         self.known.lock().front().map(|known| Arc::clone(&known.folder))

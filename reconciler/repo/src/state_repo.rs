@@ -1,6 +1,7 @@
 //! StateRepo: one git repository that holds state.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -209,6 +210,23 @@ impl StateRepo {
         tracing::debug!(%revision, files = loaded.files, parsed_again, "state loaded");
         self.memory.learn(folder, &loaded);
         Ok(loaded)
+    }
+
+    /// Reads the state at `revision` as a change of `base`. Where two files claim the same, what is at `base` already has it, and the
+    /// finding stands at the file that the change brings in.
+    pub fn load_change(&mut self, base: &Revision, revision: &Revision) -> Result<Loaded, Error> {
+        let loaded = self.load(revision)?;
+        // Nobody claims what is another's in a good state.
+        if loaded.state.is_ok() {
+            return Ok(loaded);
+        }
+        let unreadable = |source| Error::ReadCommit { revision: *revision, source };
+        let tree = self.repository.find_commit(oid(revision)).map_err(unreadable)?.tree_id();
+        let Some(folder) = self.memory.folder(tree) else { return Ok(loaded) };
+        let new: HashSet<String> = self.changed(base, revision)?.into_iter().collect();
+        let (mut parsed, mut refused) = (Vec::new(), Vec::new());
+        folder.collect(&mut parsed, &mut refused);
+        Ok(Loaded::assemble_change(&parsed, refused, loaded.parsed_again, |path| new.contains(path)))
     }
 
     /// The bytes of one file at `revision`; `None` when there is no plain file, or it is above [`LARGEST_FILE`].

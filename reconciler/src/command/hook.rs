@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 
 use super::Exit;
 use super::apply::tell;
-use crate::draw::{outcome_line, say};
+use crate::draw::{Tally, say};
 use crate::settings::Settings;
 
 /// Hook to run or install.
@@ -175,7 +175,7 @@ fn proposals(
 
 /// Shows how the new tip of `main` is applied, for at most `wait`. What fails and is tried again is followed on.
 pub(super) async fn follow(revision: Revision, names: &Names, wait: Duration, settings: &Settings) {
-    let pusher = Pusher { names, failed: Mutex::default() };
+    let pusher = Pusher { names, tally: Mutex::default(), failed: Mutex::default() };
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.door_socket()).await? else { return Ok(None) };
         daemon.follow(revision, &pusher).await.map(Some)
@@ -316,6 +316,7 @@ impl Names {
 /// Tells passes to whoever pushed, line by line.
 struct Pusher<'a> {
     names: &'a Names,
+    tally: Mutex<Tally>,
     /// Record of the last pass, if a part of it failed and is tried again.
     failed: Mutex<Option<PassRecord>>,
 }
@@ -351,11 +352,18 @@ impl Listener for Pusher<'_> {
                 let verb = if is_first { "Applying" } else { "Trying again to apply" };
                 format!("{verb} {revision}: {changes} (plan {digest}).")
             }
-            Event::Ended(outcome) => outcome_line(&outcome),
-            Event::PassEnded(record) => match self.tried_again(record) {
+            Event::Ended(outcome) => match self.tally.lock().line(&outcome) {
                 Some(line) => line,
                 None => return,
             },
+            Event::PassEnded(record) => {
+                let others = self.tally.lock().end();
+                match (others, self.tried_again(record)) {
+                    (Some(others), Some(line)) => format!("{others}\n{line}"),
+                    (Some(line), None) | (None, Some(line)) => line,
+                    (None, None) => return,
+                }
+            }
             _ => return,
         };
         match look() {

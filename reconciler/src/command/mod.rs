@@ -52,7 +52,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use self::exit::Exit;
-use self::findings::{show_findings, show_these};
+use self::findings::{BRIEF, show_findings, show_these};
 use crate::draw::say;
 use crate::settings::Settings;
 

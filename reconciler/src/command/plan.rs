@@ -8,6 +8,8 @@ use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::room::More;
 use berth_plan::{Desired, Identities, Observed, Plan, show, simulate};
+use berth_schema::brief::{Extent, LINES};
+use berth_schema::text::safe;
 use jiff::Timestamp;
 
 use super::{Exit, show_findings};
@@ -31,6 +33,9 @@ pub(super) struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Show each change by itself, however many are alike
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -56,12 +61,28 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             live(&mut source, &settled, settings).await?
         }
     };
+    let whole = whole(args);
+    let (extent, comment) = match args.all {
+        true => (Extent::Whole, show::Comment::Whole),
+        false => (Extent::Brief { lines: LINES, whole: &whole }, show::Comment::Brief),
+    };
+    let style = show::Style { colour: stdout_colour(), extent, ..show::Style::default() };
     print(&match args.format {
-        Format::Text => show::text(&plan, &show::Style { colour: stdout_colour(), ..show::Style::default() }),
-        Format::Markdown => show::markdown(&plan),
+        Format::Text => show::text(&plan, &style),
+        Format::Markdown => show::markdown(&plan, comment),
         Format::Json => show::json(&plan).context("cannot write the plan")?,
     });
     Ok(if plan.is_empty() && plan.blocked.is_empty() { Exit::Ok } else { Exit::Changes })
+}
+
+/// The command that shows all of the same plan, in a sentence.
+fn whole(args: &Args) -> String {
+    let of = match (&args.at, &args.from, &args.to) {
+        (_, Some(from), Some(to)) => format!(" --from {from} --to {to}"),
+        (Some(at), ..) => format!(" --at {at}"),
+        _ => String::new(),
+    };
+    format!("`berth plan{} --all` shows everything", safe(of))
 }
 
 /// The state at a revision, or `None` after its mistakes were told.

@@ -240,7 +240,7 @@ impl<'r> Assessor<'r> {
         };
         let Merged { fit, old, new, before } = self.merged(&base, tip, good)?;
         let scratch = &mut self.scratch.repo;
-        let after = scratch.load(&new).map_err(error)?;
+        let after = scratch.load_change(&old, &new).map_err(error)?;
         let files = match extent {
             Extent::Whole => scratch.stat(&old, &new),
             Extent::Row => scratch.uncounted(&old, &new),
@@ -289,6 +289,10 @@ impl<'r> Assessor<'r> {
         };
         let mut assessment = Assessment { plan, states, ..looked };
         assessment.judge(case, author, &before);
+        if author.is_none() {
+            assessment.findings.extend(policy::without_admins(Some(&before), after));
+            assessment.findings.sort();
+        }
         assessment.note = proven.note;
         Ok(assessment)
     }
