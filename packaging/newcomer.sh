@@ -15,6 +15,7 @@ room=$(mktemp -d)
 root=$room/root
 name=nc$$
 init=
+connections=$(cat /proc/sys/net/netfilter/nf_conntrack_max)
 
 # The end of the first process ends every other, and the mounts and addresses are its namespaces' own.
 clean() {
@@ -22,6 +23,7 @@ clean() {
         kill -KILL "$init" 2>/dev/null || true
         wait 2>/dev/null || true
     fi
+    echo "$connections" >/proc/sys/net/netfilter/nf_conntrack_max
     iptables -w -t nat -D POSTROUTING -s "$net.0/30" -j MASQUERADE 2>/dev/null || true
     iptables -w -D FORWARD -i "$name" -j ACCEPT 2>/dev/null || true
     iptables -w -D FORWARD -o "$name" -j ACCEPT 2>/dev/null || true
@@ -45,6 +47,8 @@ fail() {
     inside journalctl --no-pager -n 60 >&2 || true
     exit 1
 }
+# No namespace has the table of connections for itself: it is raised here, and put back.
+[ "$connections" -ge 1048576 ] || echo 1048576 >/proc/sys/net/netfilter/nf_conntrack_max
 began=$(date +%s)
 type_() { # a line, as it is typed
     local from code=0

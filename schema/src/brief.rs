@@ -290,7 +290,7 @@ mod tests {
 
         #[test]
         fn groups_hold_everything_once_in_the_order_of_the_first(items in proptest::collection::vec(0..9_u8, 0..60)) {
-            let groups = grouped(&items, |item| **item);
+            let groups = grouped(&items, |item| *item);
             prop_assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), items.len());
             let firsts: Vec<usize> = groups
                 .iter()

@@ -99,7 +99,7 @@ impl Memory {
 
     /// The folder of this tree, if it is known.
     pub(crate) fn folder(&self, tree: Oid) -> Option<Arc<Folder>> {
-        let known = self.0.lock();
+        let known = self.known.lock();
         let found = known.iter().find(|known| known.folder.id() == tree)?;
         Some(Arc::clone(&found.folder))
     }
