@@ -14,7 +14,7 @@ fn before() -> Vec<(String, String)> {
         (
             "users/cyn.toml",
             format!(
-                "ssh_keys = [\"{KEY}\"]\noidc = [\"https://id.example.org cyn\"]\nforge_accounts = [\"cyn-there\"]\n"
+                "ssh_keys = [\"{KEY}\"]\noidc = [\"https://id.example.org cyn\"]\nforge_accounts = [\"github.com/cyn\"]\n"
             ),
         ),
         ("servers/bobs.toml", "id = 9\nowner = \"bob\"\n".to_owned()),
@@ -59,7 +59,7 @@ fn a_clash_is_told_at_the_change_s_own_file() {
             "take it out of this file",
         ),
         (
-            user("forge_accounts = [\"cyn-there\"]\n".to_owned()),
+            user("forge_accounts = [\"github.com/cyn\"]\n".to_owned()),
             "users/bob.toml",
             "this account at the forge is `cyn`'s",
             "take it out of this file",
@@ -102,7 +102,13 @@ fn what_goes_over_a_quota_is_the_change() {
 #[test]
 fn of_two_new_files_paths_decide() {
     let of = |id: u32| format!("id = {id}\nowner = \"bob\"\n");
-    let [of_change, of_folder] = findings(&[("servers/b.toml", of(5)), ("servers/a.toml", of(5))]);
-    assert_eq!(of_change, of_folder);
-    assert!(of_change.iter().any(|finding| &*finding.path == "servers/b.toml"), "{of_change:#?}");
+    for found in findings(&[("servers/b.toml", of(5)), ("servers/a.toml", of(5))]) {
+        let clashes: Vec<&Finding> =
+            found.iter().filter(|finding| finding.message.contains("is taken")).collect();
+        let [clash] = clashes.as_slice() else { panic!("{found:#?}") };
+        assert_eq!(
+            (&*clash.path, &*clash.message),
+            ("servers/b.toml", "id 5 is taken by servers/a.toml:1:6")
+        );
+    }
 }

@@ -172,6 +172,9 @@ fn told(page: &str) -> usize {
 }
 
 proptest! {
+    // A page of thousands is drawn twice for each.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
     #[test]
     fn a_report_ends_and_its_counts_add_up(kinds in proptest::collection::vec((1..40_usize, any::<bool>()), 0..40)) {
         let mut found = Vec::new();
@@ -190,7 +193,9 @@ proptest! {
             prop_assert_eq!(page, whole);
         }
     }
+}
 
+proptest! {
     /// Whatever is written into a file, and however it is called, nothing of it acts on the page that tells of it.
     #[test]
     fn no_finding_harms_its_reader(text in hostile_text(), value in hostile_line(), name in hostile_line()) {
