@@ -14,10 +14,7 @@ const PLATFORM: &str =
 /// A platform with so many members, each with a server.
 fn house(members: usize) -> House {
     let mut files = vec![
-        (
-            "platform.toml".to_owned(),
-            "domain = \"h.example\"\n[networks]\nusers = \"10.0.0.0/8\"\n".to_owned(),
-        ),
+        ("platform.toml".to_owned(), PLATFORM.to_owned()),
         ("users/ann.toml".to_owned(), "role = \"admin\"\n".to_owned()),
     ];
     for n in 1..=members {
