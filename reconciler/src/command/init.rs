@@ -72,7 +72,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Some(from) => {
             let Some(folder) = folder::read(from)? else { return Ok(Exit::Failed) };
             let files = given.fit(&folder.state, &folder.files)?;
-            (files, origin(from, &given, given.admin_of(&folder.state)?.as_ref()))
+            let mut origin = origin(from, &given, given.admin_of(&folder.state)?.as_ref());
+            if given.drops_provider(&folder.state) {
+                origin.push_str("Its OpenID provider is an example, and left out.\n");
+            }
+            (files, origin)
         }
         None => {
             let Some(answers) = answers(given)? else {
