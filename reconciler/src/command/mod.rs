@@ -112,13 +112,13 @@ enum Command {
     /// Serve git to people who come through the SSH router, until SIGTERM
     Git(git::Args),
     /// Follow the forge that hosts the state repo, until SIGTERM
-    Remote(remote::Args),
+    Remote(following::Args),
     /// Keep the account at the ACME CA and the wildcard certificate, until SIGTERM
-    Acme(acme::Args),
+    Acme(following::Args),
     /// Send the platform's mails, until SIGTERM
     Mail(mail::Args),
     /// Reach the OpenID provider for the door, until SIGTERM
-    Oidc(oidc::Args),
+    Oidc(following::Args),
     /// Keep the panel running while platform.toml has `[panel]`, until SIGTERM
     Panel,
     /// Start the platform's processes and keep them running
@@ -276,10 +276,10 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Lobby(args) => lobby::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
-        Command::Remote(args) => remote::run(&args, &settings).await,
-        Command::Acme(args) => acme::run(&args, &settings).await,
+        Command::Remote(args) => remote::run(args, &settings).await,
+        Command::Acme(args) => acme::run(args, &settings).await,
         Command::Mail(args) => mail::run(&args, &settings).await,
-        Command::Oidc(args) => oidc::run(&args, &settings).await,
+        Command::Oidc(args) => oidc::run(args, &settings).await,
         Command::Panel => panel::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,

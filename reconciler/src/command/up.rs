@@ -96,8 +96,8 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let forge = remote::keep(program.clone(), settings.clone(), closing.clone());
     let unheard = Pulse::default();
     let panel = panel::keep(program.clone(), settings.clone(), closing.clone(), &unheard);
-    let acme = acme::keep(program.clone(), settings.clone(), closing.clone());
-    let oidc = oidc::keep(program.clone(), settings.clone(), closing.clone());
+    let acme = acme::PART.keep(acme::read, program.clone(), settings.clone(), closing.clone());
+    let oidc = oidc::PART.keep(oidc::read, program.clone(), settings.clone(), closing.clone());
     let mail = mail::keep(program.clone(), settings.clone(), closing.clone());
     let (reconciler, door, (), (), (), (), ()) =
         tokio::join!(reconciler, door, forge, panel, acme, oidc, mail);
