@@ -203,6 +203,65 @@ fn whoever_asks_for_a_takeover_hears_that_the_new_program_serves_or_why_it_does_
     await_that("the end of the first router", || kept.told(before).is_none());
 }
 
+/// A program that begins and never listens, that no SIGTERM ends, and the process that it starts.
+fn stuck(kept: &Kept) -> impl Fn() -> Option<u32> {
+    let script = kept.place.path("script");
+    fs::write(&script, "#!/bin/sh\ntrap '' TERM\nsleep 900 &\necho $! > \"$0.child\"\nwait\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    kept.replace_program(&script);
+    let child = kept.place.path("router-program.child");
+    move || fs::read_to_string(&child).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn a_program_that_never_listens_is_given_up_with_what_it_has_started() {
+    let kept = Kept::new();
+    let before = kept.routers();
+    let child = stuck(&kept);
+    let said = kept.renew();
+    assert_eq!(said.status.code(), Some(1));
+    let said = crate::harness::text(&said.stderr);
+    assert!(said.contains("the new program doesn't serve: it didn't listen within 30 seconds"), "{said}");
+    let child = child().expect("it has begun");
+    await_that("the end of all that it started", || !Path::new(&format!("/proc/{child}")).exists());
+    assert_eq!(kept.routers(), before);
+    assert!(kept.place.run("true").status.success());
+}
+
+#[test]
+fn sigterm_during_a_takeover_ends_the_program_that_has_not_begun() {
+    let mut kept = Kept::new();
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    let child = stuck(&kept);
+    kept.hang_up();
+    await_that("the new program", || child().is_some());
+    signal(&kept.place.router, "TERM");
+    kept.place.await_log("no longer accepting");
+    assert!(is_alive(&mut session), "who is there may finish");
+    drop(session.0.stdin.take());
+    assert!(await_end(&mut session.0, PATIENCE).success());
+    assert!(await_end(&mut kept.place.router.0, PATIENCE).success());
+}
+
+#[test]
+fn takeovers_in_a_row_leave_one_router_and_nothing_open() {
+    let kept = Kept::new();
+    let supervisor = kept.place.router.0.id();
+    let open = || fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
+    let before = open();
+    for round in 1..=4 {
+        // The second one is asked for while the first one begins, unless that one is quick.
+        let known = kept.routers();
+        kept.hang_up();
+        await_that("the next router", || kept.routers().iter().any(|router| !known.contains(router)));
+        kept.hang_up();
+        kept.await_takeovers(1 + 2 * round);
+    }
+    await_that("the end of the routers before", || kept.routers().len() == 1);
+    await_that("what takeovers have opened", || open() <= before);
+    assert!(kept.place.run("true").status.success());
+}
+
 #[test]
 fn a_router_that_dies_is_started_again_and_who_comes_meanwhile_waits() {
     let kept = Kept::new();
