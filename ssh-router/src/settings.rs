@@ -168,6 +168,11 @@ pub(crate) enum Invocation {
     Task(Task),
 }
 
+/// Returns the command line as clap knows it, for whoever describes it to people.
+pub fn line() -> clap::Command {
+    Invocation::command()
+}
+
 impl Invocation {
     /// Reads the command line. Prints the help or the mistakes in it and ends the process where there is nothing to do.
     pub(crate) fn parse() -> Self {
