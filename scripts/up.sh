@@ -20,19 +20,20 @@ code=0
 "$built/berth" doctor --runtime /usr/local/bin/berth-runtime || code=$?
 [ "$code" -ne 1 ] || { echo "nothing was changed" >&2; exit 1; }
 
-changed=()
+# Whatever is replaced is started anew, by the next run if this one ends before.
+export BERTH_PENDING=/run/berth-up.pending
 for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     # Replaced by a rename, since the old one may be running; untouched when it is the same.
     cmp -s "$built/$program" "/usr/local/bin/$program" || {
+        touch "$BERTH_PENDING"
         install -m 0755 "$built/$program" "/usr/local/bin/.$program.new"
         mv "/usr/local/bin/.$program.new" "/usr/local/bin/$program"
-        changed+=("$program")
     }
 done
 
-# The panel's user, who has nothing else. Its group may connect to the panel's sockets.
-id -u berth-web >/dev/null 2>&1 ||
-    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin berth-web
+# The panel's user. Its group may connect to the panel's sockets.
+. packaging/users.sh
+berth_users berth-web
 
 # Open to pass through, for the panel's user; what lies in it is closed.
 install -d -m 0711 "$(dirname "$BERTH_STATE")" "$(dirname "$BERTH_DATA")"
@@ -54,7 +55,7 @@ fi
 berth hook install "$BERTH_STATE"
 step "Platform"
 if [ -d /run/systemd/system ]; then
-    scripts/units.sh "${changed[@]}"
+    scripts/units.sh
     # Through the reconciler, which has come up by now.
     berth apply || true
 else
