@@ -35,11 +35,12 @@ without_mail='rm usr/lib/systemd/system/berth-mail.service; sed -i "s/ berth-mai
 version "0.0.1-1" /root/older.deb "$without_mail"
 
 step "users and groups of these names"
+apt-get -qq update
+get install passwd
 groupadd --system berth-web
 useradd --system --no-user-group --gid games berth-state
 
 step "install $oldest, broken off"
-apt-get -qq update
 # The first attempt ends in the middle.
 mv /usr/sbin/useradd /usr/sbin/useradd.real
 printf '#!/bin/sh\ncase "$*" in *berth-web) exit 1 ;; esac\nexec /usr/sbin/useradd.real "$@"\n' >/usr/sbin/useradd

@@ -265,8 +265,10 @@ fn packages_that_can_t_be_had_are_told_with_what_to_do() {
     bench.program("dpkg-query", "exit 1");
     bench.program("dpkg", "echo \"$@\" >> \"$0.calls\"; [ \"$1\" != --audit ] || echo half");
     let ran = bench.script("install.sh", &["check"]).coded(1);
-    ran.says("installing: build-essential pkg-config").says("cannot install: build-essential pkg-config");
-    ran.says("https_proxy").says("--fix-broken");
+    ran.says("installing: build-essential pkg-config")
+        .says("cannot install: build-essential pkg-config")
+        .says("https_proxy")
+        .says("--fix-broken");
     // What was cut off is finished first, without a question, and another apt is waited for.
     assert!(bench.calls("dpkg").contains("--configure -a --force-confold"), "{}", bench.calls("dpkg"));
     assert!(bench.calls("apt-get").contains("DPkg::Lock::Timeout=600"), "{}", bench.calls("apt-get"));
@@ -278,7 +280,10 @@ fn engine(bench: &Bench, code: i32) {
     bench.program("berth", &format!("echo \"$@\" >> \"$0.calls\"; exit {code}"));
     bench.program("berth-runtime", "exit 0");
     bench.program("docker", &format!("[ -e '{up}' ]"));
-    bench.program("dockerd", &format!("ls /run > \"$0.calls\"; : > '{up}'"));
+    bench.program(
+        "dockerd",
+        &format!("(echo begun; cd /run; ls docker.pid docker/*/*.pid) > \"$0.calls\"; : > '{up}'"),
+    );
 }
 
 #[test]
@@ -296,7 +301,7 @@ fn a_process_that_has_an_old_engines_number_is_left_alone() {
         put(&bench.at("kept/run/docker/containerd"), "containerd.pid", "");
         bench.script_apart("engine.sh", &["/run", "/var/log"]).good();
         assert_eq!(other.try_wait().unwrap(), None, "somebody else's process was ended");
-        assert_eq!(bench.calls("dockerd"), "docker\n", "the next engine would take it for one that lives");
+        assert_eq!(bench.calls("dockerd"), "begun\n", "the next engine would take it for one that lives");
         other.kill().unwrap();
         other.wait().unwrap();
     }

@@ -209,7 +209,7 @@ fn whoever_asks_for_a_takeover_hears_that_the_new_program_serves_or_why_it_does_
 }
 
 /// A program that begins and never listens, that no SIGTERM ends, and the process that it starts.
-fn stuck(kept: &Kept) -> impl Fn() -> Option<u32> {
+fn stuck(kept: &Kept) -> impl Fn() -> Option<u32> + use<> {
     let script = kept.place.path("script");
     fs::write(&script, "#!/bin/sh\ntrap '' TERM\nsleep 900 &\necho $! > \"$0.child\"\nwait\n").unwrap();
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
