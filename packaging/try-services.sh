@@ -117,7 +117,7 @@ inside sh -c 'berth init /var/lib/berth/state.git --domain hosting.example.org &
 inside systemctl --quiet stop docker.service docker.socket
 inside systemctl --quiet mask --runtime docker.service docker.socket
 inside systemctl start berth.target
-for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-web; do
+for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-web; do
     until_ 30 "$unit starts" active "$unit"
 done
 inside test -S /run/berth/doors/hosting/git.sock || fail "the door listens"
@@ -131,8 +131,13 @@ inside systemctl start docker.service
 until_ 60 "the reconciler starts" active berth
 until_ 30 "it answers" inside curl -fs --unix-socket /var/lib/berth/data/control.sock http://berth/metrics
 
+step "scrapers are answered where platform.toml says, by a process that has nothing"
+[ "$(inside ps -o user= -p "$(pid berth-metrics)" | tr -d ' ')" = berth-metrics ] || fail "berth-metrics runs as its own user"
+inside sh -c 'cd /root && rm -rf scrape && git clone -q /var/lib/berth/state.git scrape && cd scrape && printf "[metrics]\nlisten = \"127.0.0.1:9323\"\n" >>platform.toml && git -c user.name=a -c user.email=a@example.org commit -qam metrics && git push -q -o no-wait origin HEAD:main' >/dev/null 2>&1
+until_ 60 "metrics can be scraped" inside curl -fs http://127.0.0.1:9323/metrics
+
 step "a crash is a restart"
-for unit in berth-door berth-mail berth; do
+for unit in berth-door berth-mail berth-metrics berth; do
     before=$(pid "$unit")
     inside kill -KILL "$before"
     until_ 40 "$unit comes back" another "$unit" "$before"
@@ -165,7 +170,7 @@ step "an upgrade starts the services again, and nothing else"
 engine=$(pid docker)
 door=$(pid berth-door)
 inside sh -c 'cd /root && dpkg-deb -R package.deb unpacked && sed -i "s/^Version: .*/Version: 9.0.0-1/" unpacked/DEBIAN/control && dpkg-deb -Zgzip -z1 --root-owner-group -b unpacked newer.deb && dpkg -i newer.deb' >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
-for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-web; do
+for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-web; do
     until_ 60 "$unit runs" active "$unit"
 done
 [ "$(pid berth-door)" != "$door" ] || fail "the door is the old one"

@@ -30,11 +30,14 @@ for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     }
 done
 
-# The panel's user, who has nothing else. Its group may connect to the panel's sockets.
-id -u berth-web >/dev/null 2>&1 ||
-    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin berth-web
+# The panel's user, and that of the process which answers scrapers, who have nothing else. Their groups may connect to sockets of the panel's
+# and of metrics.
+for user in berth-web berth-metrics; do
+    id -u "$user" >/dev/null 2>&1 ||
+        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+done
 
-# Open to pass through, for the panel's user; what lies in it is closed.
+# Open to pass through, for these users; what lies in it is closed.
 install -d -m 0711 "$(dirname "$BERTH_STATE")" "$(dirname "$BERTH_DATA")"
 
 step "Engine"

@@ -291,7 +291,8 @@ impl Platform {
         let members = domain.as_ref().map(|domain| &domain.value);
         let panel = fields.table("panel", "`[panel]`", |fields| Panel::read(fields, members, &web, &ssh));
         let [http, https] = web.places();
-        let taken: Vec<Place> = [http, https, ssh.place()].into_iter().chain(panel.as_ref().map(Panel::place)).collect();
+        let taken: Vec<Place> =
+            [http, https, ssh.place()].into_iter().chain(panel.as_ref().map(Panel::place)).collect();
         let metrics = fields.table("metrics", "`[metrics]`", |fields| Metrics::read(fields, &taken));
         let remote = fields.table("remote", "`[remote]`", Remote::read);
         let joins =

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::series::{BUCKETS, Counted, Timed};
+use crate::series::{BUCKETS, Counted, Process, Timed};
 
 /// Buckets of durations, and the one beyond the last bound.
 const ALL_BUCKETS: usize = BUCKETS.len() + 1;
@@ -109,6 +109,21 @@ impl Counts {
         }
     }
 
+    /// Keeps of them what is this process's to count.
+    pub fn only(mut self, process: Process) -> Self {
+        for (one, number) in Counted::ALL.iter().zip(&mut self.counted) {
+            if one.process() != process {
+                *number = 0;
+            }
+        }
+        for (one, times) in Timed::ALL.iter().zip(&mut self.timed) {
+            if one.process() != process {
+                *times = Times::default();
+            }
+        }
+        self
+    }
+
     /// Returns whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -134,5 +149,8 @@ mod tests {
         assert_eq!(after.of(Counted::Gate5xx), 4);
         assert_eq!(after.times(Timed::Lobby).0[1], 2);
         assert!(Counts::default().is_empty() && !after.is_empty());
+        // The gate's word on what the door does is worth nothing.
+        let gates = after.only(Process::Gate);
+        assert_eq!((gates.of(Counted::Gate5xx), gates.times(Timed::Lobby)), (4, (&[0; 11][..], 0.0)));
     }
 }

@@ -48,14 +48,24 @@ impl Left {
     /// Reads what was left. Nothing was where the file isn't there, is too long, or makes no sense.
     pub fn read(&self) -> Counts {
         let read = berth_host::file::read_foreign(&self.0, LONGEST).ok();
-        let text: Option<Text> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        text.map(|text| text.counts()).unwrap_or_default()
+        read.and_then(|bytes| Counts::of_text(&String::from_utf8_lossy(&bytes))).unwrap_or_default()
     }
 
     /// Leaves these. They need not outlive the machine's next start.
     pub fn write(&self, counts: &Counts) -> io::Result<()> {
-        let text = serde_json::to_vec(&Text::of(counts)).map_err(io::Error::other)?;
-        berth_host::file::replace_for_now(&self.0, &text, 0o644)
+        berth_host::file::replace_for_now(&self.0, counts.text().as_bytes(), 0o644)
+    }
+}
+
+impl Counts {
+    /// Text of them, in which they go from one process to another.
+    pub fn text(&self) -> String {
+        serde_json::to_string(&Text::of(self)).unwrap_or_default()
+    }
+
+    /// Reads such a text; `None` where it is none.
+    pub fn of_text(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(|text: Text| text.counts())
     }
 }
 

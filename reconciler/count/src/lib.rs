@@ -12,7 +12,7 @@ mod series;
 
 pub use counts::{Counts, count, now, took};
 pub use left::{Left, keep};
-pub use series::{BUCKETS, Counted, Timed};
+pub use series::{BUCKETS, Counted, Process, Timed};
 
 /// Name of the file in a folder of the process's own.
 pub const COUNTS_FILE: &str = "counts.json";

@@ -93,7 +93,42 @@ series! {
     }
 }
 
+/// Process that counts. Another's word on a series is worth nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is a process's name")]
+pub enum Process {
+    Reconciler,
+    Door,
+    Router,
+    Panel,
+    Gate,
+}
+
+/// Returns the process to which a series belongs.
+fn process_of(metric: &str, labels: &[(&str, &str)]) -> Process {
+    match metric {
+        "berth_logins" if labels.contains(&("way", "panel")) => Process::Door,
+        "berth_logins" | "berth_ssh_connections" => Process::Router,
+        "berth_web_requests" | "berth_web_request_duration_seconds" => Process::Panel,
+        "berth_gate_requests" => Process::Gate,
+        _ if metric.starts_with("berth_door_") => Process::Door,
+        _ => Process::Reconciler,
+    }
+}
+
+impl Timed {
+    /// Process that counts it.
+    pub fn process(self) -> Process {
+        process_of(self.metric(), self.labels())
+    }
+}
+
 impl Counted {
+    /// Process that counts it.
+    pub fn process(self) -> Process {
+        process_of(self.metric(), self.labels())
+    }
+
     /// An answer of the panel's with this status.
     pub fn web(status: u16) -> Self {
         match status {

@@ -10,5 +10,7 @@ mod text;
 
 pub use registry::{Kind, METRICS, Metric};
 pub use scrape::{ScrapeError, ScrapeSettings, run};
-pub use snapshot::{Certificate, FileSystem, HostFigures, Io, Network, ServerMetrics, Snapshot, Usage, Wanted};
+pub use snapshot::{
+    Certificate, FileSystem, HostFigures, Io, Network, ServerMetrics, Snapshot, Usage, Wanted,
+};
 pub use text::{Format, text};

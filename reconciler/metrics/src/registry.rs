@@ -307,7 +307,12 @@ fn with(samples: Vec<Sample>, name: &'static str, value: &str) -> Vec<Sample> {
 
 fn servers(now: &Snapshot, value: impl Fn(&ServerMetrics) -> Option<u64>) -> Vec<Sample> {
     let found = now.servers.iter().filter_map(|server| Some((server, value(server)?)));
-    found.map(|(server, value)| Sample { labels: vec![("name", server.container.clone())], value: value.into() }).collect()
+    found
+        .map(|(server, value)| Sample {
+            labels: vec![("name", server.container.clone())],
+            value: value.into(),
+        })
+        .collect()
 }
 
 fn oom(now: &Snapshot) -> Vec<Sample> {
@@ -321,8 +326,13 @@ fn oom(now: &Snapshot) -> Vec<Sample> {
 }
 
 fn networks(now: &Snapshot, value: impl Fn(&Network) -> u64) -> Vec<Sample> {
-    let host = now.host.iter().flat_map(|host| &host.networks).map(|(name, network)| (root(), name.as_str(), network));
-    let servers = now.servers.iter().filter_map(|server| Some((labels(server), "eth0", server.network.as_ref()?)));
+    let host = now
+        .host
+        .iter()
+        .flat_map(|host| &host.networks)
+        .map(|(name, network)| (root(), name.as_str(), network));
+    let servers =
+        now.servers.iter().filter_map(|server| Some((labels(server), "eth0", server.network.as_ref()?)));
     let sample = |(mut labels, interface, network): (Vec<_>, &str, &Network)| {
         labels.push(("interface", interface.to_owned()));
         Sample { labels, value: value(network).into() }

@@ -93,9 +93,16 @@ pub async fn run(settings: ScrapeSettings, tasks: &Tasks) -> Result<(), ScrapeEr
 
 /// A listener, and what became of it.
 enum Listening {
-    Open { at: SocketAddr, listener: TcpListener, closed: CancellationToken },
+    Open {
+        at: SocketAddr,
+        listener: TcpListener,
+        closed: CancellationToken,
+    },
     /// It can't be had, for this reason.
-    Failed { at: SocketAddr, why: String },
+    Failed {
+        at: SocketAddr,
+        why: String,
+    },
 }
 
 impl Drop for Listening {
@@ -158,7 +165,9 @@ async fn renew(before: Option<Listening>, wanted: Option<SocketAddr>) -> Option<
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "something else has the port: write another into `metrics.listen`",
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address: write one of its own into `metrics.listen`",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: write one of its own into `metrics.listen`"
+        }
         _ => "write another address into `metrics.listen`",
     }
 }

@@ -87,6 +87,9 @@ pub struct ServerFigures {
     /// Its samples, the oldest first, [`Figures::every`] seconds apart; the last one was taken at [`Figures::at`], or is the mean up
     /// to it. `None` where the server didn't run. Empty where it hasn't run of late.
     pub samples: Vec<Option<Sample>>,
+    /// Use at the newest sample; `None` where the server doesn't run.
+    #[serde(default)]
+    pub now: Option<Sample>,
     /// Disk space that it takes; `None` where that wasn't measured yet, or can't be.
     pub disk: Option<DiskUse>,
     /// Times that its memory was full; `None` where that isn't known to have happened.
@@ -132,7 +135,7 @@ pub enum Extent {
 impl ServerFigures {
     /// Use at the newest sample; `None` where the server doesn't run.
     pub fn newest(&self) -> Option<Sample> {
-        self.samples.last().copied().flatten()
+        self.now
     }
 }
 
