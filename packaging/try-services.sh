@@ -131,11 +131,6 @@ inside systemctl start docker.service
 until_ 60 "the reconciler starts" active berth
 until_ 30 "it answers" inside curl -fs --unix-socket /var/lib/berth/data/control.sock http://berth/metrics
 
-step "scrapers are answered where platform.toml says, by a process that has nothing"
-[ "$(inside ps -o user= -p "$(pid berth-metrics)" | tr -d ' ')" = berth-metrics ] || fail "berth-metrics runs as its own user"
-inside sh -c 'cd /root && rm -rf scrape && git clone -q /var/lib/berth/state.git scrape && cd scrape && printf "[metrics]\nlisten = \"127.0.0.1:9323\"\n" >>platform.toml && git -c user.name=a -c user.email=a@example.org commit -qam metrics && git push -q -o no-wait origin HEAD:main' >/dev/null 2>&1
-until_ 60 "metrics can be scraped" inside curl -fs http://127.0.0.1:9323/metrics
-
 step "a crash is a restart"
 for unit in berth-door berth-mail berth-metrics berth; do
     before=$(pid "$unit")
@@ -165,6 +160,14 @@ until_ 60 "the panel answers" inside sh -c "curl -sko /dev/null https://localhos
 commit 'git revert --no-edit --no-commit HEAD'
 until_ 60 "the panel is gone" inside sh -c "! curl -sk https://localhost:8443/"
 active berth-web || fail "its unit goes on"
+
+step "scrapers are answered where platform.toml says, by a process that has nothing"
+[ "$(inside ps -o user:20= -p "$(pid berth-metrics)" | tr -d ' ')" = berth-metrics ] || fail "berth-metrics runs as a user of its own"
+commit 'printf "\n[metrics]\nlisten = \"127.0.0.1:9323\"\n" >>platform.toml'
+until_ 60 "metrics can be scraped" inside sh -c "curl -fs http://127.0.0.1:9323/metrics | grep -qx 'berth_up 1'"
+inside systemctl stop berth
+until_ 30 "a reconciler that is away is told of" inside sh -c "curl -fs http://127.0.0.1:9323/metrics | grep -qx 'berth_up 0'"
+inside systemctl start berth
 
 step "an upgrade starts the services again, and nothing else"
 engine=$(pid docker)

@@ -13,7 +13,7 @@ use berth_door::GATE_COUNTS;
 use berth_metrics::{Certificate, Io, Network, ServerMetrics, Snapshot, Usage, Wanted};
 use berth_plan::system::tickets;
 use berth_schema::State;
-use berth_schema::name::Prefix;
+use berth_schema::name::{Prefix, ServerId};
 use berth_wire::certificate::CertificateStanding;
 use berth_wire::status::ServerRow;
 use berth_wire::{Ended, PassRecord, Status};
@@ -39,7 +39,7 @@ pub struct Told {
     /// The place for scrapers.
     pub listen: Option<SocketAddr>,
     /// Names of domains.
-    domains: BTreeSet<String>,
+    pub(crate) domains: BTreeSet<String>,
 }
 
 impl Told {
@@ -109,7 +109,7 @@ impl Sources<'_> {
         let rows: HashMap<u32, &ServerRow> = rows.map(|row| (row.id, row)).collect();
         let (counters, disks) = (self.used.counters(), self.used.disks());
         let full = self.used.out_of_memory();
-        let one = |(id, known): (&_, &Known)| {
+        let one = |(id, known): (&ServerId, &Known)| {
             let counters = counters.get(id);
             ServerMetrics {
                 id: u32::from(id.0),

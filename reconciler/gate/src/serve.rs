@@ -163,7 +163,7 @@ async fn tell_counts(gate: Arc<Gate>) {
         match gate.ask(&GateCounted { counts: counts.text() }).await {
             Some(Ok(_)) => told = counts,
             Some(Err(error)) => {
-                tracing::debug!(error = chain(&error), "the door can't be told what was counted")
+                tracing::debug!(error = chain(&error), "the door can't be told what was counted");
             }
             None => {}
         }

@@ -171,7 +171,7 @@ fn shown(view: &View) -> String {
             Cpus::from_nanos(all),
             amount(sample.memory),
             amount(*memory),
-            sample.disk.map_or("?".to_owned(), |disk| amount(disk)),
+            sample.disk.map_or("?".to_owned(), amount),
             amount(*disk),
             sample.processes,
         ));
@@ -205,7 +205,7 @@ fn cells(row: &Row) -> [String; 12] {
         of(|now| amount(now.memory)),
         amount(row.memory_limit),
         of(|now| now.processes.to_string()),
-        row.disk.map_or_else(none, |disk| amount(disk)),
+        row.disk.map_or_else(none, amount),
         rate(network.map(|all| all.received)),
         rate(network.map(|all| all.sent)),
         rate(io.map(|io| io.read)),
