@@ -64,13 +64,13 @@ has /usr/bin/berth-runtime
 for program in dockerd docker git iptables newuidmap mmdebstrap modprobe nsenter useradd; do
     command -v "$program" >/dev/null || fail "there is no $program"
 done
-for user in berth-web berth-state; do id -u "$user" >/dev/null || fail "there is no user $user"; done
+for user in berth-web berth-metrics berth-state; do id -u "$user" >/dev/null || fail "there is no user $user"; done
 for file in /etc/default/berth /usr/lib/sysctl.d/50-berth.conf /usr/lib/modules-load.d/berth.conf \
     /usr/share/bash-completion/completions/berth /usr/share/man/man1/berth-engine-setup.1.gz; do
     has "$file"
 done
 says /var/lib/dpkg/info/berth.conffiles /etc/default/berth
-for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-web; do
+for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-web; do
     [ -L "/etc/systemd/system/berth.target.wants/$unit.service" ] || fail "$unit.service isn't enabled"
 done
 [ -L /etc/systemd/system/multi-user.target.wants/berth.target ] || fail "berth.target isn't enabled"

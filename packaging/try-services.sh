@@ -117,7 +117,7 @@ inside sh -c 'berth init /var/lib/berth/state.git --domain hosting.example.org &
 inside systemctl --quiet stop docker.service docker.socket
 inside systemctl --quiet mask --runtime docker.service docker.socket
 inside systemctl start berth.target
-for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-web; do
+for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-web; do
     until_ 30 "$unit starts" active "$unit"
 done
 inside test -S /run/berth/doors/hosting/git.sock || fail "the door listens"
@@ -132,7 +132,7 @@ until_ 60 "the reconciler starts" active berth
 until_ 30 "it answers" inside curl -fs --unix-socket /var/lib/berth/data/control.sock http://berth/metrics
 
 step "a crash is a restart"
-for unit in berth-door berth-mail berth; do
+for unit in berth-door berth-mail berth-metrics berth; do
     before=$(pid "$unit")
     inside kill -KILL "$before"
     until_ 40 "$unit comes back" another "$unit" "$before"
@@ -196,12 +196,19 @@ inside sh -c 'rm -r /etc/systemd/system/berth-.service.d && sed -i "/srv/d" /etc
 inside systemctl --quiet unmask berth-mail.service
 inside systemctl start berth.target
 until_ 60 "the reconciler is back" active berth
+step "scrapers are answered where platform.toml says, by a process that has nothing"
+[ "$(inside ps -o user:20= -p "$(pid berth-metrics)" | tr -d ' ')" = berth-metrics ] || fail "berth-metrics runs as a user of its own"
+commit 'printf "\n[metrics]\nlisten = \"127.0.0.1:9323\"\n" >>platform.toml'
+until_ 60 "metrics can be scraped" inside sh -c "curl -fs http://127.0.0.1:9323/metrics | grep -qx 'berth_up 1'"
+inside systemctl stop berth
+until_ 30 "a reconciler that is away is told of" inside sh -c "curl -fs http://127.0.0.1:9323/metrics | grep -qx 'berth_up 0'"
+inside systemctl start berth
 
 step "an upgrade starts the services again, and nothing else"
 engine=$(pid docker)
 door=$(pid berth-door)
 inside sh -c 'cd /root && dpkg-deb -R package.deb unpacked && sed -i "s/^Version: .*/Version: 9.0.0-1/" unpacked/DEBIAN/control && sed "s/berth mail/berth oidc/" unpacked/usr/lib/systemd/system/berth-mail.service >unpacked/usr/lib/systemd/system/berth-extra.service && sed -i "s/ berth-mail.service/& berth-extra.service/" unpacked/DEBIAN/postinst unpacked/DEBIAN/prerm unpacked/DEBIAN/postrm && dpkg-deb -Zgzip -z1 --root-owner-group -b unpacked newer.deb && dpkg -i newer.deb' >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
-for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-web; do
+for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-web; do
     until_ 60 "$unit runs" active "$unit"
 done
 [ "$(pid berth-door)" != "$door" ] || fail "the door is the old one"

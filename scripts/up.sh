@@ -31,11 +31,12 @@ for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     }
 done
 
-# The panel's user. Its group may connect to the panel's sockets.
+# The panel's user, and that of the process which answers scrapers, who have nothing else. Their groups may connect to sockets of the panel's
+# and of metrics.
 . packaging/users.sh
-berth_users berth-web
+berth_users berth-web berth-metrics
 
-# Open to pass through, for the panel's user; what lies in it is closed.
+# Open to pass through, for these users; what lies in it is closed.
 install -d -m 0711 "$(dirname "$BERTH_STATE")" "$(dirname "$BERTH_DATA")"
 
 step "Engine"

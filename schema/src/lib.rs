@@ -28,6 +28,7 @@ mod json_schema;
 pub mod kind;
 mod listen;
 pub mod mail;
+pub mod metrics;
 pub mod name;
 mod network;
 pub mod oidc;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use berth_count::{Counted, Timed};
 use berth_fault::chain;
 use berth_schema::door::{
     Asked, Command, ERROR, FRAME_MAX, INPUT, INPUT_END, OUTPUT, Place, REQUEST_MAX, Request,
@@ -354,9 +355,30 @@ impl Traffic {
     }
 }
 
+/// Counts a command.
+fn count(command: &Command, ended: &End, traffic: &Traffic) {
+    use Counted as Is;
+    let (time, [good, failed, refused, lost]) = match command {
+        Command::ReceivePack => (Timed::Push, [Is::PushEnded, Is::PushFailed, Is::PushRefused, Is::PushLost]),
+        Command::UploadPack => {
+            (Timed::Fetch, [Is::FetchEnded, Is::FetchFailed, Is::FetchRefused, Is::FetchLost])
+        }
+        _ => (Timed::Lobby, [Is::LobbyEnded, Is::LobbyFailed, Is::LobbyRefused, Is::LobbyLost]),
+    };
+    let counted = match ended {
+        End::Exited(status) if status.success() => good,
+        End::Exited(_) => failed,
+        End::Refused(_) => refused,
+        End::Gone => lost,
+    };
+    berth_count::count(counted, 1);
+    berth_count::took(time, Duration::from_millis(traffic.millis()));
+}
+
 /// One line a command.
 fn tell(request: &Request, ended: &End, traffic: &Traffic) {
     let Request { user, command, from, .. } = request;
+    count(command, ended, traffic);
     let word = word(command);
     let millis = traffic.millis();
     let received = traffic.received.load(Ordering::Relaxed);

@@ -80,7 +80,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
                 as_owner::judge()?;
             }
             let engine = Asking::new(settings.door_socket(), Duration::from_secs(*look));
-            pre_receive((user.as_deref(), *from), view.as_ref(), &engine, settings)
+            let judged = pre_receive((user.as_deref(), *from), view.as_ref(), &engine, settings)?;
+            count(matches!(judged, Exit::Ok), settings).await;
+            Ok(judged)
         }
         Hook::PostReceive { user, wait, view } => {
             let wait = Duration::from_secs(*wait);
@@ -126,6 +128,17 @@ fn pre_receive(
     tell_unknown_options();
     tell_pusher(&judgement.text);
     Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
+}
+
+/// Has the reconciler count the verdict. Where it doesn't hear it, nobody's push waits for that.
+async fn count(is_accepted: bool, settings: &Settings) {
+    let told = async {
+        let Some(mut daemon) = Daemon::find(&settings.door_socket()).await? else { return Ok(()) };
+        daemon.judged(is_accepted).await
+    };
+    if let Err(error) = told.await {
+        tracing::debug!(error = chain(&error), "a push isn't counted");
+    }
 }
 
 /// Sees to everything that follows an accepted push. The push stays accepted whatever happens here, so no failure is its own.
