@@ -112,6 +112,7 @@ impl<'a> Files<'a> {
                 self.check_addresses(platform);
                 self.check_exceptions(platform);
                 self.check_names(platform);
+                self.check_own_account(platform);
                 self.check_tools(platform);
                 self.check_trusted(platform);
                 self.check_guarded(platform);
@@ -282,6 +283,20 @@ impl<'a> Files<'a> {
             "this account at the forge",
             "an account is one person's: remove it from one of the two files",
         );
+    }
+
+    /// Refuses Berth's own account at the forge as a member's: what Berth pushes for others would be judged as theirs.
+    fn check_own_account(&mut self, platform: &Platform) {
+        let Some(ours) = platform.remote.as_ref().and_then(|remote| remote.account.as_ref()) else { return };
+        let held = |(index, user): (usize, &Entry<'_, UserFile, User>)| {
+            Some((index, user.file.forge_accounts.iter().find(|account| account.value == *ours)?.at))
+        };
+        let found: Vec<_> = self.users.iter().enumerate().filter_map(held).collect();
+        for (index, at) in found {
+            let message = "this is Berth's own account at the forge, by `remote.account` in platform.toml";
+            let hint = "give Berth an account that is nobody's: what it pushes there for others would be judged as this member's";
+            self.error(self.users[index].parsed, at, message.to_owned(), hint);
+        }
     }
 
     fn check_tokens(&mut self) {

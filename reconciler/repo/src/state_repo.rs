@@ -144,13 +144,17 @@ impl StateRepo {
             .map_err(|source| Error::Resolve { spec: spec.to_owned(), source })
     }
 
-    /// Writes a branch's name in full where a spec begins with one: git would take a tag of that name first.
+    /// Writes a branch's name in full where a spec begins with one, also a remote's, such as `origin/main`: git would take a tag of
+    /// that name first, and whoever may push a tag could have another commit taken for the branch.
     fn branch_first<'a>(&self, spec: &'a str) -> Cow<'a, str> {
         let (name, rest) = spec.split_at(spec.find(['~', '^', '@', ':']).unwrap_or(spec.len()));
-        let reference = format!("refs/heads/{name}");
-        match self.repository.find_reference(&reference) {
-            Ok(_) => Cow::Owned(reference + rest),
-            Err(_) => Cow::Borrowed(spec),
+        if name.starts_with("refs/") {
+            return Cow::Borrowed(spec);
+        }
+        let mut names = ["refs/heads/", "refs/remotes/"].into_iter().map(|folder| format!("{folder}{name}"));
+        match names.find(|reference| self.repository.find_reference(reference).is_ok()) {
+            Some(reference) => Cow::Owned(reference + rest),
+            None => Cow::Borrowed(spec),
         }
     }
 
