@@ -1,4 +1,4 @@
-//! (r) An organisation of thousands, with years of history: what its members do, many at the same moment, through the real SSH
+//! (s) An organisation of thousands, with years of history: what its members do, many at the same moment, through the real SSH
 //! router and the real door. No engine is needed.
 //!
 //! `BERTH_BENCH_OTHER` names a folder with another build's programs, which are measured beside this one's in the same run.
@@ -82,7 +82,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
     }
     let heading = format!(
-        "(r) {} members with a server and a domain each, {} commits, {} at once",
+        "(s) {} members with a server and a domain each, {} commits, {} at once",
         size.members, size.commits, size.together
     );
     table::print(&heading, &["what", "by", "time", "memory of all processes, at most", "besides"], &rows);
