@@ -13,7 +13,6 @@ mod slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use berth_schema::name::ServerId;
 use berth_wire::figures::{Sample, Span};
 use jiff::Timestamp;
 
