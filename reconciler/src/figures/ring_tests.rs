@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 
+use berth_schema::name::ServerId;
+
 use super::*;
 
 const BEGIN: i64 = 1_800_000_000 - 1_800_000_000 % 3600;
