@@ -1,6 +1,6 @@
 //! Figures: what servers use of the host, and how full the image cache is. Shown, and never decided by.
 //!
-//! What a server does comes from the files of its cgroup and of the user plane's interfaces, five seconds apart, and what the host does
+//! A server's figures come from the files of its cgroup and of the user plane's interfaces, five seconds apart, and what the host does
 //! from the kernel's. The engine isn't asked: it would ask the same files, once for each server, and takes a second to answer. The disk
 //! space that a server takes is measured in the background, since only a walk through its files tells it.
 

@@ -167,7 +167,7 @@ impl Rings {
         self.newest.get(&whose).copied()
     }
 
-    /// Whose there are newest samples.
+    /// Owners of the newest samples.
     pub(super) fn sampled(&self) -> impl Iterator<Item = Whose> {
         self.newest.keys().copied()
     }
