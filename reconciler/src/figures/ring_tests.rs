@@ -7,7 +7,8 @@ use berth_schema::name::ServerId;
 
 use super::*;
 
-const BEGIN: i64 = 1_800_000_000 - 1_800_000_000 % 3600;
+/// Beginning of an hour.
+const BEGIN: i64 = 1_800_000_000;
 
 fn server(number: u32) -> Whose {
     Whose::Server(ServerId(number.try_into().unwrap()))

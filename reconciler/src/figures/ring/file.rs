@@ -169,7 +169,8 @@ pub(super) fn clean_up(folder: &Path, known: &BTreeSet<Whose>) {
 
 /// Writes minutes. A past that can't be kept is told once, and costs the next restart its charts.
 pub(in super::super) fn write(minutes: Vec<Minute>, failing: &mut bool) {
-    let failed = minutes.into_iter().filter_map(|minute| minute.write().err()).last();
+    // Each is written, whatever became of the others.
+    let failed = minutes.into_iter().fold(None, |failed, minute| minute.write().err().or(failed));
     match failed {
         Some(error) if !*failing => {
             tracing::warn!(%error, "the figures can't be kept; a restart will lose the past");
