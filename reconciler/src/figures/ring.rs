@@ -51,13 +51,13 @@ impl Ring {
     }
 
     fn put(&mut self, step: u32, sample: Sample) {
-        if let Some(place) = self.slots.get_mut(place(step)) {
+        if let Some(place) = self.slots.get_mut(index(step)) {
             *place = Slot::of(step, sample);
         }
     }
 
     fn at(&self, step: u32) -> Option<Sample> {
-        self.slots.get(place(step))?.sample(step)
+        self.slots.get(index(step))?.sample(step)
     }
 
     /// Samples of a minute, by its number.
@@ -67,8 +67,8 @@ impl Ring {
     }
 }
 
-/// Place of a sample of the finest span.
-fn place(step: u32) -> usize {
+/// Index of a sample of the finest span.
+fn index(step: u32) -> usize {
     (step % Span::Hour.samples()) as usize
 }
 
