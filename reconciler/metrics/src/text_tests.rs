@@ -149,7 +149,7 @@ fn values_are_what_they_are_called() {
         "berth_pass_duration_seconds_count 4".to_owned(),
         "berth_pass_duration_seconds_sum 2.5".to_owned(),
         "berth_pass_duration_seconds_bucket{le=\"0.005\"} 1".to_owned(),
-        "berth_pass_duration_seconds_bucket{le=\"1.0\"} 3".to_owned(),
+        "berth_pass_duration_seconds_bucket{le=\"1\"} 3".to_owned(),
         "berth_pass_duration_seconds_bucket{le=\"+Inf\"} 4".to_owned(),
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
