@@ -7,11 +7,11 @@
 # machine; NEWER a package of another build, to upgrade to. FOLDER/results.tsv says flow by flow what came of it.
 # A flow that fails is told, and the next one is tried: it says more than the first.
 set -euo pipefail
-cd "$(dirname "$0")"
 FOLDER=$(realpath "${1:?a folder}")
-package=${2:?a package}
-images=${3:?the images}
-newer=${4:-}
+package=$(realpath "${2:?a package}")
+images=$(realpath "${3:?the images}")
+newer=${4:+$(realpath "$4")}
+cd "$(dirname "$0")"
 . ./machine.sh
 results=$FOLDER/results.tsv
 failures=0

@@ -7,8 +7,8 @@
 # FOLDER (target/vm) keeps the disk as it was made; each run has a copy of it. SUITE chooses the distribution.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-package=${1:?a package}
-newer=${2:-}
+package=$(realpath "${1:?a package}")
+newer=${2:+$(realpath "$2")}
 folder=$(realpath -m "${FOLDER:-target/vm}")
 tests/vm/make.sh "$folder/made"
 
