@@ -6,7 +6,7 @@
 #
 # Needs root, mmdebstrap, iptables and cgroup v1, and a way to Debian's mirror. No image can be pulled, so the base image is made of the
 # distribution's packages; where Docker Hub answers, the same line is shorter. TRANSCRIPT names a file for what was typed and said.
-# systemd of Debian 13 doesn't run on cgroup v1: its machine is `make vm`.
+# IMAGES names the suite of the servers' images, if that is another one.
 set -euo pipefail
 package=$(realpath "$1")
 suite=${2:-bookworm}
@@ -95,6 +95,7 @@ for third in $(seq 200 254); do
     ip route show | grep -q "$net\." || break
 done
 
+# Without a word, systemd of Debian 13 doesn't begin on cgroup v1.
 cat >"$room/begin.sh" <<'BEGIN'
 set -e
 root=$1
@@ -124,7 +125,7 @@ ln -s pts/ptmx "$root/dev/ptmx"
 mkdir -p "$root/old"
 cd "$root"
 pivot_root . old
-exec chroot . sh -c 'umount -l /old; exec env -i container=berth PATH=/usr/sbin:/usr/bin /sbin/init' <dev/null >/dev/null 2>&1
+exec chroot . sh -c 'umount -l /old; exec env -i container=berth PATH=/usr/sbin:/usr/bin /sbin/init SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1' <dev/null >/dev/null 2>&1
 BEGIN
 (
     for controller in "$room"/cgroup/*; do
@@ -149,7 +150,7 @@ type_ "apt-get update"
 type_ "apt-get install -y ./$(basename "$package")"
 type_ "berth doctor || true" 30
 type_ "berth engine setup --yes; systemctl restart docker" 12
-type_ "berth image build --base bootstrap" 10
+type_ "${IMAGES:+SUITE=$IMAGES }berth image build --base bootstrap" 10
 type_ "ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519"
 type_ "berth init /var/lib/berth/state.git --domain hosting.example.org --admin ann --admin-key .ssh/id_ed25519.pub" 20
 type_ "berth hook install /var/lib/berth/state.git"

@@ -141,7 +141,7 @@ sub hold {
     my $call = calls();
     my $take = taker($kind, $call);
     # Nobody shall lack for long what is held here, also if whoever asked for it is cut off.
-    my $late = time + $seconds / 2;
+    my $late = time + $seconds * 3 / 4;
     alarm $seconds;
     if ($kind =~ /^(?:descriptors|pipes|epoll)$/) {
         my $open = pack('QQ', ($kind eq 'descriptors' ? 2000 : 8000) x 2);
