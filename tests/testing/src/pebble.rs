@@ -88,10 +88,12 @@ impl Pebble {
                 r#", "externalAccountBindingRequired": true, "externalAccountMACKeys": {{"{id}": "{key}"}}"#
             )
         });
+        // Since release 2.7 a profile has the lifetime, and the older field counts for nothing. Older releases know no profiles.
         let config = format!(
             r#"{{"pebble": {{"listenAddress": "{directory}", "managementListenAddress": "{management}",
             "certificate": "own.crt", "privateKey": "own.key", "httpPort": {http}, "tlsPort": {tls},
-            "certificateValidityPeriod": {seconds}{binding}}}}}"#
+            "certificateValidityPeriod": {seconds}, "profiles": {{"default": {{"description": "Stories",
+            "validityPeriod": {seconds}}}}}{binding}}}}}"#
         );
         fs::write(folder.join("config.json"), config).expect("a file");
         let start = |program: &str, arguments: &[&str]| {
