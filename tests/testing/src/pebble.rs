@@ -88,7 +88,7 @@ impl Pebble {
                 r#", "externalAccountBindingRequired": true, "externalAccountMACKeys": {{"{id}": "{key}"}}"#
             )
         });
-        // Since release 2.7 a profile has the lifetime, and the older field counts for nothing. Older releases know no profiles.
+        // In release 2.10 the lifetime stands in a profile, and the other field counts for nothing. Release 2.4 knows no profiles.
         let config = format!(
             r#"{{"pebble": {{"listenAddress": "{directory}", "managementListenAddress": "{management}",
             "certificate": "own.crt", "privateKey": "own.key", "httpPort": {http}, "tlsPort": {tls},
