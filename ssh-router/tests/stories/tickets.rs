@@ -265,7 +265,7 @@ fn a_terminal_ends_with_its_lease_and_with_its_entitlement_and_says_why() {
     let without = routes.replace("members = [\"bob\"]", "members = []");
     assert_ne!(routes, without);
     scene.place.put_routes(&without);
-    assert_eq!(bob.refused(), "you may no longer log in to this server");
+    assert_eq!(bob.refused(), "you may no longer log in to this server; ask its owner");
 }
 
 #[test]
