@@ -16,7 +16,7 @@ pub(super) enum Over {
     Forbidden,
     #[error("too many terminals and logs are open; close one, or try again in a moment")]
     Busy,
-    #[error("cannot reach the server: {0}; try again in a moment, and restart it if that lasts")]
+    #[error("cannot reach the server: {}", unreached(.0))]
     Unreached(#[source] UpstreamError),
     #[error("the server refuses to run anything; try again, and restart it if that lasts")]
     Refused,
@@ -40,6 +40,14 @@ pub(super) enum Over {
     Opening(#[source] io::Error),
 }
 
+/// Reason why a server can't be reached, and what to do next: where its people can do something, that.
+fn unreached(error: &UpstreamError) -> String {
+    match error.next_step() {
+        Some(_) => format!("{error}; try again in a moment, and restart it if that lasts"),
+        None => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +60,8 @@ mod tests {
             Over::Forbidden,
             Over::Busy,
             Over::Unreached(UpstreamError::Timeout),
+            Over::Unreached(UpstreamError::HostKey),
+            Over::Unreached(UpstreamError::Gone),
             Over::Refused,
             Over::Revoked,
             Over::Server,
@@ -62,7 +72,9 @@ mod tests {
         ];
         for over in all {
             let words = over.to_string();
-            let next = words.rsplit_once("; ").map_or("", |(_, next)| next);
+            // Once: two next steps are none.
+            let next = words.split_once("; ").map_or("", |(_, next)| next);
+            assert!(!next.contains("; "), "{words}");
             let begins = ["try again", "ask ", "open this again", "close one"];
             assert!(begins.iter().any(|begin| next.starts_with(begin)), "{words}");
         }
