@@ -204,7 +204,30 @@ inside systemctl stop berth
 until_ 30 "a reconciler that is away is told of" inside sh -c "curl -fs http://127.0.0.1:9323/metrics | grep -qx 'berth_up 0'"
 inside systemctl start berth
 
-step "an upgrade starts the services again, and nothing else"
+step "an upgrade starts the services again, and ends neither a push nor anything else"
+commit 'mkdir -p users && printf "role = \"admin\"\n" >users/ann.toml && git add users'
+# Through the door, as the router asks it, for somebody whose line carries only a part of the push before the upgrade is done.
+cat >"$root/root/push.pl" <<'PUSH'
+use strict; use warnings; use IO::Socket::UNIX;
+chdir "/root/state" or die;
+my $before = `git rev-parse HEAD`; chomp $before;
+system(q(printf '# Slowly.\n' >>platform.toml && git -c user.name=ann -c user.email=ann@example.org commit -qam slowly)) == 0 or die;
+my $tip = `git rev-parse HEAD`; chomp $tip;
+my $order = "$before $tip refs/heads/main\0 report-status";
+my $pack = `printf '$tip\n^$before\n' | git pack-objects --revs --stdout --quiet`;
+my $door = IO::Socket::UNIX->new("/run/berth/doors/hosting/git.sock") or die;
+print $door qq({"user": "ann", "command": "receive-pack", "from": "192.0.2.7"}\n);
+# Frames of docs/hosting.md: 0 is input, and 1 its end.
+sub told { print $door pack("CN", $_[0], length $_[1]), $_[1]; $door->flush }
+told(0, sprintf("%04x", 4 + length $order) . $order . "0000" . substr $pack, 0, 20);
+open(my $file, ">", "/root/pushing"); close $file;
+select(undef, undef, undef, 0.1) until -e "/root/go";
+told(0, substr $pack, 20); told(1, "");
+1 while sysread $door, my $said, 65536;
+PUSH
+inside perl /root/push.pl >"$room/pushed" 2>&1 &
+pushing=$!
+until_ 30 "somebody pushes" inside test -e /root/pushing
 engine=$(pid docker)
 door=$(pid berth-door)
 inside sh -c 'cd /root && dpkg-deb -R package.deb unpacked && sed -i "s/^Version: .*/Version: 9.0.0-1/" unpacked/DEBIAN/control && sed "s/berth mail/berth oidc/" unpacked/usr/lib/systemd/system/berth-mail.service >unpacked/usr/lib/systemd/system/berth-extra.service && sed -i "s/ berth-mail.service/& berth-extra.service/" unpacked/DEBIAN/postinst unpacked/DEBIAN/prerm unpacked/DEBIAN/postrm && dpkg-deb -Zgzip -z1 --root-owner-group -b unpacked newer.deb && dpkg -i newer.deb' >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
@@ -212,6 +235,11 @@ for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth
     until_ 60 "$unit runs" active "$unit"
 done
 [ "$(pid berth-door)" != "$door" ] || fail "the door is the old one"
+tip() { inside git -c safe.directory='*' -C "$1" rev-parse "$2"; }
+[ "$(tip /root/state HEAD)" != "$(tip /var/lib/berth/state.git main)" ] || fail "the push is over already"
+inside touch /root/go
+wait "$pushing" || { cat "$room/pushed" >&2; fail "the push"; }
+[ "$(tip /root/state HEAD)" = "$(tip /var/lib/berth/state.git main)" ] || fail "what was pushed isn't there"
 [ "$(pid docker)" = "$engine" ] || fail "the engine was started again"
 
 step "a downgrade ends what the older version doesn't have"

@@ -155,6 +155,19 @@ impl Source {
         }
     }
 
+    /// Reads the state at `revision` as a change of the one at `base`: where two files claim the same, the finding stands at the file that
+    /// the change brings in.
+    pub fn find_change(&mut self, base: &Settled, revision: &str) -> Result<Found, SourceError> {
+        let failed = self.failed();
+        let (Self::Repository(repo), Origin::Revision(base)) = (&mut *self, base.revision) else {
+            return self.find(Some(revision));
+        };
+        let revision = repo.resolve(revision).map_err(&failed)?;
+        let loaded = repo.load_change(&base, &revision).map_err(&failed)?;
+        let allowance = Allowed::by(repo, &revision).map_err(&failed)?.removals;
+        Ok(Found::new(revision.into(), loaded, allowance))
+    }
+
     /// The names at a place that not every system can hold: of pages too, and of whatever else lies there.
     pub fn bad_names(&self, origin: Origin) -> Result<Vec<BadName>, SourceError> {
         let found = match (self, origin) {

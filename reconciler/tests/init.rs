@@ -107,6 +107,25 @@ fn example_state_becomes_the_one_of_whoever_tries_it() {
 }
 
 #[test]
+fn a_name_of_the_world_gets_certificates_that_the_world_trusts() {
+    let (home, domain) = (Home::new(), "hosting.example.edu");
+    put(home.0.path(), "keys", KEY);
+    let keys = home.at("keys").to_string_lossy().into_owned();
+    home.init(&["--from", &example(), "--domain", domain, "--admin-key", &keys]).good();
+    // As in a state that wasn't made of an example.
+    let plain = Home::new();
+    plain.init(&["--domain", domain]).good();
+    for home in [&home, &plain] {
+        let settings: toml::Table = home.file("platform.toml").parse().unwrap();
+        let acme = settings.get("acme").and_then(toml::Value::as_table);
+        assert!(acme.is_none_or(toml::Table::is_empty), "{acme:?}");
+    }
+    let state = home.at("state.git");
+    let told = run(git(&state).args(["log", "--format=%B", "main"]), PATIENCE).good().stdout;
+    assert!(told.contains("ACME server is for trials"), "{told}");
+}
+
+#[test]
 fn what_is_not_good_makes_nothing() {
     let home = Home::new();
     put(home.0.path(), "private", "-----BEGIN OPENSSH PRIVATE KEY-----\n");

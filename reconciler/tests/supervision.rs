@@ -95,7 +95,11 @@ async fn the_door_ends_with_a_task() {
     let door = Door::new(&host.settings.door(), limits).unwrap();
     let folder = host.folder.path().join("door");
     host.fault(&folder.join("git.sock"));
-    ends_by_it(berth_door::serve(Arc::new(door), None, &folder, &host.tasks)).await;
+    let served = async {
+        let finishing = berth_door::serve(Arc::new(door), None, &folder, &host.tasks).await?;
+        finishing.finish(std::future::pending()).await
+    };
+    ends_by_it(served).await;
     assert!(!folder.join("git.sock").exists(), "nobody waits at its socket");
 }
 

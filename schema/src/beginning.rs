@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Array, DocumentMut, Item, TomlError, Value};
 
+use crate::acme::Acme;
 use crate::edit::document::{put, put_list};
 use crate::edit::list::Layout;
 use crate::edit::{self, EditError, UserEdit};
@@ -103,6 +104,13 @@ impl Beginning {
             {
                 panel.remove("oidc");
             }
+            if self.drops_trial_ca(state)
+                && let Some(acme) = platform.get_mut("acme").and_then(Item::as_table_like_mut)
+            {
+                for key in ["directory", "ca", "email"] {
+                    acme.remove(key);
+                }
+            }
             fitted.insert(PLATFORM.to_owned(), platform.to_string().into_bytes());
         }
         if let Some(admin) = self.admin_of(state)? {
@@ -120,6 +128,16 @@ impl Beginning {
     pub fn drops_provider(&self, state: &State) -> bool {
         let provider = state.platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref());
         self.domain.is_some() && provider.is_some_and(|provider| is_example(&provider.issuer.host()))
+    }
+
+    /// Returns whether a folder's ACME server and its contact are left out: an example's is for trials, and nobody's browser trusts the
+    /// certificates that it gives for a name of the world.
+    pub fn drops_trial_ca(&self, state: &State) -> bool {
+        let platform = &state.platform;
+        let is_real = self.domain.as_ref().is_some_and(|new| !new.is_local() && !is_example(new.as_str()));
+        is_real
+            && is_example(platform.domain.as_str())
+            && platform.acme.directory != Acme::default().directory
     }
 
     /// Whom of a folder the keys are for: the admin that is named, or the first. `None` where there are no keys to have.
@@ -332,6 +350,37 @@ mod tests {
             assert!(fitted(&beginning("berth.localhost"), &provider(issuer)).contains(issuer), "{issuer}");
         }
         assert_eq!(Beginning::default().fit(&read(&example), &example).unwrap(), example);
+    }
+
+    #[test]
+    fn an_example_s_ca_is_no_ca_for_the_world() {
+        let acme = "\n[acme]\n# Whom it writes to.\nemail = \"admin@example.org\"\ndirectory = \"https://ca.example.org/dir\"\n";
+        let (example, end) = (folder(&format!("{acme}\n# The end.\n[cache]\n")), "\n# The end.\n[cache]");
+        let fitted = |domain: &str, before: &Contents| {
+            let after = beginning(domain).fit(&read(before), before).unwrap();
+            let acme = read(&after).platform.acme.clone();
+            (std::str::from_utf8(&after["platform.toml"]).unwrap().to_owned(), acme)
+        };
+        let (text, acme) = fitted("hosting.example.edu", &example);
+        assert_eq!(acme, Acme::default());
+        assert!(text.contains(end) && !text.contains("Whom"), "{text}");
+        // Where no CA of the world comes, it stays, and so does that of a folder with a name of the world.
+        let own: Contents = example
+            .iter()
+            .map(|(path, content)| {
+                let text = |text: &str| text.replace("h.example.org", "h.example.edu");
+                let content = std::str::from_utf8(content).map(|content| text(content).into_bytes());
+                (text(path), content.unwrap_or_default())
+            })
+            .collect();
+        for (domain, before) in
+            [("berth.localhost", &example), ("h.example.net", &example), ("hosting.example.edu", &own)]
+        {
+            let (text, acme) = fitted(domain, before);
+            assert!(text.contains("ca.example.org/dir"), "{domain}: {text}");
+            assert_ne!(acme, Acme::default(), "{domain}");
+        }
+        assert!(!Beginning::default().drops_trial_ca(&read(&example)));
     }
 
     #[test]

@@ -69,9 +69,13 @@ enum GitError {
         "the control plane broke off; a change may have been accepted all the same, which `log` and `git fetch` show"
     )]
     BrokenOff(#[source] io::Error),
-    #[error("the router doesn't understand the control plane's answer; both must be of the same release")]
+    #[error(
+        "the router doesn't understand the control plane's answer; ask an admin whether both are of the same release"
+    )]
     Frame(#[from] FrameError),
-    #[error("cannot hold more for a control plane that takes nothing: the overflow limit is reached")]
+    #[error(
+        "cannot hold more for a control plane that takes nothing: the overflow limit is reached; try again in a moment"
+    )]
     Overflow,
     #[error("interrupted; a change that was accepted goes on")]
     Interrupted,

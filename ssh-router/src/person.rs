@@ -114,7 +114,7 @@ impl Person {
             let caller = git::Caller { user: user.clone(), peer: self.peer };
             self.git = Some(git::Login::new(Arc::clone(door), Arc::clone(&self.shared.links), caller));
             // Whatever else the person asks for finds that there is no server.
-            self.shared.set_upstream(Err("this login has no server".into()));
+            self.shared.set_upstream(Err("this login has no server; name one in place of `git`".into()));
             return;
         }
         tokio::spawn(connect(Arc::clone(&self.services), Arc::clone(&self.shared)));

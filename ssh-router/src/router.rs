@@ -52,6 +52,22 @@ enum Ending {
     Stopped,
 }
 
+impl Ending {
+    /// Reason for the person, and what to do next.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Revoked => {
+                "this login is no longer allowed; log in with a key or password that you have now, or ask an admin"
+            }
+            Self::TooSlow => "nobody logged in in time; try again",
+            Self::Server => {
+                "the server ended the connection; try again in a moment, and restart it if that lasts"
+            }
+            Self::Stopped | Self::Left => "the router stops; try again in a moment",
+        }
+    }
+}
+
 /// Longest time for telling a person's client why it is cut off.
 const FAREWELL: Duration = Duration::from_millis(250);
 /// Longest time for delivering what one side had sent before it went away.
@@ -292,16 +308,23 @@ async fn until(time: Option<Instant>) {
 
 /// Tells a person's client why the session ends, if it listens.
 async fn farewell(session: &mut server::RunningSession<Person>, ending: Ending) {
-    let why = match ending {
-        Ending::Revoked => "this login is no longer allowed",
-        Ending::TooSlow => "nobody logged in",
-        Ending::Server => "the server ended the connection",
-        Ending::Stopped | Ending::Left => "the router stops",
-    };
     let said = session.handle();
-    let said = said.disconnect(Disconnect::ByApplication, why.to_owned(), String::new());
+    let said = said.disconnect(Disconnect::ByApplication, ending.words().to_owned(), String::new());
     if tokio::time::timeout(FAREWELL, said).await.is_ok() {
         // The client closes when it has read that; otherwise it is cut off.
         let _ = tokio::time::timeout(FAREWELL, session).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ending;
+
+    #[test]
+    fn whoever_is_sent_away_reads_what_to_do_next() {
+        for ending in [Ending::Revoked, Ending::TooSlow, Ending::Server, Ending::Stopped, Ending::Left] {
+            let next = ending.words().rsplit_once("; ").map_or("", |(_, next)| next);
+            assert!(next.starts_with("try again") || next.starts_with("log in "), "{ending:?}");
+        }
     }
 }

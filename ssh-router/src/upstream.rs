@@ -28,13 +28,13 @@ pub(crate) enum UpstreamError {
     Connect(#[source] std::io::Error),
     #[error("it doesn't answer in time")]
     Timeout,
-    #[error("it shows another host key than it should; an admin must look at it")]
+    #[error("it shows another host key than it should; ask an admin to look at it")]
     HostKey,
     #[error("it doesn't let the router in")]
     Refused,
     #[error("its SSH server broke off")]
     Protocol(#[source] russh::Error),
-    #[error("it is gone")]
+    #[error("it is gone; ask an admin if it should be there")]
     Gone,
 }
 

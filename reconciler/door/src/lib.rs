@@ -30,5 +30,5 @@ pub const GATE_COUNTS: &str = "gate-counts.json";
 pub use asking::Asking;
 pub use door::{Door, OpenError};
 pub use listen::ListenError;
-pub use serve::{DoorError, serve};
+pub use serve::{DoorError, Finishing, serve};
 pub use settings::{DoorSettings, Limits};

@@ -1,4 +1,4 @@
-//! The open door: takes connections until it is asked to close, and lets commands that run then end by themselves.
+//! The open door: takes connections until it is asked to close. Commands that run then finish, while another door may take its place.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const SOCKET: &str = "git.sock";
 const WAITING: usize = 32;
 /// Leases of the panel's tickets at once, beside these: terminals and logs that people have open.
 const LEASES: usize = 512;
-/// Time that running commands have to end by themselves when the door closes.
+/// Time that commands have to end once they are told to.
 const CLOSING: Duration = Duration::from_secs(20);
 
 /// A door that can't go on.
@@ -34,18 +34,48 @@ pub enum DoorError {
     Task(#[from] TaskError),
 }
 
-/// Serves `<folder>/git.sock` until `tasks` are asked to end. Commands that run then may end by themselves for a while.
+/// A door that is closed to newcomers. Commands that came before run on, each within its own limits, and need nothing that another door
+/// would have to itself.
+#[must_use = "commands still run"]
+pub struct Finishing {
+    room: Arc<Semaphore>,
+    places: u32,
+    ending: CancellationToken,
+    tasks: Tasks,
+}
+
+impl Finishing {
+    /// Number of connections that are still served.
+    pub fn left(&self) -> usize {
+        (self.places as usize).saturating_sub(self.room.available_permits())
+    }
+
+    /// Returns once all commands have ended. `now` has those end that still run.
+    pub async fn finish(self, now: impl Future<Output = ()>) -> Result<(), DoorError> {
+        let Self { room, places, ending, tasks } = self;
+        tokio::select! {
+            _ = room.acquire_many(places) => {}
+            () = now => {
+                ending.cancel();
+                let _ = tokio::time::timeout(CLOSING, room.acquire_many(places)).await;
+            }
+        }
+        Ok(tasks.end().await?)
+    }
+}
+
+/// Serves `<folder>/git.sock` until `tasks` are asked to end. Whoever waits there for the last commands finishes them.
 /// `panel` gave out the tickets that are redeemed here; without one, none is.
 pub async fn serve(
     door: Arc<Door>,
     panel: Option<Arc<Panel>>,
     folder: &Path,
     tasks: &Tasks,
-) -> Result<(), DoorError> {
+) -> Result<Finishing, DoorError> {
     let mut listening = Listening::open(folder, SOCKET)?;
     tracing::info!(socket = %listening.path().display(), "the git door is open");
-    let room = Arc::new(Semaphore::new(door.limits.commands + WAITING));
     let all = door.limits.commands + WAITING;
+    let room = Arc::new(Semaphore::new(all));
     let ending = CancellationToken::new();
     let redeeming = Arc::new(Redeeming { panel, room: Semaphore::new(LEASES), stop: tasks.stop().clone() });
     loop {
@@ -60,11 +90,6 @@ pub async fn serve(
         tasks.serve("a session of the git door", session);
     }
     drop(listening);
-    let wanted = u32::try_from(all).unwrap_or(u32::MAX);
-    if tokio::time::timeout(CLOSING, room.acquire_many(wanted)).await.is_err() {
-        ending.cancel();
-        let _ = tokio::time::timeout(CLOSING, room.acquire_many(wanted)).await;
-    }
     tracing::info!("the git door is closed");
-    Ok(tasks.end().await?)
+    Ok(Finishing { room, places: u32::try_from(all).unwrap_or(u32::MAX), ending, tasks: tasks.clone() })
 }

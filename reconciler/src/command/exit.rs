@@ -9,4 +9,6 @@ pub(super) enum Exit {
     Failed,
     /// The plan has changes; for a question whether somebody may do something: if somebody else agrees.
     Changes,
+    /// Exit code of a child that did the work, and has said why.
+    As(u8),
 }

@@ -1,5 +1,7 @@
 //! `berth git`: the door, in the foreground. The SSH router is the only client of its git socket, and the panel of the other.
 
+mod front;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +12,10 @@ use berth_count::{COUNTS_FILE, Left};
 use berth_door::web::{Clock, Panel, PanelDoor};
 use berth_door::{Door, Limits};
 use berth_fault::chain;
-use berth_host::service;
 use berth_plan::system::gate;
 use berth_schema::door;
 use berth_tasks::Tasks;
+use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use super::supervised::Supervised;
@@ -44,9 +46,15 @@ pub(super) struct Args {
     /// Seconds after which a command is ended in any case
     #[arg(long, env = "BERTH_GIT_LONGEST", value_name = "SECONDS", default_value_t = 900)]
     git_longest: u64,
+    /// Be the door itself, as the child of this process
+    #[arg(long = SERVE, hide = true, value_name = "PROCESS")]
+    serve: Option<u32>,
     #[command(flatten)]
     supervised: Supervised,
 }
+
+/// Flag of the door's own process.
+const SERVE: &str = "serve";
 
 impl Args {
     /// Returns the arguments for a child that runs the door.
@@ -65,8 +73,17 @@ impl Args {
 }
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(service::alive);
-    args.supervised.end_with_parent()?;
+    match args.serve {
+        Some(front) => serve(args, settings, front).await,
+        None => {
+            args.supervised.end_with_parent()?;
+            front::keep(format!("--{SERVE}")).await
+        }
+    }
+}
+
+async fn serve(args: &Args, settings: &Settings, front: u32) -> anyhow::Result<Exit> {
+    let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(front::alive);
     let limits = Limits {
         commands: args.git_commands,
         commands_each: args.git_commands_each,
@@ -78,31 +95,44 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         Some(folder) => std::path::absolute(folder)?,
         None => Path::new(DOORS).join(door.prefix()?.as_str()),
     };
-    let panel = match open_panel_door(&door, settings) {
-        Ok(mut opened) => {
-            if let Err(error) = open_gate(&mut opened, args, &door) {
-                tracing::error!(
-                    error = chain(error.as_ref()),
-                    "nobody can be let into sites that aren't for everybody; the panel and git go on without it"
-                );
-            }
-            let panel = opened.panel();
-            opened.keep(&tasks);
-            Some(panel)
-        }
-        // Nobody's push waits for the panel.
-        Err(error) => {
+    let (panel, answered) = keep_panel(args, settings, &door, &tasks).unzip();
+    let counts = settings.data.join(berth_door::FOLDER).join(COUNTS_FILE);
+    tasks.keep("the counts", berth_count::keep(Left::at(counts)));
+    front::end_with(front)?;
+    let finishing = berth_door::serve(door, panel, &folder, &tasks).await?;
+    if let Some(answered) = answered {
+        answered.cancelled().await;
+    }
+    match finishing.left() > 0 && !tasks.is_broken() {
+        true => finishing.finish(front::leave()?).await?,
+        false => finishing.finish(std::future::ready(())).await?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// Opens the panel's door as one of these tasks; the token ends when all of its questions are answered.
+fn keep_panel(
+    args: &Args,
+    settings: &Settings,
+    door: &Arc<Door>,
+    tasks: &Tasks,
+) -> Option<(Arc<Panel>, CancellationToken)> {
+    let mut opened = open_panel_door(door, settings)
+        .inspect_err(|error| {
+            // Nobody's push waits for the panel.
             tracing::error!(
                 error = chain(error.as_ref()),
                 "the panel can't sign anybody in; git goes on without it"
             );
-            None
-        }
-    };
-    let counts = settings.data.join(berth_door::FOLDER).join(COUNTS_FILE);
-    tasks.keep("the counts", berth_count::keep(Left::at(counts)));
-    berth_door::serve(door, panel, &folder, &tasks).await?;
-    Ok(Exit::Ok)
+        })
+        .ok()?;
+    if let Err(error) = open_gate(&mut opened, args, door) {
+        tracing::error!(
+            error = chain(error.as_ref()),
+            "nobody can be let into sites that aren't for everybody; the panel and git go on without it"
+        );
+    }
+    Some((opened.panel(), opened.keep(tasks)))
 }
 
 fn open_panel_door(door: &Arc<Door>, settings: &Settings) -> anyhow::Result<PanelDoor> {

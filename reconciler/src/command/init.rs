@@ -77,6 +77,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             if given.drops_provider(&folder.state) {
                 origin.push_str("Its OpenID provider is an example, and left out.\n");
             }
+            if given.drops_trial_ca(&folder.state) {
+                origin.push_str(
+                    "Its ACME server is for trials, and left out: certificates come from Let's Encrypt.\n",
+                );
+            }
             (files, origin)
         }
         None => {

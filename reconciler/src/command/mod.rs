@@ -201,6 +201,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Ok) => ExitCode::SUCCESS,
         Ok(Exit::Failed) => ExitCode::from(1),
         Ok(Exit::Changes) => ExitCode::from(2),
+        Ok(Exit::As(code)) => ExitCode::from(code),
         Err(error) => {
             let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
             let (kind, hint) = fault::of(&error);

@@ -16,7 +16,7 @@ use super::{Exit, show_findings};
 use crate::draw::print;
 use crate::room::left;
 use crate::settings::Settings;
-use crate::source::{Settled, Source};
+use crate::source::{Found, Settled, Source};
 
 /// Subject and form of the plan.
 #[derive(Debug, clap::Args)]
@@ -52,12 +52,12 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let mut source = Source::open(&settings.state)?;
     let plan = match (&args.from, &args.to) {
         (Some(from), Some(to)) => {
-            let Some(from) = settle(&mut source, Some(from))? else { return Ok(Exit::Failed) };
-            let Some(to) = settle(&mut source, Some(to))? else { return Ok(Exit::Failed) };
+            let Some(from) = told(source.find(Some(from))?) else { return Ok(Exit::Failed) };
+            let Some(to) = told(source.find_change(&from, to)?) else { return Ok(Exit::Failed) };
             between(&from, &to, &settings.configuration_templates()?)?
         }
         _ => {
-            let Some(settled) = settle(&mut source, args.at.as_deref())? else { return Ok(Exit::Failed) };
+            let Some(settled) = told(source.find(args.at.as_deref())?) else { return Ok(Exit::Failed) };
             live(&mut source, &settled, settings).await?
         }
     };
@@ -85,11 +85,10 @@ fn whole(args: &Args) -> String {
     format!("`berth plan{} --all` shows everything", safe(of))
 }
 
-/// The state at a revision, or `None` after its mistakes were told.
-fn settle(source: &mut Source, revision: Option<&str>) -> anyhow::Result<Option<Settled>> {
-    let found = source.find(revision)?;
+/// The state that was found, or `None`, after its mistakes are told.
+fn told(found: Found) -> Option<Settled> {
     show_findings(&found.loaded);
-    Ok(found.state.ok())
+    found.state.ok()
 }
 
 /// Plans against the engine as it is.

@@ -134,6 +134,11 @@ impl Tasks {
         });
     }
 
+    /// Returns whether one of them has ended that must not.
+    pub fn is_broken(&self) -> bool {
+        self.broken.lock().is_some()
+    }
+
     /// Asks every task to end, waits until all have, and returns how the first broke that did.
     pub async fn end(&self) -> Result<(), TaskError> {
         self.stop.cancel();

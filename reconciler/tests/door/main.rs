@@ -7,6 +7,7 @@
 )]
 
 mod ending;
+mod handover;
 mod invite;
 mod lobby;
 
@@ -49,13 +50,7 @@ impl Bench {
         ] {
             put(&root.join("first"), path, text);
         }
-        let berth = || {
-            let mut berth = Process::new(env!("CARGO_BIN_EXE_berth"));
-            berth.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-            berth.arg("--state").arg(root.join("state.git")).arg("--data").arg(root.join("data"));
-            berth
-        };
-        let made = berth()
+        let made = berth(root)
             .arg("init")
             .arg(root.join("state.git"))
             .arg("--from")
@@ -63,11 +58,17 @@ impl Bench {
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let log = fs::File::create(root.join("log")).unwrap();
-        let mut command = berth();
+        let door = Self::open(root, flags);
+        Self { folder, door }.opened()
+    }
+
+    /// Starts a door.
+    fn open(root: &Path, flags: &[&str]) -> Child {
+        let log = fs::File::options().create(true).append(true).open(root.join("log")).unwrap();
+        let mut command = berth(root);
         // What a caller's environment says must not reach git.
         command.env("GIT_DIR", "/nowhere").env("GIT_CONFIG_COUNT", "nonsense");
-        let door = command
+        command
             .arg("git")
             .arg("--socket-dir")
             .arg(root.join("door"))
@@ -79,10 +80,18 @@ impl Bench {
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
-            .unwrap();
-        let bench = Self { folder, door };
-        until("the door opens", || UnixStream::connect(bench.socket()).is_ok());
-        bench
+            .unwrap()
+    }
+
+    fn opened(self) -> Self {
+        until("the door opens", || UnixStream::connect(self.socket()).is_ok());
+        self
+    }
+
+    /// Opens another door in the place of one that has ended.
+    fn opened_again(mut self) -> Self {
+        self.door = Self::open(self.folder.path(), &[]);
+        self.opened()
     }
 
     fn socket(&self) -> PathBuf {
@@ -128,6 +137,14 @@ impl Bench {
         });
         assert!(status.unwrap().success(), "{}", self.log());
     }
+}
+
+/// Our program, with the places of a bench.
+fn berth(root: &Path) -> Process {
+    let mut berth = Process::new(env!("CARGO_BIN_EXE_berth"));
+    berth.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    berth.arg("--state").arg(root.join("state.git")).arg("--data").arg(root.join("data"));
+    berth
 }
 
 impl Drop for Bench {

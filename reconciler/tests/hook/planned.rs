@@ -16,7 +16,7 @@ use berth_schema::report::Look;
 use berth_wire::Sight;
 use jiff::Timestamp;
 
-use super::Bench;
+use super::{Bench, InTime as _, git};
 
 /// Somebody who looks, and sees this.
 struct Seeing<'a> {
@@ -136,4 +136,20 @@ fn the_plan_of_a_push_is_the_plan_of_the_pass() {
     scene.compare("restore", &restored);
     // A name and an id change hands.
     scene.compare("swap", &[("servers/bobs.toml", Some("id = 5\nowner = \"ann\"\n"))]);
+}
+
+#[test]
+fn a_plan_between_revisions_blames_the_change_for_a_clash() {
+    let bench = Bench::new();
+    // It comes before the file whose id it takes, and that one is none of the change.
+    bench.commit(&[("servers/anns.toml", Some("id = 2\nowner = \"ann\"\n"))]);
+    let fetch = ["fetch", "--quiet", bench.work.to_str().unwrap(), "HEAD:refs/heads/try"];
+    assert!(git(&bench.bare).args(fetch).in_time().status.success());
+    let said = bench.berth(&["plan", "--from", "main", "--to", "try"]);
+    assert!(!said.good, "{}", said.text);
+    said.has(&["id 2 is taken by servers/cyns.toml:1:6", "--> servers/anns.toml:1:6"]);
+    // At a revision alone there is no before, and paths decide.
+    let said = bench.berth(&["plan", "--at", "try"]);
+    assert!(!said.good);
+    said.has(&["id 2 is taken by servers/anns.toml:1:6", "--> servers/cyns.toml:1:6"]);
 }

@@ -204,7 +204,7 @@ fn nobody_gets_in_whom_the_routes_or_the_door_refuse() {
     let words = scene.open("eve 2 terminal").refused();
     assert_eq!(
         words,
-        "cannot reach the server: it shows another host key than it should; an admin must look at it"
+        "cannot reach the server: it shows another host key than it should; ask an admin to look at it"
     );
     let panel = scene.connect();
     (&panel.0).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
@@ -265,7 +265,7 @@ fn a_terminal_ends_with_its_lease_and_with_its_entitlement_and_says_why() {
     let without = routes.replace("members = [\"bob\"]", "members = []");
     assert_ne!(routes, without);
     scene.place.put_routes(&without);
-    assert_eq!(bob.refused(), "you may no longer log in to this server");
+    assert_eq!(bob.refused(), "you may no longer log in to this server; ask its owner");
 }
 
 #[test]

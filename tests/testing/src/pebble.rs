@@ -88,10 +88,12 @@ impl Pebble {
                 r#", "externalAccountBindingRequired": true, "externalAccountMACKeys": {{"{id}": "{key}"}}"#
             )
         });
+        // In release 2.10 the lifetime stands in a profile, and the other field counts for nothing. Release 2.4 knows no profiles.
         let config = format!(
             r#"{{"pebble": {{"listenAddress": "{directory}", "managementListenAddress": "{management}",
             "certificate": "own.crt", "privateKey": "own.key", "httpPort": {http}, "tlsPort": {tls},
-            "certificateValidityPeriod": {seconds}{binding}}}}}"#
+            "certificateValidityPeriod": {seconds}, "profiles": {{"default": {{"description": "Stories",
+            "validityPeriod": {seconds}}}}}{binding}}}}}"#
         );
         fs::write(folder.join("config.json"), config).expect("a file");
         let start = |program: &str, arguments: &[&str]| {

@@ -101,8 +101,8 @@ impl PanelDoor {
         Arc::clone(&self.panel)
     }
 
-    /// Keeps the door open as one of these tasks.
-    pub fn keep(mut self, tasks: &Tasks) {
+    /// Keeps the door open as one of these tasks. What is returned ends when the door is closed and every question is answered.
+    pub fn keep(mut self, tasks: &Tasks) -> CancellationToken {
         if let Some(gate) = self.gate.take() {
             gate.keep(tasks);
         }
@@ -112,6 +112,7 @@ impl PanelDoor {
             self.serve(inner).await;
             closed.cancel();
         });
+        end
     }
 
     /// Makes the socket anew where its file is gone, as with a folder below `/run` that somebody has tidied up. Another door's

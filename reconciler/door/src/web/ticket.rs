@@ -96,7 +96,7 @@ impl Panel {
         };
         match may(user) {
             Some(true) => None,
-            Some(false) => Some("you may no longer log in to this server"),
+            Some(false) => Some("you may no longer log in to this server; ask its owner"),
             None => Some("this server was removed"),
         }
     }

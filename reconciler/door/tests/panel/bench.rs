@@ -105,11 +105,12 @@ impl Bench {
         let mut opened = PanelDoor::open(panel, &home.join("panel")).unwrap();
         opened.open_gate(&home.join("gate")).unwrap();
         let (panel, folder) = (opened.panel(), home.join("git"));
-        opened.keep(&tasks);
+        let _closed = opened.keep(&tasks);
         // It ends its own tasks when it ends.
         let own = Tasks::new(tasks.stop().clone());
         tasks.serve("the git door", async move {
-            berth_door::serve(door, Some(panel), &folder, &own).await.unwrap();
+            let finishing = berth_door::serve(door, Some(panel), &folder, &own).await.unwrap();
+            finishing.finish(std::future::ready(())).await.unwrap();
         });
         self.tasks = Some(tasks);
         self

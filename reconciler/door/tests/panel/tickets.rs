@@ -126,7 +126,7 @@ async fn a_lease_ends_with_its_session_its_person_and_its_right_and_says_why() {
 
     let alone = Edit::write("servers/cyns2.toml", "id = 3\nowner = \"cyn\"\n");
     bench.commit("bob is no member any more", &[alone]);
-    let why = "you may no longer log in to this server";
+    let why = "you may no longer log in to this server; ask its owner";
     assert_eq!(second.over().await, why);
     assert_eq!(Router::redeem(&bench, &waits).await.over().await, why);
 
