@@ -181,7 +181,7 @@ impl Control {
             .route("/sync", post(sync))
             .route("/figures", get(figures::figures))
             .route("/certificates", get(certificates::certificates));
-        let more = Self::with_metrics(more);
+        let more = Self::with_facts(Self::with_metrics(more));
         socket.serve(more.with_state(self.clone()).merge(others).merge(self.reads())).await
     }
 

@@ -8,6 +8,7 @@ pub mod cache;
 mod cgroup;
 pub mod disk;
 mod disk_traffic;
+mod ends;
 mod host;
 mod rate;
 mod ring;
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 pub use cgroup::Reading;
+use ends::Ends;
 use ring::{Past, Rings, Whose, trimmed, write};
 pub use sampler::{Sampler, watch};
 pub use traffic::Passed;
@@ -48,6 +50,8 @@ struct Used {
     full: HashMap<String, OutOfMemory>,
     /// Those of servers, as of the last sample.
     out_of_memory: BTreeMap<ServerId, OutOfMemory>,
+    /// Containers that ended by themselves.
+    ends: Ends,
 }
 
 /// Counters of a server that runs.
@@ -92,6 +96,23 @@ impl Use {
         let mut used = self.0.lock();
         let known = used.full.entry(container).or_insert(OutOfMemory { times: 0, last: at });
         *known = OutOfMemory { times: known.times.saturating_add(1), last: at };
+    }
+
+    /// Notes what happened to a container, in the engine's word for it.
+    pub fn happened_to(&self, container: &str, action: &str, at: Timestamp) {
+        let ends = &mut self.0.lock().ends;
+        match action {
+            "kill" => ends.asked(container),
+            "start" => ends.began(container),
+            "die" => ends.ended(container, at),
+            "destroy" => ends.forget(container),
+            _ => {}
+        }
+    }
+
+    /// Returns the moments at which a container ended although nobody had asked it to, the newest last.
+    pub fn ends_of(&self, container: &str) -> Vec<Timestamp> {
+        self.0.lock().ends.of(container)
     }
 
     /// Returns how often the memory of servers was full.

@@ -11,6 +11,7 @@ pub mod control;
 pub mod daemon;
 pub mod draw;
 pub mod export;
+mod facts;
 pub mod figures;
 pub mod journal;
 pub mod metrics;

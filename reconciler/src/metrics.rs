@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use berth_count::{COUNTS_FILE, Counts, Left, Process};
@@ -31,6 +31,8 @@ pub struct Folders {
     door: PathBuf,
     /// The panel's own.
     panel: PathBuf,
+    /// The folder of the account at the CA.
+    acme: PathBuf,
 }
 
 /// The state's part in metrics.
@@ -58,7 +60,21 @@ impl Told {
 impl Folders {
     /// Folders of this host.
     pub fn of(settings: &Settings) -> Self {
-        Self { door: settings.data.join(berth_door::FOLDER), panel: settings.panel_data() }
+        Self {
+            door: settings.data.join(berth_door::FOLDER),
+            panel: settings.panel_data(),
+            acme: settings.acme_folder(),
+        }
+    }
+
+    /// The panel's own.
+    pub(crate) fn panel(&self) -> &Path {
+        &self.panel
+    }
+
+    /// The folder of the account at the CA.
+    pub(crate) fn acme(&self) -> &Path {
+        &self.acme
     }
 
     /// Counts of all processes together.

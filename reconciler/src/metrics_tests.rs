@@ -146,7 +146,8 @@ fn servers_have_the_metrics_of_containers() {
 #[test]
 fn every_process_tells_its_own_counts_and_no_others() {
     let home = tempfile::tempdir().unwrap();
-    let folders = Folders { door: home.path().join("door"), panel: home.path().join("panel") };
+    let folders =
+        Folders { door: home.path().join("door"), panel: home.path().join("panel"), ..Folders::default() };
     for folder in [&folders.door, &folders.panel] {
         fs::create_dir(folder).unwrap();
     }

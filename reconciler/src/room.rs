@@ -10,17 +10,22 @@ use rustix::fs::statvfs;
 /// Reads what is left of memory, processes, and the disk that holds `engine`, the engine's folder.
 pub fn left(engine: &Path) -> io::Result<Left> {
     let disk = statvfs(engine)?;
+    let (running, most) = processes()?;
+    Ok(Left {
+        memory: available(&fs::read_to_string("/proc/meminfo")?).ok_or_else(|| strange("/proc/meminfo"))?,
+        processes: most.saturating_sub(running),
+        disk: disk.f_bavail.saturating_mul(disk.f_frsize),
+    })
+}
+
+/// Reads how many processes and threads there are, and how many there may be.
+pub fn processes() -> io::Result<(u64, u64)> {
     let number = |path: &str| -> io::Result<u64> {
         fs::read_to_string(path)?.trim().parse().map_err(|_| strange(path))
     };
     let most = number("/proc/sys/kernel/pid_max")?.min(number("/proc/sys/kernel/threads-max")?);
-    Ok(Left {
-        memory: available(&fs::read_to_string("/proc/meminfo")?).ok_or_else(|| strange("/proc/meminfo"))?,
-        processes: most.saturating_sub(
-            running(&fs::read_to_string("/proc/loadavg")?).ok_or_else(|| strange("/proc/loadavg"))?,
-        ),
-        disk: disk.f_bavail.saturating_mul(disk.f_frsize),
-    })
+    let running = running(&fs::read_to_string("/proc/loadavg")?).ok_or_else(|| strange("/proc/loadavg"))?;
+    Ok((running, most))
 }
 
 fn strange(path: &str) -> io::Error {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use berth_acme::{AcmeSettings, ZonePace};
+use berth_alarms::AlarmSettings;
 use berth_ca::Pace;
 use berth_door::{DoorSettings, letters};
 use berth_engine::HostPrograms;
@@ -202,6 +203,32 @@ impl Settings {
     /// Folder of what `berth mail` keeps of its own.
     pub fn mail_folder(&self) -> PathBuf {
         self.data.join("mail")
+    }
+
+    /// Settings of whoever tells of alarms; `None` where the platform has nobody to tell.
+    pub fn alarms(&self, platform: &Platform) -> Option<AlarmSettings> {
+        Some(AlarmSettings {
+            rules: platform.alarms.clone()?,
+            platform: platform.prefix.to_string(),
+            domain: platform.domain.to_string(),
+            title: platform.organisation.name().to_owned(),
+            panel: platform.panel_origins().map(|origins| origins.first().to_owned()),
+            sends_mail: platform.mail.is_some(),
+            folder: self.alarms_folder(),
+            secrets: Secrets::of(&self.data),
+            spool: Spool::of(&self.data),
+            pace: berth_alarms::Pace::default(),
+        })
+    }
+
+    /// Folder of what `berth alarms` keeps of its own.
+    pub fn alarms_folder(&self) -> PathBuf {
+        self.data.join("alarms")
+    }
+
+    /// Lock that a command of this name holds for as long as it runs, as a sign of life.
+    pub fn alive(&self, name: &str) -> PathBuf {
+        self.data.join("alive").join(name)
     }
 
     /// Folder of the past of servers and of the host.

@@ -86,7 +86,10 @@ pub async fn engine(reader: Reader, mut since: Timestamp, health: EngineHealth, 
                     action if action.starts_with("exec_") || action == "top" || action == "resize" => {}
                     // The container goes on; somebody who looks at it wants to know.
                     "oom" => used.ran_out_of_memory(event.subject, Timestamp::now()),
-                    _ => wakeups.happened_to(event.subject),
+                    action => {
+                        used.happened_to(&event.subject, action, Timestamp::now());
+                        wakeups.happened_to(event.subject);
+                    }
                 },
                 Some(Err(error)) => {
                     tracing::warn!(error = %chain(&error), "the engine's events broke off");

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod acme;
+pub mod alarms;
 pub mod api_token;
 pub mod beginning;
 pub mod brief;

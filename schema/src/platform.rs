@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 pub use crate::access::Access;
 pub use crate::acme::Acme;
+use crate::alarms::Alarms;
 use crate::cache::Cache;
 use crate::docs::Docs;
 use crate::fields::Fields;
@@ -91,6 +92,9 @@ pub struct Platform {
     /// The place at which scrapers read metrics. Without this table there is none.
     #[schemars(default)]
     pub metrics: Option<Metrics>,
+    /// People and programs who are told when something is wrong. Without this table nobody is.
+    #[schemars(default)]
+    pub alarms: Option<Alarms>,
     /// The world's way to the platform, where that isn't what it listens on.
     #[schemars(default)]
     pub public: Public,
@@ -294,6 +298,7 @@ impl Platform {
         let taken: Vec<Place> =
             [http, https, ssh.place()].into_iter().chain(panel.as_ref().map(Panel::place)).collect();
         let metrics = fields.table("metrics", "`[metrics]`", |fields| Metrics::read(fields, &taken));
+        let mail = fields.table("mail", "`[mail]`", Mail::read);
         let remote = fields.table("remote", "`[remote]`", Remote::read);
         let joins =
             panel.as_ref().and_then(|panel| panel.oidc.as_ref()).filter(|oidc| oidc.join != Join::Invite);
@@ -318,7 +323,8 @@ impl Platform {
             ssh,
             web,
             panel,
-            mail: fields.table("mail", "`[mail]`", Mail::read),
+            alarms: fields.table("alarms", "`[alarms]`", |fields| Alarms::read(fields, mail.is_some())),
+            mail,
             metrics,
             public: fields.table("public", "`[public]`", Public::read),
             docs: fields.table("docs", "`[docs]`", Docs::read),

@@ -4,6 +4,7 @@
 //! their values.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub enum Form {
     PrivateKey,
     MacKey,
     Password,
+    Url,
 }
 
 /// A field of the state that refers to a secret.
@@ -119,9 +121,34 @@ pub const MAIL: Use = Use {
     without: "the mail server doesn't let Berth in, and no mail is sent",
 };
 
+/// The URL at which a program takes alarms.
+pub const ALARMS_WEBHOOK: Use = Use {
+    field: "alarms.webhook.secret",
+    default: "alarms-webhook",
+    form: Form::Url,
+    without: "no alarm reaches the webhook",
+};
+
+/// The URL of a chat's incoming webhook.
+pub const ALARMS_CHAT: Use = Use {
+    field: "alarms.chat.secret",
+    default: "alarms-chat",
+    form: Form::Url,
+    without: "no alarm reaches the chat",
+};
+
 /// Every field that refers to a secret. A new one is a row here, and a line in `State::secrets`.
-pub const USES: [&Use; 7] =
-    [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY, &ACME_EAB, &ACME_DNS, &OIDC, &MAIL];
+pub const USES: [&Use; 9] = [
+    &FORGE_TOKEN,
+    &FORGE_WEBHOOK,
+    &FORGE_DEPLOY_KEY,
+    &ACME_EAB,
+    &ACME_DNS,
+    &OIDC,
+    &MAIL,
+    &ALARMS_WEBHOOK,
+    &ALARMS_CHAT,
+];
 
 /// The fewest bytes of a shared secret: less can be guessed, offline, from one message that somebody saw.
 pub const SHORTEST_SHARED: usize = 16;
@@ -182,6 +209,7 @@ impl Form {
             Self::PrivateKey => "a private key in PEM or OpenSSH's own format",
             Self::Password => "a password, on one line",
             Self::MacKey => "a key in base64 or base64url, on one line",
+            Self::Url => "an `https` URL, or an `http` one of this machine, on one line",
         }
     }
 
@@ -193,6 +221,7 @@ impl Form {
                 !text.is_empty() && text.len() <= 4096 && text.chars().all(|c| c.is_ascii_graphic())
             }
             Self::Password => !text.is_empty() && text.len() <= 1024 && !text.contains(char::is_control),
+            Self::Url => is_url(text),
             Self::SharedSecret => text.len() >= SHORTEST_SHARED && !text.contains(['\n', '\r']),
             Self::PrivateKey => text.starts_with("-----BEGIN ") && text.contains(" PRIVATE KEY-----"),
             Self::MacKey => {
@@ -201,6 +230,19 @@ impl Form {
                     && letters.chars().all(|c| c.is_ascii_alphanumeric() || "+/-_".contains(c))
             }
         }
+    }
+}
+
+/// Returns whether a text is a URL that can be asked without anybody on the way reading it: its path is what opens the door.
+fn is_url(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_near = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    match uri.scheme_str() {
+        Some("https") => !host.is_empty() && !has_user && text.len() <= 4096,
+        Some("http") => is_near && !has_user && text.len() <= 4096,
+        _ => false,
     }
 }
 
@@ -249,6 +291,24 @@ mod tests {
         assert!(Form::PrivateKey.fits(concat!("-----BEGIN ", "PRIVATE KEY-----\nAAAA")));
         for bad in ["", "c2hvcnQ=", "a key with spaces in it", "c2VjcmV0c2VjcmV0c2VjcmV0\n"] {
             assert!(!Form::MacKey.fits(bad), "{bad:?}");
+        }
+        for bad in [
+            "",
+            "hooks.example.org/x",
+            "http://hooks.example.org/x",
+            "ftp://a.example.org",
+            "https://a b",
+            "https://ann:x@a.example.org/",
+        ] {
+            assert!(!Form::Url.fits(bad), "{bad:?}");
+        }
+        for good in [
+            "https://hooks.example.org/T0/x?wait=true",
+            "http://127.0.0.1:80/x",
+            "http://[::1]:8080",
+            "http://localhost/",
+        ] {
+            assert!(Form::Url.fits(good), "{good:?}");
         }
         assert!(Form::MacKey.fits("c2VjcmV0c2VjcmV0-_8=") && Form::MacKey.fits("c2VjcmV0c2VjcmV0+/8"));
     }

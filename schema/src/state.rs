@@ -39,7 +39,8 @@ impl State {
         let oidc = self.platform.panel.iter().filter_map(|panel| panel.oidc.as_ref());
         let oidc = oidc.flat_map(|oidc| oidc.secrets());
         let mail = self.platform.mail.iter().map(|mail| mail.secrets());
-        forge.chain(self.platform.acme.secrets()).chain(oidc).chain(mail).collect()
+        let alarms = self.platform.alarms.iter().flat_map(|alarms| alarms.secrets());
+        forge.chain(self.platform.acme.secrets()).chain(oidc).chain(mail).chain(alarms).collect()
     }
 
     /// Returns the quota that holds for a member.

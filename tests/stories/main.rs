@@ -69,6 +69,7 @@ tell! {
     repair: Seat,
     running: Seat,
     metrics: Seat,
+    alarms: Seat,
     ownership: Seat,
     broken_commit: Seat,
     bad_input: Seat,

@@ -69,7 +69,10 @@ impl Decided {
 
 /// Writes a letter that was given up into the audit log.
 pub fn lost(data: &Path, mail: &LostMail) {
-    audit_lost(data, &mail.user, mail.at);
+    // Alarms aren't about accounts.
+    if let Some(user) = &mail.user {
+        audit_lost(data, user, mail.at);
+    }
 }
 
 /// Puts a letter into the spool. That it can't be is told in the log, and stops nobody: what it is about has happened.
@@ -77,7 +80,7 @@ fn put(data: &Path, state: &State, user: &User, content: Content, made: Timestam
     state.platform.mail.as_ref()?;
     let to = user.email.clone()?;
     let hidden = masked(&to);
-    let letter = |id| Letter { id, user: user.name.clone(), to, made, content };
+    let letter = |id| Letter { id, user: Some(user.name.clone()), to, made, content };
     let put = letter_id().map_err(std::io::Error::other).and_then(|id| Spool::of(data).put(letter(id)));
     put.inspect_err(|error| tracing::error!(%error, to = %user.name, "a mail can't be put into the spool"))
         .ok()?;

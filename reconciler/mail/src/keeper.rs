@@ -231,7 +231,7 @@ impl Keeper {
         let Err(error) = sent else {
             // First of all: what is out is never told as lost, and never sent again.
             self.take_out(&kept)?;
-            tracing::info!(to = %kept.letter.user, "a mail is sent");
+            tracing::info!(to = kept.letter.whom(), "a mail is sent");
             self.standing.sent = Some(now);
             self.standing.failed = None;
             self.until = None;
@@ -282,7 +282,7 @@ impl Keeper {
         self.take_out(kept)?;
         let letter = &kept.letter;
         let why = safe_line(&chain(error), WORDS);
-        tracing::warn!(to = %letter.user, why, "a mail is given up");
+        tracing::warn!(to = letter.whom(), why, "a mail is given up");
         let lost = LostMail { user: letter.user.clone(), to: masked(&letter.to), why, at: Timestamp::now() };
         (self.settings.on_lost)(&lost);
         self.standing.lost.push(lost);

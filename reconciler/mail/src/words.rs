@@ -17,6 +17,9 @@ const FOLDER: &str = "mail";
 /// The longest subject, in characters.
 const SUBJECT: usize = 150;
 
+/// The longest line of an alarm, in characters.
+const LINE: usize = 500;
+
 /// A mail's subject and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Words {
@@ -26,7 +29,7 @@ pub(crate) struct Words {
 
 /// The words of a letter.
 pub(crate) fn of_letter(settings: &MailSettings, letter: &Letter) -> Result<Words, MailError> {
-    let name = safe(&letter.user);
+    let name = letter.user.as_ref().map(safe);
     match &letter.content {
         Content::Invitation { link, until } => {
             let until = until.strftime("%Y-%m-%d %H:%M UTC").to_string();
@@ -40,6 +43,14 @@ pub(crate) fn of_letter(settings: &MailSettings, letter: &Letter) -> Result<Word
             };
             let by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
             make(settings, "decision.txt", context! { name, topic => safe(topic), decision, by, link })
+        }
+        Content::Alarms { began, over, link } => {
+            let lines = |texts: &[String]| -> Vec<String> {
+                texts.iter().map(|text| safe_line(text, LINE)).collect()
+            };
+            let first = began.first().or(over.first()).map(|text| safe_line(text, SUBJECT));
+            let (began, over) = (lines(began), lines(over));
+            make(settings, "alarms.txt", context! { name, first, began, over, link })
         }
     }
 }

@@ -256,13 +256,7 @@ fn letter(id: &str, to: &str) -> Letter {
         by: None,
         link: None,
     };
-    Letter {
-        id: id.to_owned(),
-        user: "bob".parse().unwrap(),
-        to: to.to_owned(),
-        made: Timestamp::now(),
-        content,
-    }
+    Letter { id: id.to_owned(), user: "bob".parse().ok(), to: to.to_owned(), made: Timestamp::now(), content }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,6 +292,44 @@ async fn a_mail_arrives_encrypted_whole_and_once() {
     assert_eq!(scene.arrive(2).len(), 2);
     scene.end().await;
     assert!(scene.lost.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alarms_are_mailed_to_members_and_to_addresses_of_nobody() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.serve();
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    let began = Content::Alarms {
+        began: lines(&[
+            "oom server/shop: its memory was full",
+            "disk server/shop: 95 %\r\nBcc: eve@example.org",
+        ]),
+        over: lines(&["restarts server/shop, which began at 2026-12-01 10:00 UTC"]),
+        link: Some("https://panel.example.org".to_owned()),
+    };
+    let over = Content::Alarms {
+        began: Vec::new(),
+        over: lines(&["oom server/shop, which began at noon"]),
+        link: None,
+    };
+    scene.spool().put(Letter { content: began, ..letter("began", "bob@example.org") }).unwrap();
+    scene.spool().put(Letter { content: over, user: None, ..letter("over", "ops@example.org") }).unwrap();
+    scene.run();
+    let mails = scene.arrive(2);
+    scene.end().await;
+    let to = |address: &str| mails.iter().find(|mail| mail.contains(&format!("To: {address}"))).unwrap();
+    let text = to("bob@example.org").replace("\r\n", "\n");
+    for line in [
+        "Hello bob,",
+        "- oom server/shop: its memory was full\n- disk server/shop: 95 %",
+        "- restarts server/shop, which began at 2026-12-01 10:00 UTC",
+        "https://panel.example.org",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
+    let text = to("ops@example.org");
+    assert!(!text.contains("Hello") && text.contains("- oom server/shop, which began at noon"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,7 +80,7 @@ fn talk(mut stream: TcpStream, taken: &Mutex<Vec<String>>) -> Option<()> {
 fn letter(id: &str, to: &str, made: Timestamp) -> Letter {
     let content =
         Content::Decision { topic: "more".to_owned(), decision: Decision::Merged, by: None, link: None };
-    Letter { id: id.to_owned(), user: "bob".parse().unwrap(), to: to.to_owned(), made, content }
+    Letter { id: id.to_owned(), user: "bob".parse().ok(), to: to.to_owned(), made, content }
 }
 
 /// Sender with these letters in its spool.

@@ -1,11 +1,14 @@
-//! Processes that `main` may want or not: `berth remote`, `acme`, `oidc` and `mail`. With `--follow` they stay and wait for it, and begin
+//! Processes that `main` may want or not: `berth remote`, `acme`, `oidc`, `mail` and `alarms send`. With `--follow` they stay and wait for it, and begin
 //! anew when what it says of them changes.
 
+use std::fs::DirBuilder;
 use std::future::Future;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use berth_host::service;
+use berth_host::{FileLock, service};
 use berth_repo::StateRepo;
 use berth_schema::platform::Platform;
 use berth_tasks::Tasks;
@@ -17,6 +20,9 @@ use crate::settings::Settings;
 use crate::source;
 use crate::wakeup::Wakeups;
 use crate::watch;
+
+/// Longest wait for the lock that is a sign of life. Whoever looks whether it is held holds it for a moment.
+const SIGN: Duration = Duration::from_secs(2);
 
 /// Options of such a process.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -36,15 +42,25 @@ pub(super) struct Begun {
     /// Set where it waits for its settings.
     pub(super) follows: bool,
     repo: StateRepo,
+    _alive: Option<FileLock>,
+}
+
+/// Takes the lock that tells that a command runs. One that can't be had is told, and stops nothing: it is for alarms alone.
+fn give_sign(settings: &Settings, name: &str) -> Option<FileLock> {
+    let path = settings.alive(name);
+    let folder = path.parent().unwrap_or(&settings.data);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let taken = made.and_then(|()| FileLock::take(&path, SIGN));
+    taken.inspect_err(|error| tracing::warn!(%error, "alarms can't be told that this process runs")).ok()
 }
 
 impl Args {
-    /// Begins: from here on a signal ends it.
-    pub(super) fn begin(self, settings: &Settings) -> anyhow::Result<Begun> {
+    /// Begins as the command of that name: from here on a signal ends it, and a lock is its sign of life.
+    pub(super) fn begin(self, settings: &Settings, name: &str) -> anyhow::Result<Begun> {
         let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(service::alive);
         self.supervised.end_with_parent()?;
         let repo = StateRepo::open(&settings.state).context("cannot open the state repo")?;
-        Ok(Begun { tasks, follows: self.follow, repo })
+        Ok(Begun { tasks, follows: self.follow, repo, _alive: give_sign(settings, name) })
     }
 }
 

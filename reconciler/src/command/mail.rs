@@ -46,7 +46,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 }
 
 async fn keep(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
-    let begun = args.process.begin(settings)?;
+    let begun = args.process.begin(settings, "mail")?;
     if begun.follows {
         let (settings, stop) = (settings.clone(), begun.tasks.stop().clone());
         begun

@@ -1,6 +1,7 @@
 //! Commands that people call: one file a subcommand. Data goes to standard output, talk to standard error.
 
 mod acme;
+mod alarms;
 mod apply;
 mod assessed;
 mod check;
@@ -80,6 +81,8 @@ enum Command {
     Apply(apply::Args),
     /// Show the state of servers, containers and the forge
     Status(status::Args),
+    /// Show what is wrong and who was told, silence alarms, and test their targets
+    Alarms(alarms::Args),
     /// Show what servers use, by processors, memory, disk or network, again and again on a terminal
     Top(top::Args),
     /// Make a new state repo
@@ -149,18 +152,20 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    let quiet = if matches!(
-        cli.command,
-        Command::Reconcile
-            | Command::Git(_)
-            | Command::Remote(_)
-            | Command::Acme(_)
-            | Command::Mail(_)
-            | Command::Metrics(_)
-            | Command::Oidc(_)
-            | Command::Panel
-            | Command::Up(_)
-    ) {
+    let is_process = matches!(&cli.command, Command::Alarms(args) if args.is_process());
+    let quiet = if is_process
+        || matches!(
+            cli.command,
+            Command::Reconcile
+                | Command::Git(_)
+                | Command::Remote(_)
+                | Command::Acme(_)
+                | Command::Mail(_)
+                | Command::Metrics(_)
+                | Command::Oidc(_)
+                | Command::Panel
+                | Command::Up(_)
+        ) {
         "info"
     } else {
         "warn"
@@ -223,6 +228,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Hook(_)
         | Command::Revert(_)
         | Command::Secret(_)
+        | Command::Alarms(_)
         | Command::Review(_)
         | Command::Lobby(_)
         | Command::Apply(_)
@@ -270,6 +276,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Render(args) => render::run(&args, &settings),
         Command::Apply(args) => apply::run(&args, &settings).await,
         Command::Status(args) => status::run(&args, &settings).await,
+        Command::Alarms(args) => alarms::run(&args, &settings).await,
         Command::Top(args) => top::run(&args, &settings).await,
         Command::Init(args) => init::run(&args),
         Command::Invite(args) => invite::run(&args, &settings),

@@ -12,7 +12,7 @@ use crate::draw::say;
 use crate::settings::Settings;
 
 pub(super) async fn run(args: Args, settings: &Settings) -> anyhow::Result<Exit> {
-    args.begin(settings)?.run(read, |tasks| keep(settings, tasks)).await
+    args.begin(settings, "oidc")?.run(read, |tasks| keep(settings, tasks)).await
 }
 
 async fn keep(settings: &Settings, tasks: Tasks) -> anyhow::Result<()> {

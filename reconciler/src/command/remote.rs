@@ -12,5 +12,5 @@ pub(super) async fn run(args: Args, settings: &Settings) -> anyhow::Result<Exit>
     // Which forge it is, is the follower's own business.
     let read = |repo: &StateRepo| configured(repo).ok().map(|remote| remote.map(drop));
     let work = |tasks| async move { Ok(berth_forge::run(follower, &tasks).await?) };
-    args.begin(settings)?.run(read, work).await
+    args.begin(settings, "remote")?.run(read, work).await
 }

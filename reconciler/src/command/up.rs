@@ -2,10 +2,11 @@
 //!
 //! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
 //! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, `berth acme` where Berth keeps
-//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, `berth mail` where mails are sent, and `berth metrics`
-//! where scrapers are answered.
+//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, `berth mail` where mails are sent, `berth metrics`
+//! where scrapers are answered, and `berth alarms send` where somebody is told of alarms.
 
 pub(super) mod acme;
+pub(super) mod alarms;
 mod child;
 pub(super) mod followed;
 pub(super) mod mail;
@@ -102,8 +103,9 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let oidc = oidc::PART.keep(oidc::read, program.clone(), settings.clone(), closing.clone());
     let mail = mail::keep(program.clone(), settings.clone(), closing.clone());
     let metrics = metrics::keep(program.clone(), settings.clone(), closing.clone());
-    let (reconciler, door, (), (), (), (), (), ()) =
-        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail, metrics);
+    let alarms = alarms::keep(program.clone(), settings.clone(), closing.clone());
+    let (reconciler, door, (), (), (), (), (), (), ()) =
+        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail, metrics, alarms);
     let signals = tasks.end().await;
     reconciler.and(door)?;
     Ok(signals.map(|()| Exit::Ok)?)

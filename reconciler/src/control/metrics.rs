@@ -38,9 +38,26 @@ impl Control {
         Self::with_metrics(Router::new()).route("/listen", get(listen)).with_state(self)
     }
 
+    /// Makes something of everything that is known.
+    fn gather<T>(&self, make: impl FnOnce(Sources<'_>) -> T) -> T {
+        make(Sources {
+            folders: &self.folders,
+            told: self.told.lock().clone(),
+            status: self.status(),
+            seen: &self.servers.seen(),
+            used: &self.used,
+            sites: &self.sites,
+        })
+    }
+
     /// Adds the route that tells metrics.
     pub(super) fn with_metrics(router: Router<Self>) -> Router<Self> {
         router.route("/metrics", get(metrics))
+    }
+
+    /// Adds the route that tells what alarms are judged by.
+    pub(super) fn with_facts(router: Router<Self>) -> Router<Self> {
+        router.route("/facts", get(facts))
     }
 
     /// Adds the route by which a hook tells its verdict.
@@ -65,19 +82,19 @@ async fn metrics(State(control): State<Control>, Query(asked): Query<Asked>, hea
         None => accepted,
     };
     // Off the threads that carry connections: a thousand servers have twenty thousand lines, and other processes' files are read.
-    let made = tokio::task::spawn_blocking(move || {
-        let sources = Sources {
-            folders: &control.folders,
-            told: control.told.lock().clone(),
-            status: control.status(),
-            seen: &control.servers.seen(),
-            used: &control.used,
-            sites: &control.sites,
-        };
-        text(&sources.snapshot(), format)
-    });
+    let made =
+        tokio::task::spawn_blocking(move || control.gather(|sources| text(&sources.snapshot(), format)));
     match made.await {
         Ok(text) => ([(CONTENT_TYPE, format.media_type())], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Tells what alarms are judged by.
+async fn facts(State(control): State<Control>) -> Response {
+    // Off the threads that carry connections, as above.
+    match tokio::task::spawn_blocking(move || control.gather(|sources| sources.facts())).await {
+        Ok(facts) => Json(facts).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

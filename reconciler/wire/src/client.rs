@@ -22,6 +22,7 @@ use tokio_util::io::StreamReader;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::event::{Event, Listener};
+use crate::facts::Facts;
 use crate::figures::{Figures, Span};
 use crate::pass_record::PassRecord;
 use crate::power::{PowerOrder, PowerRecord};
@@ -202,6 +203,11 @@ impl Daemon {
         domains: &[String],
     ) -> Result<Option<Vec<SiteCertificate>>, ClientError> {
         self.known(&format!("/certificates?domains={}", domains.join(","))).await
+    }
+
+    /// Asks for what alarms are judged by.
+    pub async fn facts(&mut self) -> Result<Facts, ClientError> {
+        self.known("/facts").await?.ok_or(ClientError::Ended)
     }
 
     /// Asks where scrapers are to be answered; `None` while no state is known yet. Only the socket for metrics tells it.

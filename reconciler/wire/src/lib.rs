@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod client;
 pub mod countries;
 pub mod event;
+pub mod facts;
 pub mod figures;
 pub mod grant;
 pub mod mail;
@@ -29,6 +30,7 @@ pub mod standing;
 pub mod status;
 mod told;
 mod told_file;
+pub mod trouble;
 pub mod usage;
 pub mod web;
 

@@ -42,8 +42,8 @@ const ASIDE: &str = ".unreadable";
 pub struct Letter {
     /// Name of it, which nobody else has: letters, digits, `-` and `_`. The mail's `Message-ID` begins with it.
     pub id: String,
-    /// Person it is for.
-    pub user: UserName,
+    /// Person it is for; `None` for an address that alarms go to.
+    pub user: Option<UserName>,
     /// Their address.
     pub to: String,
     /// Time at which it was written.
@@ -72,6 +72,15 @@ pub enum Content {
         /// Person who decided; `None` for whoever has the host.
         by: Option<UserName>,
         /// The panel's page on it, where there is one.
+        link: Option<String>,
+    },
+    /// Alarms that began, and others that are over.
+    Alarms {
+        /// Those that began, a sentence each.
+        began: Vec<String>,
+        /// Those that are over, a sentence each.
+        over: Vec<String>,
+        /// The panel, where there is one.
         link: Option<String>,
     },
 }
@@ -147,7 +156,11 @@ impl Spool {
             return Ok(());
         }
         let _lock = self.lock()?;
-        for kept in self.all()?.iter().filter(|kept| kept.letter.user == *user && kept.is_open_invitation()) {
+        for kept in self
+            .all()?
+            .iter()
+            .filter(|kept| kept.letter.user.as_ref() == Some(user) && kept.is_open_invitation())
+        {
             self.remove(&kept.letter.id)?;
         }
         Ok(())
@@ -291,6 +304,18 @@ impl Spool {
     }
 }
 
+impl Letter {
+    /// The person that it is for, in a word.
+    pub fn whom(&self) -> &str {
+        whom(self.user.as_ref())
+    }
+}
+
+/// The person that a letter is for, in a word.
+pub fn whom(user: Option<&UserName>) -> &str {
+    user.map_or("whoever hears of alarms", UserName::as_str)
+}
+
 impl Kept {
     /// Returns whether it is an invitation that another can replace. One that a server takes just now can't be: it may have arrived.
     fn is_open_invitation(&self) -> bool {
@@ -342,8 +367,8 @@ pub struct MailFailure {
 /// A letter that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostMail {
-    /// Person it was for.
-    pub user: UserName,
+    /// Person it was for; `None` for an address that alarms go to.
+    pub user: Option<UserName>,
     /// Their address, most of it hidden.
     pub to: String,
     /// Reason.
@@ -384,7 +409,7 @@ mod tests {
     use super::*;
 
     fn letter(id: &str, user: &str, content: Content) -> Letter {
-        let (user, to) = (user.parse().unwrap(), format!("{user}@example.org"));
+        let (user, to) = (user.parse().ok(), format!("{user}@example.org"));
         Letter { id: id.to_owned(), user, to, made: Timestamp::UNIX_EPOCH, content }
     }
 

@@ -44,7 +44,7 @@ async fn a_link_goes_to_whoever_has_an_address_and_the_newest_alone() {
     let [letter] = all.as_slice() else { panic!("{all:?}") };
     let Content::Invitation { link, until } = &letter.content else { panic!("{letter:?}") };
     assert_eq!(link.0, format!("https://panel.example.net/invite/{}", second.invitation.0));
-    assert_eq!((letter.to.as_str(), letter.user.as_str(), *until), ("bob@example.org", "bob", second.until));
+    assert_eq!((letter.to.as_str(), letter.whom(), *until), ("bob@example.org", "bob", second.until));
     // Nobody reads the link in the log.
     let log = std::fs::read_to_string(bench.kept("audit.log")).unwrap();
     assert!(!log.contains(&second.invitation.0) && !log.contains("bob@example.org"), "{log}");
@@ -90,7 +90,7 @@ async fn an_author_hears_what_others_decide() {
         .into_iter()
         .map(|letter| match letter.content {
             Content::Decision { topic, decision, by, link } => {
-                assert_eq!((letter.user.as_str(), by.unwrap().as_str()), ("bob", "ann"));
+                assert_eq!((letter.user.unwrap().as_str(), by.unwrap().as_str()), ("bob", "ann"));
                 assert_eq!(link.is_some(), decision == Decision::Conflicts, "{link:?}");
                 (decision, topic)
             }

@@ -2,7 +2,7 @@
 
 use berth_repo::StateRepo;
 use berth_schema::text::{counted, safe, safe_line};
-use berth_wire::mail::{LostMail, MailFailure, MailStanding};
+use berth_wire::mail::{LostMail, MailFailure, MailStanding, whom};
 
 use super::certificate::moment;
 use crate::settings::Settings;
@@ -36,7 +36,7 @@ pub(super) fn lines(standing: &MailStanding) -> Vec<String> {
         lines.push("  hint: `berth mail test <address>` tries it at once, and says what to do".to_owned());
     }
     for LostMail { user, to, why, at } in lost.iter().rev().take(TOLD) {
-        let (user, to, why) = (safe(user), safe(to), safe_line(why, WORDS));
+        let (user, to, why) = (safe(whom(user.as_ref())), safe(to), safe_line(why, WORDS));
         lines.push(format!("  given up at {} UTC, to {user} at {to}: {why}", moment(*at)));
     }
     for path in unreadable.iter().take(TOLD) {
@@ -60,7 +60,7 @@ pub(super) fn hostile(typed: String) -> MailStanding {
         waiting: 2,
         sent: None,
         failed: Some(MailFailure { why: typed.clone(), at, again: at }),
-        lost: vec![LostMail { user: "ann".parse().unwrap(), to: typed.clone(), why: typed.clone(), at }],
+        lost: vec![LostMail { user: "ann".parse().ok(), to: typed.clone(), why: typed.clone(), at }],
         unreadable: vec![typed.into()],
     }
 }

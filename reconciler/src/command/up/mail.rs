@@ -82,7 +82,7 @@ fn give_up_old(settings: &Settings, spool: &Spool, now: Timestamp) -> io::Result
             continue;
         }
         let why = "the platform has no mail server any more".to_owned();
-        tracing::warn!(to = %letter.user, why, "a mail is given up");
+        tracing::warn!(to = letter.whom(), why, "a mail is given up");
         let lost = LostMail { user: letter.user, to: masked(&letter.to), why, at: now };
         letters::lost(&settings.data, &lost);
     }

@@ -112,6 +112,9 @@ fn running(server: &ServerFigures, now: Sample, card: &ServerCard) -> Vec<Amount
     amounts
 }
 
+/// Percentage of a server's disk from which it is nearly full.
+const NEARLY: u64 = 90;
+
 /// Disk space of a server, which may not run.
 fn space(server: &ServerFigures, disk: DiskUse, card: &ServerCard) -> Amount {
     let at_least = match disk.extent {
@@ -120,7 +123,11 @@ fn space(server: &ServerFigures, disk: DiskUse, card: &ServerCard) -> Amount {
     };
     Amount {
         at: Some(disk.at),
-        warning: (disk.bytes > card.disk).then_some("More than its share"),
+        warning: match disk.bytes.saturating_mul(100) / card.disk.max(1) {
+            _ if disk.bytes > card.disk => Some("More than its share"),
+            NEARLY.. => Some("Nearly full"),
+            _ => None,
+        },
         ..Amount::new(
             "Disk",
             format!("{at_least}{}", bytes(disk.bytes)),
@@ -254,6 +261,8 @@ mod tests {
         // A server that doesn't run, and takes more than it should.
         let off = said(serde_json::json!([sample, null]), disk(11 << 30, "part"));
         assert_eq!(off, ["Disk: at least 11 GiB of 10 GiB More than its share"]);
+        let nearly = said(serde_json::json!([]), disk(9 << 30, "whole"));
+        assert_eq!(nearly, ["Disk: 9 GiB of 10 GiB Nearly full"]);
         assert_eq!(said(serde_json::json!([]), serde_json::Value::Null), [""; 0]);
     }
 }
