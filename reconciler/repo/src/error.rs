@@ -12,6 +12,13 @@ use crate::Revision;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the names and messages say it")]
 pub enum Error {
+    /// What lies about in a repository can't be put together.
+    #[error("cannot pack {}", path.display())]
+    Pack {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The place named as the state is a file.
     #[error("{path} is a file; name the folder or the repository that holds platform.toml")]
     NotAFolder { path: PathBuf },

@@ -30,6 +30,7 @@ mod measure;
 mod memory;
 mod names;
 mod oid;
+mod packing;
 mod register;
 mod source;
 mod state_repo;

@@ -1,19 +1,26 @@
 //! Views: the part of the state repo that a member may read, as a repository of its own.
 //!
-//! Owns a bare repository for each member, with objects of its own: git hands out any object that is asked for by its
-//! id, so nothing that a member may not read is among them. Its commits are those of the state repo, one for one, made
+//! Owns a bare repository for each member: git hands out any object that is asked for by its id, so nothing that a member
+//! may not read is among its objects, nor in the store that all views read besides. Its commits are those of the state repo, one for one, made
 //! again with the files that the member may see ([`berth_schema::view`]). A member's push goes the other way: each commit
 //! is made again on top of the real ones, to be judged there. Refuses to judge anything itself.
 
 mod accept;
+mod changed;
 mod copy;
 mod error;
+mod eye;
+mod flat;
+mod own;
 mod pages;
 mod pairs;
 mod pushed;
 mod recast;
 mod receive;
+mod room;
+mod shared;
 mod show;
+mod tidy;
 mod trouble;
 
 use std::fs::{self, DirBuilder};
@@ -30,6 +37,7 @@ use git2::{ErrorCode, Repository};
 use self::error::{file, git};
 use self::pages::Pages;
 use self::pairs::Pairs;
+use self::shared::Shared;
 use crate::source::read_too;
 use crate::{MAIN, StateRepo, beside, tree};
 
@@ -39,6 +47,33 @@ pub use receive::{Move, Own, Received};
 
 /// Time that a command waits for another one on the same view.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Work that makes a view ready, as far as it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Somebody else fills the store that all views read, and has done so many commits.
+    Waits {
+        /// Commits that are in the store.
+        done: usize,
+    },
+    /// The store that all views read is filled.
+    Shared {
+        /// Commits that are done.
+        done: usize,
+        /// All that are missing.
+        of: usize,
+    },
+    /// The member's own commits are made.
+    Own {
+        /// Commits that are done.
+        done: usize,
+        /// All that are missing.
+        of: usize,
+    },
+}
+
+/// Hears of progress.
+pub type Tell<'t> = &'t dyn Fn(Progress);
 
 /// The views of a state repo.
 #[derive(Debug, Clone)]
@@ -86,14 +121,33 @@ impl Views {
     /// Brings a member's view up to the state repo, and returns its path. Only new commits are made. Strangers and admins have
     /// no view, and one that was there is removed.
     pub fn prepare(&self, user: &UserName) -> Result<PathBuf, ViewError> {
-        let mut view = self.lock(user, None)?;
+        self.prepare_telling(user, &|_| {})
+    }
+
+    /// Does the same, and tells how far it has come: a first look at a long history takes seconds.
+    pub fn prepare_telling(&self, user: &UserName, tell: Tell<'_>) -> Result<PathBuf, ViewError> {
+        let (lock, real) = self.hold(user)?;
+        let shared = Shared::filled(&self.folder, &real, tell)?;
+        let mut view = self.open_view(user, (lock, real), shared.pages(), Some(shared.objects()))?;
         view.settle()?;
-        view.refresh()?;
+        view.refresh(&shared, tell)?;
         Ok(self.path(user))
     }
 
     /// Opens a member's view, locks it, and reads the objects in `quarantine` too.
     fn lock(&self, user: &UserName, quarantine: Option<&Path>) -> Result<View, ViewError> {
+        let (lock, real) = self.hold(user)?;
+        let (pages, shared) = (Pages::read(&real)?, Shared::objects_of_current(&self.folder)?);
+        let view = self.open_view(user, (lock, real), pages, shared)?;
+        if let Some(quarantine) = quarantine {
+            let objects = view.repository.odb().map_err(git("open the view"))?;
+            read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
+        }
+        Ok(view)
+    }
+
+    /// Locks a member's view, and opens the state repo. A view that nobody has any more is removed.
+    fn hold(&self, user: &UserName) -> Result<(FileLock, Repository), ViewError> {
         let path = self.folder.join(format!("{user}.lock"));
         let lock = FileLock::take(&path, PATIENCE).map_err(|error| match error.kind() {
             // Its holder may be a git that hangs.
@@ -113,21 +167,65 @@ impl Views {
                 });
             }
         }
-        let pages = Pages::read(&real)?;
-        // Where that has changed, every commit with pages is another one, so the view is made anew.
-        let (repository, pairs) = match Pairs::load(&path, pages)? {
-            Some(pairs) => (Repository::open_bare(&path).map_err(git("open the view"))?, pairs),
+        Ok((lock, real))
+    }
+
+    /// Opens a view that is locked, or makes an empty one: where there is none, or where what it shows or reads isn't what it has to
+    /// be any more.
+    fn open_view(
+        &self,
+        user: &UserName,
+        (lock, real): (FileLock, Repository),
+        pages: Pages,
+        shared: Option<String>,
+    ) -> Result<View, ViewError> {
+        let path = self.path(user);
+        let reads = alternates(&path)?;
+        // A view of an older version reads nothing besides its own objects. It stays, and may read the store from now on.
+        let pairs = match reads.is_none() || reads == shared {
+            true => Pairs::load(&path, pages)?,
+            false => None,
+        };
+        let (repository, pairs) = match pairs {
+            Some(pairs) => {
+                if let Some(shared) = shared.filter(|_| reads.is_none()) {
+                    write_alternates(&path, &shared)?;
+                }
+                (Repository::open_bare(&path).map_err(git("open the view"))?, pairs)
+            }
             None => {
                 remove(&path)?;
-                (make(&path)?, Pairs::begin(&path, pages)?)
+                make(&path)?;
+                if let Some(shared) = shared {
+                    write_alternates(&path, &shared)?;
+                }
+                // Git's libraries read that when they open it.
+                let repository = Repository::open_bare(&path).map_err(git("open the view"))?;
+                (repository, Pairs::begin(&path, pages)?)
             }
         };
-        if let Some(quarantine) = quarantine {
-            let objects = repository.odb().map_err(git("open the view"))?;
-            read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
-        }
         Ok(View { user: user.clone(), real, repository, pairs, pages, _lock: lock })
     }
+}
+
+/// File of a view that says what it reads besides its own objects.
+const ALTERNATES: &str = "objects/info/alternates";
+
+/// The objects that a view reads besides its own.
+fn alternates(view: &Path) -> Result<Option<String>, ViewError> {
+    let path = view.join(ALTERNATES);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(file("read", path)(source)),
+    }
+}
+
+fn write_alternates(view: &Path, objects: &str) -> Result<(), ViewError> {
+    let path = view.join(ALTERNATES);
+    let folder = path.parent().unwrap_or(view);
+    fs::create_dir_all(folder).map_err(file("make", folder))?;
+    berth_host::file::replace(&path, format!("{objects}\n").as_bytes(), 0o600).map_err(file("write", &path))
 }
 
 /// Reads a person's standing from their file on main.
