@@ -1,4 +1,4 @@
-//! What each of many commits changed, told by one git that compares their trees one after the other.
+//! Changes of many commits, told by one git that compares their trees one after the other.
 
 use std::io::{self, BufRead};
 use std::path::Path;

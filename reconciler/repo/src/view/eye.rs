@@ -1,4 +1,4 @@
-//! Whoever looks: which of the state repo's files are shown, and as what.
+//! Eye of whoever looks: which of the state repo's files are shown, and as what.
 
 use berth_schema::name::UserName;
 use berth_schema::view::{Shown, is_open, shown, shown_to_all};

@@ -6,6 +6,7 @@
 //! is made again on top of the real ones, to be judged there. Refuses to judge anything itself.
 
 mod accept;
+mod alternates;
 mod changed;
 mod copy;
 mod error;
@@ -14,6 +15,7 @@ mod flat;
 mod own;
 mod pages;
 mod pairs;
+mod progress;
 mod pushed;
 mod recast;
 mod receive;
@@ -43,37 +45,11 @@ use crate::{MAIN, StateRepo, beside, tree};
 
 pub use accept::Accepted;
 pub use error::ViewError;
+pub use progress::{Progress, Tell};
 pub use receive::{Move, Own, Received};
 
 /// Time that a command waits for another one on the same view.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Work that makes a view ready, as far as it has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// Somebody else fills the store that all views read, and has done so many commits.
-    Waits {
-        /// Commits that are in the store.
-        done: usize,
-    },
-    /// The store that all views read is filled.
-    Shared {
-        /// Commits that are done.
-        done: usize,
-        /// All that are missing.
-        of: usize,
-    },
-    /// The member's own commits are made.
-    Own {
-        /// Commits that are done.
-        done: usize,
-        /// All that are missing.
-        of: usize,
-    },
-}
-
-/// Hears of progress.
-pub type Tell<'t> = &'t dyn Fn(Progress);
 
 /// The views of a state repo.
 #[derive(Debug, Clone)]
@@ -180,7 +156,7 @@ impl Views {
         shared: Option<String>,
     ) -> Result<View, ViewError> {
         let path = self.path(user);
-        let reads = alternates(&path)?;
+        let reads = alternates::read(&path)?;
         // A view of an older version reads nothing besides its own objects. It stays, and may read the store from now on.
         let pairs = match reads.is_none() || reads == shared {
             true => Pairs::load(&path, pages)?,
@@ -189,7 +165,7 @@ impl Views {
         let (repository, pairs) = match pairs {
             Some(pairs) => {
                 if let Some(shared) = shared.filter(|_| reads.is_none()) {
-                    write_alternates(&path, &shared)?;
+                    alternates::write(&path, &shared)?;
                 }
                 (Repository::open_bare(&path).map_err(git("open the view"))?, pairs)
             }
@@ -197,7 +173,7 @@ impl Views {
                 remove(&path)?;
                 make(&path)?;
                 if let Some(shared) = shared {
-                    write_alternates(&path, &shared)?;
+                    alternates::write(&path, &shared)?;
                 }
                 // Git's libraries read that when they open it.
                 let repository = Repository::open_bare(&path).map_err(git("open the view"))?;
@@ -206,26 +182,6 @@ impl Views {
         };
         Ok(View { user: user.clone(), real, repository, pairs, pages, _lock: lock })
     }
-}
-
-/// File of a view that says what it reads besides its own objects.
-const ALTERNATES: &str = "objects/info/alternates";
-
-/// The objects that a view reads besides its own.
-fn alternates(view: &Path) -> Result<Option<String>, ViewError> {
-    let path = view.join(ALTERNATES);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim_end().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(file("read", path)(source)),
-    }
-}
-
-fn write_alternates(view: &Path, objects: &str) -> Result<(), ViewError> {
-    let path = view.join(ALTERNATES);
-    let folder = path.parent().unwrap_or(view);
-    fs::create_dir_all(folder).map_err(file("make", folder))?;
-    berth_host::file::replace(&path, format!("{objects}\n").as_bytes(), 0o600).map_err(file("write", &path))
 }
 
 /// Reads a person's standing from their file on main.

@@ -21,8 +21,8 @@ use super::error::{ViewError, file, git};
 use super::eye::Eye;
 use super::flat;
 use super::pages::Pages;
+use super::progress::{Progress, Tell};
 use super::room::Room;
-use super::{Progress, Tell};
 use crate::tree::{self, Trees};
 use crate::{MAIN, beside, packing};
 

@@ -13,10 +13,11 @@ use super::accept::Pending;
 use super::error::{ViewError, file, git};
 use super::eye::{Eye, hides};
 use super::own::Own;
+use super::progress::{Progress, Tell};
 use super::recast::recast;
 use super::room::Room;
 use super::shared::Shared;
-use super::{Progress, Tell, View};
+use super::{View, tidy};
 use crate::tree::{self, Trees};
 use crate::{MAIN, OPENED, PROPOSALS};
 
@@ -132,7 +133,7 @@ impl View {
         }
         room.keep(is_first || packs > 0)?;
         if packs > 0 {
-            super::tidy::pack(&path)?;
+            tidy::pack(&path)?;
         }
         let objects = self.repository.odb().and_then(|objects| objects.refresh());
         objects.map_err(git("read the view"))?;

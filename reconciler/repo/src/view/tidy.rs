@@ -13,7 +13,7 @@ use git2::{Odb, OdbLookupFlags, Oid, Repository};
 use super::copy::copy;
 use super::error::{ViewError, file, git};
 use super::shared::{self, Shared};
-use super::{ALTERNATES, Views, alternates};
+use super::{Views, alternates};
 use crate::packing::{self, Heap};
 use crate::source::read_too;
 
@@ -45,7 +45,7 @@ impl Views {
         let objects = path.join("objects");
         let heap = Heap::of(&objects).map_err(file("look at", &objects))?;
         // One that reads the store for the first time has all of it once more.
-        let moved = fs::metadata(path.join(ALTERNATES)).and_then(|found| found.modified()).ok();
+        let moved = fs::metadata(path.join(alternates::FILE)).and_then(|found| found.modified()).ok();
         let is_double = moved > heap.newest && !heap.is_empty();
         if !heap.is_due() && !is_double {
             return Ok(false);
@@ -60,7 +60,7 @@ impl Views {
 pub(super) fn pack(path: &Path) -> Result<(), ViewError> {
     let objects = path.join("objects");
     let heap = Heap::of(&objects).map_err(file("look at", &objects))?;
-    let shared = match alternates(path)? {
+    let shared = match alternates::read(path)? {
         Some(relative) if objects.join(&relative).is_dir() => Some(objects.join(relative)),
         // Its store is gone, and it is made anew when somebody looks.
         Some(_) => return Ok(()),
