@@ -36,6 +36,7 @@ mod state_repo;
 mod trail;
 mod tree;
 mod tree_edit;
+mod turn;
 mod unified;
 pub mod view;
 
@@ -62,6 +63,7 @@ pub use source::Source;
 pub use state_repo::{Files, MAIN, Plain, StateRepo};
 pub use trail::{Step, Trail};
 pub use tree_edit::check_path;
+pub use turn::{Crowded, Landing, Reading, Turn};
 pub use unified::unified;
 
 /// Files above this size are refused unread: a state file is a page of text, and a larger one is a mistake or an attack.

@@ -7,7 +7,9 @@
 
 mod accept;
 mod copy;
+mod enter;
 mod error;
+mod late;
 mod pages;
 mod pairs;
 mod pushed;
@@ -20,7 +22,8 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use berth_host::FileLock;
 use berth_schema::name::UserName;
@@ -34,8 +37,9 @@ use crate::source::read_too;
 use crate::{MAIN, StateRepo, beside, tree};
 
 pub use accept::Accepted;
+pub use enter::Entered;
 pub use error::ViewError;
-pub use receive::{Move, Own, Received};
+pub use receive::{Merging, Move, Own, Received};
 
 /// Time that a command waits for another one on the same view.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,6 +60,17 @@ struct View {
     pairs: Pairs,
     pages: Pages,
     _lock: FileLock,
+    /// Held by a push, which may have to wait for its turn while it holds the other lock.
+    _pushing: Option<FileLock>,
+}
+
+/// The branches that a view is brought up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// Those that the state repo has now.
+    Now,
+    /// Those that it has now, but `main` as the member last saw it: what they push stands on that.
+    LastMain,
 }
 
 /// A person's standing on main.
@@ -85,21 +100,91 @@ impl Views {
 
     /// Brings a member's view up to the state repo, and returns its path. Only new commits are made. Strangers and admins have
     /// no view, and one that was there is removed.
+    ///
+    /// While a push of the member's is judged or waits for that, the view stays as it is: reading never waits for it.
     pub fn prepare(&self, user: &UserName) -> Result<PathBuf, ViewError> {
-        let mut view = self.lock(user, None)?;
-        view.settle()?;
-        view.refresh()?;
+        self.prepare_as(user, Shows::Now)
+    }
+
+    /// Makes a member's view ready for a push: `main` stays where they last saw it, so that git doesn't refuse what was made on top of
+    /// that.
+    pub fn prepare_to_push(&self, user: &UserName) -> Result<PathBuf, ViewError> {
+        self.prepare_as(user, Shows::LastMain)
+    }
+
+    fn prepare_as(&self, user: &UserName, shows: Shows) -> Result<PathBuf, ViewError> {
+        if let Some(lock) = self.lock_unless_pushed_into(user)? {
+            let mut view = self.open_view(user, None, (lock, None))?;
+            view.settle()?;
+            view.refresh(shows)?;
+        }
         Ok(self.path(user))
     }
 
-    /// Opens a member's view, locks it, and reads the objects in `quarantine` too.
-    fn lock(&self, user: &UserName, quarantine: Option<&Path>) -> Result<View, ViewError> {
-        let path = self.folder.join(format!("{user}.lock"));
-        let lock = FileLock::take(&path, PATIENCE).map_err(|error| match error.kind() {
-            // Its holder may be a git that hangs.
-            io::ErrorKind::TimedOut => ViewError::Busy { user: user.clone(), after: PATIENCE },
-            _ => file("lock", &path)(error),
-        })?;
+    /// Locks a member's view; `None` while a push into it is at work.
+    fn lock_unless_pushed_into(&self, user: &UserName) -> Result<Option<FileLock>, ViewError> {
+        let (path, pushing) = (self.lock_file(user), self.pushing_file(user));
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = FileLock::try_take(&path).map_err(file("lock", &path))? {
+                return Ok(Some(lock));
+            }
+            if FileLock::is_held(&pushing) && self.path(user).exists() {
+                return Ok(None);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(ViewError::Busy { user: user.clone(), after: PATIENCE });
+            }
+            thread::sleep(FileLock::GLANCE);
+        }
+    }
+
+    fn lock_file(&self, user: &UserName) -> PathBuf {
+        self.folder.join(format!("{user}.lock"))
+    }
+
+    fn pushing_file(&self, user: &UserName) -> PathBuf {
+        self.folder.join(format!("{user}.pushing"))
+    }
+
+    /// Opens a member's view for a push into it, and locks it: nobody else pushes into it until this is dropped. `patience` is for
+    /// another push of theirs to end.
+    pub fn enter(
+        &self,
+        user: &UserName,
+        quarantine: Option<&Path>,
+        patience: Duration,
+    ) -> Result<Entered, ViewError> {
+        let take = |path: PathBuf, patience| {
+            FileLock::take(&path, patience).map_err(|error| match error.kind() {
+                // Its holder may be a git that hangs.
+                io::ErrorKind::TimedOut => ViewError::Busy { user: user.clone(), after: patience },
+                _ => file("lock", &path)(error),
+            })
+        };
+        let pushing = take(self.pushing_file(user), patience)?;
+        let lock = take(self.lock_file(user), PATIENCE)?;
+        let view = self.open_view(user, quarantine, (lock, Some(pushing)))?;
+        view.settle()?;
+        Ok(Entered {
+            view,
+            counted: self.folder.join(format!("{user}.pushed")),
+            quarantine: quarantine.map(Path::to_owned),
+        })
+    }
+
+    /// Returns whether another push into a member's view is at work.
+    pub fn is_pushed_into(&self, user: &UserName) -> bool {
+        FileLock::is_held(&self.pushing_file(user))
+    }
+
+    /// Opens a member's view, which is locked, and reads the objects in `quarantine` too.
+    fn open_view(
+        &self,
+        user: &UserName,
+        quarantine: Option<&Path>,
+        (lock, pushing): (FileLock, Option<FileLock>),
+    ) -> Result<View, ViewError> {
         let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
         let path = self.path(user);
         match standing(&real, user)? {
@@ -126,7 +211,7 @@ impl Views {
             let objects = repository.odb().map_err(git("open the view"))?;
             read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
         }
-        Ok(View { user: user.clone(), real, repository, pairs, pages, _lock: lock })
+        Ok(View { user: user.clone(), real, repository, pairs, pages, _lock: lock, _pushing: pushing })
     }
 }
 

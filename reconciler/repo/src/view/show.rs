@@ -11,12 +11,12 @@ use berth_schema::view::{Shown, is_open, shown};
 use berth_schema::{Kind, docs};
 use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
 
-use super::View;
 use super::accept::Pending;
 use super::copy;
 use super::error::{ViewError, file, git};
 use super::pages::Pages;
 use super::recast::recast;
+use super::{Shows, View};
 use crate::source::read_too;
 use crate::tree::{self, Entry, Trees};
 use crate::{LARGEST_FILE, MAIN, OPENED, PROPOSALS};
@@ -48,8 +48,13 @@ impl View {
     }
 
     /// Brings commits and branches up to the state repo's.
-    pub(super) fn refresh(&mut self) -> Result<(), ViewError> {
-        let tips = self.tips()?;
+    pub(super) fn refresh(&mut self, shows: Shows) -> Result<(), ViewError> {
+        let mut tips = self.tips()?;
+        if let (Shows::LastMain, Some(last)) =
+            (shows, self.last_main().map_err(git("read the view's branches"))?)
+        {
+            tips.insert(MAIN.to_owned(), last);
+        }
         let new = self.unseen(&tips).map_err(git("walk the state repo's history"))?;
         if new.len() <= FEW {
             let to = Repository::open_bare(self.repository.path()).map_err(git("open the view"))?;
@@ -81,6 +86,15 @@ impl View {
             Ok(tips)
         };
         read().map_err(git("read the state repo's branches"))
+    }
+
+    /// The commit of the state repo that the view shows as `main`; `None` where it shows none, or history was rewritten since.
+    fn last_main(&self) -> Result<Option<Oid>, git2::Error> {
+        let shown = self.repository.refname_to_id(MAIN).ok();
+        let Some(last) = shown.and_then(|shown| self.pairs.real_of(shown)) else { return Ok(None) };
+        let main = self.real.refname_to_id(MAIN)?;
+        let is_in = main == last || self.real.graph_descendant_of(main, last)?;
+        Ok(is_in.then_some(last))
     }
 
     /// Returns whether a branch is a proposal that the member opened. Other proposals are for their authors and the
