@@ -68,6 +68,7 @@ tell! {
     removal: Seat,
     repair: Seat,
     running: Seat,
+    metrics: Seat,
     ownership: Seat,
     broken_commit: Seat,
     bad_input: Seat,
