@@ -66,6 +66,8 @@ pub enum Error {
     /// A place to try things out could not be made.
     #[error("cannot prepare the scratch repository {}", path.display())]
     Scratch { path: PathBuf, source: io::Error },
+    #[error("cannot move objects to {}", path.display())]
+    Keep { path: PathBuf, source: io::Error },
     /// Two changes could not be put together, although they don't conflict.
     #[error("cannot {act} {revision}")]
     Combine { act: &'static str, revision: Revision, source: git2::Error },
@@ -149,6 +151,9 @@ pub enum Error {
     /// Another writer has held `main` for longer than a write takes.
     #[error("main is locked by another writer; if none is running, remove refs/heads/main.lock")]
     Locked { source: git2::Error },
+    /// Nobody can tell whose turn it is to move `main`.
+    #[error("cannot line up in {}", path.display())]
+    LineUp { path: PathBuf, source: io::Error },
     #[error("cannot move main to {revision}")]
     MoveMain { revision: Revision, source: git2::Error },
 }

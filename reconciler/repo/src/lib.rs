@@ -39,6 +39,7 @@ mod state_repo;
 mod trail;
 mod tree;
 mod tree_edit;
+mod turn;
 mod unified;
 pub mod view;
 mod work;
@@ -66,6 +67,7 @@ pub use source::Source;
 pub use state_repo::{Files, MAIN, Plain, StateRepo};
 pub use trail::{Step, Trail};
 pub use tree_edit::check_path;
+pub use turn::{Crowded, Landing, Reading, Turn};
 pub use unified::unified;
 pub use work::Worked;
 

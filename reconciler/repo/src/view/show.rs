@@ -17,7 +17,7 @@ use super::progress::{Progress, Tell};
 use super::recast::recast;
 use super::room::Room;
 use super::shared::Shared;
-use super::{View, tidy};
+use super::{Shows, View, tidy};
 use crate::tree::{self, Trees};
 use crate::{MAIN, OPENED, PROPOSALS};
 
@@ -44,10 +44,14 @@ impl View {
     }
 
     /// Brings commits and branches up to the state repo's, as far as the store has them.
-    pub(super) fn refresh(&mut self, shared: &Shared, tell: Tell<'_>) -> Result<(), ViewError> {
+    pub(super) fn refresh(&mut self, shared: &Shared, shows: Shows, tell: Tell<'_>) -> Result<(), ViewError> {
         let mut tips = self.tips()?;
-        // Main may have moved since.
-        tips.extend(shared.tip().map(|tip| (MAIN.to_owned(), tip)));
+        let last = match shows {
+            Shows::LastMain => self.last_main().map_err(git("read the view's branches"))?,
+            Shows::Now => None,
+        };
+        // Main may have moved since the store was filled.
+        tips.extend(last.or(shared.tip()).map(|tip| (MAIN.to_owned(), tip)));
         let new = self.unseen(&tips).map_err(git("walk the state repo's history"))?;
         if !new.is_empty() {
             self.show_all(shared, &new, tell)?;
@@ -72,6 +76,15 @@ impl View {
             Ok(tips)
         };
         read().map_err(git("read the state repo's branches"))
+    }
+
+    /// The commit of the state repo that the view shows as `main`; `None` where it shows none, or history was rewritten since.
+    fn last_main(&self) -> Result<Option<Oid>, git2::Error> {
+        let shown = self.repository.refname_to_id(MAIN).ok();
+        let Some(last) = shown.and_then(|shown| self.pairs.real_of(shown)) else { return Ok(None) };
+        let main = self.real.refname_to_id(MAIN)?;
+        let is_in = main == last || self.real.graph_descendant_of(main, last)?;
+        Ok(is_in.then_some(last))
     }
 
     /// Returns whether a branch is a proposal that the member opened. Other proposals are for their authors and the
