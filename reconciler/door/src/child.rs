@@ -48,7 +48,7 @@ pub(super) fn git(service: &str, repository: &Path, whole: Duration) -> Command 
 }
 
 /// Variables that our own program gets from our environment, as a hook or by itself.
-const OURS: [&str; 3] = ["BERTH_WAIT", "BERTH_LOOK", "BERTH_RESOLVER"];
+const OURS: [&str; 4] = ["BERTH_WAIT", "BERTH_LOOK", "BERTH_RESOLVER", "BERTH_LOG"];
 
 /// Our own program with an environment of its own.
 pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {

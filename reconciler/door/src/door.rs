@@ -8,13 +8,15 @@ use berth_fault::chain;
 use berth_host::{Owner, admit};
 use berth_judge::hook::install;
 use berth_judge::hook::view::{self, ViewHookError, ViewSettings};
+use berth_judge::review::{self, Proposal};
 use berth_repo::StateRepo;
 use berth_repo::view::ViewError;
-use berth_schema::door::{Command, LobbyLine, NoPlace, Place, Places, Request};
+use berth_schema::door::{Command, LobbyLine, NoPlace, Place, Places, Request, Topic};
 use berth_schema::name::{Prefix, UserName};
 use jiff::Timestamp;
 
 use crate::child;
+use crate::fetches::{self, Fetches};
 use crate::members::{Members, Membership};
 use crate::refusal::Refusal;
 use crate::scratch::{self, Scratch};
@@ -35,6 +37,7 @@ pub struct Door {
     members: Members,
     pub(crate) limits: Limits,
     places: Arc<Places>,
+    pub(crate) fetches: Fetches,
 }
 
 /// A command that is ready to run.
@@ -96,6 +99,7 @@ impl Door {
             settings,
             program,
             places: Places::new(limits.commands, limits.commands_each),
+            fetches: Fetches::new(fetches::MOST),
             owner,
             limits,
         })
@@ -118,7 +122,7 @@ impl Door {
         drop(acting);
         let scratch = Scratch::make(&self.settings.views, self.owner).map_err(failed)?;
         match request.command {
-            Command::ReceivePack | Command::UploadPack => {}
+            Command::UploadPack => {}
             Command::Lobby(_) => {
                 command.env("BERTH_NOTE", scratch.note()).env("BERTH_LOG_FILE", scratch.log());
             }
@@ -148,6 +152,14 @@ impl Door {
         }
     }
 
+    /// Topics of somebody's proposals that are open; none where they can't be read.
+    pub(crate) fn open_proposals(&self, user: &UserName) -> Vec<Topic> {
+        let Ok(_acting) = self.owner.act() else { return Vec::new() };
+        let all = StateRepo::open(&self.repo).ok().and_then(|repo| review::all(&repo).ok());
+        let theirs = |proposal: &Proposal| proposal.author.as_ref() == Some(user);
+        all.into_iter().flatten().filter(theirs).map(|proposal| proposal.topic).collect()
+    }
+
     fn prepare_as_owner(
         &self,
         request: &Request,
@@ -166,9 +178,11 @@ impl Door {
                 let repository = self.judged_repository(&user, membership)?;
                 self.with_resolver(child::git("receive-pack", &repository, self.limits.whole))
             }
-            Command::UploadPack => {
-                child::git("upload-pack", &self.repository(&user, membership)?, self.limits.whole)
-            }
+            Command::UploadPack => child::git(
+                "upload-pack",
+                &self.repository(&user, membership, view::prepare)?,
+                self.limits.whole,
+            ),
             Command::ReviewList => self.review(&user, &["list"]),
             Command::ReviewListWhole => self.review(&user, &["list", "--all"]),
             Command::ReviewShow(topic) => self.review(&user, &["show", topic.as_str()]),
@@ -220,10 +234,15 @@ impl Door {
     }
 
     /// The repository that somebody works on. The state repo itself holds what isn't a member's to read.
-    fn repository(&self, user: &UserName, membership: Membership) -> Result<PathBuf, Refusal> {
+    fn repository(
+        &self,
+        user: &UserName,
+        membership: Membership,
+        prepare: fn(&ViewSettings, &Path, &UserName) -> Result<PathBuf, ViewHookError>,
+    ) -> Result<PathBuf, Refusal> {
         match membership {
             Membership::Admin => Ok(self.repo.clone()),
-            Membership::Member => match view::prepare(&self.view_settings(), &self.program, user) {
+            Membership::Member => match prepare(&self.view_settings(), &self.program, user) {
                 Ok(path) => Ok(path),
                 Err(ViewHookError::View(ViewError::Busy { after, .. })) => Err(Refusal::ViewBusy { after }),
                 Err(error) => Err(Box::new(error).into()),
@@ -233,7 +252,7 @@ impl Door {
 
     /// The repository that somebody pushes to. Its hooks judge what is pushed; without them nothing is let in.
     fn judged_repository(&self, user: &UserName, membership: Membership) -> Result<PathBuf, Refusal> {
-        let path = self.repository(user, membership)?;
+        let path = self.repository(user, membership, view::prepare_to_push)?;
         if membership == Membership::Admin {
             // They are there since the door opened, unless somebody moved them away.
             install(&path, &self.program, &self.settings.data)?;

@@ -9,6 +9,7 @@
 mod asking;
 mod child;
 mod door;
+mod fetches;
 mod frame;
 mod lease;
 pub mod letters;

@@ -15,6 +15,7 @@ use berth_schema::door::{
 };
 use berth_schema::name::UserName;
 use berth_schema::organisation::addressed;
+use berth_schema::text::counted;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -34,6 +35,9 @@ use crate::scratch::Scratch;
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// Time for a slow peer to take the rest: all that a command wrote is in the pipes when it ends.
 const DRAIN_TIME: Duration = Duration::from_secs(60);
+
+/// The end of git's list of what it pushes.
+const NOTHING: &str = "0000";
 
 type Writer = Arc<Mutex<OwnedWriteHalf>>;
 
@@ -103,7 +107,7 @@ async fn command(
     // Preparing a view can be slow, so a hang-up is listened for meanwhile. If the client leaves, the work finishes on its own
     // and frees its place.
     let begun = tokio::select! {
-        begun = begin(&door, &request) => begun.map_err(End::Refused),
+        begun = begin(&door, &request, &writer) => begun.map_err(End::Refused),
         () = gone(&mut reader) => Err(End::Gone),
         () = &mut whole => Err(End::Refused(Refusal::TooLong { after: limits.whole })),
         () = stop.cancelled() => Err(End::Refused(Refusal::Ending)),
@@ -113,8 +117,11 @@ async fn command(
             let takes_input = matches!(request.command, Command::ReceivePack | Command::UploadPack);
             let talk = Talk { reader, takes_input, writer: &writer, traffic: &traffic };
             let until = Until { whole, idle: limits.idle, longest: limits.whole, stop: &stop };
-            let Begun { user, running, streams, scratch, place } = begun;
+            let Begun { user, running, streams, scratch, place, _fetch } = begun;
             let ended = relay(running, streams, talk, until).await;
+            if request.command == Command::ReceivePack && has_pushed_nothing(&ended, &traffic) {
+                remind(&door, &user, &writer).await;
+            }
             tidy(&door, &request, user, scratch).await;
             drop(place);
             ended
@@ -164,9 +171,15 @@ struct Begun {
     streams: Streams,
     scratch: Scratch,
     place: Place,
+    /// Place among those who fetch.
+    _fetch: Option<OwnedSemaphorePermit>,
 }
 
-async fn begin(door: &Arc<Door>, request: &Request) -> Result<Begun, Refusal> {
+async fn begin(door: &Arc<Door>, request: &Request, writer: &Writer) -> Result<Begun, Refusal> {
+    let _fetch = match request.command {
+        Command::UploadPack => door.fetches.take(|ahead| wait_for(ahead, writer)).await,
+        _ => None,
+    };
     let (door, asked) = (Arc::clone(door), request.clone());
     // Reads the state repo, and may write its hooks.
     let prepared = tokio::task::spawn_blocking(move || door.prepare(&asked)).await;
@@ -174,7 +187,32 @@ async fn begin(door: &Arc<Door>, request: &Request) -> Result<Begun, Refusal> {
     let Prepared { user, command, place, scratch } = prepared.map_err(|_| Refusal::Broken)??;
     let started = start(command, &user, scratch.path());
     let (running, streams) = started.map_err(|source| Refusal::Start { source })?;
-    Ok(Begun { user, running, streams, scratch, place })
+    Ok(Begun { user, running, streams, scratch, place, _fetch })
+}
+
+/// Returns whether git had nothing to push: it sends the end of its list and nothing else.
+fn has_pushed_nothing(ended: &End, traffic: &Traffic) -> bool {
+    matches!(ended, End::Exited(status) if status.success())
+        && traffic.received.load(Ordering::Relaxed) == NOTHING.len() as u64
+}
+
+/// Tells somebody who pushed nothing new of their proposals that wait: git says no more than that everything is up to date.
+async fn remind(door: &Arc<Door>, user: &UserName, writer: &Writer) {
+    let (door, user) = (Arc::clone(door), user.clone());
+    let found = tokio::task::spawn_blocking(move || door.open_proposals(&user)).await;
+    for topic in found.unwrap_or_default() {
+        let line = format!("review/{topic} of yours is open: `review show {topic}` says how it goes on.\n");
+        // Whoever is gone doesn't hear it.
+        let _ = frame::write(&mut *writer.lock().await, ERROR, line.as_bytes()).await;
+    }
+}
+
+/// Tells somebody how many are before them.
+async fn wait_for(ahead: usize, writer: &Writer) {
+    let verb = if ahead == 1 { "is" } else { "are" };
+    let line = format!("Waiting: {} {verb} before yours.\n", counted(ahead, "command"));
+    // Whoever is gone doesn't hear it.
+    let _ = frame::write(&mut *writer.lock().await, ERROR, line.as_bytes()).await;
 }
 
 /// Takes away what a command left of temporary files.

@@ -9,6 +9,7 @@ use berth_repo::view::{Own, Received};
 use berth_schema::finding::Position;
 use berth_schema::{Finding, Kind, Parsed};
 
+use super::combine::Combined;
 use crate::pages::Pages;
 
 /// The eyes of a member.
@@ -25,6 +26,15 @@ impl Seen {
     /// The eyes of whoever pushed this.
     pub fn of(received: &Received) -> Self {
         Self { objects: received.objects(), own: received.own.clone(), commits: received.commits.clone() }
+    }
+
+    /// The same where a merge is judged that stands for what was pushed.
+    pub(super) fn standing_for(mut self, combined: Option<&Combined>) -> Self {
+        if let Some(Combined { merged, pushed, .. }) = combined {
+            let shown = self.commits.iter().find(|(judged, _)| judged == pushed).map(|(_, shown)| *shown);
+            self.commits.push((*merged, shown.unwrap_or(*pushed)));
+        }
+        self
     }
 
     /// Moves findings to where the member sees what they are about, and takes away the lines that aren't theirs to see.

@@ -62,6 +62,10 @@ impl Pairs {
         Ok(Self { path, to_view: HashMap::new(), to_real: HashMap::new(), unsaved: Vec::new() })
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.to_view.is_empty()
+    }
+
     pub(super) fn view_of(&self, real: Oid) -> Option<Oid> {
         self.to_view.get(&real).copied()
     }

@@ -21,6 +21,8 @@ mod reading;
 #[cfg(test)]
 mod refusing;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod trail;
 #[cfg(test)]
 mod views;
