@@ -87,8 +87,10 @@ impl House {
         let main = revision(&self.state(), MAIN);
         let topic: Topic = "agreed".parse().unwrap();
         propose(&repo, &topic, *tip, Signature::now(user.as_str(), "x@mail.example")).unwrap();
-        let ask =
-            |ask: Ask| answer(&repo, Actor::Operator, &ask, ReviewFormat::Json, Some(self.resolver)).unwrap();
+        let ask = |ask: Ask| {
+            answer(&repo, Actor::Operator, &ask, ReviewFormat::Json, Some(self.resolver), Line::silent())
+                .unwrap()
+        };
         let shown: serde_json::Value = serde_json::from_str(&ask(Ask::Show(topic.clone())).text).unwrap();
         let findings = shown["findings"]["findings"].as_array().unwrap();
         let reasons: BTreeSet<String> =
