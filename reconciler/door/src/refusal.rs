@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use berth_judge::hook::InstallError;
-use berth_judge::hook::view::ViewHookError;
 
 /// A command that doesn't run, or ran no further. Its words are told to whoever asked.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +23,6 @@ pub(crate) enum Refusal {
     Yours { running: usize },
     #[error("too many commands are running; try again in a moment")]
     Busy,
-    #[error("cannot make ready what you may see; whoever runs the platform finds the reason in its log")]
-    View(#[from] Box<ViewHookError>),
-    #[error(
-        "another of your commands has made ready what you may see for {} s; try again when it is done", after.as_secs()
-    )]
-    ViewBusy { after: Duration },
     #[error("cannot run the command; whoever runs the platform finds the reason in its log")]
     Start {
         #[source]
