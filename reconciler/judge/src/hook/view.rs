@@ -6,8 +6,10 @@
 use std::io;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use berth_repo::view::{Accepted, Move, ViewError, Views};
+use berth_host::process::Stopped;
+use berth_repo::view::{Accepted, Move, Tell, ViewError, Views};
 use berth_repo::{MAIN, PROPOSALS, StateRepo};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::organisation::addressed;
@@ -55,12 +57,28 @@ pub enum ViewHookError {
 /// Makes a member's view show what the state repo holds now, with hooks that judge what is pushed into it, and returns its
 /// path: `git upload-pack` and `git receive-pack` may run on it. `program` is `berth`, which the hooks call.
 pub fn prepare(settings: &ViewSettings, program: &Path, user: &UserName) -> Result<PathBuf, ViewHookError> {
+    prepare_telling(settings, program, user, &|_| {})
+}
+
+/// Does the same, and tells how far it has come.
+pub fn prepare_telling(
+    settings: &ViewSettings,
+    program: &Path,
+    user: &UserName,
+    tell: Tell<'_>,
+) -> Result<PathBuf, ViewHookError> {
     let find = |what| move |source| ViewHookError::Find { what, source };
     let state = std::path::absolute(&settings.state).map_err(find("the state repo"))?;
     let data = std::path::absolute(&settings.data).map_err(find("the data folder"))?;
-    let path = views(settings)?.prepare(user)?;
+    let path = views(settings)?.prepare_telling(user, tell)?;
     install_into_view(&path, program, &state, &data, user)?;
     Ok(path)
+}
+
+/// Puts together what pushes left in the state repo and in the views, until somebody drops the other half of `stopped`. Returns how many
+/// repositories were packed.
+pub fn tidy(settings: &ViewSettings, stopped: Stopped) -> Result<usize, ViewHookError> {
+    Ok(views(settings)?.tidy(&Arc::new(stopped))?)
 }
 
 /// Judges a push into a member's view, and moves the state repo's branches if it is accepted. `quarantine` is where git
