@@ -35,6 +35,11 @@ pub(super) struct Streams {
 
 /// A program of git's on a repository, which ends after `whole`.
 pub(super) fn git(service: &str, repository: &Path, whole: Duration) -> Command {
+    Command::from(service_on(service, repository, whole))
+}
+
+/// The same, for a process of ours that becomes it.
+pub fn service_on(service: &str, repository: &Path, whole: Duration) -> std::process::Command {
     let git = Git::nowhere(whole)
         .passing_on(&OURS)
         .limits(Limits { object: LARGEST_OBJECT, file: "1m" })
@@ -42,7 +47,7 @@ pub(super) fn git(service: &str, repository: &Path, whole: Duration) -> Command 
         .config("safe.directory", repository)
         // Unfolded as it comes, an object at a time, and kept as it came: nothing on the disk outgrows what was sent.
         .config("receive.unpackLimit", "1");
-    let mut command = Command::from(git.program(service));
+    let mut command = git.program(service);
     command.arg(repository);
     command
 }

@@ -100,11 +100,12 @@ async fn command(
     (mut reader, write): (Reader, OwnedWriteHalf),
     stop: CancellationToken,
 ) {
+    let _at_work = door.quiet.begin();
     let writer = Arc::new(Mutex::new(write));
     let traffic = Arc::new(Traffic::new());
     let limits = &door.limits;
     let mut whole = pin!(tokio::time::sleep(limits.whole));
-    // Preparing a view can be slow, so a hang-up is listened for meanwhile. If the client leaves, the work finishes on its own
+    // Reading the state can be slow, so a hang-up is listened for meanwhile. If the client leaves, the work finishes on its own
     // and frees its place.
     let begun = tokio::select! {
         begun = begin(&door, &request, &writer) => begun.map_err(End::Refused),

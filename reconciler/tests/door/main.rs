@@ -9,6 +9,7 @@
 mod ending;
 mod invite;
 mod lobby;
+mod views;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

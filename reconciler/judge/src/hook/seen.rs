@@ -9,7 +9,6 @@ use berth_repo::view::{Own, Received};
 use berth_schema::finding::Position;
 use berth_schema::{Finding, Kind, Parsed};
 
-use super::combine::Combined;
 use crate::pages::Pages;
 
 /// The eyes of a member.
@@ -28,11 +27,11 @@ impl Seen {
         Self { objects: received.objects(), own: received.own.clone(), commits: received.commits.clone() }
     }
 
-    /// The same where a merge is judged that stands for what was pushed.
-    pub(super) fn standing_for(mut self, combined: Option<&Combined>) -> Self {
-        if let Some(Combined { merged, pushed, .. }) = combined {
-            let shown = self.commits.iter().find(|(judged, _)| judged == pushed).map(|(_, shown)| *shown);
-            self.commits.push((*merged, shown.unwrap_or(*pushed)));
+    /// The same where a merge is judged that stands for what was pushed: first the merge, then the commit that was pushed.
+    pub(super) fn standing_for(mut self, merge: Option<(Revision, Revision)>) -> Self {
+        if let Some((merged, pushed)) = merge {
+            let shown = self.commits.iter().find(|(judged, _)| *judged == pushed).map(|(_, shown)| *shown);
+            self.commits.push((merged, shown.unwrap_or(pushed)));
         }
         self
     }

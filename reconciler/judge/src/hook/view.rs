@@ -6,8 +6,10 @@
 use std::io;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use berth_repo::view::{Accepted, Merging, Move, Received, ViewError, Views};
+use berth_host::process::Stopped;
+use berth_repo::view::{Accepted, Merging, Move, Received, Tell, ViewError, Views};
 use berth_repo::{MAIN, PROPOSALS, StateRepo};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::organisation::addressed;
@@ -62,7 +64,17 @@ pub enum ViewHookError {
 /// Makes a member's view show what the state repo holds now, with hooks that judge what is pushed into it, and returns its
 /// path: `git upload-pack` and `git receive-pack` may run on it. `program` is `berth`, which the hooks call.
 pub fn prepare(settings: &ViewSettings, program: &Path, user: &UserName) -> Result<PathBuf, ViewHookError> {
-    with_hooks(settings, program, user, views(settings)?.prepare(user)?)
+    prepare_telling(settings, program, user, &|_| {})
+}
+
+/// Does the same, and tells how far it has come.
+pub fn prepare_telling(
+    settings: &ViewSettings,
+    program: &Path,
+    user: &UserName,
+    tell: Tell<'_>,
+) -> Result<PathBuf, ViewHookError> {
+    with_hooks(settings, program, user, views(settings)?.prepare_telling(user, tell)?)
 }
 
 /// Makes a member's view ready for a push: it shows `main` as the member last saw it, so that git doesn't refuse what stands on that.
@@ -71,7 +83,17 @@ pub fn prepare_to_push(
     program: &Path,
     user: &UserName,
 ) -> Result<PathBuf, ViewHookError> {
-    with_hooks(settings, program, user, views(settings)?.prepare_to_push(user)?)
+    prepare_to_push_telling(settings, program, user, &|_| {})
+}
+
+/// Does the same, and tells how far it has come.
+pub fn prepare_to_push_telling(
+    settings: &ViewSettings,
+    program: &Path,
+    user: &UserName,
+    tell: Tell<'_>,
+) -> Result<PathBuf, ViewHookError> {
+    with_hooks(settings, program, user, views(settings)?.prepare_to_push_telling(user, tell)?)
 }
 
 fn with_hooks(
@@ -85,6 +107,12 @@ fn with_hooks(
     let data = std::path::absolute(&settings.data).map_err(find("the data folder"))?;
     install_into_view(&path, program, &state, &data, user)?;
     Ok(path)
+}
+
+/// Puts together what pushes left in the state repo and in the views, until somebody drops the other half of `stopped`. Returns how many
+/// repositories were packed.
+pub fn tidy(settings: &ViewSettings, stopped: Stopped) -> Result<usize, ViewHookError> {
+    Ok(views(settings)?.tidy(&Arc::new(stopped))?)
 }
 
 /// Judges a push into a member's view when it is its turn, and moves the state repo's branches if it is accepted. `quarantine` is
@@ -135,7 +163,8 @@ pub fn judge(
         Ok(combined) => combined,
         Err(conflicts) => return Ok(refused(&conflicts, look)),
     };
-    let seen = Seen::of(&received).standing_for(combined.as_ref());
+    let seen = Seen::of(&received)
+        .standing_for(combined.as_ref().map(|combined| (combined.merged, combined.pushed)));
     let real: Vec<Update> = received.moves.iter().map(update).collect();
     let judgement = judge_seen(&mut repo, &real, asker, Some(&seen))?;
     if !judgement.accepted {

@@ -10,6 +10,7 @@ use std::thread;
 use berth_host::process::Stopped;
 use berth_repo::view::{Move, Progress, Views};
 use berth_repo::{Edit, OPENED, Revision};
+use berth_testing::InTime as _;
 use git2::{ObjectType, Oid, Repository, Signature};
 use tempfile::TempDir;
 
@@ -259,6 +260,30 @@ fn a_pushed_commit_that_names_a_hidden_object_gets_nothing_out() {
         house.view("bob");
         assert!(!attempt(&view, &["cat-file", "-e", &hidden.to_string()]).status.success());
     }
+}
+
+/// A pack may say of an object that it is another one with changes; whoever takes the pack in reads that other one.
+#[test]
+fn a_thin_pack_upon_a_hidden_file_is_not_taken_in() {
+    let house = House::of(2);
+    let long: String = (0..300).map(|n| format!("# {} is m1's\n", n * 7919 % 9973)).collect();
+    let main = house.one("users/m1.toml", &format!("{long}{}", user("m1", 1)));
+    let view = house.view("bob");
+    let repo = house.state.open();
+    let edit = [Edit::write("docs/stolen.md", format!("{long}{}", user("m1", 2)))];
+    let made = repo.write(Some(&main), &edit, &words(&ada(), &door(), "stolen")).unwrap();
+    let revisions = format!("{made}\n^{main}\n");
+    let mut pack = berth_testing::git(&house.state.bare);
+    pack.args(["pack-objects", "--revs", "--thin", "--stdout", "--quiet"]);
+    let pack = pack.in_time_reading(revisions.as_bytes());
+    assert!(pack.status.success());
+    let taken = |at: &Path| {
+        let mut git = berth_testing::git(at);
+        git.args(["index-pack", "--stdin", "--fix-thin"]);
+        git.in_time_reading(&pack.stdout).status.success()
+    };
+    assert!(!taken(&view), "bob's view has nothing that it could be made from");
+    assert!(taken(&house.state.bare), "the pack itself is good");
 }
 
 #[test]
