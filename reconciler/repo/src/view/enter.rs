@@ -1,9 +1,11 @@
 //! A push into a view, from its lock to the commits that it would make in the state repo.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use berth_host::FileLock;
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::{Finding, Severity};
 use git2::Repository;
@@ -13,7 +15,8 @@ use super::pages::Pages;
 use super::pairs::Pairs;
 use super::pushed::Pushed;
 use super::receive::{Move, Received, Restoring};
-use super::{View, Views};
+use super::shared::Shared;
+use super::{PATIENCE, View, Views};
 use crate::bounds::Budget;
 use crate::oid::{oid, revision_of};
 use crate::source::read_too;
@@ -76,6 +79,38 @@ impl Entered {
 }
 
 impl Views {
+    /// Opens a member's view for a push into it, and locks it: nobody else pushes into it until this is dropped. `patience` is for
+    /// another push of theirs to end.
+    pub fn enter(
+        &self,
+        user: &UserName,
+        quarantine: Option<&Path>,
+        patience: Duration,
+    ) -> Result<Entered, ViewError> {
+        let take = |path: PathBuf, patience| {
+            FileLock::take(&path, patience).map_err(|error| match error.kind() {
+                // Its holder may be a git that hangs.
+                io::ErrorKind::TimedOut => ViewError::Busy { user: user.clone(), after: patience },
+                _ => file("lock", &path)(error),
+            })
+        };
+        let pushing = take(self.pushing_file(user), patience)?;
+        let lock = take(self.lock_file(user), PATIENCE)?;
+        let real = self.state_of_member(user)?;
+        let reads = (Pages::read(&real)?, Shared::objects_of_current(&self.folder)?);
+        let view = self.open_view(user, real, reads, (lock, Some(pushing)))?;
+        if let Some(quarantine) = quarantine {
+            let objects = view.repository.odb().map_err(git("open the view"))?;
+            read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
+        }
+        view.settle()?;
+        Ok(Entered {
+            view,
+            counted: self.folder.join(format!("{user}.pushed")),
+            quarantine: quarantine.map(Path::to_owned),
+        })
+    }
+
     /// Makes a push into a member's view again on top of the real commits. `quarantine` holds its objects.
     pub fn receive(
         &self,
@@ -83,7 +118,7 @@ impl Views {
         moves: &[Move],
         quarantine: Option<&Path>,
     ) -> Result<Received, ViewError> {
-        self.enter(user, quarantine, super::PATIENCE)?.receive(moves)
+        self.enter(user, quarantine, PATIENCE)?.receive(moves)
     }
 
     /// Returns the moves in the state repo that an accepted push stands for.

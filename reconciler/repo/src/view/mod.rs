@@ -43,7 +43,6 @@ use self::error::{file, git};
 use self::pages::Pages;
 use self::pairs::Pairs;
 use self::shared::Shared;
-use crate::source::read_too;
 use crate::{MAIN, StateRepo, beside, tree};
 
 pub use accept::Accepted;
@@ -92,6 +91,17 @@ enum Standing {
     Admin,
 }
 
+impl Standing {
+    /// Refuses whoever has no view.
+    fn must_be_member(self, user: &UserName) -> Result<(), ViewError> {
+        match self {
+            Self::Member => Ok(()),
+            Self::Admin => Err(ViewError::Admin { user: user.clone() }),
+            Self::Stranger => Err(ViewError::Stranger { user: user.clone() }),
+        }
+    }
+}
+
 impl Views {
     /// The views of the state repo at `state_repo`, kept in `folder`. Everything in it can be lost: it is made anew from
     /// the state repo.
@@ -112,7 +122,8 @@ impl Views {
     /// Brings a member's view up to the state repo, and returns its path. Only new commits are made. Strangers and admins have
     /// no view, and one that was there is removed.
     ///
-    /// While a push of the member's is judged or waits for that, the view stays as it is: reading never waits for it.
+    /// While a push of the member's is judged or waits for that, the view stays as it is, and reading doesn't wait for it; unless the view
+    /// holds what the member may not read any more.
     pub fn prepare(&self, user: &UserName) -> Result<PathBuf, ViewError> {
         self.prepare_telling(user, &|_| {})
     }
@@ -134,7 +145,7 @@ impl Views {
     }
 
     fn prepare_as(&self, user: &UserName, shows: Shows, tell: Tell<'_>) -> Result<PathBuf, ViewError> {
-        if let Some(lock) = self.lock_unless_pushed_into(user)? {
+        if let Some(lock) = self.lock_unless_pushed_into(user, tell)? {
             let real = self.state_of_member(user)?;
             let shared = Shared::filled(&self.folder, &real, tell)?;
             let reads = (shared.pages(), Some(shared.objects()));
@@ -145,22 +156,44 @@ impl Views {
         Ok(self.path(user))
     }
 
-    /// Locks a member's view; `None` while a push into it is at work.
-    fn lock_unless_pushed_into(&self, user: &UserName) -> Result<Option<FileLock>, ViewError> {
+    /// Locks a member's view; `None` while a push into it is at work, and it can be read as it is.
+    fn lock_unless_pushed_into(
+        &self,
+        user: &UserName,
+        tell: Tell<'_>,
+    ) -> Result<Option<FileLock>, ViewError> {
         let (path, pushing) = (self.lock_file(user), self.pushing_file(user));
         let start = Instant::now();
+        let mut is_stale = false;
         loop {
             if let Some(lock) = FileLock::try_take(&path).map_err(file("lock", &path))? {
                 return Ok(Some(lock));
             }
-            if FileLock::is_held(&pushing) && self.path(user).exists() {
-                return Ok(None);
+            // One that is stale is made anew when the push is done: its git works in that folder.
+            if !is_stale && FileLock::is_held(&pushing) && self.path(user).exists() {
+                match self.can_be_read(user, tell)? {
+                    true => return Ok(None),
+                    false => is_stale = true,
+                }
             }
             if start.elapsed() > PATIENCE {
                 return Err(ViewError::Busy { user: user.clone(), after: PATIENCE });
             }
             thread::sleep(FileLock::GLANCE);
         }
+    }
+
+    /// Returns whether a view that somebody else has locked holds only what its member may read now: a page may have been hidden since.
+    fn can_be_read(&self, user: &UserName, tell: Tell<'_>) -> Result<bool, ViewError> {
+        let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
+        standing(&real, user)?.must_be_member(user)?;
+        let shared = Shared::filled(&self.folder, &real, tell)?;
+        let path = self.path(user);
+        let reads = alternates::read(&path)?;
+        let is_of_store = reads.is_none() || reads == Some(shared.objects());
+        // Whoever has it locked may have begun it anew, and not have shown anything in it yet.
+        let shows = || Repository::open_bare(&path).is_ok_and(|view| view.refname_to_id(MAIN).is_ok());
+        Ok(is_of_store && Pairs::are_by_rules(&path, shared.pages())? && shows())
     }
 
     fn lock_file(&self, user: &UserName) -> PathBuf {
@@ -171,38 +204,6 @@ impl Views {
         self.folder.join(format!("{user}.pushing"))
     }
 
-    /// Opens a member's view for a push into it, and locks it: nobody else pushes into it until this is dropped. `patience` is for
-    /// another push of theirs to end.
-    pub fn enter(
-        &self,
-        user: &UserName,
-        quarantine: Option<&Path>,
-        patience: Duration,
-    ) -> Result<Entered, ViewError> {
-        let take = |path: PathBuf, patience| {
-            FileLock::take(&path, patience).map_err(|error| match error.kind() {
-                // Its holder may be a git that hangs.
-                io::ErrorKind::TimedOut => ViewError::Busy { user: user.clone(), after: patience },
-                _ => file("lock", &path)(error),
-            })
-        };
-        let pushing = take(self.pushing_file(user), patience)?;
-        let lock = take(self.lock_file(user), PATIENCE)?;
-        let real = self.state_of_member(user)?;
-        let reads = (Pages::read(&real)?, Shared::objects_of_current(&self.folder)?);
-        let view = self.open_view(user, real, reads, (lock, Some(pushing)))?;
-        if let Some(quarantine) = quarantine {
-            let objects = view.repository.odb().map_err(git("open the view"))?;
-            read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
-        }
-        view.settle()?;
-        Ok(Entered {
-            view,
-            counted: self.folder.join(format!("{user}.pushed")),
-            quarantine: quarantine.map(Path::to_owned),
-        })
-    }
-
     /// Returns whether another push into a member's view is at work.
     pub fn is_pushed_into(&self, user: &UserName) -> bool {
         FileLock::is_held(&self.pushing_file(user))
@@ -211,17 +212,9 @@ impl Views {
     /// Opens the state repo for a member whose view is locked. A view that nobody has any more is removed.
     fn state_of_member(&self, user: &UserName) -> Result<Repository, ViewError> {
         let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
-        let path = self.path(user);
-        match standing(&real, user)? {
-            Standing::Member => {}
-            other => {
-                remove(&path)?;
-                let user = user.clone();
-                return Err(match other {
-                    Standing::Admin => ViewError::Admin { user },
-                    _ => ViewError::Stranger { user },
-                });
-            }
+        if let Err(error) = standing(&real, user)?.must_be_member(user) {
+            remove(&self.path(user))?;
+            return Err(error);
         }
         Ok(real)
     }

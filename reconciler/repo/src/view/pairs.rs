@@ -55,6 +55,16 @@ impl Pairs {
         Ok(Some(Self { path, to_view, to_real, unsaved: Vec::new() }))
     }
 
+    /// Returns whether the pairs of the view in `folder` were made by the rules that hold now. Somebody may be writing them.
+    pub(super) fn are_by_rules(folder: &Path, pages: Pages) -> Result<bool, ViewError> {
+        let path = folder.join(FILE);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(bytes.starts_with(&heading(pages))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(file("read", path)(source)),
+        }
+    }
+
     /// Begins a file without pairs.
     pub(super) fn begin(folder: &Path, pages: Pages) -> Result<Self, ViewError> {
         let path = folder.join(FILE);

@@ -15,6 +15,8 @@ mod merging;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod pushing;
+#[cfg(test)]
 mod race;
 #[cfg(test)]
 mod reading;
