@@ -25,7 +25,7 @@ fn what_merges_cleanly_is_combined_and_told() {
     person.push("main").accepted(&[
         "main had moved on: what you pushed is combined with 1 commit of others. `git pull` brings you the result.",
         "remote:   something of u2",
-        "+ domain a.apps.example.org",
+        "a.apps.example.org → u1, port 80",
         // Their own commit is what they know.
         &format!("{} is accepted", &pushed[..10]),
     ]);
@@ -95,6 +95,7 @@ fn history_only_grows_however_old_the_main_is_that_somebody_sees() {
     person.commit("servers/u1.toml", &server(1, "2 GiB"), "in place of the domain");
     let push = person.attempt(&["push", "--force", "origin", "HEAD:main"]);
     push.refused(&["history only grows"]);
+    person.git(&["fetch", "--quiet"]);
     person.attempt(&["push", "origin", ":main"]).refused(&["main can't be deleted"]);
     assert_eq!(tip(&house), before);
 }
@@ -153,8 +154,9 @@ fn the_author_merges_what_needs_nobody_else() {
     assert_eq!(house.subjects().get("a domain of u1"), None);
     // Git has nothing to push, and the door says what to do.
     person.push("review/a").accepted(&["Everything up-to-date"]);
-    let heard = house.bridge.heard("u1");
-    assert!(heard.contains("review/a of yours is open: `review show a` says how it goes on."), "{heard}");
+    // Git's own protocol doesn't wait for it, as SSH does.
+    let reminder = "review/a of yours is open: `review show a` says how it goes on.";
+    berth_testing::until("the door says so", || house.bridge.heard("u1").contains(reminder));
     let shown = house.bridge.ask("u1", Command::ReviewShow("a".parse().unwrap()));
     assert_eq!(shown.code, Some(0), "{shown:?}");
     let tip = house.git(&["rev-parse", "review/a"]).parse().unwrap();

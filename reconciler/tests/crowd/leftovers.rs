@@ -29,6 +29,8 @@ fn a_refused_push_leaves_no_object_behind() {
     let ann = house.person("ann");
     ann.commit("servers/u1.toml", &server(1, "3 GiB"), "ann was first");
     ann.push("main").accepted(&[]);
+    // The first one to look fills the store that all views read, and this isn't u1's to leave.
+    house.person("u2");
     person.commit("servers/u1.toml", &server(1, "4 GiB"), "u1 was second");
     leaves_nothing(&person, "main", &["main has changed this as well"]);
     person.git(&["reset", "--quiet", "--hard", "HEAD~1"]);

@@ -92,7 +92,10 @@ fn what_was_hidden_during_a_push_is_read_by_nobody() {
         let (house, is_over) = (&house, &is_over);
         let reading = scope.spawn(move || {
             // Told of once it is known that the view is stale; nothing at all is told when it isn't looked at.
-            house.views.prepare_telling(&bob(), &|_| drop(tell.send(()))).unwrap();
+            let tell = |_| {
+                let _ = tell.send(());
+            };
+            house.views.prepare_telling(&bob(), &tell).unwrap();
             is_over.load(Ordering::SeqCst)
         });
         let _ = told.recv();

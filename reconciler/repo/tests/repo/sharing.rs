@@ -270,7 +270,8 @@ fn a_thin_pack_upon_a_hidden_file_is_not_taken_in() {
     let main = house.one("users/m1.toml", &format!("{long}{}", user("m1", 1)));
     let view = house.view("bob");
     let repo = house.state.open();
-    let edit = [Edit::write("docs/stolen.md", format!("{long}{}", user("m1", 2)))];
+    // In the same place: git makes changes only from what has the same name.
+    let edit = [Edit::write("users/m1.toml", format!("{long}{}", user("m1", 2)))];
     let made = repo.write(Some(&main), &edit, &words(&ada(), &door(), "stolen")).unwrap();
     let revisions = format!("{made}\n^{main}\n");
     let mut pack = berth_testing::git(&house.state.bare);
