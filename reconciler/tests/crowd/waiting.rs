@@ -88,7 +88,8 @@ fn changes_without_git_wait_in_the_same_line() {
         assert_eq!(said.code, Some(0), "{said:?}");
         assert!(said.error.contains("Waiting: 1 change is before yours."), "{said:?}");
     });
-    assert!(house.read("servers/u1.toml").contains("2 GiB"));
+    let text = house.read("servers/u1.toml");
+    assert!(text.contains("memory = \"2GiB\""), "{text}");
 }
 
 /// The log of what runs for somebody is the door's, at any level.
@@ -98,7 +99,7 @@ fn the_log_of_a_push_goes_to_the_doors_log_alone() {
     let person = house.person("u1");
     person.commit("domains/a.apps.example.org.toml", &domain(1), "a domain of u1");
     let push = person.push("main");
-    push.accepted(&["domain a.apps.example.org"]);
+    push.accepted(&["a.apps.example.org → u1, port 80"]);
     let heard = format!("{}{}", push.text, house.bridge.heard("u1"));
     for word in ["TRACE", "DEBUG", "INFO", "WARN", "a push into a view is accepted", "state loaded"] {
         assert!(!heard.contains(word), "`{word}` in\n{heard}");
