@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use berth_count::{Counted, Timed};
@@ -37,7 +37,7 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 const DRAIN_TIME: Duration = Duration::from_secs(60);
 
 /// The end of git's list of what it pushes.
-const NOTHING: &str = "0000";
+const NOTHING: &[u8] = b"0000";
 
 type Writer = Arc<Mutex<OwnedWriteHalf>>;
 
@@ -58,6 +58,8 @@ struct Traffic {
     last: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
+    /// Set when the first of them were the end of git's list of what it pushes.
+    lists_nothing: AtomicBool,
 }
 
 /// Serves a connection until its end, and writes a line about it. A lease gives the place back: it has another.
@@ -191,10 +193,9 @@ async fn begin(door: &Arc<Door>, request: &Request, writer: &Writer) -> Result<B
     Ok(Begun { user, running, streams, scratch, place, _fetch })
 }
 
-/// Returns whether git had nothing to push: it sends the end of its list and nothing else.
+/// Returns whether git had nothing to push: it begins with the end of its list. Options of the push may follow.
 fn has_pushed_nothing(ended: &End, traffic: &Traffic) -> bool {
-    matches!(ended, End::Exited(status) if status.success())
-        && traffic.received.load(Ordering::Relaxed) == NOTHING.len() as u64
+    matches!(ended, End::Exited(status) if status.success()) && traffic.lists_nothing.load(Ordering::Relaxed)
 }
 
 /// Tells somebody who pushed nothing new of their proposals that wait: git says no more than that everything is up to date.
@@ -323,7 +324,7 @@ async fn feed(mut reader: Reader, mut input: Option<ChildStdin>, traffic: Arc<Tr
             (INPUT_END, _) => input = None,
             _ => return Carried::Gone,
         }
-        traffic.received(payload.len());
+        traffic.received(&payload);
     }
 }
 
@@ -360,11 +361,15 @@ impl Traffic {
             last: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            lists_nothing: AtomicBool::new(false),
         }
     }
 
-    fn received(&self, bytes: usize) {
-        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    fn received(&self, bytes: &[u8]) {
+        let before = self.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if before == 0 && bytes.starts_with(NOTHING) {
+            self.lists_nothing.store(true, Ordering::Relaxed);
+        }
         self.note();
     }
 

@@ -153,7 +153,7 @@ fn the_author_merges_what_needs_nobody_else() {
     assert!(!hook.exists() && script.contains("post-receive"));
     assert_eq!(house.subjects().get("a domain of u1"), None);
     // Git has nothing to push, and the door says what to do.
-    person.attempt(&["push", "origin", "HEAD:review/a"]).accepted(&["Everything up-to-date"]);
+    person.push("review/a").accepted(&["Everything up-to-date"]);
     // Git's own protocol doesn't wait for it, as SSH does.
     let reminder = "review/a of yours is open: `review show a` says how it goes on.";
     berth_testing::until("the door says so", || house.bridge.heard("u1").contains(reminder));
