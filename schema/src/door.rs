@@ -27,7 +27,7 @@ pub use line::LobbyLine;
 pub use places::{NoPlace, Place, Places};
 
 /// Most commands at once, unless the operator sets another number. Each is a process of git beside the control plane.
-pub const COMMANDS: usize = 16;
+pub const COMMANDS: usize = 64;
 
 /// Most of these commands of one member.
 pub const COMMANDS_EACH: usize = 4;

@@ -107,6 +107,15 @@ pub fn is_open(path: &str) -> bool {
 
 /// Returns the view of the file at `path` that `viewer` has, who is no admin.
 pub fn shown(viewer: &UserName, path: &str, content: &[u8]) -> Shown {
+    shown_to(Some(viewer), path, content)
+}
+
+/// Returns the view of the file at `path` that every member has whose own file it isn't.
+pub fn shown_to_all(path: &str, content: &[u8]) -> Shown {
+    shown_to(None, path, content)
+}
+
+fn shown_to(viewer: Option<&UserName>, path: &str, content: &[u8]) -> Shown {
     let name = match Subject::of(path) {
         _ if !is_open(path) => return Shown::Not,
         Ok(Some(Subject::User(name))) => name,
@@ -124,7 +133,7 @@ pub fn shown(viewer: &UserName, path: &str, content: &[u8]) -> Shown {
     let (Some(text), Some(user)) = (text, user) else {
         return unreadable();
     };
-    if name != *viewer {
+    if viewer != Some(&name) {
         return Shown::As(for_others(user).into_bytes());
     }
     let own = match (&user.password_hash, without_hash(text)) {

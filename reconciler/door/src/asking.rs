@@ -40,11 +40,6 @@ impl Asking {
         Self { socket, within, begun: Mutex::default() }
     }
 
-    /// Begins to look, with the host's rules if the last pass needed them: the next one nearly always needs them too.
-    pub fn begin(&self) {
-        *self.begun.lock() = Some(tokio::spawn(look_by(self.socket.clone(), None)));
-    }
-
     async fn looked(&self, firewall: bool) -> Looked {
         let begun = self.begun.lock().take();
         if let Some(begun) = begun
@@ -63,6 +58,11 @@ impl Asking {
 }
 
 impl Sights for Asking {
+    /// With the host's rules if the last pass needed them: the next one nearly always needs them too.
+    fn begin(&self) {
+        *self.begun.lock() = Some(tokio::spawn(look_by(self.socket.clone(), None)));
+    }
+
     fn look(&self, firewall: bool) -> Result<Sight, String> {
         let bounded = async { tokio::time::timeout(self.within, self.looked(firewall)).await };
         match tokio::task::block_in_place(|| Handle::current().block_on(bounded)) {

@@ -35,6 +35,11 @@ pub(super) struct Streams {
 
 /// A program of git's on a repository, which ends after `whole`.
 pub(super) fn git(service: &str, repository: &Path, whole: Duration) -> Command {
+    Command::from(service_on(service, repository, whole))
+}
+
+/// The same, for a process of ours that becomes it.
+pub fn service_on(service: &str, repository: &Path, whole: Duration) -> std::process::Command {
     let git = Git::nowhere(whole)
         .passing_on(&OURS)
         .limits(Limits { object: LARGEST_OBJECT, file: "1m" })
@@ -42,13 +47,13 @@ pub(super) fn git(service: &str, repository: &Path, whole: Duration) -> Command 
         .config("safe.directory", repository)
         // Unfolded as it comes, an object at a time, and kept as it came: nothing on the disk outgrows what was sent.
         .config("receive.unpackLimit", "1");
-    let mut command = Command::from(git.program(service));
+    let mut command = git.program(service);
     command.arg(repository);
     command
 }
 
 /// Variables that our own program gets from our environment, as a hook or by itself.
-const OURS: [&str; 3] = ["BERTH_WAIT", "BERTH_LOOK", "BERTH_RESOLVER"];
+const OURS: [&str; 4] = ["BERTH_WAIT", "BERTH_LOOK", "BERTH_RESOLVER", "BERTH_LOG"];
 
 /// Our own program with an environment of its own.
 pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use berth_fault::chain;
 use berth_host::{Owner, admit};
 use berth_judge::hook::install;
-use berth_judge::hook::view::{self, ViewHookError, ViewSettings};
+use berth_judge::review::{self, Proposal};
 use berth_repo::StateRepo;
-use berth_repo::view::ViewError;
-use berth_schema::door::{Command, LobbyLine, NoPlace, Place, Places, Request};
+use berth_schema::door::{Command, LobbyLine, NoPlace, Place, Places, Request, Topic};
 use berth_schema::name::{Prefix, UserName};
 use jiff::Timestamp;
 
 use crate::child;
+use crate::fetches::{self, Fetches};
 use crate::members::{Members, Membership};
+use crate::quiet::Quiet;
 use crate::refusal::Refusal;
 use crate::scratch::{self, Scratch};
 use crate::settings::{DoorSettings, Limits};
@@ -35,6 +36,8 @@ pub struct Door {
     members: Members,
     pub(crate) limits: Limits,
     places: Arc<Places>,
+    pub(crate) fetches: Fetches,
+    pub(crate) quiet: Quiet,
 }
 
 /// A command that is ready to run.
@@ -96,6 +99,8 @@ impl Door {
             settings,
             program,
             places: Places::new(limits.commands, limits.commands_each),
+            fetches: Fetches::new(fetches::MOST),
+            quiet: Quiet::default(),
             owner,
             limits,
         })
@@ -118,7 +123,6 @@ impl Door {
         drop(acting);
         let scratch = Scratch::make(&self.settings.views, self.owner).map_err(failed)?;
         match request.command {
-            Command::ReceivePack | Command::UploadPack => {}
             Command::Lobby(_) => {
                 command.env("BERTH_NOTE", scratch.note()).env("BERTH_LOG_FILE", scratch.log());
             }
@@ -148,6 +152,14 @@ impl Door {
         }
     }
 
+    /// Topics of somebody's proposals that are open; none where they can't be read.
+    pub(crate) fn open_proposals(&self, user: &UserName) -> Vec<Topic> {
+        let Ok(_acting) = self.owner.act() else { return Vec::new() };
+        let all = StateRepo::open(&self.repo).ok().and_then(|repo| review::all(&repo).ok());
+        let theirs = |proposal: &Proposal| proposal.author.as_ref() == Some(user);
+        all.into_iter().flatten().filter(theirs).map(|proposal| proposal.topic).collect()
+    }
+
     fn prepare_as_owner(
         &self,
         request: &Request,
@@ -162,13 +174,8 @@ impl Door {
             NoPlace::Yours { running } => Refusal::Yours { running },
         })?;
         let mut command = match &request.command {
-            Command::ReceivePack => {
-                let repository = self.judged_repository(&user, membership)?;
-                self.with_resolver(child::git("receive-pack", &repository, self.limits.whole))
-            }
-            Command::UploadPack => {
-                child::git("upload-pack", &self.repository(&user, membership)?, self.limits.whole)
-            }
+            Command::ReceivePack => self.with_resolver(self.git("receive-pack", &user, membership)?),
+            Command::UploadPack => self.git("upload-pack", &user, membership)?,
             Command::ReviewList => self.review(&user, &["list"]),
             Command::ReviewListWhole => self.review(&user, &["list", "--all"]),
             Command::ReviewShow(topic) => self.review(&user, &["show", topic.as_str()]),
@@ -214,31 +221,42 @@ impl Door {
         &self.members
     }
 
-    fn view_settings(&self) -> ViewSettings {
-        let DoorSettings { state, data, views, .. } = self.settings.clone();
-        ViewSettings { state, data, views }
-    }
-
-    /// The repository that somebody works on. The state repo itself holds what isn't a member's to read.
-    fn repository(&self, user: &UserName, membership: Membership) -> Result<PathBuf, Refusal> {
+    /// A program of git's for somebody. Admins work on the state repo itself, which holds what isn't a member's to read: for a member our own
+    /// program makes their view ready, and then becomes git's on it, so that no memory is kept here for that.
+    fn git(
+        &self,
+        service: &'static str,
+        user: &UserName,
+        membership: Membership,
+    ) -> Result<tokio::process::Command, Refusal> {
         match membership {
-            Membership::Admin => Ok(self.repo.clone()),
-            Membership::Member => match view::prepare(&self.view_settings(), &self.program, user) {
-                Ok(path) => Ok(path),
-                Err(ViewHookError::View(ViewError::Busy { after, .. })) => Err(Refusal::ViewBusy { after }),
-                Err(error) => Err(Box::new(error).into()),
-            },
+            Membership::Admin => {
+                if service == "receive-pack" {
+                    // They are there since the door opened, unless somebody moved them away; without them nothing is let in.
+                    install(&self.repo, &self.program, &self.settings.data)?;
+                }
+                Ok(child::git(service, &self.repo, self.limits.whole))
+            }
+            Membership::Member => {
+                let mut command = self.own(&["view", "--as", user.as_str()]);
+                command.arg("--longest").arg(self.limits.whole.as_secs().to_string()).arg(service);
+                Ok(command)
+            }
         }
     }
 
-    /// The repository that somebody pushes to. Its hooks judge what is pushed; without them nothing is let in.
-    fn judged_repository(&self, user: &UserName, membership: Membership) -> Result<PathBuf, Refusal> {
-        let path = self.repository(user, membership)?;
-        if membership == Membership::Admin {
-            // They are there since the door opened, unless somebody moved them away.
-            install(&path, &self.program, &self.settings.data)?;
-        }
-        Ok(path)
+    /// `berth tidy`, as the owner of the state repo.
+    pub(crate) fn tidying(&self) -> tokio::process::Command {
+        let mut command = self.own(&["tidy"]);
+        self.owner.run(command.as_std_mut());
+        command
+    }
+
+    /// Our own program on the state repo, with these words.
+    fn own(&self, words: &[&str]) -> tokio::process::Command {
+        let mut command = child::clean(&self.program);
+        command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data).args(words);
+        command
     }
 
     /// The resolver that is asked whose a domain is, where that is said for this host.
@@ -258,17 +276,13 @@ impl Door {
 
     /// `berth review`, in somebody's name.
     fn review(&self, user: &UserName, words: &[&str]) -> tokio::process::Command {
-        let mut command = child::clean(&self.program);
-        command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
-        command.args(["review", "--as", user.as_str()]).args(words);
+        let mut command = self.own(&["review", "--as", user.as_str()]);
+        command.args(words);
         self.following(self.with_resolver(command))
     }
 
     /// `berth lobby`, in somebody's name. It reads the line itself.
     fn lobby(&self, user: &UserName, line: &LobbyLine) -> tokio::process::Command {
-        let mut command = child::clean(&self.program);
-        command.arg("--state").arg(&self.settings.state).arg("--data").arg(&self.settings.data);
-        command.args(["lobby", "--as", user.as_str(), "--", line.as_str()]);
-        self.following(self.with_resolver(command))
+        self.following(self.with_resolver(self.own(&["lobby", "--as", user.as_str(), "--", line.as_str()])))
     }
 }

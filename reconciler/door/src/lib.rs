@@ -9,12 +9,15 @@
 mod asking;
 mod child;
 mod door;
+mod fetches;
 mod frame;
+mod housekeeping;
 mod lease;
 pub mod letters;
 mod listen;
 pub mod lobby;
 mod members;
+mod quiet;
 mod refusal;
 mod scratch;
 mod serve;
@@ -28,6 +31,7 @@ pub const FOLDER: &str = "door";
 pub const GATE_COUNTS: &str = "gate-counts.json";
 
 pub use asking::Asking;
+pub use child::service_on;
 pub use door::{Door, OpenError};
 pub use listen::ListenError;
 pub use serve::{DoorError, Finishing, serve};

@@ -14,11 +14,12 @@ mod tell;
 mod words;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use berth_judge::form::concerns;
+use berth_judge::{Line as Waits, NoTurn};
 use berth_plan::Subject;
-use berth_repo::Revision;
+use berth_repo::{Reading, Revision, StateRepo, Turn};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::text;
 use berth_wire::web::Refusal;
@@ -147,12 +148,51 @@ pub async fn serve(visit: Visit<'_>) -> Reply {
 }
 
 async fn reply(visit: Visit<'_>, words: Words) -> Result<Said, Trouble> {
+    let progress = if words::is_json(visit.line.trim()) { |_: &str| () } else { visit.progress };
+    // Before anything is read: whoever waits holds no state in memory.
+    let turn = Waited::of(&words, &visit.settings.state, progress)?;
     let guest = Guest::find(visit.settings, visit.user, visit.from, visit.note)?;
     let contact = guest.good.state.platform.organisation.contact();
-    said(&guest, visit.line.trim(), words, visit.progress).await.map_err(|trouble| trouble.addressed(contact))
+    said(&guest, visit.line.trim(), words, (progress, &turn))
+        .await
+        .map_err(|trouble| trouble.addressed(contact))
 }
 
-async fn said(guest: &Guest, line: &str, words: Words, progress: fn(&str)) -> Result<Said, Trouble> {
+/// Place for which a command waited.
+enum Waited {
+    /// The turn to move `main`.
+    Turn(Turn),
+    /// A place among those who read, where the command needs one.
+    Place { _reading: Option<Reading> },
+}
+
+impl Waited {
+    /// Waits for what a command needs.
+    fn of(words: &Words, state: &Path, progress: fn(&str)) -> Result<Self, Trouble> {
+        let repo = StateRepo::open(state).map_err(|error| guest::failed(&error))?;
+        let waits = Waits::told(progress);
+        let taken = match &words.verb {
+            Some(Verb::Write(write)) if !matches!(write, Write::Domain(Domain::Ls { .. })) => {
+                waits.to_main(repo.git_dir()).map(Self::Turn)
+            }
+            // It waits for the engine, and not with much in memory.
+            Some(Verb::Restart { .. }) => Ok(Self::Place { _reading: None }),
+            _ => waits.to_read(repo.git_dir()).map(|reading| Self::Place { _reading: Some(reading) }),
+        };
+        match taken {
+            Err(NoTurn::Repo(error)) => Err(guest::failed(&error)),
+            Err(crowded @ NoTurn::Crowded { .. }) => Err(crowded.in_words().into()),
+            Ok(taken) => Ok(taken),
+        }
+    }
+}
+
+async fn said(
+    guest: &Guest,
+    line: &str,
+    words: Words,
+    (progress, waited): (fn(&str), &Waited),
+) -> Result<Said, Trouble> {
     let answer = match &words.verb {
         None => {
             let list = read::list(guest, Whose::Theirs).await?;
@@ -180,13 +220,13 @@ async fn said(guest: &Guest, line: &str, words: Words, progress: fn(&str)) -> Re
             let order = change::order(guest, write)?;
             Answer::Plan(Box::new(change::plan(guest, &order)?))
         }
-        Some(Verb::Restart { server }) => {
-            let progress = if words::is_json(line) { |_: &str| () } else { progress };
-            Answer::Restart(restart::restart(guest, server, progress).await?)
-        }
+        Some(Verb::Restart { server }) => Answer::Restart(restart::restart(guest, server, progress).await?),
         Some(Verb::Write(write)) => {
             let (order, manner) = (change::order(guest, write)?, write.manner());
-            let ended = change::make(guest, &order, manner, line)?;
+            let Waited::Turn(turn) = waited else {
+                return Err(Trouble::new("it isn't your turn", "try again"));
+            };
+            let ended = change::make(guest, &order, manner, line, turn)?;
             let follow = ended.revision.filter(|_| !manner.no_wait);
             return Ok(Said { follow, ..Answer::Change(Box::new(ended.made)).into() });
         }

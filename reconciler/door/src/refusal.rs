@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use berth_judge::hook::InstallError;
-use berth_judge::hook::view::ViewHookError;
 
 /// A command that doesn't run, or ran no further. Its words are told to whoever asked.
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +26,6 @@ pub(crate) enum Refusal {
     Yours { running: usize },
     #[error("too many commands are running; try again in a moment")]
     Busy,
-    #[error(
-        "cannot make ready what you may see; try again in a moment; if it lasts, tell {{help}}, since the log says why"
-    )]
-    View(#[from] Box<ViewHookError>),
-    #[error(
-        "another of your commands has made ready what you may see for {} s; try again when it is done", after.as_secs()
-    )]
-    ViewBusy { after: Duration },
     #[error(
         "cannot run the command; try again in a moment; if it lasts, tell {{help}}, since the log says why"
     )]

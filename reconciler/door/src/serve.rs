@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::door::Door;
+use crate::housekeeping::housekeeping;
 use crate::lease::Redeeming;
 use crate::listen::{ListenError, Listening};
 use crate::session;
@@ -78,6 +79,7 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(all));
     let ending = CancellationToken::new();
     let redeeming = Arc::new(Redeeming { panel, room: Semaphore::new(LEASES), stop: tasks.stop().clone() });
+    tasks.keep("the housekeeping of the git door", housekeeping(Arc::clone(&door)));
     loop {
         let stream = tokio::select! {
             stream = tasks.pulse().wait(listening.accept()) => stream?,

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use berth_count::{Counted, Timed};
@@ -15,6 +15,7 @@ use berth_schema::door::{
 };
 use berth_schema::name::UserName;
 use berth_schema::organisation::addressed;
+use berth_schema::text::counted;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -35,6 +36,9 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// Time for a slow peer to take the rest: all that a command wrote is in the pipes when it ends.
 const DRAIN_TIME: Duration = Duration::from_secs(60);
 
+/// The end of git's list of what it pushes.
+const NOTHING: &[u8] = b"0000";
+
 type Writer = Arc<Mutex<OwnedWriteHalf>>;
 
 /// End of a command.
@@ -54,6 +58,8 @@ struct Traffic {
     last: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
+    /// Set when the first of them were the end of git's list of what it pushes.
+    lists_nothing: AtomicBool,
 }
 
 /// Serves a connection until its end, and writes a line about it. A lease gives the place back: it has another.
@@ -96,14 +102,15 @@ async fn command(
     (mut reader, write): (Reader, OwnedWriteHalf),
     stop: CancellationToken,
 ) {
+    let _at_work = door.quiet.begin();
     let writer = Arc::new(Mutex::new(write));
     let traffic = Arc::new(Traffic::new());
     let limits = &door.limits;
     let mut whole = pin!(tokio::time::sleep(limits.whole));
-    // Preparing a view can be slow, so a hang-up is listened for meanwhile. If the client leaves, the work finishes on its own
+    // Reading the state can be slow, so a hang-up is listened for meanwhile. If the client leaves, the work finishes on its own
     // and frees its place.
     let begun = tokio::select! {
-        begun = begin(&door, &request) => begun.map_err(End::Refused),
+        begun = begin(&door, &request, &writer) => begun.map_err(End::Refused),
         () = gone(&mut reader) => Err(End::Gone),
         () = &mut whole => Err(End::Refused(Refusal::TooLong { after: limits.whole })),
         () = stop.cancelled() => Err(End::Refused(Refusal::Ending)),
@@ -113,8 +120,11 @@ async fn command(
             let takes_input = matches!(request.command, Command::ReceivePack | Command::UploadPack);
             let talk = Talk { reader, takes_input, writer: &writer, traffic: &traffic };
             let until = Until { whole, idle: limits.idle, longest: limits.whole, stop: &stop };
-            let Begun { user, running, streams, scratch, place } = begun;
+            let Begun { user, running, streams, scratch, place, _fetch } = begun;
             let ended = relay(running, streams, talk, until).await;
+            if request.command == Command::ReceivePack && has_pushed_nothing(&ended, &traffic) {
+                remind(&door, &user, &writer).await;
+            }
             tidy(&door, &request, user, scratch).await;
             drop(place);
             ended
@@ -164,9 +174,15 @@ struct Begun {
     streams: Streams,
     scratch: Scratch,
     place: Place,
+    /// Place among those who fetch.
+    _fetch: Option<OwnedSemaphorePermit>,
 }
 
-async fn begin(door: &Arc<Door>, request: &Request) -> Result<Begun, Refusal> {
+async fn begin(door: &Arc<Door>, request: &Request, writer: &Writer) -> Result<Begun, Refusal> {
+    let _fetch = match request.command {
+        Command::UploadPack => door.fetches.take(|ahead| wait_for(ahead, writer)).await,
+        _ => None,
+    };
     let (door, asked) = (Arc::clone(door), request.clone());
     // Reads the state repo, and may write its hooks.
     let prepared = tokio::task::spawn_blocking(move || door.prepare(&asked)).await;
@@ -174,7 +190,31 @@ async fn begin(door: &Arc<Door>, request: &Request) -> Result<Begun, Refusal> {
     let Prepared { user, command, place, scratch } = prepared.map_err(|_| Refusal::Broken)??;
     let started = start(command, &user, scratch.path());
     let (running, streams) = started.map_err(|source| Refusal::Start { source })?;
-    Ok(Begun { user, running, streams, scratch, place })
+    Ok(Begun { user, running, streams, scratch, place, _fetch })
+}
+
+/// Returns whether git had nothing to push: it begins with the end of its list. Options of the push may follow.
+fn has_pushed_nothing(ended: &End, traffic: &Traffic) -> bool {
+    matches!(ended, End::Exited(status) if status.success()) && traffic.lists_nothing.load(Ordering::Relaxed)
+}
+
+/// Tells somebody who pushed nothing new of their proposals that wait: git says no more than that everything is up to date.
+async fn remind(door: &Arc<Door>, user: &UserName, writer: &Writer) {
+    let (door, user) = (Arc::clone(door), user.clone());
+    let found = tokio::task::spawn_blocking(move || door.open_proposals(&user)).await;
+    for topic in found.unwrap_or_default() {
+        let line = format!("review/{topic} of yours is open: `review show {topic}` says how it goes on.\n");
+        // Whoever is gone doesn't hear it.
+        let _ = frame::write(&mut *writer.lock().await, ERROR, line.as_bytes()).await;
+    }
+}
+
+/// Tells somebody how many are before them.
+async fn wait_for(ahead: usize, writer: &Writer) {
+    let verb = if ahead == 1 { "is" } else { "are" };
+    let line = format!("Waiting: {} {verb} before yours.\n", counted(ahead, "command"));
+    // Whoever is gone doesn't hear it.
+    let _ = frame::write(&mut *writer.lock().await, ERROR, line.as_bytes()).await;
 }
 
 /// Takes away what a command left of temporary files.
@@ -284,7 +324,7 @@ async fn feed(mut reader: Reader, mut input: Option<ChildStdin>, traffic: Arc<Tr
             (INPUT_END, _) => input = None,
             _ => return Carried::Gone,
         }
-        traffic.received(payload.len());
+        traffic.received(&payload);
     }
 }
 
@@ -321,11 +361,15 @@ impl Traffic {
             last: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            lists_nothing: AtomicBool::new(false),
         }
     }
 
-    fn received(&self, bytes: usize) {
-        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    fn received(&self, bytes: &[u8]) {
+        let before = self.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if before == 0 && bytes.starts_with(NOTHING) {
+            self.lists_nothing.store(true, Ordering::Relaxed);
+        }
         self.note();
     }
 

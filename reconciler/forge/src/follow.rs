@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use berth_fault::chain;
 use berth_host::Owner;
 use berth_judge::hook::{HookError, judge_fetched};
+use berth_judge::{Line, NoTurn};
 use berth_repo::{Revision, StateRepo};
 use berth_schema::Finding;
 use berth_schema::remote::{Remote, Transport};
@@ -89,6 +90,9 @@ pub(crate) enum LookError {
     /// The new commits can't be judged.
     #[error("cannot judge what is new on the forge")]
     Judge(#[from] HookError),
+    /// Others move `main` here.
+    #[error("cannot move main now")]
+    Line(#[from] NoTurn),
 }
 
 impl Followed {
@@ -149,6 +153,13 @@ pub(crate) async fn follow(
              (docs/forge.md, \"History was rewritten\"); main here is {main}"
         );
         return Ok(refused(&tip, &main, vec![message], hint, Fault::Tip));
+    }
+    let _turn = tokio::task::block_in_place(|| Line::silent().to_main(&git_dir))?;
+    // Nothing else may move it while a forge is in charge, but somebody's hand.
+    let expected = Some(main);
+    let actual = repo.head().map_err(failed)?;
+    if actual != expected {
+        return Err(failed(berth_repo::Error::Moved { expected, actual }));
     }
     let findings = tokio::task::block_in_place(|| judge_fetched(&mut fetched, &main, &tip))?;
     if let Some(first) = findings.first() {

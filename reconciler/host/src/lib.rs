@@ -20,6 +20,7 @@ mod lock;
 mod network;
 mod owner;
 mod panel;
+mod queue;
 mod socket;
 mod waits;
 mod way;
@@ -33,6 +34,7 @@ pub use owner::{Acting, Owner};
 pub use panel::{
     METRICS_GROUP, PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, give_to_panel, make_passage, panel_group,
 };
+pub use queue::{Queue, Ticket, Waited};
 pub use socket::StagedSocket;
 pub use waits::Waits;
 pub use way::{EDITION, FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};

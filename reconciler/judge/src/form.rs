@@ -23,8 +23,9 @@ mod topic;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Words};
+use berth_repo::{Error, Memory, Revision, Signature, StateRepo, Turn, Words};
 use berth_schema::name::UserName;
 use berth_wire::web::{
     Approve, Change, Commit, Committed, Decided, Object, Planned, ProposalCard, ProposalSheet, Proposed,
@@ -38,6 +39,7 @@ use self::judged::{message, plan, sealed, settled};
 use self::send::{Goes, Sending, may_send, send, way};
 use self::tell::error_at;
 use self::text::kind_of;
+use crate::line::Line;
 use crate::review::{enough_open, propose};
 
 pub use error::FormError;
@@ -45,8 +47,11 @@ pub use ground::{Author, Via};
 pub use marks::Marks;
 pub use tell::{DOOR, Sight, commit_line, concerns, diffs};
 
-/// Attempts at a commit. Each one after the first means that somebody else moved `main` meanwhile.
+/// Attempts at a commit. Each one after the first means that somebody moved `main` meanwhile without a turn.
 const ATTEMPTS: usize = 5;
+
+/// Time for which a look at the engine, begun before a wait, is as good as a new one.
+const SIGHT: Duration = Duration::from_secs(1);
 
 /// The forms of one state repo. It remembers what it read last, so that a change reads only what changed. Every question
 /// blocks: it reads and writes the repository, and may ask DNS and the engine.
@@ -55,6 +60,9 @@ pub struct Forms {
     resolver: Option<SocketAddr>,
     memory: Memory,
     marks: Option<Marks>,
+    line: Line,
+    /// Set where somebody around this has the turn to move `main`.
+    has_turn: bool,
 }
 
 /// A change, planned, and what a commit of it needs.
@@ -74,7 +82,18 @@ struct Ready {
 impl Forms {
     /// Forms of the repository at `state`. `resolver` is asked whose names are, in place of the platform's.
     pub fn of(state: &Path, resolver: Option<SocketAddr>) -> Self {
-        Self { state: state.to_owned(), resolver, memory: Memory::default(), marks: None }
+        let (line, has_turn) = (Line::silent(), false);
+        Self { state: state.to_owned(), resolver, memory: Memory::default(), marks: None, line, has_turn }
+    }
+
+    /// Waits in this line to move `main`.
+    pub fn waiting(self, line: Line) -> Self {
+        Self { line, ..self }
+    }
+
+    /// Waits for nobody: whoever calls this has the turn.
+    pub fn in_turn(self, _turn: &Turn) -> Self {
+        Self { has_turn: true, ..self }
     }
 
     /// Shares the memory of others who read the same repository.
@@ -95,6 +114,7 @@ impl Forms {
     /// Makes a change if it still comes to what was shown. While `main` moves, it is looked at again on top of that.
     pub fn commit(&self, author: Author<'_>, commit: &Commit) -> Result<Committed, FormError> {
         self.with(|repo| {
+            let _turn = self.turn(repo, author)?;
             for _ in 0..ATTEMPTS {
                 let Looked { planned, ready } = self.look(repo, author, &commit.change)?;
                 let is_same = planned.digest == commit.digest && is_for_now(&planned, commit.knows);
@@ -144,6 +164,7 @@ impl Forms {
     /// Plans to take back what a revision changed, or does so where the plan was seen.
     pub fn revert(&self, author: Author<'_>, asked: &Revert) -> Result<Committed, FormError> {
         self.with(|repo| {
+            let _turn = asked.digest.is_some().then(|| self.turn(repo, author)).transpose()?;
             for _ in 0..ATTEMPTS {
                 let ground = Ground::look(repo, author, self.resolver)?;
                 let (planned, ready) = revert::look(&ground, &asked.revision)?;
@@ -201,7 +222,7 @@ impl Forms {
 
     /// Merges a proposal that somebody agrees to.
     pub fn approve(&self, author: Author<'_>, approval: &Approve) -> Result<Decided, FormError> {
-        self.with(|repo| proposals::approve(repo, author, approval, self.resolver))
+        self.with(|repo| proposals::approve(repo, author, approval, (self.resolver, self.line)))
     }
 
     /// Closes a proposal without merging it.
@@ -267,6 +288,20 @@ impl Forms {
         let by = ground.signature();
         let planned = sealed(change, plan(&ground, &draft, &by)?)?;
         Ok(Looked { planned, ready: Some(Ready { main: ground.main, draft, by, goes }) })
+    }
+
+    /// Waits for the turn to move `main`, unless somebody around this has it.
+    fn turn(&self, repo: &StateRepo, author: Author<'_>) -> Result<Option<Turn>, FormError> {
+        if self.has_turn {
+            return Ok(None);
+        }
+        let start = Instant::now();
+        let turn = self.line.to_main(repo.git_dir())?;
+        if start.elapsed() > SIGHT {
+            // What was seen before the wait is no more.
+            author.engine.begin();
+        }
+        Ok(Some(turn))
     }
 
     /// Lets `act` work on the repository.

@@ -4,7 +4,9 @@
 //! stays free of secrets, whether the policy allows it, and what it would change. Refuses to change anything itself: git
 //! moves the refs, the daemon does the rest.
 
+mod combine;
 mod fetched;
+mod in_turn;
 mod install;
 mod made;
 mod proposal;
@@ -34,6 +36,7 @@ use crate::spelling;
 use crate::update::Update;
 
 pub use fetched::judge_fetched;
+pub use in_turn::{judge as judge_in_turn, land};
 pub use install::{InstallError, Installed, install};
 pub(crate) use made::{Made, judge_made};
 pub use seen::Seen;

@@ -11,6 +11,7 @@ pub mod form;
 pub mod history;
 pub mod hook;
 pub mod leads;
+mod line;
 pub mod log;
 pub mod note;
 pub mod outgoing;
@@ -23,6 +24,7 @@ mod sights;
 mod spelling;
 mod update;
 
+pub use line::{Line, NoTurn};
 pub use pages::Pages;
 pub use refusals::set_there;
 pub use sights::{Sights, Unseen};

@@ -101,6 +101,14 @@ pub(crate) fn in_the_way(reference: &str) -> Option<Invalid> {
     })
 }
 
+/// `main` isn't where whoever pushes saw it, nor built on that.
+pub(crate) fn moved_meanwhile() -> Invalid {
+    Invalid::new(
+        "`main` has moved since you fetched it",
+        "`git pull`, look at what others changed, and push again",
+    )
+}
+
 /// The ref takes no pushes from members.
 pub(crate) fn not_a_branch(reference: &str, hint: &str) -> Invalid {
     Invalid::new(format!("only main and review/<topic> take pushes, and this goes to `{reference}`"), hint)

@@ -6,6 +6,9 @@ use berth_wire::Sight;
 
 /// Somebody who looks at the engine for the judge.
 pub trait Sights {
+    /// Begins to look, for an answer that is wanted soon.
+    fn begin(&self) {}
+
     /// Looks at what there is now, with the host's rules if there is to be a firewall; or tells why nobody can, as a clause.
     fn look(&self, firewall: bool) -> Result<Sight, String>;
 

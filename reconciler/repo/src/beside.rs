@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::{fs, io};
 
-use git2::{Repository, RepositoryInitOptions};
+use git2::{Oid, Repository, RepositoryInitOptions};
+use tempfile::TempDir;
 
 use crate::source::Opening;
 use crate::{Error, StateRepo};
@@ -14,6 +15,32 @@ pub(crate) fn make(path: &Path) -> Result<Repository, git2::Error> {
     // No template: the hooks and settings of whoever runs this are not the platform's.
     options.bare(true).external_template(false).initial_head("main");
     Repository::init_opts(path, &options)
+}
+
+/// Makes a folder among the objects of a repository. Git's own housekeeping knows its name, and removes what a crash left.
+pub(crate) fn folder_in(objects: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("tmp_objdir-berth-").tempdir_in(objects)
+}
+
+/// Moves the loose objects of one folder to another, and returns which.
+pub(crate) fn move_objects(from: &Path, to: &Path) -> io::Result<Vec<Oid>> {
+    let mut moved = Vec::new();
+    for folder in fs::read_dir(from)? {
+        let folder = folder?;
+        let name = folder.file_name();
+        let Some(start) = name.to_str().filter(|name| name.len() == 2) else { continue };
+        let to = to.join(start);
+        fs::create_dir_all(&to)?;
+        for object in fs::read_dir(folder.path())? {
+            let object = object?;
+            let name = object.file_name();
+            let id = name.to_str().and_then(|rest| Oid::from_str(&format!("{start}{rest}")).ok());
+            let Some(id) = id else { continue };
+            fs::rename(object.path(), to.join(&name))?;
+            moved.push(id);
+        }
+    }
+    Ok(moved)
 }
 
 impl StateRepo {

@@ -1,13 +1,15 @@
 //! Combine: two lines of history become one, without a checkout. A merge or a revert is made as a commit that no ref leads
 //! to; [`StateRepo::advance`] makes it count, and [`StateRepo::scratch`] lets it be looked at first and thrown away.
 
+use std::path::Path;
+
 use berth_host::critical;
 use git2::{ErrorCode, Index, Oid, Tree};
 use tempfile::TempDir;
 
 use crate::oid::{oid, revision_of};
 use crate::state_repo::Lifetime;
-use crate::{CERTIFICATES, Error, IDS, Revision, Signature, StateRepo, durable};
+use crate::{CERTIFICATES, Error, IDS, Revision, Signature, StateRepo, beside, durable};
 
 /// The result of a merge or of a revert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +40,33 @@ pub struct Scratch {
     _folder: TempDir,
 }
 
+/// A repository that sees every object of another. What it holds is thrown away, unless it is kept.
+pub struct Room {
+    /// The repository.
+    pub repo: StateRepo,
+    // Dropped after the repository is.
+    folder: TempDir,
+}
+
+impl Room {
+    /// Moves the objects that were made here into a folder of objects.
+    pub fn keep_in(&self, objects: &Path) -> Result<(), Error> {
+        let moved = beside::move_objects(&self.folder.path().join("objects"), objects);
+        moved.map(drop).map_err(|source| Error::Keep { path: objects.to_owned(), source })
+    }
+}
+
 impl StateRepo {
+    /// Makes a place among the repository's own objects, where objects are made that may be kept.
+    pub fn room(&self) -> Result<Room, Error> {
+        let objects = self.repository.commondir().join("objects");
+        let _owner = self.as_owner()?;
+        let folder =
+            beside::folder_in(&objects).map_err(|source| Error::Scratch { path: objects, source })?;
+        let repo = StateRepo { lifetime: Lifetime::Scratch, ..self.beside(folder.path())? };
+        Ok(Room { repo, folder })
+    }
+
     /// Makes a place to try things out, which sees the objects of a push that isn't accepted yet, too.
     pub fn scratch(&self) -> Result<Scratch, Error> {
         let folder = TempDir::with_prefix("berth-")

@@ -26,6 +26,15 @@ pub(crate) fn objects(git_dir: &Path, ids: &[Oid]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Forces the files of a pack down.
+pub(crate) fn pack(git_dir: &Path, name: &str) -> Result<(), Error> {
+    let folder = git_dir.join("objects/pack");
+    for ending in ["pack", "idx"] {
+        force(&folder.join(format!("{name}.{ending}")))?;
+    }
+    force(&folder).map(drop)
+}
+
 /// Forces the file of a ref down; it has none when it was packed in the meantime, which git forces down itself.
 pub(crate) fn reference(git_dir: &Path, name: &str) -> Result<(), Error> {
     let path = git_dir.join(name);

@@ -12,6 +12,13 @@ use crate::Revision;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the names and messages say it")]
 pub enum Error {
+    /// What lies about in a repository can't be put together.
+    #[error("cannot pack {}", path.display())]
+    Pack {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The place named as the state is a file.
     #[error("{path} is a file; name the folder or the repository that holds platform.toml")]
     NotAFolder { path: PathBuf },
@@ -59,6 +66,8 @@ pub enum Error {
     /// A place to try things out could not be made.
     #[error("cannot prepare the scratch repository {}", path.display())]
     Scratch { path: PathBuf, source: io::Error },
+    #[error("cannot move objects to {}", path.display())]
+    Keep { path: PathBuf, source: io::Error },
     /// Two changes could not be put together, although they don't conflict.
     #[error("cannot {act} {revision}")]
     Combine { act: &'static str, revision: Revision, source: git2::Error },
@@ -142,6 +151,9 @@ pub enum Error {
     /// Another writer has held `main` for longer than a write takes.
     #[error("main is locked by another writer; if none is running, remove refs/heads/main.lock")]
     Locked { source: git2::Error },
+    /// Nobody can tell whose turn it is to move `main`.
+    #[error("cannot line up in {}", path.display())]
+    LineUp { path: PathBuf, source: io::Error },
     #[error("cannot move main to {revision}")]
     MoveMain { revision: Revision, source: git2::Error },
 }

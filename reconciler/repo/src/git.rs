@@ -161,8 +161,8 @@ impl Git {
 
     /// The same until somebody drops the other half of `stopped`.
     #[must_use]
-    pub fn until(self, stopped: Stopped) -> Self {
-        Self { stopped: Some(Arc::new(stopped)), ..self }
+    pub fn until(self, stopped: impl Into<Arc<Stopped>>) -> Self {
+        Self { stopped: Some(stopped.into()), ..self }
     }
 
     /// The program with its environment, for a caller that starts it in its own way. The caller sees to a deadline, and ends

@@ -1,6 +1,7 @@
 //! `berth hook`: the hooks that git runs when somebody pushes to the state repo.
 
 mod as_owner;
+mod landing;
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -10,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use berth_door::Asking;
 use berth_fault::chain;
-use berth_judge::Update;
-use berth_judge::hook::{Acts, Asker, Installed, install, judge, view};
+use berth_judge::hook::{Acts, Asker, Installed, install, judge_in_turn, view};
 use berth_judge::review::{AfterPush, after_push};
+use berth_judge::{Line, Update};
 use berth_repo::{Closed, MAIN, PROPOSALS, Revision, Source, StateRepo};
 use berth_schema::Origin;
 use berth_schema::name::UserName;
@@ -66,6 +67,8 @@ enum Hook {
     },
     /// Run by git: refuse to tidy up as root what another user owns
     PreAutoGc,
+    /// Move main after a push was accepted (git runs this)
+    ProcReceive,
     /// Make a state repo judge every push
     Install {
         /// The repository. Default: --state
@@ -92,14 +95,18 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
                     let updates = view::real(&settings.viewer(), viewer, &pushed)?;
                     let state = || StateRepo::open(&settings.state);
                     let names = Names::of(&updates, &pushed);
-                    post_receive(state, &updates, Some(viewer.as_str()), &names, wait, settings).await
+                    post_receive(state, &updates, Some(viewer.as_str()), names, wait, settings).await
                 }
                 None => {
                     as_owner::follow()?;
                     let (state, names) = (StateRepo::open_from_env, Names::default());
-                    post_receive(state, &updates()?, user.as_deref(), &names, wait, settings).await
+                    post_receive(state, &updates()?, user.as_deref(), names, wait, settings).await
                 }
             }
+        }
+        Hook::ProcReceive => {
+            landing::run(&mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
+            Ok(Exit::Ok)
         }
         Hook::PreAutoGc => Ok(if as_owner::may_tidy()? { Exit::Ok } else { Exit::Failed }),
         Hook::Install { repo } => install_into(repo.as_ref().unwrap_or(&settings.state), settings),
@@ -113,17 +120,14 @@ fn pre_receive(
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
     let updates = updates()?;
-    if updates.iter().any(|update| update.reference == MAIN && update.new.is_some()) {
-        engine.begin();
-    }
     let acts = Acts::AsThemselves;
     let asker = Asker { user, look: look(), engine, resolver: settings.resolver, from, acts };
     let judgement = match viewer {
         Some(viewer) => {
             let quarantine = std::env::var_os("GIT_QUARANTINE_PATH").map(PathBuf::from);
-            view::judge(&settings.viewer(), viewer, &updates, quarantine.as_deref(), asker)?
+            view::judge(&settings.viewer(), &updates, quarantine.as_deref(), (viewer, asker), LINE)?
         }
-        None => judge(&mut StateRepo::open_from_env()?, &updates, asker)?,
+        None => judge_in_turn(&mut StateRepo::open_from_env()?, &updates, asker, LINE)?,
     };
     tell_unknown_options();
     tell_pusher(&judgement.text);
@@ -143,14 +147,14 @@ async fn count(is_accepted: bool, settings: &Settings) {
 
 /// Sees to everything that follows an accepted push. The push stays accepted whatever happens here, so no failure is its own.
 async fn post_receive(
-    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    repo: impl Fn() -> Result<StateRepo, berth_repo::Error>,
     updates: &[Update],
     user: Option<&str>,
-    names: &Names,
+    mut names: Names,
     wait: Duration,
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
-    let merged = match proposals(repo, updates, user, settings.resolver) {
+    let merged = match proposals(&repo, updates, user, settings.resolver) {
         Ok(after) => {
             tell_pusher(&after.text);
             after.merged
@@ -161,19 +165,20 @@ async fn post_receive(
         }
     };
     let pushed = updates.iter().find(|update| update.reference == MAIN).and_then(|update| update.new);
-    let Some(revision) = merged.or(pushed) else { return Ok(Exit::Ok) };
+    let landed = pushed.map(|pushed| names.landed(&repo()?, pushed)).transpose()?;
+    let Some(revision) = merged.or(landed) else { return Ok(Exit::Ok) };
     if push_options().iter().any(|option| option == "no-wait") {
         let revision = names.of_pushed(revision);
         say(&format!("{} is accepted; `berth status` shows how it is applied.", revision.short()));
         return Ok(Exit::Ok);
     }
-    follow(revision, names, wait, settings).await;
+    follow(revision, &names, wait, settings).await;
     Ok(Exit::Ok)
 }
 
 /// Tells what follows for the proposals that a push moved.
 fn proposals(
-    repo: impl FnOnce() -> Result<StateRepo, berth_repo::Error>,
+    repo: &impl Fn() -> Result<StateRepo, berth_repo::Error>,
     updates: &[Update],
     user: Option<&str>,
     resolver: Option<SocketAddr>,
@@ -183,7 +188,7 @@ fn proposals(
     }
     // The hook before has refused every name that is none.
     let user = user.map(str::parse::<UserName>).transpose().map_err(|invalid| anyhow!("{invalid}"))?;
-    Ok(after_push(&repo()?, updates, user.as_ref(), resolver)?)
+    Ok(after_push(&repo()?, updates, user.as_ref(), resolver, LINE)?)
 }
 
 /// Shows how the new tip of `main` is applied, for at most `wait`. What fails and is tried again is followed on.
@@ -264,6 +269,12 @@ fn push_options() -> Vec<String> {
     (0..count.unwrap_or(0)).filter_map(|at| std::env::var(format!("GIT_PUSH_OPTION_{at}")).ok()).collect()
 }
 
+/// The line in which whoever pushes waits.
+const LINE: Line = Line::told(say);
+
+/// Revisions of `main` that are looked through for the one that brought what was pushed a moment ago.
+const LOOKED_BACK: usize = 200;
+
 /// Options that mean something here.
 const PUSH_OPTIONS: [&str; 3] = ["color", "no-color", "no-wait"];
 
@@ -307,6 +318,13 @@ impl Names {
     fn of(accepted: &[Update], pushed: &[Update]) -> Self {
         let pairs = accepted.iter().zip(pushed);
         Self(pairs.filter_map(|(accepted, pushed)| Some((accepted.new?, pushed.new?))).collect())
+    }
+
+    /// Finds the revision by which a commit came to `main`, and takes it for the commit from now on: it may be a merge.
+    fn landed(&mut self, repo: &StateRepo, accepted: Revision) -> Result<Revision, berth_repo::Error> {
+        let landed = repo.landed_by(&accepted, LOOKED_BACK)?;
+        self.0.push((landed, self.of_pushed(accepted)));
+        Ok(landed)
     }
 
     /// Returns the record with the ids that were pushed.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use berth_door::web::Clock;
+use berth_judge::Line;
 use berth_judge::review::{Assessor, Need, signature};
 use berth_repo::{Edit, Error, StateRepo, Words};
 use berth_schema::State;
@@ -173,6 +174,10 @@ fn join(people: &[people::Row], state: &State, dry_run: bool, settings: &Setting
         .map(|person| Ok(Edit::write(person.path(), person.file()?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let repo = StateRepo::open(&settings.state)?;
+    let _turn = match dry_run {
+        true => None,
+        false => Some(Line::told(say).to_main(repo.git_dir())?),
+    };
     let mut assessor = Assessor::new(&repo, settings.resolver)?;
     let main = assessor.main();
     let by = signature(Actor::Operator, assessor.state());

@@ -37,6 +37,7 @@ mod status;
 mod supervised;
 mod top;
 mod up;
+mod view;
 mod why;
 
 use std::fs::File;
@@ -114,6 +115,12 @@ enum Command {
     /// Run by the door: answer a line that somebody typed after `ssh git@<host>`
     #[command(hide = true)]
     Lobby(lobby::Args),
+    /// Run by the door: make a member's view ready, and become the program of git's that serves it
+    #[command(hide = true)]
+    View(view::Args),
+    /// Run by the door: put together what pushes left in the state repo and in the views
+    #[command(hide = true)]
+    Tidy,
     /// Run the reconciler until SIGTERM
     Reconcile,
     /// Serve git to people who come through the SSH router, until SIGTERM
@@ -231,6 +238,8 @@ fn is_private(command: &Command) -> bool {
         | Command::Alarms(_)
         | Command::Review(_)
         | Command::Lobby(_)
+        | Command::View(_)
+        | Command::Tidy
         | Command::Apply(_)
         | Command::Reconcile
         | Command::Git(_)
@@ -292,6 +301,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Revert(args) => revert::run(&args, &settings).await,
         Command::Review(args) => review::run(&args, &settings).await,
         Command::Lobby(args) => lobby::run(&args, &settings).await,
+        Command::View(args) => view::run(&args, &settings),
+        Command::Tidy => view::tidy(&settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
         Command::Remote(args) => remote::run(args, &settings).await,

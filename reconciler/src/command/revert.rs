@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::bail;
+use berth_judge::Line;
 use berth_judge::review::{Assessment, Assessor, Need, signature};
 use berth_plan::show;
 use berth_repo::{Combined, Error, Revision, StateRepo, Words};
@@ -51,6 +52,10 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
 
 /// Makes the commit, or only shows it; `None` after it was told why not.
 fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow::Result<Option<Revision>> {
+    let _turn = match args.dry_run {
+        true => None,
+        false => Some(Line::told(say).to_main(repo.git_dir())?),
+    };
     let mut assessor = Assessor::new(repo, resolver)?;
     let main = assessor.main();
     let (undone, message) = to_undo(args, repo, &main)?;

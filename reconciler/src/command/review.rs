@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_door::letters::Decided;
+use berth_judge::Line;
 use berth_judge::review::{Answer, Approval, Ask, Format, answer, looked_at};
 use berth_repo::StateRepo;
 use berth_schema::State;
@@ -114,6 +115,9 @@ fn decision(ask: &Ask, answer: &Answer) -> Option<Decision> {
     }
 }
 
+/// The line in which whoever asks waits.
+const LINE: Line = Line::told(say);
+
 /// Parses the hash of an allowance, which becomes a line of the merge's message.
 fn hash(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -162,8 +166,13 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             if is_whole { Format::Whole(look) } else { Format::Text(look) }
         }
     };
+    let _reading = match ask {
+        // Those who come through the door share the machine with each other.
+        Ask::List | Ask::Show(_) if args.user.is_some() => Some(LINE.to_read(repo.git_dir())?),
+        _ => None,
+    };
     let author = author_of(&mut repo, &ask)?;
-    let answered = answer(&repo, actor, &ask, format, settings.resolver)?;
+    let answered = answer(&repo, actor, &ask, format, settings.resolver, LINE)?;
     if let Some((proposal, state)) = author
         && let Some(decision) = decision(&ask, &answered)
     {

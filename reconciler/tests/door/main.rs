@@ -10,6 +10,7 @@ mod ending;
 mod handover;
 mod invite;
 mod lobby;
+mod views;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

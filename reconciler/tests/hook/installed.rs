@@ -15,8 +15,10 @@ fn a_new_repository_has_no_hooks() {
 #[test]
 fn installing_twice_changes_nothing() {
     let bench = Bench::new();
-    let scripts =
-        || ["pre-receive", "post-receive"].map(|name| fs::read_to_string(bench.hook(name)).unwrap());
+    let scripts = || {
+        ["pre-receive", "post-receive", "proc-receive"]
+            .map(|name| fs::read_to_string(bench.hook(name)).unwrap())
+    };
     let before = scripts();
     assert!(before[0].starts_with("#!/bin/sh\n# Written by `berth hook install`"));
     let said = bench.berth(&["hook", "install"]);

@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
+use berth_judge::Sights as _;
 use berth_judge::form::{Author, FormError, Forms, Via};
-use berth_repo::{Revision, StateRepo};
+use berth_repo::{Revision, StateRepo, Turn};
 use berth_schema::form::{self, FieldEdit, Input};
 use berth_schema::kind::Kind;
 use berth_schema::server::PowerState;
@@ -91,7 +92,15 @@ pub(super) fn withdraw(guest: &Guest, topic: &str) -> Result<(), Trouble> {
 }
 
 /// Makes an order, or proposes it where that is asked for. `line` is what was typed, for the next step to be written in full.
-pub(super) fn make(guest: &Guest, order: &Order, manner: Manner, line: &str) -> Result<Ended, Trouble> {
+/// With the turn from the plan on, nobody else's change comes between what is shown and what is made.
+pub(super) fn make(
+    guest: &Guest,
+    order: &Order,
+    manner: Manner,
+    line: &str,
+    turn: &Turn,
+) -> Result<Ended, Trouble> {
+    let in_turn = guest.forms().in_turn(turn);
     for _ in 0..ATTEMPTS {
         let planned = with(guest, |forms, author| order.plan(forms, author))?;
         if planned.standing == Standing::Nothing {
@@ -106,7 +115,7 @@ pub(super) fn make(guest: &Guest, order: &Order, manner: Manner, line: &str) -> 
             return Ok(Ended { made: at_forge(guest, made), revision: None });
         }
         refuse(order, &planned, manner, line)?;
-        match with(guest, |forms, author| order.commit(forms, author, &planned.digest))? {
+        match with_forms(guest, &in_turn, |forms, author| order.commit(forms, author, &planned.digest))? {
             Committed::Made { revision } => {
                 let made = ended("made", Some(&revision), None, planned.into());
                 return Ok(Ended { made, revision: Some(revision) });
@@ -224,10 +233,18 @@ fn with<T>(
     guest: &Guest,
     work: impl FnOnce(&Forms, Author<'_>) -> Result<T, FormError>,
 ) -> Result<T, Trouble> {
+    with_forms(guest, &guest.forms(), work)
+}
+
+fn with_forms<T>(
+    guest: &Guest,
+    forms: &Forms,
+    work: impl FnOnce(&Forms, Author<'_>) -> Result<T, FormError>,
+) -> Result<T, Trouble> {
     let engine = Asking::new(guest.socket(), LOOK);
     engine.begin();
     let author = Author { name: &guest.name, engine: &engine, from: guest.from, via: Via::Ssh };
-    work(&guest.forms(), author).map_err(|error| match error.why() {
+    work(forms, author).map_err(|error| match error.why() {
         Why::Unavailable => failed(&error),
         _ => Trouble::new(
             safe(&error),

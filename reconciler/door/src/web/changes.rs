@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_judge::form::{Author, FormError};
+use berth_judge::{NoTurn, Sights as _};
 use berth_schema::Revision;
 use berth_schema::text::capital;
 use berth_wire::mail::Decision;
@@ -206,6 +207,10 @@ fn refused(error: &FormError) -> Refusal {
         // Nobody learns whether it is somebody else's or nobody's.
         FormError::NotFound { .. } | FormError::NotYours { .. } => not_found(),
         FormError::Busy => Refusal { message: sentence(error), ..unavailable(error) },
+        FormError::Line(NoTurn::Crowded { .. }) => {
+            let hint = error.advice().map(|hint| capital(&hint) + ".");
+            Refusal { why: Why::Unavailable, message: sentence(error), hint }
+        }
         _ => match error.why() {
             Why::Unavailable => unavailable(error),
             why => Refusal { why, message: sentence(error), hint: error.advice() },

@@ -5,20 +5,21 @@ use berth_judge::case::{Allowed, Asked, Case};
 use berth_judge::form::{DOOR, Via};
 use berth_judge::proofs::Proven;
 use berth_judge::review::signature;
-use berth_judge::set_there;
-use berth_repo::{Edit, Error, Revision, StateRepo, Words};
+use berth_judge::{Line, NoTurn, set_there};
+use berth_repo::{Edit, Error, Revision, StateRepo, Turn, Words};
 use berth_schema::State;
 use berth_schema::edit::{self, UserEdit};
 use berth_schema::name::UserName;
 use berth_schema::policy::{ALLOW_LOCKOUT, Actor, Verdict};
+use berth_schema::text::capital;
 use berth_schema::user::User;
-use berth_wire::web::Refusal;
+use berth_wire::web::{Refusal, Why};
 
 use super::panel::Panel;
 use super::refusals::{forbidden, no_good_state, unavailable};
 use super::secret::Digest;
 
-/// Attempts at the commit. Each one after the first means that somebody else moved `main` meanwhile.
+/// Attempts at the commit. Each one after the first means that somebody moved `main` meanwhile without a turn.
 const ATTEMPTS: usize = 5;
 
 /// A commit to somebody's file.
@@ -68,6 +69,7 @@ pub(crate) fn put(panel: &Panel, writing: &Writing<'_>) -> Result<(), NotSet> {
     let _turn = panel.writing.lock();
     let _acting = panel.act()?;
     let mut repo = panel.repo()?;
+    let _to_main = to_main(&repo)?;
     for _ in 0..ATTEMPTS {
         match attempt(&mut repo, writing)? {
             Attempted::Done => return Ok(()),
@@ -75,6 +77,21 @@ pub(crate) fn put(panel: &Panel, writing: &Writing<'_>) -> Result<(), NotSet> {
         }
     }
     Err(NotSet::Refused(unavailable(&Crowded)))
+}
+
+/// Waits for the turn to move `main`.
+pub(crate) fn to_main(repo: &StateRepo) -> Result<Turn, Refusal> {
+    Line::silent().to_main(repo.git_dir()).map_err(|error| match error {
+        NoTurn::Crowded { .. } => {
+            let invalid = error.in_words();
+            Refusal {
+                why: Why::Unavailable,
+                message: capital(&invalid.message) + ".",
+                hint: Some(capital(&invalid.hint) + "."),
+            }
+        }
+        NoTurn::Repo(_) => unavailable(&error),
+    })
 }
 
 /// Refuses where a forge hosts the state repo: a commit that is made here would part the two.

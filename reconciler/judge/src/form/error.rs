@@ -7,6 +7,7 @@ use berth_schema::form::WriteError;
 use berth_wire::web::Why;
 
 use crate::hook::HookError;
+use crate::line::NoTurn;
 use crate::outgoing::OutgoingError;
 use crate::review::ReviewError;
 
@@ -55,6 +56,9 @@ pub enum FormError {
     /// A proposal that somebody agreed to doesn't merge any more.
     #[error("{message}")]
     Conflicts { message: String },
+    /// It isn't this person's turn.
+    #[error("{0}")]
+    Line(#[from] NoTurn),
     /// Somebody else is always faster.
     #[error("main moves too fast for this change: try again")]
     Busy,
@@ -73,6 +77,7 @@ impl FormError {
             | Self::Review(_)
             | Self::Outgoing(_)
             | Self::Compare(_)
+            | Self::Line(_)
             | Self::Busy => Why::Unavailable,
         }
     }
@@ -95,10 +100,15 @@ impl Fault for FormError {
             | Self::Unfit { .. }
             | Self::Refused { .. }
             | Self::Conflicts { .. }
+            | Self::Line(NoTurn::Crowded { .. })
             | Self::Busy => Kind::User,
             Self::Repo { source, .. } => source.kind(),
             Self::Compare(_) => Kind::Internal,
-            Self::Empty { .. } | Self::Judge(_) | Self::Review(_) | Self::Outgoing(_) => Kind::Configuration,
+            Self::Empty { .. }
+            | Self::Judge(_)
+            | Self::Review(_)
+            | Self::Outgoing(_)
+            | Self::Line(NoTurn::Repo(_)) => Kind::Configuration,
         }
     }
 
@@ -106,6 +116,7 @@ impl Fault for FormError {
         match self {
             Self::Empty { .. } => Some("push a commit with a platform.toml first"),
             Self::Repo { source, .. } => source.hint(),
+            Self::Line(NoTurn::Crowded { .. }) => Some("try again in a moment"),
             _ => None,
         }
     }

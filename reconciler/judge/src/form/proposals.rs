@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::error::FormError;
 use super::ground::Author;
 use super::tell::{Sight, at_field, commit_line, diffs, losses};
+use crate::line::Line;
 use crate::review::{
     Approval, Assessment, Assessor, Decided as Ended, Member, Need, Proposal, all_seen, approve as agree,
     fit, objection, plan, reject as close, seen,
@@ -83,13 +84,13 @@ pub(super) fn approve(
     repo: &StateRepo,
     author: Author<'_>,
     approval: &Approve,
-    resolver: Option<SocketAddr>,
+    (resolver, line): (Option<SocketAddr>, Line),
 ) -> Result<Decided, FormError> {
     let topic = parse(&approval.topic)?;
     see(repo, author, &topic)?;
     let Approve { at, knows, .. } = *approval;
     let wanted = Approval { topic, at: Some(at), allowance: None, from: author.from, knows };
-    match agree(repo, author.actor(), &wanted, resolver)? {
+    match agree(repo, author.actor(), &wanted, resolver, line)? {
         Ended::Merged(revision, _) => {
             let message = format!("review/{} is merged: main is at {}", wanted.topic, revision.short());
             Ok(Decided { revision, message })

@@ -13,7 +13,7 @@ use berth_schema::name::UserName;
 /// The second line of a hook that is ours to write again.
 const MARK: &str = "# Written by `berth hook install`, which writes it anew; changes here are lost.";
 
-const HOOKS: [&str; 3] = ["pre-receive", "post-receive", "pre-auto-gc"];
+const HOOKS: [&str; 4] = ["pre-receive", "proc-receive", "post-receive", "pre-auto-gc"];
 const HOOKS_OF_VIEW: [&str; 2] = ["pre-receive", "post-receive"];
 
 /// State is text: a push of this size is a mistake or an attack, and git stops reading it there.
@@ -26,7 +26,7 @@ const MAX_INPUT_WITHOUT_HOOKS: &str = "64m";
 pub enum Installed {
     /// At least one hook was written.
     Written,
-    /// Both were there, as they should be.
+    /// All were there, as they should be.
     Unchanged,
 }
 
@@ -64,7 +64,7 @@ impl Fault for InstallError {
     }
 }
 
-/// Writes both hooks into the repository with this git folder, lets pushes carry options, and lets the hooks decide
+/// Writes the hooks into the repository with this git folder, lets pushes carry options, and lets the hooks decide
 /// which refs may be rewritten. `program` and `data` are written into them, since git gives a hook neither a search path nor
 /// settings to rely on. What is as it should be isn't written: others read the same files, and a change there wakes the
 /// reconciler.
@@ -103,7 +103,7 @@ fn as_owner(git_dir: &Path) -> Result<Acting, InstallError> {
     acting.map_err(|source| InstallError::Write { path: git_dir.to_owned(), source })
 }
 
-/// The hooks that aren't as they should be. Both are looked at before either is written.
+/// The hooks that aren't as they should be. All are looked at before any is written.
 fn to_write(
     folder: &Path,
     hooks: &[&str],
@@ -147,7 +147,9 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Settings that pushes need besides the hooks.
-const SETTINGS: [(&str, &str); 3] = [
+const SETTINGS: [(&str, &str); 4] = [
+    // Git leaves it to the hook `proc-receive` to move `main`: what lands may be a merge of what was pushed.
+    ("receive.procReceiveRefs", "refs/heads/main"),
     ("receive.advertisePushOptions", "true"),
     // A proposal may be pushed anew and taken back. The hook itself keeps every other ref from both.
     ("receive.denyDeletes", "false"),

@@ -27,6 +27,15 @@ impl Seen {
         Self { objects: received.objects(), own: received.own.clone(), commits: received.commits.clone() }
     }
 
+    /// The same where a merge is judged that stands for what was pushed: first the merge, then the commit that was pushed.
+    pub(super) fn standing_for(mut self, merge: Option<(Revision, Revision)>) -> Self {
+        if let Some((merged, pushed)) = merge {
+            let shown = self.commits.iter().find(|(judged, _)| *judged == pushed).map(|(_, shown)| *shown);
+            self.commits.push((merged, shown.unwrap_or(pushed)));
+        }
+        self
+    }
+
     /// Moves findings to where the member sees what they are about, and takes away the lines that aren't theirs to see.
     pub(super) fn place(&self, findings: &mut [Finding], sources: &mut HashMap<String, String>) {
         // A push of a hidden page isn't judged.

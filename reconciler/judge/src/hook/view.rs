@@ -6,16 +6,22 @@
 use std::io;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use berth_repo::view::{Accepted, Move, ViewError, Views};
+use berth_host::process::Stopped;
+use berth_repo::view::{Accepted, Merging, Move, Received, Tell, ViewError, Views};
 use berth_repo::{MAIN, PROPOSALS, StateRepo};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::organisation::addressed;
+use berth_schema::policy::Actor;
 use berth_schema::report::{Look, report};
 use berth_schema::{Finding, Severity};
 
+use super::combine::{Combined, Stale, combine, in_the_way};
+use super::in_turn::begin_to_look;
 use super::install::install_into_view;
 use super::{Asker, HookError, InstallError, Judgement, Seen, judge_seen};
+use crate::line::{Line, NoTurn};
 use crate::refusals;
 use crate::update::Update;
 
@@ -43,6 +49,9 @@ pub enum ViewHookError {
     /// The judge.
     #[error(transparent)]
     Judge(#[from] HookError),
+    /// The state repo, where what was pushed is merged with `main`.
+    #[error(transparent)]
+    Repo(#[from] berth_repo::Error),
     /// A folder that the hooks need.
     #[error("cannot find {what}")]
     Find {
@@ -55,42 +64,108 @@ pub enum ViewHookError {
 /// Makes a member's view show what the state repo holds now, with hooks that judge what is pushed into it, and returns its
 /// path: `git upload-pack` and `git receive-pack` may run on it. `program` is `berth`, which the hooks call.
 pub fn prepare(settings: &ViewSettings, program: &Path, user: &UserName) -> Result<PathBuf, ViewHookError> {
+    prepare_telling(settings, program, user, &|_| {})
+}
+
+/// Does the same, and tells how far it has come.
+pub fn prepare_telling(
+    settings: &ViewSettings,
+    program: &Path,
+    user: &UserName,
+    tell: Tell<'_>,
+) -> Result<PathBuf, ViewHookError> {
+    with_hooks(settings, program, user, views(settings)?.prepare_telling(user, tell)?)
+}
+
+/// Makes a member's view ready for a push: it shows `main` as the member last saw it, so that git doesn't refuse what stands on that.
+pub fn prepare_to_push(
+    settings: &ViewSettings,
+    program: &Path,
+    user: &UserName,
+) -> Result<PathBuf, ViewHookError> {
+    prepare_to_push_telling(settings, program, user, &|_| {})
+}
+
+/// Does the same, and tells how far it has come.
+pub fn prepare_to_push_telling(
+    settings: &ViewSettings,
+    program: &Path,
+    user: &UserName,
+    tell: Tell<'_>,
+) -> Result<PathBuf, ViewHookError> {
+    with_hooks(settings, program, user, views(settings)?.prepare_to_push_telling(user, tell)?)
+}
+
+fn with_hooks(
+    settings: &ViewSettings,
+    program: &Path,
+    user: &UserName,
+    path: PathBuf,
+) -> Result<PathBuf, ViewHookError> {
     let find = |what| move |source| ViewHookError::Find { what, source };
     let state = std::path::absolute(&settings.state).map_err(find("the state repo"))?;
     let data = std::path::absolute(&settings.data).map_err(find("the data folder"))?;
-    let path = views(settings)?.prepare(user)?;
     install_into_view(&path, program, &state, &data, user)?;
     Ok(path)
 }
 
-/// Judges a push into a member's view, and moves the state repo's branches if it is accepted. `quarantine` is where git
-/// keeps the pushed objects.
+/// Puts together what pushes left in the state repo and in the views, until somebody drops the other half of `stopped`. Returns how many
+/// repositories were packed.
+pub fn tidy(settings: &ViewSettings, stopped: Stopped) -> Result<usize, ViewHookError> {
+    Ok(views(settings)?.tidy(&Arc::new(stopped))?)
+}
+
+/// Judges a push into a member's view when it is its turn, and moves the state repo's branches if it is accepted. `quarantine` is
+/// where git keeps the pushed objects.
 pub fn judge(
     settings: &ViewSettings,
-    user: &UserName,
     updates: &[Update],
     quarantine: Option<&Path>,
-    asker: Asker<'_>,
+    (user, asker): (&UserName, Asker<'_>),
+    line: Line,
 ) -> Result<Judgement, ViewHookError> {
     let (look, asker) = (asker.look, Asker { user: Some(user.as_str()), ..asker });
     let others: Vec<Finding> = updates.iter().filter_map(not_a_branch).collect();
     if !others.is_empty() {
         return Ok(refused(&others, look));
     }
-    let received = match views(settings)?.receive(user, &moves(updates), quarantine) {
-        Ok(received) => received,
+    let views = views(settings)?;
+    if views.is_pushed_into(user) {
+        line.say("Waiting: another push of yours is before this one.");
+    }
+    // Before the turn: nobody else waits for what somebody does in their own view.
+    let entered = match views.enter(user, quarantine, line.patience()) {
+        Ok(entered) => entered,
         Err(error @ (ViewError::Admin { .. } | ViewError::Stranger { .. })) => {
             let invalid = Invalid::new(error.to_string(), "clone again from where you cloned this");
             return Ok(refused(&[Finding::new(Severity::Error, MAIN, None, invalid)], look));
         }
+        Err(error @ ViewError::Busy { .. }) => {
+            let invalid = Invalid::new(error.to_string(), "push again when your other push is done");
+            return Ok(refused(&[Finding::new(Severity::Error, "the push", None, invalid)], look));
+        }
         Err(error) => return Err(error.into()),
     };
+    let _turn = match line.to_main(StateRepo::open(&settings.state)?.git_dir()) {
+        Ok(turn) => turn,
+        Err(crowded @ NoTurn::Crowded { .. }) => {
+            return Ok(refused(&[Finding::new(Severity::Error, MAIN, None, crowded.in_words())], look));
+        }
+        Err(NoTurn::Repo(error)) => return Err(error.into()),
+    };
+    begin_to_look(updates, asker);
+    let mut received = entered.receive(&moves(updates))?;
     if !received.refused.is_empty() {
         return Ok(refused(&addressed_on(&settings.state, received.refused), look));
     }
-    let seen = Seen::of(&received);
-    let real: Vec<Update> = received.moves.iter().map(update).collect();
     let mut repo = received.state_repo()?;
+    let combined = match merged(&mut received, &mut repo, user)? {
+        Ok(combined) => combined,
+        Err(conflicts) => return Ok(refused(&conflicts, look)),
+    };
+    let seen = Seen::of(&received)
+        .standing_for(combined.as_ref().map(|combined| (combined.merged, combined.pushed)));
+    let real: Vec<Update> = received.moves.iter().map(update).collect();
     let judgement = judge_seen(&mut repo, &real, asker, Some(&seen))?;
     if !judgement.accepted {
         return Ok(judgement);
@@ -98,10 +173,35 @@ pub fn judge(
     if !received.unclear.is_empty() {
         return Ok(refused(&received.unclear, look));
     }
+    let told = combined.map(|combined| combined.told).unwrap_or_default();
     match received.accept(parent_id())? {
-        Accepted::Moved => Ok(judgement),
+        Accepted::Moved => Ok(Judgement { text: judgement.text + &told, ..judgement }),
         Accepted::Late(findings) => Ok(refused(&findings, look)),
     }
+}
+
+/// Merges what was pushed with `main`, where that has moved meanwhile; or says which files stand in the way.
+fn merged(
+    received: &mut Received,
+    repo: &mut StateRepo,
+    user: &UserName,
+) -> Result<Result<Option<Combined>, Vec<Finding>>, ViewHookError> {
+    let Some(Merging { seen, main, pushed, .. }) = received.merging else { return Ok(Ok(None)) };
+    let room = received.room()?;
+    let stale = Stale { seen, main, pushed };
+    Ok(match combine(&room, repo, stale, Actor::Member(user))? {
+        Ok(combined) => {
+            received.merged_as(combined.merged);
+            Ok(Some(combined))
+        }
+        Err(mut conflicts) => {
+            conflicts.retain(|finding| !received.hides(&finding.path));
+            if conflicts.is_empty() {
+                conflicts.push(in_the_way(MAIN));
+            }
+            Err(conflicts)
+        }
+    })
 }
 
 /// Finds what an accepted push into a member's view moved in the state repo.

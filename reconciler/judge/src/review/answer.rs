@@ -13,6 +13,7 @@ use super::assess::Assessor;
 use super::decide::{self, Decided, missing};
 use super::hidden::Member;
 use super::{Ask, ReviewError, tell};
+use crate::line::Line;
 
 /// Form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +41,15 @@ pub struct Answer {
     pub conflicts: bool,
 }
 
-/// Answers `ask` for `actor`. `resolver` is asked whose names are, in place of the platform's. Blocks while it does, and
-/// while it reads and writes the repository.
+/// Answers `ask` for `actor`. `resolver` is asked whose names are, in place of the platform's. Who merges waits in `line`.
+/// Blocks while it asks, waits, reads and writes the repository.
 pub fn answer(
     repo: &StateRepo,
     actor: Actor<'_>,
     ask: &Ask,
     format: Format,
     resolver: Option<SocketAddr>,
+    line: Line,
 ) -> Result<Answer, ReviewError> {
     match ask {
         Ask::List => list(repo, actor, format, resolver),
@@ -68,7 +70,7 @@ pub fn answer(
             }))
         }
         Ask::Approve(approval) => {
-            let ended = decide::approve(repo, actor, approval, resolver)?;
+            let ended = decide::approve(repo, actor, approval, resolver, line)?;
             Ok(decided(ended, &approval.topic, format))
         }
         Ask::Reject { topic, reason } => {

@@ -15,10 +15,11 @@ use super::hidden::Member;
 use super::proposals::{self, Proposal, failed};
 use super::tell::refusal;
 use super::{Approval, ReviewError};
+use crate::line::{Line, NoTurn};
 
 /// The least digits of a revision that name it.
 const DIGITS: usize = 7;
-/// Attempts at a merge. Each one after the first means that somebody else moved `main` meanwhile.
+/// Attempts at a merge. Each one after the first means that somebody moved `main` meanwhile without a turn.
 const ATTEMPTS: usize = 5;
 
 /// Result of an attempt to end a proposal.
@@ -78,13 +79,19 @@ fn moved(topic: &Topic, tip: &Revision, not: &str) -> String {
     )
 }
 
-/// Merges a proposal in the name of somebody who agrees to it.
+/// Merges a proposal in the name of somebody who agrees to it, or of its author where it needs nobody's consent.
 pub(crate) fn approve(
     repo: &StateRepo,
     actor: Actor<'_>,
     Approval { topic, at, allowance, from, knows }: &Approval,
     resolver: Option<SocketAddr>,
+    line: Line,
 ) -> Result<Decided, ReviewError> {
+    let _turn = match line.to_main(repo.git_dir()) {
+        Ok(turn) => turn,
+        Err(crowded @ NoTurn::Crowded { .. }) => return Ok(Decided::Not(format!("{crowded}: try again"))),
+        Err(NoTurn::Repo(source)) => return Err(failed(repo, source)),
+    };
     for _ in 0..ATTEMPTS {
         let mut assessor = Assessor::new(repo, resolver)?.allowing(allowance.as_deref());
         let Some(proposal) = seen(repo, actor, &assessor, topic)? else {
@@ -105,7 +112,11 @@ pub(crate) fn approve(
             return Ok(Decided::Unconfirmed(lockouts));
         }
         let by = signature(actor, assessor.state());
-        let how = How::Approved { allowance: allowance.as_deref(), knows: !lockouts.is_empty() };
+        let is_author = actor.name().is_some_and(|name| proposal.author.as_ref() == Some(name));
+        let how = match is_author {
+            true => How::Own,
+            false => How::Approved { allowance: allowance.as_deref(), knows: !lockouts.is_empty() },
+        };
         if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, how)? {
             return Ok(Decided::Merged(merged, Box::new(assessment)));
         }
@@ -113,26 +124,42 @@ pub(crate) fn approve(
     Ok(Decided::Not(format!("main moves too fast to merge review/{topic} into it: try again")))
 }
 
-/// Merges a proposal of its author's own, when that is what it is. `None` when somebody has to decide.
+/// Outcome of an attempt to merge a proposal of its author's own.
+pub(super) enum Own {
+    /// `main` is at this revision now.
+    Merged(Revision),
+    /// Somebody has to decide, or it doesn't merge.
+    Waits,
+    /// It would merge, but it wasn't its turn, for this reason.
+    Unmerged(String),
+}
+
+/// Merges a proposal of its author's own, when that is what it is.
 pub(super) fn merge_own(
     repo: &StateRepo,
     topic: &Topic,
     resolver: Option<SocketAddr>,
-) -> Result<Option<Revision>, ReviewError> {
+    line: Line,
+) -> Result<Own, ReviewError> {
+    let _turn = match line.to_main(repo.git_dir()) {
+        Ok(turn) => turn,
+        Err(crowded @ NoTurn::Crowded { .. }) => return Ok(Own::Unmerged(crowded.to_string())),
+        Err(NoTurn::Repo(source)) => return Err(failed(repo, source)),
+    };
     for _ in 0..ATTEMPTS {
         let mut assessor = Assessor::new(repo, resolver)?;
-        let Some(proposal) = proposals::find(repo, topic)? else { return Ok(None) };
-        let Some(author) = &proposal.author else { return Ok(None) };
+        let Some(proposal) = proposals::find(repo, topic)? else { return Ok(Own::Waits) };
+        let Some(author) = &proposal.author else { return Ok(Own::Waits) };
         let assessment = assessor.assess(&proposal.tip, Some(author))?;
         if (&assessment.fit, &assessment.need) != (&Fit::Clean, &Need::Own) {
-            return Ok(None);
+            return Ok(Own::Waits);
         }
         let by = signature(Actor::Member(author), assessor.state());
         if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, How::Own)? {
-            return Ok(Some(merged));
+            return Ok(Own::Merged(merged));
         }
     }
-    Ok(None)
+    Ok(Own::Unmerged("main moves too fast".to_owned()))
 }
 
 /// Closes a proposal without merging it.
@@ -201,12 +228,8 @@ pub(super) fn missing(topic: &Topic) -> String {
 pub(crate) fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Assessment) -> Option<String> {
     let topic = &proposal.topic;
     let is_author = actor.name().is_some_and(|name| proposal.author.as_ref() == Some(name));
-    if let (true, Need::Own) = (is_author, &assessment.need) {
-        return Some(format!(
-            "review/{topic} is your own: it needs no consent, and merges itself when you push it and it merges cleanly"
-        ));
-    }
-    if is_author {
+    // Theirs to finish, where the push was cut off before it merged.
+    if is_author && assessment.need != Need::Own {
         let others = match &assessment.need {
             Need::NeedsReview { approvers } => any_of(approvers),
             _ => any_of::<&str>([]),

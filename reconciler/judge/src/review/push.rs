@@ -8,8 +8,9 @@ use berth_schema::policy::Actor;
 
 use super::ReviewError;
 use super::assess::Assessor;
-use super::decide::{merge_own, signature};
+use super::decide::{Own, merge_own, signature};
 use super::proposals::{self, topic_of};
+use crate::line::Line;
 use crate::update::Update;
 
 /// The outcome of those steps.
@@ -22,12 +23,13 @@ pub struct AfterPush {
 }
 
 /// Goes through the refs that a push moved, after they moved. `user` is the name that the door gave; without one it was
-/// whoever has the repository's files. `resolver` is asked whose names are, in place of the platform's.
+/// whoever has the repository's files. `resolver` is asked whose names are, in place of the platform's. What merges itself waits in `line`.
 pub fn after_push(
     repo: &StateRepo,
     updates: &[Update],
     user: Option<&UserName>,
     resolver: Option<SocketAddr>,
+    line: Line,
 ) -> Result<AfterPush, ReviewError> {
     let mut after = AfterPush::default();
     for update in updates {
@@ -46,12 +48,16 @@ pub fn after_push(
             (None, Some(new)) => proposals::open(repo, &topic, *new, by)?,
             _ => {}
         }
-        match merge_own(repo, &topic, resolver)? {
-            Some(merged) => {
+        match merge_own(repo, &topic, resolver, line)? {
+            Own::Merged(merged) => {
                 after.text.push_str(&format!("review/{topic} is merged: main is at {}.\n", merged.short()));
                 after.merged = Some(merged);
             }
-            None => after.text.push_str(&format!(
+            Own::Unmerged(why) => after.text.push_str(&format!(
+                "review/{topic} isn't merged yet: {why}. It needs nobody's consent; merge it with `review approve {topic} {}`.\n",
+                update.new.map(|tip| tip.short()).unwrap_or_default()
+            )),
+            Own::Waits => after.text.push_str(&format!(
                 "review/{topic} waits: `review show {topic}` shows how it stands, `git push origin :review/{topic}` takes it back.\n"
             )),
         }

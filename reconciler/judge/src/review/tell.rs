@@ -221,7 +221,7 @@ pub(crate) fn proposed(
 fn what_next(proposal: &Proposal, assessment: &Assessment) -> String {
     match &assessment.need {
         Need::Own => format!(
-            "{} may change all of it; it merges itself when it is pushed and merges cleanly",
+            "{} may change all of it; it merges itself when it is pushed and merges cleanly, or when they approve it",
             author(proposal)
         ),
         Need::NeedsReview { approvers } => format!("needs review: {} may agree to it", any_of(approvers)),

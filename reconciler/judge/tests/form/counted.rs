@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use berth_judge::Line;
 use berth_judge::review::{Ask, Format, answer, propose};
 use berth_repo::{Edit, Signature, StateRepo, Words, Worked};
 use berth_schema::policy::Actor;
@@ -45,7 +46,7 @@ fn proposals(repo: &StateRepo, members: RangeInclusive<usize>) {
 fn listed(house: &House) -> (String, Worked) {
     // Nothing is known yet, of ids neither: the first list reads history, too.
     let repo = house.repo();
-    let list = answer(&repo, Actor::Operator, &Ask::List, Format::Json, None).unwrap();
+    let list = answer(&repo, Actor::Operator, &Ask::List, Format::Json, None, Line::silent()).unwrap();
     assert!(list.good, "{}", list.text);
     (list.text, repo.memory().worked())
 }

@@ -1,5 +1,6 @@
 //! The wiki: pages that are written, pictures that come, files that move and go.
 
+use berth_judge::Line;
 use berth_judge::review::{Ask, Format, answer};
 use berth_repo::{Edit, Revision, Signature, Words};
 use berth_schema::policy::Actor;
@@ -195,8 +196,10 @@ fn a_page_that_became_hidden_is_in_no_proposal_of_a_members() {
     house.write("ann", &[("platform.toml", Some(hidden))]);
     let shown = |who: &str| {
         let (repo, ask) = (house.repo(), Ask::Show(made.topic.parse().unwrap()));
-        answer(&repo, Actor::Member(&user(who)), &ask, Format::Markdown, None).unwrap().text
-            + &answer(&repo, Actor::Member(&user(who)), &ask, Format::Json, None).unwrap().text
+        answer(&repo, Actor::Member(&user(who)), &ask, Format::Markdown, None, Line::silent()).unwrap().text
+            + &answer(&repo, Actor::Member(&user(who)), &ask, Format::Json, None, Line::silent())
+                .unwrap()
+                .text
     };
     assert_eq!((sheet("bob").diffs.len(), place(&sheet("bob")).as_str()), (0, "docs/welcome.md"));
     assert!(!shown("bob").contains("added"), "{}", shown("bob"));

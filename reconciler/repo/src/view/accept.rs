@@ -15,9 +15,8 @@ use super::error::{ViewError, file, git};
 use super::trouble::moved_meanwhile;
 use super::{Move, Received};
 use crate::cas::PATIENCE;
-use crate::durable;
 use crate::oid::oid;
-use crate::{OPENED, PROPOSALS};
+use crate::{OPENED, PROPOSALS, beside, durable};
 
 /// Outcome of an accepted push.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +41,6 @@ impl Received {
     pub fn accept(mut self, process: u32) -> Result<Accepted, ViewError> {
         // First, so that nobody gets round it by leaving in the middle.
         self.pushed.count().map_err(file("count what was pushed by", self.view.repository.path()))?;
-        self.keep_objects()?;
         for (real, view) in &self.commits {
             if self.view.pairs.view_of(oid(real)) != Some(oid(view)) {
                 self.view.pairs.insert(oid(real), oid(view));
@@ -50,6 +48,7 @@ impl Received {
         }
         // Before the branches move: a commit that main has keeps the name under which its author knows it.
         self.view.pairs.save_for_good()?;
+        self.show_as_pushed().map_err(git("set the view's branches"))?;
         let pending = self.view.repository.path().join(Pending::FILE);
         let moves = self.shown.iter().map(|moved| (moved.reference.clone(), moved.new.map(oid)));
         Pending { process, moves: moves.collect() }.save(&pending)?;
@@ -65,27 +64,25 @@ impl Received {
         Ok(Accepted::Late(late))
     }
 
-    /// Moves the objects of the commits made again to the state repo's.
-    fn keep_objects(&self) -> Result<(), ViewError> {
-        let git_dir = self.view.real.commondir();
-        let (from, to) = (self.objects(), git_dir.join("objects"));
-        let mut kept = Vec::new();
-        for folder in fs::read_dir(&from).map_err(file("read", &from))? {
-            let folder = folder.map_err(file("read", &from))?;
-            let name = folder.file_name();
-            let Some(start) = name.to_str().filter(|name| name.len() == 2) else { continue };
-            let (from, to) = (folder.path(), to.join(start));
-            fs::create_dir_all(&to).map_err(file("make", &to))?;
-            for object in fs::read_dir(&from).map_err(file("read", &from))? {
-                let object = object.map_err(file("read", &from))?;
-                let name = object.file_name();
-                let id = name.to_str().and_then(|rest| Oid::from_str(&format!("{start}{rest}")).ok());
-                let Some(id) = id else { continue };
-                let to = to.join(&name);
-                fs::rename(object.path(), &to).map_err(file("move an object to", to))?;
-                kept.push(id);
+    /// Sets the view's branches to where whoever pushes saw them: git moves them from there, and somebody may have fetched newer ones
+    /// since.
+    fn show_as_pushed(&self) -> Result<(), git2::Error> {
+        let view = &self.view.repository;
+        for Move { reference, old, .. } in &self.shown {
+            let Some(old) = old.map(oid) else { continue };
+            if view.refname_to_id(reference).ok() != Some(old) {
+                view.reference(reference, old, true, "berth: view")?;
             }
         }
+        Ok(())
+    }
+
+    /// Moves the objects of the commits made again to the state repo's. Only once nothing is in the way: those of a push that is late
+    /// go with it.
+    fn keep_objects(&self) -> Result<(), ViewError> {
+        let git_dir = self.view.real.commondir();
+        let to = git_dir.join("objects");
+        let kept = beside::move_objects(&self.objects(), &to).map_err(file("move objects to", &to))?;
         durable::objects(git_dir, &kept)?;
         Ok(())
     }
@@ -96,15 +93,19 @@ impl Received {
         let mut pauses = Waits::new(Duration::from_millis(1), Duration::from_millis(50));
         loop {
             match self.try_to_move() {
-                Err(error) if error.code() == ErrorCode::Locked && start.elapsed() < PATIENCE => {
+                Err(NotMoved::Git(error))
+                    if error.code() == ErrorCode::Locked && start.elapsed() < PATIENCE =>
+                {
                     thread::sleep(pauses.next_wait());
                 }
-                moved => return moved.map_err(git("move the state repo's branches")),
+                Err(NotMoved::Git(error)) => return Err(git("move the state repo's branches")(error)),
+                Err(NotMoved::Objects(error)) => return Err(error),
+                Ok(late) => return Ok(late),
             }
         }
     }
 
-    fn try_to_move(&self) -> Result<Vec<Finding>, git2::Error> {
+    fn try_to_move(&self) -> Result<Vec<Finding>, NotMoved> {
         let real = &self.view.real;
         let _section = critical::enter();
         let mut transaction = real.transaction()?;
@@ -115,18 +116,23 @@ impl Received {
             }
         }
         let mut late = Vec::new();
-        let user = self.view.user.as_str();
-        let signature = Signature::now(user, &format!("{user}@berth.invalid"))?;
         for moved in &self.moves {
             let is = match real.refname_to_id(&moved.reference) {
                 Ok(is) => Some(is),
                 Err(error) if error.code() == ErrorCode::NotFound => None,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             };
             if is != moved.old.map(oid) {
                 late.push(moved_meanwhile(&moved.reference));
-                continue;
             }
+        }
+        if !late.is_empty() {
+            return Ok(late);
+        }
+        self.keep_objects().map_err(NotMoved::Objects)?;
+        let user = self.view.user.as_str();
+        let signature = Signature::now(user, &format!("{user}@berth.invalid"))?;
+        for moved in &self.moves {
             // With the branch, and not after it: whoever leaves in between would have made a proposal that is nobody's.
             if let (Some(mark), Some(new)) = (opened(moved), moved.new) {
                 let commit = real.find_object(oid(new), None)?;
@@ -138,10 +144,20 @@ impl Received {
                 None => transaction.remove(&moved.reference)?,
             }
         }
-        if late.is_empty() {
-            transaction.commit()?;
-        }
-        Ok(late)
+        transaction.commit()?;
+        Ok(Vec::new())
+    }
+}
+
+/// A reason for which branches aren't moved.
+enum NotMoved {
+    Git(git2::Error),
+    Objects(ViewError),
+}
+
+impl From<git2::Error> for NotMoved {
+    fn from(error: git2::Error) -> Self {
+        Self::Git(error)
     }
 }
 

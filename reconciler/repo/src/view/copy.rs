@@ -1,62 +1,61 @@
-//! Objects that the state repo and a view have alike, copied as git has packed them: nothing is compressed anew, and
-//! likenesses that are known aren't looked for again.
+//! Objects written as one pack: as git has packed them elsewhere, so that nothing is compressed anew, and likenesses that are known
+//! aren't looked for again.
 
-use std::io::{self, BufWriter, Write as _};
+use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::Path;
-use std::process::{ChildStdin, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use git2::Oid;
 
 use super::error::ViewError;
-use crate::git::{Ended, Git, GitError};
+use crate::git::{Git, GitError, Objects};
 
-/// Time that each of the two programs may take: a first view of ten thousand servers takes seconds.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Time that git may take: a first view of ten thousand servers takes seconds.
+const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Copies exactly these objects of the repository `from` to `to`, and none that they name. The paths tell git which of
-/// them may be alike.
-pub(super) fn copy(from: &Path, to: &Path, objects: &[(Oid, Vec<u8>)]) -> Result<(), ViewError> {
+/// Writes a pack of exactly these objects into the repository `to`, and none that they name. Those that it doesn't have are read in
+/// the folder `from`. The paths tell git which of them may be alike. Returns the pack's name, without an ending.
+pub(super) fn copy(
+    from: Option<&Path>,
+    to: &Path,
+    objects: &[(Oid, Vec<u8>)],
+) -> Result<Option<String>, ViewError> {
     if objects.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    between(from, to, objects).map_err(|source| ViewError::Copy { path: to.to_owned(), source })
+    pack(from, to, objects).map(Some).map_err(|source| ViewError::Copy { path: to.to_owned(), source })
 }
 
-fn between(from: &Path, to: &Path, objects: &[(Oid, Vec<u8>)]) -> Result<(), GitError> {
-    let git = |repository| Git::at(repository, PATIENCE);
-    let mut taker = git(to).spawn("index-pack", ["--stdin"], Stdio::piped(), Stdio::null())?;
-    let pack = taker.input().map_or_else(Stdio::null, Stdio::from);
+fn pack(from: Option<&Path>, to: &Path, objects: &[(Oid, Vec<u8>)]) -> Result<String, GitError> {
+    let git = Git::at(to, PATIENCE);
+    let git = match from {
+        Some(from) => git.objects(Objects::Beside(from.to_owned())),
+        None => git,
+    };
+    let place = to.join("objects/pack/pack");
     // Neither `--revs` nor `--thin`: a pack of what is listed, and nothing else. Likenesses among loose objects are looked
     // for in the nearest alone: a folder is most like itself before.
-    let giving = ["--stdout", "--quiet", "--delta-base-offset", "--window=2"];
-    let mut giver = git(from).spawn("pack-objects", giving, Stdio::piped(), pack)?;
-    let input = giver.input();
-    let (listed, given, taken) = thread::scope(|scope| {
-        let listing = scope.spawn(|| input.map_or(Ok(()), |input| list(input, objects)));
-        let taking = scope.spawn(|| taker.wait());
-        let given = giver.wait();
-        (listing.join(), given, taking.join())
-    });
-    // Where the first of them failed, that is why the second did.
-    given.and_then(Ended::expect_success)?;
-    let broken = |command| move |_| GitError::Answer { command };
-    taken.map_err(broken("index-pack"))?.and_then(Ended::expect_success)?;
-    let command = "pack-objects";
-    listed.map_err(broken(command))?.map_err(|source| GitError::Run { command, source })
+    let arguments = ["--quiet", "--delta-base-offset", "--window=2"].map(OsStr::new);
+    let arguments = arguments.into_iter().chain([place.as_os_str()]);
+    git.stream("pack-objects", arguments, listed(objects), |output| {
+        let mut id = String::new();
+        output.read_to_string(&mut id)?;
+        Ok(format!("pack-{}", id.trim()))
+    })
 }
 
-fn list(input: ChildStdin, objects: &[(Oid, Vec<u8>)]) -> io::Result<()> {
-    let mut input = BufWriter::new(input);
+/// The objects as git reads them, a line for each.
+fn listed(objects: &[(Oid, Vec<u8>)]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(objects.len() * 64);
     for (id, path) in objects {
-        write!(input, "{id}")?;
-        // A line is an object: a path that somebody chose may not begin another one.
-        if path.iter().all(u8::is_ascii_graphic) {
-            input.write_all(b" ")?;
-            input.write_all(path)?;
+        lines.extend_from_slice(id.to_string().as_bytes());
+        // A path that somebody chose may not begin another line.
+        if !path.is_empty() && path.iter().all(u8::is_ascii_graphic) {
+            lines.push(b' ');
+            lines.extend_from_slice(path);
         }
-        input.write_all(b"\n")?;
+        lines.push(b'\n');
     }
-    input.flush()
+    lines
 }

@@ -20,6 +20,9 @@ pub enum ViewError {
     /// Another command works on the same view, and doesn't come to an end.
     #[error("the view of `{user}` has been in use for {} s", after.as_secs())]
     Busy { user: UserName, after: Duration },
+    /// Somebody else fills the store of what all members see, and doesn't come to an end.
+    #[error("what all members see has been made ready for somebody else for {} s", after.as_secs())]
+    Line { after: Duration },
     #[error(transparent)]
     State(#[from] crate::Error),
     /// Git can't do something in the state repo or in the view.
@@ -29,9 +32,16 @@ pub enum ViewError {
         #[source]
         source: git2::Error,
     },
-    /// Git's programs can't copy objects of the state repo.
-    #[error("cannot copy objects to the view {}", path.display())]
+    /// Git can't write a pack.
+    #[error("cannot write a pack in {}", path.display())]
     Copy {
+        path: PathBuf,
+        #[source]
+        source: crate::git::GitError,
+    },
+    /// Git can't tell what commits changed.
+    #[error("cannot compare commits of {}", path.display())]
+    Compare {
         path: PathBuf,
         #[source]
         source: crate::git::GitError,

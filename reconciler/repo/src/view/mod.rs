@@ -1,26 +1,38 @@
 //! Views: the part of the state repo that a member may read, as a repository of its own.
 //!
-//! Owns a bare repository for each member, with objects of its own: git hands out any object that is asked for by its
-//! id, so nothing that a member may not read is among them. Its commits are those of the state repo, one for one, made
+//! Owns a bare repository for each member: git hands out any object that is asked for by its id, so nothing that a member
+//! may not read is among its objects, nor in the store that all views read besides. Its commits are those of the state repo, one for one, made
 //! again with the files that the member may see ([`berth_schema::view`]). A member's push goes the other way: each commit
 //! is made again on top of the real ones, to be judged there. Refuses to judge anything itself.
 
 mod accept;
+mod alternates;
+mod changed;
 mod copy;
+mod enter;
 mod error;
+mod eye;
+mod flat;
+mod late;
+mod own;
 mod pages;
 mod pairs;
+mod progress;
 mod pushed;
 mod recast;
 mod receive;
+mod room;
+mod shared;
 mod show;
+mod tidy;
 mod trouble;
 
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use berth_host::FileLock;
 use berth_schema::name::UserName;
@@ -30,12 +42,14 @@ use git2::{ErrorCode, Repository};
 use self::error::{file, git};
 use self::pages::Pages;
 use self::pairs::Pairs;
-use crate::source::read_too;
+use self::shared::Shared;
 use crate::{MAIN, StateRepo, beside, tree};
 
 pub use accept::Accepted;
+pub use enter::Entered;
 pub use error::ViewError;
-pub use receive::{Move, Own, Received};
+pub use progress::{Progress, Tell};
+pub use receive::{Merging, Move, Own, Received};
 
 /// Time that a command waits for another one on the same view.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,6 +70,17 @@ struct View {
     pairs: Pairs,
     pages: Pages,
     _lock: FileLock,
+    /// Held by a push, which may have to wait for its turn while it holds the other lock.
+    _pushing: Option<FileLock>,
+}
+
+/// The branches that a view is brought up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// Those that the state repo has now.
+    Now,
+    /// Those that it has now, but `main` as the member last saw it: what they push stands on that.
+    LastMain,
 }
 
 /// A person's standing on main.
@@ -64,6 +89,17 @@ enum Standing {
     Stranger,
     Member,
     Admin,
+}
+
+impl Standing {
+    /// Refuses whoever has no view.
+    fn must_be_member(self, user: &UserName) -> Result<(), ViewError> {
+        match self {
+            Self::Member => Ok(()),
+            Self::Admin => Err(ViewError::Admin { user: user.clone() }),
+            Self::Stranger => Err(ViewError::Stranger { user: user.clone() }),
+        }
+    }
 }
 
 impl Views {
@@ -85,48 +121,139 @@ impl Views {
 
     /// Brings a member's view up to the state repo, and returns its path. Only new commits are made. Strangers and admins have
     /// no view, and one that was there is removed.
+    ///
+    /// While a push of the member's is judged or waits for that, the view stays as it is, and reading doesn't wait for it; unless the view
+    /// holds what the member may not read any more.
     pub fn prepare(&self, user: &UserName) -> Result<PathBuf, ViewError> {
-        let mut view = self.lock(user, None)?;
-        view.settle()?;
-        view.refresh()?;
+        self.prepare_telling(user, &|_| {})
+    }
+
+    /// Does the same, and tells how far it has come: a first look at a long history takes seconds.
+    pub fn prepare_telling(&self, user: &UserName, tell: Tell<'_>) -> Result<PathBuf, ViewError> {
+        self.prepare_as(user, Shows::Now, tell)
+    }
+
+    /// Makes a member's view ready for a push: `main` stays where they last saw it, so that git doesn't refuse what was made on top of
+    /// that.
+    pub fn prepare_to_push(&self, user: &UserName) -> Result<PathBuf, ViewError> {
+        self.prepare_to_push_telling(user, &|_| {})
+    }
+
+    /// Does the same, and tells how far it has come.
+    pub fn prepare_to_push_telling(&self, user: &UserName, tell: Tell<'_>) -> Result<PathBuf, ViewError> {
+        self.prepare_as(user, Shows::LastMain, tell)
+    }
+
+    fn prepare_as(&self, user: &UserName, shows: Shows, tell: Tell<'_>) -> Result<PathBuf, ViewError> {
+        if let Some(lock) = self.lock_unless_pushed_into(user, tell)? {
+            let real = self.state_of_member(user)?;
+            let shared = Shared::filled(&self.folder, &real, tell)?;
+            let reads = (shared.pages(), Some(shared.objects()));
+            let mut view = self.open_view(user, real, reads, (lock, None))?;
+            view.settle()?;
+            view.refresh(&shared, shows, tell)?;
+        }
         Ok(self.path(user))
     }
 
-    /// Opens a member's view, locks it, and reads the objects in `quarantine` too.
-    fn lock(&self, user: &UserName, quarantine: Option<&Path>) -> Result<View, ViewError> {
-        let path = self.folder.join(format!("{user}.lock"));
-        let lock = FileLock::take(&path, PATIENCE).map_err(|error| match error.kind() {
-            // Its holder may be a git that hangs.
-            io::ErrorKind::TimedOut => ViewError::Busy { user: user.clone(), after: PATIENCE },
-            _ => file("lock", &path)(error),
-        })?;
-        let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
-        let path = self.path(user);
-        match standing(&real, user)? {
-            Standing::Member => {}
-            other => {
-                remove(&path)?;
-                let user = user.clone();
-                return Err(match other {
-                    Standing::Admin => ViewError::Admin { user },
-                    _ => ViewError::Stranger { user },
-                });
+    /// Locks a member's view; `None` while a push into it is at work, and it can be read as it is.
+    fn lock_unless_pushed_into(
+        &self,
+        user: &UserName,
+        tell: Tell<'_>,
+    ) -> Result<Option<FileLock>, ViewError> {
+        let (path, pushing) = (self.lock_file(user), self.pushing_file(user));
+        let start = Instant::now();
+        let mut is_stale = false;
+        loop {
+            if let Some(lock) = FileLock::try_take(&path).map_err(file("lock", &path))? {
+                return Ok(Some(lock));
             }
+            // One that is stale is made anew when the push is done: its git works in that folder.
+            if !is_stale && FileLock::is_held(&pushing) && self.path(user).exists() {
+                match self.can_be_read(user, tell)? {
+                    true => return Ok(None),
+                    false => is_stale = true,
+                }
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(ViewError::Busy { user: user.clone(), after: PATIENCE });
+            }
+            thread::sleep(FileLock::GLANCE);
         }
-        let pages = Pages::read(&real)?;
-        // Where that has changed, every commit with pages is another one, so the view is made anew.
-        let (repository, pairs) = match Pairs::load(&path, pages)? {
-            Some(pairs) => (Repository::open_bare(&path).map_err(git("open the view"))?, pairs),
+    }
+
+    /// Returns whether a view that somebody else has locked holds only what its member may read now: a page may have been hidden since.
+    fn can_be_read(&self, user: &UserName, tell: Tell<'_>) -> Result<bool, ViewError> {
+        let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
+        standing(&real, user)?.must_be_member(user)?;
+        let shared = Shared::filled(&self.folder, &real, tell)?;
+        let path = self.path(user);
+        let reads = alternates::read(&path)?;
+        let is_of_store = reads.is_none() || reads == Some(shared.objects());
+        // Whoever has it locked may have begun it anew, and not have shown anything in it yet.
+        let shows = || Repository::open_bare(&path).is_ok_and(|view| view.refname_to_id(MAIN).is_ok());
+        Ok(is_of_store && Pairs::are_by_rules(&path, shared.pages())? && shows())
+    }
+
+    fn lock_file(&self, user: &UserName) -> PathBuf {
+        self.folder.join(format!("{user}.lock"))
+    }
+
+    fn pushing_file(&self, user: &UserName) -> PathBuf {
+        self.folder.join(format!("{user}.pushing"))
+    }
+
+    /// Returns whether another push into a member's view is at work.
+    pub fn is_pushed_into(&self, user: &UserName) -> bool {
+        FileLock::is_held(&self.pushing_file(user))
+    }
+
+    /// Opens the state repo for a member whose view is locked. A view that nobody has any more is removed.
+    fn state_of_member(&self, user: &UserName) -> Result<Repository, ViewError> {
+        let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
+        if let Err(error) = standing(&real, user)?.must_be_member(user) {
+            remove(&self.path(user))?;
+            return Err(error);
+        }
+        Ok(real)
+    }
+
+    /// Opens a view that is locked, or makes an empty one: where there is none, or where what it shows or reads isn't what it has to
+    /// be any more.
+    fn open_view(
+        &self,
+        user: &UserName,
+        real: Repository,
+        (pages, shared): (Pages, Option<String>),
+        (lock, pushing): (FileLock, Option<FileLock>),
+    ) -> Result<View, ViewError> {
+        let path = self.path(user);
+        let reads = alternates::read(&path)?;
+        // A view of an older version reads nothing besides its own objects. It stays, and may read the store from now on.
+        let pairs = match reads.is_none() || reads == shared {
+            true => Pairs::load(&path, pages)?,
+            false => None,
+        };
+        let (repository, pairs) = match pairs {
+            Some(pairs) => {
+                if let Some(shared) = shared.filter(|_| reads.is_none()) {
+                    alternates::write(&path, &shared)?;
+                }
+                (Repository::open_bare(&path).map_err(git("open the view"))?, pairs)
+            }
             None => {
                 remove(&path)?;
-                (make(&path)?, Pairs::begin(&path, pages)?)
+                make(&path)?;
+                if let Some(shared) = shared {
+                    alternates::write(&path, &shared)?;
+                }
+                // Git's libraries read that when they open it.
+                let repository = Repository::open_bare(&path).map_err(git("open the view"))?;
+                (repository, Pairs::begin(&path, pages)?)
             }
         };
-        if let Some(quarantine) = quarantine {
-            let objects = repository.odb().map_err(git("open the view"))?;
-            read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
-        }
-        Ok(View { user: user.clone(), real, repository, pairs, pages, _lock: lock })
+        Ok(View { user: user.clone(), real, repository, pairs, pages, _lock: lock, _pushing: pushing })
     }
 }
 

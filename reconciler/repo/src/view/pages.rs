@@ -1,7 +1,7 @@
 //! Pages of the wiki, as members see them: the settings on main say whether they do.
 
 use berth_schema::view::hides_docs;
-use git2::Repository;
+use git2::{Oid, Repository};
 
 use super::error::{ViewError, git};
 use crate::{MAIN, tree};
@@ -17,8 +17,14 @@ pub(super) enum Pages {
 impl Pages {
     /// Reads from main whether members see them.
     pub(super) fn read(real: &Repository) -> Result<Self, ViewError> {
+        let tip = real.refname_to_id(MAIN).map_err(git("read main"))?;
+        Self::read_at(real, tip)
+    }
+
+    /// Reads it from a commit of main.
+    pub(super) fn read_at(real: &Repository, tip: Oid) -> Result<Self, ViewError> {
         let read = || {
-            let tree = real.find_commit(real.refname_to_id(MAIN)?)?.tree()?;
+            let tree = real.find_commit(tip)?.tree()?;
             let entry = tree::entry(real, &tree, b"platform.toml")?.filter(|entry| entry.is_plain());
             let Some(entry) = entry else { return Ok(Self::Hidden) };
             let blob = real.find_blob(entry.id)?;

@@ -55,11 +55,25 @@ impl Pairs {
         Ok(Some(Self { path, to_view, to_real, unsaved: Vec::new() }))
     }
 
+    /// Returns whether the pairs of the view in `folder` were made by the rules that hold now. Somebody may be writing them.
+    pub(super) fn are_by_rules(folder: &Path, pages: Pages) -> Result<bool, ViewError> {
+        let path = folder.join(FILE);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(bytes.starts_with(&heading(pages))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(file("read", path)(source)),
+        }
+    }
+
     /// Begins a file without pairs.
     pub(super) fn begin(folder: &Path, pages: Pages) -> Result<Self, ViewError> {
         let path = folder.join(FILE);
         fs::write(&path, heading(pages)).map_err(file("write", &path))?;
         Ok(Self { path, to_view: HashMap::new(), to_real: HashMap::new(), unsaved: Vec::new() })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.to_view.is_empty()
     }
 
     pub(super) fn view_of(&self, real: Oid) -> Option<Oid> {

@@ -6,24 +6,21 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use berth_schema::name::{Invalid, UserName};
+use berth_schema::Finding;
 use berth_schema::view::{self, Hidden, hidden, names_hash};
-use berth_schema::{Finding, Severity};
 use git2::{Commit, ErrorCode, FileMode, ObjectType, Odb, Oid, Repository, Tree};
 use tempfile::TempDir;
 
-use super::error::{ViewError, file, git};
+use super::View;
+use super::error::ViewError;
 use super::pushed::Pushed;
 use super::recast::recast;
 use super::trouble::{Trouble, moved_meanwhile, refusal};
-use super::{View, Views};
 use crate::bounds::Budget;
 use crate::oid::{oid, revision_of};
-use crate::source::read_too;
 use crate::tree::{self, Entry, Trees};
-use crate::{LARGEST_FILE, MAIN, PROPOSALS, Revision, StateRepo, beside};
+use crate::{LARGEST_FILE, MAIN, PROPOSALS, Revision, StateRepo};
 
 /// Number of commits that one push may bring.
 const MOST_COMMITS: usize = 1000;
@@ -50,6 +47,19 @@ pub struct Own {
     pub inserted: Option<u32>,
 }
 
+/// A push to `main` that was made on top of an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merging {
+    /// Place of the move among those of the push.
+    pub(super) place: usize,
+    /// The `main` on top of which the push was made.
+    pub seen: Revision,
+    /// `main` as it is.
+    pub main: Revision,
+    /// The commit that was pushed, made again.
+    pub pushed: Revision,
+}
+
 /// A push into a view, made again on top of the real commits. Nobody else changes the view while this is there.
 pub struct Received {
     pub(super) view: View,
@@ -69,23 +79,26 @@ pub struct Received {
     pub own: Option<Own>,
     /// The commits made again, beside those that were pushed.
     pub commits: Vec<(Revision, Revision)>,
+    /// Set where `main` has moved since whoever pushed saw it, so that what they pushed has to be merged with it.
+    pub merging: Option<Merging>,
 }
 
 /// A push while it is made again.
-struct Restoring<'v> {
-    view: &'v View,
+pub(super) struct Restoring<'v> {
+    pub(super) view: &'v View,
     /// Sees the real objects, and writes beside them.
-    to: Repository,
-    own_path: String,
+    pub(super) to: Repository,
+    pub(super) own_path: String,
     /// The real commit of each that was pushed.
-    restored: HashMap<Oid, Oid>,
+    pub(super) restored: HashMap<Oid, Oid>,
     /// Commits that are here already, on which pushed ones stand.
-    bases: BTreeSet<Oid>,
+    pub(super) bases: BTreeSet<Oid>,
     /// The hidden part of the member's own file, by commit of the view.
-    hidden: HashMap<Oid, Option<Hidden>>,
-    refused: Vec<Finding>,
-    unclear: BTreeSet<(String, String)>,
-    budget: Budget,
+    pub(super) hidden: HashMap<Oid, Option<Hidden>>,
+    pub(super) refused: Vec<Finding>,
+    pub(super) unclear: BTreeSet<(String, String)>,
+    pub(super) budget: Budget,
+    pub(super) merging: Option<Merging>,
 }
 
 /// A parent of a pushed commit: as the member sees it, and as it is.
@@ -94,75 +107,6 @@ struct Parent<'t> {
     real: Oid,
     seen: Tree<'t>,
     holds: Tree<'t>,
-}
-
-impl Views {
-    /// Makes a push into a member's view again on top of the real commits. `quarantine` holds its objects.
-    pub fn receive(
-        &self,
-        user: &UserName,
-        moves: &[Move],
-        quarantine: Option<&Path>,
-    ) -> Result<Received, ViewError> {
-        let view = self.lock(user, quarantine)?;
-        view.settle()?;
-        let path = self.folder.join(format!("{user}.pushed"));
-        let pushed =
-            Pushed::read(path.clone(), quarantine, SystemTime::now()).map_err(file("read", &path))?;
-        let objects = view.real.commondir().join("objects");
-        // Git's own housekeeping knows this name, and removes what a crash left.
-        let folder = tempfile::Builder::new().prefix("tmp_objdir-berth-").tempdir_in(&objects);
-        let folder = folder.map_err(file("make a folder in", &objects))?;
-        let to = beside::make(folder.path()).map_err(git("make room for the pushed commits"))?;
-        let seen = to.odb().and_then(|odb| read_too(&odb, &objects));
-        seen.map_err(git("read the state repo"))?;
-        let mut restoring = Restoring {
-            view: &view,
-            to,
-            own_path: format!("users/{user}.toml"),
-            restored: HashMap::new(),
-            bases: BTreeSet::new(),
-            hidden: HashMap::new(),
-            refused: Vec::new(),
-            unclear: BTreeSet::new(),
-            budget: Budget::of_push(),
-        };
-        let real = restoring.moves(moves).map_err(git("make the pushed commits again"))?;
-        if let Some(quarantine) = quarantine {
-            restoring.refuse_cut_off(quarantine).map_err(git("read the pushed commits"))?;
-        }
-        let own = restoring.own(moves).map_err(git("read the pushed commits"))?;
-        let Restoring { restored, mut refused, unclear, .. } = restoring;
-        let first = moves.first().map_or(MAIN, |moved| moved.reference.as_str());
-        refused.extend(pushed.too_much().map(|invalid| Finding::new(Severity::Error, first, None, invalid)));
-        let unclear = unclear.into_iter().map(|(path, message)| {
-            let hint = "take the change out of every commit with `git rebase -i`";
-            Finding::new(Severity::Error, path, None, Invalid::new(message, hint))
-        });
-        let commits = restored.iter().map(|(view, real)| (revision_of(*real), revision_of(*view)));
-        let known = moves.iter().flat_map(|moved| [moved.old, moved.new]).flatten();
-        let known =
-            known.filter_map(|view_id| Some((revision_of(view.pairs.real_of(oid(view_id))?), view_id)));
-        let commits = commits.chain(known).collect();
-        let unclear = unclear.collect();
-        let shown = moves.to_vec();
-        Ok(Received { folder, moves: real, shown, pushed, refused, unclear, own, commits, view })
-    }
-
-    /// Returns the moves in the state repo that an accepted push stands for.
-    pub fn real(&self, user: &UserName, moves: &[Move]) -> Result<Vec<Move>, ViewError> {
-        let real = Repository::open_bare(&self.state).map_err(git("open the state repo"))?;
-        let Some(pairs) = super::Pairs::load(&self.path(user), super::Pages::read(&real)?)? else {
-            return Ok(Vec::new());
-        };
-        let real = |view: Option<Revision>| view.and_then(|view| pairs.real_of(oid(view))).map(revision_of);
-        let of = |moved: &Move| Move {
-            reference: moved.reference.clone(),
-            old: real(moved.old),
-            new: real(moved.new),
-        };
-        Ok(moves.iter().map(of).collect())
-    }
 }
 
 impl Received {
@@ -175,11 +119,28 @@ impl Received {
     pub fn state_repo(&self) -> Result<StateRepo, ViewError> {
         Ok(StateRepo::open_beside(self.view.real.path(), &self.objects())?)
     }
+
+    /// The repository of those objects, which sees the state repo's. What is made there is kept if the push is accepted.
+    pub fn room(&self) -> Result<StateRepo, ViewError> {
+        Ok(StateRepo::open_beside(self.folder.path(), &self.view.real.commondir().join("objects"))?)
+    }
+
+    /// Lets `main` move to `merged`, which was made in that repository, instead of to what was pushed.
+    pub fn merged_as(&mut self, merged: Revision) {
+        if let Some(moved) = self.merging.and_then(|merging| self.moves.get_mut(merging.place)) {
+            moved.new = Some(merged);
+        }
+    }
+
+    /// Returns whether the member may not read a file.
+    pub fn hides(&self, path: &str) -> bool {
+        self.view.hides(path.as_bytes())
+    }
 }
 
 impl Restoring<'_> {
     /// The moves in the state repo. They are worth nothing once `refused` holds something.
-    fn moves(&mut self, moves: &[Move]) -> Result<Vec<Move>, git2::Error> {
+    pub(super) fn moves(&mut self, moves: &[Move]) -> Result<Vec<Move>, git2::Error> {
         let mut real = Vec::with_capacity(moves.len());
         for Move { reference, old, new } in moves {
             let old = match old {
@@ -191,6 +152,14 @@ impl Restoring<'_> {
                 Err(error) if error.code() == ErrorCode::NotFound => None,
                 Err(error) => return Err(error),
             };
+            if old != is && reference == MAIN {
+                match self.late_main((old, is), new.map(oid), real.len()) {
+                    Ok(moved) => real.push(moved),
+                    Err(Trouble::Refused(finding)) => self.refused.push(finding),
+                    Err(Trouble::Git(error)) => return Err(error),
+                }
+                continue;
+            }
             if old != is {
                 let is_others = match is {
                     Some(tip) if reference.starts_with(PROPOSALS) => {
@@ -230,7 +199,7 @@ impl Restoring<'_> {
         Ok(real.filter(|real| objects.exists(*real)))
     }
 
-    fn restore_up_to(&mut self, tip: Oid) -> Result<Oid, Trouble> {
+    pub(super) fn restore_up_to(&mut self, tip: Oid) -> Result<Oid, Trouble> {
         let (mut order, mut seen) = (Vec::new(), HashSet::new());
         let mut stack = vec![(tip, false)];
         while let Some((id, parents_are_done)) = stack.pop() {
@@ -263,7 +232,7 @@ impl Restoring<'_> {
 
     /// Refuses what stands on a commit that no branch leads to and that wasn't sent: the pusher's clone is shallow and begins there, at a
     /// proposal that is gone. Git refuses that, but only after it has run the hook.
-    fn refuse_cut_off(&mut self, quarantine: &Path) -> Result<(), git2::Error> {
+    pub(super) fn refuse_cut_off(&mut self, quarantine: &Path) -> Result<(), git2::Error> {
         let sent = Odb::new()?;
         sent.add_disk_alternate(&quarantine.to_string_lossy())?;
         let view = &self.view.repository;
@@ -380,7 +349,7 @@ impl Restoring<'_> {
     }
 
     /// Opens the repository that is written to anew, so that trees of it can be held while this changes.
-    fn to_again(&self) -> Result<Repository, git2::Error> {
+    pub(super) fn to_again(&self) -> Result<Repository, git2::Error> {
         let repository = Repository::open_bare(self.to.path())?;
         repository.set_odb(&self.to.odb()?)?;
         Ok(repository)
@@ -542,7 +511,7 @@ impl Restoring<'_> {
     }
 
     /// The member's own file at the end of the push, as they see it.
-    fn own(&mut self, moves: &[Move]) -> Result<Option<Own>, git2::Error> {
+    pub(super) fn own(&mut self, moves: &[Move]) -> Result<Option<Own>, git2::Error> {
         let main = moves.iter().filter(|moved| moved.reference == crate::MAIN);
         let Some(tip) = main.chain(moves).find_map(|moved| moved.new).filter(|_| self.refused.is_empty())
         else {

@@ -1,30 +1,26 @@
 //! From the state repo to a view: commits made again with the files that the member may see.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use berth_schema::view::{Shown, is_open, shown};
-use berth_schema::{Kind, docs};
-use git2::{ErrorCode, FileMode, ObjectType, Oid, Repository, Tree};
+use git2::{ErrorCode, ObjectType, Oid, Tree};
 
-use super::View;
 use super::accept::Pending;
-use super::copy;
 use super::error::{ViewError, file, git};
-use super::pages::Pages;
+use super::eye::{Eye, hides};
+use super::own::Own;
+use super::progress::{Progress, Tell};
 use super::recast::recast;
-use crate::source::read_too;
-use crate::tree::{self, Entry, Trees};
-use crate::{LARGEST_FILE, MAIN, OPENED, PROPOSALS};
+use super::room::Room;
+use super::shared::Shared;
+use super::{Shows, View, tidy};
+use crate::tree::{self, Trees};
+use crate::{MAIN, OPENED, PROPOSALS};
 
-/// Up to this many commits are written as loose objects; more become packs.
-const FEW: usize = 32;
-/// Number of commits that go into one pack: their objects are held in memory until it is written.
-const BATCH: usize = 100;
 /// Time that an accepted push may take to move its branch, which is all that git has left to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,19 +43,18 @@ impl View {
         }
     }
 
-    /// Brings commits and branches up to the state repo's.
-    pub(super) fn refresh(&mut self) -> Result<(), ViewError> {
-        let tips = self.tips()?;
+    /// Brings commits and branches up to the state repo's, as far as the store has them.
+    pub(super) fn refresh(&mut self, shared: &Shared, shows: Shows, tell: Tell<'_>) -> Result<(), ViewError> {
+        let mut tips = self.tips()?;
+        let last = match shows {
+            Shows::LastMain => self.last_main().map_err(git("read the view's branches"))?,
+            Shows::Now => None,
+        };
+        // Main may have moved since the store was filled.
+        tips.extend(last.or(shared.tip()).map(|tip| (MAIN.to_owned(), tip)));
         let new = self.unseen(&tips).map_err(git("walk the state repo's history"))?;
-        if new.len() <= FEW {
-            let to = Repository::open_bare(self.repository.path()).map_err(git("open the view"))?;
-            let real = Repository::open_bare(self.real.path()).map_err(git("open the state repo"))?;
-            let trees = Trees::new(&real);
-            for commit in &new {
-                self.show(Target { repository: &to, trees: &trees, reads_real: false }, *commit)?;
-            }
-        } else {
-            self.show_many(&new)?;
+        if !new.is_empty() {
+            self.show_all(shared, &new, tell)?;
         }
         self.pairs.save()?;
         self.set_branches(&tips)
@@ -81,6 +76,15 @@ impl View {
             Ok(tips)
         };
         read().map_err(git("read the state repo's branches"))
+    }
+
+    /// The commit of the state repo that the view shows as `main`; `None` where it shows none, or history was rewritten since.
+    fn last_main(&self) -> Result<Option<Oid>, git2::Error> {
+        let shown = self.repository.refname_to_id(MAIN).ok();
+        let Some(last) = shown.and_then(|shown| self.pairs.real_of(shown)) else { return Ok(None) };
+        let main = self.real.refname_to_id(MAIN)?;
+        let is_in = main == last || self.real.graph_descendant_of(main, last)?;
+        Ok(is_in.then_some(last))
     }
 
     /// Returns whether a branch is a proposal that the member opened. Other proposals are for their authors and the
@@ -119,157 +123,146 @@ impl View {
         Ok(found)
     }
 
-    /// Writes many commits. Objects that are made for the view go into memory first, and from there into packs. Objects that
-    /// are the state repo's, byte for byte, are copied in the end, as they are packed there.
-    fn show_many(&mut self, commits: &[Oid]) -> Result<(), ViewError> {
+    /// Makes commits again, parents first, and writes them. A view that had none gets a pack, and one that had some a pack where
+    /// they are many.
+    fn show_all(&mut self, shared: &Shared, commits: &[Oid], tell: Tell<'_>) -> Result<(), ViewError> {
         let path = self.repository.path().to_owned();
-        let memory = Repository::open_bare(&path).map_err(git("open the view"))?;
-        let objects = memory.odb().map_err(git("open the view"))?;
-        let kept = objects.add_new_mempack_backend(1000).map_err(git("hold objects in memory"))?;
-        // Only here: objects that are copied in the end are read there until then.
-        let theirs = self.real.commondir().join("objects");
-        read_too(&objects, &theirs).map_err(git("read the state repo"))?;
-        let trees = Trees::new(&memory);
-        let mut copied = Needed::default();
-        for batch in commits.chunks(BATCH) {
-            let mut made = Needed::default();
-            for commit in batch {
-                self.show(Target { repository: &memory, trees: &trees, reads_real: true }, *commit)?;
-                let theirs = self.real.odb().map_err(git("open the state repo"))?;
-                let needed = self.needed(&memory, &trees, *commit).map_err(git("read what is shown"))?;
-                for (id, path) in needed {
-                    let list = if theirs.exists(id) { &mut copied } else { &mut made };
-                    list.add(id, path);
-                }
+        let (is_first, of, mut packs) = (self.pairs.is_empty(), commits.len(), 0);
+        let mut room = Room::open(&path, None)?;
+        let (user, pages) = (self.user.clone(), self.pages);
+        let mut look =
+            Look { eye: Eye::of(&user, pages), own: Own::of(user.as_str()), alike: HashMap::new() };
+        for (done, commit) in commits.iter().enumerate() {
+            tell(Progress::Own { done, of });
+            let made = self.make_again(&mut room, shared, &mut look, *commit);
+            let made = made.map_err(git(format!("show the commit {commit}")))?;
+            let view = made.ok_or_else(|| ViewError::Commit { commit: commit.to_string() })?;
+            self.pairs.insert(*commit, view);
+            if room.is_full() {
+                room.keep(true)?;
+                packs += 1;
+                room = Room::open(&path, None)?;
             }
-            self.pack(&memory, &made).map_err(git("write a pack of the view"))?;
-            kept.reset().and_then(|()| objects.refresh()).map_err(git("write a pack of the view"))?;
         }
-        copy::copy(self.real.path(), &path, &copied.list)
-    }
-
-    /// The objects of a commit of the view that its first parent doesn't have, with their paths.
-    fn needed(
-        &self,
-        memory: &Repository,
-        trees: &Trees<'_>,
-        real: Oid,
-    ) -> Result<Vec<(Oid, Vec<u8>)>, git2::Error> {
-        let view = self.pairs.view_of(real).ok_or_else(|| git2::Error::from_str("it isn't shown"))?;
-        let commit = memory.find_commit(view)?;
-        let before = match commit.parent_ids().next() {
-            Some(parent) => Some(memory.find_commit(parent)?.tree_id()),
-            None => None,
-        };
-        let mut needed = trees.added(before, commit.tree_id())?;
-        needed.push((view, Vec::new()));
-        Ok(needed)
-    }
-
-    fn pack(&self, memory: &Repository, made: &Needed) -> Result<(), git2::Error> {
-        let mut builder = memory.packbuilder()?;
-        for (id, path) in &made.list {
-            builder.insert_object(*id, std::str::from_utf8(path).ok())?;
+        room.keep(is_first || packs > 0)?;
+        if packs > 0 {
+            tidy::pack(&path)?;
         }
-        let objects = self.repository.odb()?;
-        let mut pack = objects.packwriter()?;
-        builder.foreach(|bytes| pack.write_all(bytes).is_ok())?;
-        pack.commit()?;
-        objects.refresh()
-    }
-
-    /// Makes one commit again, whose parents are there.
-    fn show(&mut self, to: Target<'_, '_>, real: Oid) -> Result<(), ViewError> {
-        let made = self.make_again(to, real).map_err(git(format!("show the commit {real}")))?;
-        let view = made.ok_or_else(|| ViewError::Commit { commit: real.to_string() })?;
-        self.pairs.insert(real, view);
+        let objects = self.repository.odb().and_then(|objects| objects.refresh());
+        objects.map_err(git("read the view"))?;
+        tell(Progress::Own { done: of, of });
         Ok(())
     }
 
-    fn make_again(&self, to: Target<'_, '_>, real: Oid) -> Result<Option<Oid>, git2::Error> {
+    /// Makes one commit again, whose parents are there.
+    fn make_again(
+        &self,
+        room: &mut Room,
+        shared: &Shared,
+        look: &mut Look<'_>,
+        real: Oid,
+    ) -> Result<Option<Oid>, git2::Error> {
         let commit = self.real.find_commit(real)?;
         let seen =
             |parent| self.pairs.view_of(parent).ok_or_else(|| git2::Error::from_str("a parent isn't shown"));
         let parents = commit.parent_ids().map(seen).collect::<Result<Vec<Oid>, _>>()?;
-        let (before, shown) = match commit.parent_ids().next().zip(parents.first()) {
-            Some((real, view)) => {
-                (Some(self.real.find_commit(real)?.tree()?), to.repository.find_commit(*view)?.tree_id())
-            }
-            None => (None, tree::empty(to.repository)?),
+        let before = match commit.parent_ids().next().zip(parents.first()) {
+            Some((real, view)) => Some(Before {
+                id: real,
+                tree: self.real.find_commit(real)?.tree_id(),
+                shown: room.repository().find_commit(*view)?.tree_id(),
+            }),
+            None => None,
         };
-        let after = self.show_tree(to, before.as_ref(), shown, &commit.tree()?)?;
+        let tree = match self.like_everybody(room, shared, look, (real, commit.tree_id()), before.as_ref())? {
+            Some(tree) => {
+                look.alike.insert(real, true);
+                tree
+            }
+            None => self.show_tree(room, &look.eye, before.as_ref(), &commit.tree()?)?,
+        };
         let objects = self.real.odb()?;
-        let Some(bytes) = recast(objects.read(real)?.data(), after, &parents) else { return Ok(None) };
-        to.repository.odb()?.write(ObjectType::Commit, &bytes).map(Some)
+        let Some(bytes) = recast(objects.read(real)?.data(), tree, &parents) else { return Ok(None) };
+        room.write(ObjectType::Commit, &bytes, b"").map(Some)
     }
 
-    /// Changes the tree that `before` is shown as wherever `after` differs from `before`. So a file that doesn't change looks
+    /// Makes a commit's tree from the one that everybody sees, where that is all that it differs in: the member's own file. `None` where
+    /// it isn't, or can't be told.
+    fn like_everybody(
+        &self,
+        room: &mut Room,
+        shared: &Shared,
+        look: &mut Look<'_>,
+        (commit, tree): (Oid, Oid),
+        before: Option<&Before>,
+    ) -> Result<Option<Oid>, git2::Error> {
+        let Some(everybodys) = shared.folder_of(commit) else { return Ok(None) };
+        if let Some(before) = before
+            && !self.is_alike(room, shared, look, before)?
+        {
+            return Ok(None);
+        }
+        let entry = look.own.entry(&self.real, tree)?;
+        let was = before.map(|before| look.own.entry(&self.real, before.tree)).transpose()?;
+        let shown = match before {
+            // A file that doesn't change looks unchanged, in whatever way it was pushed.
+            Some(before) if was == Some(entry) => look.own.entry(room.repository(), before.shown)?,
+            _ => look.eye.show(&self.real, room, &look.own.path(), entry)?,
+        };
+        look.own.set(room, everybodys, shown)
+    }
+
+    /// Returns whether a commit's tree in the view is everybody's but for the member's own file.
+    fn is_alike(
+        &self,
+        room: &mut Room,
+        shared: &Shared,
+        look: &mut Look<'_>,
+        before: &Before,
+    ) -> Result<bool, git2::Error> {
+        if let Some(known) = look.alike.get(&before.id) {
+            return Ok(*known);
+        }
+        let is_alike = match shared.folder_of(before.id) {
+            Some(everybodys) => {
+                let own = look.own.entry(room.repository(), before.shown)?;
+                look.own.set(room, everybodys, own)? == Some(before.shown)
+            }
+            None => false,
+        };
+        look.alike.insert(before.id, is_alike);
+        Ok(is_alike)
+    }
+
+    /// Changes the tree that the parent's is shown as wherever `after` differs from the parent's. So a file that doesn't change looks
     /// unchanged.
     fn show_tree(
         &self,
-        to: Target<'_, '_>,
-        before: Option<&Tree<'_>>,
-        before_is_shown_as: Oid,
+        room: &mut Room,
+        eye: &Eye<'_>,
+        before: Option<&Before>,
         after: &Tree<'_>,
     ) -> Result<Oid, git2::Error> {
         let mut entries = Vec::new();
-        // Folders that the member sees as they are, and of which all that changes is shown as it is.
-        let mut whole: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
-        let seen = to.repository.find_tree(before_is_shown_as)?;
-        for (path, real) in to.trees.changes(before.map(Tree::id), after.id())? {
-            let shown = match real {
-                Some(entry) => self.show_entry(to.repository, &path, entry)?,
-                None => None,
-            };
-            if let Some(end) = path.iter().position(|byte| *byte == b'/').filter(|_| to.reads_real) {
-                let is_whole = whole.entry(path[..end].to_vec()).or_insert_with_key(|folder| {
-                    let before = before.and_then(|before| tree::at_top(before, folder));
-                    before == tree::at_top(&seen, folder)
-                        && before.is_none_or(|(_, mode)| mode == FileMode::Tree)
-                });
-                *is_whole &= shown == real;
-            }
+        for (path, real) in Trees::new(&self.real).changes(before.map(|before| before.tree), after.id())? {
+            let shown = eye.show(&self.real, room, &path, real)?;
             entries.push((path, shown));
         }
-        // Such a folder needn't be put together again from its ten thousand files.
-        for folder in whole.into_iter().filter_map(|(folder, is_whole)| is_whole.then_some(folder)) {
-            let Some((id, mode @ FileMode::Tree)) = tree::at_top(after, &folder) else { continue };
-            entries.retain(|(path, _)| {
-                path.strip_prefix(folder.as_slice()).is_none_or(|rest| !rest.starts_with(b"/"))
-            });
-            entries.push((folder, Some(Entry { id, mode })));
+        let shown = match before {
+            Some(before) => before.shown,
+            None => tree::empty(room.repository())?,
+        };
+        let made = tree::changed(room.repository(), shown, &entries)?;
+        let added = Trees::new(room.repository()).added(before.map(|before| before.shown), made)?;
+        for (id, path) in added {
+            room.take(id, &path)?;
         }
-        tree::changed(to.repository, before_is_shown_as, &entries)
+        Ok(made)
     }
 
     /// Returns whether a path is one of the wiki's, which this member doesn't read.
     pub(super) fn hides(&self, path: &[u8]) -> bool {
-        self.pages == Pages::Hidden && docs::is_below(&String::from_utf8_lossy(path))
-    }
-
-    fn show_entry(&self, to: &Repository, path: &[u8], entry: Entry) -> Result<Option<Entry>, git2::Error> {
-        let Ok(path) = std::str::from_utf8(path) else { return Ok(None) };
-        if self.hides(path.as_bytes())
-            || !is_open(path)
-            || Kind::of(path) == Some(Kind::User) && !entry.is_plain()
-        {
-            return Ok(None);
-        }
-        if entry.mode == FileMode::Commit {
-            return Ok(Some(entry));
-        }
-        let objects = self.real.odb()?;
-        // Nobody looks for a hash in there, so nobody sees it.
-        if objects.read_header(entry.id)?.0 > LARGEST_FILE {
-            return Ok(None);
-        }
-        let blob = objects.read(entry.id)?;
-        let id = match shown(&self.user, path, blob.data()) {
-            Shown::Whole => to.odb()?.write(ObjectType::Blob, blob.data())?,
-            Shown::As(content) => to.odb()?.write(ObjectType::Blob, &content)?,
-            Shown::Not => return Ok(None),
-        };
-        Ok(Some(Entry { id, mode: entry.mode }))
+        hides(self.pages, path)
     }
 
     fn set_branches(&self, tips: &HashMap<String, Oid>) -> Result<(), ViewError> {
@@ -293,29 +286,20 @@ impl View {
     }
 }
 
-/// Place where commits are made again.
-#[derive(Clone, Copy)]
-struct Target<'t, 'r> {
-    repository: &'t Repository,
-    /// Trees of the state repo.
-    trees: &'t Trees<'r>,
-    /// The state repo's objects are read there too, and copied to the view in the end.
-    reads_real: bool,
+/// A commit's first parent.
+struct Before {
+    id: Oid,
+    tree: Oid,
+    /// The tree of the commit that stands for it in the view.
+    shown: Oid,
 }
 
-/// Objects that the view must have, each once.
-#[derive(Default)]
-struct Needed {
-    known: HashSet<Oid>,
-    list: Vec<(Oid, Vec<u8>)>,
-}
-
-impl Needed {
-    fn add(&mut self, id: Oid, path: Vec<u8>) {
-        if self.known.insert(id) {
-            self.list.push((id, path));
-        }
-    }
+/// A member's look at many commits.
+struct Look<'u> {
+    eye: Eye<'u>,
+    own: Own,
+    /// Commits whose tree in the view is known to be everybody's but for the member's own file, or not to be.
+    alike: HashMap<Oid, bool>,
 }
 
 impl Pending {

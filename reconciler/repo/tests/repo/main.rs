@@ -15,11 +15,15 @@ mod merging;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod pushing;
+#[cfg(test)]
 mod race;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod refusing;
+#[cfg(test)]
+mod sharing;
 #[cfg(test)]
 mod trail;
 #[cfg(test)]

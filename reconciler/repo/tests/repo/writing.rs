@@ -214,3 +214,28 @@ fn main_doesnt_advance_sideways_or_back() {
     assert_eq!(repo.head().unwrap(), Some(second));
     state.check();
 }
+
+/// As many files as a new state begins with are one pack, and not a file each.
+#[test]
+fn many_files_at_once_are_a_pack() {
+    let state = Git::new();
+    let repo = state.open();
+    let edits: Vec<_> =
+        (0..400).map(|n| Edit::write(format!("docs/p{n}.md"), format!("page {n}\n"))).collect();
+    let first = repo.commit(None, &edits, &words(&ada(), &door(), "many")).unwrap();
+    let counted = git(&state.bare, &["count-objects", "-v"]);
+    // The files, the folder, the root and the commit.
+    for line in ["count: 0", "in-pack: 403", "packs: 1"] {
+        assert!(counted.lines().any(|found| found == line), "{counted}");
+    }
+    state.check();
+    // What comes later is kept, too, and the same repository sees all of it.
+    let more: Vec<_> =
+        (0..200).map(|n| Edit::write(format!("docs/p{n}.md"), format!("again {n}\n"))).collect();
+    let second = repo.commit(Some(&first), &more, &words(&ada(), &door(), "again")).unwrap();
+    repo.commit(Some(&second), &[Edit::write("docs/p1.md", "one\n")], &words(&ada(), &door(), "one"))
+        .unwrap();
+    state.check();
+    assert_eq!(git(&state.bare, &["show", "main:docs/p1.md"]), "one");
+    assert_eq!(git(&state.bare, &["show", "main:docs/p399.md"]), "page 399");
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use berth_judge::Line;
 use berth_judge::form::{Author, Forms, Via};
 use berth_judge::hook::{Acts, Asker, judge, view};
 use berth_judge::review::{Approval, Ask, Format as ReviewFormat, answer, propose};
@@ -86,8 +87,10 @@ impl House {
         let main = revision(&self.state(), MAIN);
         let topic: Topic = "agreed".parse().unwrap();
         propose(&repo, &topic, *tip, Signature::now(user.as_str(), "x@mail.example")).unwrap();
-        let ask =
-            |ask: Ask| answer(&repo, Actor::Operator, &ask, ReviewFormat::Json, Some(self.resolver)).unwrap();
+        let ask = |ask: Ask| {
+            answer(&repo, Actor::Operator, &ask, ReviewFormat::Json, Some(self.resolver), Line::silent())
+                .unwrap()
+        };
         let shown: serde_json::Value = serde_json::from_str(&ask(Ask::Show(topic.clone())).text).unwrap();
         let findings = shown["findings"]["findings"].as_array().unwrap();
         let reasons: BTreeSet<String> =
@@ -182,6 +185,6 @@ impl House {
         let path = view::prepare(&settings, Path::new(env!("CARGO_BIN_EXE_berth")), user).unwrap();
         let new = self.commit(&path, changed);
         let update = Update { old: Some(revision(&path, MAIN)), new: Some(new), reference: MAIN.to_owned() };
-        of_main(&view::judge(&settings, user, &[update], None, self.asker(user)).unwrap())
+        of_main(&view::judge(&settings, &[update], None, (user, self.asker(user)), Line::silent()).unwrap())
     }
 }

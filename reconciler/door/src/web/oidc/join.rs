@@ -21,6 +21,7 @@ use super::super::means::Means;
 use super::super::panel::Panel;
 use super::super::refusals::{bad, forbidden, no_good_state, signed_out, too_many, unavailable};
 use super::super::tokens::Place;
+use super::super::user_file::to_main;
 use super::provider::settings;
 use super::word::Word;
 
@@ -87,6 +88,7 @@ fn make(panel: &Panel, word: &Word, name: &UserName) -> Result<(), Refusal> {
     let _turn = panel.writing.lock();
     let _acting = panel.act()?;
     let mut repo = panel.repo()?;
+    let _to_main = to_main(&repo)?;
     for _ in 0..ATTEMPTS {
         if attempt(panel, &mut repo, word, name)? {
             return Ok(());

@@ -1,0 +1,17 @@
+//! Many members at once, with the real door, git and hooks: what they push is judged one after the other, and nobody is turned
+//! away because somebody else was first.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by unwrapping"
+)]
+
+mod bridge;
+mod combined;
+mod house;
+mod leftovers;
+mod memory;
+mod random;
+mod together;
+mod waiting;
