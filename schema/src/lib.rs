@@ -7,6 +7,7 @@
 pub mod access;
 pub mod acme;
 pub mod api_token;
+pub mod backup;
 pub mod beginning;
 pub mod cache;
 pub mod certificate;

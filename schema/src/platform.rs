@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 pub use crate::access::Access;
 pub use crate::acme::Acme;
+use crate::backup::Backup;
 use crate::cache::Cache;
 use crate::docs::Docs;
 use crate::fields::Fields;
@@ -86,6 +87,9 @@ pub struct Platform {
     /// The server by which the platform sends mails. Without this table it sends none.
     #[schemars(default)]
     pub mail: Option<Mail>,
+    /// Backups. Without this table there are none.
+    #[schemars(default)]
+    pub backup: Option<Backup>,
     /// The world's way to the platform, where that isn't what it listens on.
     #[schemars(default)]
     pub public: Public,
@@ -310,6 +314,9 @@ impl Platform {
             web,
             panel,
             mail: fields.table("mail", "`[mail]`", Mail::read),
+            backup: fields.table("backup", "`[backup]`", |fields| {
+                fields.is_there().then(|| Backup::read(fields)).flatten()
+            }),
             public: fields.table("public", "`[public]`", Public::read),
             docs: fields.table("docs", "`[docs]`", Docs::read),
             cache: fields.table("cache", "`[cache]`", Cache::read),

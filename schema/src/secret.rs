@@ -28,6 +28,7 @@ pub enum Form {
     PrivateKey,
     MacKey,
     Password,
+    Variables,
 }
 
 /// A field of the state that refers to a secret.
@@ -119,9 +120,34 @@ pub const MAIL: Use = Use {
     without: "the mail server doesn't let Berth in, and no mail is sent",
 };
 
+/// The password that encrypts the backups.
+pub const BACKUP_PASSWORD: Use = Use {
+    field: "backup.secret",
+    default: "backup",
+    form: Form::Password,
+    without: "no backup can be made or read",
+};
+
+/// The credentials that the host of the backups asks for.
+pub const BACKUP_CREDENTIALS: Use = Use {
+    field: "backup.credentials",
+    default: "backup-credentials",
+    form: Form::Variables,
+    without: "the backup repository lets nobody in",
+};
+
 /// Every field that refers to a secret. A new one is a row here, and a line in `State::secrets`.
-pub const USES: [&Use; 7] =
-    [&FORGE_TOKEN, &FORGE_WEBHOOK, &FORGE_DEPLOY_KEY, &ACME_EAB, &ACME_DNS, &OIDC, &MAIL];
+pub const USES: [&Use; 9] = [
+    &FORGE_TOKEN,
+    &FORGE_WEBHOOK,
+    &FORGE_DEPLOY_KEY,
+    &ACME_EAB,
+    &ACME_DNS,
+    &OIDC,
+    &MAIL,
+    &BACKUP_PASSWORD,
+    &BACKUP_CREDENTIALS,
+];
 
 /// The fewest bytes of a shared secret: less can be guessed, offline, from one message that somebody saw.
 pub const SHORTEST_SHARED: usize = 16;
@@ -182,6 +208,7 @@ impl Form {
             Self::PrivateKey => "a private key in PEM or OpenSSH's own format",
             Self::Password => "a password, on one line",
             Self::MacKey => "a key in base64 or base64url, on one line",
+            Self::Variables => "lines `NAME=value`",
         }
     }
 
@@ -193,6 +220,7 @@ impl Form {
                 !text.is_empty() && text.len() <= 4096 && text.chars().all(|c| c.is_ascii_graphic())
             }
             Self::Password => !text.is_empty() && text.len() <= 1024 && !text.contains(char::is_control),
+            Self::Variables => variables(text).is_some_and(|variables| !variables.is_empty()),
             Self::SharedSecret => text.len() >= SHORTEST_SHARED && !text.contains(['\n', '\r']),
             Self::PrivateKey => text.starts_with("-----BEGIN ") && text.contains(" PRIVATE KEY-----"),
             Self::MacKey => {
@@ -202,6 +230,18 @@ impl Form {
             }
         }
     }
+}
+
+/// Variables that a secret sets: each line `NAME=value`, apart from empty ones; `None` where another line is among them.
+pub fn variables(text: &str) -> Option<Vec<(&str, &str)>> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let variable = |line: &'_ str| {
+        let (name, value) = line.split_once('=')?;
+        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+            && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        (is_name && !value.contains(char::is_control)).then_some(())
+    };
+    lines.map(|line| variable(line).and_then(|()| line.split_once('='))).collect()
 }
 
 /// The form that a secret of this name has where `references` or the table say it.
@@ -250,6 +290,10 @@ mod tests {
         for bad in ["", "c2hvcnQ=", "a key with spaces in it", "c2VjcmV0c2VjcmV0c2VjcmV0\n"] {
             assert!(!Form::MacKey.fits(bad), "{bad:?}");
         }
+        for bad in ["", "\n", "a b", "name=value", "=value", "A=1\nB", "A=\u{7}"] {
+            assert!(!Form::Variables.fits(bad), "{bad:?}");
+        }
+        assert!(Form::Variables.fits("AWS_ACCESS_KEY_ID=a\n\nAWS_SECRET_ACCESS_KEY=b=c\n"));
         assert!(Form::MacKey.fits("c2VjcmV0c2VjcmV0-_8=") && Form::MacKey.fits("c2VjcmV0c2VjcmV0+/8"));
     }
 }

@@ -39,7 +39,8 @@ impl State {
         let oidc = self.platform.panel.iter().filter_map(|panel| panel.oidc.as_ref());
         let oidc = oidc.flat_map(|oidc| oidc.secrets());
         let mail = self.platform.mail.iter().map(|mail| mail.secrets());
-        forge.chain(self.platform.acme.secrets()).chain(oidc).chain(mail).collect()
+        let backup = self.platform.backup.iter().flat_map(|backup| backup.secrets());
+        forge.chain(self.platform.acme.secrets()).chain(oidc).chain(mail).chain(backup).collect()
     }
 
     /// Returns the quota that holds for a member.
