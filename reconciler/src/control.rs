@@ -4,6 +4,7 @@
 mod certificates;
 mod events;
 mod figures;
+mod holds;
 mod ids;
 mod keys;
 mod observed;
@@ -32,6 +33,7 @@ use self::observed::Looking;
 use self::stream::{Told, Until, answer, lines, whole};
 use crate::certificates::Sites;
 use crate::figures::Use;
+use crate::hold::Holds;
 use crate::metrics;
 use crate::power::{Orders, Power};
 use crate::servers::Servers;
@@ -158,14 +160,18 @@ impl Control {
     }
 
     /// Serves the control socket, forever; it is gone when this is dropped.
-    pub async fn serve(self, socket: Socket) -> Result<(), ControlError> {
+    pub async fn serve(self, socket: Socket, holds: Holds) -> Result<(), ControlError> {
         let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let more = Router::new()
             .route("/sync", post(sync))
             .route("/metrics", get(metrics_text))
             .route("/figures", get(figures::figures))
             .route("/certificates", get(certificates::certificates));
-        socket.serve(more.with_state(self.clone()).merge(others).merge(self.reads())).await
+        socket
+            .serve(
+                more.with_state(self.clone()).merge(others).merge(holds::router(holds)).merge(self.reads()),
+            )
+            .await
     }
 
     /// Serves the door's socket in the same way. It has only what a push needs to be judged and followed, a pass at once, and the

@@ -4,6 +4,7 @@
 //! and acts. `command` is what people call.
 
 pub mod backoff;
+pub mod backups;
 pub mod certificates;
 pub mod checkup;
 pub mod command;
@@ -12,6 +13,7 @@ pub mod daemon;
 pub mod draw;
 pub mod export;
 pub mod figures;
+pub mod hold;
 pub mod journal;
 pub mod metrics;
 pub mod pass;

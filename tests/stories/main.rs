@@ -67,6 +67,7 @@ tell! {
     change: Seat,
     removal: Seat,
     repair: Seat,
+    backup: Seat,
     running: Seat,
     ownership: Seat,
     broken_commit: Seat,

@@ -9,6 +9,7 @@ mod change;
 mod guest;
 mod read;
 mod restart;
+mod restore;
 mod schema;
 mod tell;
 mod words;
@@ -183,6 +184,10 @@ async fn said(guest: &Guest, line: &str, words: Words, progress: fn(&str)) -> Re
         Some(Verb::Restart { server }) => {
             let progress = if words::is_json(line) { |_: &str| () } else { progress };
             Answer::Restart(restart::restart(guest, server, progress).await?)
+        }
+        Some(Verb::Restore { server, at, path }) => {
+            let progress = if words::is_json(line) { |_: &str| () } else { progress };
+            Answer::Restore(restore::restore(guest, server, *at, path.clone(), progress).await?)
         }
         Some(Verb::Write(write)) => {
             let (order, manner) = (change::order(guest, write)?, write.manner());

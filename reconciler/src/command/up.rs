@@ -2,9 +2,11 @@
 //!
 //! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
 //! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, `berth acme` where Berth keeps
-//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, and `berth mail` where mails are sent.
+//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, `berth mail` where mails are
+//! sent, and `berth backup keep` where there are backups.
 
 pub(super) mod acme;
+mod backup;
 mod child;
 pub(super) mod followed;
 pub(super) mod mail;
@@ -99,8 +101,9 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let acme = acme::keep(program.clone(), settings.clone(), closing.clone());
     let oidc = oidc::keep(program.clone(), settings.clone(), closing.clone());
     let mail = mail::keep(program.clone(), settings.clone(), closing.clone());
-    let (reconciler, door, (), (), (), (), ()) =
-        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail);
+    let backup = backup::keep(program.clone(), settings.clone(), closing.clone());
+    let (reconciler, door, (), (), (), (), (), ()) =
+        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail, backup);
     let signals = tasks.end().await;
     reconciler.and(door)?;
     Ok(signals.map(|()| Exit::Ok)?)
