@@ -117,7 +117,7 @@ inside sh -c 'berth init /var/lib/berth/state.git --domain hosting.example.org &
 inside systemctl --quiet stop docker.service docker.socket
 inside systemctl --quiet mask --runtime docker.service docker.socket
 inside systemctl start berth.target
-for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-backup berth-web; do
+for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-backup berth-metrics berth-web; do
     until_ 30 "$unit starts" active "$unit"
 done
 inside test -S /run/berth/doors/hosting/git.sock || fail "the door listens"
@@ -132,7 +132,7 @@ until_ 60 "the reconciler starts" active berth
 until_ 30 "it answers" inside curl -fs --unix-socket /var/lib/berth/data/control.sock http://berth/metrics
 
 step "a crash is a restart"
-for unit in berth-door berth-mail berth; do
+for unit in berth-door berth-mail berth-metrics berth; do
     before=$(pid "$unit")
     inside kill -KILL "$before"
     until_ 40 "$unit comes back" another "$unit" "$before"
@@ -147,6 +147,14 @@ inside kill -STOP "$before"
 until_ 60 "the door comes back" another berth-door "$before"
 [ "$(inside systemctl show --property NRestarts --value berth-door)" -ge 1 ] || fail "the watchdog did it"
 
+step "so is the panel, whose signs of life are its child's"
+inside sh -c 'mkdir -p /run/systemd/system/berth-web.service.d && printf "[Service]\nWatchdogSec=15\n" >/run/systemd/system/berth-web.service.d/soon.conf && systemctl daemon-reload && systemctl restart berth-web'
+before=$(pid berth-web)
+sleep 20
+[ "$(pid berth-web)" = "$before" ] || fail "the panel's keeper works, and was started again"
+inside kill -STOP "$before"
+until_ 60 "the panel's keeper comes back" another berth-web "$before"
+
 step "the panel comes and goes with platform.toml"
 commit() {
     inside sh -c "rm -rf /root/state && git -c safe.directory='*' clone -q /var/lib/berth/state.git /root/state && cd /root/state && $1 && git -c user.name=a -c user.email=a@example.org commit -qam panel && git push -q" >/dev/null 2>&1 || fail "a commit: $1"
@@ -157,22 +165,77 @@ inside sh -c "curl -fsk https://localhost:8443/ >/dev/null 2>&1" && fail "somebo
 commit 'printf "\n[panel]\ndomain = \"panel.example.org\"\n" >>platform.toml'
 until_ 60 "the panel answers" inside sh -c "curl -sko /dev/null https://localhost:8443/"
 [ "$(pid berth-web)" = "$before" ] || fail "its unit was started again"
+before=$(pid berth-web)
+child=$(inside pgrep -u berth-web -x berth-web | head -n 1)
+inside kill -STOP "$child"
+until_ 90 "a panel that hangs is one that is started again" another berth-web "$before"
+until_ 60 "the panel answers again" inside sh -c "curl -sko /dev/null https://localhost:8443/"
 commit 'git revert --no-edit --no-commit HEAD'
 until_ 60 "the panel is gone" inside sh -c "! curl -sk https://localhost:8443/"
 active berth-web || fail "its unit goes on"
 
+step "another disk, another place, and a service that nobody wants"
+inside systemctl --quiet stop berth.target
+inside sh -c 'mkdir -p /srv/disk && mv /var/lib/berth "/srv/disk/my berth" && ln -s "/srv/disk/my berth" /var/lib/berth && systemctl --quiet mask --now berth-mail.service'
+inside systemctl start berth.target
+until_ 60 "the reconciler runs on another disk" active berth
+until_ 60 "it answers there" inside curl -fs --unix-socket "/srv/disk/my berth/data/control.sock" http://berth/metrics
+! active berth-mail || fail "a masked service runs"
+inside systemctl --quiet stop berth.target
+# As docs/operations.md says, "Other places".
+inside sh -c 'rm /var/lib/berth && mv "/srv/disk/my berth" /srv/berth && mkdir -p /etc/systemd/system/berth-.service.d &&
+    printf "[Unit]\nRequiresMountsFor=/srv/berth\n[Service]\nReadWritePaths=/srv/berth\n" >/etc/systemd/system/berth-.service.d/places.conf &&
+    printf "BERTH_STATE=/srv/berth/state.git\nBERTH_DATA=/srv/berth/data\n" >>/etc/default/berth && systemctl daemon-reload'
+inside systemctl start berth.target
+for unit in berth berth-door berth-web berth-remote berth-oidc berth-acme; do
+    until_ 60 "$unit runs elsewhere" active "$unit"
+done
+until_ 60 "it answers elsewhere" inside curl -fs --unix-socket /srv/berth/data/control.sock http://berth/metrics
+inside systemctl --quiet stop berth.target
+inside sh -c 'rm -r /etc/systemd/system/berth-.service.d && sed -i "/srv/d" /etc/default/berth && mv /srv/berth /var/lib/berth && systemctl daemon-reload'
+inside systemctl --quiet unmask berth-mail.service
+inside systemctl start berth.target
+until_ 60 "the reconciler is back" active berth
+step "scrapers are answered where platform.toml says, by a process that has nothing"
+[ "$(inside ps -o user:20= -p "$(pid berth-metrics)" | tr -d ' ')" = berth-metrics ] || fail "berth-metrics runs as a user of its own"
+commit 'printf "\n[metrics]\nlisten = \"127.0.0.1:9323\"\n" >>platform.toml'
+until_ 60 "metrics can be scraped" inside sh -c "curl -fs http://127.0.0.1:9323/metrics | grep -qx 'berth_up 1'"
+inside systemctl stop berth
+until_ 30 "a reconciler that is away is told of" inside sh -c "curl -fs http://127.0.0.1:9323/metrics | grep -qx 'berth_up 0'"
+inside systemctl start berth
+
 step "an upgrade starts the services again, and nothing else"
 engine=$(pid docker)
 door=$(pid berth-door)
-inside sh -c 'cd /root && dpkg-deb -R package.deb unpacked && sed -i "s/^Version: .*/Version: 9.0.0-1/" unpacked/DEBIAN/control && dpkg-deb -Zgzip -z1 --root-owner-group -b unpacked newer.deb && dpkg -i newer.deb' >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
-for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-backup berth-web; do
+inside sh -c 'cd /root && dpkg-deb -R package.deb unpacked && sed -i "s/^Version: .*/Version: 9.0.0-1/" unpacked/DEBIAN/control && sed "s/berth mail/berth oidc/" unpacked/usr/lib/systemd/system/berth-mail.service >unpacked/usr/lib/systemd/system/berth-extra.service && sed -i "s/ berth-mail.service/& berth-extra.service/" unpacked/DEBIAN/postinst unpacked/DEBIAN/prerm unpacked/DEBIAN/postrm && dpkg-deb -Zgzip -z1 --root-owner-group -b unpacked newer.deb && dpkg -i newer.deb' >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
+for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-backup berth-metrics berth-web; do
     until_ 60 "$unit runs" active "$unit"
 done
 [ "$(pid berth-door)" != "$door" ] || fail "the door is the old one"
 [ "$(pid docker)" = "$engine" ] || fail "the engine was started again"
 
+step "a downgrade ends what the older version doesn't have"
+active berth-extra || fail "the newer version's own service"
+inside dpkg -i /root/package.deb >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
+! active berth-extra || fail "a service without a package runs"
+for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-web; do
+    until_ 60 "$unit runs" active "$unit"
+done
+
+step "a removal that is broken off ends nothing"
+inside mkdir /var/lib/berth/.places
+! inside dpkg -r berth >/dev/null 2>&1 || fail "the removal was to fail"
+inside rmdir /var/lib/berth/.places
+active berth || fail "the removal has ended it"
+# So it goes where something fails later.
+inside systemctl --quiet stop berth.target
+inside /var/lib/dpkg/info/berth.postinst abort-remove >/dev/null 2>&1 || fail "abort-remove"
+for unit in berth berth-door berth-web; do
+    until_ 60 "$unit runs" active "$unit"
+done
+
 step "a removal ends them"
-inside dpkg -r berth >/dev/null 2>&1 || fail "dpkg"
+inside dpkg -r berth >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
 ! inside pgrep -x berth >/dev/null 2>&1 || fail "something runs"
 [ "$(pid docker)" = "$engine" ] || fail "the engine was started again"
 

@@ -3,7 +3,8 @@
 #
 #   scripts/field.sh TABLE FIELD [DEFAULT]      TABLE is empty for a field above all tables
 set -euo pipefail
-git -C "$BERTH_STATE" show main:platform.toml 2>/dev/null |
+# By its folder, git doesn't ask whose the repository is.
+git --git-dir="$BERTH_STATE" show main:platform.toml 2>/dev/null |
     awk -v table="${1:+[$1]}" -v field="$2" -v usual="${3:-}" '
         BEGIN { here = (table == "") }
         /^\[/ { here = ($1 == table) }

@@ -9,6 +9,20 @@
 #   scripts/install.sh deb     what `make deb` and `make deb-test` need
 set -euo pipefail
 
+# Another apt, such as the one that a new machine starts by itself, is waited for.
+apt() { DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -y -qq -o DPkg::Lock::Timeout=600 "$@" </dev/null; }
+
+failed() { # package...
+    cat >&2 <<TEXT
+cannot install: $*. Do what fits the lines above, and run the same command again:
+  - If nothing can be fetched, see that this machine reaches the mirror that /etc/apt names, by a proxy if it needs one (with sudo:
+    \`sudo --preserve-env=http_proxy,https_proxy make up\`).
+  - If packages are broken, \`apt-get --fix-broken install\` mends them, or says what is wrong.
+  - Where a package has another name or comes from elsewhere, install it yourself.
+TEXT
+    exit 1
+}
+
 need() { # package...
     local missing=()
     for package in "$@"; do
@@ -16,12 +30,14 @@ need() { # package...
     done
     [ ${#missing[@]} -eq 0 ] && return
     echo "installing: ${missing[*]}"
+    command -v apt-get >/dev/null || { echo "this isn't Debian or Ubuntu: install what these packages have there yourself" >&2; exit 1; }
     [ "$(id -u)" -eq 0 ] || { echo "run as root, or install them yourself" >&2; exit 1; }
     # A run that was cut off may have left packages half installed.
-    [ -z "$(dpkg --audit)" ] || dpkg --configure -a
-    apt-get update -qq
+    [ -z "$(dpkg --audit)" ] || DEBIAN_FRONTEND=noninteractive dpkg --configure -a --force-confold </dev/null || true
+    # Old lists may do, where a mirror can't be reached.
+    apt update || true
     # The services of these packages are started by us, configured, or not at all.
-    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt install --no-install-recommends "${missing[@]}" >/dev/null || failed "${missing[@]}"
 }
 
 known() { [ -n "$(apt-cache show "$1" 2>/dev/null)" ]; }
@@ -29,7 +45,7 @@ known() { [ -n "$(apt-cache show "$1" 2>/dev/null)" ]; }
 engine() { # docker-ce is as good as Debian's package
     command -v dockerd >/dev/null || need docker.io
     # Debian 13 has the client in a package of its own, which docker.io merely recommends.
-    command -v docker >/dev/null || { known docker-cli || apt-get update -qq; need docker-cli; }
+    command -v docker >/dev/null || { known docker-cli || apt update || true; need docker-cli; }
     # Likewise the program with which the engine loads the profile of its containers, where the kernel has AppArmor.
     [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || need apparmor
     need iptables uidmap git ca-certificates
@@ -52,7 +68,10 @@ scripts_of() { # folder...
         cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed" && continue
         command -v npm >/dev/null || need npm
         echo "installing: $(sed -n 's/^ *"\(.*\)": "[0-9].*/\1/p' "$folder/package.json" | tr '\n' ' ')"
-        "$as_owner" npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+        "$as_owner" npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error || {
+            echo "cannot fetch what $folder/package-lock.json lists: see that this machine reaches npm's registry, or set another (npm config set registry), and run the same command again" >&2
+            exit 1
+        }
         "$as_owner" cp "$folder/package-lock.json" "$folder/node_modules/.installed"
     done
 }

@@ -32,13 +32,13 @@ panel_url() {
 }
 
 # Whoever may invite the others. Their link works once, so it is made once: later, `berth invite` makes another.
-admin=$(git -C "$BERTH_STATE" grep -l '^role *= *"admin"' main -- users/ 2>/dev/null | sed -n '1s|.*/\(.*\)\.toml$|\1|p' || true)
+admin=$(git --git-dir="$BERTH_STATE" grep -l '^role *= *"admin"' main -- users/ 2>/dev/null | sed -n '1s|.*/\(.*\)\.toml$|\1|p' || true)
 shown=$BERTH_DATA/.first-link-shown
 
 if [ -n "$panel" ]; then
     url=$(panel_url)
     echo
-    if [ -n "$admin" ] && [ ! -e "$shown" ] && [ "$(git -C "$BERTH_STATE" rev-list --count main)" = 1 ]; then
+    if [ -n "$admin" ] && [ ! -e "$shown" ] && [ "$(git --git-dir="$BERTH_STATE" rev-list --count main)" = 1 ]; then
         link=$(berth invite "$admin")
         echo "  panel   $link"
         echo "          Open it within three days, once: it sets the password of $admin, the first admin."
@@ -50,8 +50,8 @@ if [ -n "$panel" ]; then
     [ "$(field panel tls auto)" != internal ] || echo "          The browser warns: the certificate is the platform's own. \`${sudo}make trust$places\` ends that."
     [ "$here" != "$domain" ] || echo "          From another computer, first: ssh -N -L $port:localhost:$port $person@$(uname -n)"
 fi
-site=$(git -C "$BERTH_STATE" ls-tree --name-only main domains/ | sed -n "s|^domains/\(.*\.${domain//./\\.}\)\.toml\$|\1|p" | grep -v '^_\.' | head -n 1 || true)
-server=$(git -C "$BERTH_STATE" show "main:domains/$site.toml" 2>/dev/null | sed -n 's/^server *= *"\(.*\)".*/\1/p' || true)
+site=$(git --git-dir="$BERTH_STATE" ls-tree --name-only main domains/ | sed -n "s|^domains/\(.*\.${domain//./\\.}\)\.toml\$|\1|p" | grep -v '^_\.' | head -n 1 || true)
+server=$(git --git-dir="$BERTH_STATE" show "main:domains/$site.toml" 2>/dev/null | sed -n 's/^server *= *"\(.*\)".*/\1/p' || true)
 fingerprint=$(ssh-keyscan -t ed25519 -p "$ssh_port" 127.0.0.1 2>/dev/null | ssh-keygen -l -f - 2>/dev/null | cut -d' ' -f2 || true)
 cat <<TEXT
   shell   ssh -p $ssh_port ${server:-<server>}@$here${fingerprint:+

@@ -20,21 +20,23 @@ code=0
 "$built/berth" doctor --runtime /usr/local/bin/berth-runtime || code=$?
 [ "$code" -ne 1 ] || { echo "nothing was changed" >&2; exit 1; }
 
-changed=()
+# Whatever is replaced is started anew, by the next run if this one ends before.
+export BERTH_PENDING=/run/berth-up.pending
 for program in berth berth-gate berth-runtime berth-ssh-router berth-web; do
     # Replaced by a rename, since the old one may be running; untouched when it is the same.
     cmp -s "$built/$program" "/usr/local/bin/$program" || {
+        touch "$BERTH_PENDING"
         install -m 0755 "$built/$program" "/usr/local/bin/.$program.new"
         mv "/usr/local/bin/.$program.new" "/usr/local/bin/$program"
-        changed+=("$program")
     }
 done
 
-# The panel's user, who has nothing else. Its group may connect to the panel's sockets.
-id -u berth-web >/dev/null 2>&1 ||
-    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin berth-web
+# The panel's user, and that of the process which answers scrapers, who have nothing else. Their groups may connect to sockets of the panel's
+# and of metrics.
+. packaging/users.sh
+berth_users berth-web berth-metrics
 
-# Open to pass through, for the panel's user; what lies in it is closed.
+# Open to pass through, for these users; what lies in it is closed.
 install -d -m 0711 "$(dirname "$BERTH_STATE")" "$(dirname "$BERTH_DATA")"
 
 step "Engine"
@@ -54,7 +56,7 @@ fi
 berth hook install "$BERTH_STATE"
 step "Platform"
 if [ -d /run/systemd/system ]; then
-    scripts/units.sh "${changed[@]}"
+    scripts/units.sh
     # Through the reconciler, which has come up by now.
     berth apply || true
 else

@@ -13,7 +13,7 @@ use clap_complete::Shell;
 pub fn write(folder: &Path) -> Result<()> {
     let man = folder.join("man");
     fs::create_dir_all(&man).with_context(|| format!("cannot make {}", man.display()))?;
-    for line in [berth::command::line(), berth_web::arguments::line()] {
+    for line in lines() {
         clap_mangen::generate_to(line, &man).context("cannot write the man pages")?;
     }
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
@@ -25,6 +25,16 @@ pub fn write(folder: &Path) -> Result<()> {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The command lines of the programs, but for `berth-runtime`, whose own is runc's.
+pub fn lines() -> [clap::Command; 4] {
+    [
+        berth::command::line(),
+        berth_gate::arguments::line(),
+        berth_ssh_router::line(),
+        berth_web::arguments::line(),
+    ]
 }
 
 /// Settings that can be said beforehand: those whose stock value no host exceeds. The others, which grow with a host's memory, a file could

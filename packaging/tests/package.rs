@@ -117,9 +117,15 @@ fn each_subcommand_has_a_man_page_and_each_shell_its_completions() {
     let home = tempfile::tempdir().unwrap();
     berth_packaging::write(home.path()).unwrap();
     let mut wanted = BTreeSet::new();
-    pages(&berth::command::line(), "", &mut wanted);
-    pages(&berth_web::arguments::line(), "", &mut wanted);
-    assert!(wanted.contains("berth-engine-setup.1") && wanted.contains("berth-web.1"), "{wanted:?}");
+    for line in berth_packaging::lines() {
+        pages(&line, "", &mut wanted);
+    }
+    // That of berth-runtime is a file.
+    for program in
+        ["berth-engine-setup", "berth-gate", "berth-gate-supervise", "berth-ssh-router-check", "berth-web"]
+    {
+        assert!(wanted.contains(&format!("{program}.1")), "{program}: {wanted:?}");
+    }
     let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
     let written: BTreeSet<String> = fs::read_dir(home.path().join("man")).unwrap().map(name).collect();
     let missing: Vec<_> = wanted.difference(&written).collect();
@@ -153,4 +159,80 @@ fn the_package_lowers_no_setting_of_the_kernel() {
     assert!(lines.iter().all(|line| known(line)), "{text}");
     let modules = fs::read_to_string(home.path().join("modules.conf")).unwrap();
     assert!(modules.ends_with("nf_conntrack\n"), "{modules}");
+}
+
+/// The places that the package's scripts find in such a file of settings.
+fn places(settings: &[u8]) -> [String; 2] {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("berth");
+    fs::write(&file, settings).unwrap();
+    let script = ". \"$0\"; berth_places \"$1\"; printf '%s\\n%s\\n' \"$BERTH_STATE\" \"$BERTH_DATA\"";
+    let shell = std::process::Command::new("sh")
+        .args(["-euc", script])
+        .arg(folder().join("places.sh"))
+        .arg(&file)
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert!(shell.status.success() && shell.stderr.is_empty(), "{shell:?}");
+    assert!(!home.path().join("ran").exists(), "a value is no command");
+    let said = String::from_utf8(shell.stdout).unwrap();
+    let [state, data] = said.lines().collect::<Vec<_>>()[..] else { panic!("two places: {said}") };
+    [state.to_owned(), data.to_owned()]
+}
+
+#[test]
+fn places_are_read_as_systemd_reads_them() {
+    let usual = ["/var/lib/berth/state.git", "/var/lib/berth/data"];
+    assert_eq!(places(b""), usual);
+    assert_eq!(
+        places(b"#BERTH_STATE=/a\nBERTH_STATE=/srv/b\n BERTH_DATA= /srv/c/ \n"),
+        ["/srv/b", "/srv/c"],
+        "a comment says nothing, and a folder has no slash behind it"
+    );
+    assert_eq!(
+        places(b"BERTH_STATE=\"/srv/my berth/s\"\nBERTH_DATA='/srv/d'\n"),
+        ["/srv/my berth/s", "/srv/d"]
+    );
+    assert_eq!(places(b"BERTH_DATA=/srv/a\nBERTH_DATA=/srv/b\n")[1], "/srv/b", "the last one counts");
+    // A purge removes folders in this place: what is none must not become the root of all.
+    for none in [
+        "BERTH_DATA=",
+        "BERTH_DATA=/",
+        "BERTH_DATA=//",
+        "BERTH_DATA=here",
+        "BERTH_DATA=\"\"",
+        "XBERTH_DATA=/a",
+    ] {
+        assert_eq!(places(none.as_bytes()), usual, "{none}");
+    }
+    // No shell could read these.
+    let words =
+        b"BERTH_LOG=info, berth=debug\nX=$(touch ran)\nY=; touch ran\nZ=it's (\n\xff\nBERTH_DATA=/srv/e\n";
+    assert_eq!(places(words)[1], "/srv/e");
+}
+
+#[test]
+fn the_documents_say_of_each_unit_what_systemd_says() {
+    let systemd = std::process::Command::new("systemd-analyze").arg("--version").output();
+    if !systemd.is_ok_and(|said| said.stdout.starts_with(b"systemd 252 ")) {
+        return berth_testing::skipped("the figures are those of systemd 252");
+    }
+    let page = fs::read_to_string(folder().join("../docs/operations.md")).unwrap();
+    for (path, _) in services() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let row = page.lines().find(|line| {
+            line.starts_with("| ")
+                && line.split('|').nth(1).is_some_and(|units| units.contains(&format!("`{name}`")))
+                && line.split('|').nth(2).is_some_and(|figure| figure.trim().parse::<f32>().is_ok())
+        });
+        let figure = row.unwrap_or_else(|| panic!("{name} has no figure")).split('|').nth(2).unwrap().trim();
+        let said = std::process::Command::new("systemd-analyze")
+            .args(["security", "--offline=true", "--no-pager"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains(&format!("{name}.service: {figure} ")), "{figure}: {said}");
+    }
 }

@@ -60,6 +60,12 @@ impl Sites {
         known.has_looked.then(|| domains.iter().map(one).collect())
     }
 
+    /// Returns the names that the web server has certificates for, and when these end.
+    pub fn held(&self) -> Vec<(String, Timestamp)> {
+        let known = self.0.lock();
+        known.held.iter().map(|(name, stored)| (name.clone(), stored.held.ends)).collect()
+    }
+
     fn learn(&self, held: HashMap<String, Stored>, news: Vec<log::News>) {
         let mut known = self.0.lock();
         for log::News { domain, what } in news {

@@ -7,6 +7,7 @@ mod figures;
 mod holds;
 mod ids;
 mod keys;
+mod metrics;
 mod observed;
 mod orders;
 mod panel;
@@ -30,13 +31,14 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use self::observed::Looking;
-use self::stream::{Told, Until, answer, lines, whole};
+use self::stream::{Told as Heard, Until, answer, lines, whole};
 use crate::certificates::Sites;
 use crate::figures::Use;
 use crate::hold::Holds;
-use crate::metrics;
+use crate::metrics::{Folders, Told};
 use crate::power::{Orders, Power};
 use crate::servers::Servers;
+use crate::settings::Settings;
 use crate::sshrouter::SshRouter;
 use crate::wakeup::Wakeups;
 use crate::watch::EngineHealth;
@@ -59,6 +61,8 @@ pub struct Control {
     sites: Sites,
     orders: Orders,
     ssh_router: Option<SshRouter>,
+    folders: Folders,
+    told: Arc<Mutex<Option<Told>>>,
 }
 
 impl FromRef<Control> for Looking {
@@ -94,6 +98,8 @@ impl Control {
             sites: Sites::default(),
             orders: Orders::default(),
             ssh_router: None,
+            folders: Folders::default(),
+            told: Arc::default(),
         }
     }
 
@@ -106,6 +112,12 @@ impl Control {
     /// The same, which answers other SSH routers too.
     pub fn with_ssh_router(self, ssh_router: SshRouter) -> Self {
         Self { ssh_router: Some(ssh_router), ..self }
+    }
+
+    /// The same for this host, whose other processes tell what they count.
+    pub fn of_host(self, settings: &Settings) -> Self {
+        let used = Use::at(settings.data.clone());
+        Self { folders: Folders::of(settings), used, ..self }
     }
 
     /// The servers as the last pass saw them.
@@ -159,12 +171,17 @@ impl Control {
         *self.status.lock() = Some(status);
     }
 
+    /// Puts the part of the state in place that metrics need.
+    pub fn tell(&self, told: Told) {
+        *self.told.lock() = Some(told);
+    }
+
     /// Serves the control socket, forever; it is gone when this is dropped.
     pub async fn serve(self, socket: Socket, holds: Holds) -> Result<(), ControlError> {
         let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let more = Router::new()
             .route("/sync", post(sync))
-            .route("/metrics", get(metrics_text))
+            .route("/metrics", get(metrics::metrics))
             .route("/figures", get(figures::figures))
             .route("/certificates", get(certificates::certificates));
         socket
@@ -183,7 +200,10 @@ impl Control {
         power: Option<Power>,
     ) -> Result<(), ControlError> {
         let orders = power.map(orders::router).unwrap_or_default();
-        let sync = Router::new().route("/sync", post(sync)).with_state(self.clone());
+        let sync = Router::new()
+            .route("/sync", post(sync))
+            .route("/judged", post(metrics::judged))
+            .with_state(self.clone());
         socket.serve(self.reads().merge(sync).merge(keys.router()).merge(orders)).await
     }
 
@@ -226,19 +246,11 @@ struct Sync {
 /// pass so far comes first, and is the whole answer if that has ended; while something of it is tried again, the events go on.
 async fn sync(State(control): State<Control>, Query(asked): Query<Sync>) -> Response {
     let (told, events) = control.events.listen(asked.revision);
-    let until = match Told::of(&told) {
-        Told::Ended(record) => return answer(told, record, whole),
-        Told::Retried => Until::TheyGo,
-        Told::Unfinished if asked.revision.is_some() => Until::NothingIsRetried(control.wakeups.request()),
-        Told::Unfinished => Until::PassEnds(control.wakeups.request()),
+    let until = match Heard::of(&told) {
+        Heard::Ended(record) => return answer(told, record, whole),
+        Heard::Retried => Until::TheyGo,
+        Heard::Unfinished if asked.revision.is_some() => Until::NothingIsRetried(control.wakeups.request()),
+        Heard::Unfinished => Until::PassEnds(control.wakeups.request()),
     };
     lines(told, events, until, whole)
-}
-
-async fn metrics_text(State(control): State<Control>) -> Response {
-    let mut text = metrics::text(control.status().as_ref());
-    let seen = control.servers.seen();
-    let used = &control.used;
-    text.push_str(&metrics::servers(&seen, &used.counters(), &used.disks(), &used.out_of_memory()));
-    text.into_response()
 }

@@ -15,6 +15,7 @@ use crate::certificates;
 use crate::control::{Control, ControlError, Keys, Socket};
 use crate::figures;
 use crate::hold::{self, Holds};
+use crate::metrics::{Told, count_pass};
 use crate::pass::{PassError, Reconciler};
 use crate::power::{Means, Power};
 use crate::settings::Settings;
@@ -72,7 +73,10 @@ pub async fn run(settings: &Settings, tasks: &Tasks) -> Result<(), DaemonError> 
     tracing::info!("the reconciler ends");
     closing.cancel();
     // The journal is still ours, so that nobody else's socket is in the place of the one that goes now.
-    Ok(tasks.end().await?)
+    let ended = tasks.end().await;
+    // The sampler has ended.
+    daemon.control.used().keep();
+    Ok(ended?)
 }
 
 impl Daemon {
@@ -87,7 +91,8 @@ impl Daemon {
         let health = EngineHealth::default();
         let ssh_router = SshRouter::open(&settings.data, reconciler.identity().clone());
         let ssh_router = ssh_router.map_err(PassError::from)?;
-        let control = Control::new(wakeups.clone(), health.clone()).with_ssh_router(ssh_router.clone());
+        let control = Control::new(wakeups.clone(), health.clone());
+        let control = control.of_host(settings).with_ssh_router(ssh_router.clone());
         control.look_from(reconciler.lookout().clone());
         // Orders that are forgotten are no reason not to begin.
         control.orders().remember(reconciler.journal().power().unwrap_or_default());
@@ -118,6 +123,7 @@ impl Daemon {
             tasks: tasks.clone(),
         });
         tasks.try_until(closing, "the door's socket", control.clone().serve_door(door, keys, Some(power)));
+        open_metrics(&control, settings, tasks, closing);
         let panel =
             Panel { settings: settings.clone(), tasks: tasks.clone(), closing: closing.clone(), open: None };
         let refs = reconciler.source().git_dir().map(|git_dir| {
@@ -130,7 +136,8 @@ impl Daemon {
         let events = watch::engine(reader, Timestamp::now(), health, used, wakeups.clone());
         tasks.keep("the watch on the engine", events);
         tasks.keep("the watch on the image cache", figures::cache::watch(engine, control.clone()));
-        let sampler = figures::watch(control.servers().clone(), control.used().clone());
+        let past = settings.figures();
+        let sampler = figures::watch(control.servers().clone(), control.used().clone(), past);
         tasks.keep("the sampler of servers' figures", sampler);
         let reader = reconciler.reader().clone();
         let disks = figures::disk::watch(control.servers().clone(), reader, control.used().clone());
@@ -168,10 +175,12 @@ impl Daemon {
     async fn pass(&mut self, pending: Pending, stop: &CancellationToken, pulse: &Pulse) {
         self.reconciler.forget(&pending.forget, pending.forget_all);
         let words: Vec<&str> = pending.reasons.iter().map(|reason| reason.word()).collect();
+        let begun = Instant::now();
         let record = self
             .reconciler
             .pass(&words.join(", "), &Beating { events: self.control.events(), pulse }, stop)
             .await;
+        count_pass(&record, begun.elapsed());
         self.reconciler.look_again(&record).await;
         if let Some(mut status) = self.reconciler.status() {
             status.pid = Some(std::process::id());
@@ -179,6 +188,9 @@ impl Daemon {
         }
         if let Some(servers) = self.reconciler.servers() {
             self.control.servers().learn(servers);
+        }
+        if let Some(state) = self.reconciler.state() {
+            self.control.tell(Told::of(&state));
         }
         self.open_panel();
         self.ssh_router.publish(self.reconciler.state());
@@ -233,6 +245,16 @@ impl Daemon {
             tracing::error!(%error, "the panel can't be told how things are");
         }
         *open = Some(opened);
+    }
+}
+
+/// Opens the socket for metrics. A platform works without one, so a failure is told.
+fn open_metrics(control: &Control, settings: &Settings, tasks: &Tasks, closing: &CancellationToken) {
+    match Socket::open_for_metrics(&settings.metrics_folder()) {
+        Ok(socket) => {
+            tasks.try_until(closing, "the socket for metrics", control.clone().serve_metrics(socket));
+        }
+        Err(error) => tracing::error!(error = chain(&error), "scrapers can't be told of metrics"),
     }
 }
 

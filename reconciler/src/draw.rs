@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 /// Shows events on standard error.
 pub struct Draw {
     bars: Option<Bars>,
+    tally: Mutex<Tally>,
     /// Shows the plan before its changes begin.
     plan: bool,
 }
@@ -29,7 +30,7 @@ impl Draw {
         let bars = std::io::stderr()
             .is_terminal()
             .then(|| Bars { screen: MultiProgress::new(), by_subject: Mutex::default() });
-        Self { bars, plan }
+        Self { bars, tally: Mutex::default(), plan }
     }
 
     fn say(&self, line: &str) {
@@ -72,10 +73,17 @@ impl Listener for Draw {
                         bar.finish_and_clear();
                     }
                 }
-                self.say(&outcome_line(&outcome));
+                let line = self.tally.lock().line(&outcome);
+                line.iter().for_each(|line| self.say(line));
             }
             Event::Power(record) => self.say(&power_line(&record)),
-            Event::Planned { .. } | Event::PassEnded(_) | Event::Answer { .. } => {}
+            Event::PassEnded(_) => {
+                let others = self.tally.lock().end();
+                others
+                    .iter()
+                    .for_each(|line| self.say(&format!("{line} (`berth status --json` has them all)")));
+            }
+            Event::Planned { .. } | Event::Answer { .. } => {}
         }
     }
 }
@@ -111,6 +119,36 @@ pub fn outcome_line(outcome: &Outcome) -> String {
         Ended::Interrupted => {
             format!("  {YELLOW}stopped{YELLOW:#} {action} {subject} after {steps_done} of {steps} steps")
         }
+    }
+}
+
+/// Outcomes of a pass as they are told while it runs: the first ones in a line each, and the others by their number at its end.
+#[derive(Debug, Default)]
+pub struct Tally {
+    done: usize,
+    failed: usize,
+}
+
+impl Tally {
+    /// Most outcomes of a kind that have a line each.
+    const TOLD: usize = 30;
+
+    /// The line of an outcome, unless there were enough like it.
+    pub fn line(&mut self, outcome: &Outcome) -> Option<String> {
+        let told = if outcome.is_done() { &mut self.done } else { &mut self.failed };
+        *told += 1;
+        (*told <= Self::TOLD).then(|| outcome_line(outcome))
+    }
+
+    /// The number of those that had no line; begins anew.
+    pub fn end(&mut self) -> Option<String> {
+        let Self { done, failed } = std::mem::take(self);
+        let others = |number: usize, word: &str| {
+            let others = number.saturating_sub(Self::TOLD);
+            (others > 0).then(|| format!("{others} more {word}"))
+        };
+        let others: Vec<String> = others(done, "done").into_iter().chain(others(failed, "FAILED")).collect();
+        (!others.is_empty()).then(|| format!("  … and {}", others.join(", ")))
     }
 }
 
@@ -153,6 +191,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_first_outcomes_are_told_and_the_others_are_counted() {
+        let of = |number: u32, result: Ended| Outcome {
+            subject: Subject::Network(number.to_string()),
+            action: Action::Create,
+            result,
+            millis: 1,
+            steps_done: 1,
+            steps: 1,
+        };
+        let mut tally = Tally::default();
+        let told = (0..100).filter(|number| tally.line(&of(*number, Ended::Done)).is_some()).count();
+        assert_eq!(told, 30);
+        assert!(tally.line(&of(100, Ended::Interrupted)).is_some(), "what went wrong has lines of its own");
+        assert_eq!(tally.end().unwrap(), "  … and 70 more done");
+        assert_eq!(tally.end(), None);
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]

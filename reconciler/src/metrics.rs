@@ -1,215 +1,194 @@
-//! Metrics in the Prometheus text format (version 0.0.4): a few gauges that follow from the status.
+//! Metrics: a snapshot of everything that they are made of. The names and the text are [`berth_metrics`]'.
+//!
+//! Other processes leave what they count in files of their own, which are read as strangers': some of these processes listen to a
+//! network.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use berth_schema::name::ServerId;
-use berth_wire::figures::{DiskUse, OutOfMemory};
-use berth_wire::{Outcome, Status};
+use berth_count::{COUNTS_FILE, Counts, Left, Process};
+use berth_door::GATE_COUNTS;
+use berth_metrics::{Certificate, Io, Network, ServerMetrics, Snapshot, Usage, Wanted};
+use berth_plan::system::tickets;
+use berth_schema::State;
+use berth_schema::name::{Prefix, ServerId};
+use berth_wire::certificate::CertificateStanding;
+use berth_wire::status::ServerRow;
+use berth_wire::{Ended, PassRecord, Status};
+use jiff::Timestamp;
 
-use crate::figures::Reading;
-use crate::servers::Seen;
+use crate::certificates::Sites;
+use crate::figures::{Counters, Reading, Use};
+use crate::servers::{Known, Seen};
+use crate::settings::Settings;
 
-/// The metrics; before the first pass only that the daemon is up.
-pub fn text(status: Option<&Status>) -> String {
-    let mut out = String::new();
-    let mut gauge = |name: &str, help: &str, value: i64| {
-        // Writing to a String can't fail.
-        let _ = write!(out, "# HELP berth_{name} {help}\n# TYPE berth_{name} gauge\nberth_{name} {value}\n");
-    };
-    gauge("up", "The reconciler runs.", 1);
-    let Some(status) = status else { return out };
-    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let as_wanted = status.servers.iter().filter(|row| row.is_as_wanted()).count();
-    gauge("engine_answers", "The Docker engine answered last.", i64::from(status.engine_answers));
-    gauge("servers", "Servers in the state repo.", count(status.servers.len()));
-    gauge("servers_as_wanted", "Servers that are as the state repo says.", count(as_wanted));
-    gauge("tombstones", "Removed servers whose data is kept.", count(status.tombstones.len()));
-    if let Some(usage) = status.cache.as_ref().and_then(|cache| cache.usage.as_ref()) {
-        let figure = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        gauge("image_cache_bytes", "Bytes that the image cache stores.", figure(usage.bytes));
-        gauge(
-            "image_cache_hits",
-            "Requests that it answered by itself since it started.",
-            figure(usage.hits),
-        );
-        gauge("image_cache_misses", "Requests for which it asked its upstream.", figure(usage.misses));
-    }
-    let pulls = status.cache.as_ref().and_then(|cache| cache.rate_limit.as_ref()?.remaining);
-    if let Some(pulls) = pulls.and_then(|pulls| i64::try_from(pulls).ok()) {
-        gauge("dockerhub_pulls_remaining", "Pulls that Docker Hub still allows in its window.", pulls);
-    }
-    if let Some(pass) = &status.last_pass {
-        let failed = pass.outcomes.iter().filter(|outcome| !Outcome::is_done(outcome)).count();
-        gauge("last_pass_timestamp_seconds", "When the last pass ended.", pass.at.as_second());
-        gauge("last_pass_changes", "Changes of the last pass.", count(pass.outcomes.len()));
-        gauge("last_pass_failures", "Changes of the last pass that failed.", count(failed));
-        gauge("last_pass_problems", "Findings, blocked and waiting changes.", count(pass.problems.len()));
-        let converged = i64::from(status.last_applied.is_some() && status.last_applied == pass.attempted);
-        gauge("converged", "The tip of the state repo is applied.", converged);
-    }
-    out
+/// Folders in which other processes leave what they tell.
+#[derive(Debug, Clone, Default)]
+pub struct Folders {
+    /// The door's own.
+    door: PathBuf,
+    /// The panel's own.
+    panel: PathBuf,
 }
 
-/// Counters of the servers that run, and the disk space of all, by the names that cAdvisor gives them, so that its dashboards show
-/// them.
-pub fn servers(
-    seen: &Seen,
-    counters: &BTreeMap<ServerId, Reading>,
-    disks: &BTreeMap<ServerId, DiskUse>,
-    full: &BTreeMap<ServerId, OutOfMemory>,
-) -> String {
-    let mut out = String::new();
-    let mut metric = |name: &str, kind: &str, help: &str, values: Vec<(&ServerId, String)>| {
-        if values.is_empty() {
-            return;
+/// The state's part in metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The place for scrapers.
+    pub listen: Option<SocketAddr>,
+    /// Names of domains.
+    pub(crate) domains: BTreeSet<String>,
+}
+
+impl Told {
+    /// The part of this state.
+    pub fn of(state: &State) -> Self {
+        let listen = state.platform.metrics.as_ref().map(|metrics| metrics.listen);
+        Self { listen, domains: state.domains.keys().map(ToString::to_string).collect() }
+    }
+
+    /// Returns whether a certificate is for a name of the state. The web server keeps those of others, too.
+    fn has(&self, name: &str) -> bool {
+        name.starts_with("*.") || self.domains.contains(name)
+    }
+}
+
+impl Folders {
+    /// Folders of this host.
+    pub fn of(settings: &Settings) -> Self {
+        Self { door: settings.data.join(berth_door::FOLDER), panel: settings.panel_data() }
+    }
+
+    /// Counts of all processes together.
+    fn counts(&self, platform: Option<&Prefix>) -> Counts {
+        let mut counts = berth_count::now().only(Process::Reconciler);
+        let places = [
+            (Process::Door, self.door.join(COUNTS_FILE)),
+            (Process::Gate, self.door.join(GATE_COUNTS)),
+            (Process::Panel, self.panel.join(COUNTS_FILE)),
+        ];
+        let router =
+            platform.map(|prefix| (Process::Router, PathBuf::from(tickets(prefix)).join(COUNTS_FILE)));
+        for (process, place) in places.into_iter().chain(router) {
+            counts.add(&Left::at(place).read().only(process));
         }
-        let _ = write!(out, "# HELP container_{name} {help}\n# TYPE container_{name} {kind}\n");
-        for (id, value) in values {
-            let Some(server) = seen.servers.get(id) else { continue };
-            let _ = writeln!(out, "container_{name}{{name=\"{}\"}} {value}", server.container);
-        }
-    };
-    let counted = |value: &dyn Fn(&Reading) -> String| {
-        counters.iter().map(|(id, reading)| (id, value(reading))).collect::<Vec<_>>()
-    };
-    let seconds = counted(&|reading| {
-        format!("{}.{:06}", reading.cpu_micros / 1_000_000, reading.cpu_micros % 1_000_000)
-    });
-    metric("cpu_usage_seconds_total", "counter", "Seconds of processors that were used.", seconds);
-    let memory = counted(&|reading| reading.memory.to_string());
-    metric("memory_working_set_bytes", "gauge", "Bytes of memory in use.", memory);
-    let disk = disks.iter().map(|(id, disk)| (id, disk.bytes.to_string())).collect();
-    let full = full.iter().map(|(id, full)| (id, full.times.to_string())).collect();
-    metric("oom_events_total", "counter", "Times that the memory was full.", full);
-    metric("fs_usage_bytes", "gauge", "Bytes of disk space, as they were measured last.", disk);
-    out
+        counts
+    }
+}
+
+/// Everything that a snapshot is made of.
+pub(crate) struct Sources<'a> {
+    pub(crate) folders: &'a Folders,
+    pub(crate) told: Option<Told>,
+    pub(crate) status: Option<Status>,
+    pub(crate) seen: &'a Seen,
+    pub(crate) used: &'a Use,
+    pub(crate) sites: &'a Sites,
+}
+
+impl Sources<'_> {
+    /// Takes a snapshot.
+    pub(crate) fn snapshot(self) -> Arc<Snapshot> {
+        let servers = self.servers();
+        let certificates = self.certificates();
+        Arc::new(Snapshot {
+            is_up: true,
+            servers,
+            certificates,
+            host: self.used.host(),
+            counts: self.folders.counts(self.seen.platform.as_ref()),
+            status: self.status,
+            at: Timestamp::now(),
+        })
+    }
+
+    fn servers(&self) -> Vec<ServerMetrics> {
+        let rows = self.status.iter().flat_map(|status| &status.servers);
+        let rows: HashMap<u32, &ServerRow> = rows.map(|row| (row.id, row)).collect();
+        let (counters, disks) = (self.used.counters(), self.used.disks());
+        let full = self.used.out_of_memory();
+        let one = |(id, known): (&ServerId, &Known)| {
+            let counters = counters.get(id);
+            ServerMetrics {
+                id: u32::from(id.0),
+                name: known.name.clone(),
+                wanted: rows.get(&u32::from(id.0)).map(|row| wanted(row)),
+                container: known.container.clone(),
+                cgroup: counters.map(|counters| counters.cgroup.clone()).unwrap_or_default(),
+                usage: counters.map(|counters| usage(&counters.reading)),
+                network: counters.and_then(network),
+                out_of_memory: full.get(id).map(|full| full.times).unwrap_or_default(),
+                disk: disks.get(id).map(|disk| disk.bytes),
+                inodes: disks.get(id).map(|disk| disk.inodes),
+            }
+        };
+        self.seen.servers.iter().map(one).collect()
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        let panel = CertificateStanding::read(&self.folders.panel);
+        let panel = panel.and_then(|panel| {
+            // Its words are the panel's, and a name is all that they may be here.
+            let domain = panel.domain.parse::<berth_schema::name::Fqdn>().ok()?.to_string();
+            Some(Certificate { domain, of: "panel", ends: panel.ends? })
+        });
+        let told = self.told.clone().unwrap_or_default();
+        let mut sites: Vec<Certificate> = self
+            .sites
+            .held()
+            .into_iter()
+            .filter(|(domain, _)| told.has(domain))
+            .map(|(domain, ends)| Certificate { domain, of: "site", ends })
+            .collect();
+        sites.sort_by(|one, other| one.domain.cmp(&other.domain));
+        panel.into_iter().chain(sites).collect()
+    }
+}
+
+fn wanted(row: &ServerRow) -> Wanted {
+    Wanted {
+        owner: row.owner.clone(),
+        state: row.wanted,
+        image: row.image.clone(),
+        nano_cpus: row.nano_cpus,
+        memory: row.memory,
+    }
+}
+
+fn usage(reading: &Reading) -> Usage {
+    Usage {
+        cpu_micros: reading.cpu_micros,
+        working_set: reading.memory,
+        memory: reading.usage,
+        threads: reading.processes,
+        io: reading.moved.map(|moved| Io { read: moved.read, written: moved.written }),
+        oom_kills: reading.oom_kills,
+    }
+}
+
+fn network(counters: &Counters) -> Option<Network> {
+    counters.passed.map(|passed| Network { received: passed.received, sent: passed.sent })
+}
+
+/// Counts a pass that took so long.
+pub(crate) fn count_pass(record: &PassRecord, took: std::time::Duration) {
+    use berth_count::{Counted, Timed, count};
+    count(if record.is_clean() { Counted::PassClean } else { Counted::PassUnclean }, 1);
+    berth_count::took(Timed::Pass, took);
+    for outcome in &record.outcomes {
+        let result = match outcome.result {
+            Ended::Done => Counted::ChangeDone,
+            Ended::Failed { .. } => Counted::ChangeFailed,
+            Ended::Interrupted => Counted::ChangeInterrupted,
+        };
+        count(result, 1);
+        count(Counted::Steps, u64::try_from(outcome.steps_done).unwrap_or_default());
+        berth_count::took(Timed::Change, std::time::Duration::from_millis(outcome.millis));
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use berth_schema::server::PowerState;
-    use serde_json::json;
-
-    use berth_schema::name::ServerId;
-    use berth_wire::Status;
-    use berth_wire::figures::{DiskUse, Extent, OutOfMemory};
-
-    use crate::figures::Reading;
-    use crate::servers::{Known, Seen};
-
-    #[test]
-    fn servers_have_the_metrics_of_containers() {
-        let id = |number: u32| ServerId(number.try_into().unwrap());
-        let known = Known {
-            name: "shop".to_owned(),
-            container: "hosting-users-dind-1".to_owned(),
-            id: None,
-            wanted: Some(PowerState::Running),
-        };
-        let seen = Seen { servers: BTreeMap::from([(id(1), known)]), ..Seen::default() };
-        let reading = Reading { cpu_micros: 12_000_345, memory: 4096, processes: 3, moved: None };
-        let disk = DiskUse { bytes: 7, at: jiff::Timestamp::UNIX_EPOCH, extent: Extent::Part };
-        let text = super::servers(
-            &seen,
-            &BTreeMap::from([(id(1), reading), (id(2), reading)]),
-            &[(id(1), disk)].into(),
-            &[(id(1), OutOfMemory { times: 2, last: jiff::Timestamp::UNIX_EPOCH })].into(),
-        );
-        let expected = "\
-# HELP container_cpu_usage_seconds_total Seconds of processors that were used.
-# TYPE container_cpu_usage_seconds_total counter
-container_cpu_usage_seconds_total{name=\"hosting-users-dind-1\"} 12.000345
-# HELP container_memory_working_set_bytes Bytes of memory in use.
-# TYPE container_memory_working_set_bytes gauge
-container_memory_working_set_bytes{name=\"hosting-users-dind-1\"} 4096
-# HELP container_oom_events_total Times that the memory was full.
-# TYPE container_oom_events_total counter
-container_oom_events_total{name=\"hosting-users-dind-1\"} 2
-# HELP container_fs_usage_bytes Bytes of disk space, as they were measured last.
-# TYPE container_fs_usage_bytes gauge
-container_fs_usage_bytes{name=\"hosting-users-dind-1\"} 7
-";
-        assert_eq!(text, expected);
-        let nothing = super::servers(&seen, &BTreeMap::new(), &BTreeMap::new(), &BTreeMap::new());
-        assert_eq!(nothing, "");
-    }
-
-    /// A server that is as wanted and one that isn't, a tombstone, a cache that was asked, and a pass with a failure.
-    fn status() -> Status {
-        let revision = "0123456789abcdef0123456789abcdef01234567";
-        let server = |id: u32, actual: &str| {
-            json!({
-                "id": id, "name": format!("s{id}"), "owner": "ann", "wanted": "running", "actual": actual,
-                "nano_cpus": 1, "memory": 1, "image": "server",
-            })
-        };
-        let outcome = |result: serde_json::Value| {
-            json!({
-                "subject": "server s1 (id 1)", "action": "create", "result": result,
-                "millis": 5, "steps_done": 1, "steps": 1,
-            })
-        };
-        let status = json!({
-            "version": "0", "pid": 1, "engine": "29", "engine_answers": true, "platform": "hosting",
-            "last_applied": revision,
-            "last_pass": {
-                "at": "2026-01-02T03:04:05Z", "attempted": revision, "revision": revision, "reason": "a request",
-                "outcomes": [
-                    outcome(json!({"ended": "done"})),
-                    outcome(json!({"ended": "failed", "error": "no", "retry": "on-change"})),
-                ],
-                "problems": ["one", "two", "three"],
-            },
-            "servers": [server(1, "running"), server(2, "missing")],
-            "tombstones": [{"id": 3, "name": "old", "owner": "ann", "purge_after": "2026-02-02T00:00:00Z"}],
-            "system": [],
-            "cache": {
-                "usage": {"bytes": 7, "hits": 8, "misses": 9},
-                "rate_limit": {"limit": 100, "remaining": 42, "window_seconds": 21600, "at": "2026-01-02T03:00:00Z"},
-                "trouble": null,
-            },
-        });
-        serde_json::from_value(status).unwrap()
-    }
-
-    /// Every metric with its value, and in front of each its help and its type.
-    fn read(text: &str) -> Vec<(&str, &str)> {
-        let lines: Vec<&str> = text.lines().collect();
-        let metric = |lines: &[&'_ str]| {
-            let name = lines[2].split(' ').next().unwrap();
-            assert!(lines[0].starts_with(&format!("# HELP {name} ")), "{lines:?}");
-            assert_eq!(lines[1], format!("# TYPE {name} gauge"));
-        };
-        lines.chunks(3).for_each(metric);
-        lines.chunks(3).map(|lines| lines[2].split_once(' ').unwrap()).collect()
-    }
-
-    #[test]
-    fn every_metric_follows_from_the_status() {
-        let expected = [
-            ("berth_up", "1"),
-            ("berth_engine_answers", "1"),
-            ("berth_servers", "2"),
-            ("berth_servers_as_wanted", "1"),
-            ("berth_tombstones", "1"),
-            ("berth_image_cache_bytes", "7"),
-            ("berth_image_cache_hits", "8"),
-            ("berth_image_cache_misses", "9"),
-            ("berth_dockerhub_pulls_remaining", "42"),
-            ("berth_last_pass_timestamp_seconds", "1767323045"),
-            ("berth_last_pass_changes", "2"),
-            ("berth_last_pass_failures", "1"),
-            ("berth_last_pass_problems", "3"),
-            ("berth_converged", "1"),
-        ];
-        assert_eq!(read(&super::text(Some(&status()))), expected);
-    }
-
-    #[test]
-    fn before_the_first_pass_only_the_daemon_is_told_of() {
-        assert_eq!(read(&super::text(None)), [("berth_up", "1")]);
-    }
-}
+#[path = "metrics_tests.rs"]
+mod tests;

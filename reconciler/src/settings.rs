@@ -204,6 +204,18 @@ impl Settings {
         self.data.join("mail")
     }
 
+    /// Folder of the past of servers and of the host.
+    pub fn figures(&self) -> PathBuf {
+        self.data.join("figures")
+    }
+
+    /// Folder of the reconciler's socket for metrics, beside ours: whoever answers scrapers has to get there, and nobody else here.
+    pub fn metrics_folder(&self) -> PathBuf {
+        let mut name = self.data.file_name().unwrap_or_default().to_owned();
+        name.push("-metrics");
+        self.data.with_file_name(name)
+    }
+
     /// Folder of the account at the CA and of the wildcard certificate.
     pub fn acme_folder(&self) -> PathBuf {
         self.data.join("acme")

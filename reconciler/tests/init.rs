@@ -83,13 +83,20 @@ fn example_state_becomes_the_one_of_whoever_tries_it() {
     says("\ndomain = \"panel.localhost\"\n");
     says("\nedge = \"redirect\"\n");
     assert!(!platform.contains("hosting.example.org"), "{platform}");
+    // Nobody answers there, so nobody is to be offered it.
+    assert!(!platform.contains("[panel.oidc]"), "{platform}");
     let ann = home.file("users/ann.toml");
     assert!(ann.contains(&format!("ssh_keys = [\n    \"{KEY}\",\n    \"{OTHER}\",\n]\n")), "{ann}");
     home.file("domains/shop.berth.localhost.toml");
     // The revision says what isn't as in the folder.
     let state = home.at("state.git");
     let told = run(git(&state).args(["log", "--format=%B", "main"]), PATIENCE).good().stdout;
-    for words in ["the folder example-state", "below berth.localhost", "The keys of ann"] {
+    for words in [
+        "the folder example-state",
+        "below berth.localhost",
+        "The keys of ann",
+        "OpenID provider is an example",
+    ] {
         assert!(told.contains(words), "{told}");
     }
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use berth_testing::process::PATIENCE;
 use berth_testing::{Ran, put, run, skipped};
@@ -26,6 +26,15 @@ impl Bench {
         for entry in fs::read_dir(source.join("scripts")).unwrap() {
             let entry = entry.unwrap();
             fs::copy(entry.path(), bench.clone().join("scripts").join(entry.file_name())).unwrap();
+        }
+        let packaging = source.join("packaging");
+        for file in ["users.sh", "places.sh"] {
+            put(&bench.clone().join("packaging"), file, fs::read_to_string(packaging.join(file)).unwrap());
+        }
+        for entry in fs::read_dir(packaging.join("units")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            put(&bench.clone().join("packaging/units"), name, fs::read_to_string(&path).unwrap());
         }
         put(&bench.clone(), "Cargo.toml", "rust-version = \"1.90\"\n");
         fs::create_dir_all(bench.at("home")).unwrap();
@@ -61,11 +70,34 @@ impl Bench {
     }
 
     fn script(&self, name: &str, arguments: &[&str]) -> Ran {
-        let mut script = Command::new(self.clone().join("scripts").join(name));
+        self.run(Command::new(self.clone().join("scripts").join(name)).args(arguments))
+    }
+
+    /// The same where the host's own services and processes can't be met: /run and systemd's folder of units are empty, and stay so
+    /// from one call to the next only as far as `keeps` says.
+    fn script_apart(&self, name: &str, keeps: &[&str]) -> Ran {
+        let mut apart = Command::new("unshare");
+        apart.args(["--mount", "bash", "-euc"]);
+        let kept = keeps.iter().map(|place| {
+            let own = self.at("kept").join(place.trim_start_matches('/'));
+            fs::create_dir_all(&own).unwrap();
+            format!("mkdir -p '{place}'; mount --bind '{}' '{place}'; ", own.display())
+        });
+        let script = self.clone().join("scripts").join(name);
+        apart.arg(format!(
+            "mount -t tmpfs tmpfs /run; {}exec '{}'",
+            kept.collect::<String>(),
+            script.display()
+        ));
+        self.run(&mut apart)
+    }
+
+    fn run(&self, script: &mut Command) -> Ran {
         script.env_clear().env("HOME", self.at("home"));
         script.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.at("bin").display()));
         script.env("BERTH_STATE", self.at("state.git")).env("BERTH_DATA", self.at("data"));
-        run(script.args(arguments).current_dir(self.0.path()), PATIENCE)
+        script.env("BERTH_PENDING", self.at("pending"));
+        run(script.current_dir(self.0.path()), PATIENCE)
     }
 }
 
@@ -225,6 +257,106 @@ fn keys_are_those_that_open_something_from_here() {
 }
 
 #[test]
+fn packages_that_can_t_be_had_are_told_with_what_to_do() {
+    if !geteuid().is_root() {
+        return skipped("packages are installed by root");
+    }
+    let bench = Bench::new();
+    bench.program("dpkg-query", "exit 1");
+    bench.program("dpkg", "echo \"$@\" >> \"$0.calls\"; [ \"$1\" != --audit ] || echo half");
+    let ran = bench.script("install.sh", &["check"]).coded(1);
+    ran.says("installing: build-essential pkg-config")
+        .says("cannot install: build-essential pkg-config")
+        .says("https_proxy")
+        .says("--fix-broken");
+    // What was cut off is finished first, without a question, and another apt is waited for.
+    assert!(bench.calls("dpkg").contains("--configure -a --force-confold"), "{}", bench.calls("dpkg"));
+    assert!(bench.calls("apt-get").contains("DPkg::Lock::Timeout=600"), "{}", bench.calls("apt-get"));
+}
+
+/// Programs that stand in for an engine: it answers once `dockerd` was called.
+fn engine(bench: &Bench, code: i32) {
+    let up = bench.at("up").display().to_string();
+    bench.program("berth", &format!("echo \"$@\" >> \"$0.calls\"; exit {code}"));
+    bench.program("berth-runtime", "exit 0");
+    bench.program("docker", &format!("[ -e '{up}' ]"));
+    bench.program(
+        "dockerd",
+        &format!("(echo begun; cd /run; ls docker.pid docker/*/*.pid) > \"$0.calls\"; : > '{up}'"),
+    );
+}
+
+#[test]
+fn a_process_that_has_an_old_engines_number_is_left_alone() {
+    if !geteuid().is_root() {
+        return skipped("the script's /run is a mount");
+    }
+    // Settings were changed; or nothing was, and no engine answers.
+    for code in [2, 0] {
+        let bench = Bench::new();
+        engine(&bench, code);
+        let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        fs::create_dir_all(bench.at("kept/run")).unwrap();
+        put(&bench.at("kept/run"), "docker.pid", other.id().to_string());
+        put(&bench.at("kept/run/docker/containerd"), "containerd.pid", "");
+        bench.script_apart("engine.sh", &["/run", "/var/log"]).good();
+        assert_eq!(other.try_wait().unwrap(), None, "somebody else's process was ended");
+        assert_eq!(bench.calls("dockerd"), "begun\n", "the next engine would take it for one that lives");
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}
+
+#[test]
+fn what_was_replaced_is_started_anew_also_by_the_next_run() {
+    if !geteuid().is_root() {
+        return skipped("the folder of units is a mount");
+    }
+    let bench = Bench::new();
+    bench.program("berth", "exit 0");
+    let units = "/etc/systemd/system";
+    let run = |systemctl: &str| {
+        bench.program("systemctl", &format!("echo \"$@\" >> \"$0.calls\"; {systemctl}"));
+        let ran = bench.script_apart("units.sh", &[units]);
+        let calls = bench.calls("systemctl");
+        fs::remove_file(bench.at("bin/systemctl.calls")).unwrap();
+        (ran, calls)
+    };
+    // The first run is cut off before the services are started.
+    let (ran, calls) = run("[ \"$1\" != daemon-reload ]");
+    ran.coded(1);
+    assert!(!calls.contains("restart"), "{calls}");
+    let (ran, calls) = run("");
+    ran.good();
+    assert!(calls.contains("restart berth.target\n"), "{calls}");
+    let (ran, calls) = run("");
+    ran.good();
+    assert!(calls.contains("start berth.target\n") && !calls.contains("restart"), "{calls}");
+    // A program was replaced, and the run that did it has ended.
+    fs::write(bench.at("pending"), "").unwrap();
+    assert!(run("").1.contains("restart berth.target\n"));
+}
+
+#[test]
+fn units_get_places_whatever_is_in_their_names() {
+    if !geteuid().is_root() {
+        return skipped("the folder of units is a mount");
+    }
+    let bench = Bench::new();
+    bench.program("berth", "exit 0");
+    bench.program("systemctl", "exit 0");
+    let script = bench.clone().join("scripts/units.sh");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "bash", "-euc"]);
+    let shown = "mount -t tmpfs tmpfs /etc/systemd/system; BERTH_STATE='/srv/my 5% \"disk\"/state.git' \"$0\" && \
+                 cat /etc/systemd/system/berth-.service.d/places.conf && cat /etc/systemd/system/berth.service";
+    let ran = bench.run(command.arg(shown).arg(script)).good();
+    assert!(ran.stdout.contains(r#"Environment="BERTH_STATE=/srv/my 5%% \"disk\"/state.git" "#), "{ran}");
+    assert!(ran.stdout.contains(r#"ReadWritePaths="/srv/my 5%% \"disk\"" "#), "{ran}");
+    assert!(ran.stdout.contains("ExecStart=/usr/local/bin/berth reconcile"), "{ran}");
+}
+
+#[test]
 fn the_last_lines_lead_into_the_platform() {
     let bench = Bench::new();
     put(&bench.at("home"), "key.pub", KEY);
@@ -250,4 +382,11 @@ fn the_last_lines_lead_into_the_platform() {
     assert!(second.contains("https://panel.localhost:8443/ ") && !second.contains("/invite/"), "{second}");
     assert_eq!(bench.script("field.sh", &["ssh", "port", "22"]).good().stdout, "10022\n");
     assert_eq!(bench.script("field.sh", &["nowhere", "x", "7"]).good().stdout, "7\n");
+    if geteuid().is_root() {
+        // Whose the state repo is, is the operator's affair.
+        let owned = Command::new("chown").args(["-R", "65534"]).arg(bench.at("state.git")).status().unwrap();
+        assert!(owned.success());
+        let third = bench.script("ready.sh", &[]).good().stdout;
+        assert!(third.contains("ssh -p 10022 shop@berth.localhost\n"), "{third}");
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use toml_edit::{Array, DocumentMut, TomlError, Value};
+use toml_edit::{Array, DocumentMut, Item, TomlError, Value};
 
 use crate::edit::document::{put, put_list};
 use crate::edit::list::Layout;
@@ -18,6 +18,9 @@ use crate::user::{Role, SshKey};
 const PLATFORM: &str = "platform.toml";
 /// Endings of the files in which the platform's names are written.
 const TEXTS: [&str; 2] = [".toml", ".md"];
+
+/// Ends of names that are kept for examples, so that nobody answers there (RFC 2606; RFC 6761, section 6.4).
+const EXAMPLES: [&str; 6] = ["example.com", "example.net", "example.org", "example", "invalid", "test"];
 
 /// Contents of files, by their paths in the repo.
 pub type Contents = BTreeMap<String, Vec<u8>>;
@@ -95,6 +98,11 @@ impl Beginning {
                 text.parse().map_err(|error| FitError::Unreadable(Box::new(error)))?;
             let panel = state.platform.panel.as_ref().map(|panel| self.panel_for(&panel.domain));
             self.settle(&mut platform, panel.as_ref().or(self.panel.as_ref()));
+            if self.drops_provider(state)
+                && let Some(panel) = platform.get_mut("panel").and_then(Item::as_table_like_mut)
+            {
+                panel.remove("oidc");
+            }
             fitted.insert(PLATFORM.to_owned(), platform.to_string().into_bytes());
         }
         if let Some(admin) = self.admin_of(state)? {
@@ -105,6 +113,13 @@ impl Beginning {
             }
         }
         Ok(fitted)
+    }
+
+    /// Returns whether a folder's OpenID provider is left out: a platform that begins with the folder would offer to sign in by one that is
+    /// an example.
+    pub fn drops_provider(&self, state: &State) -> bool {
+        let provider = state.platform.panel.as_ref().and_then(|panel| panel.oidc.as_ref());
+        self.domain.is_some() && provider.is_some_and(|provider| is_example(&provider.issuer.host()))
     }
 
     /// Whom of a folder the keys are for: the admin that is named, or the first. `None` where there are no keys to have.
@@ -167,6 +182,13 @@ impl Beginning {
         names.sort_by_key(|(old, _)| std::cmp::Reverse(old.len()));
         names
     }
+}
+
+/// Returns whether a name is one that only examples have.
+fn is_example(name: &str) -> bool {
+    EXAMPLES
+        .iter()
+        .any(|end| name.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
 
 fn text_of<'c>(files: &'c Contents, path: &str) -> Option<&'c str> {
@@ -285,6 +307,31 @@ mod tests {
         let before = folder("");
         let after = beginning("berth.localhost").fit(&read(&before), &before).unwrap();
         assert_eq!(read(&after).platform.panel, None);
+    }
+
+    #[test]
+    fn a_provider_that_is_an_example_is_left_out() {
+        let provider = |issuer: &str| {
+            let table = format!(
+                "\n# People sign in there.\n[panel.oidc]\nissuer = \"{issuer}\"\nclient_id = \"berth\"\n"
+            );
+            folder(&format!("\n[panel]\ndomain = \"panel.example.org\"\n{table}\n# The end.\n[cache]\n"))
+        };
+        let fitted = |beginning: &Beginning, before: &Contents| {
+            let after = beginning.fit(&read(before), before).unwrap();
+            std::str::from_utf8(&after["platform.toml"]).unwrap().to_owned()
+        };
+        let example = provider("https://login.example.org/realms/main");
+        let text = fitted(&beginning("berth.localhost"), &example);
+        assert!(text.contains("\n# The end.\n[cache]") && !text.contains("sign in"), "{text}");
+        assert!(beginning("berth.localhost").drops_provider(&read(&example)));
+        // Somebody's own stays, and so does everything in a folder that is taken as it is.
+        for issuer in
+            ["https://login.notexample.org", "https://login.test.example.edu/a", "https://example.university"]
+        {
+            assert!(fitted(&beginning("berth.localhost"), &provider(issuer)).contains(issuer), "{issuer}");
+        }
+        assert_eq!(Beginning::default().fit(&read(&example), &example).unwrap(), example);
     }
 
     #[test]

@@ -80,8 +80,12 @@ pub enum Command {
     UploadPack,
     /// Lists the proposals that wait.
     ReviewList,
+    /// The same, however many they are.
+    ReviewListWhole,
     /// Shows one proposal: its change, its plan and its verdict.
     ReviewShow(Topic),
+    /// The same in full, however long.
+    ReviewShowWhole(Topic),
     /// Merges a proposal, if it is still at the revision that was reviewed.
     ReviewApprove {
         /// Topic of the proposal.
@@ -207,8 +211,8 @@ impl Command {
         let unknown = || {
             Invalid::new(
                 "that is no command of this login",
-                "use git with ssh://git@<host>:<port>/state, or `review list`, `review show|reject <topic>`, `review approve \
-                 <topic> <revision> [--allow-lockout]`; `help` lists the other commands",
+                "use git with ssh://git@<host>:<port>/state, or `review list [--all]`, `review show <topic> [--all]`, `review reject <topic>`, \
+                 `review approve <topic> <revision> [--allow-lockout]`; `help` lists the other commands",
             )
         };
         if line.len() > COMMAND_MAX {
@@ -220,7 +224,11 @@ impl Command {
                 words.split_once(' ').map_or((words, None), |(verb, topic)| (verb, Some(topic)));
             return match (verb, topic) {
                 ("list", None) => Ok(Self::ReviewList),
-                ("show", Some(topic)) => topic.parse().map(Self::ReviewShow),
+                ("list", Some("--all")) => Ok(Self::ReviewListWhole),
+                ("show", Some(words)) => match words.strip_suffix(" --all") {
+                    Some(topic) => topic.parse().map(Self::ReviewShowWhole),
+                    None => words.parse().map(Self::ReviewShow),
+                },
                 ("approve", Some(words)) => Self::approval(words),
                 ("reject", Some(topic)) => topic.parse().map(Self::ReviewReject),
                 _ => Err(unknown()),
@@ -307,7 +315,10 @@ mod tests {
             "ls \u{1b}[2J",
             "rm \u{202e}shop",
             "review list all",
+            "review list --all --all",
             "review show",
+            "review show --all",
+            "review show x --all --all",
             "review show ../x",
             "review approve -x",
             "review approve x",
@@ -362,6 +373,9 @@ mod tests {
         let topic: Topic = "more-memory".parse().unwrap();
         assert_eq!(Command::parse(b"review list").unwrap(), Command::ReviewList);
         assert_eq!(Command::parse(b"review show more-memory").unwrap(), Command::ReviewShow(topic.clone()));
+        let whole = Command::parse(b"review show more-memory --all").unwrap();
+        assert_eq!(whole, Command::ReviewShowWhole(topic.clone()));
+        assert_eq!(Command::parse(b"review list --all").unwrap(), Command::ReviewListWhole);
         assert_eq!(
             Command::parse(b"review approve more-memory 0123456789").unwrap(),
             Command::ReviewApprove { topic: topic.clone(), at: "0123456789".parse().unwrap(), knows: false }

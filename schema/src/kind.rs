@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host_name;
 use crate::invalid::Invalid;
 use crate::name::{Fqdn, ServerName, UserName};
 use crate::suggest;
@@ -98,12 +99,19 @@ impl Subject {
                 format!("`{folder}/` holds `.toml` files; rename it, or move it to `docs/`"),
             ));
         };
-        match folder {
-            "users" => stem.parse().map(Self::User),
-            "servers" => stem.parse().map(Self::Server),
-            _ => domain(stem).map(Self::Domain),
+        let rename =
+            |invalid: Invalid| Invalid::new(invalid.message, format!("rename the file: {}", invalid.hint));
+        if folder == "domains"
+            && let Some(records) = host_name::of_records(stem)
+        {
+            let hint = "such names hold DNS records and serve no web, so there is nothing to do for them here: remove the file";
+            return Err(Invalid::new(records.message, hint));
         }
-        .map_err(|invalid| Invalid::new(invalid.message, format!("rename the file: {}", invalid.hint)))
+        match folder {
+            "users" => stem.parse().map(Self::User).map_err(rename),
+            "servers" => stem.parse().map(Self::Server).map_err(rename),
+            _ => domain(stem).map(Self::Domain).map_err(rename),
+        }
     }
 }
 

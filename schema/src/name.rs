@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::de::DeValue;
 
+use crate::host_name;
 pub use crate::invalid::Invalid;
 use crate::json_schema::written::written_as;
 use crate::text::shown;
@@ -167,31 +168,10 @@ pub(crate) fn label_below<'n>(fqdn: &'n Fqdn, platform: &Fqdn) -> Option<&'n str
     below.rsplit('.').next()
 }
 
-/// One label of a domain name; `Err` holds the hint.
-fn check_label(label: &str) -> Result<(), &'static str> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if label.is_empty() || label.len() > 63 || !label.chars().all(good) {
-        return Err("each label has 1 to 63 lower-case letters, digits and hyphens (write IDNs as `xn--…`)");
-    }
-    if label.starts_with('-') || label.ends_with('-') {
-        return Err("a label may not begin or end with a hyphen");
-    }
-    Ok(())
-}
-
 impl FromStr for Fqdn {
     type Err = Invalid;
     fn from_str(value: &str) -> Result<Self, Invalid> {
-        let refuse = |hint: &str| Err(Invalid::new(format!("`{}` is not a domain name", shown(value)), hint));
-        let labels: Vec<&str> = value.strip_prefix("*.").unwrap_or(value).split('.').collect();
-        if value.len() > 253 || labels.len() < 2 {
-            return refuse("write it in full, such as `shop.example.org`");
-        }
-        for label in labels {
-            if let Err(hint) = check_label(label) {
-                return refuse(hint);
-            }
-        }
+        host_name::check(value.strip_prefix("*.").unwrap_or(value), value)?;
         Ok(Self(value.into()))
     }
 }
@@ -248,13 +228,13 @@ pub(crate) struct Label(pub(crate) String);
 impl FromStr for Label {
     type Err = Invalid;
     fn from_str(value: &str) -> Result<Self, Invalid> {
-        let refuse = |hint| Invalid::new(format!("`{}` is not a label", shown(value)), hint);
+        let refuse = |hint: String| Invalid::new(format!("`{}` is not a label", shown(value)), hint);
         if value.contains('.') {
             return Err(refuse(
-                "write the one label below the platform's domain, such as \"www\", without dots",
+                "write the one label below the platform's domain, such as \"www\", without dots".to_owned(),
             ));
         }
-        check_label(value).map_err(refuse)?;
+        host_name::check_label(value).map_err(refuse)?;
         Ok(Self(value.to_owned()))
     }
 }

@@ -20,6 +20,9 @@ use crate::tool::{Tool, refused};
 use crate::value::choice_values;
 use crate::web::Web;
 
+/// Owner of its port, in words.
+const PANEL: &str = "panel";
+
 /// The web pages for members and admins. Without this table there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Panel {
@@ -117,7 +120,7 @@ impl Panel {
         let at = port.as_ref().map(|port| port.at);
         let port = port.map_or(Self::port(), |found| found.value);
         let address = fields.value("address");
-        let own = Place { address, port, owner: "panel" };
+        let own = Place { address, port, owner: PANEL };
         let [http, https] = web.places();
         if let Some(taken) = [http, https, ssh.place()].iter().find(|taken| taken.clashes(&own))
             && (domain.is_some() || at.is_some())
@@ -131,6 +134,13 @@ impl Panel {
         let oidc = fields.table("oidc", "`[panel.oidc]`", Oidc::read);
         let domain = domain?.value;
         Some(Self { domain, address, port, edge, tls, oidc })
+    }
+}
+
+impl Panel {
+    /// Place at which it listens.
+    pub(crate) fn place(&self) -> Place {
+        Place { address: self.address, port: self.port, owner: PANEL }
     }
 }
 

@@ -16,7 +16,9 @@ use crate::docs::Docs;
 use crate::fields::Fields;
 use crate::firewall::Firewall;
 use crate::invalid::Invalid;
+use crate::listen::Place;
 use crate::mail::Mail;
+use crate::metrics::Metrics;
 use crate::name::{Fqdn, ImageRef, Prefix, ServerId};
 pub use crate::network::Networks;
 use crate::oidc::Join;
@@ -90,6 +92,9 @@ pub struct Platform {
     /// Backups. Without this table there are none.
     #[schemars(default)]
     pub backup: Option<Backup>,
+    /// The place at which scrapers read metrics. Without this table there is none.
+    #[schemars(default)]
+    pub metrics: Option<Metrics>,
     /// The world's way to the platform, where that isn't what it listens on.
     #[schemars(default)]
     pub public: Public,
@@ -289,6 +294,10 @@ impl Platform {
         let ssh = fields.table("ssh", "`[ssh]`", |fields| Ssh::read(fields, &web));
         let members = domain.as_ref().map(|domain| &domain.value);
         let panel = fields.table("panel", "`[panel]`", |fields| Panel::read(fields, members, &web, &ssh));
+        let [http, https] = web.places();
+        let taken: Vec<Place> =
+            [http, https, ssh.place()].into_iter().chain(panel.as_ref().map(Panel::place)).collect();
+        let metrics = fields.table("metrics", "`[metrics]`", |fields| Metrics::read(fields, &taken));
         let remote = fields.table("remote", "`[remote]`", Remote::read);
         let joins =
             panel.as_ref().and_then(|panel| panel.oidc.as_ref()).filter(|oidc| oidc.join != Join::Invite);
@@ -317,6 +326,7 @@ impl Platform {
             backup: fields.table("backup", "`[backup]`", |fields| {
                 fields.is_there().then(|| Backup::read(fields)).flatten()
             }),
+            metrics,
             public: fields.table("public", "`[public]`", Public::read),
             docs: fields.table("docs", "`[docs]`", Docs::read),
             cache: fields.table("cache", "`[cache]`", Cache::read),

@@ -26,7 +26,7 @@ use crate::parse::{Content, Parsed};
 
 pub use budget::Budget;
 pub use explain::{Answer, May, explain};
-pub use lockout::{ALLOW_LOCKOUT, lockouts};
+pub use lockout::{ALLOW_LOCKOUT, lockouts, without_admins};
 pub use proof::{Proof, proof, proofs, to_prove};
 pub use secret::secrets;
 pub(crate) use secret::{PRIVATE_KEYS, is_secret_field, may_be_secret};

@@ -27,6 +27,11 @@ pub struct Removal {
 }
 
 impl Removal {
+    /// The id of the removed server.
+    pub fn id(&self) -> ServerId {
+        self.id
+    }
+
     /// Returns whether this is the removal of that server by that revision.
     pub fn is_of(&self, id: ServerId, revision: &str) -> bool {
         self.id == id && revision.starts_with(&self.digits)

@@ -28,6 +28,8 @@ pub(crate) struct Entry<'a, F, T> {
     pub(crate) parsed: &'a Parsed,
     pub(crate) file: &'a F,
     pub(crate) value: Option<&'a Arc<T>>,
+    /// True if a change brings it in, or writes it anew. What stood there before keeps what both claim.
+    pub(crate) is_new: bool,
 }
 
 /// All files of a state repo, by kind.
@@ -48,34 +50,44 @@ pub(crate) struct Files<'a> {
 impl State {
     /// Resolves files against each other. `Err` holds every finding, sorted by place.
     pub fn assemble<'a>(files: impl IntoIterator<Item = &'a Parsed>) -> Result<Self, Vec<Finding>> {
-        Files::of(files).resolve()
+        Files::of(files, |_| false).resolve()
+    }
+
+    /// The same for a change: the files whose paths `is_new` returns true for are the change's, and the others stood there before. Where two
+    /// claim the same, it is the other's, and the finding stands at the change's own file.
+    pub fn assemble_change<'a>(
+        files: impl IntoIterator<Item = &'a Parsed>,
+        is_new: impl Fn(&str) -> bool,
+    ) -> Result<Self, Vec<Finding>> {
+        Files::of(files, is_new).resolve()
     }
 }
 
 impl<'a> Files<'a> {
-    pub(crate) fn of(files: impl IntoIterator<Item = &'a Parsed>) -> Self {
+    pub(crate) fn of(files: impl IntoIterator<Item = &'a Parsed>, is_new: impl Fn(&str) -> bool) -> Self {
         let mut all = Self { suggestions_left: 50, ..Self::default() };
         for parsed in files {
+            let is_new = is_new(parsed.path());
             all.findings.extend_from_slice(parsed.findings());
             match &parsed.content {
                 Content::Other => {}
                 Content::Platform(value) => all.platform = Some((parsed, value.as_ref())),
                 Content::User(file, value) => {
-                    all.users.push(Entry { parsed, file, value: value.as_ref() });
+                    all.users.push(Entry { parsed, file, value: value.as_ref(), is_new });
                 }
                 Content::Server(file, value) => {
-                    all.servers.push(Entry { parsed, file, value: value.as_ref() });
+                    all.servers.push(Entry { parsed, file, value: value.as_ref(), is_new });
                 }
                 Content::Domain(file, value) => {
-                    all.domains.push(Entry { parsed, file, value: value.as_ref() });
+                    all.domains.push(Entry { parsed, file, value: value.as_ref(), is_new });
                 }
             }
         }
-        // The order in which files come may not decide which of two is the offender. They come from a tree, sorted,
-        // and sorting what is sorted costs one look at each.
-        all.users.sort_by_key(|entry| entry.parsed.path());
-        all.servers.sort_by_key(|entry| entry.parsed.path());
-        all.domains.sort_by_key(|entry| entry.parsed.path());
+        // The order in which files come may not decide which of two is the offender: what stood there before comes first, and then
+        // paths decide. They come from a tree, sorted, and sorting what is sorted costs one look at each.
+        all.users.sort_by_key(|entry| (entry.is_new, entry.parsed.path()));
+        all.servers.sort_by_key(|entry| (entry.is_new, entry.parsed.path()));
+        all.domains.sort_by_key(|entry| (entry.is_new, entry.parsed.path()));
         all.users_by_name = by_name(&all.users, |file| file.name.as_str());
         all.servers_by_name = by_name(&all.servers, |file| file.name.as_str());
         all
@@ -100,6 +112,7 @@ impl<'a> Files<'a> {
                 self.check_addresses(platform);
                 self.check_exceptions(platform);
                 self.check_names(platform);
+                self.check_own_account(platform);
                 self.check_tools(platform);
                 self.check_trusted(platform);
                 self.check_guarded(platform);
@@ -198,7 +211,7 @@ impl<'a> Files<'a> {
         let mut clashes = Vec::new();
         for (index, server) in self.servers.iter().enumerate() {
             let Some(id) = server.file.id else { continue };
-            // The first in the order of paths keeps it.
+            // The first keeps it.
             match holders.entry(id.value) {
                 hash_map::Entry::Occupied(holder) => clashes.push((index, id, *holder.get())),
                 hash_map::Entry::Vacant(free) => _ = free.insert((index, id.at)),
@@ -208,8 +221,13 @@ impl<'a> Files<'a> {
         for (index, id, (holder, holder_at)) in clashes {
             let message =
                 format!("id {} is taken by {}", id.value, place(self.servers[holder].parsed, holder_at));
+            let newer = if Self::is_later(&self.servers[index], &self.servers[holder]) {
+                "this"
+            } else {
+                "the newer"
+            };
             let hint = format!(
-                "an id is for ever: give the newer server another, such as {}",
+                "an id is for ever: give {newer} server another, such as {}",
                 highest.saturating_add(1)
             );
             self.error(self.servers[index].parsed, id.at, message, hint);
@@ -233,7 +251,11 @@ impl<'a> Files<'a> {
                 (format!("this SSH key is listed twice, first at {place}"), "remove one of the two")
             } else {
                 let message = format!("this SSH key is `{}`'s, at {place}", self.users[holder].file.name);
-                (message, "a key logs in one person: remove it from one of the two files")
+                let hint = match Self::is_later(&self.users[index], &self.users[holder]) {
+                    true => "a key logs in one person, and was theirs first: take it out of this file",
+                    false => "a key logs in one person: remove it from one of the two files",
+                };
+                (message, hint)
             };
             self.error(self.users[index].parsed, at, message, hint);
         }
@@ -263,6 +285,20 @@ impl<'a> Files<'a> {
         );
     }
 
+    /// Refuses Berth's own account at the forge as a member's: what Berth pushes for others would be judged as theirs.
+    fn check_own_account(&mut self, platform: &Platform) {
+        let Some(ours) = platform.remote.as_ref().and_then(|remote| remote.account.as_ref()) else { return };
+        let held = |(index, user): (usize, &Entry<'_, UserFile, User>)| {
+            Some((index, user.file.forge_accounts.iter().find(|account| account.value == *ours)?.at))
+        };
+        let found: Vec<_> = self.users.iter().enumerate().filter_map(held).collect();
+        for (index, at) in found {
+            let message = "this is Berth's own account at the forge, by `remote.account` in platform.toml";
+            let hint = "give Berth an account that is nobody's: what it pushes there for others would be judged as this member's";
+            self.error(self.users[index].parsed, at, message.to_owned(), hint);
+        }
+    }
+
     fn check_tokens(&mut self) {
         self.check_holders(
             |user| user.tokens.iter().map(|token| (token.value.digest(), token.at)).collect(),
@@ -286,8 +322,15 @@ impl<'a> Files<'a> {
         for (index, at, (holder, holder_at)) in clashes {
             let place = place(self.users[holder].parsed, holder_at);
             let message = format!("{what} is `{}`'s, at {place}", self.users[holder].file.name);
+            let theirs = "it is one person's, and was theirs first: take it out of this file";
+            let hint = if Self::is_later(&self.users[index], &self.users[holder]) { theirs } else { hint };
             self.error(self.users[index].parsed, at, message, hint);
         }
+    }
+
+    /// Returns whether a change brings one of the two in, and the other was there.
+    fn is_later<F, T>(one: &Entry<'_, F, T>, other: &Entry<'_, F, T>) -> bool {
+        one.is_new && !other.is_new
     }
 
     fn check_people(&mut self) {

@@ -11,7 +11,7 @@ use crate::name::{Fqdn, label_below};
 use crate::parse::Parsed;
 use crate::platform::Platform;
 use crate::quantity::{Bytes, Cpus};
-use crate::resolve::{Entry, Files};
+use crate::resolve::Files;
 use crate::server::Server;
 use crate::state::State;
 use crate::text::counted;
@@ -43,11 +43,11 @@ pub fn amounts(state: &State, user: &User) -> Vec<Amount> {
     let domains = state.domains.values().filter(|domain| names.contains(&domain.server)).count();
     usage.domains = u32::try_from(domains).unwrap_or(u32::MAX);
     let quota = state.quota(user);
-    SERVER_LIMITS
-        .iter()
-        .chain([&DOMAIN_LIMIT])
-        .map(|limit| limit.amount(&usage, &quota, &state.platform))
-        .collect()
+    limits().map(|limit| limit.amount(&usage, &quota, &state.platform)).collect()
+}
+
+fn limits() -> impl Iterator<Item = &'static Limit> {
+    SERVER_LIMITS.iter().chain([&DOMAIN_LIMIT])
 }
 
 /// Amounts that a member's servers and domains use together.
@@ -59,6 +59,24 @@ struct Usage {
     pids: u64,
     disk: u64,
     domains: u32,
+}
+
+/// Everything that belongs to one member.
+#[derive(Default)]
+struct Owned {
+    total: Usage,
+    /// Places in the list of servers.
+    servers: Vec<usize>,
+    /// Places in the list of domains.
+    domains: Vec<usize>,
+}
+
+/// A limit that a member goes over.
+struct Over<'a> {
+    limit: &'static Limit,
+    /// The file in which they do, and the byte offset there.
+    place: (&'a Parsed, usize),
+    invalid: Invalid,
 }
 
 /// Precision of an amount in words.
@@ -168,60 +186,104 @@ impl Limit {
         format!("`{}` has {used} in all, and may have {allowed}", user.name)
     }
 
-    fn hint(&self, user: &User) -> String {
-        format!("take some away, or let an admin raise `quota.{}` in users/{}.toml", self.field, user.name)
+    fn hint(&self, user: &User, platform: &Platform) -> String {
+        let help = platform.organisation.help();
+        format!("take some away, or ask {help} to raise `quota.{}` in users/{}.toml", self.field, user.name)
     }
 }
 
 impl<'a> Files<'a> {
-    /// Sums per member. The finding stands at the first thing, in the order of ids or names, that goes over.
+    /// Sums per member. The finding stands at the first thing that goes over, in the order of ids or names, and what stood there before
+    /// a change comes first.
     pub(crate) fn check_usage(&mut self, platform: &Platform) {
-        let mut totals: HashMap<&str, Usage> = HashMap::with_capacity(self.users_by_name.len());
-        for server in self.servers.iter().filter_map(|entry| entry.value) {
-            totals.entry(server.owner.as_str()).or_default().add(server, platform);
+        let mut over: Vec<Over<'a>> = Vec::new();
+        for (owner, owned) in self.owned_beyond(platform) {
+            over.extend(self.goes_over(owner, &owned, platform));
         }
-        for domain in &self.domains {
-            if let Some(server) = self.target(domain.file) {
-                totals.entry(server.owner.as_str()).or_default().domains += 1;
-            }
-        }
-        for (owner, total) in totals {
-            let Some(index) = self.users_by_name.get(owner) else { continue };
-            let Some(user) = self.users[*index].value else { continue };
-            let quota = user.quota.over(&platform.quota);
-            // Where nobody has said, too many servers have too many processes: one of the two findings is enough.
-            let told = quota.pids.is_none() && total.servers > quota.servers;
-            let over =
-                |limit: &&Limit| limit.is_over(&total, &quota, platform) && !(told && limit.field == "pids");
-            for limit in SERVER_LIMITS.iter().filter(over) {
-                let Some((parsed, at)) = self.server_that_goes_over(user, &quota, limit, platform) else {
-                    continue;
-                };
-                let (message, hint) = (limit.message(user, &total, &quota, platform), limit.hint(user));
-                match limit.is_strict {
-                    true => self.strict(parsed, at, Invalid::new(message, hint)),
-                    false => self.error(parsed, at, message, hint),
-                }
-            }
-            if DOMAIN_LIMIT.is_over(&total, &quota, platform)
-                && let Some((parsed, at)) = self.domain_that_goes_over(user, &quota)
-            {
-                let message = DOMAIN_LIMIT.message(user, &total, &quota, platform);
-                self.error(parsed, at, message, DOMAIN_LIMIT.hint(user));
+        for Over { limit, place: (parsed, at), invalid } in over {
+            match limit.is_strict {
+                true => self.strict(parsed, at, invalid),
+                false => self.error(parsed, at, invalid.message, invalid.hint),
             }
         }
     }
 
+    /// Everything that the members have who go over a limit. Two walks over the servers and the domains find it for all of them.
+    fn owned_beyond(&self, platform: &Platform) -> Vec<(&'a User, Owned)> {
+        let mut totals: HashMap<&str, Usage> = HashMap::with_capacity(self.users_by_name.len());
+        for (_, server) in self.servers_owned() {
+            totals.entry(server.owner.as_str()).or_default().add(server, platform);
+        }
+        for (_, server) in self.domains_owned() {
+            let total = totals.entry(server.owner.as_str()).or_default();
+            total.domains = total.domains.saturating_add(1);
+        }
+        let over = totals.into_iter().filter_map(|(owner, total)| {
+            let user = &**self.users_by_name.get(owner).and_then(|index| self.users[*index].value)?;
+            let quota = user.quota.over(&platform.quota);
+            let goes_over = limits().any(|limit| limit.is_over(&total, &quota, platform));
+            goes_over.then(|| (owner, (user, Owned { total, ..Owned::default() })))
+        });
+        let mut over: HashMap<&str, (&User, Owned)> = over.collect();
+        if over.is_empty() {
+            return Vec::new();
+        }
+        for (index, server) in self.servers_owned() {
+            if let Some((_, owned)) = over.get_mut(server.owner.as_str()) {
+                owned.servers.push(index);
+            }
+        }
+        for (index, server) in self.domains_owned() {
+            if let Some((_, owned)) = over.get_mut(server.owner.as_str()) {
+                owned.domains.push(index);
+            }
+        }
+        over.into_values().collect()
+    }
+
+    /// The place of each server in the list, and the server.
+    fn servers_owned(&self) -> impl Iterator<Item = (usize, &'a Arc<Server>)> {
+        let servers = self.servers.iter().enumerate();
+        servers.filter_map(|(index, entry)| Some((index, entry.value?))).inspect(|_| counted_work())
+    }
+
+    /// The place of each domain in the list, and the server that it leads to.
+    fn domains_owned(&self) -> impl Iterator<Item = (usize, &'a Arc<Server>)> {
+        let domains = self.domains.iter().enumerate();
+        domains
+            .filter_map(|(index, domain)| Some((index, self.target(domain.file)?)))
+            .inspect(|_| counted_work())
+    }
+
+    /// The limits that a member goes over, each with the place where.
+    fn goes_over(&self, user: &User, owned: &Owned, platform: &Platform) -> Vec<Over<'a>> {
+        let (total, quota) = (&owned.total, user.quota.over(&platform.quota));
+        // Where nobody has said, too many servers have too many processes: one of the two findings is enough.
+        let told = quota.pids.is_none() && total.servers > quota.servers;
+        let over = limits()
+            .filter(|limit| limit.is_over(total, &quota, platform) && !(told && limit.field == "pids"))
+            .filter_map(|limit| {
+                let place = match limit.field {
+                    "domains" => self.domain_that_goes_over(owned, &quota),
+                    _ => self.server_that_goes_over(owned, &quota, limit, platform),
+                };
+                let (message, hint) = (limit.message(user, total, &quota, platform), limit.hint(user, platform));
+                let invalid = Invalid::new(message, hint);
+                Some(Over { limit, place: place?, invalid })
+            });
+        over.collect()
+    }
+
     fn server_that_goes_over(
         &self,
-        user: &User,
+        owned: &Owned,
         quota: &Quota,
         limit: &Limit,
         platform: &Platform,
     ) -> Option<(&'a Parsed, usize)> {
-        let own = self.servers.iter().filter_map(|entry| Some((entry, entry.value?)));
-        let mut own: Vec<_> = own.filter(|(_, server)| server.owner == user.name).collect();
-        own.sort_by_key(|(_, server)| server.id);
+        let entries = owned.servers.iter().map(|index| &self.servers[*index]);
+        let mut own: Vec<_> = entries.filter_map(|entry| Some((entry, entry.value?))).collect();
+        own.sort_by_key(|(entry, server)| (entry.is_new, server.id));
         let mut usage = Usage::default();
         let (entry, _) = own.into_iter().find(|(_, server)| {
             usage.add(server, platform);
@@ -238,11 +300,10 @@ impl<'a> Files<'a> {
         field.or(entry.file.owner.as_ref().map(|owner| owner.at)).map(|at| (entry.parsed, at))
     }
 
-    fn domain_that_goes_over(&self, user: &User, quota: &Quota) -> Option<(&'a Parsed, usize)> {
-        let own = |entry: &&Entry<'a, DomainFile, _>| {
-            self.target(entry.file).is_some_and(|server| server.owner == user.name)
-        };
-        let entry = self.domains.iter().filter(own).nth(quota.domains as usize)?;
+    fn domain_that_goes_over(&self, owned: &Owned, quota: &Quota) -> Option<(&'a Parsed, usize)> {
+        let mut own: Vec<_> = owned.domains.iter().map(|index| &self.domains[*index]).collect();
+        own.sort_by_key(|entry| entry.is_new);
+        let entry = own.get(quota.domains as usize)?;
         entry.file.server.as_ref().map(|server| (entry.parsed, server.at))
     }
 
@@ -271,22 +332,31 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Returns the shortest name with each label below the platform's domain, and its server, whose owner has the label.
+    /// Returns the name with each label below the platform's domain that its owner has it by, and its server: one that stood there before
+    /// the change, and the shortest of those.
     fn label_owners(&self, platform: &Platform) -> HashMap<&'a str, (&'a Fqdn, &'a Arc<Server>)> {
-        let mut owners: HashMap<&str, (&Fqdn, &Arc<Server>)> = HashMap::with_capacity(self.domains.len());
+        let mut owners: HashMap<&str, (_, &Fqdn, &Arc<Server>)> = HashMap::with_capacity(self.domains.len());
         for domain in &self.domains {
             let fqdn = &domain.file.fqdn;
             let (Some(label), Some(server)) = (label_below(fqdn, &platform.domain), self.target(domain.file))
             else {
                 continue;
             };
-            let rank = |fqdn: &Fqdn| (fqdn.base().len(), fqdn.is_wildcard());
-            let holder = owners.entry(label).or_insert((fqdn, server));
-            if rank(fqdn) < rank(holder.0) {
-                *holder = (fqdn, server);
+            // A name changes hands with its server, too.
+            let is_new = domain.is_new || self.leads_to_new(domain.file);
+            let rank = (is_new, fqdn.base().len(), fqdn.is_wildcard());
+            let holder = owners.entry(label).or_insert((rank, fqdn, server));
+            if rank < holder.0 {
+                *holder = (rank, fqdn, server);
             }
         }
-        owners
+        owners.into_iter().map(|(label, (_, fqdn, server))| (label, (fqdn, server))).collect()
+    }
+
+    fn leads_to_new(&self, domain: &DomainFile) -> bool {
+        let target =
+            domain.server.as_ref().and_then(|server| self.servers_by_name.get(server.value.as_str()));
+        target.is_some_and(|index| self.servers[*index].is_new)
     }
 
     fn refuse_label(
@@ -309,7 +379,10 @@ impl<'a> Files<'a> {
         (server.owner != *owner).then(|| {
             let (own, other) = (format!("{label}.{}", platform.domain), &server.owner);
             let with = if holder.as_str() == own { String::new() } else { format!(", who has `{holder}`") };
-            let message = format!("`{fqdn}` lies within `{own}`, which is `{other}`'s{with}");
+            let message = match fqdn.as_str() == own {
+                true => format!("`{fqdn}` and everything below it is `{other}`'s{with}"),
+                false => format!("`{fqdn}` lies within `{own}`, which is `{other}`'s{with}"),
+            };
             (message, format!("choose a name outside it, or a server of `{other}`'s"))
         })
     }
@@ -328,7 +401,8 @@ impl<'a> Files<'a> {
         let quota = self.user(owner)?.quota.over(&platform.quota);
         (!quota.custom_domains).then(|| {
             let message = format!("`{fqdn}` is outside `{own}`, and `{owner}` may not use such names");
-            let hint = format!("choose a name below `{own}`, or let an admin set `quota.custom_domains` in users/{owner}.toml");
+            let help = platform.organisation.help();
+            let hint = format!("choose a name below `{own}`, or ask {help} to set `quota.custom_domains` in users/{owner}.toml");
             (message, hint)
         })
     }
@@ -336,4 +410,51 @@ impl<'a> Files<'a> {
 
 fn is_panel(fqdn: &Fqdn, platform: &Platform) -> bool {
     platform.panel.as_ref().is_some_and(|panel| panel.is_met_by(fqdn))
+}
+
+/// Counts a look at something of a member's, for the test that compares how many there are.
+#[cfg(not(test))]
+fn counted_work() {}
+
+#[cfg(test)]
+use tests::counted_work;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use crate::parse::Parsed;
+    use crate::state::State;
+
+    thread_local! {
+        static LOOKS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn counted_work() {
+        LOOKS.set(LOOKS.get() + 1);
+    }
+
+    /// The findings of a state in which so many members go over every quota, and the looks that they took.
+    fn over(members: usize) -> (usize, usize) {
+        let quota = "[quota]\nservers = 0\ndomains = 0\n";
+        let platform = format!("domain = \"h.org\"\n[networks]\nusers = \"10.0.0.0/8\"\n{quota}");
+        let mut files = vec![Parsed::parse("platform.toml", &platform)];
+        for n in 1..=members {
+            files.push(Parsed::parse(&format!("users/u{n}.toml"), ""));
+            files
+                .push(Parsed::parse(&format!("servers/s{n}.toml"), &format!("id = {n}\nowner = \"u{n}\"\n")));
+            let domain = format!("domains/d{n}.h.org.toml");
+            files.push(Parsed::parse(&domain, &format!("server = \"s{n}\"\n")));
+        }
+        LOOKS.set(0);
+        let findings = State::assemble(&files).expect_err("everybody has too much");
+        (findings.len(), LOOKS.get())
+    }
+
+    #[test]
+    fn twice_the_members_over_their_quota_take_twice_the_looks() {
+        let ((few, looks), (many, more)) = (over(50), over(100));
+        assert_eq!((few, many), (2 * 50, 2 * 100), "each member has two findings of their own");
+        assert_eq!(more, 2 * looks);
+    }
 }

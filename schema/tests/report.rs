@@ -6,9 +6,11 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
-use berth_schema::report::{Look, json, report, sources, summary};
+use berth_schema::brief::{Extent, LINES};
+use berth_schema::name::Invalid;
+use berth_schema::report::{Look, json, report, report_of, sources, summary};
 use berth_schema::testing::{harm, hostile_line, hostile_text};
-use berth_schema::{Finding, Parsed, State};
+use berth_schema::{Finding, Parsed, Severity, State};
 use proptest::prelude::*;
 
 fn files() -> Vec<Parsed> {
@@ -128,6 +130,69 @@ fn a_program_gets_the_same() {
             ],
         })
     );
+}
+
+/// A finding whose sentence differs by a name alone.
+fn like(severity: Severity, what: &str, number: usize) -> Finding {
+    let (message, hint) = (format!("`name-{number}` is not {what}"), "rename it");
+    Finding::new(severity, format!("servers/{number}.toml"), None, Invalid::new(message, hint))
+}
+
+#[test]
+fn thousands_alike_end_and_hide_no_other_kind() {
+    let mut found: Vec<Finding> =
+        (0..4317).map(|number| like(Severity::Error, "a domain name", number)).collect();
+    found.extend((0..21).map(|number| like(Severity::Error, "a user name", number)));
+    found.extend((0..9).map(|number| like(Severity::Warning, "pretty", number)));
+    found.sort();
+    let page = report(&found, |_| None, Look::Plain);
+    assert!(page.lines().count() <= LINES, "{} lines", page.lines().count());
+    for part in [
+        "… and 4314 more errors like this: servers/",
+        "is not a user name",
+        "… and 18 more errors like this: servers/",
+        "is not pretty",
+        "4338 errors, 9 warnings in 4317 files",
+        "`berth check --all` shows everything.",
+    ] {
+        assert!(page.to_lowercase().contains(&part.to_lowercase()), "no `{part}` in\n{page}");
+    }
+    let whole = report_of(&found, |_| None, Look::Plain, Extent::Whole);
+    assert_eq!(whole.matches("is not a domain name").count(), 4317);
+    assert!(!whole.contains("--all"));
+}
+
+/// Sum of the findings that a page shows and counts.
+fn told(page: &str) -> usize {
+    let shown =
+        page.lines().filter(|line| line.starts_with("error: ") || line.starts_with("warning: ")).count();
+    let counted =
+        page.lines().filter_map(|line| line.strip_prefix("… and ")?.split(' ').next()?.parse::<usize>().ok());
+    shown + counted.sum::<usize>()
+}
+
+proptest! {
+    // A page of thousands is drawn twice for each.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_report_ends_and_its_counts_add_up(kinds in proptest::collection::vec((1..40_usize, any::<bool>()), 0..40)) {
+        let mut found = Vec::new();
+        for (kind, (number, is_error)) in kinds.iter().enumerate() {
+            let severity = if *is_error { Severity::Error } else { Severity::Warning };
+            // Digits are what differs between findings of one kind.
+            let what: String = format!("{kind}").chars().map(|digit| char::from(b'a' + digit as u8 - b'0')).collect();
+            found.extend((0..*number).map(|number| like(severity, &what, number)));
+        }
+        found.sort();
+        let page = report(&found, |_| None, Look::Plain);
+        prop_assert!(page.lines().count() <= LINES, "{page}");
+        prop_assert_eq!(told(&page), found.len(), "{}", page);
+        let whole = report_of(&found, |_| None, Look::Plain, Extent::Whole);
+        if whole.lines().count() <= LINES {
+            prop_assert_eq!(page, whole);
+        }
+    }
 }
 
 proptest! {

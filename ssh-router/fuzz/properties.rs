@@ -24,7 +24,9 @@ pub fn command(line: &[u8]) {
         Command::ReceivePack => git("receive-pack"),
         Command::UploadPack => git("upload-pack"),
         Command::ReviewList => line == "review list",
+        Command::ReviewListWhole => line == "review list --all",
         Command::ReviewShow(topic) => line == format!("review show {topic}"),
+        Command::ReviewShowWhole(topic) => line == format!("review show {topic} --all"),
         Command::ReviewApprove { topic, at, knows } => {
             let more = if *knows { " --allow-lockout" } else { "" };
             line == format!("review approve {topic} {at}{more}")

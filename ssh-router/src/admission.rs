@@ -136,6 +136,11 @@ impl Admission {
         Ok(Admitted { source, logged_in: false })
     }
 
+    /// Returns whether any source is refused for what it did.
+    pub(crate) fn refuses_anybody(&self, now: Instant) -> bool {
+        self.lock().penalties.values().any(|until| *until >= now + PENALTY_MIN)
+    }
+
     /// Adds an offence to a source's debt. The debt shrinks by a second every second.
     fn punish(&self, source: IpAddr, offence: Offence, now: Instant) {
         let mut state = self.lock();
@@ -304,6 +309,8 @@ mod tests {
         for _ in 0..10_000 {
             admission.punish(ann, Offence::TooSlow, now);
         }
+        assert!(admission.refuses_anybody(now + Duration::from_secs(500)));
+        assert!(!admission.refuses_anybody(now + Duration::from_secs(601)));
         assert!(admission.admit(ann, now + Duration::from_secs(601)).is_ok(), "the penalty has a ceiling");
     }
 

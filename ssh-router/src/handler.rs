@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use berth_count::Counted;
 use berth_schema::text::safe;
 use bytes::Bytes;
 use russh::server::{Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
@@ -87,12 +88,17 @@ impl server::Handler for Person {
             return Ok(self.refuse());
         };
         self.shared.set_grant(grant);
+        berth_count::count(Counted::SshKeyLogin, 1);
         Ok(Auth::Accept)
     }
 
     async fn auth_password(&mut self, login: &str, password: &str) -> Result<Auth, Self::Error> {
-        let Some(grant) = self.by_password(login, password).await else { return Ok(self.refuse()) };
+        let Some(grant) = self.by_password(login, password).await else {
+            berth_count::count(Counted::SshPasswordRefused, 1);
+            return Ok(self.refuse());
+        };
         self.shared.set_grant(grant);
+        berth_count::count(Counted::SshPasswordLogin, 1);
         Ok(Auth::Accept)
     }
 

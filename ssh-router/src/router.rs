@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use berth_count::{COUNTS_FILE, Counted, Left};
 use russh::{Disconnect, MethodKind, MethodSet, server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -23,7 +24,7 @@ use crate::settings::Settings;
 use crate::spill::Overflow;
 use crate::stream::{Begun, Cuttable, Traffic};
 use crate::ticket::Desk;
-use crate::{algorithms, listen};
+use crate::{algorithms, listen, rest};
 
 /// State that all connections share.
 pub(crate) struct Router {
@@ -116,10 +117,19 @@ impl Router {
                 None => std::future::pending().await,
             }
         };
+        // Where the panel reaches this router, a folder leads out of its container. The router that takes over counts anew.
+        let counts = async {
+            match &services.settings.ticket_socket {
+                Some(socket) => berth_count::keep(Left::at(socket.with_file_name(COUNTS_FILE))).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = self.accept(listener, &sessions) => {}
             () = panel => {}
+            () = counts => {}
             () = &mut roll => {}
+            () = rest::watch(&sessions, &self.admission, self.services.settings.rest) => {}
             () = stop => {}
         }
         sessions.close();
@@ -156,10 +166,12 @@ impl Router {
             };
             match self.admission.admit(peer.ip(), Instant::now()) {
                 Ok(admitted) => {
+                    berth_count::count(Counted::SshServed, 1);
                     let serving = Arc::clone(self).serve(stream, peer, admitted);
                     sessions.spawn(serving);
                 }
                 Err(refusal) => {
+                    berth_count::count(Counted::SshRefused, 1);
                     refusals.add(peer.ip().to_canonical(), refusal, Instant::now());
                     // Clients show a line that comes before the protocol. It is lost if it doesn't fit at once.
                     let _ = stream.try_write(b"Not allowed at this time\r\n");

@@ -110,6 +110,10 @@ pub(crate) struct Settings {
     /// Time that live sessions may go on after SIGTERM. A second signal ends them at once.
     #[arg(long, env = "BERTH_SSH_FINISH", default_value = "1h", value_parser = humantime::parse_duration)]
     pub(crate) finish: Duration,
+    /// Time without a session after which a router that has grown lets a new one take over, which holds little memory. A supervisor
+    /// has to be there for that.
+    #[arg(long, env = "BERTH_SSH_REST", default_value = "45s", value_parser = humantime::parse_duration)]
+    pub(crate) rest: Duration,
 }
 
 /// Tasks other than carrying sessions.
@@ -166,6 +170,11 @@ pub(crate) struct Supervise {
 pub(crate) enum Invocation {
     Serve(Box<Settings>),
     Task(Task),
+}
+
+/// Returns the command line as clap knows it, for whoever describes it to people.
+pub fn line() -> clap::Command {
+    Invocation::command()
 }
 
 impl Invocation {

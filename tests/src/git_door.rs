@@ -30,10 +30,21 @@ pub struct GitDoor {
     data: PathBuf,
     /// Folder of what the gate is told.
     gate: PathBuf,
+    /// Folder of the programs; `None` for those of this build.
+    programs: Option<PathBuf>,
     port: u16,
     router: Option<Child>,
     door: Option<Child>,
     names: Nameless,
+}
+
+/// Surroundings of a door, besides its state repo.
+#[derive(Debug, Default)]
+struct Around {
+    /// Folder of what a gate is told.
+    gate: Option<PathBuf>,
+    /// Folder of another build's programs.
+    programs: Option<PathBuf>,
 }
 
 /// Somebody with a clone of what they may see.
@@ -57,20 +68,26 @@ impl GitDoor {
         run(Command::new(built("berth")).arg("init").arg(&state).arg("--from").arg(first.path()), PATIENCE)
             .good();
         let data = home.path().join("data");
-        Self::open(home, &state, &data, None, people)
+        Self::open(home, &state, &data, Around::default(), people)
     }
 
     /// A door to a state repo that somebody reconciles.
     pub fn of(state: &Path, data: &Path, people: &[&str]) -> Self {
-        Self::open(scratch(), state, data, None, people)
+        Self::open(scratch(), state, data, Around::default(), people)
+    }
+
+    /// The same by another build's programs, which lie in this folder.
+    pub fn of_build(programs: Option<&Path>, state: &Path, data: &Path, people: &[&str]) -> Self {
+        let around = Around { programs: programs.map(Path::to_owned), ..Around::default() };
+        Self::open(scratch(), state, data, around, people)
     }
 
     /// The same, with a gate in the web server's container that it tells who may come in.
     pub fn with_gate(state: &Path, data: &Path, gate: PathBuf, people: &[&str]) -> Self {
-        Self::open(scratch(), state, data, Some(gate), people)
+        Self::open(scratch(), state, data, Around { gate: Some(gate), ..Around::default() }, people)
     }
 
-    fn open(home: TempDir, state: &Path, data: &Path, gate: Option<PathBuf>, people: &[&str]) -> Self {
+    fn open(home: TempDir, state: &Path, data: &Path, around: Around, people: &[&str]) -> Self {
         for key in ["router", "upstream"].iter().chain(people) {
             let mut keygen = Command::new("ssh-keygen");
             keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "story", "-f"]).arg(home.path().join(key));
@@ -92,16 +109,21 @@ impl GitDoor {
         fs::write(home.path().join("known_hosts"), known).expect("a file");
         let (state, data, names) = (state.to_owned(), data.to_owned(), Nameless::new());
         // Whole before anything is started, so that whatever fails ends what was.
-        let gate = gate.unwrap_or_else(|| home.path().join("gate"));
-        let mut opened = Self { home, state, data, gate, port, router: None, door: None, names };
+        let gate = around.gate.unwrap_or_else(|| home.path().join("gate"));
+        let programs = around.programs;
+        let mut opened = Self { home, state, data, gate, programs, port, router: None, door: None, names };
         opened.router = Some(opened.start_router(listener));
         opened.open_door();
         opened
     }
 
+    fn program(&self, name: &str) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| built(name), |folder| folder.join(name))
+    }
+
     fn start_router(&self, listener: TcpListener) -> Child {
         let home = self.home.path();
-        Command::new(built("berth-ssh-router"))
+        Command::new(self.program("berth-ssh-router"))
             .args(["--listen", "stdin"])
             .arg("--routes")
             .arg(home.join("routes.toml"))
@@ -131,7 +153,7 @@ impl GitDoor {
     #[track_caller]
     pub fn open_door(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.home.path().join("door.log"));
-        let door = Command::new(built("berth"))
+        let door = Command::new(self.program("berth"))
             .arg("git")
             .arg("--state")
             .arg(&self.state)

@@ -91,7 +91,7 @@ fn clients_of_every_sort_are_served(_: &World) {
     let tip = door.tip();
     for (line, words) in [
         ("rm shop", "`rm shop --yes`"),
-        ("set shop memory=64GiB", "let an admin raise"),
+        ("set shop memory=64GiB", "ask an admin to raise"),
         ("strat shop", "'start'"),
         ("'", "put the other quote"),
     ] {

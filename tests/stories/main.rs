@@ -69,6 +69,7 @@ tell! {
     repair: Seat,
     backup: Seat,
     running: Seat,
+    metrics: Seat,
     ownership: Seat,
     broken_commit: Seat,
     bad_input: Seat,

@@ -7,7 +7,7 @@ use std::path::Path;
 use berth_schema::name::ServerId;
 use berth_tests::{Platform, World, eventually};
 use berth_wire::client::{ClientError, Daemon};
-use berth_wire::figures::{Extent, Sample};
+use berth_wire::figures::{Extent, Sample, Span};
 use berth_wire::web::Act;
 use berth_wire::{PowerOrder, PowerRecord};
 use serde_json::json;
@@ -31,7 +31,7 @@ fn id(number: u32) -> ServerId {
 fn sample(socket: &Path, server: u32) -> Option<Sample> {
     wait(async {
         let mut daemon = Daemon::find(socket).await.expect("a socket").expect("a daemon");
-        let figures = daemon.figures([id(server)]).await.expect("figures")?;
+        let figures = daemon.figures([id(server)], Span::Hour).await.expect("figures")?;
         figures.servers.first()?.newest()
     })
 }
@@ -60,7 +60,7 @@ fn the_panel_is_told_what_servers_use(world: &World) {
     assert!(!platform.docker().shell(&platform.name(1), "awk 'BEGIN { for (x = \"x\"; ; x = x x) {} }'").is_good());
     let full = || wait(async {
         let mut daemon = Daemon::find(&panel).await.expect("a socket")?;
-        let figures = daemon.figures([id(1), id(2)]).await.expect("figures")?;
+        let figures = daemon.figures([id(1), id(2)], Span::Hour).await.expect("figures")?;
         Some(figures.servers.iter().map(|server| server.out_of_memory.map_or(0, |full| full.times)).collect::<Vec<_>>())
     });
     eventually("that is told of this server alone", || full().filter(|times| times[0] > 0 && times[1] == 0));
@@ -79,7 +79,7 @@ fn the_panel_is_told_what_servers_use(world: &World) {
 fn disk(socket: &Path, server: u32) -> Option<u64> {
     wait(async {
         let mut daemon = Daemon::find(socket).await.expect("a socket")?;
-        let figures = daemon.figures([id(server)]).await.expect("figures")?;
+        let figures = daemon.figures([id(server)], Span::Hour).await.expect("figures")?;
         figures.servers.first()?.disk.filter(|disk| disk.extent == Extent::Whole).map(|disk| disk.bytes)
     })
 }

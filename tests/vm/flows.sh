@@ -156,23 +156,79 @@ power_cut() {
     all_back
 }
 
+# An app that answers a WebSocket with a line each second.
+TICKS='#!/usr/bin/perl
+use IO::Socket::INET; $SIG{CHLD} = "IGNORE";
+my $l = IO::Socket::INET->new(LocalPort => 8080, Listen => 20, ReuseAddr => 1) or die;
+while (1) { my $c = $l->accept or next; next if fork; $c->autoflush(1); while (<$c>) { last if /^\r?$/ }
+print $c "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+while (print $c "tick\n") { sleep 1 } exit }'
+
+# Pushes one commit after the other until /root/enough is there. A push that fails is tried again, as a person would.
+PUSHES='cd /root/state
+number=0
+until [ -e /root/enough ]; do
+    number=$((number + 1))
+    echo "# push $number" >>servers/notes.toml
+    git -c user.name=ann -c user.email=ann@example.org commit -qam "push $number"
+    for try in 1 2 3 4 5; do
+        if git push >/root/said 2>&1; then
+            echo "$number in $try"
+            break
+        fi
+        echo "$number out: $(tail -n 2 /root/said | tr "\n" " ")"
+        sleep 5
+    done
+done'
+
 upgrade() {
-    # An open session, which says a number each second.
+    printf '%s\n' "$TICKS" | ask_with "docker exec -i hosting-users-dind-1 sh -c 'cat >/usr/local/bin/ticks; chmod +x /usr/local/bin/ticks'"
+    server 1 systemd-run --unit=ticks /usr/local/bin/ticks
+    ask 'set -e
+        cd /root/state
+        git pull -q
+        printf "server = \"shop\"\nport = 8080\ntls = \"internal\"\n" >domains/live.hosting.example.org.toml
+        git add domains
+        git -c user.name=ann -c user.email=ann@example.org commit -qm "a domain for what ticks"
+        git push 2>&1'
+    within "nothing is left to do" ask berth plan
+    printf '%s\n' "$PUSHES" | ask_with "rm -f /root/enough; cat >/root/pushes.sh"
+
+    # Open while the package is replaced: a shell and a WebSocket, each of which says something each second, and pushes.
     ask "ssh -o StrictHostKeyChecking=no -p 10022 server1@127.0.0.1 'while :; do date +%s; sleep 1; done'" >"$FOLDER/session" 2>&1 &
     local session=$!
-    sleep 20
-    local before
+    ask '{ printf "GET / HTTP/1.1\r\nHost: live.hosting.example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           printf "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"; sleep 20000; } |
+        openssl s_client -quiet -servername live.hosting.example.org -connect 127.0.0.1:443 2>/dev/null' >"$FOLDER/socket" 2>&1 &
+    local socket=$!
+    ask "bash /root/pushes.sh" >"$FOLDER/pushes" 2>&1 &
+    local pushes=$!
+    within "the shell says something" grep -q '^[0-9]' "$FOLDER/session"
+    within "the WebSocket says something" grep -q '^tick' "$FOLDER/socket"
+    within "a push is in" grep -q ' in ' "$FOLDER/pushes"
+
+    local before after said ticks
     before=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
     ask apt-get install -y /mnt/share/newer.deb
+    ask touch /root/enough
+    wait "$pushes"
+    cat "$FOLDER/pushes"
+    ! grep -q '^[0-9]* out' "$FOLDER/pushes" || echo "  (pushes that had to be tried again: $(grep -c '^[0-9]* out' "$FOLDER/pushes"))"
+    # Whatever was said to be in is there, once.
+    local last
+    last=$(sed -n 's/^\([0-9]*\) in .*/\1/p' "$FOLDER/pushes" | tail -n 1)
+    for number in $(seq "$last"); do
+        [ "$(ask "git -C /var/lib/berth/state.git show main:servers/notes.toml | grep -cx '# push $number'")" = 1 ] ||
+            { echo "push $number isn't on main once"; return 1; }
+    done
     within "nothing is left to do" ask berth plan
-    local after
     after=$(ask "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort -k 2")
     diff <(echo "$before") <(echo "$after") || { echo "containers were made anew"; return 1; }
-    local said
-    said=$(wc -l <"$FOLDER/session")
+    said=$(wc -l <"$FOLDER/session") ticks=$(wc -l <"$FOLDER/socket")
     sleep 20
     [ "$(wc -l <"$FOLDER/session")" -gt "$said" ] || { echo "the session ended with the upgrade"; return 1; }
-    kill "$session"
+    [ "$(wc -l <"$FOLDER/socket")" -gt "$ticks" ] || { echo "the WebSocket ended with the upgrade"; return 1; }
+    kill "$session" "$socket"
 }
 
 purge() {
@@ -205,7 +261,7 @@ flow "a push" push_
 flow "limits" limits
 flow "reboot" reboot_
 flow "power cut" power_cut
-[ -z "$newer" ] || flow "upgrade under an open session" upgrade
+[ -z "$newer" ] || flow "upgrade under a shell, a WebSocket and pushes" upgrade
 flow "purge" purge
 
 printf '\n'

@@ -14,8 +14,12 @@ free_port() {
 }
 
 ask() { # command... as root in the machine
+    ask_with "$@" </dev/null
+}
+
+ask_with() { # the same, with this input
     ssh -q -i "$FOLDER/key" -p "$(cat "$FOLDER/port")" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-        -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=20 root@127.0.0.1 "$@" </dev/null
+        -o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=20 root@127.0.0.1 "$@"
 }
 
 answers() { # within seconds

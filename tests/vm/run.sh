@@ -3,6 +3,7 @@
 #
 #   run.sh PACKAGE [NEWER]
 #
+# NEWER is a package of another build, to upgrade to; without one, it is made of PACKAGE.
 # FOLDER (target/vm) keeps the disk as it was made; each run has a copy of it. SUITE chooses the distribution.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -21,4 +22,8 @@ rm -f "$folder/run/disk.img"
 for file in disk.img data.img vmlinuz initrd key; do
     cp --sparse=always --reflink=auto "$folder/made/$file" "$folder/run/$file"
 done
-tests/vm/flows.sh "$folder/run" "$package" "$folder/run/share/images.tar" ${newer:+"$newer"}
+if [ -z "$newer" ]; then
+    newer=$folder/run/newer.deb
+    tests/vm/newer.sh "$package" "$newer"
+fi
+tests/vm/flows.sh "$folder/run" "$package" "$folder/run/share/images.tar" "$newer"

@@ -170,7 +170,9 @@ impl Door {
                 child::git("upload-pack", &self.repository(&user, membership)?, self.limits.whole)
             }
             Command::ReviewList => self.review(&user, &["list"]),
+            Command::ReviewListWhole => self.review(&user, &["list", "--all"]),
             Command::ReviewShow(topic) => self.review(&user, &["show", topic.as_str()]),
+            Command::ReviewShowWhole(topic) => self.review(&user, &["show", topic.as_str(), "--all"]),
             Command::ReviewApprove { topic, at, knows } => {
                 let mut command = self.review(&user, &["approve", topic.as_str(), at.as_str()]);
                 command.args(knows.then_some("--allow-lockout"));

@@ -22,6 +22,11 @@ mod session;
 mod settings;
 pub mod web;
 
+/// Folder of the door's own, below Berth's data.
+pub const FOLDER: &str = "door";
+/// File in it with the gate's counts, as the gate told them.
+pub const GATE_COUNTS: &str = "gate-counts.json";
+
 pub use asking::Asking;
 pub use door::{Door, OpenError};
 pub use listen::ListenError;

@@ -68,6 +68,12 @@ impl Members {
         Ok(known.good.clone())
     }
 
+    /// The organisation's contact, by the last good state that is known. Nobody waits for it, and nothing is read.
+    pub(crate) fn contact(&self) -> Option<String> {
+        let known = self.known.try_lock()?;
+        known.good.as_ref()?.state.platform.organisation.contact().map(str::to_owned)
+    }
+
     /// Has `watcher` told of the state that `main` is at, and of each good one that it is at later, as far as somebody looks. It may not ask
     /// for a state itself.
     pub(crate) fn watch(&self, watcher: impl Fn(&State) + Send + 'static) {

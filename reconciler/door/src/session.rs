@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use berth_count::{Counted, Timed};
 use berth_fault::chain;
 use berth_schema::door::{
     Asked, Command, ERROR, FRAME_MAX, INPUT, INPUT_END, OUTPUT, Place, REQUEST_MAX, Request,
 };
 use berth_schema::name::UserName;
+use berth_schema::organisation::addressed;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -128,7 +130,8 @@ async fn command(
     let goodbye = async {
         let mut writer = writer.lock().await;
         if let End::Refused(refusal) = &ended {
-            frame::write(&mut *writer, ERROR, format!("berth: {refusal}\n").as_bytes()).await?;
+            let words = addressed(&format!("berth: {refusal}\n"), door.members().contact().as_deref());
+            frame::write(&mut *writer, ERROR, words.as_bytes()).await?;
         }
         frame::write_exit(&mut *writer, code).await?;
         writer.shutdown().await
@@ -352,9 +355,30 @@ impl Traffic {
     }
 }
 
+/// Counts a command.
+fn count(command: &Command, ended: &End, traffic: &Traffic) {
+    use Counted as Is;
+    let (time, [good, failed, refused, lost]) = match command {
+        Command::ReceivePack => (Timed::Push, [Is::PushEnded, Is::PushFailed, Is::PushRefused, Is::PushLost]),
+        Command::UploadPack => {
+            (Timed::Fetch, [Is::FetchEnded, Is::FetchFailed, Is::FetchRefused, Is::FetchLost])
+        }
+        _ => (Timed::Lobby, [Is::LobbyEnded, Is::LobbyFailed, Is::LobbyRefused, Is::LobbyLost]),
+    };
+    let counted = match ended {
+        End::Exited(status) if status.success() => good,
+        End::Exited(_) => failed,
+        End::Refused(_) => refused,
+        End::Gone => lost,
+    };
+    berth_count::count(counted, 1);
+    berth_count::took(time, Duration::from_millis(traffic.millis()));
+}
+
 /// One line a command.
 fn tell(request: &Request, ended: &End, traffic: &Traffic) {
     let Request { user, command, from, .. } = request;
+    count(command, ended, traffic);
     let word = word(command);
     let millis = traffic.millis();
     let received = traffic.received.load(Ordering::Relaxed);
@@ -367,7 +391,7 @@ fn tell(request: &Request, ended: &End, traffic: &Traffic) {
             tracing::info!(?user, %from, word, millis, received, sent, "a command lost its connection");
         }
         End::Refused(refusal) => {
-            let why = chain(refusal);
+            let why = addressed(&chain(refusal), None);
             tracing::warn!(?user, %from, word, millis, received, sent, why, "a command was refused");
         }
     }
@@ -378,7 +402,9 @@ fn word(command: &Command) -> String {
         Command::ReceivePack => "push".to_owned(),
         Command::UploadPack => "fetch".to_owned(),
         Command::ReviewList => "review list".to_owned(),
+        Command::ReviewListWhole => "review list --all".to_owned(),
         Command::ReviewShow(topic) => format!("review show {topic}"),
+        Command::ReviewShowWhole(topic) => format!("review show {topic} --all"),
         Command::ReviewApprove { topic, at, .. } => format!("review approve {topic} {at}"),
         Command::ReviewReject(topic) => format!("review reject {topic}"),
         Command::Lobby(line) => format!("lobby {line}").trim_end().to_owned(),

@@ -29,6 +29,11 @@ impl Access {
         Self { remote: remote.clone(), secrets: secrets.clone() }
     }
 
+    /// The forge as `platform.toml` has it.
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
     /// The API, with the token as it is now.
     pub(crate) fn api(&self) -> Result<Api, NoAccess> {
         let token = self.secrets.read(&self.remote.token, Form::Token).map_err(|error| {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::exchange::{Answer, Trouble, exchange};
 
 /// The longest description that GitHub takes.
-const LONGEST: usize = 140;
+pub(crate) const LONGEST: usize = 140;
 
 /// A repository in a forge's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,13 +135,26 @@ impl Api {
     pub(crate) async fn tell(&self, line: &Told) -> Result<(), Trouble> {
         let body = self.body(line.state, &line.description);
         let answer = self.call(Method::POST, &path_of(line.revision), Some(&body)).await?;
-        if self.took(&answer) { Ok(()) } else { Err(answer.trouble(&self.base, right(self.forge))) }
+        if self.took(line.state, &answer) {
+            Ok(())
+        } else {
+            Err(answer.trouble(&self.base, right(self.forge)))
+        }
     }
 
-    fn took(&self, answer: &Answer) -> bool {
-        // GitLab's words for a commit that has this state already.
-        let has_it = || answer.status == StatusCode::BAD_REQUEST && answer.says("Cannot transition");
-        answer.status.is_success() || (self.forge == Forge::Gitlab && has_it())
+    fn took(&self, state: CommitState, answer: &Answer) -> bool {
+        // GitLab's words for a job that can't get from its state to this one, which may be because it has it.
+        let stays = |name: &str| answer.says("Cannot transition") && answer.says(&format!("from :{name}"));
+        match answer.status {
+            StatusCode::CREATED => true,
+            StatusCode::BAD_REQUEST if self.forge == Forge::Gitlab => match state {
+                CommitState::Pending => stays("pending") || stays("running"),
+                CommitState::Success => stays("success"),
+                CommitState::Failure => stays("failed"),
+            },
+            // A page to sign in comes with 200, too.
+            status => status.is_success() && answer.is_object(),
+        }
     }
 
     /// Sends a request below the repository's path.
@@ -155,7 +168,13 @@ impl Api {
         let request =
             request.map_err(|error| Trouble::Refused(format!("`remote.api` makes no good URL: {error}")))?;
         let away = |why| Trouble::Away { why: format!("cannot reach {}: {why}", self.base), wait: None };
-        exchange(request).await.map_err(away)
+        Ok(exchange(request).await.map_err(away)?.without(self.token()))
+    }
+
+    /// The token as an operator stored it.
+    fn token(&self) -> &str {
+        let value = self.token.to_str().unwrap_or_default();
+        value.rsplit_once(' ').map_or(value, |(_, token)| token)
     }
 }
 
@@ -224,6 +243,41 @@ mod tests {
             assert_eq!(base(url, forge).as_deref(), Some(wanted));
         }
         assert_eq!(base("/srv/state.git", Forge::Forgejo), None);
+    }
+
+    #[test]
+    fn only_the_forges_own_yes_is_one() {
+        use CommitState::{Failure, Pending, Success};
+        let remote = Remote::new("https://git.example.org/org/state.git".parse().unwrap());
+        let took = |forge, state, status, body: &str| {
+            Api::of(&remote, forge, "s3cret").unwrap().took(state, &answer(status, &[], body))
+        };
+        for forge in [Forge::Github, Forge::Forgejo, Forge::Gitlab] {
+            for state in [Pending, Success, Failure] {
+                assert!(took(forge, state, 201, "{}") && took(forge, state, 201, ""));
+                assert!(took(forge, state, 200, r#"{"id": 1}"#));
+                for page in ["", "<html>Sign in</html>", "[]", "\"ok\""] {
+                    assert!(!took(forge, state, 200, page), "{page}");
+                }
+            }
+        }
+        // A job that GitLab has in another state than the one to be told of.
+        let said = |from: &str| {
+            format!(r#"{{"message":"Cannot transition status via :x from :{from} (Reason(s): …)"}}"#)
+        };
+        for (state, from, taken) in [
+            (Pending, "pending", true),
+            (Pending, "running", true),
+            (Pending, "canceled", false),
+            (Success, "success", true),
+            (Success, "canceled", false),
+            (Success, "failed", false),
+            (Failure, "failed", true),
+            (Failure, "success", false),
+        ] {
+            assert_eq!(took(Forge::Gitlab, state, 400, &said(from)), taken, "{state:?} from {from}");
+            assert!(!took(Forge::Github, state, 400, &said(from)));
+        }
     }
 
     #[test]

@@ -21,8 +21,11 @@ const ANSWER: usize = 8 << 20;
 const SHOWN: usize = 200;
 /// The wait after a limit that doesn't say for how long it holds.
 const LIMITED: Duration = Duration::from_secs(60);
-/// The longest wait that a forge may ask for.
+/// The shortest and the longest wait that a forge may ask for.
+const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// Seconds since 1970 begin here. A smaller number is how many seconds are left.
+const SINCE_1970: i64 = 365 * 24 * 60 * 60;
 
 /// A forge's answer.
 #[derive(Debug)]
@@ -74,13 +77,21 @@ impl Answer {
         let said = format!("{base} answered {status}: {}", self.line());
         if self.is_limited() {
             let why = format!("{base} takes no more requests for now ({status})");
-            return Trouble::Away { why, wait: Some(self.wait().unwrap_or(LIMITED)) };
+            // GitHub says with every answer when its limit is reset, also where that limit isn't reached.
+            let reset = || self.reset().filter(|_| self.is_spent());
+            let wait = self.retry_after().or_else(reset).unwrap_or(LIMITED);
+            return Trouble::Away { why, wait: Some(wait.clamp(SHORTEST, LONGEST)) };
         }
         match status {
-            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => match self.wait() {
-                Some(wait) => Trouble::Away { why: said, wait: Some(wait) },
-                None => Trouble::Ailing(said),
-            },
+            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                match self.retry_after() {
+                    Some(wait) => Trouble::Away { why: said, wait: Some(wait.clamp(SHORTEST, LONGEST)) },
+                    None => Trouble::Ailing(said),
+                }
+            }
+            _ if status.is_success() => Trouble::Lagging(format!(
+                "{said}. That isn't the API's answer: a page to sign in, for instance, or the API is elsewhere: `remote.api` says where"
+            )),
             StatusCode::UNAUTHORIZED => {
                 Trouble::Refused(format!("{said}. The token is none, or has expired"))
             }
@@ -99,13 +110,29 @@ impl Answer {
         }
     }
 
+    /// Returns whether it is a JSON object, as everything is that an API answers with to a change.
+    pub(crate) fn is_object(&self) -> bool {
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&self.body).is_ok()
+    }
+
+    /// The same without a secret, which something on the way may have put into its page about an error.
+    pub(crate) fn without(mut self, secret: &str) -> Self {
+        if !secret.is_empty() && self.says(secret) {
+            self.body = String::from_utf8_lossy(&self.body).replace(secret, "…").into();
+        }
+        self
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    }
+
     /// Returns whether it is a limit on requests. GitHub answers one with 403 as well.
     fn is_limited(&self) -> bool {
-        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
             StatusCode::FORBIDDEN => {
-                header("x-ratelimit-remaining") == Some("0")
+                self.header("x-ratelimit-remaining") == Some("0")
                     || self.headers.contains_key(RETRY_AFTER)
                     || self.says("rate limit")
             }
@@ -113,22 +140,37 @@ impl Answer {
         }
     }
 
-    /// The wait that it asks for.
-    fn wait(&self) -> Option<Duration> {
-        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
-        let until = |then: Timestamp| {
-            let seconds = then.as_second().saturating_sub(Timestamp::now().as_second());
-            Duration::from_secs(u64::try_from(seconds).unwrap_or_default().max(1))
-        };
-        let asked = header("retry-after").and_then(|text| match text.parse() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => rfc2822::parse(text).ok().map(|date| until(date.timestamp())),
-        });
-        let reset = || {
-            let text = header("x-ratelimit-reset").or_else(|| header("ratelimit-reset"))?;
-            Timestamp::from_second(text.parse().ok()?).ok().map(until)
-        };
-        asked.or_else(reset).map(|wait| wait.min(LONGEST))
+    /// Returns whether no request is left until the reset.
+    fn is_spent(&self) -> bool {
+        let left = self.header("x-ratelimit-remaining").or_else(|| self.header("ratelimit-remaining"));
+        left.is_none_or(|left| left == "0")
+    }
+
+    /// The wait that it asks for: in seconds, or until a date.
+    fn retry_after(&self) -> Option<Duration> {
+        let text = self.header("retry-after").filter(|text| !text.is_empty())?;
+        match text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // A number that fits nowhere is a long time all the same.
+            true => Some(text.parse().map_or(LONGEST, Duration::from_secs)),
+            false => rfc2822::parse(text).ok().map(|date| self.until(date.timestamp())),
+        }
+    }
+
+    /// The wait until a limit is reset: forges name the second, and proxies before them say how many are left.
+    fn reset(&self) -> Option<Duration> {
+        let text = self.header("x-ratelimit-reset").or_else(|| self.header("ratelimit-reset"))?;
+        match text.parse().ok()? {
+            left @ 0..SINCE_1970 => Some(Duration::from_secs(left.unsigned_abs())),
+            second => Timestamp::from_second(second).ok().map(|then| self.until(then)),
+        }
+    }
+
+    /// The time from the answer until then, by the clock of whoever answers: ours may be wrong.
+    fn until(&self, then: Timestamp) -> Duration {
+        let date = self.header("date").and_then(|text| rfc2822::parse(text).ok());
+        let now = date.map_or_else(Timestamp::now, |date| date.timestamp());
+        let seconds = then.as_second().saturating_sub(now.as_second());
+        Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
     }
 }
 
@@ -180,7 +222,16 @@ pub(crate) mod tests {
         assert_eq!(wait(take(429, &[("retry-after", "8".to_owned())], "")), Some(seconds(8)));
         assert_eq!(wait(take(429, &[], "")), Some(LIMITED));
         assert_eq!(wait(take(403, &[], "You have exceeded a secondary rate limit")), Some(LIMITED));
-        assert_eq!(wait(take(503, &[("retry-after", "99999999".to_owned())], "")), Some(LONGEST));
+        let after = |status, text: &str| wait(take(status, &[("retry-after", text.to_owned())], ""));
+        assert_eq!(after(503, "99999999"), Some(LONGEST));
+        assert_eq!(after(429, &"9".repeat(40)), Some(LONGEST));
+        // Nobody asks again at once who was just told to ask less.
+        for text in ["0", "Thu, 01 Jan 1970 00:00:00 GMT"] {
+            assert_eq!(after(429, text), Some(SHORTEST), "{text}");
+        }
+        for text in ["soon", "-5", "1.5", ""] {
+            assert_eq!(after(429, text), Some(LIMITED), "{text}");
+        }
         for status in [408, 500, 502, 503] {
             assert!(matches!(take(status, &[], "<html>"), Trouble::Ailing(_)), "{status}");
         }
@@ -194,5 +245,68 @@ pub(crate) mod tests {
             assert!(matches!(take(status, &[], "no"), Trouble::Refused(_)), "{status}");
         }
         assert!(take(403, &[], "no").to_string().contains("pull requests: write"));
+        assert!(take(200, &[], "<html>").to_string().contains("a page to sign in"));
+    }
+
+    /// Takes an answer with these headers.
+    fn told(status: u16, headers: &[(&'static str, &str)], body: &str) -> Trouble {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        answer(status, &headers, body).trouble("https://f/api", "x")
+    }
+
+    fn seconds(trouble: &Trouble) -> Option<u64> {
+        match trouble {
+            Trouble::Away { wait, .. } => wait.map(|wait| wait.as_secs()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_reset_of_a_limit_that_isnt_reached_is_nobodys_wait() {
+        // GitHub and GitLab say it with every answer: a server's error, and a limit of another kind.
+        let soon = (Timestamp::now().as_second() + 3000).to_string();
+        let github = [("x-ratelimit-remaining", "4999"), ("x-ratelimit-reset", soon.as_str())];
+        let gitlab = [("ratelimit-remaining", "599"), ("ratelimit-reset", soon.as_str())];
+        for headers in [github, gitlab] {
+            for status in [500, 502, 503] {
+                assert!(matches!(told(status, &headers, ""), Trouble::Ailing(_)), "{status}");
+            }
+            for status in [403, 429] {
+                let words = "You have exceeded a secondary rate limit";
+                assert_eq!(seconds(&told(status, &headers, words)), Some(60), "{status}");
+            }
+        }
+        let spent = [("ratelimit-remaining", "0"), ("ratelimit-reset", soon.as_str())];
+        assert!((2990..=3000).contains(&seconds(&told(429, &spent, "")).unwrap()));
+    }
+
+    #[test]
+    fn a_reset_counts_by_the_forges_clock_and_in_either_notation() {
+        // Ours is years ahead, or behind.
+        for (date, second) in [
+            ("Wed, 21 Oct 2015 07:28:00 GMT", 1_445_412_480),
+            ("Sun, 21 Oct 2125 07:28:00 GMT", 4_916_705_280_i64),
+        ] {
+            let reset = (second + 90).to_string();
+            let headers =
+                [("date", date), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", reset.as_str())];
+            assert_eq!(seconds(&told(403, &headers, "")), Some(90), "{date}");
+        }
+        let date =
+            [("date", "Wed, 21 Oct 2015 07:28:00 GMT"), ("retry-after", "Wed, 21 Oct 2015 07:30:00 GMT")];
+        assert_eq!(seconds(&told(503, &date, "")), Some(120));
+        // A proxy's draft of the same header has the seconds that are left.
+        assert_eq!(seconds(&told(429, &[("ratelimit-reset", "30")], "")), Some(30));
+        for reset in ["0", "-1", "-99999999999", "99999999999999", "x"] {
+            let wait = seconds(&told(429, &[("ratelimit-reset", reset)], "")).unwrap();
+            assert!((1..=3600).contains(&wait), "{reset}: {wait}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_token_shows_none() {
+        let said = answer(502, &[], "Bad gateway. Your request: Authorization: Bearer s3cret-token");
+        let shown = said.without("s3cret-token").trouble("https://f/api", "x").to_string();
+        assert!(!shown.contains("s3cret") && shown.contains("Bearer …"), "{shown}");
     }
 }

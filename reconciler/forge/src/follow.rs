@@ -167,7 +167,7 @@ pub(crate) async fn follow(
 /// Adds what an operator does about it, where git's words are about a terminal or about nothing at all.
 fn advised(remote: &Remote, error: GitError) -> LookError {
     let (url, token, key) = (&remote.url, &remote.token, &remote.deploy_key);
-    let advice = match (error.obstacle(), remote.url.transport()) {
+    let advice = match (error.obstacle(remote, remote.branch.as_str()), remote.url.transport()) {
         (Obstacle::Moved, _) => format!(
             "{url} is elsewhere now: set `remote.url` (docs/forge.md, \"The repository was renamed\")"
         ),

@@ -13,10 +13,10 @@ use berth_secrets::{MoveError, Secrets, adopt};
 use berth_tasks::{TaskError, Tasks};
 use berth_wire::Standing;
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::bell::Bell;
 use crate::echo::{Echo, Look};
 use crate::folder::{Folder, FolderError};
 use crate::follow::{Fault, Followed, follow};
@@ -106,7 +106,7 @@ async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowErro
     let failed = |source| FollowError::Read { path: settings.state.clone(), source };
     let mut repo = StateRepo::open(&settings.state).map_err(failed)?;
     let folder = Arc::new(Folder::open(&settings.folder)?);
-    let bell = Arc::new(Notify::new());
+    let bell = Arc::<Bell>::default();
     let mut session: Option<Session> = None;
     while !stop.is_cancelled() {
         let main = repo.head().ok().flatten();
@@ -131,15 +131,15 @@ async fn work(settings: &FollowSettings, tasks: &Tasks) -> Result<(), FollowErro
         let wait = session.look(&mut repo, &folder, stop).await;
         let rung = async {
             tokio::time::sleep(SHORTEST).await;
-            bell.notified().await;
+            bell.rung().await
         };
         let due = async {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = rung => {
-                    tracing::debug!("the webhook rang");
-                    session.echo.ring();
+                times = rung => {
+                    tracing::debug!(times, "the webhook rang");
+                    session.echo.ring(times);
                 }
                 // Somebody on this machine may have brought another `[remote]`.
                 () = leaves(&mut repo, main) => {}
@@ -181,7 +181,7 @@ impl Session {
         remote: Remote,
         folder: &Arc<Folder>,
         settings: &FollowSettings,
-        bell: &Arc<Notify>,
+        bell: &Arc<Bell>,
         tasks: &Tasks,
     ) -> Self {
         tracing::info!(url = %remote.url, branch = %remote.branch, "following the forge");
@@ -196,6 +196,7 @@ impl Session {
                 // Judged anew by a new process, which may know better.
                 refused: None,
                 telling_trouble: None,
+                webhook_trouble: None,
                 ..before
             };
         });
@@ -237,7 +238,8 @@ impl Session {
                     tracing::info!("the forge answers again");
                 }
                 self.failures = 0;
-                self.tell(&followed, folder);
+                let is_meant = !matches!(followed, Followed::Moved { .. }) || self.is_meant(repo);
+                self.tell(&followed, folder, is_meant);
                 // `[remote]` may say something else by now, such as that nothing is merged any more.
                 match followed {
                     Followed::Moved { .. } => {
@@ -261,7 +263,13 @@ impl Session {
         self.echo.after(look).map_or(wait, |soon| soon.min(wait))
     }
 
-    fn tell(&self, followed: &Followed, folder: &Folder) {
+    /// Returns whether `main` says the same of the forge still. The next session tells it otherwise, under another name for instance.
+    fn is_meant(&self, repo: &StateRepo) -> bool {
+        tokio::task::block_in_place(|| configured(repo))
+            .is_ok_and(|remote| remote.as_ref() == Some(&self.remote))
+    }
+
+    fn tell(&self, followed: &Followed, folder: &Folder, is_meant: bool) {
         let (refused, told) = match followed {
             Followed::Refused { refusal, fault, new } => {
                 if *new {
@@ -277,7 +285,7 @@ impl Session {
             Followed::Same(_) => (None, true),
         };
         let tip = followed.tip();
-        if let Some(statuses) = self.statuses.as_ref().filter(|_| told) {
+        if let Some(statuses) = self.statuses.as_ref().filter(|_| told && is_meant) {
             match &refused {
                 Some(refusal) => statuses.refused(tip, refusal.first()),
                 None => statuses.accepted(tip),

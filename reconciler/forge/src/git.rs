@@ -88,12 +88,12 @@ const RIGHTS: [&str; 12] = [
 const MOVED: [&str; 5] = ["error: 301", "error: 302", "error: 303", "error: 307", "error: 308"];
 
 impl GitError {
-    /// The obstacle, by git's words.
-    pub(crate) fn obstacle(&self) -> Obstacle {
-        let says = |words: &[&str]| {
-            let said = berth_fault::chain(self);
-            words.iter().any(|word| said.contains(word))
-        };
+    /// The obstacle, by git's words: without the forge's names, and this branch's, which may hold any of them.
+    pub(crate) fn obstacle(&self, remote: &Remote, branch: &str) -> Obstacle {
+        let host = remote.url.place().map_or("", |(host, _)| host);
+        let names = [remote.url.as_str(), branch, host].into_iter().filter(|name| !name.is_empty());
+        let said = names.fold(berth_fault::chain(self), |said, name| said.replace(name, "…"));
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
         match self {
             Self::Secret(_) => Obstacle::Secret,
             Self::Program(_) if says(&MOVED) => Obstacle::Moved,
@@ -120,23 +120,23 @@ impl Git {
         remote: &Remote,
         reference: &str,
     ) -> Result<Option<Revision>, GitError> {
-        let git = self.outwards(remote, git::Git::nowhere(LOOK))?;
+        let (git, hidden) = self.outwards(remote, git::Git::nowhere(LOOK))?;
         let arguments = ["--quiet", "--exit-code", "--", remote.url.as_str(), reference];
         let answer = run(git, "ls-remote", &arguments).await?;
         match answer.ended.status.code() {
             Some(0) => Ok(listed(&String::from_utf8_lossy(&answer.output), reference)),
             // Its own code for "no such ref".
             Some(2) => Ok(None),
-            _ => Err(answer.ended.into_error().into()),
+            _ => Err(hidden.from(answer.ended.into_error()).into()),
         }
     }
 
     /// Brings the branch into the repository `room`, as [`FETCHED`]. Every object is checked as at a push.
     pub(crate) async fn fetch(&self, remote: &Remote, room: &Path) -> Result<(), GitError> {
         let refspec = format!("+{}:{FETCHED}", remote.branch.reference());
-        let git = self.outwards(remote, git::Git::at(room, FETCH))?;
+        let (git, hidden) = self.outwards(remote, git::Git::at(room, FETCH))?;
         let arguments = [&QUIET_FETCH[..], &["--", remote.url.as_str(), &refspec]].concat();
-        Ok(run(git, "fetch", &arguments).await?.ended.expect_success()?)
+        Ok(run(git, "fetch", &arguments).await?.ended.expect_success().map_err(|error| hidden.from(error))?)
     }
 
     /// Brings a commit of the repository `from` to a branch of the forge's that isn't there yet.
@@ -147,7 +147,7 @@ impl Git {
         commit: &Revision,
         branch: &str,
     ) -> Result<(), GitError> {
-        let git = self.outwards(remote, git::Git::at(from, FETCH))?;
+        let (git, hidden) = self.outwards(remote, git::Git::at(from, FETCH))?;
         let refspec = format!("{commit}:refs/heads/{branch}");
         let arguments = [
             "--quiet",
@@ -158,7 +158,7 @@ impl Git {
             remote.url.as_str(),
             &refspec,
         ];
-        Ok(run(git, "push", &arguments).await?.ended.expect_success()?)
+        Ok(run(git, "push", &arguments).await?.ended.expect_success().map_err(|error| hidden.from(error))?)
     }
 
     /// Brings what was fetched into `room` into the repository `into`, without moving a ref there.
@@ -169,14 +169,20 @@ impl Git {
         Ok(run(git, "fetch", &arguments).await?.ended.expect_success()?)
     }
 
-    /// Gives git what the forge's transport needs, and allows no other transport.
-    fn outwards(&self, remote: &Remote, git: git::Git) -> Result<git::Git, GitError> {
+    /// Gives git what the forge's transport needs, and allows no other transport. Tells also what it may not repeat.
+    fn outwards(&self, remote: &Remote, git: git::Git) -> Result<(git::Git, Hidden), GitError> {
         let git = settled(git).passing_on(&WAYS_OUT).variable("HOME", &self.folder);
-        Ok(match remote.url.transport() {
+        let mut hidden = Hidden::default();
+        let git = match remote.url.transport() {
             Transport::Https => {
                 let git = git.variable("GIT_ALLOW_PROTOCOL", "https");
                 match self.credential(remote)? {
-                    Some((name, header)) => git.config(name, header),
+                    Some((token, encoded)) => {
+                        let name = format!("http.{}.extraHeader", remote.url);
+                        let header = format!("Authorization: Basic {encoded}");
+                        hidden.0.extend([token, encoded]);
+                        git.config(name, header)
+                    }
                     None => git,
                 }
             }
@@ -185,11 +191,12 @@ impl Git {
                 .variable("SSH_ASKPASS_REQUIRE", "never")
                 .variable("GIT_SSH_COMMAND", self.ssh(remote)?),
             Transport::Path => git.variable("GIT_ALLOW_PROTOCOL", "file"),
-        })
+        };
+        Ok((git, hidden))
     }
 
-    /// The header that shows the token to this repository's URL and to nothing else; none for a public repository.
-    fn credential(&self, remote: &Remote) -> Result<Option<(String, OsString)>, GitError> {
+    /// The token, and how it is shown to this repository's URL and to nothing else; none for a public repository.
+    fn credential(&self, remote: &Remote) -> Result<Option<(String, String)>, GitError> {
         let token = match self.secrets.read(&remote.token, Form::Token) {
             Err(error) if error.is_missing() => return Ok(None),
             token => token?,
@@ -200,10 +207,7 @@ impl Git {
             _ => "oauth2",
         };
         let encoded = STANDARD.encode(format!("{name}:{}", *token));
-        Ok(Some((
-            format!("http.{}.extraHeader", remote.url),
-            format!("Authorization: Basic {encoded}").into(),
-        )))
+        Ok(Some((token.to_string(), encoded)))
     }
 
     /// Git hands this to a shell.
@@ -220,6 +224,20 @@ impl Git {
             let _ = write!(command, " {option} '{}'", value.replace('\'', r"'\''"));
         }
         Ok(command.into())
+    }
+}
+
+/// The token in each form in which git sends it. Git repeats what a forge, or a proxy, says of a request that failed, and that may hold the
+/// request's headers.
+#[derive(Default)]
+struct Hidden(Vec<String>);
+
+impl Hidden {
+    /// Error without them.
+    fn from(&self, error: git::GitError) -> git::GitError {
+        let git::GitError::Failed { command, status, words } = error else { return error };
+        let words = self.0.iter().fold(words, |words, secret| words.replace(secret, "…"));
+        git::GitError::Failed { command, status, words }
     }
 }
 
@@ -269,4 +287,26 @@ async fn run(git: git::Git, command: &'static str, arguments: &[&str]) -> Result
     let answer = tokio::task::spawn_blocking(move || git.run(command, arguments)).await;
     drop(stop);
     answer.unwrap_or_else(|error| Err(failed(io::Error::other(error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn what_git_repeats_of_its_request_holds_no_token() {
+        let hidden = Hidden(vec!["s3cret".to_owned(), "b2F1dGgyOnMzY3JldA==".to_owned()]);
+        let words =
+            "remote: you sent Authorization: Basic b2F1dGgyOnMzY3JldA== (s3cret)\nfatal: unable to access"
+                .to_owned();
+        let (command, status) = ("fetch", ExitStatus::from_raw(1 << 8));
+        let shown = hidden.from(git::GitError::Failed { command, status, words }).to_string();
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("b2F1") && shown.contains("unable to access"),
+            "{shown}"
+        );
+    }
 }

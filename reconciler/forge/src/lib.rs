@@ -7,6 +7,7 @@
 
 mod access;
 mod api;
+mod bell;
 mod echo;
 mod exchange;
 mod folder;
@@ -18,6 +19,7 @@ mod listener;
 mod news;
 mod outbox;
 mod outcomes;
+mod owed;
 mod pulls;
 mod settings;
 mod statuses;

@@ -15,11 +15,11 @@ use berth_fault::chain;
 use berth_judge::outgoing::{self, Outgoing, OutgoingError, Way};
 use berth_repo::{OUTGOING, Revision, Stamp, StateRepo};
 use berth_schema::remote::{PullRequests, Remote};
-use tokio::sync::Notify;
 
 use self::due::Dues;
 use crate::access::Access;
 use crate::api::Api;
+use crate::bell::Bell;
 use crate::folder::Folder;
 use crate::git::Git;
 use crate::settings::FollowSettings;
@@ -37,7 +37,7 @@ pub(crate) struct Outbox {
     folder: Arc<Folder>,
     git: Git,
     /// Wakes whoever follows the forge's branch.
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
 }
 
 /// The changes at one moment, and the tip of `main`.
@@ -62,7 +62,7 @@ impl Outbox {
         remote: &Remote,
         settings: &FollowSettings,
         folder: &Arc<Folder>,
-        bell: &Arc<Notify>,
+        bell: &Arc<Bell>,
         limit: &RateLimit,
     ) -> Self {
         Self {

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::exchange::{Answer, Trouble};
 
+/// Pages of a list that are read, at most: a forge may give any number of them.
+const PAGES: u32 = 20;
+
 /// The right that opening and looking needs, in a forge's own words.
 fn right(forge: Forge) -> &'static str {
     match forge {
@@ -85,23 +88,42 @@ impl Api {
     }
 
     /// Finds the pull request of a branch of this repository into another one of it: an open one, else the newest. A fork may have
-    /// a branch of the same name.
+    /// a branch of the same name, and there may be as many of them as somebody likes.
     async fn find_pull(&self, branch: &str, target: &str) -> Result<Option<Pull>, Trouble> {
         let encoded = branch.replace('/', "%2F");
         let path = match self.forge {
             Forge::Github => {
                 let owner = self.base.split_once("/repos/").and_then(|(_, rest)| rest.split('/').next());
-                format!("/pulls?state=all&head={}:{encoded}", owner.unwrap_or_default())
+                format!("/pulls?state=all&head={}:{encoded}&per_page=100", owner.unwrap_or_default())
             }
-            Forge::Gitlab => format!("/merge_requests?state=all&source_branch={encoded}"),
+            Forge::Gitlab => {
+                format!("/merge_requests?state=all&source_branch={encoded}&per_page=100")
+            }
             Forge::Forgejo => "/pulls?state=all&sort=recentupdate&limit=50".to_owned(),
         };
-        let answer = self.call(Method::GET, &path, None).await?;
-        if !answer.status.is_success() {
-            return Err(self.trouble(&answer));
+        let mut newest: Option<Pull> = None;
+        for page in 1..=PAGES {
+            let answer = self.call(Method::GET, &format!("{path}&page={page}"), None).await?;
+            if !answer.status.is_success() {
+                return Err(self.trouble(&answer));
+            }
+            let list: Vec<Value> = serde_json::from_slice(&answer.body).map_err(|_| self.unreadable())?;
+            if list.is_empty() {
+                break;
+            }
+            let of_branch = list.iter().filter(|pull| self.is_of(pull, branch, target));
+            let found = of_branch.filter_map(|pull| self.pull_of(pull)).chain(newest);
+            newest = found.max_by_key(|pull| (pull.at == At::Open, pull.number));
+            if newest.as_ref().is_some_and(|pull| pull.at == At::Open) {
+                break;
+            }
         }
-        let list: Vec<Value> = serde_json::from_slice(&answer.body).map_err(|_| self.unreadable())?;
-        let of_branch = list.iter().filter(|pull| match self.forge {
+        Ok(newest)
+    }
+
+    /// Returns whether a pull request is one of this repository's branch into that one.
+    fn is_of(&self, pull: &Value, branch: &str, target: &str) -> bool {
+        match self.forge {
             Forge::Gitlab => {
                 (pull["source_branch"] == branch && pull["target_branch"] == target)
                     && is_one(&pull["source_project_id"], &pull["target_project_id"])
@@ -111,10 +133,7 @@ impl Api {
                 (head["ref"] == branch && base["ref"] == target)
                     && is_one(&head["repo"]["id"], &base["repo"]["id"])
             }
-        });
-        let mut found: Vec<Pull> = of_branch.filter_map(|pull| self.pull_of(pull)).collect();
-        found.sort_by_key(|pull| (pull.at == At::Open, pull.number));
-        Ok(found.pop())
+        }
     }
 
     /// Looks at a pull request.
@@ -138,7 +157,8 @@ impl Api {
         let mut refused = None;
         for (method, body) in ways {
             let answer = self.call(method.clone(), &path, Some(body)).await?;
-            if answer.status.is_success() {
+            // Forgejo's yes is empty. A page to sign in is none.
+            if answer.status.is_success() && (answer.body.is_empty() || answer.is_object()) {
                 return Ok(());
             }
             let is_the_way = answer.status == StatusCode::METHOD_NOT_ALLOWED

@@ -18,6 +18,7 @@ use crate::api::Api;
 use crate::folder::Folder;
 use crate::news::News;
 use crate::outcomes;
+use crate::owed::Owed;
 use crate::waits::{Outlook, Pause, RateLimit};
 
 /// Time between two looks for a line that is due, and for another token.
@@ -32,9 +33,13 @@ struct Teller {
     access: Access,
     folder: Arc<Folder>,
     ledger: Ledger,
+    /// As much of it as is written down.
+    owed: Owed,
     pause: Pause,
     /// The API that was used last.
     known: Option<Api>,
+    /// Reason that there is no API to use.
+    no_access: Option<String>,
 }
 
 impl Statuses {
@@ -50,12 +55,15 @@ impl Statuses {
         let (sender, receiver) = mpsc::channel(KEPT);
         let listening = outcomes::listen(socket, sender.clone());
         tasks.keep_until(stop, "the task that hears of passes", listening);
+        let owed = Owed::read(folder.path(), access.remote());
         let teller = Teller {
             access,
-            ledger: Ledger::after(folder.standing().told),
+            ledger: Ledger::after(folder.standing().told.as_ref(), &owed),
+            owed,
             folder: Arc::clone(folder),
             pause: Pause::new(limit),
             known: None,
+            no_access: None,
         };
         tasks.keep_until(stop, "the task that tells the forge", teller.keep(receiver));
         Self(sender)
@@ -78,6 +86,9 @@ impl Teller {
         self.reach();
         let mut pace = Duration::ZERO;
         loop {
+            self.write_down();
+            // What was missing may be there by now, also when there is nothing to tell.
+            let is_awaited = self.ledger.owes() || self.no_access.is_some();
             tokio::select! {
                 heard = news.recv() => match heard {
                     Some(heard) => {
@@ -86,7 +97,7 @@ impl Teller {
                     }
                     None => return,
                 },
-                () = tokio::time::sleep(pace), if self.ledger.owes() => {
+                () = tokio::time::sleep(pace), if is_awaited => {
                     // After one line the next one may be due.
                     pace = if self.speak().await { Duration::ZERO } else { TICK };
                 }
@@ -104,10 +115,11 @@ impl Teller {
                     NoAccess::NoToken(_) => None,
                     NoAccess::Token(_) | NoAccess::Nowhere => Some(chain(&error)),
                 };
-                self.publish(trouble);
+                self.no_access = trouble;
                 return None;
             }
         };
+        self.no_access = None;
         if self.known.as_ref().is_some_and(|known| *known != api) {
             self.ledger.forget_waits();
             self.pause.lift();
@@ -126,22 +138,29 @@ impl Teller {
                 tracing::info!(%revision, state, "the forge was told");
                 self.pause.answered();
                 self.ledger.told(&line);
-                let trouble = self.ledger.trouble();
-                self.folder.change(|standing| {
-                    (standing.told, standing.telling_trouble) = (Some(line), trouble);
-                });
+                self.folder.change(|standing| standing.told = Some(line));
             }
             Err(trouble) => {
                 let outlook = self.ledger.failed(&line, &trouble, &mut self.pause);
                 let needs_somebody = outlook == Outlook::NeedsSomebody;
                 tracing::warn!(%revision, error = %trouble, needs_somebody, "the forge could not be told");
-                self.publish(self.ledger.trouble());
             }
         }
         true
     }
 
-    fn publish(&self, trouble: Option<String>) {
+    /// Writes down what is still to be told, and why it isn't, where that is news: another process goes on from there.
+    fn write_down(&mut self) {
+        let owed = self.ledger.owed(self.access.remote());
+        if owed != self.owed {
+            match owed.write(self.folder.path()) {
+                Ok(()) => self.owed = owed,
+                Err(error) => {
+                    tracing::warn!(%error, "what the forge has yet to be told can't be written down")
+                }
+            }
+        }
+        let trouble = self.no_access.clone().or_else(|| self.ledger.trouble());
         if self.folder.standing().telling_trouble != trouble {
             if let Some(trouble) = &trouble {
                 tracing::warn!(trouble, "the forge isn't told everything");

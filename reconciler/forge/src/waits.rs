@@ -13,6 +13,8 @@ use crate::exchange::Trouble;
 const WAITS: Waits = Waits::new(Duration::from_secs(1), Duration::from_secs(5 * 60));
 /// Attempts after which something that may be otherwise in a moment counts as refused: some minutes.
 const LAG: u32 = 8;
+/// The least wait, which lets everything else that is due come first.
+const MOMENT: Duration = Duration::from_millis(1);
 /// Waits for somebody who has to do something first: the first one, in case it was a limit that didn't say so, and all others.
 const REFUSED: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(15 * 60)];
 
@@ -22,6 +24,10 @@ pub(crate) struct Wait {
     pub(crate) at: Instant,
     /// Attempts since the last success.
     pub(crate) attempts: u32,
+    /// Attempts among them whose answer might have been otherwise in a moment.
+    lags: u32,
+    /// Attempts among them about which somebody has to do something first.
+    refusals: u32,
 }
 
 /// The outlook for something that came to nothing.
@@ -36,7 +42,11 @@ pub(crate) enum Outlook {
 impl Wait {
     /// No wait.
     pub(crate) fn none() -> Self {
-        Self { at: Instant::now(), attempts: 0 }
+        Self::at(Instant::now())
+    }
+
+    fn at(at: Instant) -> Self {
+        Self { at, attempts: 0, lags: 0, refusals: 0 }
     }
 
     /// Returns whether it is time.
@@ -46,44 +56,50 @@ impl Wait {
 
     /// The next look after a success.
     pub(crate) fn succeeded(&mut self, next: Duration) {
-        *self = Self { at: Instant::now() + next, attempts: 0 };
+        *self = Self::at(Instant::now() + next);
+    }
+
+    /// Forgets what came to nothing: this is something else to try, and its turn comes no later.
+    pub(crate) fn renew(&mut self) {
+        *self = Self::at(self.at.min(Instant::now()));
     }
 
     /// The next attempt after this trouble. A forge that is away holds everything up by `pause`, and not this alone.
     pub(crate) fn failed(&mut self, trouble: &Trouble, pause: &mut Pause) -> Outlook {
-        match trouble {
-            Trouble::Away { wait, .. } => {
-                pause.hold(*wait);
-                Outlook::Open
-            }
-            Trouble::Ailing(_) => {
-                self.lagged();
-                Outlook::Open
-            }
-            // Whoever was faster is done by now.
-            Trouble::Contended(_) if self.attempts == 0 => {
-                *self = Self { at: Instant::now(), attempts: 1 };
-                Outlook::Open
-            }
-            Trouble::Contended(_) | Trouble::Lagging(_) => self.lagged(),
-            Trouble::Refused(_) => {
-                self.refused();
-                Outlook::NeedsSomebody
-            }
+        if let Trouble::Away { wait, .. } = trouble {
+            pause.hold(*wait);
+            // Perhaps the forge is away for this alone, so all others come first.
+            self.at = Instant::now() + MOMENT;
+            return Outlook::Open;
         }
+        pause.answered();
+        let is_first = self.attempts == 0;
+        self.lagged();
+        let seldom = match trouble {
+            Trouble::Away { .. } | Trouble::Ailing(_) => None,
+            Trouble::Contended(_) | Trouble::Lagging(_) => {
+                self.lags = self.lags.saturating_add(1);
+                (self.lags > LAG).then_some(REFUSED[1])
+            }
+            Trouble::Refused(_) => {
+                self.refusals = self.refusals.saturating_add(1);
+                Some(REFUSED[usize::from(self.refusals > 1)])
+            }
+        };
+        if let Some(wait) = seldom {
+            self.at = Instant::now() + wait;
+            return Outlook::NeedsSomebody;
+        }
+        // Whoever was faster is done by now.
+        if is_first && matches!(trouble, Trouble::Contended(_)) {
+            self.at = Instant::now();
+        }
+        Outlook::Open
     }
 
     /// The next attempt at what may be otherwise in a moment.
-    pub(crate) fn lagged(&mut self) -> Outlook {
+    pub(crate) fn lagged(&mut self) {
         self.at = Instant::now() + WAITS.after(self.attempts);
-        self.attempts = self.attempts.saturating_add(1);
-        if self.attempts > LAG { Outlook::NeedsSomebody } else { Outlook::Open }
-    }
-
-    /// The next attempt at what somebody has to do something about first.
-    pub(crate) fn refused(&mut self) {
-        let [first, later] = REFUSED;
-        self.at = Instant::now() + if self.attempts == 0 { first } else { later };
         self.attempts = self.attempts.saturating_add(1);
     }
 }
@@ -100,6 +116,8 @@ pub(crate) struct Pause {
     not_before: Option<Instant>,
     /// Attempts to reach a forge that is away.
     away: u32,
+    /// Limits in a row: a forge that goes on saying so wants to be asked less than it says.
+    limits: u32,
 }
 
 impl Pause {
@@ -120,7 +138,8 @@ impl Pause {
         match asked {
             Some(wait) => {
                 let mut limit = self.limit.0.lock();
-                *limit = (*limit).max(Some(now + wait));
+                *limit = (*limit).max(Some(now + wait.max(WAITS.after(self.limits))));
+                self.limits = self.limits.saturating_add(1);
             }
             None => {
                 self.not_before = Some(now + WAITS.after(self.away));
@@ -131,7 +150,7 @@ impl Pause {
 
     /// The forge answers.
     pub(crate) fn answered(&mut self) {
-        (self.away, self.not_before) = (0, None);
+        (self.away, self.limits, self.not_before) = (0, 0, None);
     }
 
     /// Forgets the pause: another token may have limits of its own.
@@ -161,9 +180,22 @@ mod tests {
             waited = start.elapsed();
         }
         assert!((Duration::from_secs(120)..Duration::from_secs(600)).contains(&waited), "{waited:?}");
-        wait.refused();
         assert_eq!(wait.at - Instant::now(), REFUSED[1]);
         assert!(pause.is_over(), "nothing else waits for it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forge_that_failed_for_long_is_no_reason_to_give_up_sooner() {
+        let (mut wait, mut pause) = (Wait::none(), Pause::default());
+        for _ in 0..50 {
+            wait.failed(&Trouble::Ailing("500".to_owned()), &mut pause);
+        }
+        for _ in 0..LAG {
+            assert_eq!(wait.failed(&lagging(), &mut pause), Outlook::Open);
+        }
+        // And the first refusal may be a limit that doesn't say so.
+        wait.failed(&Trouble::Refused("403".to_owned()), &mut pause);
+        assert_eq!(wait.at - Instant::now(), REFUSED[0]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -205,5 +237,25 @@ mod tests {
         pause.hold(Some(SECOND * 60));
         pause.lift();
         assert!(other.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_goes_on_is_asked_about_less_and_less() {
+        let (mut pause, start) = (Pause::default(), Instant::now());
+        let mut attempts = 0;
+        while start.elapsed() < SECOND * 3600 {
+            if pause.is_over() {
+                // As if it were over already: the forge's clock and ours differ, or a proxy says so.
+                pause.hold(Some(SECOND));
+                attempts += 1;
+            }
+            tokio::time::sleep(SECOND).await;
+        }
+        assert!(attempts < 30, "{attempts}");
+        pause.answered();
+        pause.lift();
+        pause.hold(Some(SECOND));
+        tokio::time::sleep(SECOND).await;
+        assert!(pause.is_over(), "it begins anew once the forge answers");
     }
 }

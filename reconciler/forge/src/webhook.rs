@@ -8,8 +8,8 @@ use berth_schema::remote::{Branch, Forge};
 use berth_schema::secret::SecretName;
 use berth_secrets::Secrets;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 
+use crate::bell::Bell;
 use crate::folder::Folder;
 use crate::listener::{Key, PATH, Webhook};
 
@@ -24,7 +24,7 @@ pub(crate) struct Listening {
     pub(crate) secrets: Secrets,
     pub(crate) secret: SecretName,
     pub(crate) folder: Arc<Folder>,
-    pub(crate) bell: Arc<Notify>,
+    pub(crate) bell: Arc<Bell>,
 }
 
 impl Listening {

@@ -33,7 +33,7 @@ pub(crate) async fn answer(gate: &Gate, mut request: Request<Incoming>) -> Respo
     let used = match gate.grants.admit(shown, &visit.host).await {
         Ok(used) => used,
         Err(No::Grant) => return lead(request.headers()),
-        Err(No::Door) => return page::unsure(),
+        Err(No::Door) => return page::unsure(gate.grants.contact().as_deref()),
     };
     let app = match &visit.app {
         App::At(app) => app.clone(),

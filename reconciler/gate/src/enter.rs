@@ -40,7 +40,7 @@ fn to_panel(gate: &Gate, visit: &Visit, own: &Own, path: &str) -> Response<Body>
     let before = own.entry.one().and_then(|value| gate.seal.read(host, value));
     let Ok(entry) = Entry::to(path, before) else {
         tracing::error!("there are no random bytes, so nobody is let in");
-        return page::unsure();
+        return page::unsure(gate.grants.contact().as_deref());
     };
     let panel = visit.panel.as_str();
     let answer = page::see_other(&format!("{panel}/open?host={host}&challenge={}", entry.challenge()));
@@ -73,13 +73,13 @@ pub(crate) async fn enter(
         Some(Err(AskError::Refused(refusal))) if is_final(refusal.why) => return page::used_up(),
         Some(Err(error)) => {
             tracing::warn!(error = chain(&error), "a way in can't be used");
-            return page::unsure();
+            return page::unsure(gate.grants.contact().as_deref());
         }
-        None => return page::unsure(),
+        None => return page::unsure(gate.grants.contact().as_deref()),
     };
     let Some((text, _)) = gate.grants.accept(granted, &visit.host) else {
         tracing::error!("the door has signed a grant with a key that it hasn't told");
-        return page::unsure();
+        return page::unsure(gate.grants.contact().as_deref());
     };
     let answer = page::see_other(crate::path::back(&entry.path));
     page::with_cookie(page::with_cookie(answer, GRANT, &text), ENTRY, "")

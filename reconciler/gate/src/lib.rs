@@ -5,6 +5,7 @@
 //! the panel isn't needed for what is open already.
 
 mod answer;
+pub mod arguments;
 mod carry;
 mod cookie;
 mod ending;

@@ -64,6 +64,11 @@ impl Grants {
         Self(Arc::new(Shared { verified: Verified::default(), told, door, live: Mutex::default() }))
     }
 
+    /// The organisation's contact, as the door told it last.
+    pub(crate) fn contact(&self) -> Option<Arc<str>> {
+        self.0.told.borrow().contact.clone()
+    }
+
     /// Lets somebody use a grant, or not. One that has run out is renewed first, and one that soon will be meanwhile.
     pub(crate) async fn admit(&self, text: &str, host: &Fqdn) -> Result<Used, No> {
         let told = self.0.told.borrow().clone();

@@ -4,15 +4,15 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use berth_fault::chain;
+use berth_gate::arguments::{Args, Task};
 use berth_gate::{Finish, bind, serve};
 use berth_schema::text::SafeLog;
 use berth_supervise::{Rules, announce, renew, take_stdin};
 use berth_tasks::Tasks;
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,58 +21,6 @@ use tracing_subscriber::EnvFilter;
 
 /// Place to listen that is a socket handed over as standard input.
 const STDIN: &str = "stdin";
-
-/// Lets into guarded sites whoever has a grant of the door's, and carries their requests to the app. The web server's container
-/// runs it.
-#[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-struct Args {
-    /// The socket for the edge, or `stdin` for a listening socket handed over as standard input
-    #[arg(long, value_name = "SOCKET", required = true)]
-    listen: Option<PathBuf>,
-    /// The folder in which the door tells its key and what has ended, and answers
-    #[arg(long, value_name = "FOLDER", required = true)]
-    door: Option<PathBuf>,
-    /// Says `ready` once the gate listens, and finishes as after SIGTERM when its parent is gone
-    #[arg(long)]
-    ready: bool,
-    /// Time for which what visitors have open may go on after SIGTERM. A second signal ends it at once
-    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = humantime::parse_duration)]
-    finish: Duration,
-    /// Level of the log: error, warn, info, debug
-    #[arg(long, env = "BERTH_LOG", value_name = "FILTER", default_value = "info", global = true)]
-    log: String,
-    #[command(subcommand)]
-    task: Option<Task>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Task {
-    /// Keeps the socket and a gate on it, so that a new gate takes over and what visitors have open goes on
-    ///
-    /// SIGHUP starts a new gate on the same socket, from the program as it is now. Once the new one listens, the old one gets
-    /// SIGTERM and lets what is open finish. If the new one never listens, the old one goes on.
-    Supervise {
-        /// The socket for the edge
-        #[arg(long, value_name = "SOCKET")]
-        listen: PathBuf,
-        /// File in which to report what came of each start of a gate
-        #[arg(long, value_name = "FILE")]
-        report: Option<PathBuf>,
-        /// Flags for the gate
-        #[arg(last = true, value_name = "FLAG")]
-        flags: Vec<OsString>,
-    },
-    /// Has a supervisor start its program once more, and waits until that one serves
-    Renew {
-        /// File in which the supervisor reports
-        #[arg(long, value_name = "FILE")]
-        report: PathBuf,
-        /// Program that has to serve, where the supervisor looks for it
-        #[arg(long, value_name = "FILE")]
-        program: PathBuf,
-    },
-}
 
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -58,15 +58,30 @@ pub(crate) fn sign_in() -> Response<Body> {
     )
 }
 
-/// The door can't be asked.
-pub(crate) fn unsure() -> Response<Body> {
-    let mut answer = page(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Nobody can be let in now",
-        "The platform can't tell at the moment who may open this site. Try again in a minute. If it lasts, tell whoever runs the platform.",
+/// The door can't be asked. `contact` is whom the organisation names for such things.
+pub(crate) fn unsure(contact: Option<&str>) -> Response<Body> {
+    let contact = escaped(contact.unwrap_or("whoever runs the platform"));
+    let sentence = format!(
+        "The platform can't tell at the moment who may open this site. Try again in a minute. If it lasts, tell {contact}."
     );
+    let mut answer = page(StatusCode::SERVICE_UNAVAILABLE, "Nobody can be let in now", &sentence);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
     answer
+}
+
+/// A text that is no markup.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Two cookies of one name.
@@ -83,7 +98,7 @@ pub(crate) fn no_such_page() -> Response<Body> {
     page(
         StatusCode::NOT_FOUND,
         "No such page",
-        "Addresses of this site that begin with /.berth/ are the platform's.",
+        "Addresses of this site that begin with /.berth/ are the platform's. <a href=\"/\">Open the site itself</a>.",
     )
 }
 
@@ -143,4 +158,21 @@ pub(crate) fn no_answer(tool: Option<Tool>) -> Response<Body> {
         "The server runs, but its own Caddy doesn't answer here. Log in to it over SSH: <code>systemctl status caddy</code> says \
          why. A server of an older image has no such page until it gets a newer one.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn text(answer: Response<Body>) -> String {
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whom_to_tell_is_named_and_is_no_markup() {
+        assert!(text(unsure(Some("help@example.org"))).await.contains("If it lasts, tell help@example.org."));
+        assert!(text(unsure(None)).await.contains("tell whoever runs the platform."));
+        assert!(text(unsure(Some("<b>"))).await.contains("tell &lt;b&gt;."));
+    }
 }

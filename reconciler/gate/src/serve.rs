@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_fault::{Fault, Kind};
+use berth_count::{Counted, Counts};
+use berth_fault::{Fault, Kind, chain};
 use berth_host::StagedSocket;
 use berth_tasks::{TaskError, Tasks};
 use berth_wire::grant::GATE_SOCKET;
-use berth_wire::web::Door;
+use berth_wire::web::{Door, GateCounted};
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +32,8 @@ use crate::told;
 
 /// Time between two looks for grants that are over.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Time between two tellings of what was counted.
+const TELL: Duration = Duration::from_secs(10);
 /// Wait when the system has no more sockets.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 
@@ -106,6 +109,8 @@ pub async fn serve(
     let over = CancellationToken::new();
     tasks.keep_until(&over, "the look at what has ended", told::follow(door.to_owned(), told));
     tasks.keep_until(&over, "the sweep of grants", sweep(grants));
+    // The one that takes over counts anew, and tells that.
+    tasks.keep("the counts", tell_counts(Arc::clone(&gate)));
     tracing::info!("the gate is open");
     ready().map_err(ServeError::Ready)?;
     loop {
@@ -144,11 +149,33 @@ async fn sweep(grants: Grants) {
     }
 }
 
+/// Tells the door what was counted, again and again. The door leaves it for whoever gathers it.
+async fn tell_counts(gate: Arc<Gate>) {
+    let mut told = Counts::default();
+    let mut ticks = interval(TELL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let counts = berth_count::now();
+        if counts == told {
+            continue;
+        }
+        match gate.ask(&GateCounted { counts: counts.text() }).await {
+            Some(Ok(_)) => told = counts,
+            Some(Err(error)) => {
+                tracing::debug!(error = chain(&error), "the door can't be told what was counted");
+            }
+            None => {}
+        }
+    }
+}
+
 async fn converse(stream: UnixStream, gate: Arc<Gate>, finishing: CancellationToken) {
     let service = service_fn(move |request| {
         let (gate, finishing) = (Arc::clone(&gate), finishing.clone());
         async move {
             let mut answer = answer(&gate, request).await;
+            berth_count::count(Counted::gate(answer.status().as_u16()), 1);
             if finishing.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 // The edge brings its next request to the gate that took over.
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,4 +1,4 @@
-//! Files in which the door tells the gate its public key and what has ended. They are looked at several times a second.
+//! Files in which the door tells the gate its public key, what has ended, and whom visitors ask. They are looked at several times a second.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use berth_wire::grant::{ENDED_FILE, Endings, KEY_FILE};
+use berth_wire::grant::{CONTACT_FILE, ENDED_FILE, Endings, KEY_FILE};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -21,6 +21,8 @@ pub(crate) struct Told {
     pub(crate) key: Option<Arc<[u8]>>,
     /// Sessions and grants that have ended.
     pub(crate) ended: Arc<Endings>,
+    /// The organisation's contact, where it names one.
+    pub(crate) contact: Option<Arc<str>>,
 }
 
 /// The files, as they were read last.
@@ -28,6 +30,7 @@ pub(crate) struct Told {
 struct Texts {
     key: Option<String>,
     ended: Option<String>,
+    contact: Option<String>,
 }
 
 /// Reads the files for the first time.
@@ -57,9 +60,9 @@ pub(crate) async fn follow(folder: PathBuf, told: watch::Sender<Told>) {
 
 impl Texts {
     fn read(folder: &Path) -> Self {
-        // Both are small, and lie in memory.
+        // All are small, and lie in memory.
         let text = |name| fs::read_to_string(folder.join(name)).ok();
-        Self { key: text(KEY_FILE), ended: text(ENDED_FILE) }
+        Self { key: text(KEY_FILE), ended: text(ENDED_FILE), contact: text(CONTACT_FILE) }
     }
 
     fn told(&self, before: &Told) -> Told {
@@ -69,6 +72,10 @@ impl Texts {
             ended: match &self.ended {
                 Some(text) => Arc::new(Endings::read(text)),
                 None => Arc::clone(&before.ended),
+            },
+            contact: match &self.contact {
+                Some(text) => Some(text.trim()).filter(|contact| !contact.is_empty()).map(Arc::from),
+                None => before.contact.clone(),
             },
         }
     }

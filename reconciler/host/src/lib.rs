@@ -30,7 +30,9 @@ pub use guest::{GuestFile, GuestSocket};
 pub use lock::FileLock;
 pub use network::network_of;
 pub use owner::{Acting, Owner};
-pub use panel::{PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, give_to_panel, make_passage, panel_group};
+pub use panel::{
+    METRICS_GROUP, PANEL_GROUP, PANEL_SOCKET, PANELS, PanelFolder, give_to_panel, make_passage, panel_group,
+};
 pub use socket::StagedSocket;
 pub use waits::Waits;
 pub use way::{EDITION, FIRST_RANGE, NoWay, RANGE, RANGES, SERVERS, Way, WayRecord};

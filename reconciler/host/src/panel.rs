@@ -13,6 +13,8 @@ use crate::StagedSocket;
 
 /// Group whose members are the panel's processes.
 pub const PANEL_GROUP: &str = "berth-web";
+/// Group of the process that answers scrapers.
+pub const METRICS_GROUP: &str = "berth-metrics";
 /// Folder of the panel's folders of all platforms on this machine.
 pub const PANELS: &str = "/run/berth/panel";
 /// Name of the reconciler's socket in such a folder.
@@ -33,6 +35,11 @@ impl PanelFolder {
     /// refused, and so is a link in its place.
     pub fn make(path: &Path) -> io::Result<Self> {
         Self::make_for(path, panel_group()?)
+    }
+
+    /// Makes such a folder for another group, by its name. Where the host has none, it is its maker's alone.
+    pub fn make_for_group(path: &Path, name: &str) -> io::Result<Self> {
+        Self::make_for(path, group_called(name)?)
     }
 
     fn make_for(path: &Path, group: Option<u32>) -> io::Result<Self> {
@@ -105,8 +112,12 @@ pub fn give_to_panel(path: &Path, content: Option<&[u8]>) -> io::Result<()> {
 
 /// Number of the panel's group; `None` where the host has none, and for whoever may not give files to it.
 pub fn panel_group() -> io::Result<Option<u32>> {
+    group_called(PANEL_GROUP)
+}
+
+fn group_called(name: &str) -> io::Result<Option<u32>> {
     match geteuid().is_root() {
-        true => Ok(group(&fs::read_to_string(GROUPS)?, PANEL_GROUP)),
+        true => Ok(group(&fs::read_to_string(GROUPS)?, name)),
         false => Ok(None),
     }
 }

@@ -20,9 +20,10 @@ use std::path::PathBuf;
 use berth_plan::Plan;
 use berth_repo::git::GitError;
 use berth_repo::{Loaded, MAIN, PROPOSALS, Revision, StateRepo};
+use berth_schema::brief::{Extent, LINES};
 use berth_schema::name::{Invalid, UserName};
 use berth_schema::policy::Actor;
-use berth_schema::report::{Look, report};
+use berth_schema::report::{Look, report_of};
 use berth_schema::{Finding, Severity, State};
 
 use crate::case::CaseError;
@@ -59,6 +60,12 @@ pub enum HookError {
     #[error(transparent)]
     Review(#[from] crate::review::ReviewError),
 }
+
+/// Way to all the findings of a push that is refused.
+const ALL_FOUND: &str =
+    "mend these and push again; `berth check --all` in a clone shows every mistake of its files";
+/// Fewest lines for the findings of one ref.
+const LEAST: usize = 12;
 
 /// Refs that only Berth writes: what it remembers, and what it noted.
 const KEPT: [&str; 2] = ["refs/berth/", "refs/notes/berth"];
@@ -138,6 +145,8 @@ struct Push<'a> {
     searched: Searched,
     /// The consent that the change wants.
     consent: Option<Consent>,
+    /// The revision that the change is built on.
+    from: Option<Revision>,
     /// Lockouts of its author, who doesn't say that they know.
     unconfirmed: Vec<Finding>,
     plan: Option<Plan>,
@@ -219,6 +228,7 @@ impl<'a> Push<'a> {
             advice: "",
             searched: Searched::Push,
             consent: None,
+            from: None,
             unconfirmed: Vec::new(),
             plan: None,
         }
@@ -295,6 +305,12 @@ impl<'a> Push<'a> {
         self.repo.load(revision).map_err(|source| HookError::Read { path, source })
     }
 
+    /// Reads what a change of `base` comes to.
+    fn load_change(&mut self, base: &Revision, revision: &Revision) -> Result<Loaded, HookError> {
+        let path = self.repo.git_dir().to_owned();
+        self.repo.load_change(base, revision).map_err(|source| HookError::Read { path, source })
+    }
+
     /// Returns whether the new commits are within bounds, so that they can be read; tells why not.
     fn is_measured(&mut self, new: &Revision, range: &Range) -> Result<bool, HookError> {
         let commits = self.history.new_up_to(new, range)?;
@@ -332,6 +348,11 @@ impl<'a> Push<'a> {
         let accepted = !self.before.iter().any(Found::is_refused);
         let mut text = String::new();
         let mut told: Vec<Finding> = Vec::new();
+        // A plan follows where it is accepted.
+        let room = if accepted { LINES / 2 } else { LINES };
+        let refs = self.before.iter().filter(|found| !found.findings.is_empty()).count().max(1);
+        let lines = (room.saturating_sub(4) / refs).max(LEAST);
+        let extent = Extent::Brief { lines, whole: ALL_FOUND };
         for Found { mut findings, mut sources } in self.before {
             if let Some(seen) = self.seen {
                 seen.place(&mut findings, &mut sources);
@@ -339,10 +360,11 @@ impl<'a> Push<'a> {
             findings.sort();
             findings.dedup();
             // What was found in a commit that two refs lead to is told once.
-            findings.retain(|finding| !told.contains(finding));
+            findings.retain(|finding| told.binary_search(finding).is_err());
             let source = |path: &str| sources.get(path).map(String::as_str);
-            text.push_str(&report(&findings, source, self.asker.look));
+            text.push_str(&report_of(&findings, source, self.asker.look, extent));
             told.append(&mut findings);
+            told.sort();
         }
         text.push_str(&self.notes);
         if accepted {

@@ -49,12 +49,13 @@ pub(crate) fn between(
     if before.is_some_and(|before| before.platform.prefix != after.platform.prefix) {
         return Err(PREFIX_CHANGES.to_owned());
     }
-    let desired = Desired::with_templates(after, &Templates::default());
-    let observed = match before {
-        Some(before) => {
-            let before = Desired::from_state(before);
-            simulate::settled(&before).map_err(|error| error.to_string())?.observed(before.prefix())
-        }
+    // The same keys on both sides, so that whatever stays is worked out once.
+    let servers = before.into_iter().chain([after]).flat_map(|state| state.servers.keys().copied());
+    let (templates, identities) = (Templates::default(), Arc::new(Identities::example(servers)));
+    let was = before.map(|before| Desired::new(before, &templates, &identities));
+    let desired = Desired::after(was.as_ref(), after, &templates, &identities);
+    let observed = match &was {
+        Some(was) => simulate::settled(was).map_err(|error| error.to_string())?.observed(was.prefix()),
         None => Observed::default(),
     };
     Ok(make(&desired, &observed, Planned { revision, allowance, state: after }, before))

@@ -347,22 +347,24 @@ fn serves(state: &State) -> Option<Expectation> {
     };
     let mut asked = HashSet::new();
     let domains = of_kind(false).chain(of_kind(true)).filter(|domain| asked.insert(&domain.server));
-    let mut members: Vec<&UserName> = Vec::new();
+    let mut members: HashMap<&UserName, usize> = HashMap::new();
     let mut voice = |owner| match state.users.get(owner) {
         Some(user) if user.role == Role::Admin => Voice::Admin,
-        _ => Voice::Member(members.iter().position(|known| *known == owner).unwrap_or_else(|| {
-            members.push(owner);
-            members.len() - 1
-        })),
+        _ => {
+            let next = members.len();
+            Voice::Member(*members.entry(owner).or_insert(next))
+        }
     };
-    let visits = domains.filter_map(|domain| {
-        let voice = voice(running.get(&domain.server).copied()?);
-        Some(Visit { host: domain.fqdn.to_string(), tls: domain.tls.at(&domain.fqdn), voice })
-    });
+    let voices = domains.filter_map(|domain| Some((domain, voice(running.get(&domain.server).copied()?))));
     // Each one's first app comes before the second of anybody.
     let mut heard = HashSet::new();
-    let (first, more): (Vec<Visit>, Vec<Visit>) = visits.partition(|visit| heard.insert(visit.voice));
-    let visits: Vec<Visit> = first.into_iter().chain(more).take(APPS).collect();
+    let (first, more): (Vec<_>, Vec<_>) = voices.partition(|(_, voice)| heard.insert(*voice));
+    let visit = |(domain, voice): (&Arc<Domain>, Voice)| Visit {
+        host: domain.fqdn.to_string(),
+        tls: domain.tls.at(&domain.fqdn),
+        voice,
+    };
+    let visits: Vec<Visit> = first.into_iter().chain(more).take(APPS).map(visit).collect();
     let at = [platform.web.http_port, platform.web.https_port]
         .map(|port| published(platform, platform.web.address, port));
     let certificates = system::caddy_data(platform);

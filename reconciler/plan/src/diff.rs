@@ -29,7 +29,7 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
     let inventory = Inventory::read(observed);
     let mut draft = Draft::default();
     for (about, why) in &inventory.unreadable {
-        draft.note(
+        draft.note_host(
             about,
             format!("carries this platform's label but can't be read, so it is left alone: {why}"),
         );
@@ -40,7 +40,7 @@ pub fn plan(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Pl
     configurations::reload(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);
     configurations::plan(desired, &inventory, &observed.host_rules, context, &mut draft);
     configurations::withdraw(desired, &observed.host_rules, &mut draft);
-    configurations::measure(desired, &mut draft);
+    configurations::measure(desired, context.previous, &mut draft);
     let removals = removals::plan(desired, &inventory, context, &mut draft);
     links::plan(desired, &inventory, plane, observed.plane.as_ref(), &mut draft);
     let total = desired.platform.networks.capacity() as usize;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use berth_schema::platform::Platform;
 use serde::Serialize;
+
+use crate::recipe::CONNECTIONS;
 
 /// Share of an idle server with its own Docker: one had 103 MiB of memory, 50 processes and 11 MiB of disk (2026-11-30). The rest is for
 /// what it will run.
@@ -40,6 +43,34 @@ pub enum Scarcest {
     Processes,
     /// Disk space of the engine.
     Disk,
+}
+
+/// Connections of all servers together that the kernel's table has no room for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// Sentence that tells how many there may be.
+    pub what: String,
+    /// Advice on what to do.
+    pub remedy: &'static str,
+}
+
+/// Returns the excess of so many servers, if there is one.
+pub fn connections(servers: usize, platform: &Platform) -> Option<Excess> {
+    let each = platform.firewall.connections.get();
+    let together = u64::try_from(servers).unwrap_or(u64::MAX).saturating_mul(each.into());
+    (platform.services.firewall && together > CONNECTIONS).then(|| Excess {
+        what: format!(
+            "{servers} servers with {each} connections each (`firewall.connections`) may have {together} together, and \
+             `berth engine setup` makes room for {CONNECTIONS}"
+        ),
+        remedy: "raise net.netfilter.nf_conntrack_max to more, or lower the limit",
+    })
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.remedy)
+    }
 }
 
 impl More {

@@ -1,6 +1,7 @@
 //! Views of a plan: for a person, for a pull request, for a program. A view shows what the plan holds and decides
 //! nothing.
 
+mod alike;
 mod digest;
 mod json;
 mod markdown;
@@ -8,13 +9,11 @@ mod text;
 
 pub use digest::digest;
 pub use json::json;
-pub use markdown::markdown;
-pub use text::{Colour, Steps, Style, summary, text};
-
-use std::collections::HashMap;
+pub use markdown::{Comment, markdown};
+pub use text::{Colour, Steps, Style, WHOLE, summary, text};
 
 use crate::configuration::Place;
-use crate::step::{Action, Blocked, Plan, Step};
+use crate::step::{Action, Plan, Step};
 use crate::takeover::ProgramSpec;
 
 /// The symbol of an action.
@@ -83,20 +82,6 @@ pub fn step(step: &Step) -> String {
         }
         Step::WithdrawHostRules { .. } => "remove the platform's chains from the host".to_owned(),
     }
-}
-
-/// Groups of changes that are held back for the same reason.
-fn obstacles(plan: &Plan) -> Vec<Vec<&Blocked>> {
-    let mut places = HashMap::new();
-    let mut groups: Vec<Vec<&Blocked>> = Vec::new();
-    for blocked in &plan.blocked {
-        let place = *places.entry((&blocked.why, &blocked.hint)).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some(group) => group.push(blocked),
-            None => groups.push(vec![blocked]),
-        }
-    }
-    groups
 }
 
 /// A build in a few digits.

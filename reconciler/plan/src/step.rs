@@ -229,6 +229,17 @@ pub struct Note {
     /// Its subject, in words.
     pub about: String,
     pub text: String,
+    pub audience: Audience,
+}
+
+/// People whom a note concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audience {
+    /// Whoever sees the plan.
+    Everybody,
+    /// Those who run the host.
+    Operators,
 }
 
 /// A plan's removals, counted against the budget.
@@ -260,6 +271,11 @@ impl Plan {
     /// All changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.stages.iter().flat_map(|stage| &stage.changes)
+    }
+
+    /// Takes out what concerns those alone who run the host: a member's plan.
+    pub fn keep_from_members(&mut self) {
+        self.notes.retain(|note| note.audience == Audience::Everybody);
     }
 
     /// Returns whether there is nothing to do. Blocked changes don't count, since they have no steps.

@@ -163,7 +163,7 @@ proptest! {
         let plan = scene.plan(&world);
         let text = shown(&plan);
         prop_assert_eq!(harm(&text), None, "{}", text);
-        let markdown = berth_plan::show::markdown(&plan);
+        let markdown = berth_plan::show::markdown(&plan, berth_plan::show::Comment::Brief);
         prop_assert_eq!(harm(&markdown), None, "{}", markdown);
         let own = ["<br>", "<details>", "</details>", "<summary>", "</summary>"];
         let rest = own.iter().fold(markdown, |text, tag| text.replace(tag, ""));

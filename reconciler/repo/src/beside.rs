@@ -26,8 +26,8 @@ impl StateRepo {
         write_alternates(path, folders.into_iter().flatten())
             .map_err(|source| Error::Scratch { path: path.to_owned(), source })?;
         // The same objects are there, so whatever was read of them needs no reading again.
-        let memory = self.memory.apart();
-        Ok(Self { memory, ..Self::open_as(Opening { git_dir: path.to_owned(), quarantine: None })? })
+        let (memory, kept_at) = (self.memory.apart(), self.kept_at.clone());
+        Ok(Self { memory, kept_at, ..Self::open_as(Opening { git_dir: path.to_owned(), quarantine: None })? })
     }
 }
 

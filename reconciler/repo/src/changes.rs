@@ -6,6 +6,7 @@ use git2::{Diff, DiffOptions, ErrorCode, Oid, Patch, Sort};
 use serde::Serialize;
 
 use crate::oid::{oid, revision_of};
+use crate::tree::differing;
 use crate::{CommitInfo, Error, Revision, StateRepo, commit_info};
 
 /// Number of lines that differ in one file.
@@ -42,6 +43,16 @@ impl StateRepo {
         }
         changes.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(changes)
+    }
+
+    /// Lists the files that differ between two revisions, sorted by path, without counting their lines.
+    pub fn uncounted(&self, old: &Revision, new: &Revision) -> Result<Vec<FileChange>, Error> {
+        let unreadable = |source| Error::ReadCommit { revision: *new, source };
+        let tree = |revision| self.commit_of(revision)?.tree().map_err(unreadable);
+        let (old, new) = (tree(old)?, tree(new)?);
+        let paths = differing(&self.repository, Some(&old), &new).map_err(unreadable)?;
+        let paths = paths.into_iter().map(|path| String::from_utf8_lossy(&path).into_owned());
+        Ok(paths.map(|path| FileChange { path, added: 0, removed: 0 }).collect())
     }
 
     /// The commits that lead to `to` and not to `after`, the youngest first; at most `most` of them.

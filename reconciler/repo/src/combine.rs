@@ -56,6 +56,11 @@ impl StateRepo {
     pub fn merge(&self, ours: &Revision, theirs: &Revision, words: &Words<'_>) -> Result<Combined, Error> {
         let failed = |source| Error::Combine { act: "merge", revision: *theirs, source };
         let (our, their) = (self.commit_of(ours)?, self.commit_of(theirs)?);
+        let owner = self.as_owner()?;
+        if let Some(tree) = self.merged_apart(&our, &their).map_err(failed)? {
+            return self.committed(tree, &[&our, &their], words, failed);
+        }
+        drop(owner);
         let index = self.repository.merge_commits(&our, &their, None).map_err(failed)?;
         self.settle(index, &[&our, &their], words, failed)
     }
@@ -95,14 +100,21 @@ impl StateRepo {
             return Ok(Combined::Conflicts(paths));
         }
         let _owner = self.as_owner()?;
-        let (author, committer) = (words.author.to_git()?, words.committer.to_git()?);
         let tree = index.write_tree_to(&self.repository).map_err(&failed)?;
+        self.committed(tree, parents, words, failed)
+    }
+
+    fn committed(
+        &self,
+        tree: Oid,
+        parents: &[&git2::Commit<'_>],
+        words: &Words<'_>,
+        failed: impl Fn(git2::Error) -> Error,
+    ) -> Result<Combined, Error> {
+        let (author, committer) = (words.author.to_git()?, words.committer.to_git()?);
         let tree = self.repository.find_tree(tree).map_err(&failed)?;
-        let id = self
-            .repository
-            .commit(None, &author, &committer, words.message, &tree, parents)
-            .map_err(&failed)?;
-        Ok(Combined::Clean(revision_of(id)))
+        let id = self.repository.commit(None, &author, &committer, words.message, &tree, parents);
+        Ok(Combined::Clean(revision_of(id.map_err(failed)?)))
     }
 
     /// Moves `main` from `base` to `to`, which is built on it, unless `main` is elsewhere by now: then nothing changes and

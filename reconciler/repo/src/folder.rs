@@ -11,6 +11,7 @@ use git2::{ObjectType, Odb, Oid, Repository};
 
 use crate::content::{Content, DEEPEST, Refusal, is_state};
 use crate::source::Opening;
+use crate::work::Work;
 use crate::{Error, LARGEST_FILE};
 
 #[derive(Debug)]
@@ -49,6 +50,7 @@ const FILES_PER_THREAD: usize = 256;
 pub(crate) struct Reader<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) opening: &'a Opening,
+    pub(crate) work: &'a Work,
     pub(crate) parsed_again: usize,
 }
 
@@ -67,6 +69,7 @@ impl Reader<'_> {
         let unreadable =
             |source: git2::Error| Error::ReadFolder { path: path.to_owned(), source: Box::new(source) };
         let tree = self.repository.find_tree(id).map_err(unreadable)?;
+        self.work.folder();
         let mut known = before.map_or(&[][..], |before| &before.files).iter().peekable();
         let (mut files, mut wanted) = (Vec::with_capacity(tree.len()), Vec::new());
         let mut folders: Vec<(Arc<str>, Arc<Folder>)> = Vec::new();
@@ -106,6 +109,7 @@ impl Reader<'_> {
         }
         if !wanted.is_empty() {
             self.parsed_again += wanted.len();
+            self.work.files(wanted.len());
             files.extend(self.read_all(wanted)?);
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));

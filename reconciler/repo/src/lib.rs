@@ -22,12 +22,14 @@ mod durable;
 mod edit;
 mod error;
 mod folder;
+mod gathered;
 pub mod git;
 mod listing;
 mod loaded;
 mod marks;
 mod measure;
 mod memory;
+mod merge;
 mod names;
 mod oid;
 mod register;
@@ -38,6 +40,7 @@ mod tree;
 mod tree_edit;
 mod unified;
 pub mod view;
+mod work;
 
 pub use berth_schema::revision::{NotARevision, Revision};
 pub use blame::Blamed;
@@ -63,6 +66,7 @@ pub use state_repo::{Files, MAIN, Plain, StateRepo};
 pub use trail::{Step, Trail};
 pub use tree_edit::check_path;
 pub use unified::unified;
+pub use work::Worked;
 
 /// Files above this size are refused unread: a state file is a page of text, and a larger one is a mistake or an attack.
 pub const LARGEST_FILE: usize = 1 << 20;

@@ -38,9 +38,19 @@ impl Loaded {
     }
 
     pub(crate) fn assemble(parsed: &[&Parsed], refused: Vec<Finding>, parsed_again: usize) -> Self {
+        Self::assemble_change(parsed, refused, parsed_again, |_| false)
+    }
+
+    /// The same for a change, whose files are those that `is_new` returns true for: what stood there before keeps what both claim.
+    pub(crate) fn assemble_change(
+        parsed: &[&Parsed],
+        refused: Vec<Finding>,
+        parsed_again: usize,
+        is_new: impl Fn(&str) -> bool,
+    ) -> Self {
         let files = parsed.len() + refused.len();
         let hopeless = refused.iter().any(|finding| finding.severity == Severity::Error);
-        let state = match State::assemble(parsed.iter().copied()) {
+        let state = match State::assemble_change(parsed.iter().copied(), is_new) {
             Ok(mut state) if !hopeless => {
                 state.warnings.extend(refused);
                 state.warnings.sort();

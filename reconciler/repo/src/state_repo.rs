@@ -1,6 +1,7 @@
 //! StateRepo: one git repository that holds state.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,9 @@ pub struct StateRepo {
     pub(crate) opening: Opening,
     pub(crate) memory: Memory,
     pub(crate) lifetime: Lifetime,
+    /// The folder in which Berth keeps what it could work out anew: the git folder of the state repo itself, for a repository
+    /// beside it too.
+    pub(crate) kept_at: PathBuf,
 }
 
 /// Time for which what is written is wanted.
@@ -56,9 +60,13 @@ impl StateRepo {
         Self::open_as(Opening { git_dir, quarantine: None })
     }
 
-    /// Opens the same repository once more, for another thread.
+    /// Opens the same repository once more, for another thread, with what this one knows by now.
     pub fn again(&self) -> Result<Self, Error> {
-        Self::open_as(self.opening.clone())
+        Ok(Self {
+            memory: self.memory.apart(),
+            kept_at: self.kept_at.clone(),
+            ..Self::open_as(self.opening.clone())?
+        })
     }
 
     /// Opens the repository that git runs this hook for, with the objects of the push that is not accepted yet.
@@ -75,7 +83,8 @@ impl StateRepo {
 
     pub(crate) fn open_as(opening: Opening) -> Result<Self, Error> {
         let (repository, memory) = (opening.open()?, Memory::default());
-        Ok(Self { repository, opening, memory, lifetime: Lifetime::Lasting })
+        let kept_at = repository.commondir().to_owned();
+        Ok(Self { repository, opening, memory, lifetime: Lifetime::Lasting, kept_at })
     }
 
     /// Shares this memory, which is of the same repository.
@@ -135,13 +144,17 @@ impl StateRepo {
             .map_err(|source| Error::Resolve { spec: spec.to_owned(), source })
     }
 
-    /// Writes a branch's name in full where a spec begins with one: git would take a tag of that name first.
+    /// Writes a branch's name in full where a spec begins with one, also a remote's, such as `origin/main`: git would take a tag of
+    /// that name first, and whoever may push a tag could have another commit taken for the branch.
     fn branch_first<'a>(&self, spec: &'a str) -> Cow<'a, str> {
         let (name, rest) = spec.split_at(spec.find(['~', '^', '@', ':']).unwrap_or(spec.len()));
-        let reference = format!("refs/heads/{name}");
-        match self.repository.find_reference(&reference) {
-            Ok(_) => Cow::Owned(reference + rest),
-            Err(_) => Cow::Borrowed(spec),
+        if name.starts_with("refs/") {
+            return Cow::Borrowed(spec);
+        }
+        let mut names = ["refs/heads/", "refs/remotes/"].into_iter().map(|folder| format!("{folder}{name}"));
+        match names.find(|reference| self.repository.find_reference(reference).is_ok()) {
+            Some(reference) => Cow::Owned(reference + rest),
+            None => Cow::Borrowed(spec),
         }
     }
 
@@ -187,7 +200,12 @@ impl StateRepo {
             return Ok(loaded);
         }
         let before = self.memory.newest();
-        let mut reader = Reader { repository: &self.repository, opening: &self.opening, parsed_again: 0 };
+        let mut reader = Reader {
+            repository: &self.repository,
+            opening: &self.opening,
+            work: self.memory.work(),
+            parsed_again: 0,
+        };
         let folder = reader.folder(tree, "", before.as_ref(), 0)?;
         let parsed_again = reader.parsed_again;
         let (mut parsed, mut refused) = (Vec::new(), Vec::new());
@@ -196,6 +214,23 @@ impl StateRepo {
         tracing::debug!(%revision, files = loaded.files, parsed_again, "state loaded");
         self.memory.learn(folder, &loaded);
         Ok(loaded)
+    }
+
+    /// Reads the state at `revision` as a change of `base`. Where two files claim the same, what is at `base` already has it, and the
+    /// finding stands at the file that the change brings in.
+    pub fn load_change(&mut self, base: &Revision, revision: &Revision) -> Result<Loaded, Error> {
+        let loaded = self.load(revision)?;
+        // Nobody claims what is another's in a good state.
+        if loaded.state.is_ok() {
+            return Ok(loaded);
+        }
+        let unreadable = |source| Error::ReadCommit { revision: *revision, source };
+        let tree = self.repository.find_commit(oid(revision)).map_err(unreadable)?.tree_id();
+        let Some(folder) = self.memory.folder(tree) else { return Ok(loaded) };
+        let new: HashSet<String> = self.changed(base, revision)?.into_iter().collect();
+        let (mut parsed, mut refused) = (Vec::new(), Vec::new());
+        folder.collect(&mut parsed, &mut refused);
+        Ok(Loaded::assemble_change(&parsed, refused, loaded.parsed_again, |path| new.contains(path)))
     }
 
     /// The bytes of one file at `revision`; `None` when there is no plain file, or it is above [`LARGEST_FILE`].

@@ -42,6 +42,17 @@ impl Entry {
     }
 }
 
+/// Thing at a path in a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// Nothing, and a file could.
+    Nothing,
+    Entry(Entry),
+    Folder,
+    /// Something that isn't a folder stands above it.
+    Blocked,
+}
+
 /// The entry at a path, unless it is a folder: for one path, since each look reads the folders again.
 pub(crate) fn entry(
     repository: &Repository,
@@ -95,6 +106,25 @@ impl<'r> Trees<'r> {
         recent.push_front(Rc::clone(&tree));
         recent.truncate(RECENT);
         Ok(tree)
+    }
+
+    /// Looks what stands at a path below a tree.
+    pub(crate) fn stand(&self, root: Oid, path: &[u8]) -> Result<Stand, git2::Error> {
+        let mut tree = self.find(root)?;
+        let mut parts = path.split(|byte| *byte == b'/').peekable();
+        while let Some(part) = parts.next() {
+            let Some((id, entry)) = tree.get_name_bytes(part).map(|found| (found.id(), Entry::of(&found)))
+            else {
+                break;
+            };
+            match (entry, parts.peek()) {
+                (Some(entry), None) => return Ok(Stand::Entry(entry)),
+                (Some(_), Some(_)) => return Ok(Stand::Blocked),
+                (None, None) => return Ok(Stand::Folder),
+                (None, Some(_)) => tree = self.find(id)?,
+            }
+        }
+        Ok(Stand::Nothing)
     }
 
     /// The entry at a path below a tree, unless it is a folder.

@@ -234,11 +234,21 @@ fn an_engine_that_is_too_old_stops_and_one_that_is_silent_is_to_be_started() {
         &HostFacts { engine: running(&info("19.03.15", "1.3.3")), client: None, ..debian_13() },
         &["Stops engine: Docker 19.03.15 is older"],
     );
-    let silent = Engine::Silent("cannot reach the engine".to_owned());
-    tells(
-        &HostFacts { engine: silent, ..debian_13() },
-        &["Wrong engine: the engine doesn't answer: cannot reach"],
-    );
+    let silent = HostFacts { engine: Engine::Silent("cannot reach the engine".to_owned()), ..debian_13() };
+    tells(&silent, &["Wrong engine: the engine doesn't answer: cannot reach"]);
+    assert!(judge(&silent)[0].remedy.contains("systemctl start docker"));
+    // It may answer others.
+    let by_a_user = HostFacts { is_root: false, ..silent };
+    assert!(judge(&by_a_user)[0].remedy.contains("sudo berth doctor"));
+}
+
+#[test]
+fn an_engine_that_reads_other_settings_stops_everything() {
+    let mut snap = info("28.1.1", "1.3.3");
+    snap["DockerRootDir"] = json!("/var/snap/docker/common/var-lib-docker");
+    snap["LiveRestoreEnabled"] = json!(false);
+    // What its settings lack, nobody could mend there.
+    tells(&HostFacts { engine: running(&snap), ..debian_13() }, &["Stops engine: Docker is a snap"]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ mod listeners;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -239,36 +240,45 @@ async fn ports(connection: Option<&Connection>, state: Option<&State>) -> Vec<Po
         None => Default::default(),
     };
     let listeners = listeners::read();
-    let port = |(number, used_by, field)| {
-        let held = listeners::held(number, prefix, &published, &listeners);
+    let port = |(place, used_by, field): Use| {
+        let number = place.port();
+        let held = listeners::held(place, prefix, &published, &listeners);
         Port { number, used_by, field, held }
     };
     wanted.into_iter().map(port).collect()
 }
 
-/// A port, what it is for, and the field that chooses another.
-type Use = (u16, &'static str, &'static str);
+/// A place at which the platform listens, what it is for, and the field that chooses another port.
+type Use = (SocketAddr, &'static str, &'static str);
 
 /// Those that a platform has unless its state says otherwise.
 const USUAL_PORTS: [Use; 4] = [
-    (80, "the web server", "web.http_port"),
-    (443, "the web server", "web.https_port"),
-    (10_022, "SSH to servers", "ssh.port"),
-    (8443, "the panel", "panel.port"),
+    (everywhere(80), "the web server", "web.http_port"),
+    (everywhere(443), "the web server", "web.https_port"),
+    (everywhere(10_022), "SSH to servers", "ssh.port"),
+    (everywhere(8443), "the panel", "panel.port"),
 ];
+
+const fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+}
 
 fn ports_of(platform: &Platform) -> Vec<Use> {
     let [http, https, ssh, panel] = USUAL_PORTS;
+    let at = |address: Option<IpAddr>, port: NonZeroU16, (usual, used_by, field): Use| -> Use {
+        (SocketAddr::new(address.unwrap_or(usual.ip()), port.get()), used_by, field)
+    };
     let mut ports = Vec::new();
     if platform.services.web {
-        ports.push((platform.web.http_port.get(), http.1, http.2));
-        ports.push((platform.web.https_port.get(), https.1, https.2));
+        let address = platform.web.address.map(IpAddr::from);
+        ports.push(at(address, platform.web.http_port, http));
+        ports.push(at(address, platform.web.https_port, https));
     }
     if platform.services.router {
-        ports.push((platform.ssh.port.get(), ssh.1, ssh.2));
+        ports.push(at(platform.ssh.address.map(IpAddr::from), platform.ssh.port, ssh));
     }
     if let Some(found) = &platform.panel {
-        ports.push((found.port.get(), panel.1, panel.2));
+        ports.push(at(found.address, found.port, panel));
     }
     ports
 }

@@ -33,12 +33,19 @@ fn a_platform_s_ports_are_those_of_what_it_runs() {
     let of = |more: &str| {
         let text = format!("domain = \"h.org\"\n{more}");
         let state = State::assemble([&berth_schema::Parsed::parse("platform.toml", &text)]).unwrap();
-        ports_of(&state.platform).into_iter().map(|(number, ..)| number).collect::<Vec<u16>>()
+        ports_of(&state.platform).into_iter().map(|(place, ..)| place).collect::<Vec<SocketAddr>>()
     };
-    assert_eq!(of(""), [80, 443, 10_022], "the defaults, but for the panel, which has none");
-    assert_eq!(of("[panel]\ndomain = \"p.h.org\"\n"), USUAL_PORTS.map(|(number, ..)| number));
-    assert_eq!(of("[services]\nweb = false\nrouter = false\n"), [0; 0]);
-    assert_eq!(of("[web]\nhttp_port = 8080\nhttps_port = 8444\n[ssh]\nport = 22\n"), [8080, 8444, 22]);
+    let everywhere = |ports: &[u16]| ports.iter().map(|port| everywhere(*port)).collect::<Vec<SocketAddr>>();
+    assert_eq!(of(""), everywhere(&[80, 443, 10_022]), "the defaults, but for the panel, which has none");
+    assert_eq!(of("[panel]\ndomain = \"p.h.org\"\n"), USUAL_PORTS.map(|(place, ..)| place));
+    assert_eq!(of("[services]\nweb = false\nrouter = false\n"), everywhere(&[]));
+    assert_eq!(
+        of("[web]\nhttp_port = 8080\nhttps_port = 8444\n[ssh]\nport = 22\n"),
+        everywhere(&[8080, 8444, 22])
+    );
+    let own = "[web]\naddress = \"198.51.100.1\"\n[panel]\ndomain = \"p.h.org\"\naddress = \"198.51.100.2\"\nport = 443\n";
+    let places = ["198.51.100.1:80", "198.51.100.1:443", "0.0.0.0:10022", "198.51.100.2:443"];
+    assert_eq!(of(own), places.map(|place| place.parse::<SocketAddr>().unwrap()));
 }
 
 /// Names that nobody is asked about.

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use berth_repo::{BadName, Source as Kind, bad_names_below, load_directory};
+use berth_schema::brief::Extent;
+use berth_schema::policy::without_admins;
 use berth_schema::text::{self, counted};
 use berth_schema::{Finding, Origin, Severity, report};
 
-use super::{Exit, show_these};
+use super::{BRIEF, Exit, show_these};
 use crate::draw::{print, say};
 use crate::settings::Settings;
 use crate::source::{Found, Source};
@@ -23,6 +25,9 @@ pub(super) struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Show every mistake, however many are alike
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -40,12 +45,16 @@ pub(super) fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     // What is there stays; a push brings in no more of them.
     findings
         .extend(names.into_iter().map(|name| Finding::new(Severity::Warning, name.path, None, name.invalid)));
+    if let Ok(settled) = &found.state {
+        findings.extend(without_admins(None, &settled.state));
+    }
     findings.sort();
+    let extent = if args.all { Extent::Whole } else { BRIEF };
     match args.format {
         Format::Json => {
             print(&text::json(&report::json(&findings)).context("cannot write findings")?);
         }
-        Format::Text => show_these(&findings, &found.loaded),
+        Format::Text => show_these(&findings, &found.loaded, extent),
     }
     match &found.state {
         Err(_) => Ok(Exit::Failed),

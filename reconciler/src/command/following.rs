@@ -1,26 +1,81 @@
-//! Processes that `main` may want or not. With `--follow` they stay and wait for it, and begin anew when what it says of them changes.
+//! Processes that `main` may want or not: `berth remote`, `acme`, `oidc` and `mail`. With `--follow` they stay and wait for it, and begin
+//! anew when what it says of them changes.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use anyhow::{Context as _, bail};
+use berth_host::service;
 use berth_repo::StateRepo;
+use berth_schema::platform::Platform;
 use berth_tasks::Tasks;
 
+use super::Exit;
+use super::supervised::Supervised;
 use super::up::followed::changed;
+use crate::settings::Settings;
+use crate::source;
 use crate::wakeup::Wakeups;
 use crate::watch;
 
-/// Flag of such a process.
+/// Options of such a process.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(skip)]
-pub(super) struct Following {
+pub(super) struct Args {
+    #[command(flatten)]
+    supervised: Supervised,
     /// Wait for its settings in platform.toml where there are none, and begin anew when they change: systemd starts it so
     #[arg(long)]
-    pub(super) follow: bool,
+    follow: bool,
+}
+
+/// Such a process, before it works.
+pub(super) struct Begun {
+    /// Its tasks, which a signal ends.
+    pub(super) tasks: Tasks,
+    /// Set where it waits for its settings.
+    pub(super) follows: bool,
+    repo: StateRepo,
+}
+
+impl Args {
+    /// Begins: from here on a signal ends it.
+    pub(super) fn begin(self, settings: &Settings) -> anyhow::Result<Begun> {
+        let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(service::alive);
+        self.supervised.end_with_parent()?;
+        let repo = StateRepo::open(&settings.state).context("cannot open the state repo")?;
+        Ok(Begun { tasks, follows: self.follow, repo })
+    }
+}
+
+impl Begun {
+    /// Works, once or for as long as `main` wants it, and comes to an end. `read` and `work` are those of [`follow`].
+    pub(super) async fn run<W: PartialEq, F: Future<Output = anyhow::Result<()>>>(
+        self,
+        read: impl Fn(&StateRepo) -> Option<Option<W>>,
+        mut work: impl FnMut(Tasks) -> F,
+    ) -> anyhow::Result<Exit> {
+        match self.follows {
+            true => follow(&self.repo, read, &self.tasks, work).await?,
+            false => work(self.tasks.clone()).await?,
+        }
+        self.tasks.end().await?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Reads the settings that `main` has.
+pub(super) fn platform(settings: &Settings) -> anyhow::Result<Arc<Platform>> {
+    let repo = StateRepo::open(&settings.state).context("cannot open the state repo")?;
+    let Some(platform) = source::platform(&repo) else {
+        bail!("cannot read platform.toml on main: `berth check` says why");
+    };
+    Ok(platform)
 }
 
 /// Works for as long as `main` wants it, until `tasks` are asked to end. `read` says what `main` wants, as in [`super::up::followed`]; `work`
 /// reads it again, and ends when its own tasks are asked to.
-pub(super) async fn follow<W: PartialEq, F: Future<Output = anyhow::Result<()>>>(
+async fn follow<W: PartialEq, F: Future<Output = anyhow::Result<()>>>(
     repo: &StateRepo,
     read: impl Fn(&StateRepo) -> Option<Option<W>>,
     tasks: &Tasks,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use berth_count::{COUNTS_FILE, Left};
 use berth_door::web::{Clock, Panel, PanelDoor};
 use berth_door::{Door, Limits};
 use berth_fault::chain;
@@ -98,6 +99,8 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             None
         }
     };
+    let counts = settings.data.join(berth_door::FOLDER).join(COUNTS_FILE);
+    tasks.keep("the counts", berth_count::keep(Left::at(counts)));
     berth_door::serve(door, panel, &folder, &tasks).await?;
     Ok(Exit::Ok)
 }

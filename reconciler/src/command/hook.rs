@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 
 use super::Exit;
 use super::apply::tell;
-use crate::draw::{outcome_line, say};
+use crate::draw::{Tally, say};
 use crate::settings::Settings;
 
 /// Hook to run or install.
@@ -80,7 +80,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
                 as_owner::judge()?;
             }
             let engine = Asking::new(settings.door_socket(), Duration::from_secs(*look));
-            pre_receive((user.as_deref(), *from), view.as_ref(), &engine, settings)
+            let judged = pre_receive((user.as_deref(), *from), view.as_ref(), &engine, settings)?;
+            count(matches!(judged, Exit::Ok), settings).await;
+            Ok(judged)
         }
         Hook::PostReceive { user, wait, view } => {
             let wait = Duration::from_secs(*wait);
@@ -126,6 +128,17 @@ fn pre_receive(
     tell_unknown_options();
     tell_pusher(&judgement.text);
     Ok(if judgement.accepted { Exit::Ok } else { Exit::Failed })
+}
+
+/// Has the reconciler count the verdict. Where it doesn't hear it, nobody's push waits for that.
+async fn count(is_accepted: bool, settings: &Settings) {
+    let told = async {
+        let Some(mut daemon) = Daemon::find(&settings.door_socket()).await? else { return Ok(()) };
+        daemon.judged(is_accepted).await
+    };
+    if let Err(error) = told.await {
+        tracing::debug!(error = chain(&error), "a push isn't counted");
+    }
 }
 
 /// Sees to everything that follows an accepted push. The push stays accepted whatever happens here, so no failure is its own.
@@ -175,7 +188,7 @@ fn proposals(
 
 /// Shows how the new tip of `main` is applied, for at most `wait`. What fails and is tried again is followed on.
 pub(super) async fn follow(revision: Revision, names: &Names, wait: Duration, settings: &Settings) {
-    let pusher = Pusher { names, failed: Mutex::default() };
+    let pusher = Pusher { names, tally: Mutex::default(), failed: Mutex::default() };
     let applied = async {
         let Some(mut daemon) = Daemon::find(&settings.door_socket()).await? else { return Ok(None) };
         daemon.follow(revision, &pusher).await.map(Some)
@@ -316,6 +329,7 @@ impl Names {
 /// Tells passes to whoever pushed, line by line.
 struct Pusher<'a> {
     names: &'a Names,
+    tally: Mutex<Tally>,
     /// Record of the last pass, if a part of it failed and is tried again.
     failed: Mutex<Option<PassRecord>>,
 }
@@ -351,11 +365,18 @@ impl Listener for Pusher<'_> {
                 let verb = if is_first { "Applying" } else { "Trying again to apply" };
                 format!("{verb} {revision}: {changes} (plan {digest}).")
             }
-            Event::Ended(outcome) => outcome_line(&outcome),
-            Event::PassEnded(record) => match self.tried_again(record) {
+            Event::Ended(outcome) => match self.tally.lock().line(&outcome) {
                 Some(line) => line,
                 None => return,
             },
+            Event::PassEnded(record) => {
+                let others = self.tally.lock().end();
+                match (others, self.tried_again(record)) {
+                    (Some(others), Some(line)) => format!("{others}\n{line}"),
+                    (Some(line), None) | (None, Some(line)) => line,
+                    (None, None) => return,
+                }
+            }
             _ => return,
         };
         match look() {

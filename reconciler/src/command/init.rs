@@ -13,9 +13,10 @@ use anyhow::{Context as _, bail};
 use berth_repo::{Edit, Revision, Signature, StateRepo, Words};
 use berth_schema::beginning::{Beginning, Contents};
 use berth_schema::name::{Fqdn, UserName};
+use berth_schema::policy::without_admins;
 use berth_schema::text::counted;
 
-use super::{Exit, show_findings};
+use super::{BRIEF, Exit, show_findings, show_these};
 use crate::draw::say;
 
 /// Repository to make.
@@ -72,7 +73,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Some(from) => {
             let Some(folder) = folder::read(from)? else { return Ok(Exit::Failed) };
             let files = given.fit(&folder.state, &folder.files)?;
-            (files, origin(from, &given, given.admin_of(&folder.state)?.as_ref()))
+            let mut origin = origin(from, &given, given.admin_of(&folder.state)?.as_ref());
+            if given.drops_provider(&folder.state) {
+                origin.push_str("Its OpenID provider is an example, and left out.\n");
+            }
+            (files, origin)
         }
         None => {
             let Some(answers) = answers(given)? else {
@@ -120,10 +125,13 @@ fn make(path: &Path, files: &Contents, message: &str) -> anyhow::Result<Option<R
     let berth = Signature::now("Berth", "berth@localhost");
     let revision = repo.commit(None, &edits, &Words { author: &berth, committer: &berth, message })?;
     let loaded = repo.load(&revision)?;
-    show_findings(&loaded);
-    if loaded.state.is_err() {
+    let Ok(state) = &loaded.state else {
+        show_findings(&loaded);
         return Ok(None);
-    }
+    };
+    let mut findings = loaded.findings().to_vec();
+    findings.extend(without_admins(None, state));
+    show_these(&findings, &loaded, BRIEF);
     drop(repo);
     fs::rename(&made, path).with_context(|| format!("cannot put the repository at {}", path.display()))?;
     Ok(Some(revision))

@@ -22,6 +22,7 @@ mod invite;
 mod lobby;
 mod log;
 mod mail;
+mod metrics;
 mod oidc;
 mod panel;
 mod plan;
@@ -35,6 +36,7 @@ mod schema;
 mod secret;
 mod status;
 mod supervised;
+mod top;
 mod up;
 mod why;
 
@@ -54,7 +56,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use self::exit::Exit;
-use self::findings::{show_findings, show_these};
+use self::findings::{BRIEF, show_findings, show_these};
 use crate::draw::say;
 use crate::settings::Settings;
 
@@ -80,6 +82,8 @@ enum Command {
     Apply(apply::Args),
     /// Show the state of servers, containers and the forge
     Status(status::Args),
+    /// Show what servers use, by processors, memory, disk or network, again and again on a terminal
+    Top(top::Args),
     /// Make a new state repo
     Init(init::Args),
     /// Print a link with which a member sets their password for the panel; or make members of a list of people, with a link for each
@@ -118,13 +122,15 @@ enum Command {
     /// Serve git to people who come through the SSH router, until SIGTERM
     Git(git::Args),
     /// Follow the forge that hosts the state repo, until SIGTERM
-    Remote(remote::Args),
+    Remote(following::Args),
     /// Keep the account at the ACME CA and the wildcard certificate, until SIGTERM
-    Acme(acme::Args),
+    Acme(following::Args),
     /// Send the platform's mails, until SIGTERM
     Mail(mail::Args),
+    /// Answer scrapers of metrics where platform.toml says, until SIGTERM
+    Metrics(metrics::Args),
     /// Reach the OpenID provider for the door, until SIGTERM
-    Oidc(oidc::Args),
+    Oidc(following::Args),
     /// Keep the panel running while platform.toml has `[panel]`, until SIGTERM
     Panel,
     /// Start the platform's processes and keep them running
@@ -156,6 +162,7 @@ pub fn main() -> ExitCode {
             | Command::Remote(_)
             | Command::Acme(_)
             | Command::Mail(_)
+            | Command::Metrics(_)
             | Command::Oidc(_)
             | Command::Panel
             | Command::Backup(_)
@@ -232,6 +239,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Remote(_)
         | Command::Acme(_)
         | Command::Mail(_)
+        | Command::Metrics(_)
         | Command::Oidc(_)
         | Command::Panel
         | Command::Up(_) => true,
@@ -239,6 +247,7 @@ fn is_private(command: &Command) -> bool {
         | Command::Plan(_)
         | Command::Render(_)
         | Command::Status(_)
+        | Command::Top(_)
         | Command::Schema(_)
         | Command::Image(_)
         | Command::Engine(_)
@@ -269,6 +278,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Render(args) => render::run(&args, &settings),
         Command::Apply(args) => apply::run(&args, &settings).await,
         Command::Status(args) => status::run(&args, &settings).await,
+        Command::Top(args) => top::run(&args, &settings).await,
         Command::Init(args) => init::run(&args),
         Command::Invite(args) => invite::run(&args, &settings),
         Command::Schema(args) => schema::run(&args),
@@ -287,10 +297,11 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Lobby(args) => lobby::run(&args, &settings).await,
         Command::Reconcile => reconcile::run(&settings).await,
         Command::Git(args) => git::run(&args, &settings).await,
-        Command::Remote(args) => remote::run(&args, &settings).await,
-        Command::Acme(args) => acme::run(&args, &settings).await,
+        Command::Remote(args) => remote::run(args, &settings).await,
+        Command::Acme(args) => acme::run(args, &settings).await,
         Command::Mail(args) => mail::run(&args, &settings).await,
-        Command::Oidc(args) => oidc::run(&args, &settings).await,
+        Command::Oidc(args) => oidc::run(args, &settings).await,
+        Command::Metrics(args) => metrics::run(&args, &settings).await,
         Command::Panel => panel::run(&settings).await,
         Command::Up(args) => up::run(&args, &settings).await,
         Command::Down => down::run(&settings).await,

@@ -7,7 +7,9 @@ use berth_engine::{Identity, Inspections, Reader, connect};
 use berth_plan::diff::{Context, plan};
 use berth_plan::render::Templates;
 use berth_plan::room::More;
-use berth_plan::{Desired, Observed, Plan, show, simulate};
+use berth_plan::{Desired, Identities, Observed, Plan, show, simulate};
+use berth_schema::brief::{Extent, LINES};
+use berth_schema::text::safe;
 use jiff::Timestamp;
 
 use super::{Exit, show_findings};
@@ -31,6 +33,9 @@ pub(super) struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Show each change by itself, however many are alike
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -56,12 +61,28 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             live(&mut source, &settled, settings).await?
         }
     };
+    let whole = whole(args);
+    let (extent, comment) = match args.all {
+        true => (Extent::Whole, show::Comment::Whole),
+        false => (Extent::Brief { lines: LINES, whole: &whole }, show::Comment::Brief),
+    };
+    let style = show::Style { colour: stdout_colour(), extent, ..show::Style::default() };
     print(&match args.format {
-        Format::Text => show::text(&plan, &show::Style { colour: stdout_colour(), ..show::Style::default() }),
-        Format::Markdown => show::markdown(&plan),
+        Format::Text => show::text(&plan, &style),
+        Format::Markdown => show::markdown(&plan, comment),
         Format::Json => show::json(&plan).context("cannot write the plan")?,
     });
     Ok(if plan.is_empty() && plan.blocked.is_empty() { Exit::Ok } else { Exit::Changes })
+}
+
+/// The command that shows all of the same plan, in a sentence.
+fn whole(args: &Args) -> String {
+    let of = match (&args.at, &args.from, &args.to) {
+        (_, Some(from), Some(to)) => format!(" --from {from} --to {to}"),
+        (Some(at), ..) => format!(" --at {at}"),
+        _ => String::new(),
+    };
+    format!("`berth plan{} --all` shows everything", safe(of))
 }
 
 /// The state at a revision, or `None` after its mistakes were told.
@@ -92,11 +113,15 @@ async fn live(source: &mut Source, settled: &Settled, settings: &Settings) -> an
 
 /// Plans against the engine as it would be with everything of `from` in place.
 fn between(from: &Settled, to: &Settled, templates: &Templates) -> anyhow::Result<Plan> {
-    let before = Desired::with_templates(&from.state, templates);
+    // The same keys on both sides, so that whatever stays is worked out once.
+    let servers = [from, to].into_iter().flat_map(|settled| settled.state.servers.keys().copied());
+    let identities = Arc::new(Identities::example(servers));
+    let before = Desired::new(&from.state, templates, &identities);
     let world =
         simulate::settled(&before).context("cannot imagine an engine with everything of --from in place")?;
     let observed = world.observed(before.prefix());
-    Ok(planned(&Desired::with_templates(&to.state, templates), &observed, to, Some(from), None))
+    let desired = Desired::after(Some(&before), &to.state, templates, &identities);
+    Ok(planned(&desired, &observed, to, Some(from), None))
 }
 
 fn planned(

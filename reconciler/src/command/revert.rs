@@ -7,6 +7,7 @@ use anyhow::bail;
 use berth_judge::review::{Assessment, Assessor, Need, signature};
 use berth_plan::show;
 use berth_repo::{Combined, Error, Revision, StateRepo, Words};
+use berth_schema::brief::{Extent, LINES};
 use berth_schema::name::UserName;
 use berth_schema::policy::{ALLOW_LOCKOUT, Actor};
 
@@ -83,7 +84,12 @@ fn revert(args: &Args, repo: &StateRepo, resolver: Option<SocketAddr>) -> anyhow
     }
     say_files(&assessment);
     match &assessment.plan {
-        Ok(plan) => print(&show::text(plan, &show::Style::default())),
+        Ok(plan) => {
+            let whole =
+                "`--dry-run` and then `berth plan --from <before> --to <after> --all` show everything";
+            let extent = Extent::Brief { lines: LINES, whole };
+            print(&show::text(plan, &show::Style { extent, ..show::Style::default() }));
+        }
         Err(why) => say(&format!("Not planned: {why}.")),
     }
     if args.dry_run {

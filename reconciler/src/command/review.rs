@@ -37,6 +37,9 @@ enum Verb {
         /// Output format
         #[arg(long, value_enum, default_value_t = Form::Text)]
         format: Form,
+        /// List them all, however many they are
+        #[arg(long)]
+        all: bool,
     },
     /// Show a proposal: its commits, files, findings and plan, and who may approve it
     Show {
@@ -45,6 +48,9 @@ enum Verb {
         /// Output format
         #[arg(long, value_enum, default_value_t = Form::Text)]
         format: Form,
+        /// Show everything, however long it is
+        #[arg(long)]
+        all: bool,
     },
     /// Approve a proposal: merge it into the present main, and show how it is applied
     Approve {
@@ -119,9 +125,10 @@ fn hash(text: &str) -> Result<String, String> {
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let mut repo = StateRepo::open(&settings.state)?;
     let actor = args.user.as_ref().map_or(Actor::Operator, Actor::Member);
+    let is_whole = matches!(&args.verb, Verb::List { all: true, .. } | Verb::Show { all: true, .. });
     let (ask, form, wait) = match &args.verb {
-        Verb::List { format } => (Ask::List, *format, 0),
-        Verb::Show { topic, format } => (Ask::Show(topic.clone()), *format, 0),
+        Verb::List { format, .. } => (Ask::List, *format, 0),
+        Verb::Show { topic, format, .. } => (Ask::Show(topic.clone()), *format, 0),
         Verb::Approve { topic, revision, allow_removals, allow_lockout, from, wait } => {
             let at = match (actor, revision) {
                 (_, None) => None,
@@ -147,10 +154,13 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     let format = match form {
         Form::Markdown => Format::Markdown,
         Form::Json => Format::Json,
-        Form::Text if anstream::AutoStream::choice(&std::io::stdout()) == anstream::ColorChoice::Never => {
-            Format::Text(Look::Plain)
+        Form::Text => {
+            let look = match anstream::AutoStream::choice(&std::io::stdout()) {
+                anstream::ColorChoice::Never => Look::Plain,
+                _ => Look::Coloured,
+            };
+            if is_whole { Format::Whole(look) } else { Format::Text(look) }
         }
-        Form::Text => Format::Text(Look::Coloured),
     };
     let author = author_of(&mut repo, &ask)?;
     let answered = answer(&repo, actor, &ask, format, settings.resolver)?;

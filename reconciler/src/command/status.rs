@@ -3,9 +3,10 @@
 mod certificate;
 mod mail;
 mod oidc;
+mod servers;
 mod wildcard;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use berth_engine::{Inspections, Reader, connect};
@@ -13,15 +14,16 @@ use berth_forge::configured;
 use berth_host::Way;
 use berth_plan::Desired;
 use berth_repo::StateRepo;
-use berth_schema::quantity::{Bytes, Cpus};
+use berth_schema::brief::{named_up_to, split};
+use berth_schema::quantity::Bytes;
 use berth_schema::text::{self, safe, safe_line};
 use berth_wire::Standing;
 use berth_wire::client::Daemon;
-use berth_wire::figures::{Figures, Sample};
+use berth_wire::figures::Figures;
 use berth_wire::status::{RemoteRow, ServerRow, Status, word};
 use berth_wire::usage::CacheFigures;
-use comfy_table::{Table, presets};
 
+use self::servers::{Length, Used, servers};
 use super::apply::tell;
 use super::{Exit, show_findings};
 use crate::draw::{print, say};
@@ -32,16 +34,21 @@ use crate::source::Source;
 /// Characters of an error that are shown.
 const WORDS: usize = 2000;
 
-/// Digits of a revision that are shown of a removal. `retention.ended` wants no more.
-const REVISION_DIGITS: usize = 10;
-
 /// Form of the status.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
+    /// Show every server, however many there are
+    #[arg(long)]
+    all: bool,
 }
+
+/// Outcomes in a brief status.
+const OUTCOMES: usize = 20;
+/// Ids in a line.
+const IDS: usize = 20;
 
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let mut used = Used::new();
@@ -72,7 +79,9 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     if args.json {
         print(&json(&status)?);
     } else {
-        show(&status, &used);
+        let length = if args.all { Length::Whole } else { Length::Brief };
+        show(&status, &used, length);
+        connections(settings).iter().for_each(|line| say(line));
     }
     let as_wanted = status.servers.iter().all(ServerRow::is_as_wanted);
     let follows = status.remote.as_ref().is_none_or(|remote| remote.runs && remote.standing.is_fine());
@@ -109,27 +118,39 @@ fn json(status: &Status) -> anyhow::Result<String> {
     text::json(status).context("cannot write the status")
 }
 
-/// Use of the servers, by id, where it is known.
-type Used = HashMap<u32, Sample>;
-
 fn samples(figures: Option<Figures>) -> Used {
     let servers = figures.into_iter().flat_map(|figures| figures.servers);
     servers.filter_map(|server| Some((server.id.get(), server.newest()?))).collect()
 }
 
-fn show(status: &Status, used: &Used) {
-    print(&page(status, used));
+/// Tells that the servers may have more connections together than the kernel's table has room for.
+fn connections(settings: &Settings) -> Option<String> {
+    // What can't be read is told where it is asked for.
+    let found = Source::open(&settings.state).and_then(|mut source| source.find(None)).ok()?;
+    let state = found.state.ok()?.state;
+    let excess = berth_plan::room::connections(state.servers.len(), &state.platform)?;
+    Some(format!("the kernel's table of connections: {excess}"))
+}
+
+fn show(status: &Status, used: &Used, length: Length) {
+    print(&page(status, used, length));
     if let Some(pass) = status.last_pass.as_ref().filter(|pass| !pass.is_clean()) {
         say("The last pass left something to look at:");
-        for outcome in pass.outcomes.iter().filter(|outcome| !outcome.is_done()) {
-            say(&crate::draw::outcome_line(outcome));
+        let failed: Vec<_> = pass.outcomes.iter().filter(|outcome| !outcome.is_done()).collect();
+        let (shown, others) = match length {
+            Length::Brief => split(&failed, OUTCOMES),
+            Length::Whole => (&failed[..], 0),
+        };
+        shown.iter().for_each(|outcome| say(&crate::draw::outcome_line(outcome)));
+        if others > 0 {
+            say(&format!("  … and {others} more: `berth status --all` shows them"));
         }
         tell(pass);
     }
 }
 
 /// Everything but the last pass.
-fn page(status: &Status, used: &Used) -> String {
+fn page(status: &Status, used: &Used, length: Length) -> String {
     let daemon = match status.pid {
         Some(pid) => format!("reconciler {} runs (pid {pid})", safe(&status.version)),
         None => "no reconciler runs (start it with `berth up`)".to_owned(),
@@ -144,7 +165,7 @@ fn page(status: &Status, used: &Used) -> String {
         lines
             .push("THE ENGINE DOES NOT ANSWER. What follows is how things were when it last did.".to_owned());
     }
-    lines.push(servers(status, used));
+    lines.push(servers(status, used, length));
     lines.extend(status.way.iter().flat_map(|way| way_lines(*way, &status.servers)));
     let down = status.system.iter().filter(|row| !row.is_running());
     lines.extend(down.map(|row| format!("system container {} is {}", safe(&row.name), word(row.actual))));
@@ -155,42 +176,6 @@ fn page(status: &Status, used: &Used) -> String {
     lines.extend(status.mail.iter().flat_map(mail::lines));
     lines.extend(status.oidc.iter().flat_map(oidc::lines));
     lines.join("\n")
-}
-
-/// The servers in a table, with what they use of what they may, and those that were removed.
-fn servers(status: &Status, used: &Used) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["ID", "SERVER", "OWNER", "WANTED", "IS", "CPUS", "MEMORY", "IMAGE"]);
-    for row in &status.servers {
-        let (cpus, memory) = (Cpus::from_nanos(row.nano_cpus), Bytes::new(row.memory));
-        let (cpus, memory) = match used.get(&row.id) {
-            Some(used) => (
-                format!("{:.2} of {cpus}", f64::from(used.cpu_millis) / 1000.0),
-                format!("{} MiB of {memory}", used.memory >> 20),
-            ),
-            None => (cpus.to_string(), memory.to_string()),
-        };
-        table.add_row([
-            row.id.to_string(),
-            safe(&row.name),
-            safe(&row.owner),
-            word(Some(row.wanted_state())).to_owned(),
-            word(row.actual).to_owned(),
-            cpus,
-            memory,
-            safe(&row.image),
-        ]);
-    }
-    for row in &status.tombstones {
-        let until = row.purge_after.strftime("%Y-%m-%d");
-        let by =
-            row.revision.get(..REVISION_DIGITS).map(|digits| format!(" by {digits}")).unwrap_or_default();
-        let state = format!("removed{}, kept until {until}", safe(&by));
-        let (name, owner) = (safe(&row.name), safe(&row.owner));
-        table.add_row([&row.id.to_string(), &name, &owner, &state, "tombstone", "", "", ""]);
-    }
-    table.trim_fmt()
 }
 
 /// Lines on how the kernel tells servers apart, and on which of those that run were started otherwise.
@@ -215,8 +200,9 @@ pub(super) fn way_lines(way: Way, servers: &[ServerRow]) -> Vec<String> {
             None => "by an earlier berth-runtime",
         };
         lines.push(format!(
-            "  until its next start, each of these runs as it was started, {found}: {}",
-            ids.join(", ")
+            "  until its next start, each of these runs as it was started, {found}: {}{}",
+            named_up_to(IDS, &ids),
+            if ids.len() > IDS { format!(" ({} in all)", ids.len()) } else { String::new() }
         ));
     }
     lines
@@ -243,7 +229,11 @@ fn remote_lines(remote: &RemoteRow) -> Vec<String> {
     }
     if let Some(refusal) = &standing.refused {
         lines.push(format!("  main doesn't follow {}:", refusal.revision.short()));
-        lines.extend(refusal.why.iter().map(|why| format!("    {}", words(why))));
+        let (shown, others) = split(&refusal.why, OUTCOMES);
+        lines.extend(shown.iter().map(|why| format!("    {}", words(why))));
+        if others > 0 {
+            lines.push(format!("    … and {others} more: `berth check --all` in a clone shows them"));
+        }
         lines.push(format!("    hint: {}", words(&refusal.hint)));
     }
     if let Some(trouble) = &standing.webhook_trouble {
@@ -306,7 +296,7 @@ mod tests {
     use super::*;
 
     /// A status in which everything that somebody may have typed is `typed`.
-    fn status(typed: &str) -> Status {
+    pub(super) fn status(typed: &str) -> Status {
         let typed = || typed.to_owned();
         let revision = Revision::from_bytes([10; 20]);
         let standing = Standing {
@@ -362,25 +352,12 @@ mod tests {
 
         #[test]
         fn no_status_harms_its_reader(typed in hostile_text()) {
-            let shown = page(&status(&typed), &Used::new());
+            let shown = page(&status(&typed), &Used::new(), Length::Brief);
             prop_assert_eq!(harm(&shown), None, "{}", shown);
-            prop_assert_eq!(shown.lines().count(), page(&status("usual"), &Used::new()).lines().count(), "{}", shown);
+            prop_assert_eq!(shown.lines().count(), page(&status("usual"), &Used::new(), Length::Brief).lines().count(), "{}", shown);
             let json = json(&status(&typed)).unwrap();
             prop_assert_eq!(harm(&json), None, "{}", json);
         }
-    }
-
-    #[test]
-    fn a_server_that_runs_is_told_with_what_it_uses() {
-        let mut status = status("shop");
-        status.servers[0] =
-            ServerRow { nano_cpus: 500_000_000, memory: 1 << 30, ..status.servers[0].clone() };
-        let sample =
-            Sample { cpu_millis: 250, memory: 200 << 20, processes: 7, network: None, io: None, disk: None };
-        let shown = servers(&status, &Used::from([(1, sample)]));
-        assert!(shown.contains("0.25 of 0.5") && shown.contains("200 MiB of 1 GiB"), "{shown}");
-        let shown = servers(&status, &Used::new());
-        assert!(!shown.contains(" of "), "{shown}");
     }
 
     #[test]

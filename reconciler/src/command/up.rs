@@ -2,14 +2,15 @@
 //!
 //! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
 //! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, `berth acme` where Berth keeps
-//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, `berth mail` where mails are
-//! sent, and `berth backup keep` where there are backups.
+//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, `berth mail` where mails are sent, `berth backup keep`
+//! where there are backups, and `berth metrics` where scrapers are answered.
 
 pub(super) mod acme;
 mod backup;
 mod child;
 pub(super) mod followed;
 pub(super) mod mail;
+mod metrics;
 pub(super) mod oidc;
 pub(super) mod panel;
 mod remote;
@@ -98,12 +99,13 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let forge = remote::keep(program.clone(), settings.clone(), closing.clone());
     let unheard = Pulse::default();
     let panel = panel::keep(program.clone(), settings.clone(), closing.clone(), &unheard);
-    let acme = acme::keep(program.clone(), settings.clone(), closing.clone());
-    let oidc = oidc::keep(program.clone(), settings.clone(), closing.clone());
+    let acme = acme::PART.keep(acme::read, program.clone(), settings.clone(), closing.clone());
+    let oidc = oidc::PART.keep(oidc::read, program.clone(), settings.clone(), closing.clone());
     let mail = mail::keep(program.clone(), settings.clone(), closing.clone());
     let backup = backup::keep(program.clone(), settings.clone(), closing.clone());
-    let (reconciler, door, (), (), (), (), (), ()) =
-        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail, backup);
+    let metrics = metrics::keep(program.clone(), settings.clone(), closing.clone());
+    let (reconciler, door, (), (), (), (), (), (), ()) =
+        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail, backup, metrics);
     let signals = tasks.end().await;
     reconciler.and(door)?;
     Ok(signals.map(|()| Exit::Ok)?)

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{anyhow, bail};
 use berth_judge::case::{Allowed, Asked, Case};
+use berth_judge::hook::judge_fetched;
 use berth_judge::proofs::Resolvers;
 use berth_repo::{Combined, Revision, Signature, StateRepo, Words};
 use berth_schema::forge_account::ForgeAccount;
@@ -125,6 +126,13 @@ fn from_the_forge(
     let loaded = scratch.repo.load(&merged)?;
     show_findings(&loaded);
     let Ok(after) = loaded.state else { return Ok(Exit::Failed) };
+    // A green check lets it merge, and then `main` has to follow: a secret in one of its commits would stop that for everybody.
+    let refused = judge_fetched(&mut scratch.repo, &main, &merged)?;
+    if !refused.is_empty() {
+        let findings = report(&refused, |_| None, Look::Plain);
+        print(&format!("{findings}main would not follow {}", tip.short()));
+        return Ok(Exit::Failed);
+    }
     print(&format!("{account} is {name}'s"));
     let (repo, before) = (&scratch.repo, &from.state);
     judge(&name, &Asking { repo, old: main, new: merged, before, after: &after, resolver })

@@ -141,6 +141,7 @@ mod tests {
             include_str!("../control.rs"),
             include_str!("../sshrouter.rs"),
             include_str!("keys.rs"),
+            include_str!("metrics.rs"),
             include_str!("orders.rs"),
         ];
         code.iter()

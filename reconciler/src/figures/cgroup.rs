@@ -26,8 +26,12 @@ pub struct Reading {
     pub memory: u64,
     /// Processes and threads.
     pub processes: u64,
+    /// Bytes of memory with the page cache.
+    pub usage: u64,
     /// Bytes from and to disks; `None` where the kernel doesn't count them.
     pub moved: Option<Moved>,
+    /// Programs that the kernel ended for want of memory; `None` where it doesn't count them.
+    pub oom_kills: Option<u64>,
 }
 
 /// The folders that hold the host's cgroups.
@@ -63,6 +67,13 @@ impl Form {
             Self::Plain => id.to_owned(),
             Self::Scope => format!("docker-{id}.scope"),
         }
+    }
+}
+
+impl Layout {
+    /// Path of a container's cgroup below those folders, as the kernel and cAdvisor name it.
+    pub(super) fn path(&self, id: &str) -> String {
+        format!("/{}", self.parent.join(self.form.name(id)).display())
     }
 }
 
@@ -103,22 +114,29 @@ impl Tree {
         match self {
             Self::Unified(root) => {
                 let folder = root.join(place);
+                let usage = number(read(&folder.join("memory.current"), text)?)?;
                 Ok(Reading {
                     cpu_micros: field(read(&folder.join("cpu.stat"), text)?, "usage_usec")?,
-                    memory: number(read(&folder.join("memory.current"), text)?)?
+                    memory: usage
                         .saturating_sub(field(read(&folder.join("memory.stat"), text)?, "inactive_file")?),
                     processes: number(read(&folder.join("pids.current"), text)?)?,
+                    usage,
                     moved: read(&folder.join("io.stat"), text).ok().map(|text| disks.of_v2(text)),
+                    oom_kills: maybe(&folder.join("memory.events"), "oom_kill", text),
                 })
             }
             Self::Split { cpu, memory, pids, blkio } => {
                 let memory = memory.join(&place);
+                let usage = number(read(&memory.join("memory.usage_in_bytes"), text)?)?;
                 Ok(Reading {
                     cpu_micros: number(read(&cpu.join(&place).join("cpuacct.usage"), text)?)? / 1000,
                     // The totals count the cgroups below, as the usage does.
-                    memory: number(read(&memory.join("memory.usage_in_bytes"), text)?)?.saturating_sub(
-                        field(read(&memory.join("memory.stat"), text)?, "total_inactive_file")?,
-                    ),
+                    memory: usage.saturating_sub(field(
+                        read(&memory.join("memory.stat"), text)?,
+                        "total_inactive_file",
+                    )?),
+                    usage,
+                    oom_kills: maybe(&memory.join("memory.oom_control"), "oom_kill", text),
                     processes: number(read(&pids.join(&place).join("pids.current"), text)?)?,
                     moved: blkio.as_ref().and_then(|blkio| {
                         let file = blkio.join(&place).join("blkio.throttle.io_service_bytes_recursive");
@@ -179,6 +197,11 @@ fn read<'a>(path: &Path, text: &'a mut String) -> io::Result<&'a str> {
 /// Reads a file of one number.
 fn number(text: &str) -> io::Result<u64> {
     text.trim_end().parse().map_err(|_| unreadable())
+}
+
+/// Reads one line of a file that older kernels don't have, or not with this line.
+fn maybe(path: &Path, name: &str, text: &mut String) -> Option<u64> {
+    field(read(path, text).ok()?, name).ok()
 }
 
 /// Reads one line of a file of `name number` lines.

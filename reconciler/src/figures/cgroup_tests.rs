@@ -82,6 +82,7 @@ fn v2(root: &Path, place: &str) -> Tree {
     put(&folder, "cpu.stat", CPU_STAT_V2);
     put(&folder, "memory.current", "1726078976\n");
     put(&folder, "memory.stat", MEMORY_STAT_V2);
+    put(&folder, "memory.events", "low 0\nhigh 0\nmax 41\noom 3\noom_kill 3\noom_group_kill 0\n");
     put(&folder, "pids.current", "87\n");
     put(&folder, "io.stat", "254:0 rbytes=4096 wbytes=12288 rios=1 wios=2 dbytes=0 dios=0\n");
     Tree::Unified(root.to_owned())
@@ -96,7 +97,13 @@ fn the_files_of_v2_are_understood() {
     let read = tree.read(&layout, ID, &mut Disks::default(), &mut String::new()).unwrap();
     let memory = 1_726_078_976 - 739_788_800;
     let moved = Moved { read: 4096, written: Some(12_288) };
-    assert_eq!(read, Reading { cpu_micros: 2_641_145_518, memory, processes: 87, moved: Some(moved) });
+    let (usage, oom_kills, moved) = (1_726_078_976, Some(3), Some(moved));
+    assert_eq!(read, Reading { cpu_micros: 2_641_145_518, memory, processes: 87, usage, moved, oom_kills });
+    assert_eq!(layout.path(ID), format!("/system.slice/docker-{ID}.scope"));
+    // An older kernel's.
+    fs::remove_file(home.path().join(format!("system.slice/docker-{ID}.scope/memory.events"))).unwrap();
+    let old = tree.read(&layout, ID, &mut Disks::default(), &mut String::new()).unwrap();
+    assert_eq!(old, Reading { oom_kills: None, ..read });
 }
 
 #[test]
@@ -108,6 +115,7 @@ fn the_files_of_v1_are_understood() {
     put(&place(&cpu), "cpuacct.usage", "2651202600925\n");
     put(&place(&memory), "memory.usage_in_bytes", "8720048128\n");
     put(&place(&memory), "memory.stat", MEMORY_STAT_V1);
+    put(&place(&memory), "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
     put(&place(&pids), "pids.current", "203\n");
     let io = "254:0 Read 4096\n254:0 Write 0\n254:0 Sync 0\n254:0 Total 4096\nTotal 4096\n";
     put(&place(&blkio), "blkio.throttle.io_service_bytes_recursive", io);
@@ -117,7 +125,9 @@ fn the_files_of_v1_are_understood() {
     let read = tree.read(&layout, ID, &mut Disks::default(), &mut String::new()).unwrap();
     let memory = 8_720_048_128 - 4_739_788_800;
     let moved = Moved { read: 4096, written: None };
-    assert_eq!(read, Reading { cpu_micros: 2_651_202_600, memory, processes: 203, moved: Some(moved) });
+    let (usage, oom_kills, moved) = (8_720_048_128, Some(2), Some(moved));
+    assert_eq!(read, Reading { cpu_micros: 2_651_202_600, memory, processes: 203, usage, moved, oom_kills });
+    assert_eq!(layout.path(ID), format!("/docker/{ID}"));
 }
 
 #[test]

@@ -42,12 +42,12 @@ pub async fn watch(servers: Servers, reader: Reader, used: Use) {
             continue;
         };
         let (container, begun) = (container.to_owned(), Instant::now());
-        let (measured, work) = measure(&reader, &container).await;
+        let (measured, work) = measure(&reader, &container, &used).await;
         rounds.last.insert(id, Last { container, begun, work });
         match measured {
             Ok(None) => {}
-            Ok(Some(Measured { bytes, extent })) => {
-                let disk = DiskUse { bytes, at: Timestamp::now(), extent };
+            Ok(Some(Measured { bytes, extent, inodes })) => {
+                let disk = DiskUse { bytes, at: Timestamp::now(), extent, inodes };
                 used.0.lock().disks.insert(id, disk);
             }
             Err(why) => {
@@ -99,9 +99,16 @@ impl Rounds {
 }
 
 /// Measures one container: `None` where it is gone. Returns the time that this worked, too.
-async fn measure(reader: &Reader, container: &str) -> (Result<Option<Measured>, String>, Duration) {
+async fn measure(
+    reader: &Reader,
+    container: &str,
+    used: &Use,
+) -> (Result<Option<Measured>, String>, Duration) {
     let places = match reader.places(container).await {
-        Ok(Some(places)) => places,
+        Ok(Some(places)) => {
+            used.learn_place(&places.folders);
+            places
+        }
         Ok(None) => return (Ok(None), Duration::ZERO),
         Err(error) => return (Err(chain(&error)), Duration::ZERO),
     };

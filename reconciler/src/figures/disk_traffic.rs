@@ -56,7 +56,7 @@ impl Disks {
         Moved { read, written: None }
     }
 
-    fn is_on_others(&mut self, device: &str) -> bool {
+    pub(super) fn is_on_others(&mut self, device: &str) -> bool {
         if let Some(known) = self.on_others.get(device) {
             return *known;
         }

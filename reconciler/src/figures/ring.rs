@@ -1,236 +1,217 @@
-//! Rings: the last samples of each server, in memory of a fixed size.
+//! Rings: the past of each server and of the host, in memory and files of a fixed size.
 //!
-//! A sample takes 32 bytes, so the hour of one server takes 11,520 and that of a thousand servers 11.5 MB, however often they
-//! start and stop. After a restart of the reconciler the rings begin anew.
+//! A sample has its place by its time, so nothing has to be moved when samples are missed, when the clock jumps, or when a server stops
+//! and comes back: what stands in a place and isn't of the time that is asked for is nothing. The last hour is in memory, 720 samples of
+//! 36 bytes: 26 kB for a server, and 26 MB for a thousand, however often they start and stop. The whole past is in a file for each of
+//! 116 kB ([`file`]), which is written once a minute.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::num::NonZeroU32;
-use std::time::Duration;
+mod file;
+mod mean;
+mod slot;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use berth_schema::name::ServerId;
-use berth_wire::figures::{DiskTraffic, Figures, Sample, ServerFigures, Traffic};
+use berth_wire::figures::{Sample, Span};
 use jiff::Timestamp;
 
-/// The rings of all servers. All end with the same sample.
-#[derive(Debug)]
+pub(super) use file::{Minute, Past};
+use slot::Slot;
+
+/// Samples of the finest span in a minute.
+const IN_MINUTE: u32 = Span::Day.every() / Span::Hour.every();
+/// Samples of the finest span that are in memory.
+const KEPT: usize = Span::Hour.samples() as usize;
+
+/// Subject of a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Whose {
+    /// Everything on the host.
+    Host,
+    /// A server.
+    Server(ServerId),
+}
+
+impl Whose {
+    /// Name of its file.
+    fn file(self) -> String {
+        match self {
+            Self::Host => "host.ring".to_owned(),
+            Self::Server(id) => format!("{id}.ring"),
+        }
+    }
+}
+
+/// Number of a time: how many samples of a span went by since 1970.
+pub(super) fn step(at: Timestamp, span: Span) -> u32 {
+    u32::try_from(at.as_second() / i64::from(span.every())).unwrap_or_default()
+}
+
+/// The rings of all servers and of the host.
+#[derive(Debug, Default)]
 pub(super) struct Rings {
-    every: Duration,
-    /// Samples in a full ring.
-    kept: usize,
-    /// Time of the newest sample.
+    /// Folder of the files; `None` where there is none, and the past begins with the process.
+    folder: Option<PathBuf>,
+    /// Those that there are.
+    known: BTreeSet<Whose>,
+    /// Time of the newest samples.
     at: Option<Timestamp>,
-    of: BTreeMap<ServerId, VecDeque<Option<Packed>>>,
+    newest: HashMap<Whose, Sample>,
+    of: BTreeMap<Whose, Ring>,
 }
 
-/// A sample in few bytes: four gigabytes a second, and four tebibytes of memory and of disk are the most that it can say.
-#[derive(Debug, Clone, Copy)]
-struct Packed {
-    /// One more than the thousandths of a processor, so that no sample takes no room of its own.
-    cpu_millis: NonZeroU32,
-    memory_kib: u32,
-    processes: u32,
-    disk_kib: Maybe,
-    received: Maybe,
-    sent: Maybe,
-    read: Maybe,
-    written: Maybe,
+/// The last hour of one.
+#[derive(Debug)]
+struct Ring {
+    slots: Box<[Slot]>,
+    /// Minutes in a row at whose end it had no sample.
+    idle: u32,
 }
 
-/// A number that may be unknown, in four bytes.
-#[derive(Debug, Clone, Copy)]
-struct Maybe(u32);
-
-impl Maybe {
-    const UNKNOWN: u32 = u32::MAX;
-
-    fn of(number: Option<u32>) -> Self {
-        Self(number.map_or(Self::UNKNOWN, |number| number.min(Self::UNKNOWN - 1)))
+impl Ring {
+    fn new() -> Self {
+        Self { slots: vec![Slot::default(); KEPT].into(), idle: 0 }
     }
 
-    fn get(self) -> Option<u32> {
-        Some(self.0).filter(|number| *number != Self::UNKNOWN)
-    }
-}
-
-fn kib(bytes: u64) -> u32 {
-    u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
-}
-
-impl From<Sample> for Packed {
-    fn from(sample: Sample) -> Self {
-        let Sample { cpu_millis, memory, processes, network, io, disk } = sample;
-        Self {
-            cpu_millis: NonZeroU32::MIN.saturating_add(cpu_millis),
-            memory_kib: kib(memory),
-            processes,
-            disk_kib: Maybe::of(disk.map(kib)),
-            received: Maybe::of(network.map(|traffic| traffic.received)),
-            sent: Maybe::of(network.map(|traffic| traffic.sent)),
-            read: Maybe::of(io.map(|traffic| traffic.read)),
-            written: Maybe::of(io.and_then(|traffic| traffic.written)),
+    fn put(&mut self, step: u32, sample: Sample) {
+        if let Some(place) = self.slots.get_mut(place(step)) {
+            *place = Slot::of(step, sample);
         }
     }
+
+    fn at(&self, step: u32) -> Option<Sample> {
+        self.slots.get(place(step))?.sample(step)
+    }
+
+    /// Samples of a minute, by its number.
+    fn minute(&self, minute: u32) -> [Option<Sample>; IN_MINUTE as usize] {
+        let first = minute.saturating_mul(IN_MINUTE);
+        std::array::from_fn(|more| self.at(first.saturating_add(u32::try_from(more).unwrap_or_default())))
+    }
 }
 
-impl From<Packed> for Sample {
-    fn from(packed: Packed) -> Self {
-        let network = packed.received.get().zip(packed.sent.get());
-        Self {
-            cpu_millis: packed.cpu_millis.get() - 1,
-            memory: u64::from(packed.memory_kib) << 10,
-            processes: packed.processes,
-            network: network.map(|(received, sent)| Traffic { received, sent }),
-            io: packed.read.get().map(|read| DiskTraffic { read, written: packed.written.get() }),
-            disk: packed.disk_kib.get().map(|kib| u64::from(kib) << 10),
-        }
-    }
+/// Place of a sample of the finest span.
+fn place(step: u32) -> usize {
+    (step % Span::Hour.samples()) as usize
 }
 
 impl Rings {
-    /// Rings of this many samples, this far apart.
-    pub(super) fn new(every: Duration, kept: usize) -> Self {
-        Self { every, kept, at: None, of: BTreeMap::new() }
-    }
-
-    /// Adds the samples of one moment, after as many moments without any as were missed. `is_known` says which servers there
-    /// still are: what is kept of others goes, and so does a ring in which nothing is left.
-    pub(super) fn push(
-        &mut self,
-        at: Timestamp,
-        missed: usize,
-        mut samples: HashMap<ServerId, Sample>,
-        is_known: impl Fn(ServerId) -> bool,
-    ) {
-        self.at = Some(at);
-        let kept = self.kept;
-        self.of.retain(|id, _| is_known(*id));
-        for id in samples.keys() {
-            self.of.entry(*id).or_insert_with(|| VecDeque::with_capacity(kept));
-        }
-        self.of.retain(|id, ring| {
-            let nothing = std::iter::repeat_n(None, missed.min(kept));
-            for sample in nothing.chain([samples.remove(id).map(Packed::from)]) {
-                if ring.len() == kept {
-                    ring.pop_front();
-                }
-                // One that is new has no past.
-                if sample.is_some() || !ring.is_empty() {
-                    ring.push_back(sample);
+    /// Rings whose past is in the files of this folder. Those of others than these are removed.
+    pub(super) fn load(folder: PathBuf, known: BTreeSet<Whose>, at: Timestamp) -> Self {
+        let mut rings = Self { folder: Some(folder.clone()), ..Self::default() };
+        for whose in &known {
+            let past = Past::of(folder.join(whose.file()));
+            past.finish_hours(at);
+            let hour = past.read(Span::Hour, at);
+            if hour.iter().all(Option::is_none) {
+                continue;
+            }
+            let ring = rings.of.entry(*whose).or_insert_with(Ring::new);
+            let now = step(at, Span::Hour);
+            for (back, sample) in (0_u32..).zip(hour.into_iter().rev()) {
+                if let Some(sample) = sample {
+                    ring.put(now.saturating_sub(back), sample);
                 }
             }
-            ring.iter().any(Option::is_some)
+        }
+        rings.retain(known);
+        rings
+    }
+
+    /// Forgets all others than these, with their files.
+    pub(super) fn retain(&mut self, known: BTreeSet<Whose>) {
+        if self.known == known {
+            return;
+        }
+        self.of.retain(|whose, _| known.contains(whose));
+        self.newest.retain(|whose, _| known.contains(whose));
+        if let Some(folder) = &self.folder {
+            file::clean_up(folder, &known);
+        }
+        self.known = known;
+    }
+
+    /// Adds the samples of one moment. Returns what there is to write by now, which is best done without a lock.
+    pub(super) fn push(&mut self, at: Timestamp, samples: HashMap<Whose, Sample>) -> Vec<Minute> {
+        let minutes = match self.at {
+            Some(before) if step(before, Span::Day) != step(at, Span::Day) => {
+                let ended = self.minutes(Some(at));
+                self.drop_idle();
+                ended
+            }
+            _ => Vec::new(),
+        };
+        let step = step(at, Span::Hour);
+        for (whose, sample) in &samples {
+            self.of.entry(*whose).or_insert_with(Ring::new).put(step, *sample);
+        }
+        (self.at, self.newest) = (Some(at), samples);
+        minutes
+    }
+
+    /// Gives back the memory of rings in which nothing is left. Servers come back, and files keep their day and their month. That goes by
+    /// minutes that were seen: a clock that jumps is no reason to forget anything.
+    fn drop_idle(&mut self) {
+        let newest = &self.newest;
+        self.of.retain(|whose, ring| {
+            ring.idle = if newest.contains_key(whose) { 0 } else { ring.idle + 1 };
+            ring.idle <= Span::Hour.samples() / IN_MINUTE
         });
     }
 
-    /// Returns the past of these servers, as far as anything is known of them; `None` before the first sample.
-    pub(super) fn past(&self, servers: &[ServerId]) -> Option<Figures> {
-        let found = servers.iter().filter_map(|id| self.of.get_key_value(id));
-        self.figures(found.map(|(id, ring)| ServerFigures {
-            id: *id,
-            samples: ring.iter().map(|sample| sample.map(Sample::from)).collect(),
-            disk: None,
-            out_of_memory: None,
-        }))
+    /// Returns what there is to write of the minute of the newest samples. With the time of the next ones, it says whether an hour has
+    /// ended, too.
+    pub(super) fn minutes(&self, next: Option<Timestamp>) -> Vec<Minute> {
+        let Some(at) = self.at else { return Vec::new() };
+        let minute = step(at, Span::Day);
+        let ends_hour = next.is_some_and(|next| step(next, Span::Month) != step(at, Span::Month));
+        let one = |(whose, ring): (&Whose, &Ring)| {
+            let samples = ring.minute(minute);
+            // Where nothing was sampled, the file has nothing to say of this minute either; but its hour may be over.
+            (ends_hour || samples.iter().any(Option::is_some))
+                .then(|| Some(Minute { path: self.path(*whose)?, minute, samples, ends_hour }))
+                .flatten()
+        };
+        self.of.iter().filter_map(one).collect()
     }
 
-    /// Returns the newest sample of every server; `None` before the first.
-    pub(super) fn newest(&self) -> Option<Figures> {
-        self.figures(self.of.iter().map(|(id, ring)| ServerFigures {
-            id: *id,
-            samples: ring.back().map(|sample| sample.map(Sample::from)).into_iter().collect(),
-            disk: None,
-            out_of_memory: None,
-        }))
+    /// Path of a file.
+    pub(super) fn path(&self, whose: Whose) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(whose.file()))
     }
 
-    fn figures(&self, servers: impl Iterator<Item = ServerFigures>) -> Option<Figures> {
-        let every = u32::try_from(self.every.as_secs()).unwrap_or(u32::MAX);
-        Some(Figures { at: self.at?, every, servers: servers.collect() })
+    /// Time of the newest samples; `None` before the first.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.at
     }
+
+    /// The newest sample; `None` where it doesn't run.
+    pub(super) fn newest(&self, whose: Whose) -> Option<Sample> {
+        self.newest.get(&whose).copied()
+    }
+
+    /// Whose there are newest samples.
+    pub(super) fn sampled(&self) -> impl Iterator<Item = Whose> {
+        self.newest.keys().copied()
+    }
+
+    /// The last hour, the oldest sample first, from the first that there is.
+    pub(super) fn hour(&self, whose: Whose) -> Vec<Option<Sample>> {
+        let (Some(ring), Some(at)) = (self.of.get(&whose), self.at) else { return Vec::new() };
+        let now = step(at, Span::Hour);
+        let all = (0..Span::Hour.samples()).rev().map(|back| ring.at(now.saturating_sub(back)));
+        trimmed(all.collect())
+    }
+}
+
+/// Samples from the first that there is; none where there is none.
+pub(super) fn trimmed(mut samples: Vec<Option<Sample>>) -> Vec<Option<Sample>> {
+    let first = samples.iter().position(Option::is_some).unwrap_or(samples.len());
+    samples.drain(..first);
+    samples
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(number: u32) -> ServerId {
-        ServerId(number.try_into().unwrap())
-    }
-
-    fn sample(processes: u32) -> Sample {
-        Sample { cpu_millis: 250, memory: 3 << 20, processes, network: None, io: None, disk: None }
-    }
-
-    /// The processes of every sample that is kept of a server.
-    fn past(rings: &Rings, number: u32) -> Vec<Option<u32>> {
-        let found = rings.past(&[id(number)]).unwrap().servers.pop();
-        let samples = found.map(|found| found.samples).unwrap_or_default();
-        samples.into_iter().map(|sample| sample.map(|sample| sample.processes)).collect()
-    }
-
-    #[test]
-    fn a_ring_keeps_the_newest_and_ends_with_the_others() {
-        let mut rings = Rings::new(Duration::from_secs(10), 3);
-        assert_eq!(rings.past(&[id(1)]), None);
-        let push = |rings: &mut Rings, missed, samples: &[(u32, u32)]| {
-            let samples = samples.iter().map(|(number, processes)| (id(*number), sample(*processes)));
-            rings.push(Timestamp::UNIX_EPOCH, missed, samples.collect(), |_| true);
-        };
-        push(&mut rings, 0, &[(1, 5)]);
-        push(&mut rings, 0, &[(1, 6), (2, 7)]);
-        assert_eq!((past(&rings, 1), past(&rings, 2)), (vec![Some(5), Some(6)], vec![Some(7)]));
-        push(&mut rings, 0, &[(2, 8)]);
-        push(&mut rings, 0, &[(1, 9), (2, 9)]);
-        assert_eq!(past(&rings, 1), [Some(6), None, Some(9)]);
-        assert_eq!(past(&rings, 2), [Some(7), Some(8), Some(9)]);
-        // The machine slept.
-        push(&mut rings, 1, &[(2, 10)]);
-        assert_eq!(
-            (past(&rings, 1), past(&rings, 2)),
-            (vec![Some(9), None, None], vec![Some(9), None, Some(10)])
-        );
-        let newest: Vec<_> = rings.newest().unwrap().servers.iter().map(ServerFigures::newest).collect();
-        assert_eq!(newest, [None, Some(sample(10))]);
-        // Nothing is left of the first, and much was missed of the second.
-        push(&mut rings, 0, &[(2, 11)]);
-        assert_eq!((past(&rings, 1), rings.of.len()), (vec![], 1));
-        push(&mut rings, usize::MAX, &[]);
-        assert_eq!(rings.of.len(), 0);
-    }
-
-    #[test]
-    fn one_that_is_gone_is_forgotten() {
-        let mut rings = Rings::new(Duration::from_secs(10), 3);
-        let samples = || HashMap::from([(id(1), sample(1)), (id(2), sample(1))]);
-        rings.push(Timestamp::UNIX_EPOCH, 0, samples(), |_| true);
-        rings.push(Timestamp::UNIX_EPOCH, 0, HashMap::new(), |known| known == id(2));
-        assert_eq!((past(&rings, 1), past(&rings, 2)), (vec![], vec![Some(1), None]));
-    }
-
-    #[test]
-    fn a_sample_is_as_small_as_promised() {
-        assert_eq!(size_of::<Option<Packed>>(), 32);
-        let most = Sample {
-            cpu_millis: u32::MAX,
-            memory: u64::MAX,
-            processes: 1,
-            network: Some(Traffic { received: u32::MAX, sent: 0 }),
-            io: Some(DiskTraffic { read: 7, written: Some(u32::MAX) }),
-            disk: Some(u64::MAX),
-        };
-        let told = Sample::from(Packed::from(most));
-        let bytes = u64::from(u32::MAX) << 10;
-        let expected = Sample {
-            cpu_millis: u32::MAX - 1,
-            memory: bytes,
-            network: Some(Traffic { received: u32::MAX - 1, sent: 0 }),
-            io: Some(DiskTraffic { read: 7, written: Some(u32::MAX - 1) }),
-            disk: Some(bytes - 1024),
-            ..most
-        };
-        assert_eq!(told, expected);
-        let io = Some(DiskTraffic { read: 0, written: None });
-        let least = Sample { cpu_millis: 0, memory: 0, processes: 0, network: None, io, disk: None };
-        assert_eq!(Sample::from(Packed::from(least)), least);
-    }
-}
+#[path = "ring_tests.rs"]
+mod tests;

@@ -1,32 +1,34 @@
 //! The sampler: reads every server's counters again and again, and makes samples of them.
 //!
-//! A sample costs four files a server and one file for all of their links. Servers come and go between two samples; one
+//! A sample costs six files a server and one file for all of their links. Servers come and go between two samples; one
 //! whose files can't be read doesn't run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use berth_metrics::HostFigures;
 use berth_schema::name::ServerId;
-use berth_wire::figures::{DiskTraffic, DiskUse, Sample, Traffic};
+use berth_wire::figures::{DiskTraffic, DiskUse, Sample, Span, Traffic};
 use jiff::Timestamp;
 
 use super::cgroup::{Layout, Reading, Tree};
 use super::disk_traffic::Disks;
+use super::host::{self, Host};
+use super::ring::{Minute, Rings, Whose};
 use super::traffic::{self, Passed};
-use super::{EVERY, Use};
+use super::{Counters, Use};
 use crate::servers::{Seen, Servers};
 
 /// Time between two searches for the place of containers, while they aren't where they were.
 const SEARCH_EVERY: Duration = Duration::from_secs(60);
 
-/// Samples what servers use, forever.
-pub async fn watch(servers: Servers, used: Use) {
-    let mut sampler = Sampler::new(tree());
-    let mut clock = tokio::time::interval(EVERY);
-    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Samples what the host and its servers use, forever. The past is kept in `folder`.
+pub async fn watch(servers: Servers, used: Use, folder: PathBuf) {
+    let mut sampler = Sampler::of_host(folder);
     loop {
-        clock.tick().await;
+        tokio::time::sleep(rest(Timestamp::now())).await;
         let (seen, used) = (servers.seen(), used.clone());
         // Off the threads that carry connections: the files of a thousand servers take a while.
         let sampled = tokio::task::spawn_blocking(move || {
@@ -38,6 +40,26 @@ pub async fn watch(servers: Servers, used: Use) {
             // A panic, which the task's end tells of.
             Err(_) => return,
         }
+    }
+}
+
+/// Time until the middle of the next place for a sample, so that none is left out and none is filled twice.
+fn rest(now: Timestamp) -> Duration {
+    let every = i64::from(Span::Hour.every()) * 1000;
+    let gone = (now.as_millisecond() - every / 2).rem_euclid(every);
+    Duration::from_millis((every - gone).unsigned_abs())
+}
+
+/// Writes minutes. A past that can't be kept is told once, and costs the next restart its charts.
+pub(super) fn write(minutes: Vec<Minute>, failing: &mut bool) {
+    let failed = minutes.into_iter().filter_map(|minute| minute.write().err()).last();
+    match failed {
+        Some(error) if !*failing => {
+            tracing::warn!(%error, "the figures can't be kept; a restart will lose the past");
+            *failing = true;
+        }
+        Some(_) => {}
+        None => *failing = false,
     }
 }
 
@@ -53,7 +75,7 @@ fn tree() -> Option<Tree> {
 
 /// Everything that is remembered from one sample to the next.
 #[derive(Debug)]
-pub(super) struct Sampler {
+pub struct Sampler {
     tree: Option<Tree>,
     layout: Option<Layout>,
     searched: Option<Instant>,
@@ -61,6 +83,12 @@ pub(super) struct Sampler {
     at: Option<Instant>,
     last: HashMap<ServerId, Last>,
     disks: Disks,
+    host: Host,
+    last_host: Option<HostFigures>,
+    /// Folder in which the past is kept, until it was read.
+    folder: Option<PathBuf>,
+    /// Set if the past couldn't be written last.
+    failing: bool,
     /// Text of the file that is being read.
     text: String,
 }
@@ -74,7 +102,12 @@ struct Last {
 }
 
 impl Sampler {
-    pub(super) fn new(tree: Option<Tree>) -> Self {
+    /// A sampler of this host, which keeps the past in a folder.
+    pub fn of_host(folder: PathBuf) -> Self {
+        Self::new(tree(), Some(folder))
+    }
+
+    pub(super) fn new(tree: Option<Tree>, folder: Option<PathBuf>) -> Self {
         Self {
             tree,
             layout: None,
@@ -82,30 +115,70 @@ impl Sampler {
             at: None,
             last: HashMap::new(),
             disks: Disks::default(),
+            host: Host::default(),
+            last_host: None,
+            folder,
+            failing: false,
             text: String::new(),
         }
     }
 
-    fn work(&mut self, seen: &Seen, used: &Use) {
+    /// Takes the samples of this moment.
+    pub fn work(&mut self, seen: &Seen, used: &Use) {
+        // The servers aren't known before the first pass, and what is kept of them isn't forgotten for that.
         let Some(platform) = &seen.platform else { return };
+        let servers = seen.servers.keys().map(|id| Whose::Server(*id));
+        let known: BTreeSet<Whose> = servers.chain([Whose::Host]).collect();
+        let now = Timestamp::now();
+        if let Some(folder) = self.folder.take() {
+            self.load(folder, &known, now, used);
+        }
         let passed = traffic::read(platform.as_str());
         let containers: Vec<(ServerId, &str)> = seen.containers().collect();
-        let (missed, mut samples) = self.sample(&containers, &passed, Instant::now());
-        let mut used = used.0.lock();
-        put_disk_space(&mut samples, &used.disks);
-        used.sort_out(&containers);
-        used.rings.push(Timestamp::now(), missed, samples, |id| seen.servers.contains_key(&id));
-        used.counters = self.last.iter().map(|(id, last)| (*id, last.reading)).collect();
+        let begun = Instant::now();
+        let elapsed = self.at.map(|before| begun.saturating_duration_since(before));
+        let mut samples = self.sample(&containers, &passed, begun);
+        let host = self.host.read(&mut self.disks, &used.places());
+        let host_sample = match (&self.last_host, &host, elapsed) {
+            (Some(before), Some(next), Some(elapsed)) => host::until(before, next, elapsed),
+            _ => None,
+        };
+        let minutes = {
+            let mut used = used.0.lock();
+            put_disk_space(&mut samples, &used.disks);
+            used.sort_out(&containers);
+            let samples = samples.into_iter().map(|(id, sample)| (Whose::Server(id), sample));
+            used.rings.retain(known);
+            used.counters = self.last.iter().map(|(id, last)| (*id, self.counters(last))).collect();
+            used.host = host.clone();
+            used.rings.push(now, samples.chain(host_sample.map(|sample| (Whose::Host, sample))).collect())
+        };
+        self.last_host = host;
+        write(minutes, &mut self.failing);
     }
 
-    /// Reads the counters of these containers, and returns what they used since the last time, with the number of samples
-    /// that were missed in between.
+    /// Reads the past.
+    fn load(&mut self, folder: PathBuf, known: &BTreeSet<Whose>, now: Timestamp, used: &Use) {
+        if let Err(error) = fs::create_dir_all(&folder) {
+            tracing::warn!(path = %folder.display(), %error, "figures can't be kept; a restart will lose the past");
+            return;
+        }
+        let rings = Rings::load(folder, known.clone(), now);
+        used.0.lock().rings = rings;
+    }
+
+    fn counters(&self, last: &Last) -> Counters {
+        let cgroup = self.layout.as_ref().map(|layout| layout.path(&last.container)).unwrap_or_default();
+        Counters { cgroup, reading: last.reading, passed: last.passed }
+    }
+
+    /// Reads the counters of these containers, and returns what they used since the last time.
     pub(super) fn sample(
         &mut self,
         containers: &[(ServerId, &str)],
         passed: &HashMap<ServerId, Passed>,
         now: Instant,
-    ) -> (usize, HashMap<ServerId, Sample>) {
+    ) -> HashMap<ServerId, Sample> {
         let elapsed = self.at.replace(now).map(|before| now.saturating_duration_since(before));
         let readings = self.readings(containers, now);
         let mut samples = HashMap::new();
@@ -120,7 +193,7 @@ impl Sampler {
             last.insert(id, next);
         }
         self.last = last;
-        (elapsed.map_or(0, missed), samples)
+        samples
     }
 
     fn readings<'a>(
@@ -190,20 +263,14 @@ impl Last {
 }
 
 /// Bytes a second.
-fn bytes(number: u64, elapsed: Duration) -> u32 {
+pub(super) fn bytes(number: u64, elapsed: Duration) -> u32 {
     rate(u128::from(number) * 1000, elapsed)
 }
 
 /// Thousandths of `amount` a microsecond: thousandths of a processor for microseconds of it, and bytes a second for
 /// thousandths of bytes.
-fn rate(amount: u128, elapsed: Duration) -> u32 {
+pub(super) fn rate(amount: u128, elapsed: Duration) -> u32 {
     u32::try_from(amount * 1000 / elapsed.as_micros().max(1)).unwrap_or(u32::MAX)
-}
-
-/// Number of samples that weren't taken in this time.
-fn missed(elapsed: Duration) -> usize {
-    let steps = (elapsed.as_millis() + EVERY.as_millis() / 2) / EVERY.as_millis();
-    usize::try_from(steps).unwrap_or(usize::MAX).saturating_sub(1)
 }
 
 #[cfg(test)]

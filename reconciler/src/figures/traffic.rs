@@ -11,9 +11,11 @@ use berth_schema::name::ServerId;
 
 /// Bytes that went through a server's link since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Passed {
-    pub(super) received: u64,
-    pub(super) sent: u64,
+pub struct Passed {
+    /// Bytes that the server received.
+    pub received: u64,
+    /// Bytes that it sent.
+    pub sent: u64,
 }
 
 /// Reads the counters of every server's link; nothing where the platform has no plane.

@@ -10,9 +10,11 @@
 
 mod renew;
 mod report;
+mod rest;
 mod supervised;
 mod supervisor;
 
 pub use renew::{RenewError, renew};
+pub use rest::{ask_for_another, own_memory};
 pub use supervised::{announce, take_stdin};
 pub use supervisor::{Rules, SuperviseError, run};

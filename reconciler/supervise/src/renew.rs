@@ -60,7 +60,7 @@ pub fn renew(report: &Path, program: &Path) -> Result<(), RenewError> {
 }
 
 /// Returns whether a process is a supervisor still, and not another one that has its number by now.
-fn supervises(pid: Pid) -> bool {
+pub(crate) fn supervises(pid: Pid) -> bool {
     let words = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
     words.split(|byte| *byte == 0).any(|word| word == b"supervise")
 }

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use berth_host::Waits;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,6 +69,8 @@ pub(crate) const READY: &[u8; 6] = b"ready\n";
 enum Role {
     /// Doesn't listen yet, and is given up at this time.
     Starting(Instant),
+    /// Never listened, and was killed.
+    GivenUp,
     /// Accepts connections since this time.
     Serving(Instant),
     /// Lets what it has open finish.
@@ -171,6 +173,10 @@ impl Supervisor {
 
     /// Notes that a program listens, and tells the ones before it to finish.
     fn take_over(&mut self, pid: Pid) {
+        if self.socket.is_none() {
+            // It was asked to end before it could hear that.
+            return self.finish(pid);
+        }
         match self.running.get_mut(&pid) {
             Some(role @ Role::Starting(_)) => *role = Role::Serving(Instant::now()),
             // It has ended since, or it has to stop.
@@ -188,7 +194,7 @@ impl Supervisor {
 
     /// Starts a program that will take over.
     fn renew(&mut self) {
-        if self.running.values().any(|role| matches!(role, Role::Starting(_))) {
+        if self.running.values().any(|role| matches!(role, Role::Starting(_) | Role::GivenUp)) {
             self.again = true;
             return;
         }
@@ -220,8 +226,15 @@ impl Supervisor {
         (self.again, self.restart) = (false, None);
         let running: Vec<(Pid, Role)> = self.running.iter().map(|(pid, role)| (*pid, *role)).collect();
         for (pid, role) in running {
-            if !first || role != Role::Finishing {
-                self.finish(pid);
+            match role {
+                // What can't even begin may not hear that it has to end: its time still runs out.
+                Role::Starting(_) => {
+                    let _ = kill_process(pid, Signal::TERM);
+                }
+                Role::GivenUp => {}
+                Role::Serving(_) => self.finish(pid),
+                Role::Finishing if first => {}
+                Role::Finishing => self.finish(pid),
             }
         }
     }
@@ -235,13 +248,19 @@ impl Supervisor {
             let pid = pid.as_raw_nonzero();
             match role {
                 Role::Finishing => tracing::info!(pid, how, "{what} finished"),
-                Role::Starting(_) if !self.served => {
-                    self.tell(News::Failed(format!("it ended before it listened ({how})")));
-                    return Err(SuperviseError::NeverListened { what, how });
+                Role::Starting(_) | Role::GivenUp if self.socket.is_none() => {
+                    tracing::info!(pid, how, "the new {what} ended");
                 }
-                Role::Starting(_) => {
+                Role::Starting(_) | Role::GivenUp => {
+                    let why = match role {
+                        Role::GivenUp => format!("it didn't listen within {} seconds", START_MAX.as_secs()),
+                        _ => format!("it ended before it listened ({how})"),
+                    };
                     tracing::error!(pid, how, "the new {what} ended before it listened");
-                    self.tell(News::Failed(format!("it ended before it listened ({how})")));
+                    self.tell(News::Failed(why));
+                    if !self.served {
+                        return Err(SuperviseError::NeverListened { what, how });
+                    }
                     self.renew_again();
                 }
                 Role::Serving(since) => {
@@ -267,7 +286,7 @@ impl Supervisor {
     fn next_time(&self) -> Option<Instant> {
         let given_up = self.running.values().filter_map(|role| match role {
             Role::Starting(until) => Some(*until),
-            Role::Serving(_) | Role::Finishing => None,
+            Role::GivenUp | Role::Serving(_) | Role::Finishing => None,
         });
         given_up.chain(self.restart).min()
     }
@@ -277,9 +296,9 @@ impl Supervisor {
         for (pid, role) in &mut self.running {
             if matches!(role, Role::Starting(until) if *until <= now) {
                 tracing::error!(pid = pid.as_raw_nonzero(), "{} given up: it doesn't listen", self.what);
-                let _ = kill_process(*pid, Signal::KILL);
-                // The signal of its end comes next.
-                *role = Role::Starting(now + START_MAX);
+                // With what it has started, which would hold the socket. The signal of its end comes next.
+                let _ = kill_process_group(*pid, Signal::KILL);
+                *role = Role::GivenUp;
             }
         }
         if self.restart.is_some_and(|at| at <= now) {

@@ -230,7 +230,7 @@ fn a_refusal_says_the_next_step_in_text_and_in_json() {
         ("set shop memory", "`memory` is not `field=value`", "as in `memory=1GiB`"),
         ("set shop cpus=1 cpus=2", "`cpus` is set twice", "once"),
         ("set shop memory=much", "", "GiB"),
-        ("set shop memory=64GiB", "may have 8 GiB of memory", "let an admin raise"),
+        ("set shop memory=64GiB", "may have 8 GiB of memory", "ask an admin to raise"),
         ("new shop", "is there already", "another name"),
         ("new 'a b'", "a b", ""),
         ("start nothing", "you have no server `nothing`", "`ls`"),

@@ -169,3 +169,42 @@ fn waiting_ends() {
     stop.cancel();
     runtime.shutdown_timeout(Duration::from_secs(5));
 }
+
+#[test]
+fn whoever_has_the_files_is_warned_where_nobody_would_be_an_admin() {
+    let bench = Bench::new();
+    let file = [("users/ann.toml", Some("email = \"ann@example.org\"\n"))];
+    let words = "without `ann` nobody is an admin, so nobody c";
+    bench.push_change(None, &file).accepted(&[
+        "warning: ",
+        words,
+        "write `role = \"admin\"` in somebody's file",
+    ]);
+    // It is told once: what was so before is no news.
+    let said = bench.push_change(None, &[("docs/welcome.md", Some("# Hello\n"))]);
+    assert!(said.good && !said.text.contains(words), "{}", said.text);
+    // Somebody who is one is refused instead.
+    let bench = Bench::new();
+    bench.push_change(Some("ann"), &file).refused(&["error: ", words]);
+}
+
+#[test]
+fn a_push_tells_what_is_alike_once_and_keeps_the_host_from_members() {
+    let platform = "domain = \"hosting.example.org\"\n[quota]\nservers = 100\nmemory = \"900 GiB\"\ncpus = 900\ndisk = \"9000 GiB\"\n";
+    let bench = Bench::new();
+    let names: Vec<String> = (10..40).map(|id| format!("servers/s{id}.toml")).collect();
+    let texts: Vec<String> = (10..40).map(|id| format!("id = {id}\nowner = \"bob\"\n")).collect();
+    let mut files: Vec<(&str, Option<&str>)> =
+        names.iter().zip(&texts).map(|(name, text)| (name.as_str(), Some(text.as_str()))).collect();
+    files.push(("platform.toml", Some(platform)));
+    bench.push_change(None, &files).accepted(&["30 servers (s10, s11, s12, …) are created", "30 to create"]);
+    let changed = format!("{platform}[defaults]\nmemory = \"2 GiB\"\n[firewall]\nconnections = 60000\n");
+    bench.push_change(None, &[("platform.toml", Some(&changed))]).accepted(&[
+        "memory 1 GiB → 2 GiB: 31 servers (",
+        "`berth plan --from ",
+        "the kernel's table of connections: 32 servers with 60000 connections each",
+    ]);
+    let said = bench.push_change(Some("bob"), &[("servers/more.toml", Some("id = 41\nowner = \"bob\"\n"))]);
+    said.accepted(&["server more (id 41) is created"]);
+    assert!(!said.text.contains("connections"), "{}", said.text);
+}

@@ -32,6 +32,43 @@ fn a_state_with_mistakes_is_refused_with_all_of_them() {
 }
 
 #[test]
+fn a_clash_is_told_at_the_file_of_the_push() {
+    let bench = Bench::new();
+    refuses(
+        &bench,
+        Some("bob"),
+        &[("servers/aaa.toml", Some("id = 2\nowner = \"bob\"\n"))],
+        &[
+            "error: id 2 is taken by servers/cyns.toml:1:6",
+            "--> servers/aaa.toml:1:6",
+            "give this server another",
+        ],
+    );
+}
+
+#[test]
+fn many_mistakes_of_a_kind_are_two_screens_and_hide_no_other() {
+    let bench = Bench::new();
+    let paths: Vec<String> =
+        (0..300).map(|number| format!("domains/_dmarc.s{number}.hosting.example.org.toml")).collect();
+    let mut files: Vec<(&str, Option<&str>)> =
+        paths.iter().map(|path| (path.as_str(), Some("server = \"bobs\"\n"))).collect();
+    files.push(("servers/zoo.toml", Some("id = 3\n")));
+    let before = bench.tip();
+    let said = bench.push_change(None, &files);
+    said.refused(&[
+        "begins with `_`",
+        "there is nothing to do for them here: remove the file",
+        "297 more errors like this: domains/_dmarc.",
+        "servers/zoo.toml",
+        "301 errors in 301 files",
+    ]);
+    let lines = said.text.lines().filter(|line| line.starts_with("remote: ")).count();
+    assert!(lines <= 105, "{lines}\n{}", said.text);
+    assert_eq!(bench.tip(), before);
+}
+
+#[test]
 fn members_are_refused_what_isnt_theirs() {
     // One rule of them all: `schema/tests/policy/` has each, and `agree` that every door gives the same verdict.
     let bench = Bench::new();

@@ -1,6 +1,7 @@
 //! Whatever the forge doesn't take at first is told again, by a forge that answers as GitHub's, GitLab's and Forgejo's pages and sources say.
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -41,6 +42,7 @@ fn reply(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
 
 #[test]
 fn an_answer_about_the_moment_ends_no_status() {
+    let in_an_hour = (SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600).to_string();
     for (forge, first, least) in [
         ("github", reply(403, &[("retry-after", "4")], "secondary rate limit exceeded"), 3),
         ("github", reply(429, &[("retry-after", "5")], "secondary rate limit exceeded"), 4),
@@ -51,6 +53,17 @@ fn an_answer_about_the_moment_ends_no_status() {
         ("gitlab", reply(422, &[], "too many jobs"), 0),
         ("forgejo", reply(423, &[], "archived"), 0),
         ("forgejo", reply(500, &[], "<html>"), 0),
+        // The reset of a limit that isn't reached is no wait.
+        (
+            "github",
+            reply(502, &[("x-ratelimit-remaining", "4999"), ("x-ratelimit-reset", &in_an_hour)], ""),
+            0,
+        ),
+        ("gitlab", reply(500, &[("ratelimit-remaining", "599"), ("ratelimit-reset", &in_an_hour)], ""), 0),
+        ("github", reply(429, &[("retry-after", "0")], "secondary rate limit exceeded"), 0),
+        // Somebody else's yes is none.
+        ("forgejo", reply(200, &[], "<html>Sign in</html>"), 0),
+        ("gitlab", reply(400, &[], "Cannot transition status via :success from :canceled"), 0),
     ] {
         let shown = format!("{forge}: {first:?}");
         let (took, world, bench, follower) = told_again(forge, first);
@@ -103,6 +116,69 @@ fn another_token_is_tried_at_once() {
         assert_eq!(told.telling_trouble, None);
         let log = follower.end();
         assert!(!log.contains(&another), "{log}");
+    }
+}
+
+#[test]
+fn a_limit_that_says_no_wait_isnt_asked_about_again_and_again() {
+    let world = World::new();
+    world.answering(|_| Some(reply(429, &[("retry-after", "0")], "{}")));
+    let bench = bench(&world, "github", "/repos/org/state");
+    let follower = bench.follow();
+    world.seen(1);
+    // As many looks as there are seconds, and more.
+    until(|| follower.log().matches("looked at the forge").count() >= 6, || follower.log());
+    assert!(world.count() <= 6, "{}", world.count());
+}
+
+#[test]
+fn a_restart_forgets_no_commit() {
+    let world = World::new();
+    let bench = bench(&world, "forgejo", "/repos/org/state");
+    world.reconcile(&bench);
+    let first = bench.main();
+    let follower = bench.follow();
+    world.seen(1);
+    bench.until(|standing| standing.told.is_some());
+    follower.end();
+    // `main` goes on while nothing follows the forge.
+    let second = bench.push(&[("docs/a.md", "a")]);
+    let follower = bench.follow();
+    bench.until_main_is(&second);
+    let told =
+        |seen: &[Seen], tip: &str| seen.iter().any(|seen| is_success(seen) && seen.path.ends_with(tip));
+    world.passes(&record(&second, &[]), |seen| told(seen, &second) && told(seen, &first));
+    drop(follower);
+}
+
+#[test]
+fn what_is_mended_is_said_to_be_also_where_there_is_nothing_to_tell() {
+    let world = World::new();
+    let bench = bench(&world, "forgejo", "/repos/org/state");
+    let follower = bench.follow();
+    bench.until(|standing| standing.told.is_some());
+    follower.end();
+    let file = bench.data().join("secrets/forge-token");
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    let _follower = bench.follow();
+    bench.until(|standing| standing.telling_trouble.is_some());
+    mode(0o600);
+    bench.until(|standing| standing.telling_trouble.is_none() && standing.is_fine());
+    assert_eq!(world.count(), 1);
+}
+
+#[test]
+fn a_page_that_repeats_the_token_shows_it_to_nobody() {
+    for (forge, scheme) in [("github", "Bearer "), ("gitlab", "")] {
+        let world = World::new();
+        let bench = bench(&world, forge, "/repos/org/state");
+        let page = format!("Bad gateway. Your request had: {scheme}{}", world.token);
+        world.answering(move |_| Some(reply(502, &[], &page)));
+        let follower = bench.follow();
+        let trouble = bench.until(|standing| standing.telling_trouble.is_some()).telling_trouble.unwrap();
+        assert!(trouble.contains("Your request had") && !trouble.contains(&world.token), "{trouble}");
+        assert!(!follower.end().contains(&world.token));
     }
 }
 

@@ -1,6 +1,8 @@
 //! `docs/forge.md`: each of its commands is run, and so is each step of its CI examples. Its example's places are replaced with
 //! places of the test, and nothing else.
 
+mod hostile;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -227,6 +229,8 @@ struct Checkout<'a> {
     comments: Comments,
     name: &'static str,
     at: std::path::PathBuf,
+    /// The runner's folder for what the job writes.
+    temporary: tempfile::TempDir,
 }
 
 impl<'a> Checkout<'a> {
@@ -236,7 +240,8 @@ impl<'a> Checkout<'a> {
         good(&clone.args(["clone", "--quiet", "--branch", branch, "forge.git"]).arg(&at).in_time());
         let world = World::new();
         let comments = Comments::new(&world, name);
-        Self { bench, world, comments, name, at }
+        let temporary = tempfile::TempDir::new().unwrap();
+        Self { bench, world, comments, name, at, temporary }
     }
 
     /// Runs the steps until one fails, as CI does for a pull request that somebody pushed.
@@ -248,6 +253,7 @@ impl<'a> Checkout<'a> {
                 .env("GITHUB_BASE_REF", "main")
                 .env("GITHUB_SERVER_URL", "https://git.example.org")
                 .env("GITHUB_STEP_SUMMARY", self.at.join("summary.md"))
+                .env("RUNNER_TEMP", self.temporary.path())
                 .env("GITHUB_API_URL", &self.world.url)
                 .env("GITHUB_REPOSITORY", "org/state")
                 .env("GITLAB_USER_LOGIN", actor)

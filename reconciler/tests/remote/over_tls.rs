@@ -1,11 +1,8 @@
 //! A forge over HTTPS: `berth remote` comes with the token, and nobody else sees it.
 
-use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use berth_fake_forge::{Forge, Kind, Way, encoded};
+use berth_fake_forge::{Forge, Kind, Proxy, ProxyKind, Way, encoded};
 
 use super::{Bench, InTime as _};
 
@@ -29,6 +26,20 @@ fn a_private_repository_is_followed_with_a_token() {
     });
     without.end();
     assert_eq!(*forge.api().seen.lock().unwrap(), Vec::<String>::new());
+
+    // A wrong one, which whoever answers repeats.
+    let wrong = berth_fake_forge::token();
+    bench.secret("forge-token", &wrong);
+    let with = bench.follow_with(&forge.trust());
+    let said = |standing: &berth_wire::Standing| {
+        standing.trouble.as_ref().is_some_and(|why| why.contains("You sent: Basic …"))
+    };
+    bench.until(said);
+    let log = with.end();
+    let standing = format!("{:?}", bench.standing());
+    for shown in [&log, &standing] {
+        assert!(!shown.contains(&wrong) && !shown.contains(&encoded(&wrong)), "{shown}");
+    }
 
     let token = forge.token();
     bench.secret("forge-token", &format!("{token}\n"));
@@ -68,69 +79,44 @@ fn a_members_change_is_pushed_with_the_token_and_comes_back_merged() {
     assert!(!log.contains(token) && !log.contains(&encoded(token)), "{log}");
 }
 
-/// A proxy that makes tunnels, and what it was asked for; ends with the test's process.
-fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, asked) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
-    let heads = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut client, heads) = (stream.unwrap(), Arc::clone(&heads));
-            std::thread::spawn(move || {
-                let mut head = Vec::new();
-                let mut byte = [0];
-                while !head.ends_with(b"\r\n\r\n") {
-                    if client.read(&mut byte).unwrap_or_default() == 0 {
-                        return;
-                    }
-                    head.push(byte[0]);
-                }
-                let head = String::from_utf8(head).unwrap();
-                let to = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next());
-                let mut server = std::net::TcpStream::connect(to.unwrap()).unwrap();
-                heads.lock().unwrap().push(head);
-                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-                let (mut back, mut forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                std::thread::spawn(move || {
-                    let _ = std::io::copy(&mut back, &mut forth);
-                    let _ = forth.shutdown(std::net::Shutdown::Write);
-                });
-                let _ = std::io::copy(&mut client, &mut server);
-                let _ = server.shutdown(std::net::Shutdown::Write);
-            });
-        }
-    });
-    (address, asked)
-}
-
 #[test]
 fn git_and_the_api_go_through_the_hosts_proxy() {
-    let bench = Bench::new("");
-    let forge = Forge::open(Kind::Forgejo, &bench.forge);
-    bench.move_to(&forge.url(), "poll = \"1s\"\nforge = \"forgejo\"\n");
-    bench.secret("forge-token", forge.token());
-    let (address, asked) = proxy();
-    let url = format!("http://ann:secret@{address}");
-    let mut environment = forge.trust().to_vec();
-    environment.push(("https_proxy", Path::new(&url)));
-    let follower = bench.follow_with(&environment);
-    super::until(|| !forge.api().seen.lock().unwrap().is_empty(), || follower.log());
-    let heads = asked.lock().unwrap().clone();
-    let (gits, ours): (Vec<_>, Vec<_>) = heads.iter().partition(|head| head.contains("git/"));
-    assert!(!gits.is_empty() && !ours.is_empty(), "{heads:#?}");
-    for head in ours {
-        // `ann:secret`, for the proxy and for nobody else.
-        assert!(head.to_lowercase().contains("proxy-authorization: basic "), "{head}");
-        assert!(head.contains("YW5uOnNlY3JldA=="), "{head}");
-    }
-    assert!(!follower.end().contains(forge.token()));
+    for kind in [ProxyKind::Connect, ProxyKind::Socks5] {
+        let bench = Bench::new("");
+        let forge = Forge::open(Kind::Forgejo, &bench.forge);
+        bench.move_to(&forge.url(), "poll = \"1s\"\nforge = \"forgejo\"\n");
+        bench.secret("forge-token", forge.token());
+        let proxy = Proxy::open(kind);
+        let url = proxy.url("ann", "secret");
+        let mut environment = forge.trust().to_vec();
+        environment.push(("https_proxy", Path::new(&url)));
+        let follower = bench.follow_with(&environment);
+        let tip = bench.push(&[("docs/a.md", "a\n")]);
+        bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision.to_string() == tip));
+        let log = follower.end();
+        assert!(!log.contains(forge.token()) && !log.contains("ann:secret"), "{kind:?}: {log}");
+        let asked = proxy.asked();
+        // Whatever reached the forge came this way, whoever sent it.
+        assert_eq!(forge.connections(), asked.len(), "{kind:?}: {asked:#?}");
+        if kind == ProxyKind::Socks5 {
+            assert!(asked.iter().all(|asked| asked.starts_with("ann:secret ")), "{asked:#?}");
+        } else {
+            let (gits, ours): (Vec<_>, Vec<_>) = asked.iter().partition(|head| head.contains("git/"));
+            assert!(!gits.is_empty() && !ours.is_empty(), "{kind:?}: {asked:#?}");
+            for head in ours {
+                // `ann:secret`, for the proxy and for nobody else.
+                assert!(head.to_lowercase().contains("proxy-authorization: basic "), "{head}");
+                assert!(head.contains("YW5uOnNlY3JldA=="), "{head}");
+            }
+        }
 
-    // What `no_proxy` names is reached straight.
-    let (before, tip) = (asked.lock().unwrap().len(), bench.push(&[("docs/a.md", "a\n")]));
-    environment.push(("no_proxy", Path::new("127.0.0.1")));
-    let _follower = bench.follow_with(&environment);
-    bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision.to_string() == tip));
-    assert_eq!(asked.lock().unwrap().len(), before);
+        // What `no_proxy` names is reached straight.
+        let (before, tip) = (proxy.asked().len(), bench.push(&[("docs/a.md", "b\n")]));
+        environment.push(("no_proxy", Path::new("127.0.0.1")));
+        let _follower = bench.follow_with(&environment);
+        bench.until(|standing| standing.told.as_ref().is_some_and(|told| told.revision.to_string() == tip));
+        assert_eq!(proxy.asked().len(), before, "{kind:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Changes of members here become pull requests at the forge.
 
+mod found;
 mod withdrawn;
 
 use std::fs;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
-use berth_fake_forge::{Answer, Api, Instead, Kind, Pull, Way, token};
+use berth_fake_forge::{Answer, Api, Instead, Kind, Way, token};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -316,7 +317,7 @@ fn a_forge_that_is_behind_or_away_gets_it_later() {
         let headers = Vec::new();
         scene.instead(Instead { method: Method::POST, path: "/pulls", status, headers, body });
     }
-    let follower = scene.follow();
+    let _follower = scene.follow();
     let away = scene.bench.folder.path().join("away.git");
     fs::rename(&scene.bench.forge, &away).unwrap();
     let topic = scene.sent("bob", "new blog");
@@ -325,35 +326,6 @@ fn a_forge_that_is_behind_or_away_gets_it_later() {
     fs::rename(&away, &scene.bench.forge).unwrap();
     scene.until_state("bob", &topic, "open");
     assert_eq!((scene.posts(), scene.fake.pulls.lock().unwrap().len()), (4, 1));
-
-    // What the forge has already is found again, whatever was lost here.
-    follower.end();
-    let mark = "refs/berth/outgoing/bob/server-blog";
-    let mut git = crate::git(&scene.bench.state);
-    let text = crate::InTime::in_time(git.args(["cat-file", "tag", mark]));
-    let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(text.contains("state = \"open\""), "{text}");
-    let forgotten: String = text
-        .lines()
-        .filter(|line| !line.starts_with("number = ") && !line.starts_with("url = "))
-        .map(|line| line.replace("state = \"open\"", "state = \"waiting\"") + "\n")
-        .collect();
-    fs::write(scene.bench.folder.path().join("tag"), forgotten).unwrap();
-    let mut git = crate::git(&scene.bench.state);
-    let file = scene.bench.folder.path().join("tag");
-    let made = crate::InTime::in_time(git.args(["hash-object", "-t", "tag", "-w", file.to_str().unwrap()]));
-    let id = String::from_utf8_lossy(&made.stdout).trim().to_owned();
-    let mut git = crate::git(&scene.bench.state);
-    assert!(crate::InTime::in_time(git.args(["update-ref", mark, &id])).status.success());
-    assert_eq!(scene.pull("bob", &topic)["state"], "waiting");
-    // Others of that name are no way to it: a fork's, and one into another branch.
-    let ours = scene.fake.pull(12);
-    let forks = Pull { number: 13, is_forks: true, ..ours.clone() };
-    let aside = Pull { number: 14, base: "aside".to_owned(), ..ours };
-    scene.fake.pulls.lock().unwrap().extend([forks, aside]);
-    let _follower = scene.follow();
-    assert_eq!(scene.until_state("bob", &topic, "open")["number"], 12);
-    assert_eq!(scene.fake.pulls.lock().unwrap().len(), 3);
 }
 
 #[test]

@@ -264,3 +264,32 @@ fn without_a_secret_it_doesnt_listen_and_says_so() {
     bench.secret("forge-webhook", SECRET);
     assert!(bench.until(|standing| standing.listening.is_some()).is_fine());
 }
+
+#[test]
+fn a_webhook_that_isnt_wanted_any_more_is_no_trouble() {
+    let bench = bench("gitlab");
+    bench.secret("forge-webhook", "too short");
+    let _follower = bench.follow();
+    bench.until(|standing| standing.webhook_trouble.is_some() && standing.tip.is_some());
+    bench.move_to(bench.forge.to_str().unwrap(), "poll = \"1s\"\nforge = \"gitlab\"\n");
+    let tip = bench.main();
+    let standing = bench.until(|standing| standing.tip.is_some_and(|known| known.to_string() == tip));
+    assert_eq!(standing.webhook_trouble, None);
+    assert!(bench.until(berth_wire::Standing::is_fine).is_fine());
+}
+
+#[test]
+fn a_push_of_gitlabs_that_breaks_off_rings() {
+    let bench = bench("gitlab");
+    let _follower = bench.follow();
+    let address = listening(&bench);
+    let tip = bench.push(&[("docs/a.md", "a\n")]);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /hooks/remote HTTP/1.1\r\nHost: berth\r\nX-Gitlab-Event: Push Hook\r\nX-Gitlab-Token: {SECRET}\r\n\
+         Content-Length: 1000\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Both).unwrap();
+    bench.until_main_is(&tip);
+}

@@ -29,7 +29,7 @@ pub(crate) use answers::Answers;
 pub(crate) use authority::require;
 pub(crate) use caller::without_guard;
 pub(crate) use openapi::describe;
-pub(crate) use problem::of_page;
+pub(crate) use problem::{Unaddressed, of_page};
 
 /// Beginning of every path of the API.
 pub(crate) const BELOW: &str = "/api/";

@@ -232,6 +232,11 @@ fn dressed(app: &App, mut answer: Response, is_api: bool) -> Response {
             }
         };
     }
+    if let Some(problem) = answer.extensions_mut().remove::<api::Unaddressed>() {
+        let body = problem.body(app.organisation.face().help());
+        answer.headers_mut().remove(CONTENT_LENGTH);
+        *answer.body_mut() = Body::from(body);
+    }
     let headers = answer.headers_mut();
     if is_api {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use berth_ca::Pace;
+use berth_count::{COUNTS_FILE, Left};
 use berth_fault::chain;
 use berth_host::service;
 use berth_schema::text::SafeLog;
@@ -141,6 +142,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let (listeners, follow) =
         Listeners::take(input).context("standard input hands over no listening socket")?;
     let port = listeners.port().context("standard input is no listening socket")?;
+    tasks.keep("the counts", berth_count::keep(Left::at(args.data.join(COUNTS_FILE))));
     let stop = tasks.stop().clone();
     // It outlives nobody: what the parent makes after the end is the next child's.
     tasks.keep("the parent's sockets", async move {

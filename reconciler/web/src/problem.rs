@@ -61,13 +61,13 @@ impl Problem {
     /// The door doesn't answer.
     pub fn unreachable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The panel can't reach Berth's door at the moment, so it knows nothing and changes nothing.")
-            .hint("Servers keep running. Try again in a minute; an admin sees in `berth status` and in the log what is the matter.")
+            .hint("Servers keep running. Try again in a minute; if it lasts, tell {help}: `berth status` and the log say what is the matter.")
     }
 
     /// The SSH router can't be reached.
     pub(crate) fn no_router() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "The panel can't reach the platform's SSH router at the moment.")
-            .hint("Try again in a minute. An admin sees in `berth status` whether the router runs, and in the panel's log what is the matter.")
+            .hint("Try again in a minute; if it lasts, tell {help}: `berth status` says whether the router runs, and the panel's log what is the matter.")
     }
 
     /// Returns whether the person is signed out, or may not know of what they asked for: nothing else can be said then.

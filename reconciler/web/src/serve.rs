@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use berth_count::{Counted, Timed};
 use futures_util::FutureExt as _;
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
@@ -296,7 +297,11 @@ impl Connections {
         };
         request.extensions_mut().insert(Peer(peer));
         request.extensions_mut().insert(way);
-        Ok((self.pages.call(request).await?, admitted))
+        let begun = Instant::now();
+        let answer = self.pages.call(request).await?;
+        berth_count::took(Timed::Request, begun.elapsed());
+        berth_count::count(Counted::web(answer.status().as_u16()), 1);
+        Ok((answer, admitted))
     }
 
     /// Learns who a visitor of the edge's is, and gives them a place. Otherwise this is the answer.

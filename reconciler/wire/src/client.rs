@@ -22,10 +22,11 @@ use tokio_util::io::StreamReader;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::event::{Event, Listener};
-use crate::figures::Figures;
+use crate::figures::{Figures, Span};
 use crate::hold::{HoldOrder, VolumeSight};
 use crate::pass_record::PassRecord;
 use crate::power::{PowerOrder, PowerRecord};
+use crate::scrape::ScrapeAddress;
 use crate::sight::Sight;
 use crate::site::SiteCertificate;
 use crate::status::Status;
@@ -36,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POWER_PATIENCE: Duration = Duration::from_secs(240);
 /// Time in which a server comes to stand still, or runs on: its own time to stop, and that of its commands.
 const HOLD_PATIENCE: Duration = Duration::from_secs(45 * 60);
+/// Time in which a push is counted. Nobody who pushed waits longer for that.
+const JUDGED_PATIENCE: Duration = Duration::from_millis(500);
 /// Most servers of one request for keys.
 const KEYS_AT_ONCE: usize = 1000;
 /// The longest event, in bytes: a plan of ten thousand servers has a few million.
@@ -180,14 +183,15 @@ impl Daemon {
         Ok(keys)
     }
 
-    /// Use of these servers in the last hour, [`SERVERS_AT_ONCE`](crate::figures::SERVERS_AT_ONCE) at most; `None` before
-    /// the first sample.
+    /// Use of these servers in the past, [`SERVERS_AT_ONCE`](crate::figures::SERVERS_AT_ONCE) at most; `None` before the first
+    /// sample.
     pub async fn figures(
         &mut self,
         servers: impl IntoIterator<Item = ServerId>,
+        span: Span,
     ) -> Result<Option<Figures>, ClientError> {
         let ids: Vec<String> = servers.into_iter().map(|id| id.to_string()).collect();
-        self.known(&format!("/figures?servers={}", ids.join(","))).await
+        self.known(&format!("/figures?servers={}&span={}", ids.join(","), span.word())).await
     }
 
     /// Use of every server at the newest sample; `None` before the first.
@@ -201,6 +205,30 @@ impl Daemon {
         domains: &[String],
     ) -> Result<Option<Vec<SiteCertificate>>, ClientError> {
         self.known(&format!("/certificates?domains={}", domains.join(","))).await
+    }
+
+    /// Asks where scrapers are to be answered; `None` while no state is known yet. Only the socket for metrics tells it.
+    pub async fn scrape_address(&mut self) -> Result<Option<ScrapeAddress>, ClientError> {
+        self.known("/listen").await
+    }
+
+    /// Text of the metrics, in OpenMetrics or in Prometheus' own format.
+    pub async fn metrics(&mut self, openmetrics: bool) -> Result<String, ClientError> {
+        let (pid, within) = (self.pid, self.patience);
+        let asked = async {
+            let answer = self.send(Method::GET, &format!("/metrics?openmetrics={openmetrics}")).await?;
+            let text = answer.collect().await?.to_bytes();
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        };
+        bounded(asked, pid, within).await
+    }
+
+    /// Tells that a push was judged, so that it is counted. Only the door's socket hears it.
+    pub async fn judged(&mut self, is_accepted: bool) -> Result<(), ClientError> {
+        let pid = self.pid;
+        let path = format!("/judged?accepted={is_accepted}");
+        let told = async { self.send(Method::POST, &path).await.map(drop) };
+        bounded(told, pid, JUDGED_PATIENCE).await
     }
 
     /// Does something to a running server, and returns what became of it once it is done. Only the door's socket takes orders.

@@ -7,6 +7,51 @@ use serde::{Deserialize, Serialize};
 /// Most servers whose past one request may ask for.
 pub const SERVERS_AT_ONCE: usize = 100;
 
+/// Extent of the past, each with samples so far apart that a page has no more than it can show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Span {
+    /// An hour, by five seconds.
+    #[default]
+    Hour,
+    /// A day, by a minute.
+    Day,
+    /// A month of 31 days, by an hour.
+    Month,
+}
+
+impl Span {
+    /// All of them, the shortest first.
+    pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
+
+    /// Seconds from one sample to the next.
+    pub const fn every(self) -> u32 {
+        match self {
+            Self::Hour => 5,
+            Self::Day => 60,
+            Self::Month => 3600,
+        }
+    }
+
+    /// Samples in it.
+    pub const fn samples(self) -> u32 {
+        match self {
+            Self::Hour => 720,
+            Self::Day => 1440,
+            Self::Month => 744,
+        }
+    }
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+}
+
 /// Use of servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
@@ -14,8 +59,24 @@ pub struct Figures {
     pub at: Timestamp,
     /// Seconds from one sample to the next.
     pub every: u32,
+    /// The host; `None` where that can't be read, and where the past was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostUse>,
     /// The servers that were asked for and that anything is known of, by id.
     pub servers: Vec<ServerFigures>,
+}
+
+/// Use of the host by everything on it, and what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostUse {
+    /// Processors.
+    pub processors: u32,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Bytes of the file system with the engine's data, or of the one with Berth's where that isn't known.
+    pub disk: u64,
+    /// Use of it, at the newest sample.
+    pub sample: Sample,
 }
 
 /// Use of one server.
@@ -23,9 +84,12 @@ pub struct Figures {
 pub struct ServerFigures {
     /// The server.
     pub id: ServerId,
-    /// Its samples, the oldest first, [`Figures::every`] seconds apart; the last one was taken at [`Figures::at`]. `None`
-    /// where the server didn't run. Empty where it hasn't run of late.
+    /// Its samples, the oldest first, [`Figures::every`] seconds apart; the last one was taken at [`Figures::at`], or is the mean up
+    /// to it. `None` where the server didn't run. Empty where it hasn't run of late.
     pub samples: Vec<Option<Sample>>,
+    /// Use at the newest sample; `None` where the server doesn't run.
+    #[serde(default)]
+    pub now: Option<Sample>,
     /// Disk space that it takes; `None` where that wasn't measured yet, or can't be.
     pub disk: Option<DiskUse>,
     /// Times that its memory was full; `None` where that isn't known to have happened.
@@ -53,6 +117,9 @@ pub struct DiskUse {
     pub at: Timestamp,
     /// Extent of the measurement.
     pub extent: Extent,
+    /// Files and folders.
+    #[serde(default)]
+    pub inodes: u64,
 }
 
 /// Extent of a measurement.
@@ -68,7 +135,7 @@ pub enum Extent {
 impl ServerFigures {
     /// Use at the newest sample; `None` where the server doesn't run.
     pub fn newest(&self) -> Option<Sample> {
-        self.samples.last().copied().flatten()
+        self.now
     }
 }
 

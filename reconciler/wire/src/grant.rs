@@ -22,6 +22,8 @@ pub const GATE_SOCKET: &str = "gate.sock";
 pub const KEY_FILE: &str = "key";
 /// Name of the file that lists what has ended.
 pub const ENDED_FILE: &str = "ended";
+/// Name of the file with the organisation's contact, whom people ask; empty where it names nobody.
+pub const CONTACT_FILE: &str = "contact";
 /// Length of a signature.
 const SIGNATURE: usize = 64;
 /// Text that stands before what is signed, so that no signature of something else is one of a grant.

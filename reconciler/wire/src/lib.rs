@@ -1,6 +1,6 @@
 //! The wire: what Berth's processes tell each other.
 //!
-//! Owns the data that goes over `control.sock`, `door.sock`, `panel.sock`, `web.sock`, `gate.sock` and `oidc.sock`, into the journal and into the files that
+//! Owns the data that goes over `control.sock`, `door.sock`, `panel.sock`, `metrics.sock`, `web.sock`, `gate.sock` and `oidc.sock`, into the journal and into the files that
 //! tell of the forge, of the panel's certificate and of its countries, and the clients of these sockets. Types stay types here: a revision, a subject, an action and a power state travel as themselves, and
 //! their text on the wire is only how they are written. Refuses to reach git or the engine: whoever depends on this crate
 //! can learn how things are, ask for a pass and have a server started again, and nothing else.
@@ -24,6 +24,7 @@ pub mod power;
 pub mod restore;
 mod retry;
 pub mod router;
+pub mod scrape;
 pub mod sight;
 pub mod site;
 pub mod standing;

@@ -66,7 +66,7 @@ pub use read::{
 };
 pub use review::{Approve, Decided, ProposalCard, ProposalRead, ProposalSheet, Proposals, Reject};
 pub use session::{EndSession, EndSessions, SessionCard, Sessions};
-pub use site::{Enter, Granted, Open, Opened, Renew};
+pub use site::{Enter, GateCounted, Granted, Open, Opened, Renew};
 pub use state::{
     At, BlamePart, Content, DiffSheet, FileSheet, FoundLine, FoundSheet, Is, Rows, StateBlame, StateDiff,
     StateFile, StateSearch, StateTable, StateText, StateTree, TableCell, TableRow, TableSheet, TextSheet,

@@ -106,11 +106,14 @@ fn user(me: &UserName, name: &UserName, state: &State) -> Answer {
         ];
         return Answer::new(May::InPart, why);
     }
-    Answer::new(May::No, [format!("It is `{name}`'s file. Only `{name}` and admins may change it.")])
+    let help = help_in_words(state);
+    let why =
+        format!("It is `{name}`'s file. Only `{name}` and admins may change it: ask `{name}`, or {help}.");
+    Answer::new(May::No, [why])
 }
 
 fn server(me: &UserName, name: &ServerName, side: &Side<'_>) -> Answer {
-    let admins = admins_in_words(side.state);
+    let (admins, help) = (admins_in_words(side.state), help_in_words(side.state));
     match side.server(name) {
         None => {
             let why = [
@@ -132,7 +135,7 @@ fn server(me: &UserName, name: &ServerName, side: &Side<'_>) -> Answer {
         }
         Some(server) if server.members.contains(me) => {
             let why = format!(
-                "`{me}` is a member and may log in; only its owner `{}` and admins may change it.",
+                "`{me}` is a member and may log in; only its owner `{0}` and admins may change it: ask `{0}`, or {help}.",
                 server.owner
             );
             Answer::new(May::No, [why])
@@ -140,15 +143,15 @@ fn server(me: &UserName, name: &ServerName, side: &Side<'_>) -> Answer {
         Some(server) => Answer::new(
             May::No,
             [format!(
-                "The server is `{}`'s. Only `{}` and admins may change it.",
-                server.owner, server.owner
+                "The server is `{0}`'s. Only `{0}` and admins may change it: ask `{0}`, or {help}.",
+                server.owner
             )],
         ),
     }
 }
 
 fn domain(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
-    let platform = &side.state.platform;
+    let (platform, help) = (&side.state.platform, help_in_words(side.state));
     if *fqdn == platform.domain {
         let led = side
             .state
@@ -171,38 +174,51 @@ fn domain(me: &UserName, fqdn: &Fqdn, side: &Side<'_>) -> Answer {
                 Answer::new(May::Yes, [why])
             }
             Some(holder) => {
-                Answer::new(May::No, [format!("`{fqdn}` is `{holder}`'s: it leads to `{}`.", domain.server)])
+                let why = format!("`{fqdn}` is `{holder}`'s: it leads to `{}`.", domain.server);
+                Answer::new(May::No, [why, format!("Choose another name, or ask `{holder}` or {help}.")])
             }
             None => {
-                Answer::new(May::No, [format!("`{fqdn}` leads to `{}`, which nobody has.", domain.server)])
+                let why = format!("`{fqdn}` leads to `{}`, which nobody has.", domain.server);
+                Answer::new(May::No, [why, format!("Choose another name, or ask {help}.")])
             }
         };
     }
     if let Some((other, holder)) = side.in_the_way(fqdn, me) {
         return Answer::new(
             May::No,
-            [format!("`{fqdn}` lies within what `{other}` holds, which is `{holder}`'s.")],
+            [
+                format!("`{fqdn}` lies within what `{other}` holds, which is `{holder}`'s."),
+                format!("Choose a name outside it, or ask `{holder}`."),
+            ],
         );
     }
     if platform.panel.as_ref().is_some_and(|panel| panel.is_met_by(fqdn)) {
-        return Answer::new(May::No, [format!("`{fqdn}` is the panel's name, or leads there.")]);
+        let why = format!("`{fqdn}` is the panel's name, or leads there.");
+        return Answer::new(May::No, [why, "Choose another name.".to_owned()]);
     }
     match label_below(fqdn, &platform.domain) {
         Some(label) if Tool::of_label(label).is_some() => Answer::new(
             May::No,
-            ["Names that begin with `dockge--` or `files--` are those of servers' own pages.".to_owned()],
+            [
+                "Names that begin with `dockge--` or `files--` are those of servers' own pages.".to_owned(),
+                "Choose another name.".to_owned(),
+            ],
         ),
         Some(label) if platform.access.is_reserved(label) => Answer::new(
             May::No,
-            [format!("`{label}` is reserved for the platform (`access.reserved` in platform.toml).")],
+            [
+                format!("`{label}` is reserved for the platform (`access.reserved` in platform.toml)."),
+                format!("Choose another name, or ask {help}."),
+            ],
         ),
         Some(_) => {
             let why = format!("Nobody has `{fqdn}`: the first to lead it to a server of their own has it.");
             Answer::new(May::Yes, [why])
         }
-        None if fqdn.base() == platform.domain.as_str() => {
-            Answer::new(May::No, [format!("`{fqdn}` is the platform's own.")])
-        }
+        None if fqdn.base() == platform.domain.as_str() => Answer::new(
+            May::No,
+            [format!("`{fqdn}` is the platform's own."), "Choose a name below it.".to_owned()],
+        ),
         None => outside(me, fqdn, side),
     }
 }

@@ -9,6 +9,7 @@ use crate::access::Admission;
 use crate::finding::{Finding, Severity};
 use crate::invalid::Invalid;
 use crate::name::UserName;
+use crate::policy::types::admins;
 use crate::state::State;
 use crate::user::{Role, User};
 
@@ -45,6 +46,24 @@ pub fn lockouts(name: &UserName, from: Option<IpAddr>, before: &State, after: &S
     }
     found.sort();
     found
+}
+
+/// Warns that nobody is an admin after a change, where somebody was before it, or nothing was. Whoever isn't an admin could agree to nothing
+/// then. Members and admins are refused such a change; this is for whoever has the repository's files, who can mend it and need not be
+/// held up.
+pub fn without_admins(before: Option<&State>, after: &State) -> Option<Finding> {
+    let had = before.map(admins);
+    if !admins(after).is_empty() || had.as_ref().is_some_and(Vec::is_empty) {
+        return None;
+    }
+    let last = had.iter().flatten().next();
+    let path = last.map_or_else(|| "users".to_owned(), |name| format!("users/{name}.toml"));
+    let message = match last {
+        Some(name) => format!("without `{name}` nobody is an admin, so nobody can agree to anything"),
+        None => "nobody is an admin, so nobody can agree to anything".to_owned(),
+    };
+    let hint = "write `role = \"admin\"` in somebody's file; only whoever has the repository's files can do that now";
+    Some(Finding::new(Severity::Warning, path, None, Invalid::new(message, hint)))
 }
 
 /// Reason for which a way in is closed to somebody: something in their own file, or in the platform's.

@@ -1,6 +1,8 @@
 //! The rules for members, one function a kind of file.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::iter;
 
 use crate::docs::{self, DocsRead};
 use crate::domain::{Domain, domain_path};
@@ -30,12 +32,25 @@ pub(crate) struct Case<'a> {
     after: Side<'a>,
     proven: &'a [Fqdn],
     ids: &'a IdRegister,
+    /// Names of the people to ask, once a file wants them: thousands of files may.
+    help: OnceCell<String>,
+    admins: OnceCell<String>,
 }
 
-/// A state in which servers are found by name.
+/// A state in which servers are found by name, and domains by the name that they keep from others.
 pub(crate) struct Side<'a> {
     pub(crate) state: &'a State,
     servers: HashMap<&'a str, &'a Server>,
+    names: OnceCell<Names<'a>>,
+}
+
+/// Domains by what they keep from others, each list in their order.
+#[derive(Default)]
+struct Names<'a> {
+    /// Those below the platform's domain, by their label there.
+    labels: HashMap<&'a str, Vec<&'a Domain>>,
+    /// All, by the name without a wildcard.
+    bases: HashMap<&'a str, Vec<&'a Domain>>,
 }
 
 /// Fields of a server that its owner may not change.
@@ -70,7 +85,20 @@ impl<'a> Held<'a> {
 impl<'a> Side<'a> {
     pub(crate) fn new(state: &'a State) -> Self {
         let servers = state.servers.values().map(|server| (server.name.as_str(), &**server)).collect();
-        Self { state, servers }
+        Self { state, servers, names: OnceCell::new() }
+    }
+
+    fn names(&self) -> &Names<'a> {
+        self.names.get_or_init(|| {
+            let mut names = Names::default();
+            for domain in self.state.domains.values() {
+                if let Some(label) = label_below(&domain.fqdn, &self.state.platform.domain) {
+                    names.labels.entry(label).or_default().push(domain);
+                }
+                names.bases.entry(domain.fqdn.base()).or_default().push(domain);
+            }
+            names
+        })
     }
 
     pub(crate) fn server(&self, name: &ServerName) -> Option<&'a Server> {
@@ -85,18 +113,21 @@ impl<'a> Side<'a> {
     /// Finds somebody else's domain that keeps a name from a member: below the platform's domain, any with the same label;
     /// elsewhere, one that equals the name or lies above it.
     pub(crate) fn in_the_way(&self, fqdn: &Fqdn, member: &UserName) -> Option<(&'a Fqdn, &'a UserName)> {
-        let platform = &self.state.platform.domain;
-        let label = label_below(fqdn, platform);
-        let clashes = |other: &Fqdn| match label {
-            // The label belongs to whoever came first, with everything below it.
-            Some(label) => label_below(other, platform) == Some(label),
-            None => is_below(fqdn.base(), other.base()),
+        let held = |others: &Vec<&'a Domain>| {
+            others.iter().find_map(|other| {
+                let holder = self.holder(other)?;
+                (holder != member).then_some((&other.fqdn, holder))
+            })
         };
-        let mut others = self.state.domains.values().filter(|other| clashes(&other.fqdn));
-        others.find_map(|other| {
-            let holder = self.holder(other)?;
-            (holder != member).then_some((&other.fqdn, holder))
-        })
+        match label_below(fqdn, &self.state.platform.domain) {
+            // The label belongs to whoever came first, with everything below it.
+            Some(label) => self.names().labels.get(label).and_then(held),
+            None => {
+                let above = iter::successors(Some(fqdn.base()), |name| Some(name.split_once('.')?.1));
+                let clashes = above.filter_map(|name| self.names().bases.get(name).and_then(held));
+                clashes.min_by_key(|(other, _)| *other)
+            }
+        }
     }
 }
 
@@ -108,7 +139,8 @@ fn is_below(name: &str, other: &str) -> bool {
 impl<'a> Case<'a> {
     pub(crate) fn new(member: &'a User, proposal: &Proposal<'a>, factors: Factors) -> Self {
         let (before, after) = (Side::new(proposal.before), Side::new(proposal.after));
-        Self { member, factors, before, after, proven: proposal.proven, ids: proposal.ids }
+        let (help, admins) = (OnceCell::new(), OnceCell::new());
+        Self { member, factors, before, after, proven: proposal.proven, ids: proposal.ids, help, admins }
     }
 
     /// Judges one file.
@@ -407,12 +439,12 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn admins(&self) -> String {
-        admins_in_words(self.before.state)
+    fn admins(&self) -> &str {
+        self.admins.get_or_init(|| admins_in_words(self.before.state))
     }
 
     /// Names the people whom the member asks, as the object of "ask".
-    fn help(&self) -> String {
-        help_in_words(self.before.state)
+    fn help(&self) -> &str {
+        self.help.get_or_init(|| help_in_words(self.before.state))
     }
 }

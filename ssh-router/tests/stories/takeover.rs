@@ -25,6 +25,11 @@ impl Kept {
 
     /// The supervisor is started by another command.
     fn under(prefix: &[&str]) -> Self {
+        Self::with(prefix, &[])
+    }
+
+    /// Its routers have more flags.
+    fn with(prefix: &[&str], more: &[&str]) -> Self {
         let mut place = Place::new();
         let program = place.path("router-program");
         copy_program(Path::new(env!("CARGO_BIN_EXE_berth-ssh-router")), &program);
@@ -33,7 +38,7 @@ impl Kept {
         words.push(program.to_str().unwrap());
         let at = SocketAddr::from((place.host(), place.free_port()));
         // A visitor who never pauses is many, to a router that is busy.
-        let flags = ["--half-open", "1000:30:2000"];
+        let flags = [&["--half-open", "1000:30:2000"][..], more].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(["supervise", "--listen", &at.to_string(), "--flags-file"]);
         fs::create_dir(place.path("sessions")).unwrap();
@@ -203,6 +208,65 @@ fn whoever_asks_for_a_takeover_hears_that_the_new_program_serves_or_why_it_does_
     await_that("the end of the first router", || kept.told(before).is_none());
 }
 
+/// A program that begins and never listens, that no SIGTERM ends, and the process that it starts.
+fn stuck(kept: &Kept) -> impl Fn() -> Option<u32> + use<> {
+    let script = kept.place.path("script");
+    fs::write(&script, "#!/bin/sh\ntrap '' TERM\nsleep 900 &\necho $! > \"$0.child\"\nwait\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    kept.replace_program(&script);
+    let child = kept.place.path("router-program.child");
+    move || fs::read_to_string(&child).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn a_program_that_never_listens_is_given_up_with_what_it_has_started() {
+    let kept = Kept::new();
+    let before = kept.routers();
+    let child = stuck(&kept);
+    let said = kept.renew();
+    assert_eq!(said.status.code(), Some(1));
+    let said = crate::harness::text(&said.stderr);
+    assert!(said.contains("the new program doesn't serve: it didn't listen within 30 seconds"), "{said}");
+    let child = child().expect("it has begun");
+    await_that("the end of all that it started", || !Path::new(&format!("/proc/{child}")).exists());
+    assert_eq!(kept.routers(), before);
+    assert!(kept.place.run("true").status.success());
+}
+
+#[test]
+fn sigterm_during_a_takeover_ends_the_program_that_has_not_begun() {
+    let mut kept = Kept::new();
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    let child = stuck(&kept);
+    kept.hang_up();
+    await_that("the new program", || child().is_some());
+    signal(&kept.place.router, "TERM");
+    kept.place.await_log("no longer accepting");
+    assert!(is_alive(&mut session), "who is there may finish");
+    drop(session.0.stdin.take());
+    assert!(await_end(&mut session.0, PATIENCE).success());
+    assert!(await_end(&mut kept.place.router.0, PATIENCE).success());
+}
+
+#[test]
+fn takeovers_in_a_row_leave_one_router_and_nothing_open() {
+    let kept = Kept::new();
+    let supervisor = kept.place.router.0.id();
+    let open = || fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
+    let before = open();
+    for round in 1..=4 {
+        // The second one is asked for while the first one begins, unless that one is quick.
+        let known = kept.routers();
+        kept.hang_up();
+        await_that("the next router", || kept.routers().iter().any(|router| !known.contains(router)));
+        kept.hang_up();
+        kept.await_takeovers(1 + 2 * round);
+    }
+    await_that("the end of the routers before", || kept.routers().len() == 1);
+    await_that("what takeovers have opened", || open() <= before);
+    assert!(kept.place.run("true").status.success());
+}
+
 #[test]
 fn a_router_that_dies_is_started_again_and_who_comes_meanwhile_waits() {
     let kept = Kept::new();
@@ -290,4 +354,43 @@ fn without_its_supervisor_a_router_finishes_its_sessions() {
     session.0.stdout.as_mut().unwrap().read_exact(&mut back).unwrap();
     drop(session.0.stdin.take());
     assert!(await_end(&mut session.0, PATIENCE).success());
+}
+
+/// Bytes of a process's own.
+fn memory_of(router: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{router}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn a_router_that_has_grown_gives_its_memory_back_once_nobody_has_a_session() {
+    let kept = Kept::with(&[], &["--rest", "3s"]);
+    let [first] = kept.routers()[..] else { panic!("{:?}", kept.routers()) };
+    let began_with = memory_of(first);
+    let mut session = kept.place.long_session("ann", "shop", &[]);
+    // What the far end doesn't take waits in the router.
+    let mut transfers: Vec<Running> = (0..8)
+        .map(|_| {
+            let mut ssh = kept.place.ssh("ann", "shop", &[]);
+            let ssh = ssh.arg("head -c 16000000 | cat").stdin(Stdio::piped()).stdout(Stdio::piped());
+            Running(ssh.spawn().unwrap())
+        })
+        .collect();
+    for transfer in &mut transfers {
+        transfer.0.stdin.take().unwrap().write_all(&vec![7; 16_000_000]).unwrap();
+    }
+    await_that("a router that has grown", || memory_of(first) > began_with + (12 << 20));
+    for mut transfer in transfers {
+        let mut all = Vec::new();
+        transfer.0.stdout.take().unwrap().read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), 16_000_000);
+        assert!(await_end(&mut transfer.0, PATIENCE).success());
+    }
+    assert_eq!(kept.routers(), [first], "somebody has a session still");
+    drop(session.0.stdin.take());
+    assert!(await_end(&mut session.0, PATIENCE).success());
+    await_that("another router alone", || kept.routers().len() == 1 && kept.routers() != [first]);
+    assert!(memory_of(kept.routers()[0]) < began_with + (4 << 20));
+    assert!(kept.place.run("true").status.success());
 }

@@ -11,6 +11,7 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
     ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions,
+    StatsOptionsBuilder,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Runtime;
@@ -100,6 +101,16 @@ impl Api {
             self.docker.inspect_container(name, None::<bollard::query_parameters::InspectContainerOptions>),
         )?;
         found.host_config.and_then(|host| host.nano_cpus).context("a container without limits")
+    }
+
+    /// `docker stats --no-stream` of one container, as barely as the engine can answer it: without a second look.
+    pub(crate) fn stats(&self, id: &str) -> anyhow::Result<()> {
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        self.runtime.block_on(async {
+            let mut stats = self.docker.stats(id, Some(options));
+            stats.try_next().await?.context("no stats")?;
+            Ok(())
+        })
     }
 
     /// `docker kill`.

@@ -157,7 +157,7 @@ fn measured(command: &mut Command) -> anyhow::Result<Measured> {
 }
 
 /// A process and all below it.
-fn family(pid: u32) -> BTreeSet<u32> {
+pub(crate) fn family(pid: u32) -> BTreeSet<u32> {
     let (mut found, mut next) = (BTreeSet::new(), vec![pid]);
     while let Some(pid) = next.pop() {
         if !found.insert(pid) {

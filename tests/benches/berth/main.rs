@@ -13,6 +13,8 @@ mod fleet;
 mod keys;
 mod links;
 mod live;
+mod members;
+mod metrics;
 mod organisation;
 mod panel;
 mod plan;
@@ -33,7 +35,7 @@ use anyhow::Context as _;
 use berth_tests::Turn;
 
 /// The parts, by letter, with what each is about.
-const PARTS: [(char, &str); 17] = [
+const PARTS: [(char, &str); 19] = [
     ('a', "a pass that finds nothing to do, against Compose"),
     ('b', "one change, against Compose"),
     ('c', "creating servers, against a bare loop"),
@@ -51,6 +53,8 @@ const PARTS: [(char, &str); 17] = [
     ('o', "the panel and its API: pages, lists, plans, commits, and those who look"),
     ('p', "pushes that stand for more than their bytes"),
     ('q', "the wiki: a search, and diagrams"),
+    ('r', "metrics of 200 servers, against asking the engine for each container's"),
+    ('s', "an organisation of thousands with years of history"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -105,6 +109,12 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted('q') {
         panel::wiki::run()?;
+    }
+    if wanted('r') {
+        metrics::run()?;
+    }
+    if wanted('s') {
+        members::run()?;
     }
     println!("\nmeasured in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())

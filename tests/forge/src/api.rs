@@ -233,9 +233,18 @@ impl Api {
             Kind::Forgejo => None,
         });
         let wanted = wanted.map(|branch| branch.replace("%2F", "/"));
+        let number = |names: &[&str], otherwise: usize| {
+            let given = query.split('&').filter_map(|part| part.split_once('='));
+            let mut given = given.filter(|(name, _)| names.contains(name));
+            given.find_map(|(_, value)| value.parse().ok()).unwrap_or(otherwise)
+        };
+        // However many somebody asks for, a page has no more.
+        let size = number(&["limit", "per_page"], 30).min(50);
         let pulls = self.pulls.lock().unwrap().clone();
-        let found = pulls.iter().filter(|pull| wanted.as_ref().is_none_or(|branch| *branch == pull.branch));
-        said(200, found.map(|pull| self.shown(pull)).collect())
+        let found =
+            pulls.iter().rev().filter(|pull| wanted.as_ref().is_none_or(|branch| *branch == pull.branch));
+        let page = found.skip((number(&["page"], 1) - 1) * size).take(size);
+        said(200, page.map(|pull| self.shown(pull)).collect())
     }
 
     fn one(&self, number: &str) -> Answer {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ struct Served {
     api: Arc<Api>,
     /// Set where the repository has another URL by now.
     is_renamed: AtomicBool,
+    /// Connections so far.
+    connections: AtomicUsize,
     leaks: Mutex<Vec<String>>,
 }
 
@@ -79,11 +81,17 @@ impl Forge {
             token,
             api,
             is_renamed: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
             leaks: Mutex::default(),
         };
         let served = Arc::new(served);
         runtime.spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&served)));
         Self { runtime: Some(runtime), served, address, certificate }
+    }
+
+    /// Connections that it has had, however they came.
+    pub fn connections(&self) -> usize {
+        self.served.connections.load(Ordering::SeqCst)
     }
 
     /// URL of the repository, as git takes it.
@@ -141,6 +149,7 @@ fn make_certificate(certificate: &Path, key: &Path) {
 async fn serve(listener: TcpListener, tls: TlsAcceptor, forge: Arc<Served>) {
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");
+        forge.connections.fetch_add(1, Ordering::SeqCst);
         let (tls, forge) = (tls.clone(), Arc::clone(&forge));
         tokio::spawn(async move {
             // A client that doesn't believe our certificate hangs up, which is its good right.
@@ -172,7 +181,16 @@ async fn answer(forge: Arc<Served>, request: Request<Incoming>) -> Result<Respon
             return answer;
         }
         let given = head.headers.get("authorization").and_then(|value| value.to_str().ok());
-        if given != Some(&format!("Basic {}", encoded(&forge.token))) {
+        if let Some(given) = given
+            && given != format!("Basic {}", encoded(&forge.token))
+        {
+            // As chatty as some proxies are: git shows this to whoever runs it.
+            let mut answer = Response::new(Full::from(format!("You may not. You sent: {given}\n")));
+            *answer.status_mut() = StatusCode::FORBIDDEN;
+            answer.headers_mut().insert("content-type", "text/plain".parse().expect("a header"));
+            return answer;
+        }
+        if given.is_none() {
             let mut answer = Response::new(Full::default());
             *answer.status_mut() = StatusCode::UNAUTHORIZED;
             answer

@@ -5,9 +5,11 @@
 
 mod api;
 mod https;
+mod proxy;
 
 pub use api::{Answer, Api, Instead, Kind, Pull, Told, Way};
 pub use https::{Forge, encoded};
+pub use proxy::{Proxy, ProxyKind};
 
 /// Makes a token that no other test has: what is sought in every command line of the machine must be this test's own.
 pub fn token() -> String {

@@ -48,8 +48,9 @@ impl Guest {
         let good = members.good().map_err(|error| failed(&error))?.ok_or_else(|| {
             Trouble::new(
                 "the platform's state is not good yet, so nobody can tell who you are",
-                "whoever runs the platform has to mend that: `berth check` lists the mistakes",
+                "tell {help}: `berth check` lists the mistakes",
             )
+            .addressed(None)
         })?;
         if !good.state.users.contains_key(&name) {
             let stranger = Trouble::new(

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use berth_schema::brief::{cut, split};
 use berth_schema::text::counted;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
@@ -22,6 +23,18 @@ const COMMANDS: [(&str, &str); 8] = [
     ("plan <command>", "show what a command would do"),
 ];
 
+/// Lines of the parts of an answer, which is no longer than two screens with the plan, which has half of them.
+mod room {
+    /// Servers, and domains, of a list.
+    pub(super) const ROWS: usize = 40;
+    /// Servers in the greeting.
+    pub(super) const GREETED: usize = 20;
+    /// Findings of a change, most of which have two lines.
+    pub(super) const FINDINGS: usize = 12;
+    /// Lines that differ.
+    pub(super) const DIFFS: usize = 30;
+}
+
 /// The greeting of somebody who typed no command. `login` is the line that they came in by.
 pub(super) fn greeting(list: &List, login: &str, clone: &str) -> String {
     let role = if list.is_admin { ", an admin" } else { "" };
@@ -31,7 +44,7 @@ pub(super) fn greeting(list: &List, login: &str, clone: &str) -> String {
     );
     match list.servers.is_empty() {
         true => text.push_str("You have no server yet: `new <name>` makes one.\n"),
-        false => text.push_str(&servers(&list.servers)),
+        false => text.push_str(&servers(&list.servers, room::GREETED)),
     }
     let _ = write!(text, "\nCommands, after `{login}`:\n");
     let width = COMMANDS.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
@@ -51,7 +64,7 @@ pub(super) fn text(answer: &Answer) -> String {
     match answer {
         Answer::List(list) => all(list),
         Answer::Domains(rows) if rows.is_empty() => "You have no domains.\n".to_owned(),
-        Answer::Domains(rows) => domains(rows),
+        Answer::Domains(rows) => domains(rows, room::ROWS * 2),
         Answer::Log(log) if log.changes.is_empty() && log.is_whole => {
             "Nothing that is yours was changed yet.\n".to_owned()
         }
@@ -91,7 +104,7 @@ fn trouble(trouble: &Trouble) -> String {
     let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
     if let Some(plan) = &trouble.plan {
         let others = plan.findings.iter().enumerate().filter(|(number, _)| Some(*number) != first);
-        others.for_each(|(_, other)| text.push_str(&finding(other)));
+        text.push_str(&found(others.map(|(_, other)| other), plan.findings.len()));
         text.push_str(&ended(&plan.plan));
         if !text.is_empty() {
             text.push('\n');
@@ -110,11 +123,11 @@ fn trouble(trouble: &Trouble) -> String {
 fn all(list: &List) -> String {
     let mut text = match list.servers.is_empty() {
         true => "You have no servers.\n".to_owned(),
-        false => servers(&list.servers),
+        false => servers(&list.servers, room::ROWS),
     };
     if !list.domains.is_empty() {
         text.push('\n');
-        text.push_str(&domains(&list.domains));
+        text.push_str(&domains(&list.domains, room::ROWS));
     }
     if !list.quota.is_empty() {
         let mut table = plain(["QUOTA", "USED", "ALLOWED"]);
@@ -127,24 +140,34 @@ fn all(list: &List) -> String {
     text
 }
 
-fn servers(rows: &[ServerRow]) -> String {
+fn servers(rows: &[ServerRow], lines: usize) -> String {
     let mut table = plain(["SERVER", "ID", "STATE", "OWNER", "LOG IN"]);
-    for row in rows {
+    let (shown, others) = split(rows, lines);
+    for row in shown {
         let state = match row.actual == row.wanted {
             true => row.actual.clone(),
             false => format!("{}, to be {}", row.actual, row.wanted),
         };
         table.add_row([&row.name, &row.id.to_string(), &state, &row.owner, &row.ssh]);
     }
-    ended(&table.trim_fmt())
+    ended(&table.trim_fmt()) + &more(others, rows.len(), "server")
 }
 
-fn domains(rows: &[DomainRow]) -> String {
+fn domains(rows: &[DomainRow], lines: usize) -> String {
     let mut table = plain(["DOMAIN", "SERVER", "PORT", "ADDRESS"]);
-    for row in rows {
+    let (shown, others) = split(rows, lines);
+    for row in shown {
         table.add_row([&row.fqdn, &row.server, &row.port.to_string(), &row.url]);
     }
-    ended(&table.trim_fmt())
+    ended(&table.trim_fmt()) + &more(others, rows.len(), "domain")
+}
+
+/// Line that counts rows without room, or nothing.
+fn more(others: usize, all: usize, noun: &str) -> String {
+    match others {
+        0 => String::new(),
+        _ => format!("… and {others} more, {} in all: `ls --json` has every one\n", counted(all, noun)),
+    }
 }
 
 fn rows_of(rows: &[LogRow]) -> String {
@@ -179,12 +202,19 @@ fn planned(plan: &Plan) -> String {
         return nothing().to_owned();
     }
     let mut text = told(plan);
+    let mut diffs = String::new();
     for diff in &plan.diffs {
-        let _ = write!(text, "\n{}\n", diff.path);
+        let _ = write!(diffs, "\n{}\n", diff.path);
         for line in &diff.lines {
-            let _ = writeln!(text, "{line}");
+            let _ = writeln!(diffs, "{line}");
         }
     }
+    text.push_str(&cut(&diffs, room::DIFFS, |others| {
+        format!(
+            "… and {others} more lines in {}: `--json` has all of it\n",
+            counted(plan.diffs.len(), "file")
+        )
+    }));
     text.push('\n');
     text.push_str(&match plan.standing.as_str() {
         "needs-review" => format!("Somebody else has to agree to it: {}.\n", people(&plan.approvers)),
@@ -226,8 +256,23 @@ fn change(made: &Made) -> String {
 
 /// Findings and the plan, which says what is lost.
 fn told(plan: &Plan) -> String {
-    let mut text: String = plan.findings.iter().map(finding).collect();
+    let mut text = found(plan.findings.iter(), plan.findings.len());
     text.push_str(&ended(&plan.plan));
+    text
+}
+
+/// The findings, mistakes first where there are more than have room.
+fn found<'a>(findings: impl Iterator<Item = &'a FindingRow>, all: usize) -> String {
+    let mut rows: Vec<&FindingRow> = findings.collect();
+    if rows.len() > room::FINDINGS {
+        rows.sort_by_key(|row| !row.is_error);
+    }
+    let (shown, others) = split(&rows, room::FINDINGS);
+    let mut text: String = shown.iter().map(|row| finding(row)).collect();
+    if others > 0 {
+        let _ =
+            writeln!(text, "… and {others} more, {} in all: `--json` has every one", counted(all, "finding"));
+    }
     text
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use berth_count::{Counted, Counts, Left};
 use berth_host::{FileLock, file};
 use berth_schema::name::{Fqdn, ServerId, UserName};
 use jiff::Timestamp;
@@ -157,6 +158,21 @@ pub(crate) enum Act<'a> {
     },
 }
 
+impl Act<'_> {
+    /// The login that it is, or the attempt at one; `None` for everything else.
+    pub(crate) fn login(&self) -> Option<Counted> {
+        match self {
+            Self::SignIn | Self::SignInRecovery | Self::SignInPasskey | Self::SignInProvider => {
+                Some(Counted::PanelLogin)
+            }
+            Self::SignInRefused | Self::CodeRefused | Self::PasskeyRefused | Self::ProviderRefused => {
+                Some(Counted::PanelLoginRefused)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A restart that didn't come through the panel.
 #[derive(Debug)]
 pub(crate) struct Noted<'a> {
@@ -193,6 +209,14 @@ impl Audit {
         if let Err(error) = written {
             tracing::error!(error = berth_fault::chain(&error), "the audit log lacks a line");
         }
+    }
+
+    /// Leaves counts in a file beside the log.
+    pub(crate) fn leave_counts(&self, file: &str, counts: &Counts) -> Result<(), StoreError> {
+        let path = self.store.path(file);
+        let _acting = self.store.act()?;
+        let left = Left::at(path.clone());
+        left.write(counts).map_err(StoreError::of("write", &path))
     }
 
     /// Text of the log and of the one before it, the oldest line first.

@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use berth_wire::web::{Refusal, Token};
+use berth_count::{Counted, Timed};
+use berth_wire::web::{Refusal, Token, Why};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -57,7 +58,16 @@ async fn respond(
     routes: Arc<Routes>,
     place: Place,
 ) -> Response<Full<Bytes>> {
-    let (status, body) = match answer(request, panel, routes, place).await {
+    let begun = Instant::now();
+    let answered = answer(request, panel, routes, place).await;
+    berth_count::took(Timed::Question, begun.elapsed());
+    let counted = match &answered {
+        Ok(_) => Counted::QuestionAnswered,
+        Err(refusal) if refusal.why == Why::Unavailable => Counted::QuestionBroken,
+        Err(_) => Counted::QuestionRefused,
+    };
+    berth_count::count(counted, 1);
+    let (status, body) = match answered {
         Ok(body) => (StatusCode::OK, body),
         Err(refusal) => (status(&refusal), serde_json::to_vec(&refusal).unwrap_or_default()),
     };

@@ -14,7 +14,7 @@ use berth_host::file;
 use berth_repo::Revision;
 use berth_schema::name::UserName;
 use berth_tasks::Tasks;
-use berth_wire::grant::{ENDED_FILE, GATE_SOCKET, KEY_FILE};
+use berth_wire::grant::{CONTACT_FILE, ENDED_FILE, GATE_SOCKET, KEY_FILE};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
@@ -116,7 +116,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 fn look(panel: &Panel, folder: &Path, told: &mut Told) -> Result<(), Failed> {
     let now = panel.now().date;
     // A state that can't be read ends nothing: whoever asks is refused meanwhile.
-    let settled = settle(panel, told);
+    let settled = settle(panel, folder, told);
     let gone = panel.tokens.gone.take();
     panel.grants.end_sessions(gone.into_iter().map(Digest::session), now)?;
     let ended = panel.grants.ledger.text(now);
@@ -131,14 +131,15 @@ fn look(panel: &Panel, folder: &Path, told: &mut Told) -> Result<(), Failed> {
     settled
 }
 
-/// Ends tokens and grants of people who have lost their standing or a right, if `main` has moved.
-fn settle(panel: &Panel, told: &mut Told) -> Result<(), Failed> {
+/// Tells the gate whom its visitors ask; ends tokens and grants of people who have lost their standing or a right, if `main` has moved.
+fn settle(panel: &Panel, folder: &Path, told: &mut Told) -> Result<(), Failed> {
     let good = {
         let _acting = panel.door.owner().act()?;
         panel.door.members().good()?
     };
     let Some(good) = good.filter(|good| told.at != Some(good.at)) else { return Ok(()) };
     let state = &good.state;
+    put(folder, CONTACT_FILE, state.platform.organisation.contact().unwrap_or_default())?;
     let stands = |user: &UserName, standing: Digest, means: &Means| {
         state.users.get(user).is_some_and(|user| standing.stands(state, user, means))
     };

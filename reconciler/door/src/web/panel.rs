@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use berth_count::Counts;
 use berth_fault::{Fault, Kind};
 use berth_host::Acting;
 use berth_judge::form::{Forms, Marks, Via};
@@ -283,8 +284,16 @@ impl Panel {
         self.audit.read()
     }
 
+    /// Leaves what another process told that it counts.
+    pub(crate) fn leave_counts(&self, file: &str, counts: &Counts) -> Result<(), StoreError> {
+        self.audit.leave_counts(file, counts)
+    }
+
     /// Adds a line to the audit log.
     pub(crate) fn note(&self, who: Option<&UserName>, from: Option<IpAddr>, act: Act<'_>) {
+        if let Some(login) = act.login() {
+            berth_count::count(login, 1);
+        }
         self.audit.write(&Line { at: self.now().date, who, from, act });
     }
 }

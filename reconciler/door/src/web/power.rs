@@ -28,7 +28,7 @@ pub(crate) fn power(panel: &Panel, asker: &Asker, asked: Power) -> Result<Done, 
     let server = server.filter(|server| asker.sees(server)).ok_or_else(not_found)?;
     if !asker.changes(server) {
         let message = format!("Only `{}` and admins may restart `{}`.", server.owner, server.name);
-        return Err(forbidden(message, format!("Ask `{}`.", server.owner)));
+        return Err(forbidden(message, format!("Ask `{}`, or {{help}}.", server.owner)));
     }
     if server.state == PowerState::Stopped {
         let message = format!("`{}` is stopped, as its file says.", server.name);

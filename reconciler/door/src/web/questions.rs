@@ -22,7 +22,7 @@ use super::read::{
 use super::route::Routes;
 use super::sessions::{end_session, end_sessions, sessions};
 use super::sign_in::{sign_in, sign_out, sign_out_everywhere};
-use super::site::{enter, open, renew};
+use super::site::{enter, gate_counted, open, renew};
 use super::sync::sync;
 use super::ticket::ticket;
 use super::timeline::audit;
@@ -108,7 +108,7 @@ pub(crate) fn questions() -> Routes {
 
 /// Every question that the door answers to the gate.
 pub(crate) fn gate_questions() -> Routes {
-    Routes::default().open(enter).open(renew)
+    Routes::default().open(enter).open(renew).open(gate_counted)
 }
 
 /// The paths of the questions of whoever is known, each with what an API token needs for it.

@@ -67,7 +67,10 @@ pub(crate) fn bad(message: impl Into<String>, hint: impl Into<String>) -> Refusa
 /// No question of this door. Whoever wrote it reads the log, not the page.
 pub(crate) fn no_question(why: &dyn std::fmt::Display) -> Refusal {
     tracing::warn!(%why, "the panel asked something that makes no sense");
-    bad("The panel asked something that the door doesn't understand.", "Are both of the same version?")
+    bad(
+        "The panel asked something that the door doesn't understand.",
+        "Load the page again. If that is no help, ask {help}: are the panel and the door of the same version?",
+    )
 }
 
 /// Refusal of an attempt to sign in: one sentence for every failure, which never tells whether the name is known.
@@ -154,7 +157,7 @@ pub(crate) fn unavailable(error: &(dyn Error + 'static)) -> Refusal {
     with_hint(
         Why::Unavailable,
         "The platform can't answer that now.",
-        "Try again in a moment. Whoever runs the platform finds the reason in its log.",
+        "Try again in a moment. If it lasts, tell {help}: the log says why.",
     )
 }
 
@@ -168,11 +171,15 @@ pub(crate) fn no_good_state() -> Refusal {
     with_hint(
         Why::Unavailable,
         "The platform's state is not good yet, so nobody can tell who you are.",
-        "Whoever runs the platform has to mend that: `berth check` lists the mistakes.",
+        "Tell {help}: `berth check` lists the mistakes.",
     )
 }
 
 /// The answer took too long.
 pub(crate) fn too_slow() -> Refusal {
-    with_hint(Why::Unavailable, "The platform took too long to answer.", "Try again in a moment.")
+    with_hint(
+        Why::Unavailable,
+        "The platform took too long to answer.",
+        "Try again in a moment. If it lasts, tell {help}.",
+    )
 }

@@ -2,6 +2,7 @@
 //!
 //! A grant is given to the gate alone. The panel gets a way in for whoever asked it, which is worth nothing in another browser.
 
+use berth_count::{Counts, Process};
 use berth_schema::State;
 use berth_schema::domain::{Domain, DomainAccess};
 use berth_schema::name::{Fqdn, UserName};
@@ -9,13 +10,14 @@ use berth_schema::route::may_enter;
 use berth_schema::server::Server;
 use berth_schema::user::Role;
 use berth_wire::grant::SessionId;
-use berth_wire::web::{Enter, Granted, Open, Opened, Refusal, Renew, Secret};
+use berth_wire::web::{Done, Enter, GateCounted, Granted, Open, Opened, Refusal, Renew, Secret};
 
 use super::audit::Act;
 use super::grants::Way;
 use super::panel::{Asker, Panel};
 use super::read::{server_of, site_url};
 use super::refusals::{forbidden, not_found, signed_out, unavailable, used_up};
+use crate::GATE_COUNTS;
 
 /// Length of a challenge: a SHA-256 digest in base64.
 const CHALLENGE: usize = 43;
@@ -54,6 +56,13 @@ pub(crate) fn enter(panel: &Panel, asked: Enter) -> Result<Granted, Refusal> {
 pub(crate) fn renew(panel: &Panel, asked: Renew) -> Result<Granted, Refusal> {
     let old = panel.grants.read(&asked.grant.0).ok_or_else(signed_out)?;
     grant(panel, &old.user, old.session, old.host)
+}
+
+/// Writes down what the gate counts, for whoever gathers that.
+pub(crate) fn gate_counted(panel: &Panel, asked: GateCounted) -> Result<Done, Refusal> {
+    let counts = Counts::of_text(&asked.counts).unwrap_or_default().only(Process::Gate);
+    panel.leave_counts(GATE_COUNTS, &counts).map_err(|error| unavailable(&error))?;
+    Ok(Done)
 }
 
 fn grant(panel: &Panel, user: &UserName, session: SessionId, host: Fqdn) -> Result<Granted, Refusal> {

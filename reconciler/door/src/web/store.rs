@@ -13,8 +13,7 @@ use berth_host::{Acting, Owner, file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Folder below Berth's data.
-const FOLDER: &str = "door";
+use crate::FOLDER;
 
 /// The door's own files can't be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -32,7 +32,7 @@ pub(crate) fn ticket(panel: &Panel, asker: &Asker, asked: Ticket) -> Result<Tick
     if asked.act == Deed::CleanUp {
         if !asker.changes(server) {
             let message = format!("Only `{}` and admins may clean `{}` up.", server.owner, server.name);
-            return Err(forbidden(message, format!("Ask `{}`.", server.owner)));
+            return Err(forbidden(message, format!("Ask `{}`, or {{help}}.", server.owner)));
         }
         panel.clean_ups.begin(server.id, panel.now().steady).map_err(too_many)?;
     }

@@ -7,7 +7,7 @@ use berth_repo::Edit;
 use berth_schema::name::ServerId;
 use berth_wire::grant::{Endings, GRANT_LIFE, Grant, Shown};
 use berth_wire::web::{
-    Enter, Granted, Open, Refusal, Renew, Secret, ServerRead, SetPassword, SignOut, Token, Why,
+    Enter, GateCounted, Granted, Open, Refusal, Renew, Secret, ServerRead, SetPassword, SignOut, Token, Why,
 };
 
 use crate::bench::{Bench, HERE, PASSWORD, ip};
@@ -258,4 +258,33 @@ async fn a_commit_ends_what_its_people_may_not_open_any_more() {
     ended(&bench, &again).await;
     ended(&bench, &users).await;
     assert!(!has_ended(&bench, &cyn));
+}
+
+#[tokio::test]
+async fn the_gate_tells_its_own_counts_and_nobody_else_s() {
+    let bench = bench();
+    let counts = r#"{"counted":{"Gate2xx":5,"PanelLogin":9},"timed":{}}"#.to_owned();
+    bench.ask_as_gate(&GateCounted { counts }).await.unwrap();
+    let left = fs::read_to_string(bench.kept("gate-counts.json")).unwrap();
+    assert_eq!(left, r#"{"counted":{"Gate2xx":5},"timed":{}}"#);
+    bench.ask_as_gate(&GateCounted { counts: "nonsense".to_owned() }).await.unwrap();
+    assert_eq!(fs::read_to_string(bench.kept("gate-counts.json")).unwrap(), r#"{"counted":{},"timed":{}}"#);
+    // The panel has no such question.
+    let counts = "{}".to_owned();
+    assert_eq!(bench.refusal(None, &GateCounted { counts }).await, Why::BadQuestion);
+}
+
+#[tokio::test]
+async fn sign_ins_are_counted_by_what_became_of_them() {
+    use berth_count::Counted::{PanelLogin, PanelLoginRefused, QuestionAnswered, QuestionRefused};
+    let bench = bench();
+    let all = || {
+        [PanelLogin, PanelLoginRefused, QuestionAnswered, QuestionRefused]
+            .map(|one| berth_count::now().of(one))
+    };
+    let before = all();
+    bench.sign_in("ann").await;
+    assert!(bench.try_sign_in("ann", "wrong", HERE).await.is_err());
+    // Other tests of this process sign people in, too.
+    assert!(all().iter().zip(before).all(|(after, before)| *after > before), "{before:?} {:?}", all());
 }

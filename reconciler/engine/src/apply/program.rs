@@ -22,6 +22,8 @@ const CHECK: &str = "/usr/lib/berth/check";
 const LOAD: &str = "/usr/lib/berth/load";
 /// Kind of thing that these two are about.
 const PROGRAM: &str = "program";
+/// Longer files are none of Berth's programs.
+const PROGRAM_MAX: u64 = 1 << 30;
 
 impl Writer {
     /// Puts a program in its volume for the container's next start.
@@ -51,7 +53,7 @@ impl Writer {
             return Err(ProgramError::Refused { program: spec.program.file(), said: check?.said }.into());
         }
         let worked = probe::working(&platform, &spec.probes).await;
-        files.program.keep_last().map_err(failed("keep the last version of"))?;
+        files.keep_confirmed().map_err(failed("keep the last version of"))?;
         files.program.keep_next().map_err(failed("keep"))?;
         let said = match self.take_over(spec, &container).await {
             Ok(()) => probe::failures(&platform, &spec.probes, &worked).await.join("; "),
@@ -103,10 +105,63 @@ impl Files {
         Self { program: file(spec.program.file()), mark: file(spec.program.mark()) }
     }
 
+    /// Keeps the program in its place beside the one that comes. If the mark says that this very one was confirmed, a version that is kept
+    /// already is an older one: whatever confirmed this one was cut off before it could drop that.
+    fn keep_confirmed(&self) -> io::Result<()> {
+        if let (Some(program), Some(mark)) = (self.program.read_at_most(PROGRAM_MAX)?, self.mark.read()?)
+            && digest_of(&program).as_bytes() == mark.trim_ascii_end()
+        {
+            self.program.drop_last()?;
+        }
+        self.program.keep_last()
+    }
+
     /// Writes down that the program in its place is this build, for good.
     fn confirm(&self, spec: &ProgramSpec) -> io::Result<()> {
         self.mark.write_next(spec.text().as_bytes(), Owner::Host)?;
         self.mark.keep_next()?;
         self.program.drop_last()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_plan::program::Program;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_back_is_the_build_that_the_mark_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = |content: &[u8]| ProgramSpec {
+            program: Program::Gate,
+            container: String::new(),
+            volume: String::new(),
+            source: String::new(),
+            digest: digest_of(content),
+            probes: Vec::new(),
+        };
+        let files = Files::of(&spec(b"one"), folder.path());
+        let put = |content: &[u8]| {
+            files.program.write_next(content, Owner::Program).unwrap();
+            files.keep_confirmed().unwrap();
+            files.program.keep_next().unwrap();
+        };
+        let restored = || {
+            assert!(files.program.restore_last().unwrap());
+            files.program.read().unwrap().unwrap()
+        };
+        put(b"one");
+        files.confirm(&spec(b"one")).unwrap();
+        // The second is confirmed, and what did that is cut off there and then.
+        put(b"two");
+        files.mark.write_next(spec(b"two").text().as_bytes(), Owner::Host).unwrap();
+        files.mark.keep_next().unwrap();
+        put(b"three");
+        assert_eq!(restored(), b"two");
+        // One that was never confirmed doesn't take the place of the one that was.
+        put(b"four");
+        put(b"five");
+        assert_eq!(restored(), b"two");
     }
 }

@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::body::{self, Json, Unread};
@@ -25,6 +25,7 @@ use super::key::Key;
 use super::limit::Limit;
 use super::push::Meaning;
 use super::signature::{Check, Unproved};
+use crate::bell::Bell;
 
 /// Path to which a forge sends its requests.
 pub const PATH: &str = "/hooks/remote";
@@ -46,13 +47,13 @@ pub(crate) struct Webhook {
     forge: Forge,
     reference: String,
     key: Key,
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
     limit: Limit,
 }
 
 impl Webhook {
     /// A webhook of this forge, which rings `bell` when `branch` was pushed.
-    pub(crate) fn new(forge: Forge, branch: &Branch, key: Key, bell: Arc<Notify>) -> Self {
+    pub(crate) fn new(forge: Forge, branch: &Branch, key: Key, bell: Arc<Bell>) -> Self {
         let limit = Limit::new(BURST, EVERY, Instant::now());
         Self { forge, reference: branch.reference(), key, bell, limit }
     }
@@ -127,7 +128,7 @@ impl Webhook {
             Ok(json) => json,
             Err(Unread::Unproved(why)) => return self.refuse(why),
             // The forge's own word all the same, and it may be a push of the branch.
-            Err(Unread::TooLarge) if is_proved => Json::Long,
+            Err(Unread::TooLarge | Unread::Broken) if is_proved => Json::Long,
             Err(Unread::TooLarge) => {
                 tracing::warn!("a request to the webhook was too large");
                 return (StatusCode::PAYLOAD_TOO_LARGE, "too large: 25 MiB are read\n");
@@ -149,7 +150,7 @@ impl Webhook {
             }
         };
         // However often it rings until somebody looks, it is looked once: a request that is sent again does no harm.
-        self.bell.notify_one();
+        self.bell.ring();
         (StatusCode::ACCEPTED, words)
     }
 

@@ -38,15 +38,21 @@ impl Dues {
         self.pause.lift();
     }
 
-    /// Keeps only those of these names.
+    /// Forgets all names but these.
     pub(super) fn keep(&mut self, names: &[String]) {
         self.each.retain(|name, _| names.contains(name));
     }
 
-    /// The one of a name. A new one is due at once.
+    /// Time of a name's next look. A new one is due at once.
     pub(super) fn of(&mut self, name: &str) -> Due {
         let new = || Due { wait: Wait::none(), main: None, is_passed_over: false };
         *self.each.entry(name.to_owned()).or_insert_with(new)
+    }
+
+    /// Puts these names in the order of their turns: whatever was tried last comes last, so that a forge that hangs at one change gets
+    /// the others.
+    pub(super) fn sort<T>(&mut self, all: &mut [T], name: impl Fn(&T) -> String) {
+        all.sort_by_key(|one| self.of(&name(one)).wait.at);
     }
 
     pub(super) fn set(&mut self, name: &str, due: Due) {
@@ -63,10 +69,33 @@ impl Due {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::exchange::Trouble;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forge_that_hangs_at_one_change_gets_the_others() {
+        let mut dues = Dues::new(&RateLimit::default());
+        let mut names = ["bob/a", "bob/b", "bob/c"];
+        let mut tried = Vec::new();
+        for _ in 0..6 {
+            dues.sort(&mut names, |name| (*name).to_owned());
+            // As in a round: the first that is due is tried, and holds all others up for a while.
+            let first = *names.iter().find(|name| dues.of(name).wait.is_over()).unwrap();
+            let mut due = dues.of(first);
+            let away = Trouble::Away { why: "no answer within 20 s".to_owned(), wait: None };
+            due.wait.failed(&away, &mut dues.pause);
+            dues.set(first, due);
+            tried.push(first);
+            while !dues.pause.is_over() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        assert_eq!(tried, ["bob/a", "bob/b", "bob/c", "bob/a", "bob/b", "bob/c"]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn many_open_changes_are_looked_at_more_seldom() {

@@ -1,7 +1,10 @@
 //! One round: each change that is due takes its next step.
 
-use berth_judge::outgoing::{Landing, Outgoing, OutgoingError, Still, TOO_LATE, landing, still_allowed};
+use berth_judge::outgoing::{
+    Landing, Outgoing, OutgoingError, Record, Still, TOO_LATE, landing, still_allowed,
+};
 use berth_repo::Revision;
+use berth_schema::remote::Remote;
 use berth_wire::web::PullState;
 
 use super::due::{Due, Dues};
@@ -19,6 +22,8 @@ const PATIENCE: u32 = 8;
 /// A step that wasn't finished.
 enum Broken {
     Trouble(Trouble),
+    /// The forge doesn't show the pull request.
+    Unseen(Trouble),
     Repo(OutgoingError),
 }
 
@@ -62,7 +67,9 @@ impl Outbox {
                 change.record.state == PullState::Merged && dues.of(&name(change)).wait.attempts < PATIENCE
             });
         let mut turn = Turn { main: seen.main, platform: seen.platform, open, may_merge };
-        for change in seen.changes {
+        let mut changes = seen.changes;
+        dues.sort(&mut changes, name);
+        for change in changes {
             // The others go on.
             if let Err(error) = self.turn(api, dues, &mut turn, change.clone()).await {
                 let (change, error) = (name(&change), berth_fault::chain(&error));
@@ -107,7 +114,8 @@ impl Outbox {
         let worked = match is_over {
             true => {
                 due.is_passed_over = false;
-                Some(Ok(()))
+                let is_asked = is_asked && is_doubtful(&change.record, &due) && dues.pause.is_over();
+                Some(if is_asked { self.look_again(api, &mut change).await } else { Ok(()) })
             }
             false if is_asked && dues.pause.is_over() => {
                 Some(self.step(api, &mut change, &mut due, turn).await)
@@ -157,7 +165,7 @@ impl Outbox {
             Ok(()) if record.state == PullState::Merged && record.landed.is_none() => {
                 // `main` follows once it is looked at; the forge's git may be behind its API.
                 due.wait.lagged();
-                self.bell.notify_one();
+                self.bell.ring();
             }
             Ok(()) => due.settled(self.remote.poll.duration(), open),
             Err(Broken::Repo(error)) => {
@@ -170,6 +178,14 @@ impl Outbox {
                     record.state = PullState::Failed;
                 }
                 record.why = Some(trouble.to_string());
+            }
+            Err(Broken::Unseen(trouble)) => {
+                let outlook = due.wait.failed(&trouble, &mut dues.pause);
+                // Somebody has deleted it, for instance. Its author may take it back then, and it takes up no place any more.
+                if outlook == Outlook::NeedsSomebody && matches!(trouble, Trouble::Lagging(_)) {
+                    record.state = PullState::Failed;
+                }
+                record.why = Some(format!("the forge doesn't show its pull request: {trouble}"));
             }
         }
         Ok(())
@@ -201,7 +217,7 @@ impl Outbox {
                 (record.state, record.landed, record.why) = (PullState::Merged, Some(commit), None);
             }
             // Merged by a commit of the forge's that nobody named: a squash, or a rebase.
-            (Landing::Content, PullState::Merged) => record.landed = Some(*main),
+            (Landing::Content, PullState::Merged) => (record.landed, record.why) = (Some(*main), None),
             // It never was there, so nobody can have merged it there.
             (Landing::Content, PullState::Waiting | PullState::Failed) if record.number.is_none() => {
                 record.state = PullState::Superseded;
@@ -230,7 +246,7 @@ impl Outbox {
                     Wanted { title: &title, text: &text, branch: &change.record.branch, target: &target };
                 api.open_pull(&wanted).await?
             }
-            Some(number) => api.pull(number).await?,
+            Some(number) => api.pull(number).await.map_err(Broken::Unseen)?,
         };
         self.take(change, &pull)?;
         due.is_passed_over = pull.at == At::Open && self.merges(change) && !turn.may_merge;
@@ -238,6 +254,13 @@ impl Outbox {
             self.merge(api, change, pull.number, turn).await?;
         }
         Ok(())
+    }
+
+    /// Looks again at a pull request that was merged, as the forge said, and isn't on `main`: by which commit that was, or whether it was.
+    async fn look_again(&self, api: &Api, change: &mut Outgoing) -> Result<(), Broken> {
+        let Some(number) = change.record.number else { return Ok(()) };
+        let pull = api.pull(number).await?;
+        Ok(self.take(change, &pull)?)
     }
 
     /// Writes down what the forge says of a pull request.
@@ -272,10 +295,10 @@ impl Outbox {
                 .git
                 .tip_of(&self.remote, &format!("refs/heads/{branch}"))
                 .await
-                .map_err(|error| git_trouble(&error))?;
+                .map_err(|error| git_trouble(&self.remote, &branch, &error))?;
             if tip.is_none() {
                 let pushed = self.git.push(&self.remote, &self.state, &change.commit, &branch).await;
-                pushed.map_err(|error| push_trouble(&error))?;
+                pushed.map_err(|error| push_trouble(&self.remote, &branch, &error))?;
             }
             if tip.is_none_or(|tip| tip == change.commit) {
                 change.record.branch = branch;
@@ -296,10 +319,11 @@ impl Outbox {
         turn: &mut Turn,
     ) -> Result<(), Broken> {
         // The last look at the branch may be a whole `poll` old, and what it got since decides, too.
-        let tip = self.git.tip(&self.remote).await.map_err(|error| git_trouble(&error))?;
+        let tip = self.git.tip(&self.remote).await;
+        let tip = tip.map_err(|error| git_trouble(&self.remote, self.remote.branch.as_str(), &error))?;
         if tip != Some(turn.main) {
             turn.may_merge = false;
-            self.bell.notify_one();
+            self.bell.ring();
             return Ok(());
         }
         match self.with(|repo| still_allowed(repo, change))? {
@@ -316,7 +340,7 @@ impl Outbox {
             Ok(()) => {
                 (change.record.state, change.record.why) = (PullState::Merged, None);
                 self.put(change)?;
-                self.bell.notify_one();
+                self.bell.ring();
                 // By which commit, the pull request says.
                 if let Ok(Pull { at: At::Merged(commit), .. }) = api.pull(number).await {
                     change.record.merged_as = commit;
@@ -334,22 +358,28 @@ impl Outbox {
     }
 }
 
+/// Returns whether the forge is asked again about a change that is over there: nobody has seen it on `main` for some looks.
+fn is_doubtful(record: &Record, due: &Due) -> bool {
+    let is_missing = record.state == PullState::Merged && record.landed.is_none() && record.number.is_some();
+    is_missing && due.wait.attempts > 0 && (record.merged_as.is_none() || due.wait.attempts < PATIENCE)
+}
+
 fn name(change: &Outgoing) -> String {
     format!("{}/{}", change.user, change.topic)
 }
 
 /// Takes a failure of a push to a forge that has just answered: it doesn't want this commit, and perhaps it wants others.
-fn push_trouble(error: &GitError) -> Trouble {
-    match git_trouble(error) {
+fn push_trouble(remote: &Remote, branch: &str, error: &GitError) -> Trouble {
+    match git_trouble(remote, branch, error) {
         Trouble::Away { why, .. } => Trouble::Lagging(why),
         other => other,
     }
 }
 
 /// Takes a failure of git's: a right that is missing is told from a forge that is away.
-fn git_trouble(error: &GitError) -> Trouble {
+fn git_trouble(remote: &Remote, branch: &str, error: &GitError) -> Trouble {
     let why = berth_fault::chain(error);
-    match error.obstacle() {
+    match error.obstacle(remote, branch) {
         Obstacle::Secret | Obstacle::Moved => Trouble::Refused(why),
         Obstacle::Right => Trouble::Refused(format!(
             "{why}. The token, or over SSH the deploy key, needs the right to push branches"
@@ -359,88 +389,4 @@ fn git_trouble(error: &GitError) -> Trouble {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
-
-    use std::os::unix::process::ExitStatusExt as _;
-    use std::process::ExitStatus;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use berth_judge::outgoing::Record;
-    use berth_repo::{Edit, Signature, StateRepo, Words};
-    use berth_schema::remote::Forge;
-    use berth_schema::{Parsed, State};
-    use berth_secrets::Secrets;
-    use tokio::sync::Notify;
-
-    use super::*;
-    use crate::folder::Folder;
-    use crate::settings::FollowSettings;
-    use crate::waits::RateLimit;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_could_be_merged_while_the_forge_wants_a_pause_is_merged_after_it() {
-        let home = tempfile::tempdir().unwrap();
-        let state = home.path().join("state.git");
-        let url = "https://git.example.org/it/state.git";
-        let platform = format!(
-            "domain = \"h.org\"\n[remote]\nurl = \"{url}\"\nforge = \"forgejo\"\npull_requests = \"merge\"\n"
-        );
-        let parsed = State::assemble([&Parsed::parse("platform.toml", &platform)]).unwrap();
-        let remote = parsed.platform.remote.clone().unwrap();
-        let repo = StateRepo::init(&state).unwrap();
-        let by = Signature::at("Ann", "ann@example.org", 0);
-        let words = Words { author: &by, committer: &by, message: "a change\n" };
-        let write = |base: Option<&Revision>, path: &str| {
-            repo.write(base, &[Edit::write(path, &*platform)], &words).unwrap()
-        };
-        let first = write(None, "platform.toml");
-        let (commit, main) = (write(Some(&first), "docs/a.md"), write(Some(&first), "docs/b.md"));
-        let record = Record {
-            state: PullState::Open,
-            is_allowed: true,
-            is_committed: true,
-            forge: url.to_owned(),
-            number: Some(1),
-            ..Record::default()
-        };
-        let (user, topic) = ("bob".parse().unwrap(), "more".parse().unwrap());
-        let change = Outgoing { user, topic, commit, by: by.clone(), record };
-        let secrets = Secrets::of(home.path());
-        let settings =
-            FollowSettings { state, folder: home.path().join("forge"), secrets, socket: home.path().into() };
-        let folder = Arc::new(Folder::open(&settings.folder).unwrap());
-        let api = Api::of(&remote, Forge::Forgejo, "a token").unwrap();
-        let limit = RateLimit::default();
-        let outbox = Outbox::new(&remote, &settings, &folder, &Arc::new(Notify::new()), &limit);
-
-        // It was looked at a moment ago. Then `main` moves, and the next look would be in an hour.
-        let mut dues = Dues::new(&limit);
-        let mut due = dues.of("bob/more");
-        due.main = Some(first);
-        due.settled(Duration::from_secs(3600), 1);
-        dues.set("bob/more", due);
-        dues.pause.hold(Some(Duration::from_secs(60)));
-        let mut turn = Turn { main, platform: "h.org".to_owned(), open: 1, may_merge: true };
-        outbox.turn(&api, &mut dues, &mut turn, change).await.unwrap();
-        let due = dues.of("bob/more");
-        assert!(due.main == Some(main) && !due.wait.is_over() && due.is_passed_over, "{due:?}");
-    }
-
-    #[test]
-    fn a_commit_that_the_forge_doesnt_take_holds_no_other_up() {
-        let failed = |words: &str| {
-            let (command, status, words) = ("push", ExitStatus::from_raw(1 << 8), words.to_owned());
-            GitError::Program(berth_repo::git::GitError::Failed { command, status, words })
-        };
-        let large = failed("error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413");
-        assert!(matches!(push_trouble(&large), Trouble::Lagging(_)));
-        assert!(matches!(git_trouble(&large), Trouble::Away { .. }));
-        let right = failed("fatal: unable to access 'https://f/': The requested URL returned error: 403");
-        assert!(matches!(push_trouble(&right), Trouble::Refused(_)));
-        let rejected =
-            failed("! [remote rejected] 4034010 -> berth/bob/x (hook)\nerror: failed to push some refs");
-        assert!(matches!(push_trouble(&rejected), Trouble::Lagging(_)));
-    }
-}
+mod tests;

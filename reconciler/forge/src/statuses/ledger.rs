@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use berth_host::Waits;
+use berth_schema::remote::Remote;
+use berth_schema::text::safe_line;
 use berth_schema::{Origin, Revision};
 use berth_wire::standing::{CommitState, Told};
 use berth_wire::{Ended, PassRecord};
 use tokio::time::Instant;
 
+use crate::api::LONGEST;
 use crate::exchange::Trouble;
 use crate::news::News;
+use crate::owed::Owed;
 use crate::waits::{Outlook, Pause, Wait};
 
 /// Commits that wait to be applied or told, and those that are remembered as told.
@@ -57,10 +61,28 @@ struct Known {
 }
 
 impl Ledger {
-    pub(super) fn after(told: Option<Told>) -> Self {
+    /// The ledger as it was when this was written down.
+    pub(super) fn after(told: Option<&Told>, owed: &Owed) -> Self {
+        let now = Instant::now();
+        let due = |line: &Told| Due {
+            line: line.clone(),
+            since: now,
+            wait: Wait::none(),
+            not_before: now,
+            trouble: None,
+        };
+        let known = |line: &Told| Known { line: line.clone(), at: now, others: 0 };
         let mut ledger = Self::default();
-        ledger.known.extend(told.map(|line| Known { line, at: Instant::now(), others: 0 }));
+        ledger.known.extend(told.map(known));
+        ledger.waiting.extend(owed.waiting.iter().take(KEPT));
+        ledger.due.extend(owed.lines.iter().take(KEPT).map(due));
         ledger
+    }
+
+    /// Everything that has to outlive this process.
+    pub(super) fn owed(&self, remote: &Remote) -> Owed {
+        let lines = self.due.iter().map(|due| due.line.clone());
+        Owed::new(remote, self.waiting.iter().copied().collect(), lines.collect())
     }
 
     pub(super) fn hear(&mut self, news: News) {
@@ -111,6 +133,7 @@ impl Ledger {
     /// Puts a line on the list in place of an earlier one of the commit, unless the forge shows it already.
     fn say(&mut self, revision: Revision, state: CommitState, description: String) {
         let now = Instant::now();
+        let description = safe_line(&description, LONGEST);
         let line = Told { revision, state, description };
         let known = self.known.iter().find(|known| known.line.revision == revision);
         if known.is_some_and(|known| known.line == line) {
@@ -123,7 +146,7 @@ impl Ledger {
         match self.due.iter_mut().find(|due| due.line.revision == revision) {
             Some(due) => {
                 if due.line.state != state {
-                    due.wait = Wait::none();
+                    due.wait.renew();
                 }
                 (due.line, due.not_before) = (line, not_before);
             }
@@ -156,8 +179,9 @@ impl Ledger {
             }
             !is_given_up
         });
-        let due = self.due.iter().find(|due| due.wait.is_over() && due.not_before <= now);
-        due.map(|due| due.line.clone())
+        let due = self.due.iter().filter(|due| due.wait.is_over() && due.not_before <= now);
+        // Whatever was tried last comes last, so that a forge that hangs at one commit hears of the others.
+        due.min_by_key(|due| due.wait.at).map(|due| due.line.clone())
     }
 
     /// The forge took a line.
@@ -174,11 +198,7 @@ impl Ledger {
     pub(super) fn failed(&mut self, line: &Told, trouble: &Trouble, pause: &mut Pause) -> Outlook {
         let Some(due) = self.due.iter_mut().find(|due| due.line == *line) else { return Outlook::Open };
         due.trouble = Some(trouble.to_string());
-        let outlook = due.wait.failed(trouble, pause);
-        if outlook == Outlook::NeedsSomebody && !matches!(trouble, Trouble::Refused(_)) {
-            due.wait.refused();
-        }
-        outlook
+        due.wait.failed(trouble, pause)
     }
 
     /// The first reason that something can't be told.
@@ -222,211 +242,4 @@ fn first_problem(record: &PassRecord) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use berth_plan::Action;
-    use berth_wire::Outcome;
-    use jiff::Timestamp;
-
-    use super::*;
-
-    /// The commit of which these are the first letters.
-    fn tip(letter: &str) -> Revision {
-        letter.repeat(40).parse().unwrap()
-    }
-
-    fn pass(attempted: &str, problems: &[&str], failed: bool) -> News {
-        let result = match failed {
-            true => Ended::Failed { error: "no such image".to_owned(), retry: berth_wire::Retry::SOON },
-            false => Ended::Done,
-        };
-        let outcome = Outcome {
-            subject: "server shop (id 1)".parse().unwrap(),
-            action: Action::Create,
-            result,
-            millis: 1,
-            steps_done: 0,
-            steps: 1,
-        };
-        News::Ended(Box::new(PassRecord {
-            at: Timestamp::UNIX_EPOCH,
-            attempted: Some(tip(attempted).into()),
-            revision: Some(tip(attempted).into()),
-            reason: "ref change".to_owned(),
-            outcomes: vec![outcome],
-            problems: problems.iter().map(|&problem| problem.to_owned()).collect(),
-            retry_millis: None,
-        }))
-    }
-
-    /// Tells everything that is due, and returns the lines.
-    fn tell(ledger: &mut Ledger) -> Vec<String> {
-        let mut lines = Vec::new();
-        while let Some(line) = ledger.next() {
-            ledger.told(&line);
-            let letter = &line.revision.to_string()[..1];
-            lines.push(format!("{letter} {}: {}", line.state.word(), line.description));
-        }
-        lines
-    }
-
-    fn accepted(letter: &str) -> News {
-        News::Accepted(tip(letter))
-    }
-
-    #[test]
-    fn a_commit_is_pending_until_a_pass_has_applied_it() {
-        let mut ledger = Ledger::default();
-        ledger.hear(accepted("a"));
-        ledger.hear(accepted("a"));
-        assert_eq!(tell(&mut ledger), ["a pending: accepted; it is being applied"]);
-        ledger.hear(pass("0", &[], false));
-        assert!(tell(&mut ledger).is_empty());
-        ledger.hear(pass("a", &["held back"], true));
-        ledger.hear(pass("a", &["held back"], true));
-        assert_eq!(tell(&mut ledger), ["a failure: create server shop (id 1): no such image (and 1 more)"]);
-        ledger.hear(accepted("a"));
-        ledger.hear(pass("a", &[], false));
-        ledger.hear(pass("a", &[], true));
-        ledger.hear(accepted("a"));
-        assert_eq!(tell(&mut ledger), ["a success: applied: 1 change"]);
-    }
-
-    #[test]
-    fn what_a_later_tip_overtook_was_applied_with_it() {
-        let mut ledger = Ledger::default();
-        ledger.hear(accepted("a"));
-        ledger.hear(accepted("b"));
-        ledger.hear(News::Refused(tip("c"), "platform.toml: no".to_owned()));
-        ledger.hear(pass("b", &[], false));
-        assert_eq!(
-            tell(&mut ledger),
-            [
-                "a success: applied together with bbbbbbbbbb",
-                "b success: applied: 1 change",
-                "c failure: refused: platform.toml: no",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_restart_doesnt_tell_it_again() {
-        let told = |state: CommitState| Told {
-            revision: tip("a"),
-            state,
-            description: "applied: 1 change".to_owned(),
-        };
-        let mut ledger = Ledger::after(Some(told(CommitState::Success)));
-        ledger.hear(accepted("a"));
-        ledger.hear(pass("a", &[], false));
-        assert!(tell(&mut ledger).is_empty());
-        let mut ledger = Ledger::after(Some(told(CommitState::Pending)));
-        ledger.hear(accepted("a"));
-        assert!(tell(&mut ledger).is_empty());
-        ledger.hear(pass("a", &[], false));
-        assert_eq!(tell(&mut ledger), ["a success: applied: 1 change"]);
-    }
-
-    #[test]
-    fn nothing_grows_without_end() {
-        let mut ledger = Ledger::default();
-        for at in 0..1000_u16 {
-            let mut bytes = [0; 20];
-            bytes[..2].copy_from_slice(&at.to_be_bytes());
-            ledger.hear(News::Accepted(Revision::from_bytes(bytes)));
-        }
-        assert_eq!((ledger.waiting.len(), ledger.due.len()), (KEPT, KEPT));
-        assert_eq!(tell(&mut ledger).len(), KEPT);
-        assert_eq!(ledger.known.len(), KEPT);
-    }
-
-    fn trouble(of: fn(String) -> Trouble) -> Trouble {
-        of("no".to_owned())
-    }
-
-    /// Tries to tell the next line in vain; returns the commit's first letter, and whether there was a line.
-    fn fail(ledger: &mut Ledger, pause: &mut Pause, why: &Trouble) -> Option<String> {
-        let line = ledger.next()?;
-        ledger.failed(&line, why, pause);
-        Some(line.revision.to_string()[..1].to_owned())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_isnt_taken_is_told_again_with_the_newest_word() {
-        let (mut ledger, mut pause) = (Ledger::default(), Pause::default());
-        let refused = trouble(Trouble::Refused);
-        ledger.hear(accepted("a"));
-        assert!(fail(&mut ledger, &mut pause, &refused).is_some());
-        assert!(ledger.next().is_none() && ledger.trouble().is_some());
-        ledger.hear(pass("a", &["held back"], false));
-        // A change of state is told at once.
-        assert!(fail(&mut ledger, &mut pause, &refused).is_some());
-        for seconds in [60, 900, 900] {
-            ledger.hear(pass("a", &[&format!("held back before {seconds}")], false));
-            tokio::time::sleep(Duration::from_secs(seconds - 1)).await;
-            assert!(ledger.next().is_none(), "{seconds}");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            assert!(fail(&mut ledger, &mut pause, &refused).is_some(), "{seconds}");
-        }
-        // Another token is tried at once.
-        ledger.forget_waits();
-        assert_eq!(tell(&mut ledger), ["a failure: held back before 900"]);
-        assert_eq!(ledger.trouble(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_lags_is_told_for_minutes_and_then_seldom() {
-        let (mut ledger, mut pause) = (Ledger::default(), Pause::default());
-        let lagging = trouble(Trouble::Lagging);
-        ledger.hear(accepted("a"));
-        let start = Instant::now();
-        let mut attempts = Vec::new();
-        while start.elapsed() < Duration::from_secs(3600) {
-            if fail(&mut ledger, &mut pause, &lagging).is_some() {
-                attempts.push(start.elapsed().as_secs());
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        assert_eq!(attempts, [0, 1, 3, 7, 15, 31, 63, 127, 255, 1155, 2055, 2955]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_commit_that_isnt_taken_silences_no_other() {
-        let (mut ledger, mut pause) = (Ledger::default(), Pause::default());
-        let ailing = trouble(Trouble::Ailing);
-        ledger.hear(accepted("a"));
-        assert_eq!(fail(&mut ledger, &mut pause, &ailing).as_deref(), Some("a"));
-        ledger.hear(accepted("b"));
-        ledger.hear(News::Refused(tip("c"), "no".to_owned()));
-        assert_eq!(tell(&mut ledger).len(), 2);
-        assert!(ledger.trouble().is_some(), "it is known that one is missing");
-        // It is given up once the branch has gone on and a day is over.
-        for _ in 0..300 {
-            tokio::time::sleep(Duration::from_secs(300)).await;
-            fail(&mut ledger, &mut pause, &ailing);
-        }
-        assert!(!ledger.owes() && ledger.trouble().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn other_words_come_at_growing_distances_and_another_state_at_once() {
-        let mut ledger = Ledger::default();
-        ledger.hear(accepted("a"));
-        let mut told = tell(&mut ledger).len();
-        // A week of passes, each of which fails in other words.
-        for minute in 0..7 * 24 * 60 {
-            ledger.hear(pass("a", &[&format!("failed at {minute}")], false));
-            told += tell(&mut ledger).len();
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        }
-        assert!((20..60).contains(&told), "{told}");
-        ledger.hear(pass("a", &[], false));
-        assert_eq!(tell(&mut ledger), ["a success: applied: 1 change"]);
-        // Words that the forge shows already need no other.
-        ledger.hear(accepted("b"));
-        ledger.hear(pass("b", &["one"], false));
-        assert_eq!(tell(&mut ledger), ["b failure: one"]);
-        ledger.hear(pass("b", &["two"], false));
-        ledger.hear(pass("b", &["one"], false));
-        assert!(!ledger.owes());
-    }
-}
+mod tests;

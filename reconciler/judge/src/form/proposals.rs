@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use berth_repo::StateRepo;
+use berth_schema::brief::{Extent, LINES};
 use berth_schema::door::Topic;
 use berth_schema::report::Look;
 use berth_schema::text::{safe, safe_line};
@@ -57,12 +58,14 @@ pub(super) fn one(
         Need::NeedsReview { approvers } => approvers.clone(),
         Need::Own | Need::Refused => Vec::new(),
     };
+    let all = format!("`review show {topic} --all` shows everything");
+    let extent = Extent::Brief { lines: LINES, whole: &all };
     let lockouts = if may_approve { assessment.lockouts(actor, author.from) } else { Vec::new() };
     let findings: Vec<FieldFinding> =
         assessment.findings.iter().map(|finding| at_field(finding, None)).collect();
     Ok(ProposalSheet {
         card: card(&proposal, &assessment),
-        plan: format!("{}{}", assessment.note, plan(&assessment, Look::Plain)),
+        plan: format!("{}{}", assessment.note, plan(&assessment, Look::Plain, extent)),
         losses: assessment.plan.as_ref().map(|plan| losses(plan, |_| true)).unwrap_or_default(),
         commits: assessment.commits.into_iter().map(|commit| commit_line(commit, Vec::new())).collect(),
         findings,

@@ -27,7 +27,7 @@ pub fn judge_fetched(
     let mut push = Push::new(repo, history, asker);
     let range = Range::After(*main);
     if push.is_measured(tip, &range)? {
-        let loaded = push.load(tip)?;
+        let loaded = push.load_change(main, tip)?;
         push.found.findings.extend_from_slice(loaded.findings());
         push.search_history(tip, &range)?;
     }

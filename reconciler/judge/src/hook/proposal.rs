@@ -51,7 +51,12 @@ impl Push<'_> {
             None => user,
         };
         let mut assessor = Assessor::new(self.repo, self.asker.resolver)?;
-        let assessment = assessor.assess(&new, author.as_ref())?;
+        let mut assessment = assessor.assess(&new, author.as_ref())?;
+        if !assessor.state().is_some_and(|state| self.asker.is_admin(state))
+            && let Ok(plan) = &mut assessment.plan
+        {
+            plan.keep_from_members();
+        }
         self.notes.push_str(&assessment.note);
         self.found.findings.extend_from_slice(&assessment.findings);
         for (path, text) in &assessment.sources {

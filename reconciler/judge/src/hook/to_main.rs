@@ -2,8 +2,9 @@
 
 use berth_plan::{Plan, show};
 use berth_repo::{Loaded, MAIN, Revision};
+use berth_schema::brief::{Extent, LINES};
 use berth_schema::name::UserName;
-use berth_schema::policy::Verdict;
+use berth_schema::policy::{self, Verdict};
 use berth_schema::report::Look;
 use berth_schema::{Finding, State};
 
@@ -69,17 +70,30 @@ impl Push<'_> {
     ) -> Result<(Option<Loaded>, Loaded), HookError> {
         let before = old.map(|old| self.load(old)).transpose()?;
         self.refuse_unless_hosted_here(before.as_ref());
-        let after = self.load(new)?;
+        let after = match old {
+            Some(old) => self.load_change(old, new)?,
+            None => self.load(new)?,
+        };
         for finding in after.findings() {
             if let Some(source) = after.source(&finding.path) {
                 self.found.sources.insert(finding.path.to_string(), source.to_owned());
             }
         }
         self.found.findings.extend_from_slice(after.findings());
+        self.from = old.copied();
+        self.warn_without_admins(before.as_ref(), &after);
         let range = old.map_or(Range::Everything, |old| Range::After(*old));
         self.search_history(new, &range)?;
         self.apply_policy(old, new, before.as_ref(), &after)?;
         Ok((before, after))
+    }
+
+    /// Warns whoever has the repository's files that nobody will be an admin. Everybody else is refused by the policy.
+    fn warn_without_admins(&mut self, before: Option<&Loaded>, after: &Loaded) {
+        if let (None, Ok(after)) = (self.asker.user, &after.state) {
+            let before = before.and_then(|before| before.state.as_deref().ok());
+            self.found.findings.extend(policy::without_admins(before, after));
+        }
     }
 
     /// Refuses a push where a forge hosts the state repo: `main` follows its branch, and a push here would only part the two.
@@ -166,7 +180,7 @@ impl Push<'_> {
                 let plan = against(&sight, identities, planned, self.repo);
                 let digest = show::digest(&plan).unwrap_or_default();
                 self.talk.push_str(&format!("Planned against the engine as it is now (plan {digest}).\n"));
-                self.tell_plan(plan);
+                self.tell_plan(plan, new, before);
             }
             Err(why) => self.plan_between(&why, planned, before),
         }
@@ -176,6 +190,7 @@ impl Push<'_> {
     /// The plan where nobody sees the engine.
     fn plan_between(&mut self, why: &str, to: Planned<'_>, before: Option<&Loaded>) {
         let Planned { revision, allowance, state: after } = to;
+        let good = before;
         let before = before.map(|before| before.state.as_ref());
         let planned = match before {
             Some(Err(_)) => Err("what was there before has mistakes".to_owned()),
@@ -185,18 +200,33 @@ impl Push<'_> {
         match planned {
             Ok(plan) => {
                 self.talk.push_str(&format!("Planned from state to state; {why}.\n"));
-                self.tell_plan(plan);
+                self.tell_plan(plan, revision, good);
             }
             Err(why) => self.talk.push_str(&format!("Not planned: {why}.\n")),
         }
     }
 
-    fn tell_plan(&mut self, plan: Plan) {
+    fn tell_plan(&mut self, mut plan: Plan, new: &Revision, before: Option<&Loaded>) {
+        let good = before.and_then(|before| before.state.as_deref().ok());
+        let runs_it = self.asker.user.is_none() || good.is_some_and(|good| self.asker.is_admin(good));
+        if !runs_it {
+            plan.keep_from_members();
+        }
+        let whole = match self.from.filter(|_| runs_it && self.searched == Searched::Push) {
+            Some(old) => {
+                format!("`berth plan --from {} --to {} --all` shows everything", old.short(), new.short())
+            }
+            None => {
+                "`berth plan --from <before> --to <after> --all`, on the platform's host, shows everything"
+                    .to_owned()
+            }
+        };
         let colour = match self.asker.look {
             Look::Plain => show::Colour::Never,
             Look::Coloured => show::Colour::Always,
         };
-        self.talk.push_str(&show::text(&plan, &show::Style { colour, ..show::Style::default() }));
+        let extent = Extent::Brief { lines: LINES / 2, whole: &whole };
+        self.talk.push_str(&show::text(&plan, &show::Style { colour, extent, ..show::Style::default() }));
         self.plan = Some(plan);
     }
 }

@@ -91,17 +91,22 @@ impl Record {
         self
     }
 
-    /// Returns whether it can be taken back here: nobody at the forge knows of it.
+    /// Returns whether it can be taken back here: nobody at the forge knows of it, or the forge doesn't show it any more.
     pub fn may_withdraw(&self) -> bool {
-        self.is_open() && self.number.is_none()
+        self.is_open() && (self.number.is_none() || self.state == PullState::Failed)
     }
 
     /// Takes it back. One that the forge has by now stays as it is there, and Berth doesn't merge it.
     pub(crate) fn withdraw(&mut self) {
         self.withdrawn = true;
         if self.may_withdraw() {
-            self.state = PullState::Closed;
-            self.why = Some("it was taken back before it reached the forge".to_owned());
+            let why = match self.number {
+                None => "it was taken back before it reached the forge".to_owned(),
+                Some(number) => {
+                    format!("it was taken back, since the forge doesn't show pull request #{number} any more")
+                }
+            };
+            (self.state, self.why) = (PullState::Closed, Some(why));
         } else if self.is_open() {
             self.why = Some(TOO_LATE.to_owned());
         }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use berth_repo::{Revision, StateRepo};
+use berth_schema::brief::{Extent, LINES};
 use berth_schema::door::Topic;
 use berth_schema::policy::Actor;
 use berth_schema::report::Look;
@@ -16,8 +17,10 @@ use super::{Ask, ReviewError, tell};
 /// Form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Text for people.
+    /// Text for people, of two screens at most.
     Text(Look),
+    /// Text for people, however long.
+    Whole(Look),
     /// Markdown for a comment on a forge. A list has no such form, and is text then.
     Markdown,
     /// JSON for programs.
@@ -58,7 +61,8 @@ pub fn answer(
                 assessment.hide_from(member);
             }
             Ok(Answer::good(match format {
-                Format::Text(look) => tell::whole(&proposal, &assessment, look),
+                Format::Text(look) => tell::brief(&proposal, &assessment, look),
+                Format::Whole(look) => tell::whole(&proposal, &assessment, look),
                 Format::Markdown => tell::markdown(&proposal, &assessment),
                 Format::Json => lines(&tell::json(&proposal, &assessment)?)?,
             }))
@@ -81,7 +85,8 @@ fn list(
 ) -> Result<Answer, ReviewError> {
     let found = decide::all_seen(repo, actor, resolver)?;
     Ok(Answer::good(match format {
-        Format::Text(_) | Format::Markdown => tell::table(&found),
+        Format::Text(_) | Format::Markdown => tell::table(&found, LINES),
+        Format::Whole(_) => tell::table(&found, usize::MAX),
         Format::Json => {
             let rows = found.iter().map(|(proposal, assessment)| tell::row(proposal, assessment));
             lines(&rows.collect::<Result<serde_json::Value, _>>()?)?
@@ -92,8 +97,14 @@ fn list(
 fn decided(decided: Decided, topic: &Topic, format: Format) -> Answer {
     match decided {
         Decided::Merged(merged, assessment) => {
-            let look = if let Format::Text(look) = format { look } else { Look::Plain };
-            let plan = tell::plan(&assessment, look);
+            let look = if let Format::Text(look) | Format::Whole(look) = format { look } else { Look::Plain };
+            let whole = format!(
+                "`berth plan --from {}^ --to {} --all` shows everything",
+                merged.short(),
+                merged.short()
+            );
+            let extent = Extent::Brief { lines: LINES, whole: &whole };
+            let plan = tell::plan(&assessment, look, extent);
             let text = format!("{plan}review/{topic} is merged: main is at {}\n", merged.short());
             Answer { merged: Some(merged), ..Answer::good(text) }
         }

@@ -27,6 +27,8 @@ use crate::refusals;
 const COMMITS_SHOWN: usize = 50;
 /// Reason for no plan of a state that isn't good, as a clause.
 const MISTAKES: &str = "it has mistakes";
+/// Reason for no plan of a proposal in a list, as a clause.
+const UNPLANNED: &str = "a list tells no plans";
 
 /// Looks at proposals against one tip of `main`.
 pub struct Assessor<'r> {
@@ -40,6 +42,15 @@ pub struct Assessor<'r> {
     resolver: Option<SocketAddr>,
     /// Those that are asked, from the first question on: they share one deadline, however many proposals there are.
     resolvers: Option<Resolvers>,
+}
+
+/// Extent of a look at a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Its verdict, and the way it merges: a list says no more.
+    Row,
+    /// Everything.
+    Whole,
 }
 
 /// Everything that there is to say about a proposal.
@@ -124,6 +135,8 @@ impl<'r> Assessor<'r> {
         let error = |source| failed(repo, source);
         let mut scratch = repo.scratch().map_err(error)?;
         let before = scratch.repo.load(&main).map_err(error)?;
+        // Whoever opens the repository once more needn't read `main` again.
+        repo.memory().learn_from(scratch.repo.memory());
         Ok(Self { repo, scratch, main, before, allowance: None, resolver, resolvers: None })
     }
 
@@ -160,7 +173,8 @@ impl<'r> Assessor<'r> {
         tried.map_err(|source| failed(self.repo, source))
     }
 
-    /// Looks at all of these on all processors, and returns the assessments in their order.
+    /// Looks at all of these on all processors, and returns the assessments in their order, each as far as a list tells of it:
+    /// the state is read once, and then what differs.
     pub(super) fn assess_all(mut self, proposals: &[Proposal]) -> Result<Vec<Assessment>, ReviewError> {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(proposals.len());
         let (main, resolver) = (self.main, self.resolver);
@@ -196,15 +210,26 @@ impl<'r> Assessor<'r> {
         next: impl Fn() -> Option<(usize, &'p Proposal)>,
     ) -> Result<Vec<(usize, Assessment)>, ReviewError> {
         let assessed = |(place, proposal): (usize, &Proposal)| {
-            Ok((place, self.assess(&proposal.tip, proposal.author.as_ref())?))
+            Ok((place, self.look(&proposal.tip, proposal.author.as_ref(), Extent::Row)?))
         };
         iter::from_fn(next).map(assessed).collect()
     }
 
     /// Looks at the proposal that ends at `tip`.
     pub fn assess(&mut self, tip: &Revision, author: Option<&UserName>) -> Result<Assessment, ReviewError> {
+        self.look(tip, author, Extent::Whole)
+    }
+
+    fn look(
+        &mut self,
+        tip: &Revision,
+        author: Option<&UserName>,
+        extent: Extent,
+    ) -> Result<Assessment, ReviewError> {
         let (repo, main) = (self.repo, self.main);
         let error = |source| failed(repo, source);
+        // What differs from `main` is all that is read of a proposal, whatever was looked at before.
+        self.scratch.repo.load(&main).map_err(error)?;
         // Asked of the scratch repository throughout: the objects of a push that is being judged are nowhere else.
         let base = self.scratch.repo.merge_base(&main, tip).map_err(error)?;
         let commits = self.scratch.repo.commits(tip, Some(&main), COMMITS_SHOWN).map_err(error)?;
@@ -215,8 +240,12 @@ impl<'r> Assessor<'r> {
         };
         let Merged { fit, old, new, before } = self.merged(&base, tip, good)?;
         let scratch = &mut self.scratch.repo;
-        let after = scratch.load(&new).map_err(error)?;
-        let files = scratch.stat(&old, &new).map_err(error)?;
+        let after = scratch.load_change(&old, &new).map_err(error)?;
+        let files = match extent {
+            Extent::Whole => scratch.stat(&old, &new),
+            Extent::Row => scratch.uncounted(&old, &new),
+        };
+        let files = files.map_err(error)?;
         let looked = Assessment {
             base: Some(base),
             fit,
@@ -251,10 +280,19 @@ impl<'r> Assessor<'r> {
             from: None,
         };
         let case = Case::gather(asked, looked.files.iter().map(|file| file.path.clone()).collect())?;
-        let plan = between(Some(&before), after, &new, self.allowance.as_deref());
-        let states = Some((Arc::clone(&before), Arc::clone(after)));
+        let (plan, states) = match extent {
+            Extent::Whole => (
+                between(Some(&before), after, &new, self.allowance.as_deref()),
+                Some((Arc::clone(&before), Arc::clone(after))),
+            ),
+            Extent::Row => (Err(UNPLANNED.to_owned()), None),
+        };
         let mut assessment = Assessment { plan, states, ..looked };
         assessment.judge(case, author, &before);
+        if author.is_none() {
+            assessment.findings.extend(policy::without_admins(Some(&before), after));
+            assessment.findings.sort();
+        }
         assessment.note = proven.note;
         Ok(assessment)
     }

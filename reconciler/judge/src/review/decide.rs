@@ -238,7 +238,8 @@ pub(crate) fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Asse
         (Need::NeedsReview { approvers }, Actor::Member(name)) => (!approvers.contains(name))
             .then(|| format!("`{name}` can't agree to review/{topic}; {} may", any_of(approvers))),
         (Need::NeedsReview { .. }, Actor::AsMember(name)) => Some(format!(
-            "`{name}` can't agree to review/{topic} by a token without the scope `admin`: an admin has to"
+            "`{name}` can't agree to review/{topic} by a token without the scope `admin`: make one that has it, in the panel under \
+             Account, or agree there"
         )),
     }
 }

@@ -38,6 +38,9 @@ impl Assessment {
         let Member { name, pages } = member;
         hide_from(name.as_str(), pages, &mut self.findings, &mut self.sources);
         self.files.retain(|file| !pages.hide(&file.path));
+        if let Ok(plan) = &mut self.plan {
+            plan.keep_from_members();
+        }
         if let Fit::Conflicts { files } = &mut self.fit {
             let all = files.len();
             files.retain(|path| !pages.hide(path));

@@ -1,10 +1,12 @@
 //! Proposals in words: for a terminal, for a comment, for a program.
 
 use berth_plan::show;
+use berth_repo::{CommitInfo, FileChange};
 use berth_schema::Finding;
+use berth_schema::brief::{Extent, FEW, LINES, split};
 use berth_schema::door::Topic;
 use berth_schema::name::UserName;
-use berth_schema::report::{self, Look, report};
+use berth_schema::report::{self, Look, report, report_of};
 use berth_schema::text::{self, any_of, capital, safe};
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
@@ -14,15 +16,17 @@ use super::ReviewError;
 use super::assess::{Assessment, Fit, Need};
 use super::proposals::Proposal;
 
-/// Every proposal in a table.
-pub(super) fn table(found: &[(Proposal, Assessment)]) -> String {
+/// Every proposal in a table of so many lines; the rest is counted.
+pub(super) fn table(found: &[(Proposal, Assessment)], lines: usize) -> String {
     if found.is_empty() {
         return "No proposals wait.\n".to_owned();
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["TOPIC", "AUTHOR", "AGE", "VERDICT", "MERGE", "REVISION"]);
-    for (proposal, assessment) in found {
+    // The head, and the line that says how to go on.
+    let (shown, others) = split(found, lines.saturating_sub(2));
+    for (proposal, assessment) in shown {
         table.add_row([
             proposal.topic.to_string(),
             author(proposal).to_owned(),
@@ -32,14 +36,50 @@ pub(super) fn table(found: &[(Proposal, Assessment)]) -> String {
             proposal.tip.short(),
         ]);
     }
+    let more = match others {
+        0 => String::new(),
+        others => format!("… and {others} more, {} in all: `review list --all` lists them.\n", found.len()),
+    };
     format!(
-        "{}\nLook with `review show <topic>`, agree with `review approve <topic> <revision>`.\n",
+        "{}\n{more}Look with `review show <topic>`, agree with `review approve <topic> <revision>`.\n",
         table.trim_fmt()
+    )
+}
+
+/// Lines that the parts of a proposal have in a text of two screens; its head has the rest.
+mod room {
+    pub(super) const COMMITS: usize = 10;
+    pub(super) const FILES: usize = 15;
+    pub(super) const FINDINGS: usize = 30;
+    pub(super) const PLAN: usize = 30;
+}
+
+/// One proposal in two screens.
+pub(super) fn brief(proposal: &Proposal, assessment: &Assessment, look: Look) -> String {
+    let all = format!("`review show {} --all` shows everything", proposal.topic);
+    let extent = |lines| Extent::Brief { lines, whole: &all };
+    one(
+        proposal,
+        assessment,
+        look,
+        [room::COMMITS, room::FILES],
+        [extent(room::FINDINGS), extent(room::PLAN)],
     )
 }
 
 /// One proposal, whole.
 pub(super) fn whole(proposal: &Proposal, assessment: &Assessment, look: Look) -> String {
+    one(proposal, assessment, look, [usize::MAX; 2], [Extent::Whole; 2])
+}
+
+/// One proposal, with so many lines for its commits and files, and its findings and its plan in this extent.
+fn one(
+    proposal: &Proposal,
+    assessment: &Assessment,
+    look: Look,
+    [commits, files]: [usize; 2],
+    [found, planned]: [Extent<'_>; 2],
+) -> String {
     let mut text = format!("review/{} at {}\n", proposal.topic, proposal.tip.short());
     let opened = proposal.opened.map_or_else(String::new, |opened| format!(", {} ago", age(opened)));
     text.push_str(&format!("  opened by {}{opened}\n", author(proposal)));
@@ -48,23 +88,27 @@ pub(super) fn whole(proposal: &Proposal, assessment: &Assessment, look: Look) ->
     if assessment.fit == Fit::Clean && assessment.need != Need::Refused {
         text.push_str(&format!("  to agree: review approve {} {}\n", proposal.topic, proposal.tip));
     }
-    text.push_str("\nCommits\n");
-    for commit in &assessment.commits {
-        text.push_str(&format!(
-            "  {} {} ({})\n",
-            commit.revision.short(),
-            safe(&commit.summary),
-            safe(&commit.author.name)
-        ));
-    }
-    text.push_str("\nFiles\n");
-    for file in &assessment.files {
-        text.push_str(&format!("  {} +{} -{}\n", safe(&file.path), file.added, file.removed));
-    }
+    let row = |commit: &CommitInfo| {
+        format!("  {} {} ({})", commit.revision.short(), safe(&commit.summary), safe(&commit.author.name))
+    };
+    text.push_str(&rows("Commits", &assessment.commits, commits, row));
+    let row = |file: &FileChange| format!("  {} +{} -{}", safe(&file.path), file.added, file.removed);
+    text.push_str(&rows("Files", &assessment.files, files, row));
     text.push('\n');
-    text.push_str(&findings(assessment, look));
+    text.push_str(&report_of(&assessment.findings, |path| source(assessment, path), look, found));
     text.push_str(&assessment.note);
-    text.push_str(&plan(assessment, look));
+    text.push_str(&plan(assessment, look, planned));
+    text
+}
+
+/// Rows under a heading, in so many lines.
+fn rows<T>(title: &str, all: &[T], lines: usize, row: impl Fn(&T) -> String) -> String {
+    let (shown, others) = split(all, lines);
+    let mut text = format!("\n{title}\n");
+    shown.iter().for_each(|one| text.push_str(&format!("{}\n", row(one))));
+    if others > 0 {
+        text.push_str(&format!("  … and {others} more, {} in all\n", all.len()));
+    }
     text
 }
 
@@ -76,14 +120,16 @@ pub(super) fn markdown(proposal: &Proposal, assessment: &Assessment) -> String {
         capital(&merges(&assessment.fit, text::markdown)),
         capital(&what_next(proposal, assessment))
     ));
-    let found = report(&assessment.findings, |path| source(assessment, path), Look::Plain);
+    let all = format!("`review show {} --all` shows everything", proposal.topic);
+    let extent = Extent::Brief { lines: room::FINDINGS, whole: &all };
+    let found = report_of(&assessment.findings, |path| source(assessment, path), Look::Plain, extent);
     if !found.is_empty() {
         // A fence longer than any in what it holds.
         let fence = "`".repeat(longest_run(&found).max(2) + 1);
         out.push_str(&format!("{fence}\n{}\n{fence}\n\n", found.trim_end()));
     }
     match &assessment.plan {
-        Ok(plan) => out.push_str(&show::markdown(plan)),
+        Ok(plan) => out.push_str(&show::markdown(plan, show::Comment::Brief)),
         Err(why) => out.push_str(&format!("Not planned: {}.\n", text::markdown(why))),
     }
     out
@@ -167,7 +213,9 @@ pub(crate) fn proposed(
         ),
         _ => String::new(),
     };
-    format!("The proposal review/{topic} {next}{merge}.\n{hint}{}", plan(assessment, look))
+    let all = format!("`review show {topic} --all` shows everything");
+    let extent = Extent::Brief { lines: LINES / 2, whole: &all };
+    format!("The proposal review/{topic} {next}{merge}.\n{hint}{}", plan(assessment, look, extent))
 }
 
 fn what_next(proposal: &Proposal, assessment: &Assessment) -> String {
@@ -186,8 +234,15 @@ fn merges(fit: &Fit, shown: fn(&str) -> String) -> String {
     match fit {
         Fit::Clean => "merges cleanly into main".to_owned(),
         Fit::Landed => "is in main already".to_owned(),
-        Fit::Conflicts { files } => format!("conflicts with main in {}", shown(&files.join(", "))),
+        Fit::Conflicts { files } => format!("conflicts with main in {}", shown(&few(files))),
     }
+}
+
+/// The first few files, and how many more.
+fn few(files: &[String]) -> String {
+    let (shown, others) = split(files, FEW);
+    let more = if others > 0 { format!(" and {others} more files") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// Names the way it merges in a word or two.
@@ -199,19 +254,15 @@ pub(crate) fn fit(fit: &Fit) -> &'static str {
     }
 }
 
-fn findings(assessment: &Assessment, look: Look) -> String {
-    report(&assessment.findings, |path| source(assessment, path), look)
-}
-
 /// Changes that a proposal would make on the engine.
-pub(crate) fn plan(assessment: &Assessment, look: Look) -> String {
+pub(crate) fn plan(assessment: &Assessment, look: Look, extent: Extent<'_>) -> String {
     match &assessment.plan {
         Ok(plan) => {
             let colour = match look {
                 Look::Plain => show::Colour::Never,
                 Look::Coloured => show::Colour::Always,
             };
-            let text = show::text(plan, &show::Style { colour, ..show::Style::default() });
+            let text = show::text(plan, &show::Style { colour, extent, ..show::Style::default() });
             format!("Planned from state to state; the engine wasn't asked.\n{text}")
         }
         Err(why) => format!("Not planned: {}.\n", safe(why)),
@@ -246,7 +297,7 @@ pub(crate) fn age(seconds: i64) -> String {
 mod tests {
     use std::collections::HashMap;
 
-    use berth_repo::{CommitInfo, FileChange, Revision, Signature};
+    use berth_repo::{Revision, Signature};
     use berth_schema::name::Invalid;
     use berth_schema::testing::{harm, hostile_text};
     use berth_schema::{Position, Severity};
@@ -292,12 +343,13 @@ mod tests {
     fn pages(typed: &str, look: Look) -> Vec<String> {
         let (proposal, assessment) = (proposal(), assessment(typed, Need::Refused));
         vec![
+            brief(&proposal, &assessment, look),
             whole(&proposal, &assessment, look),
             markdown(&proposal, &assessment),
             refusal(&proposal.topic, &assessment),
             proposed(&proposal.topic, proposal.author.as_ref(), &assessment, look),
-            plan(&assessment, look),
-            table(&[(proposal, assessment)]),
+            plan(&assessment, look, Extent::Whole),
+            table(&[(proposal, assessment)], LINES),
         ]
     }
 

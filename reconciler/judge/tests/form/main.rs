@@ -6,6 +6,7 @@
     reason = "a test says what it expects by unwrapping"
 )]
 
+mod counted;
 mod docs;
 mod engine;
 mod forge;

@@ -2,6 +2,7 @@
 
 use berth_schema::State;
 use berth_schema::domain::Domain;
+use berth_schema::platform::Platform;
 
 use crate::configuration::{ConfigurationSpec, Place};
 use crate::desired::Desired;
@@ -11,8 +12,8 @@ use crate::inventory::Inventory;
 use crate::names::Service;
 use crate::observed::{HostRules, ObservedPlane, RunState};
 use crate::plane::LISTED;
-use crate::recipe::CONNECTIONS;
 use crate::render::Kind;
+use crate::room::connections;
 use crate::step::{Action, Change, Step, Subject};
 
 /// Number of domains that a reason names at most.
@@ -143,22 +144,19 @@ fn domain_reasons(previous: &State, desired: &Desired) -> Vec<String> {
     reasons
 }
 
-/// Notes when servers together may have more connections than the kernel's table has room for.
-pub(super) fn measure(desired: &Desired, draft: &mut Draft) {
-    if !desired.platform.services.firewall {
+/// Notes when this plan has servers together have more connections than the kernel's table has room for. What stood before is
+/// told by `berth status` and `berth doctor`, and isn't this plan's.
+pub(super) fn measure(desired: &Desired, previous: Option<&State>, draft: &mut Draft) {
+    let now = (desired.servers.len(), &*desired.platform);
+    let before = previous.map(|previous| (previous.servers.len(), &*previous.platform));
+    let each = |(servers, platform): (usize, &Platform)| {
+        (servers, platform.firewall.connections, platform.services.firewall)
+    };
+    if before.map(each) == Some(each(now)) {
         return;
     }
-    let (servers, each) = (desired.servers.len(), desired.platform.firewall.connections.get());
-    let together = u64::try_from(servers).unwrap_or(u64::MAX).saturating_mul(each.into());
-    if together > CONNECTIONS {
-        draft.note(
-            "the kernel's table of connections",
-            format!(
-                "{servers} servers with {each} connections each (`firewall.connections`) may have {together} together, and \
-                 `berth engine setup` makes room for {CONNECTIONS}: raise net.netfilter.nf_conntrack_max to more, or lower \
-                 the limit"
-            ),
-        );
+    if let Some(excess) = connections(now.0, now.1) {
+        draft.note_host("the kernel's table of connections", excess.to_string());
     }
 }
 

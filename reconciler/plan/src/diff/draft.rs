@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use crate::label::Tag;
 use crate::observed::ObservedContainer;
 use crate::step::{
-    Action, Blocked, Capacity, Change, ContainerRef, Note, Plan, Removals, Stage, StageKind, Subject,
+    Action, Audience, Blocked, Capacity, Change, ContainerRef, Note, Plan, Removals, Stage, StageKind,
+    Subject,
 };
 
 /// Circumstances that a plan depends on, besides what should exist and what does.
@@ -49,7 +50,14 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn note(&mut self, about: impl Into<String>, text: impl Into<String>) {
-        self.notes.push(Note { about: about.into(), text: text.into() });
+        let audience = Audience::Everybody;
+        self.notes.push(Note { about: about.into(), text: text.into(), audience });
+    }
+
+    /// Notes something about the host or the engine, for those who run it.
+    pub(super) fn note_host(&mut self, about: impl Into<String>, text: impl Into<String>) {
+        let audience = Audience::Operators;
+        self.notes.push(Note { about: about.into(), text: text.into(), audience });
     }
 
     pub(super) fn block(&mut self, subject: Subject, action: Action, obstacle: Obstacle) {

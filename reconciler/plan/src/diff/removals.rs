@@ -119,10 +119,11 @@ impl Planner<'_, '_> {
 
     /// Tells of lines that end nothing: their servers are gone, or they were never right.
     fn tell_ended(&self, draft: &mut Draft) {
-        let stones = self.inventory.servers.values().flat_map(|holding| &holding.tombstones);
         for removal in &self.desired.platform.retention.ended {
-            if !stones.clone().any(|mark| removal.is_of(mark.stone.id, &mark.stone.revision)) {
-                draft.note(
+            let mut stones =
+                self.inventory.servers.get(&removal.id()).into_iter().flat_map(|holding| &holding.tombstones);
+            if !stones.any(|mark| removal.is_of(mark.stone.id, &mark.stone.revision)) {
+                draft.note_host(
                     format!("`retention.ended`, \"{removal}\""),
                     "no removed server is called that; take it away",
                 );
@@ -236,7 +237,7 @@ fn purge_within(room: usize, mut purges: Vec<(Timestamp, Change)>, draft: &mut D
     purges.sort_by(|(a, one), (b, other)| (a, &one.subject).cmp(&(b, &other.subject)));
     let waiting = purges.len().saturating_sub(room);
     if waiting > 0 {
-        draft.note(
+        draft.note_host(
             if waiting == 1 { "1 tombstone".to_owned() } else { format!("{waiting} tombstones") },
             "past its time, and waits for room in the removal budget",
         );

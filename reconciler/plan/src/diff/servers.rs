@@ -358,13 +358,13 @@ impl Planner<'_, '_> {
     fn note_older(&self, draft: &mut Draft) {
         let image = &self.desired.platform.images.server;
         if let Some(subject) = servers(self.older_image.get()) {
-            draft.note(
+            draft.note_host(
                 subject,
                 format!("made of another image than the platform's default ({image}), which is kept"),
             );
         }
         if let Some(subject) = servers(self.older_confinement.get()) {
-            draft.note(
+            draft.note_host(
                 subject,
                 "confined as when made; the new confinement takes effect when a server's image changes",
             );
@@ -372,7 +372,7 @@ impl Planner<'_, '_> {
         if let Some(subject) =
             servers(self.without_keys.get()).filter(|_| self.desired.platform.services.router)
         {
-            draft.note(
+            draft.note_host(
                 subject,
                 "made before the SSH router came, which can't log in there until its image changes",
             );

@@ -74,7 +74,7 @@ pub(super) fn plan(
         if let Some(Wanted::Missing(program, why)) = programs::wanted(&spec, desired, inventory)
             && programs::obstacle(&spec, desired, inventory).is_none()
         {
-            draft.note(program.file(), format!("{why}; the one in force stays"));
+            draft.note_host(program.file(), format!("{why}; the one in force stays"));
         }
     }
     if !networks.swept {
@@ -123,7 +123,7 @@ impl Verdict {
                 });
             }
             Self::Blocked(action, obstacle) => draft.block(subject, action, obstacle),
-            Self::Wait(text) => draft.note(subject.to_string(), text),
+            Self::Wait(text) => draft.note_host(subject.to_string(), text),
         }
     }
 }

@@ -45,7 +45,7 @@ struct FlatChange<'a> {
 ///       "reasons": ["it has no container"], "losses": [], "steps": [{ "create-volume": { } }] }
 ///   ],
 ///   "blocked": [{ "subject": { "network": "a" }, "action": "create", "why": "", "hint": "" }],
-///   "notes": [{ "about": "", "text": "" }],
+///   "notes": [{ "about": "", "text": "", "audience": "everybody" }],
 ///   "unchanged": 4,
 ///   "removals": { "count": 0, "allowed": 5, "hash": null, "lifted": false },
 ///   "capacity": { "used": 3, "total": 238, "more": { "servers": 40, "scarcest": "memory" } }

@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod directory;
 #[cfg(test)]
+mod gathering;
+#[cfg(test)]
 mod git;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod marking;
+#[cfg(test)]
+mod merging;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]

@@ -102,10 +102,12 @@ fn only_changed_files_are_parsed_again() {
     fs::remove_file(state.work.join("servers/s1.toml")).unwrap();
     let deleted = state.push("deleted");
     assert_eq!(counts(&mut repo, &deleted), (9, 0));
-    // The one before is kept as well. What left with neither is read again.
+    // The two before are kept as well. What left with none of them is read again.
     assert_eq!(counts(&mut repo, &added), (10, 0));
     assert_eq!(counts(&mut repo, &first), (9, 1));
-    assert_eq!(counts(&mut repo, &deleted), (9, 2));
+    assert_eq!(counts(&mut repo, &deleted), (9, 0));
+    assert_eq!(counts(&mut repo, &changed), (9, 1));
+    assert_eq!(counts(&mut repo, &added), (10, 1));
 }
 
 #[test]

@@ -14,12 +14,15 @@ const STRICT_CLIENT: [u32; 1] = [25];
 /// (github.com/caddyserver/caddy/releases/tag/v2.11.1, and its security advisories).
 const MENDED_CADDY: [u32; 3] = [2, 11, 1];
 
+/// The folder in which a snap has its data, Docker's among them.
+const SNAP: &str = "/var/snap";
+
 const ABOUT: &str = "engine";
 
 pub(super) fn engine(facts: &HostFacts, all: &mut Vec<Diagnosis>) {
     for program in &facts.missing {
         let what = format!("`{}` isn't installed: {}", program.name, program.without);
-        let remedy = format!("install the package `{}` (`scripts/install.sh run`)", program.package);
+        let remedy = format!("install the package: `apt install {}`", program.package);
         all.push(Diagnosis::new(Weight::Wrong, "programs", what, remedy));
     }
     for conflict in &facts.conflicts {
@@ -29,13 +32,23 @@ pub(super) fn engine(facts: &HostFacts, all: &mut Vec<Diagnosis>) {
     match &facts.engine {
         Engine::Absent => {
             let what = "Docker isn't installed: servers are its containers";
-            let remedy = "install it (`scripts/install.sh run`, or docker-ce)";
+            let remedy = "install it: `apt install docker.io`, or Docker's own docker-ce";
             all.push(Diagnosis::new(Weight::Stops, ABOUT, what, remedy));
         }
         Engine::Silent(why) => {
             let what = format!("the engine doesn't answer: {why}");
-            let remedy = "start it: `scripts/engine.sh`, or `systemctl start docker`";
+            let remedy = match facts.is_root {
+                true => "start it: `systemctl start docker`, or `scripts/engine.sh` where no systemd runs",
+                // Whoever isn't root may not even ask.
+                false => "ask as root: `sudo berth doctor`",
+            };
             all.push(Diagnosis::new(Weight::Wrong, ABOUT, what, remedy));
+        }
+        Engine::Running { facts: engine, .. } if engine.root.starts_with(SNAP) => {
+            let what =
+                "Docker is a snap: it doesn't read /etc/docker/daemon.json, and can't call berth-runtime";
+            let remedy = "remove it (`snap remove docker`; its containers and images go with it), and `apt install docker.io`";
+            all.push(Diagnosis::new(Weight::Stops, ABOUT, what, remedy));
         }
         Engine::Running { facts: engine, lacks } => {
             let found = &engine.version;

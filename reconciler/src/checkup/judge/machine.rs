@@ -71,7 +71,7 @@ pub(super) fn apparmor(facts: &HostFacts, all: &mut Vec<Diagnosis>) {
             Weight::Wrong,
             "AppArmor",
             what,
-            "install the package `apparmor` (`scripts/install.sh run`)",
+            "install the package: `apt install apparmor`, and restart the engine",
         ));
     } else if apparmor.is_enabled && !apparmor.missing.is_empty() {
         let what = format!(

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use berth_dns::PORT;
+use berth_plan::room::{self, Excess};
 use berth_schema::State;
 use berth_schema::text::counted;
 
@@ -24,7 +25,9 @@ pub(super) async fn run(runtime: Option<&Path>, json: bool, settings: &Settings)
     let resolver = Resolver { of_host: settings.resolver };
     let wanted = Wanted { state: state.as_deref(), lookup: &resolver };
     let facts = read(settings, &runtime, wanted).await;
-    let diagnoses = judge(&facts);
+    let mut diagnoses = judge(&facts);
+    diagnoses.extend(state.as_deref().and_then(connections));
+    diagnoses.sort_by_key(|diagnosis| diagnosis.weight);
     if json {
         print(&serde_json::to_string_pretty(&diagnoses).context("cannot write the report")?);
     } else {
@@ -46,6 +49,12 @@ pub(super) async fn run(runtime: Option<&Path>, json: bool, settings: &Settings)
             Exit::Failed
         }
     })
+}
+
+/// Tells that servers may have more connections together than the kernel's table has room for.
+fn connections(state: &State) -> Option<Diagnosis> {
+    let Excess { what, remedy } = room::connections(state.servers.len(), &state.platform)?;
+    Some(Diagnosis { weight: Weight::Advice, about: "settings", what, remedy: remedy.to_owned() })
 }
 
 fn named(system: &str, kernel: &str) -> String {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use berth_dns::{Code, Kind, PORT};
 use berth_schema::State;
+use berth_schema::brief::{LINES, split};
 use berth_schema::name::Fqdn;
 use berth_schema::panel::PanelEdge;
 use berth_schema::text::{counted, safe};
@@ -21,6 +22,9 @@ use crate::source::Source;
 
 /// Time for one answer.
 const ANSWER: Duration = Duration::from_secs(3);
+
+/// Lines for names.
+const ROWS: usize = LINES - 5;
 
 /// Program that answers to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +64,7 @@ pub(super) fn run(json: bool, settings: &Settings) -> anyhow::Result<Exit> {
     if json {
         print(&serde_json::to_string_pretty(&lines).context("cannot write the report")?);
     } else {
-        for line in &lines {
-            let is = if line.wrong.is_empty() { "good" } else { "WRONG" };
-            let why = line.wrong.join("; ");
-            print(&format!("{is:<8} {}{}{why}", line.name, if why.is_empty() { "" } else { ": " }));
-        }
+        print(&page(&lines));
     }
     let bad = lines.iter().filter(|line| !line.wrong.is_empty()).count();
     Ok(match bad {
@@ -77,6 +77,27 @@ pub(super) fn run(json: bool, settings: &Settings) -> anyhow::Result<Exit> {
             Exit::Changes
         }
     })
+}
+
+/// A line for each name, as far as two screens have room; those to mend come first where they haven't.
+fn page(lines: &[Line]) -> String {
+    let mut rows: Vec<&Line> = lines.iter().collect();
+    if rows.len() > ROWS {
+        rows.sort_by_key(|line| line.wrong.is_empty());
+    }
+    let (shown, others) = split(&rows, ROWS);
+    let mut page: Vec<String> = shown
+        .iter()
+        .map(|line| {
+            let is = if line.wrong.is_empty() { "good" } else { "WRONG" };
+            let why = line.wrong.join("; ");
+            format!("{is:<8} {}{}{why}", line.name, if why.is_empty() { "" } else { ": " })
+        })
+        .collect();
+    if others > 0 {
+        page.push(format!("… and {others} more: `berth doctor --names --json` has every name"));
+    }
+    page.join("\n")
 }
 
 /// The platform's names. A wildcard has no record of its own to look at, and a domain behind Cloudflare leads there.

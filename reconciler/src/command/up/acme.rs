@@ -1,16 +1,11 @@
-//! Keeps `berth acme` running for as long as `main` has `[acme.eab]` or `[acme.dns]`. Its failures are its own: the reconciler goes on.
-
-use std::path::PathBuf;
+//! Keeps `berth acme` running for as long as `main` has `[acme.eab]` or `[acme.dns]`.
 
 use berth_repo::StateRepo;
 use berth_schema::name::{Fqdn, Prefix};
 use berth_schema::platform::{Acme, Platform};
-use berth_tasks::Pulse;
-use tokio_util::sync::CancellationToken;
 
-use super::child::{GRACE, Kept, Unasked, arguments};
-use super::followed::follow;
-use crate::settings::Settings;
+use super::child::GRACE;
+use super::followed::Part;
 use crate::source;
 
 /// Part of `platform.toml` of which it is made.
@@ -22,22 +17,8 @@ pub(in crate::command) struct Wanted {
     has_panel: bool,
 }
 
-/// Runs until `stop`, and ends what it started.
-pub(super) async fn keep(program: PathBuf, settings: Settings, stop: CancellationToken) {
-    // A plain folder has no platform that anybody visits.
-    let Ok(repo) = StateRepo::open(&settings.state) else { return };
-    let kept = |_: &Wanted| {
-        Some(Kept {
-            what: "`berth acme`",
-            program: program.clone(),
-            arguments: [vec!["acme".into(), "--with-parent".into()], arguments(&settings)].concat(),
-            socket: None,
-            grace: GRACE,
-            unasked: Unasked::IsACrash,
-        })
-    };
-    follow(&repo, read, kept, &stop, &Pulse::default()).await;
-}
+/// The command that is kept.
+pub(super) const PART: Part = Part { command: "acme", what: "`berth acme`", grace: GRACE };
 
 /// Reads what `main` wants. `None` where that can't be read.
 pub(in crate::command) fn read(repo: &StateRepo) -> Option<Option<Wanted>> {

@@ -12,13 +12,11 @@ use berth_schema::mail::Mail;
 use berth_schema::name::Fqdn;
 use berth_schema::organisation::Contact;
 use berth_schema::platform::Platform;
-use berth_tasks::Pulse;
 use berth_wire::mail::{LostMail, Spool, masked};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::child::{Kept, Unasked, arguments};
-use super::followed::follow;
+use super::followed::Part;
 use crate::settings::Settings;
 use crate::source;
 
@@ -37,22 +35,13 @@ pub(in crate::command) struct Wanted {
     domain: Fqdn,
 }
 
+/// The command that is kept.
+const PART: Part = Part { command: "mail", what: "`berth mail`", grace: MAIL_GRACE };
+
 /// Runs until `stop`, and ends what it started.
 pub(super) async fn keep(program: PathBuf, settings: Settings, stop: CancellationToken) {
-    // A plain folder has no door, and so nobody who writes letters.
-    let Ok(repo) = StateRepo::open(&settings.state) else { return };
-    let kept = |_: &Wanted| {
-        Some(Kept {
-            what: "`berth mail`",
-            program: program.clone(),
-            arguments: [vec!["mail".into(), "--with-parent".into()], arguments(&settings)].concat(),
-            socket: None,
-            grace: MAIL_GRACE,
-            unasked: Unasked::IsACrash,
-        })
-    };
-    let unheard = Pulse::default();
-    tokio::join!(follow(&repo, read, kept, &stop, &unheard), give_up(&settings, &stop));
+    let sends = PART.keep(read, program, settings.clone(), stop.clone());
+    tokio::join!(sends, give_up(&settings, &stop));
 }
 
 /// Reads what `main` wants. `None` where that can't be read.

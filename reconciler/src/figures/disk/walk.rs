@@ -32,6 +32,8 @@ pub(super) struct Measured {
     pub(super) bytes: u64,
     /// Extent of what was counted.
     pub(super) extent: Extent,
+    /// Files and folders. A file with several names counts at each.
+    pub(super) inodes: u64,
 }
 
 /// A walk.
@@ -80,7 +82,7 @@ impl Walk {
 
     fn measured(&self) -> Measured {
         let bytes = u64::try_from(self.sum >> FRACTION).unwrap_or(u64::MAX);
-        Measured { bytes, extent: self.extent }
+        Measured { bytes, extent: self.extent, inodes: self.entries }
     }
 
     /// Counts one entry; `false` at the end.

@@ -190,13 +190,24 @@ impl Problem {
 
     /// The person is no admin.
     pub(crate) fn admins_only() -> Self {
-        Self::new(&ADMINS_ONLY, "Only admins may do that.").hint("Ask an admin for what you need.")
+        Self::new(&ADMINS_ONLY, "Only admins may do that.").hint("Ask {help} for what you need.")
     }
 
     /// Something of ours failed, which the log tells of.
     pub(crate) fn internal() -> Self {
         Self::new(&INTERNAL, "The panel has failed to answer.")
-            .hint("Try again. If it fails again, tell an admin the time: the log says why.")
+            .hint("Try again. If it fails again, tell {help} the time: the log says why.")
+    }
+}
+
+/// An answer whose hint leaves open whom people ask. The guard knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Unaddressed(Problem);
+
+impl Unaddressed {
+    /// The answer's body with the organisation's contact, or an admin where it names none.
+    pub(crate) fn body(self, contact: Option<&str>) -> Vec<u8> {
+        self.0.body(contact)
     }
 }
 
@@ -240,26 +251,37 @@ pub(crate) fn of_page(problem: PageProblem) -> Problem {
         StatusCode::FORBIDDEN => &CROSS_SITE,
         _ => kind.unwrap_or(&INTERNAL),
     };
-    let more = More { hint: hint.map(|hint| addressed(&hint, None)), ..More::default() };
+    let more = More { hint: hint.map(Cow::into_owned), ..More::default() };
     Problem(Box::new(Inner { kind, detail: message, more, wait }))
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let Inner { kind, detail, more, wait } = *self.0;
+impl Problem {
+    fn body(&self, contact: Option<&str>) -> Vec<u8> {
+        let Inner { kind, detail, more, .. } = &*self.0;
+        let hint = more.hint.as_deref().map(|hint| addressed(hint, contact));
         let body = Body {
             kind: format!("/api/problems#{}", kind.name),
             title: kind.title,
             status: kind.status.as_u16(),
-            detail: &detail,
-            hint: more.hint.as_deref(),
+            detail,
+            hint: hint.as_deref(),
             rule: kind.name,
             scope: more.scope.map(Scope::word),
             findings: &more.findings,
             approvers: &more.approvers,
             plan: more.plan.as_deref(),
         };
-        let mut response = (kind.status, serde_json::to_vec(&body).unwrap_or_default()).into_response();
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (kind, wait) = (self.0.kind, self.0.wait);
+        let mut response = (kind.status, self.body(None)).into_response();
+        if self.0.more.hint.as_deref().is_some_and(|hint| addressed(hint, None) != hint) {
+            response.extensions_mut().insert(Unaddressed(self));
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if kind.status == StatusCode::UNAUTHORIZED {

@@ -1,8 +1,8 @@
-//! Use of the host by a server in the last hour, as amounts and lines.
+//! Use of the host by a server in the last hour, day or month, as amounts and lines.
 
 use berth_schema::name::ServerId;
 use berth_wire::client::{ClientError, Daemon};
-use berth_wire::figures::{DiskUse, Extent, Figures, Sample, ServerFigures};
+use berth_wire::figures::{DiskUse, Extent, Figures, Sample, ServerFigures, Span};
 use berth_wire::web::ServerCard;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -38,8 +38,8 @@ impl Amount {
 }
 
 /// Amounts that a server uses; none while nothing is known.
-pub(crate) async fn amounts(app: &App, card: &ServerCard) -> Vec<Amount> {
-    match ask(app, card.id).await {
+pub(crate) async fn amounts(app: &App, card: &ServerCard, span: Span) -> Vec<Amount> {
+    match ask(app, card.id, span).await {
         Ok(Some(figures)) => of(&figures, card),
         Ok(None) => Vec::new(),
         Err(error) => {
@@ -49,9 +49,9 @@ pub(crate) async fn amounts(app: &App, card: &ServerCard) -> Vec<Amount> {
     }
 }
 
-async fn ask(app: &App, id: ServerId) -> Result<Option<Figures>, ClientError> {
+async fn ask(app: &App, id: ServerId, span: Span) -> Result<Option<Figures>, ClientError> {
     match Daemon::find(&app.settings.panel_socket()).await? {
-        Some(mut daemon) => daemon.figures([id]).await,
+        Some(mut daemon) => daemon.figures([id], span).await,
         None => Ok(None),
     }
 }
@@ -213,7 +213,10 @@ mod tests {
     fn said(samples: serde_json::Value, disk: serde_json::Value) -> Vec<String> {
         let at = "2026-11-29T18:40:09Z";
         let figures = serde_json::from_value(serde_json::json!({
-            "at": at, "every": 10, "servers": [{"id": 3, "samples": samples, "disk": disk, "out_of_memory": {"times": 2, "last": at}}],
+            "at": at, "every": 5, "servers": [{
+                "id": 3, "samples": samples, "now": samples.as_array().unwrap().last(), "disk": disk,
+                "out_of_memory": {"times": 2, "last": at},
+            }],
         }));
         let amounts = of(&figures.unwrap(), &card());
         let ended: Vec<&str> =

@@ -6,14 +6,15 @@ use axum::extract::State as Of;
 use axum::response::Response;
 use berth_schema::name::{ServerId, UserName};
 use berth_schema::server::PowerState;
+use berth_wire::figures::Span;
 use berth_wire::web::{Act, Input, Power, ServerRead, ServerSheet};
 use berth_wire::{Ended, PowerRecord};
 use http::StatusCode;
 use jiff::Timestamp;
 use minijinja::context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::address::Named;
+use super::address::{Named, Wishes};
 use super::figures::{self, Amount};
 use super::leads;
 use super::site;
@@ -31,11 +32,14 @@ pub(crate) async fn show(
     Of(app): Of<App>,
     visitor: Visitor,
     Named(id): Named<ServerId>,
+    Wishes(looked): Wishes<Looked>,
 ) -> Result<Response, Problem> {
     let sheet = visitor.ask(&app, &ServerRead { id }).await?;
     let world = app.live.now();
     let context = context! {
-        amounts => value(figures::amounts(&app, &sheet.card).await),
+        amounts => value(figures::amounts(&app, &sheet.card, looked.span).await),
+        span => looked.span.word(),
+        spans => Span::ALL.map(Span::word),
         leads => value(leads::of(&app, &visitor, id).await),
         sites => value(site::of(&app, &sheet.card).await),
         state => value(State::of_server(&world, id, sheet.card.wanted)),
@@ -47,6 +51,14 @@ pub(crate) async fn show(
         runs => sheet.card.wanted == PowerState::Running,
     };
     Ok(page::render(&app, &visitor, "server.html", context))
+}
+
+/// What somebody wants to see of the page.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Looked {
+    /// Extent of the past that the lines show.
+    span: Span,
 }
 
 /// The last restart.
@@ -122,12 +134,14 @@ pub(crate) async fn events(
     Of(app): Of<App>,
     visitor: Visitor,
     Named(id): Named<ServerId>,
+    Wishes(looked): Wishes<Looked>,
 ) -> Result<Response, Problem> {
     stream::answer(
         app,
         visitor,
         One {
             id,
+            span: looked.span,
             wanted: PowerState::Running,
             amounts: Vec::new(),
             leads: BTreeMap::new(),
@@ -140,6 +154,7 @@ pub(crate) async fn events(
 /// One server, while somebody looks.
 struct One {
     id: ServerId,
+    span: Span,
     wanted: PowerState,
     amounts: Vec<Amount>,
     leads: BTreeMap<String, leads::Words>,
@@ -150,7 +165,7 @@ impl Watched for One {
     async fn load(&mut self, app: &App, visitor: &Visitor) -> Result<(), Problem> {
         let card = visitor.ask(app, &ServerRead { id: self.id }).await?.card;
         self.wanted = card.wanted;
-        self.amounts = figures::amounts(app, &card).await;
+        self.amounts = figures::amounts(app, &card, self.span).await;
         self.leads = leads::of(app, visitor, self.id).await;
         self.sites = site::of(app, &card).await;
         Ok(())
@@ -172,7 +187,8 @@ impl Watched for One {
         for (name, site) in &self.sites {
             parts.put(app, format!("live-site-{name}"), "site.html", context! { site => value(site) });
         }
-        parts.put(app, "live-use", "use.html", context! { amounts => value(&self.amounts) });
+        let used = context! { amounts => value(&self.amounts), span => self.span.word() };
+        parts.put(app, "live-use", "use.html", used);
         parts
     }
 }

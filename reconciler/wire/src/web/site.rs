@@ -4,12 +4,13 @@
 use berth_schema::name::Fqdn;
 use serde::{Deserialize, Serialize};
 
-use super::{Secret, questions};
+use super::{Done, Secret, questions};
 
 questions! {
     Open, "/open", Known => Opened;
     Enter, "/enter", Anybody => Granted;
     Renew, "/renew", Anybody => Granted;
+    GateCounted, "/gate/counted", Anybody => Done;
 }
 
 /// Asks for a way into a guarded site. It is for the browser alone to which the gate gave the secret behind `challenge`.
@@ -44,6 +45,13 @@ pub struct Enter {
 pub struct Renew {
     /// The grant so far.
     pub grant: Secret,
+}
+
+/// Tells what the gate counts. The gate asks this, at a socket of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GateCounted {
+    /// Text of the counts.
+    pub counts: String,
 }
 
 /// A grant.
