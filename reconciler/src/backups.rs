@@ -38,7 +38,7 @@ pub struct Wanted {
 
 /// Reads the secrets, and says what is to be copied.
 pub fn wanted(settings: &Settings, backup: &Backup, state: &State) -> Result<Wanted, VaultError> {
-    let folder = settings.data.join("backup");
+    let folder = settings.data.join(berth_backup::FOLDER);
     let secrets = Secrets::of(&settings.data);
     let vault = Vault::of(backup, state.platform.prefix.as_str(), &secrets, &folder)?;
     let servers = state.servers.values();

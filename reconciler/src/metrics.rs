@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use berth_backup::Runs;
 use berth_count::{COUNTS_FILE, Counts, Left, Process};
 use berth_door::GATE_COUNTS;
 use berth_metrics::{Certificate, Io, Network, ServerMetrics, Snapshot, Usage, Wanted};
@@ -31,6 +32,8 @@ pub struct Folders {
     door: PathBuf,
     /// The panel's own.
     panel: PathBuf,
+    /// The folder of backups.
+    backup: PathBuf,
 }
 
 /// The state's part in metrics.
@@ -58,7 +61,11 @@ impl Told {
 impl Folders {
     /// Folders of this host.
     pub fn of(settings: &Settings) -> Self {
-        Self { door: settings.data.join(berth_door::FOLDER), panel: settings.panel_data() }
+        Self {
+            door: settings.data.join(berth_door::FOLDER),
+            panel: settings.panel_data(),
+            backup: settings.data.join(berth_backup::FOLDER),
+        }
     }
 
     /// Counts of all processes together.
@@ -98,6 +105,8 @@ impl Sources<'_> {
             servers,
             certificates,
             host: self.used.host(),
+            // Whoever can't read it says so by having none.
+            last_backup: Runs::of(&self.folders.backup).last_complete().ok().flatten(),
             counts: self.folders.counts(self.seen.platform.as_ref()),
             status: self.status,
             at: Timestamp::now(),

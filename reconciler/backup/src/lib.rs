@@ -17,7 +17,7 @@ mod view;
 pub use copy::Sources;
 pub use error::BackupError;
 pub use place::{NoServerPath, ServerPath};
-pub use record::{Part, PartRecord, PartResult, RunRecord, Runs};
+pub use record::{FOLDER, Part, PartRecord, PartResult, RunRecord, Runs};
 pub use restore::{RESTORED, Request, Restored, Way, expire, restore};
 pub use run::{Bundle, Heard, Job, Means, Progress, run};
 pub use vault::{Copied, Order, Snapshot, Vault, VaultError};

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Runs that are remembered.
 const KEPT: usize = 60;
+/// Folder of the records, the lock and restic's cache, in the data folder.
+pub const FOLDER: &str = "backup";
 /// Name of the file.
 const FILE: &str = "runs.json";
 
@@ -146,6 +148,12 @@ impl Runs {
         let surplus = all.len().saturating_sub(KEPT);
         all.drain(..surplus);
         file::replace(&self.0, &serde_json::to_vec(&all)?, 0o600)
+    }
+
+    /// Returns when the last run began that copied everything.
+    pub fn last_complete(&self) -> io::Result<Option<Timestamp>> {
+        let all = self.all()?;
+        Ok(all.iter().rev().find(|record| record.whole && record.is_clean()).map(|record| record.began))
     }
 
     /// Returns when the last run for everything began.

@@ -12,6 +12,7 @@ use berth_tasks::Tasks;
 use clap::Subcommand;
 
 use self::asked::{server_of, wanted};
+pub(super) use self::tell::told;
 use super::Exit;
 use super::supervised::Supervised;
 use crate::backups::Wanted;
