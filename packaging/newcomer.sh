@@ -148,7 +148,7 @@ began=$(date +%s)
 type_ "apt-get update"
 type_ "apt-get install -y ./$(basename "$package")"
 type_ "berth doctor || true" 30
-type_ "berth engine setup --yes && systemctl restart docker" 12
+type_ "berth engine setup --yes; systemctl restart docker" 12
 type_ "berth image build --base bootstrap" 10
 type_ "ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519"
 type_ "berth init /var/lib/berth/state.git --domain hosting.example.org --admin ann --admin-key .ssh/id_ed25519.pub" 20

@@ -181,9 +181,9 @@ impl Control {
         let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let more = Router::new()
             .route("/sync", post(sync))
-            .route("/metrics", get(metrics::metrics))
             .route("/figures", get(figures::figures))
             .route("/certificates", get(certificates::certificates));
+        let more = Self::with_metrics(more);
         socket
             .serve(
                 more.with_state(self.clone()).merge(others).merge(holds::router(holds)).merge(self.reads()),
@@ -200,10 +200,7 @@ impl Control {
         power: Option<Power>,
     ) -> Result<(), ControlError> {
         let orders = power.map(orders::router).unwrap_or_default();
-        let sync = Router::new()
-            .route("/sync", post(sync))
-            .route("/judged", post(metrics::judged))
-            .with_state(self.clone());
+        let sync = Self::with_verdicts(Router::new().route("/sync", post(sync))).with_state(self.clone());
         socket.serve(self.reads().merge(sync).merge(keys.router()).merge(orders)).await
     }
 

@@ -1,6 +1,6 @@
 //! Figures: what servers use of the host, and how full the image cache is. Shown, and never decided by.
 //!
-//! What a server does comes from the files of its cgroup and of the user plane's interfaces, five seconds apart, and what the host does
+//! A server's figures come from the files of its cgroup and of the user plane's interfaces, five seconds apart, and what the host does
 //! from the kernel's. The engine isn't asked: it would ask the same files, once for each server, and takes a second to answer. The disk
 //! space that a server takes is measured in the background, since only a walk through its files tells it.
 
@@ -9,6 +9,7 @@ mod cgroup;
 pub mod disk;
 mod disk_traffic;
 mod host;
+mod rate;
 mod ring;
 mod sampler;
 mod traffic;
@@ -24,7 +25,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 pub use cgroup::Reading;
-use ring::{Past, Rings, Whose, trimmed};
+use ring::{Past, Rings, Whose, trimmed, write};
 pub use sampler::{Sampler, watch};
 pub use traffic::Passed;
 
@@ -159,7 +160,7 @@ impl Use {
     /// Keeps what isn't written yet, at the end of the process.
     pub fn keep(&self) {
         let minutes = self.0.lock().rings.minutes(None);
-        sampler::write(minutes, &mut false);
+        write(minutes, &mut false);
     }
 
     /// Has a server run, with these counters.

@@ -267,7 +267,8 @@ impl<'a> Files<'a> {
                     "domains" => self.domain_that_goes_over(owned, &quota),
                     _ => self.server_that_goes_over(owned, &quota, limit, platform),
                 };
-                let (message, hint) = (limit.message(user, total, &quota, platform), limit.hint(user, platform));
+                let (message, hint) =
+                    (limit.message(user, total, &quota, platform), limit.hint(user, platform));
                 let invalid = Invalid::new(message, hint);
                 Some(Over { limit, place: place?, invalid })
             });

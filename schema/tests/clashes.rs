@@ -1,4 +1,4 @@
-//! What two files claim: what stood there before has it, and the finding is at the file that a change brings in. In a folder there is no
+//! Claims of two files to the same: what stood there before has it, and the finding is at the file that a change brings in. In a folder there is no
 //! before, and the order of paths decides.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 

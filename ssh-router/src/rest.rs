@@ -20,7 +20,7 @@ pub(crate) async fn watch(sessions: &TaskTracker, admission: &Admission, rest: D
     if let Err(error) = watched(sessions, admission, rest).await {
         tracing::warn!(%error, "no new router takes over when this one rests");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn watched(sessions: &TaskTracker, admission: &Admission, rest: Duration) -> std::io::Result<()> {

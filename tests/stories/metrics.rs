@@ -79,7 +79,7 @@ fn scrapers_read_what_servers_use(world: &World) {
     daemon.end();
 }
 
-/// What is known of a server's last hour.
+/// Figures of a server's last hour.
 fn figures(socket: &Path, server: u32) -> Option<ServerFigures> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -96,9 +96,11 @@ impl Listening {
             Err(error) => tracing::warn!(%error, "the door's folder was made anew, and can't be used"),
         }
     }
+}
 
-    /// Takes the socket away.
-    pub(crate) fn close(self) {
+impl Drop for Listening {
+    /// Takes the socket away: its file must not outlive whoever answers, however that ends.
+    fn drop(&mut self) {
         self.socket.remove();
     }
 }
@@ -139,7 +141,7 @@ mod tests {
         client.await.unwrap().unwrap();
         let names = fs::read_dir(folder.parent().unwrap()).unwrap().count();
         assert_eq!(names, 1, "nothing is left beside the folder");
-        listening.close();
+        drop(listening);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     }
 
@@ -155,7 +157,7 @@ mod tests {
         assert!(!fs::symlink_metadata(listening.path()).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&victim).unwrap(), "kept");
         assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o644);
-        listening.close();
+        drop(listening);
 
         // Nor does a link in the folder's place.
         fs::remove_dir_all(&folder).unwrap();

@@ -59,7 +59,7 @@ pub async fn serve(
             session::serve(Arc::clone(&door), Arc::clone(&redeeming), stream, ending.clone(), place);
         tasks.serve("a session of the git door", session);
     }
-    listening.close();
+    drop(listening);
     let wanted = u32::try_from(all).unwrap_or(u32::MAX);
     if tokio::time::timeout(CLOSING, room.acquire_many(wanted)).await.is_err() {
         ending.cancel();

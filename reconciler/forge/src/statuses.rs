@@ -156,7 +156,7 @@ impl Teller {
             match owed.write(self.folder.path()) {
                 Ok(()) => self.owed = owed,
                 Err(error) => {
-                    tracing::warn!(%error, "what the forge has yet to be told can't be written down")
+                    tracing::warn!(%error, "what the forge has yet to be told can't be written down");
                 }
             }
         }

@@ -215,7 +215,7 @@ fn cache(now: &Snapshot, value: impl Fn(&usage::Usage) -> u64) -> Vec<Sample> {
 
 fn pulls(now: &Snapshot) -> Vec<Sample> {
     let left = now.status.iter().filter_map(|status| status.cache.as_ref()?.rate_limit.as_ref()?.remaining);
-    left.map(|left| plain(u64::from(left))).collect()
+    left.map(plain).collect()
 }
 
 fn counted(now: &Snapshot, metric: &str) -> Vec<Sample> {

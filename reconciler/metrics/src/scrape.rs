@@ -123,7 +123,7 @@ async fn ask(socket: &Path, told: &mut Option<String>) -> Option<Option<SocketAd
             return Some(address.listen);
         }
         Ok(Ok(None)) => "its first pass is still running".to_owned(),
-        Ok(Err(error)) => chain(&error).to_string(),
+        Ok(Err(error)) => chain(&error),
         Err(_) => "it doesn't answer".to_owned(),
     };
     if told.as_ref() != Some(&why) {

@@ -98,7 +98,7 @@ pub struct ServerMetrics {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// What the state repo says of it; `None` where it has it no more.
+    /// The state repo's words of it; `None` where it isn't there any more.
     pub wanted: Option<Wanted>,
     /// Its container's name.
     pub container: String,

@@ -13,7 +13,7 @@ fn everything() -> Arc<Snapshot> {
         "version": "1", "pid": 1, "engine": "29", "engine_answers": true, "platform": "hosting",
         "last_applied": null,
         "last_pass": {
-            "at": "2026-01-02T03:04:05Z", "attempted": null, "revision": null, "reason": "a request",
+            "at": "2026-01-02T03:04:05Z", "attempted": "0000000000000000000000000000000000000001", "revision": null, "reason": "a request",
             "outcomes": [], "problems": [],
         },
         "servers": [], "tombstones": [], "system": [],

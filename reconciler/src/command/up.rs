@@ -51,7 +51,7 @@ const LONG_GRACE: Duration = Duration::from_secs(180);
 pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     match args.detach {
         true => detach(args, settings).await,
-        false => supervise(args, settings).await,
+        false => Box::pin(supervise(args, settings)).await,
     }
 }
 

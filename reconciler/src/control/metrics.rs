@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use berth_host::{METRICS_GROUP, PanelFolder};
 use berth_metrics::{Format, text};
@@ -17,13 +17,13 @@ use super::{Control, ControlError, Socket, no_status};
 use crate::metrics::Sources;
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+struct Asked {
     /// Set for OpenMetrics. Without it, the header `accept` says that.
     openmetrics: Option<bool>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Judged {
+struct Judged {
     accepted: bool,
 }
 
@@ -35,7 +35,17 @@ impl Control {
 
     /// Routes of that socket.
     pub(super) fn metrics_routes(self) -> Router {
-        Router::new().route("/metrics", get(metrics)).route("/listen", get(listen)).with_state(self)
+        Self::with_metrics(Router::new()).route("/listen", get(listen)).with_state(self)
+    }
+
+    /// Adds the route that tells metrics.
+    pub(super) fn with_metrics(router: Router<Self>) -> Router<Self> {
+        router.route("/metrics", get(metrics))
+    }
+
+    /// Adds the route by which a hook tells its verdict.
+    pub(super) fn with_verdicts(router: Router<Self>) -> Router<Self> {
+        router.route("/judged", post(judged))
     }
 }
 
@@ -47,11 +57,7 @@ impl Socket {
     }
 }
 
-pub(super) async fn metrics(
-    State(control): State<Control>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
+async fn metrics(State(control): State<Control>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
     let accepted = Format::accepted(headers.get(ACCEPT).and_then(|value| value.to_str().ok()));
     let format = match asked.openmetrics {
         Some(true) => Format::OpenMetrics,
@@ -84,7 +90,7 @@ async fn listen(State(control): State<Control>) -> Response {
 }
 
 /// Counts a push that a hook has judged.
-pub(super) async fn judged(Query(Judged { accepted }): Query<Judged>) {
+async fn judged(Query(Judged { accepted }): Query<Judged>) {
     let verdict = match accepted {
         true => berth_count::Counted::JudgedAccepted,
         false => berth_count::Counted::JudgedRefused,

@@ -9,7 +9,7 @@ use berth_wire::figures::{DiskTraffic, Sample, Traffic};
 use rustix::fs::{major, minor, stat, statvfs};
 
 use super::disk_traffic::Disks;
-use super::sampler::{bytes, rate};
+use super::rate::{bytes, rate};
 
 /// Microseconds of one tick of `/proc/stat`. The kernel tells user space of a hundred a second, whatever it counts by.
 const TICK: u64 = 10_000;

@@ -7,46 +7,22 @@
 
 mod file;
 mod mean;
+mod place;
 mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use berth_schema::name::ServerId;
 use berth_wire::figures::{Sample, Span};
 use jiff::Timestamp;
 
-pub(super) use file::{Minute, Past};
+pub(super) use file::{Minute, Past, write};
+use place::IN_MINUTE;
+pub(super) use place::{Whose, step};
 use slot::Slot;
 
-/// Samples of the finest span in a minute.
-const IN_MINUTE: u32 = Span::Day.every() / Span::Hour.every();
 /// Samples of the finest span that are in memory.
 const KEPT: usize = Span::Hour.samples() as usize;
-
-/// Subject of a ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Whose {
-    /// Everything on the host.
-    Host,
-    /// A server.
-    Server(ServerId),
-}
-
-impl Whose {
-    /// Name of its file.
-    fn file(self) -> String {
-        match self {
-            Self::Host => "host.ring".to_owned(),
-            Self::Server(id) => format!("{id}.ring"),
-        }
-    }
-}
-
-/// Number of a time: how many samples of a span went by since 1970.
-pub(super) fn step(at: Timestamp, span: Span) -> u32 {
-    u32::try_from(at.as_second() / i64::from(span.every())).unwrap_or_default()
-}
 
 /// The rings of all servers and of the host.
 #[derive(Debug, Default)]
@@ -75,13 +51,13 @@ impl Ring {
     }
 
     fn put(&mut self, step: u32, sample: Sample) {
-        if let Some(place) = self.slots.get_mut(place(step)) {
+        if let Some(place) = self.slots.get_mut(index(step)) {
             *place = Slot::of(step, sample);
         }
     }
 
     fn at(&self, step: u32) -> Option<Sample> {
-        self.slots.get(place(step))?.sample(step)
+        self.slots.get(index(step))?.sample(step)
     }
 
     /// Samples of a minute, by its number.
@@ -91,8 +67,8 @@ impl Ring {
     }
 }
 
-/// Place of a sample of the finest span.
-fn place(step: u32) -> usize {
+/// Index of a sample of the finest span.
+fn index(step: u32) -> usize {
     (step % Span::Hour.samples()) as usize
 }
 
@@ -191,7 +167,7 @@ impl Rings {
         self.newest.get(&whose).copied()
     }
 
-    /// Whose there are newest samples.
+    /// Owners of the newest samples.
     pub(super) fn sampled(&self) -> impl Iterator<Item = Whose> {
         self.newest.keys().copied()
     }

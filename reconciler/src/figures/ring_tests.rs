@@ -3,9 +3,12 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 
+use berth_schema::name::ServerId;
+
 use super::*;
 
-const BEGIN: i64 = 1_800_000_000 - 1_800_000_000 % 3600;
+/// Beginning of an hour.
+const BEGIN: i64 = 1_800_000_000;
 
 fn server(number: u32) -> Whose {
     Whose::Server(ServerId(number.try_into().unwrap()))
@@ -106,12 +109,12 @@ fn minutes_and_hours_are_means_and_survive_a_restart() {
     assert_eq!((day.len(), day[59], day[60], day[120], day[121]), (122, Some(10), Some(20), Some(20), None));
     leave(&rings);
     let before = hour(&rings, 1);
-    // A restart loses nothing; a crash loses what wasn't written of its minute.
+    // A restart loses only the hour's oldest minute, whose place in the file the newest has taken; a crash, what wasn't written of its minute.
     let mut rings = Rings::load(home.path().to_owned(), [server(1)].into(), at(7265));
     push(&mut rings, 7265, &[(1, 30)]);
     let now = hour(&rings, 1);
-    assert_eq!((now.len(), now[718], now[719]), (720, Some(20), Some(30)));
-    assert_eq!(now[..719], before[1..]);
+    assert_eq!((now.len(), now[708], now[709]), (710, Some(20), Some(30)));
+    assert_eq!(now[..709], before[11..]);
 }
 
 #[test]

@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use super::cgroup::{Layout, Reading, Tree};
 use super::disk_traffic::Disks;
 use super::host::{self, Host};
-use super::ring::{Minute, Rings, Whose};
+use super::rate::{bytes, rate};
+use super::ring::{Rings, Whose, write};
 use super::traffic::{self, Passed};
 use super::{Counters, Use};
 use crate::servers::{Seen, Servers};
@@ -48,19 +49,6 @@ fn rest(now: Timestamp) -> Duration {
     let every = i64::from(Span::Hour.every()) * 1000;
     let gone = (now.as_millisecond() - every / 2).rem_euclid(every);
     Duration::from_millis((every - gone).unsigned_abs())
-}
-
-/// Writes minutes. A past that can't be kept is told once, and costs the next restart its charts.
-pub(super) fn write(minutes: Vec<Minute>, failing: &mut bool) {
-    let failed = minutes.into_iter().filter_map(|minute| minute.write().err()).last();
-    match failed {
-        Some(error) if !*failing => {
-            tracing::warn!(%error, "the figures can't be kept; a restart will lose the past");
-            *failing = true;
-        }
-        Some(_) => {}
-        None => *failing = false,
-    }
 }
 
 fn tree() -> Option<Tree> {
@@ -260,17 +248,6 @@ impl Last {
             disk: None,
         })
     }
-}
-
-/// Bytes a second.
-pub(super) fn bytes(number: u64, elapsed: Duration) -> u32 {
-    rate(u128::from(number) * 1000, elapsed)
-}
-
-/// Thousandths of `amount` a microsecond: thousandths of a processor for microseconds of it, and bytes a second for
-/// thousandths of bytes.
-pub(super) fn rate(amount: u128, elapsed: Duration) -> u32 {
-    u32::try_from(amount * 1000 / elapsed.as_micros().max(1)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -411,7 +411,7 @@ fn what_isnt_theirs_is_refused_and_never_becomes_what_they_see() {
     refuses(&[("users/bob.toml", Some("email = \"b@\nx"))], &["--> users/bob.toml:1:"]);
     // Somebody else's key is found, and nothing else of their file is said.
     let key = format!("ssh_keys = [\"ssh-ed25519 {CYN_KEY}\"]\n");
-    bob.push_change(&[("users/bob.toml", Some(&key))]).refused(&["this SSH key is `bob`'s"]);
+    bob.push_change(&[("users/bob.toml", Some(&key))]).refused(&["this SSH key is `cyn`'s"]);
     let said = bob.push(&["origin", "HEAD:main"]);
     has_nothing_of(&said.text, &["cyn@laptop", "$argon2", BOB_HASH]);
     bob.git(&["reset", "--quiet", "--hard", &start]);

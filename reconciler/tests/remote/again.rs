@@ -71,7 +71,8 @@ fn an_answer_about_the_moment_ends_no_status() {
         let success = |standing: &berth_wire::Standing| {
             standing.told.as_ref().is_some_and(|told| told.state == CommitState::Success)
         };
-        assert_eq!(bench.until(success).telling_trouble, None, "{shown}");
+        // The trouble is over by then, or a moment later.
+        bench.until(|standing| success(standing) && standing.telling_trouble.is_none());
         follower.end();
         drop(world);
     }
@@ -112,8 +113,7 @@ fn another_token_is_tried_at_once() {
         std::thread::sleep(Duration::from_secs(3));
         assert_eq!(world.count(), asked, "it isn't asked again and again");
         bench.secret("forge-token", &another);
-        let told = bench.until(|standing| standing.told.is_some());
-        assert_eq!(told.telling_trouble, None);
+        bench.until(|standing| standing.told.is_some() && standing.telling_trouble.is_none());
         let log = follower.end();
         assert!(!log.contains(&another), "{log}");
     }
@@ -256,7 +256,10 @@ fn other_words_dont_use_up_what_the_forge_takes() {
     });
     let follower = bench.follow();
     let tip = bench.main();
-    world.passes(&record(&tip, &["held back 0"]), |seen| seen.len() > 1);
+    // That it was accepted may be told before, or not any more.
+    world.passes(&record(&tip, &["held back 0"]), |seen| {
+        seen.iter().any(|seen| seen.body["state"] == "failure")
+    });
     for number in 1..60 {
         let why = format!("held back {number}");
         world.passes(&record(&tip, &[&why]), |_| true);

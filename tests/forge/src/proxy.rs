@@ -61,7 +61,7 @@ impl Proxy {
         format!("{scheme}://{name}:{password}@{}", self.address)
     }
 
-    /// What it was asked for: the heads of requests, or name, password and port.
+    /// Requests that it got: the heads of requests, or name, password and port.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("a lock").clone()
     }

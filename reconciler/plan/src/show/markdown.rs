@@ -19,7 +19,7 @@ const NAMED_LOSERS: usize = 10;
 /// Extent of a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comment {
-    /// What is alike is told once, and no section is longer than a third of a screen.
+    /// Tells once what is alike, and no section is longer than a third of a screen.
     Brief,
     /// Each change by itself, as far as a forge takes it.
     Whole,

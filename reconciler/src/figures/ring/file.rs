@@ -13,8 +13,8 @@ use berth_wire::figures::{Sample, Span};
 use jiff::Timestamp;
 
 use super::mean::mean;
+use super::place::{IN_MINUTE, Whose, step};
 use super::slot::{self, Slot};
-use super::{IN_MINUTE, Whose, step};
 
 /// First bytes of a file.
 const HEAD: &[u8; 32] = b"berth figures 1, 5 s, 60 s, 1 h\n";
@@ -164,5 +164,19 @@ pub(super) fn clean_up(folder: &Path, known: &BTreeSet<Whose>) {
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "figures of a server that is gone can't be removed");
         }
+    }
+}
+
+/// Writes minutes. A past that can't be kept is told once, and costs the next restart its charts.
+pub(in super::super) fn write(minutes: Vec<Minute>, failing: &mut bool) {
+    // Each is written, whatever became of the others.
+    let failed = minutes.into_iter().fold(None, |failed, minute| minute.write().err().or(failed));
+    match failed {
+        Some(error) if !*failing => {
+            tracing::warn!(%error, "the figures can't be kept; a restart will lose the past");
+            *failing = true;
+        }
+        Some(_) => {}
+        None => *failing = false,
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn differing(before: &Files, after: &Files) -> Changed {
 
 pub(super) fn state(files: &Files) -> Result<State, Vec<Finding>> {
     let parsed: Vec<Parsed> = files.iter().map(|(path, text)| Parsed::parse(path, text)).collect();
-    State::assemble(&parsed)
+    State::assemble_change(&parsed, |path| files.get(path) != FILES.get(path))
 }
 
 /// The register of those ids.

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use super::{Bench, Checkout, Example, examples, forge, git, good};
 use crate::InTime as _;
 
-/// What the steps write, and what they would read or run.
+/// Files that the steps write, and those that they would read or run.
 const WRITTEN: [&str; 4] = ["plan.md", "plan.json", "comment.json", "comments.json"];
 
 /// Pushes a branch whose commits are made by `change`, one after the other.

@@ -53,7 +53,7 @@ pub(crate) async fn show(
     Ok(page::render(&app, &visitor, "server.html", context))
 }
 
-/// What somebody wants to see of the page.
+/// Part of the page that somebody wants to see.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Looked {

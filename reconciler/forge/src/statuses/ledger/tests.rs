@@ -1,4 +1,4 @@
-//! What is told, when, and in which order.
+//! Lines that are told: when, and in which order.
 
 use berth_plan::Action;
 use berth_wire::Outcome;
