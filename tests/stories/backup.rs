@@ -94,8 +94,9 @@ fn give_shell(platform: &Platform, id: u32) {
     shell(platform, id, "busybox ln -s busybox /bin/sh");
 }
 
-/// A program that writes a number into one file and then into another, as fast as it can.
-const WRITER: &str = "n=0; while :; do n=$((n+1)); echo $n > /apps/one; echo $n > /home/other; done";
+/// A program that adds a number to one file and then to another, as fast as it can. A line is written at once, so that a file that stands
+/// still ends with a whole one.
+const WRITER: &str = "n=0; while :; do n=$((n+1)); echo $n >> /apps/one; echo $n >> /home/other; done";
 
 fn a_server_stands_still_while_its_last_changes_are_copied(world: &World) {
     let vault = TempDir::new().expect("a folder");
@@ -116,7 +117,7 @@ fn a_server_stands_still_while_its_last_changes_are_copied(world: &World) {
     for id in [1, 2] {
         platform.docker().run(&["exec", "-d", &platform.name(id), "busybox", "sh", "-c", WRITER]);
         eventually("the writer writes", || {
-            platform.docker().shell(&platform.name(id), "cat /home/other").is_good().then_some(())
+            platform.docker().shell(&platform.name(id), "test -s /home/other").is_good().then_some(())
         });
     }
     let ran = berth(&platform, &["backup", "run"]).coded(1);
@@ -127,7 +128,7 @@ fn a_server_stands_still_while_its_last_changes_are_copied(world: &World) {
     assert_eq!(platform.server(1).started_at, before[0].started_at, "it was frozen, not stopped");
     assert_ne!(platform.server(2).started_at, before[1].started_at);
     let number = |id: u32, file: &str| -> u64 {
-        let at = shell(&platform, id, &format!("cat /restored/*/{file}"));
+        let at = shell(&platform, id, &format!("tail -n 1 /restored/*/{file}"));
         at.trim().parse().unwrap_or_else(|_| panic!("a number in {file} of {id}: {at:?}"))
     };
     for (name, id) in [("frozen", 1), ("stopped", 2)] {
@@ -162,6 +163,8 @@ fn a_killed_backup_leaves_the_server_running_and_the_next_works(world: &World) {
     platform.running(1);
     shell(&platform, 1, "echo kept > /apps/mark");
     berth(&platform, &["backup", "run", "shop"]).good();
+    let listed = berth(&platform, &["backup", "list"]).good();
+    assert!(!listed.stdout.contains("warm"), "the copy that it has left half done is forgotten:\n{listed}");
 
     // The reconciler itself is killed while a server stands still.
     shell(&platform, 1, "rm /apps/go /apps/begun");

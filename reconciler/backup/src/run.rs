@@ -79,6 +79,15 @@ impl Means {
         FileLock::try_take(&self.folder.join("lock")).map_err(failed)?.ok_or(BackupError::Busy)
     }
 
+    /// Makes the repository ready, and forgets what a run that was killed has left in it.
+    fn prepare(&self) -> Result<(), BackupError> {
+        self.vault.prepare()?;
+        for left in self.vault.snapshots(Some(WARM))? {
+            self.vault.forget(&left.id)?;
+        }
+        Ok(())
+    }
+
     /// Asks the reconciler where the platform's volumes lie.
     pub(crate) async fn volumes(&self) -> Result<Vec<VolumeSight>, BackupError> {
         let mut daemon = self.daemon().await?;
@@ -122,7 +131,7 @@ pub async fn run(
     let _lock = means.lock()?;
     let began = Timestamp::now();
     let own = Arc::clone(&means);
-    blocking(move || Ok(own.vault.prepare()?)).await?;
+    blocking(move || own.prepare()).await?;
     // Without the reconciler, the platform is copied all the same, and each server says why it isn't.
     let volumes = means.volumes().await;
     let parts = parts_of(&jobs, volumes.as_deref().unwrap_or_default(), only);

@@ -157,6 +157,28 @@ async fn two_runs_are_never_at_once() {
     run(means, Vec::new(), None, heard().0).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_that_was_killed_has_left_is_forgotten() {
+    let host = Host::new();
+    let vault = host.vault();
+    vault.prepare().unwrap();
+    let names = ["data".to_owned()];
+    let order = |tag| berth_backup::Order {
+        within: host.home.path(),
+        names: &names,
+        without: &[],
+        tag,
+        parent: None,
+    };
+    for tag in ["warm", "server-3"] {
+        vault.copy(&order(tag), &|_| {}).unwrap();
+    }
+    run(host.means(), Vec::new(), None, heard().0).await.unwrap();
+    let tags: BTreeSet<String> =
+        vault.snapshots(None).unwrap().into_iter().flat_map(|copy| copy.tags).collect();
+    assert_eq!(tags, ["platform".to_owned(), "server-3".to_owned()].into());
+}
+
 #[test]
 fn locks_of_a_restic_that_was_killed_hold_up_nobody() {
     let host = Host::new();
