@@ -70,7 +70,7 @@ for file in /etc/default/berth /usr/lib/sysctl.d/50-berth.conf /usr/lib/modules-
     has "$file"
 done
 says /var/lib/dpkg/info/berth.conffiles /etc/default/berth
-for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-alarms berth-web; do
+for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-backup berth-metrics berth-alarms berth-web; do
     [ -L "/etc/systemd/system/berth.target.wants/$unit.service" ] || fail "$unit.service isn't enabled"
 done
 [ -L /etc/systemd/system/multi-user.target.wants/berth.target ] || fail "berth.target isn't enabled"

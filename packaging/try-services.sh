@@ -117,7 +117,7 @@ inside sh -c 'berth init /var/lib/berth/state.git --domain hosting.example.org &
 inside systemctl --quiet stop docker.service docker.socket
 inside systemctl --quiet mask --runtime docker.service docker.socket
 inside systemctl start berth.target
-for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-alarms berth-web; do
+for unit in berth-door berth-remote berth-acme berth-oidc berth-mail berth-backup berth-metrics berth-alarms berth-web; do
     until_ 30 "$unit starts" active "$unit"
 done
 inside test -S /run/berth/doors/hosting/git.sock || fail "the door listens"
@@ -231,7 +231,7 @@ until_ 30 "somebody pushes" inside test -e /root/pushing
 engine=$(pid docker)
 door=$(pid berth-door)
 inside sh -c 'cd /root && dpkg-deb -R package.deb unpacked && sed -i "s/^Version: .*/Version: 9.0.0-1/" unpacked/DEBIAN/control && sed "s/berth mail/berth oidc/" unpacked/usr/lib/systemd/system/berth-mail.service >unpacked/usr/lib/systemd/system/berth-extra.service && sed -i "s/ berth-mail.service/& berth-extra.service/" unpacked/DEBIAN/postinst unpacked/DEBIAN/prerm unpacked/DEBIAN/postrm && dpkg-deb -Zgzip -z1 --root-owner-group -b unpacked newer.deb && dpkg -i newer.deb' >"$room/said" 2>&1 || { cat "$room/said" >&2; fail "dpkg"; }
-for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-metrics berth-alarms berth-web; do
+for unit in berth berth-door berth-remote berth-acme berth-oidc berth-mail berth-backup berth-metrics berth-alarms berth-web; do
     until_ 60 "$unit runs" active "$unit"
 done
 [ "$(pid berth-door)" != "$door" ] || fail "the door is the old one"

@@ -77,12 +77,12 @@ scripts_of() { # folder...
 }
 
 case "${1:-}" in
-run)   engine; local_names; need mmdebstrap build-essential pkg-config openssh-client curl; scripts_of reconciler/web/terminal ;;
-test)  engine; local_names; need apparmor mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
+run)   engine; local_names; need restic mmdebstrap build-essential pkg-config openssh-client curl; scripts_of reconciler/web/terminal ;;
+test)  engine; local_names; need restic apparmor mmdebstrap busybox-static iproute2 dnsmasq-base build-essential pkg-config openssh-server openssh-client sshpass rsync \
        caddy docker-registry pebble bind9 exim4-daemon-light curl openssl jq putty-tools dropbear-bin python3-paramiko libssh-4 chromium chromium-driver
        command -v node >/dev/null || need nodejs
        scripts_of reconciler/web/terminal tests/axe tests/oidc ;;
-bench) engine; need mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
+bench) engine; need restic mmdebstrap busybox-static build-essential pkg-config docker-compose iproute2 caddy wrk openssh-server openssh-client ;;
 vm)    engine; need mmdebstrap e2fsprogs openssh-client python3-minimal qemu-system-x86 build-essential pkg-config; scripts_of reconciler/web/terminal ;;
 check)
     need build-essential pkg-config

@@ -17,7 +17,7 @@ fn services() -> Vec<(PathBuf, String)> {
     let files = fs::read_dir(folder().join("units")).unwrap().map(|file| file.unwrap().path());
     let services = files.filter(|path| path.extension().is_some_and(|extension| extension == "service"));
     let read: Vec<_> = services.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect();
-    assert!(read.len() >= 8, "the services are in packaging/units");
+    assert!(read.len() >= 9, "the services are in packaging/units");
     read
 }
 

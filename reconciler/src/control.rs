@@ -4,6 +4,7 @@
 mod certificates;
 mod events;
 mod figures;
+mod holds;
 mod ids;
 mod keys;
 mod metrics;
@@ -33,6 +34,7 @@ use self::observed::Looking;
 use self::stream::{Told as Heard, Until, answer, lines, whole};
 use crate::certificates::Sites;
 use crate::figures::Use;
+use crate::hold::Holds;
 use crate::metrics::{Folders, Told};
 use crate::power::{Orders, Power};
 use crate::servers::Servers;
@@ -175,14 +177,14 @@ impl Control {
     }
 
     /// Serves the control socket, forever; it is gone when this is dropped.
-    pub async fn serve(self, socket: Socket) -> Result<(), ControlError> {
+    pub async fn serve(self, socket: Socket, holds: Holds) -> Result<(), ControlError> {
         let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let more = Router::new()
             .route("/sync", post(sync))
             .route("/figures", get(figures::figures))
             .route("/certificates", get(certificates::certificates));
-        let more = Self::with_facts(Self::with_metrics(more));
-        socket.serve(more.with_state(self.clone()).merge(others).merge(self.reads())).await
+        let more = Self::with_facts(Self::with_metrics(more)).with_state(self.clone());
+        socket.serve(more.merge(others).merge(holds::router(holds)).merge(self.reads())).await
     }
 
     /// Serves the door's socket in the same way. It has only what a push needs to be judged and followed, a pass at once, and the

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::certificates;
 use crate::control::{Control, ControlError, Keys, Socket};
 use crate::figures;
+use crate::hold::{self, Holds};
 use crate::metrics::{Told, count_pass};
 use crate::pass::{PassError, Reconciler};
 use crate::power::{Means, Power};
@@ -98,7 +99,14 @@ impl Daemon {
         let (engine, _) = connect(&settings.docker).await.map_err(PassError::from)?;
         // Opened before anything else is begun: a reconciler that nobody can ask is of no use, and says so at once.
         let socket = Socket::open(&settings.socket())?;
-        tasks.try_until(closing, "the control socket", control.clone().serve(socket));
+        let holds = Holds::new(hold::Means {
+            servers: control.servers().clone(),
+            reader: reconciler.reader().clone(),
+            writer: reconciler.writer().clone(),
+            wakeups: wakeups.clone(),
+            tasks: tasks.clone(),
+        });
+        tasks.try_until(closing, "the control socket", control.clone().serve(socket, holds));
         let owner = state_owner(&reconciler).map_err(DaemonError::Owner)?;
         if let Some(owner) = owner {
             admit(owner, &settings.data, &settings.views()).map_err(DaemonError::Owner)?;

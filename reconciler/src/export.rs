@@ -15,6 +15,7 @@ use berth_plan::desired::Desired;
 use berth_plan::inventory::{Inventory, ServerContainer};
 use berth_plan::names::{self, DATA_VOLUMES, Service};
 use berth_plan::observed::{ObservedContainer, RunState};
+use berth_schema::backup::ServerBackup;
 use berth_schema::edit::{new_server, new_user};
 use berth_schema::name::{ImageRef, Prefix, ServerId, ServerName, UserName};
 use berth_schema::platform::{Defaults, Isolation};
@@ -120,6 +121,7 @@ fn server(id: ServerId, owned: &ServerContainer<'_>) -> Option<Server> {
         image: owned.image.parse::<ImageRef>().ok(),
         reset: owned.reset,
         allow: Vec::new(),
+        backup: ServerBackup::default(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! and acts. `command` is what people call.
 
 pub mod backoff;
+pub mod backups;
 pub mod certificates;
 pub mod checkup;
 pub mod command;
@@ -13,6 +14,7 @@ pub mod draw;
 pub mod export;
 mod facts;
 pub mod figures;
+pub mod hold;
 pub mod journal;
 pub mod metrics;
 pub mod pass;

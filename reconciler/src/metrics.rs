@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use berth_backup::Runs;
 use berth_count::{COUNTS_FILE, Counts, Left, Process};
 use berth_door::GATE_COUNTS;
 use berth_metrics::{Certificate, Io, Network, ServerMetrics, Snapshot, Usage, Wanted};
@@ -33,6 +34,8 @@ pub struct Folders {
     panel: PathBuf,
     /// The folder of the account at the CA.
     acme: PathBuf,
+    /// The folder of backups.
+    backup: PathBuf,
 }
 
 /// The state's part in metrics.
@@ -64,6 +67,7 @@ impl Folders {
             door: settings.data.join(berth_door::FOLDER),
             panel: settings.panel_data(),
             acme: settings.acme_folder(),
+            backup: settings.data.join(berth_backup::FOLDER),
         }
     }
 
@@ -114,6 +118,8 @@ impl Sources<'_> {
             servers,
             certificates,
             host: self.used.host(),
+            // Whoever can't read it says so by having none.
+            last_backup: Runs::of(&self.folders.backup).last_complete().ok().flatten(),
             counts: self.folders.counts(self.seen.platform.as_ref()),
             status: self.status,
             at: Timestamp::now(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use berth_backup::{Part, PartRecord, PartResult, RunRecord};
 use berth_count::Counted;
 use berth_metrics::{Format, text};
 use berth_schema::name::ServerId;
@@ -146,8 +147,12 @@ fn servers_have_the_metrics_of_containers() {
 #[test]
 fn every_process_tells_its_own_counts_and_no_others() {
     let home = tempfile::tempdir().unwrap();
-    let folders =
-        Folders { door: home.path().join("door"), panel: home.path().join("panel"), ..Folders::default() };
+    let folders = Folders {
+        door: home.path().join("door"),
+        panel: home.path().join("panel"),
+        backup: home.path().join("backup"),
+        ..Folders::default()
+    };
     for folder in [&folders.door, &folders.panel] {
         fs::create_dir(folder).unwrap();
     }
@@ -180,4 +185,27 @@ fn a_pass_is_counted_with_its_changes_and_steps() {
 fn certificates_of_the_state_s_names_count() {
     let told = Told { domains: ["shop.example.org".to_owned()].into(), ..Told::default() };
     assert!(told.has("shop.example.org") && told.has("*.example.org") && !told.has("gone.example.org"));
+}
+
+#[test]
+fn the_last_backup_is_the_last_of_everything_in_which_nothing_failed() {
+    let home = tempfile::tempdir().unwrap();
+    let folders = Folders { backup: home.path().to_owned(), ..Folders::default() };
+    let last = |folders| {
+        let text = told(folders, &Use::default(), None);
+        samples(&text).get("berth_last_backup_timestamp_seconds").map(|value| (*value).to_owned())
+    };
+    assert_eq!(last(&folders), None);
+    let runs = Runs::of(home.path());
+    for (second, whole, result) in [
+        (100, true, PartResult::Off),
+        (200, true, PartResult::Tidied),
+        (300, false, PartResult::Off),
+        (400, true, PartResult::Failed { error: "the disk is full".to_owned() }),
+    ] {
+        let began = Timestamp::from_second(second).unwrap();
+        let parts = vec![PartRecord { part: Part::Platform, result, millis: 1 }];
+        runs.add(&RunRecord { began, ended: began, whole, parts }).unwrap();
+    }
+    assert_eq!(last(&folders).as_deref(), Some("200"));
 }

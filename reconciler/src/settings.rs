@@ -43,8 +43,8 @@ pub struct Settings {
     )]
     pub state: PathBuf,
 
-    /// Berth's own data on this host: keys, secrets, journal, control socket. Back up the file `identity`, from which the
-    /// platform's SSH keys follow, and the folder `secrets`; all else in it can be lost.
+    /// Berth's own data on this host: keys, secrets, journal, control socket. `berth backup` copies it; without backups, keep
+    /// the file `identity`, from which the platform's SSH keys follow, and the folder `secrets`.
     #[arg(
         long,
         env = "BERTH_DATA",

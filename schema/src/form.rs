@@ -117,7 +117,7 @@ const fn known(name: &'static str, sort: Sort) -> Known {
     Known { name, sort }
 }
 
-const SERVER: [Known; 11] = [
+const SERVER: [Known; 15] = [
     known("id", Sort::Fixed),
     known("owner", Sort::Text),
     known("members", Sort::Words),
@@ -129,6 +129,10 @@ const SERVER: [Known; 11] = [
     known("image", Sort::Text),
     known("reset", Sort::Whole),
     known("allow", Sort::Words),
+    known("backup.enabled", Sort::Flag),
+    known("backup.pause", Sort::Text),
+    known("backup.before", Sort::Text),
+    known("backup.after", Sort::Text),
 ];
 
 const DOMAIN: [Known; 5] = [

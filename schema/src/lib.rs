@@ -8,6 +8,7 @@ pub mod access;
 pub mod acme;
 pub mod alarms;
 pub mod api_token;
+pub mod backup;
 pub mod beginning;
 pub mod brief;
 pub mod cache;

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 pub use crate::access::Access;
 pub use crate::acme::Acme;
 use crate::alarms::Alarms;
+use crate::backup::Backup;
 use crate::cache::Cache;
 use crate::docs::Docs;
 use crate::fields::Fields;
@@ -89,6 +90,9 @@ pub struct Platform {
     /// The server by which the platform sends mails. Without this table it sends none.
     #[schemars(default)]
     pub mail: Option<Mail>,
+    /// Backups. Without this table there are none.
+    #[schemars(default)]
+    pub backup: Option<Backup>,
     /// The place at which scrapers read metrics. Without this table there is none.
     #[schemars(default)]
     pub metrics: Option<Metrics>,
@@ -325,6 +329,9 @@ impl Platform {
             panel,
             alarms: fields.table("alarms", "`[alarms]`", |fields| Alarms::read(fields, mail.is_some())),
             mail,
+            backup: fields.table("backup", "`[backup]`", |fields| {
+                fields.is_there().then(|| Backup::read(fields)).flatten()
+            }),
             metrics,
             public: fields.table("public", "`[public]`", Public::read),
             docs: fields.table("docs", "`[docs]`", Docs::read),

@@ -30,6 +30,7 @@ pub enum Form {
     MacKey,
     Password,
     Url,
+    Variables,
 }
 
 /// A field of the state that refers to a secret.
@@ -137,8 +138,24 @@ pub const ALARMS_CHAT: Use = Use {
     without: "no alarm reaches the chat",
 };
 
+/// The password that encrypts the backups.
+pub const BACKUP_PASSWORD: Use = Use {
+    field: "backup.secret",
+    default: "backup",
+    form: Form::Password,
+    without: "no backup can be made or read",
+};
+
+/// The credentials that the host of the backups asks for.
+pub const BACKUP_CREDENTIALS: Use = Use {
+    field: "backup.credentials",
+    default: "backup-credentials",
+    form: Form::Variables,
+    without: "the backup repository lets nobody in",
+};
+
 /// Every field that refers to a secret. A new one is a row here, and a line in `State::secrets`.
-pub const USES: [&Use; 9] = [
+pub const USES: [&Use; 11] = [
     &FORGE_TOKEN,
     &FORGE_WEBHOOK,
     &FORGE_DEPLOY_KEY,
@@ -148,6 +165,8 @@ pub const USES: [&Use; 9] = [
     &MAIL,
     &ALARMS_WEBHOOK,
     &ALARMS_CHAT,
+    &BACKUP_PASSWORD,
+    &BACKUP_CREDENTIALS,
 ];
 
 /// The fewest bytes of a shared secret: less can be guessed, offline, from one message that somebody saw.
@@ -210,6 +229,7 @@ impl Form {
             Self::Password => "a password, on one line",
             Self::MacKey => "a key in base64 or base64url, on one line",
             Self::Url => "an `https` URL, or an `http` one of this machine, on one line",
+            Self::Variables => "lines `NAME=value`",
         }
     }
 
@@ -222,6 +242,7 @@ impl Form {
             }
             Self::Password => !text.is_empty() && text.len() <= 1024 && !text.contains(char::is_control),
             Self::Url => is_url(text),
+            Self::Variables => variables(text).is_some_and(|variables| !variables.is_empty()),
             Self::SharedSecret => text.len() >= SHORTEST_SHARED && !text.contains(['\n', '\r']),
             Self::PrivateKey => text.starts_with("-----BEGIN ") && text.contains(" PRIVATE KEY-----"),
             Self::MacKey => {
@@ -244,6 +265,18 @@ fn is_url(text: &str) -> bool {
         Some("http") => is_near && !has_user && text.len() <= 4096,
         _ => false,
     }
+}
+
+/// Variables that a secret sets: each line `NAME=value`, apart from empty ones; `None` where another line is among them.
+pub fn variables(text: &str) -> Option<Vec<(&str, &str)>> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let variable = |line: &'_ str| {
+        let (name, value) = line.split_once('=')?;
+        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+            && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        (is_name && !value.contains(char::is_control)).then_some(())
+    };
+    lines.map(|line| variable(line).and_then(|()| line.split_once('='))).collect()
 }
 
 /// The form that a secret of this name has where `references` or the table say it.
@@ -310,6 +343,10 @@ mod tests {
         ] {
             assert!(Form::Url.fits(good), "{good:?}");
         }
+        for bad in ["", "\n", "a b", "name=value", "=value", "A=1\nB", "A=\u{7}"] {
+            assert!(!Form::Variables.fits(bad), "{bad:?}");
+        }
+        assert!(Form::Variables.fits("AWS_ACCESS_KEY_ID=a\n\nAWS_SECRET_ACCESS_KEY=b=c\n"));
         assert!(Form::MacKey.fits("c2VjcmV0c2VjcmV0-_8=") && Form::MacKey.fits("c2VjcmV0c2VjcmV0+/8"));
     }
 }

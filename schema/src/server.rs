@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::backup::ServerBackup;
 use crate::fields::{At, Fields};
 use crate::firewall::{Exception, keep_exceptions};
 use crate::invalid::Invalid;
@@ -51,6 +52,9 @@ pub struct Server {
     /// `10.1.2.3/32:5432/tcp`. Only an admin may change the list.
     #[schemars(default)]
     pub allow: Vec<Exception>,
+    /// Its part in backups, where the platform makes any.
+    #[schemars(default)]
+    pub backup: ServerBackup,
 }
 
 /// Power state of a server.
@@ -124,6 +128,7 @@ impl ServerFile {
         let image = fields.image("image");
         let reset = fields.value("reset").unwrap_or_default();
         let allow = fields.list::<Exception>("allow").unwrap_or_default();
+        let backup = fields.table("backup", "`[backup]`", ServerBackup::read);
         let exceptions = keep_exceptions(&allow, fields);
         check_login_names(&name, id, fields);
         let kept = keep_members(owner.as_ref(), &members, fields);
@@ -141,6 +146,7 @@ impl ServerFile {
                 image,
                 reset,
                 allow: exceptions,
+                backup,
             }),
             _ => None,
         };

@@ -40,7 +40,9 @@ impl State {
         let oidc = oidc.flat_map(|oidc| oidc.secrets());
         let mail = self.platform.mail.iter().map(|mail| mail.secrets());
         let alarms = self.platform.alarms.iter().flat_map(|alarms| alarms.secrets());
-        forge.chain(self.platform.acme.secrets()).chain(oidc).chain(mail).chain(alarms).collect()
+        let backup = self.platform.backup.iter().flat_map(|backup| backup.secrets());
+        let others = oidc.chain(mail).chain(alarms).chain(backup);
+        forge.chain(self.platform.acme.secrets()).chain(others).collect()
     }
 
     /// Returns the quota that holds for a member.

@@ -7,6 +7,7 @@
 )]
 
 use berth_schema::api_token::Scope;
+use berth_schema::backup::ServerBackup;
 use berth_schema::domain::{Domain, DomainAccess, Tls};
 use berth_schema::edit::{self, DomainEdit, EditError, QuotaEdit, ServerEdit, UserEdit};
 use berth_schema::name::{ServerId, UserName};
@@ -190,6 +191,7 @@ fn new_files_say_no_more_than_they_must() {
         image: None,
         reset: 0,
         allow: vec![],
+        backup: ServerBackup::default(),
     };
     assert_eq!(edit::new_server(&server).unwrap(), "id = 3\nowner = \"ann\"\nmemory = \"512 MiB\"\n");
     let domain = Domain {

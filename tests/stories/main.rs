@@ -67,6 +67,7 @@ tell! {
     change: Seat,
     removal: Seat,
     repair: Seat,
+    backup: Seat,
     running: Seat,
     metrics: Seat,
     alarms: Seat,

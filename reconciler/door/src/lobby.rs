@@ -9,6 +9,7 @@ mod change;
 mod guest;
 mod read;
 mod restart;
+mod restore;
 mod schema;
 mod tell;
 mod words;
@@ -175,8 +176,8 @@ impl Waited {
             Some(Verb::Write(write)) if !matches!(write, Write::Domain(Domain::Ls { .. })) => {
                 waits.to_main(repo.git_dir()).map(Self::Turn)
             }
-            // It waits for the engine, and not with much in memory.
-            Some(Verb::Restart { .. }) => Ok(Self::Place { _reading: None }),
+            // They wait for others, and not with much in memory.
+            Some(Verb::Restart { .. } | Verb::Restore { .. }) => Ok(Self::Place { _reading: None }),
             _ => waits.to_read(repo.git_dir()).map(|reading| Self::Place { _reading: Some(reading) }),
         };
         match taken {
@@ -221,6 +222,9 @@ async fn said(
             Answer::Plan(Box::new(change::plan(guest, &order)?))
         }
         Some(Verb::Restart { server }) => Answer::Restart(restart::restart(guest, server, progress).await?),
+        Some(Verb::Restore { server, at, path }) => {
+            Answer::Restore(restore::restore(guest, server, *at, path.clone(), progress).await?)
+        }
         Some(Verb::Write(write)) => {
             let (order, manner) = (change::order(guest, write)?, write.manner());
             let Waited::Turn(turn) = waited else {

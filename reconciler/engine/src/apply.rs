@@ -3,6 +3,7 @@
 mod configure;
 mod container;
 mod error;
+mod hold;
 mod host_rules;
 mod identity;
 mod link;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use container::create_body;
 pub use error::{After, ConfigureError, LinkError, PlaceError, ProgramError, StepError};
+pub use hold::{HoldError, Still};
 pub use restart::RestartError;
 pub use schedule::apply;
 pub use writer::Writer;

@@ -24,8 +24,8 @@ mod volume_file;
 
 pub use api::{Connection, connect};
 pub use apply::{
-    After, ConfigureError, LinkError, PlaceError, ProgramError, RestartError, StepError, Writer, apply,
-    create_body,
+    After, ConfigureError, HoldError, LinkError, PlaceError, ProgramError, RestartError, StepError, Still,
+    Writer, apply, create_body,
 };
 pub use canary::{Canaries, Canary};
 pub use error::EngineError;

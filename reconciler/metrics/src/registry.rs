@@ -126,6 +126,7 @@ metrics! {
     "berth_image_cache_hits", Gauge, &[], "Requests that the image cache answered by itself since it started", |now| cache(now, |usage| usage.hits);
     "berth_image_cache_misses", Gauge, &[], "Requests for which the image cache asked its upstream", |now| cache(now, |usage| usage.misses);
     "berth_dockerhub_pulls_remaining", Gauge, &[], "Pulls that Docker Hub still allows in its window", pulls;
+    "berth_last_backup_timestamp_seconds", Gauge, &[], "Moment when the last backup began that has everything", last_backup;
     "berth_certificate_days_left", Gauge, &["domain", "of"], "Days until the certificate of a domain ends: of the panel, or of a server's site", certificates;
     "berth_server_info", Gauge, &["name", "server", "number", "owner", "wanted"], "1, with a server's container, name, number and owner, and the power state that the state repo wants", server_info;
     "berth_server_up", Gauge, &["name", "server"], "1 if the server runs, 0 if it doesn't and should", server_up;
@@ -194,6 +195,11 @@ fn pass(now: &Snapshot, value: impl Fn(&PassRecord) -> u64) -> Vec<Sample> {
 
 fn last_pass(now: &Snapshot) -> Vec<Sample> {
     pass(now, |pass| u64::try_from(pass.at.as_second()).unwrap_or_default())
+}
+
+fn last_backup(now: &Snapshot) -> Vec<Sample> {
+    let began = now.last_backup.iter().map(|began| u64::try_from(began.as_second()).unwrap_or_default());
+    began.map(plain).collect()
 }
 
 fn converged(now: &Snapshot) -> Vec<Sample> {

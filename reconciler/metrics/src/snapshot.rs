@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub servers: Vec<ServerMetrics>,
     /// Certificates that visitors see.
     pub certificates: Vec<Certificate>,
+    /// Moment when the last backup began that has everything; `None` where there is none.
+    pub last_backup: Option<Timestamp>,
     /// Counts of all processes together.
     pub counts: Counts,
     /// Moment of the snapshot.

@@ -58,7 +58,7 @@ fn words(expression: &str) -> BTreeSet<String> {
 }
 
 /// Functions and operators that the expressions use.
-const LANGUAGE: [&str; 13] = [
+const LANGUAGE: [&str; 14] = [
     "and",
     "by",
     "group_left",
@@ -72,6 +72,7 @@ const LANGUAGE: [&str; 13] = [
     "sort",
     "sum",
     "or",
+    "time",
 ];
 
 /// Words that are neither a series of the registry's, nor one of its labels, nor of the language.

@@ -15,8 +15,8 @@ use crate::digest::fingerprint;
 use crate::identity::{Identities, IdentitySpec, Whose};
 use crate::label::{self, Tag};
 use crate::names::{
-    DATA_VOLUMES, EXTERNAL, SSH_VOLUME, Service, assigned, network, server_container, server_volume,
-    uplink_bridge, variable,
+    DATA_VOLUMES, EXTERNAL, RESTORED_VOLUME, SSH_VOLUME, Service, assigned, network, server_container,
+    server_volume, uplink_bridge, variable,
 };
 use crate::program::Programs;
 use crate::render::{Kind, Templates};
@@ -182,7 +182,8 @@ impl Desired {
             mounts: DATA_VOLUMES
                 .iter()
                 .map(|data| (data, false))
-                .chain([(&SSH_VOLUME, true)])
+                // Read-only, so that it counts against nobody's disk: whoever wrote there could fill the host's.
+                .chain([(&SSH_VOLUME, true), (&RESTORED_VOLUME, true)])
                 .map(|((end, target), read_only)| Mount {
                     volume: server_volume(self.prefix(), server.id, end),
                     target: (*target).to_owned(),
@@ -223,6 +224,15 @@ impl Desired {
         VolumeSpec {
             name: server_volume(self.prefix(), server.id, SSH_VOLUME.0),
             labels: tag.write(self.prefix()),
+        }
+    }
+
+    /// The volume of data that is restored beside a server's own.
+    pub fn restored_volume(&self, server: &Server) -> VolumeSpec {
+        let (name, owner) = (server.name.to_string(), server.owner.to_string());
+        VolumeSpec {
+            name: server_volume(self.prefix(), server.id, RESTORED_VOLUME.0),
+            labels: Tag::Restored { id: server.id, name, owner }.write(self.prefix()),
         }
     }
 

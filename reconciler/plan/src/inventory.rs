@@ -45,6 +45,8 @@ pub struct Holding<'a> {
     pub data: SmallVec<[DataVolume<'a>; DATA_VOLUMES.len()]>,
     /// The volumes of its SSH keys. One, unless somebody made more by hand.
     pub ssh: SmallVec<[SshVolume<'a>; 1]>,
+    /// The volumes of data that was restored beside its own. One, unless somebody made more by hand.
+    pub restored: SmallVec<[&'a str; 1]>,
     /// The marks of its removal. One, unless somebody made more by hand.
     pub tombstones: Vec<TombstoneVolume<'a>>,
 }
@@ -193,6 +195,9 @@ impl<'a> Inventory<'a> {
                 let holding = self.servers.entry(*id).or_default();
                 holding.ssh.push(SshVolume { volume: &volume.name, name, owner, placed });
             }
+            Some(Tag::Restored { id, .. }) => {
+                self.servers.entry(*id).or_default().restored.push(&volume.name);
+            }
             Some(Tag::Tombstone(stone)) => {
                 let holding = self.servers.entry(stone.id).or_default();
                 holding.tombstones.push(TombstoneVolume { volume: &volume.name, stone });
@@ -220,6 +225,7 @@ impl<'a> Holding<'a> {
     fn settle(&mut self) {
         self.data.sort_unstable_by_key(|data| data.volume);
         self.ssh.sort_unstable_by_key(|ssh| ssh.volume);
+        self.restored.sort_unstable();
         self.tombstones.sort_unstable_by_key(|tombstone| tombstone.volume);
         self.rivals.sort_unstable_by_key(|owned| &owned.container.name);
     }

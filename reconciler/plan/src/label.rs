@@ -36,6 +36,8 @@ pub const KIND_SYSTEM: &str = "system";
 pub const KIND_DATA: &str = "data";
 /// A server's SSH keys, which only Berth writes.
 pub const KIND_SSH: &str = "ssh";
+/// Data that was restored beside a server's own.
+pub const KIND_RESTORED: &str = "restored";
 /// An empty volume that says: this server is removed, its data is kept.
 pub const KIND_TOMBSTONE: &str = "tombstone";
 /// A network of the platform.
@@ -80,6 +82,15 @@ pub enum Tag {
     },
     /// The volume of a server's SSH keys. It holds nothing that couldn't be made again.
     Ssh {
+        /// The server's number.
+        id: ServerId,
+        /// The server's name when it was made.
+        name: String,
+        /// The server's owner when it was made.
+        owner: String,
+    },
+    /// The volume of data that was restored beside a server's own. Copies of backups, which nobody loses with it.
+    Restored {
         /// The server's number.
         id: ServerId,
         /// The server's name when it was made.
@@ -147,6 +158,7 @@ impl Tag {
             KIND_SYSTEM | KIND_NETWORK | KIND_VOLUME => Ok(Self::System { spec: get(SPEC)? }),
             KIND_DATA => Ok(Self::Data { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
             KIND_SSH => Ok(Self::Ssh { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
+            KIND_RESTORED => Ok(Self::Restored { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
             KIND_TOMBSTONE => {
                 let text = get(REMOVED_AT)?;
                 let removed_at = text
@@ -194,6 +206,12 @@ impl Tag {
             }
             Self::Ssh { id, name, owner } => {
                 put(KIND, KIND_SSH);
+                put(SERVER, &id.to_string());
+                put(NAME, name);
+                put(OWNER, owner);
+            }
+            Self::Restored { id, name, owner } => {
+                put(KIND, KIND_RESTORED);
                 put(SERVER, &id.to_string());
                 put(NAME, name);
                 put(OWNER, owner);

@@ -19,6 +19,9 @@ pub const DATA_VOLUMES: [(&str, &str); 3] =
 /// Volume of a server's SSH keys: the end of its name, and the folder where the server finds it.
 pub const SSH_VOLUME: (&str, &str) = ("ssh", "/etc/ssh/berth");
 
+/// Volume of data that was restored beside a server's own: the end of its name, and the folder where the server finds it.
+pub const RESTORED_VOLUME: (&str, &str) = ("restored", "/restored");
+
 /// Variables in the environment of a platform's containers.
 ///
 /// `berth-link` reads those of the plane while nothing else of Berth runs. It must not need this crate, and a test

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use berth_backup::{BackupError, VaultError};
 use berth_door::web::{PanelError, SecretError, SocketError, StoreError};
 use berth_engine::{EngineError, ObserveError};
 use berth_fault::{Fault, Kind};
@@ -18,7 +19,7 @@ use crate::source::SourceError;
 type Cast = for<'a> fn(&'a (dyn Error + 'static)) -> Option<&'a dyn Fault>;
 
 /// The errors that know their kind. A chain of causes holds them as plain errors.
-const FAULTS: [Cast; 14] = [
+const FAULTS: [Cast; 16] = [
     cast::<DaemonError>,
     cast::<PassError>,
     cast::<SourceError>,
@@ -33,6 +34,8 @@ const FAULTS: [Cast; 14] = [
     cast::<SocketError>,
     cast::<StoreError>,
     cast::<MailError>,
+    cast::<BackupError>,
+    cast::<VaultError>,
 ];
 
 fn cast<'a, T: Fault + 'static>(cause: &'a (dyn Error + 'static)) -> Option<&'a dyn Fault> {

@@ -4,6 +4,7 @@ mod acme;
 mod alarms;
 mod apply;
 mod assessed;
+mod backup;
 mod check;
 mod doctor;
 mod down;
@@ -29,6 +30,7 @@ mod plan;
 mod reconcile;
 mod remote;
 mod render;
+mod restore;
 mod revert;
 mod review;
 mod schema;
@@ -94,6 +96,10 @@ enum Command {
     Schema(schema::Args),
     /// Store, list and remove the secrets that the state names
     Secret(secret::Args),
+    /// Back up the platform and every server; list and check the copies; or do so at the times of `backup.at`, until SIGTERM
+    Backup(backup::Args),
+    /// Restore a server's data from a backup: beside its own, or in its place
+    Restore(restore::Args),
     /// Build the images of servers and of the platform
     Image(image::Args),
     /// Prepare the Docker engine and this host, or check them
@@ -171,6 +177,7 @@ pub fn main() -> ExitCode {
                 | Command::Metrics(_)
                 | Command::Oidc(_)
                 | Command::Panel
+                | Command::Backup(_)
                 | Command::Up(_)
         ) {
         "info"
@@ -236,6 +243,8 @@ fn is_private(command: &Command) -> bool {
         | Command::Revert(_)
         | Command::Secret(_)
         | Command::Alarms(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Review(_)
         | Command::Lobby(_)
         | Command::View(_)
@@ -291,6 +300,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Invite(args) => invite::run(&args, &settings),
         Command::Schema(args) => schema::run(&args),
         Command::Secret(args) => secret::run(&args, &settings),
+        Command::Backup(args) => backup::run(&args, &settings).await,
+        Command::Restore(args) => restore::run(&args, &settings).await,
         Command::Image(args) => image::run(&args, &settings).await,
         Command::Engine(args) => engine::run(&args, &settings).await,
         Command::Doctor(args) => doctor::run(&args, &settings).await,

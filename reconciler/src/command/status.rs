@@ -1,5 +1,6 @@
 //! `berth status`: how things are.
 
+mod backup;
 mod certificate;
 mod mail;
 mod oidc;
@@ -81,6 +82,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
     } else {
         let length = if args.all { Length::Whole } else { Length::Brief };
         show(&status, &used, length);
+        backup::lines(settings).iter().for_each(|line| print(line));
         connections(settings).iter().for_each(|line| say(line));
     }
     let as_wanted = status.servers.iter().all(ServerRow::is_as_wanted);

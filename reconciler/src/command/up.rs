@@ -2,11 +2,12 @@
 //!
 //! They run as children, so that a crash is a restart and not an outage: the reconciler, and, where the state is a
 //! repository, the git door, `berth-web` where `platform.toml` has `[panel]`, `berth remote` where a forge hosts it, `berth acme` where Berth keeps
-//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, `berth mail` where mails are sent, `berth metrics`
-//! where scrapers are answered, and `berth alarms send` where somebody is told of alarms.
+//! the account at the CA, `berth oidc` where people sign in by an OpenID provider, `berth mail` where mails are sent, `berth backup keep`
+//! where there are backups, `berth metrics` where scrapers are answered, and `berth alarms send` where somebody is told of alarms.
 
 pub(super) mod acme;
 pub(super) mod alarms;
+mod backup;
 mod child;
 pub(super) mod followed;
 pub(super) mod mail;
@@ -102,10 +103,11 @@ async fn supervise(args: &Args, settings: &Settings) -> anyhow::Result<Exit> {
     let acme = acme::PART.keep(acme::read, program.clone(), settings.clone(), closing.clone());
     let oidc = oidc::PART.keep(oidc::read, program.clone(), settings.clone(), closing.clone());
     let mail = mail::keep(program.clone(), settings.clone(), closing.clone());
+    let backup = backup::keep(program.clone(), settings.clone(), closing.clone());
     let metrics = metrics::keep(program.clone(), settings.clone(), closing.clone());
     let alarms = alarms::keep(program.clone(), settings.clone(), closing.clone());
-    let (reconciler, door, (), (), (), (), (), (), ()) =
-        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail, metrics, alarms);
+    let (reconciler, door, (), (), (), (), (), (), (), ()) =
+        tokio::join!(reconciler, door, forge, panel, acme, oidc, mail, backup, metrics, alarms);
     let signals = tasks.end().await;
     reconciler.and(door)?;
     Ok(signals.map(|()| Exit::Ok)?)

@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::event::{Event, Listener};
 use crate::facts::Facts;
 use crate::figures::{Figures, Span};
+use crate::hold::{HoldOrder, VolumeSight};
 use crate::pass_record::PassRecord;
 use crate::power::{PowerOrder, PowerRecord};
 use crate::scrape::ScrapeAddress;
@@ -35,6 +36,8 @@ use crate::status::Status;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Time in which a server is started again: its own time to stop, what the engine adds to it, and a wait for a pass.
 const POWER_PATIENCE: Duration = Duration::from_secs(240);
+/// Time in which a server comes to stand still, or runs on: its own time to stop, and that of its commands.
+const HOLD_PATIENCE: Duration = Duration::from_secs(45 * 60);
 /// Time in which a push is counted. Nobody who pushed waits longer for that.
 const JUDGED_PATIENCE: Duration = Duration::from_millis(500);
 /// Most servers of one request for keys.
@@ -245,6 +248,19 @@ impl Daemon {
         bounded(asked, pid, POWER_PATIENCE).await
     }
 
+    /// The platform's volumes, with their places on the host. Only the control socket tells them.
+    pub async fn volumes(&mut self) -> Result<Option<Vec<VolumeSight>>, ClientError> {
+        self.known("/volumes").await
+    }
+
+    /// Has a server stand still, and returns once it does. It runs on when what is returned is let go, or dropped, or this process ends.
+    pub async fn hold(mut self, order: &HoldOrder) -> Result<Hold, ClientError> {
+        let body = Bytes::from(serde_json::to_vec(order)?);
+        let asked = self.request(Method::POST, "/hold", body);
+        let life = bounded(asked, None, HOLD_PATIENCE).await?.into_body();
+        Ok(Hold { server: order.server, life, _daemon: self })
+    }
+
     async fn some_keys(&mut self, servers: &[String]) -> Result<Identities, ClientError> {
         let answer = self.send(Method::GET, &format!("/keys?servers={}", servers.join(","))).await?;
         Ok(serde_json::from_slice(&answer.collect().await?.to_bytes())?)
@@ -337,6 +353,25 @@ impl Daemon {
         let message = answer.collect().await?.to_bytes();
         let message = String::from_utf8_lossy(&message).trim().to_owned();
         Err(ClientError::Refused { status, message, wait })
+    }
+}
+
+/// A server that stands still. Its connection is the server's lease: the server runs on when it closes.
+pub struct Hold {
+    server: ServerId,
+    life: Incoming,
+    _daemon: Daemon,
+}
+
+impl Hold {
+    /// Lets the server run on by the daemon at `path`, and tells whether it stood still until now and its last command succeeded.
+    pub async fn release(self, path: &Path) -> Result<(), ClientError> {
+        let mut other = Daemon::find(path).await?.ok_or(ClientError::Ended)?;
+        let asked = format!("/release?server={}", self.server);
+        bounded(other.send(Method::POST, &asked), None, HOLD_PATIENCE).await?;
+        // Nothing is ever written there: it was open for its end alone.
+        drop(self.life);
+        Ok(())
     }
 }
 

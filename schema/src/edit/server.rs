@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use toml_edit::DocumentMut;
 
+use crate::backup::{Pause, ServerBackup};
 use crate::edit::document::{put, put_list};
 use crate::edit::list::Layout;
 use crate::edit::{Edit, EditError, bytes, create, edit, processors, put_or_unset};
@@ -37,6 +38,8 @@ pub enum ServerEdit {
     Reset(u32),
     /// `allow`, all of it; an empty list takes the field out.
     Allow(Vec<Exception>),
+    /// `backup`, all of it; what is as by default is taken out.
+    Backup(ServerBackup),
 }
 
 /// Edits the text of a server's file.
@@ -59,6 +62,7 @@ pub fn new_server(server: &Server) -> Result<String, EditError> {
         ServerEdit::Image(server.image.clone()),
         ServerEdit::Reset(server.reset),
         ServerEdit::Allow(server.allow.clone()),
+        ServerEdit::Backup(server.backup.clone()),
     ];
     create::<ServerEdit>(&server_path(&server.name), document, &edits, server)
 }
@@ -93,6 +97,7 @@ impl Edit for ServerEdit {
             Self::Image(image) => server.image = image,
             Self::Reset(reset) => server.reset = reset,
             Self::Allow(allow) => server.allow = allow,
+            Self::Backup(backup) => server.backup = backup,
         }
     }
 
@@ -133,6 +138,7 @@ impl Edit for ServerEdit {
                 };
                 put_list(document, "allow", &allow, Layout::OneLine, normal);
             }
+            Self::Backup(backup) => write_backup(document, backup),
         }
     }
 
@@ -147,6 +153,25 @@ impl Edit for ServerEdit {
             Self::Image(image) => image.is_none(),
             Self::Reset(reset) => *reset == 0,
             Self::Allow(allow) => allow.is_empty(),
+            Self::Backup(backup) => backup.is_default(),
         }
+    }
+}
+
+fn write_backup(document: &mut DocumentMut, backup: &ServerBackup) {
+    let ServerBackup { enabled, pause, before, after } = backup;
+    let pause = (*pause != Pause::default()).then(|| match pause {
+        Pause::None => "none".into(),
+        Pause::Freeze => "freeze".into(),
+        Pause::Stop => "stop".into(),
+    });
+    let fields = [
+        ("enabled", (!enabled).then(|| false.into())),
+        ("pause", pause),
+        ("before", before.as_deref().map(Into::into)),
+        ("after", after.as_deref().map(Into::into)),
+    ];
+    for (key, value) in fields {
+        put_or_unset(document, Some("backup"), key, value);
     }
 }

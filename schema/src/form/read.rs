@@ -5,6 +5,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::{Field, Input, Known, of};
+use crate::backup::Pause;
 use crate::domain::{DomainAccess, Tls};
 use crate::kind::Kind;
 use crate::platform::Platform;
@@ -69,6 +70,8 @@ pub(crate) fn default(kind: Kind, name: &str, platform: &Platform) -> String {
         (Kind::Server, "pids") => defaults.pids.to_string(),
         (Kind::Server, "disk") => defaults.disk.to_string(),
         (Kind::Server, "image") => platform.images.server.to_string(),
+        (Kind::Server, "backup.enabled") => true.to_string(),
+        (Kind::Server, "backup.pause") => written(&Pause::default()),
         (Kind::Domain, "port") => crate::domain::http().to_string(),
         (Kind::Domain, "tls") => written(&Tls::default()),
         (Kind::Domain, "access") => written(&DomainAccess::default()),

@@ -76,6 +76,7 @@ impl<'a> Held<'a> {
             disk: _,
             image: _,
             reset: _,
+            backup: _,
         } = server;
         Self { id: *id, owner, allow }
     }

@@ -114,6 +114,31 @@ fn a_member_gives_themselves_nothing() {
 }
 
 #[test]
+fn a_server_s_part_in_backups_is_its_owner_s_and_where_they_go_is_the_admins() {
+    let backup = "[backup]\npause = \"stop\"\nbefore = \"/apps/dump.sh\"\n";
+    allowed("bob", &[("servers/bobs.toml", Some(&format!("id = 1\nowner = \"bob\"\n{backup}")))]);
+    assert_eq!(
+        denied(
+            "bob",
+            &[(
+                "servers/cyns.toml",
+                Some(&format!("id = 2\nowner = \"cyn\"\nmembers = [\"bob\"]\n{backup}"))
+            )]
+        ),
+        [
+            "servers/cyns.toml:4:1: server `cyns` is `cyn`'s: `bob` may log in to it, and may not change it [ask `cyn`, or `ann`]"
+        ]
+    );
+    let platform =
+        "domain = \"h.org\"\n[access]\nreserved = [\"www\"]\n[backup]\nrepository = \"/srv/mine\"\n";
+    assert_eq!(
+        denied("bob", &[("platform.toml", Some(platform))]),
+        ["platform.toml:4:1: the platform's settings are the admins' [ask `ann` to change them]"]
+    );
+    allowed("ann", &[("platform.toml", Some(platform))]);
+}
+
+#[test]
 fn a_member_leaves_others_things_alone() {
     let servers =
         denied("bob", &[("servers/cyns.toml", Some("id = 2\nowner = \"cyn\"\nmemory = \"64 MiB\"\n"))]);

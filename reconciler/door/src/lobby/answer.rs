@@ -23,6 +23,8 @@ pub(super) enum Answer {
     Change(Box<Made>),
     /// Answer to `restart`.
     Restart(Restarted),
+    /// Answer to `restore`.
+    Restore(Restored),
     /// Answer to `help`.
     Help {
         /// The help, as people read it.
@@ -240,6 +242,17 @@ pub(super) struct Restarted {
     pub(super) server: String,
     /// True once it is done; it goes on otherwise.
     pub(super) is_done: bool,
+}
+
+/// Restored data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(super) struct Restored {
+    /// Server's name.
+    pub(super) server: String,
+    /// Folder of the data in the server, once it is there; it goes on otherwise.
+    pub(super) folder: Option<String>,
+    /// Day on which it goes again.
+    pub(super) until: Option<String>,
 }
 
 /// A refusal, a mistake or a failure.

@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 
 use super::answer::{
-    Answer, DomainRow, FindingRow, List, Log, LogRow, Made, Plan, PullRow, ServerRow, Trouble,
+    Answer, DomainRow, FindingRow, List, Log, LogRow, Made, Plan, PullRow, Restored, ServerRow, Trouble,
 };
 
 /// Commands in the greeting; `help` has all of them.
@@ -79,6 +79,15 @@ pub(super) fn text(answer: &Answer) -> String {
         Answer::Restart(restarted) if restarted.is_done => format!("{} was restarted.\n", restarted.server),
         Answer::Restart(restarted) => {
             format!("{} is being restarted; `ls` shows its state.\n", restarted.server)
+        }
+        Answer::Restore(Restored { server, folder: Some(folder), until }) => {
+            let until = until.as_deref().unwrap_or_default();
+            format!(
+                "Data of {server} is in its folder {folder} until {until}; copy from there what you need.\n"
+            )
+        }
+        Answer::Restore(Restored { server, .. }) => {
+            format!("Data of {server} is being restored; it will be in its folder /restored.\n")
         }
         Answer::Help { text } => ended(text),
         Answer::Error(trouble) => self::trouble(trouble),

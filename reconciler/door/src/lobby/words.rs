@@ -5,6 +5,7 @@ use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use berth_schema::door::no_files;
+use jiff::Timestamp;
 
 use super::answer::Trouble;
 
@@ -54,6 +55,17 @@ pub(super) enum Verb {
     Restart {
         /// The server's name
         server: String,
+    },
+    /// Restore a server's data from a backup, beside its own: into /restored in the server. That isn't a commit
+    Restore {
+        /// The server's name
+        server: String,
+        /// The time whose data is wanted, such as 2026-12-01T03:00Z. Default: the newest
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// One file or folder, such as /apps/shop. Default: everything
+        #[arg(long, value_name = "PATH")]
+        path: Option<String>,
     },
     /// Show what a command would change: findings, plan and lines. Exit code 0: nothing, 2: something, 1: an error
     Plan {
@@ -396,9 +408,10 @@ mod tests {
             assert!(text.contains("Usage:") && !text.contains('\u{1b}'), "{line}: {text}");
         }
         let Line::Help(text) = read("help").unwrap() else { panic!() };
-        for verb in
-            ["ls", "plan", "new", "start", "stop", "restart", "reset", "set", "rm", "domain", "log", "undo"]
-        {
+        for verb in [
+            "ls", "plan", "new", "start", "stop", "restart", "restore", "reset", "set", "rm", "domain",
+            "log", "undo",
+        ] {
             assert!(text.lines().any(|line| line.trim_start().starts_with(verb)), "{verb}: {text}");
         }
         assert!(is_json("ls --json") && is_json("'x --json") && !is_json("ls -- --json") && !is_json("ls"));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use berth_plan::names::RESTORED_VOLUME;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::InspectContainerOptions;
 
@@ -34,6 +35,8 @@ impl Reader {
 
 fn places(container: &ContainerInspectResponse) -> Places {
     let volumes = container.mounts.iter().flatten().filter(|mount| mount.typ.as_deref() == Some("volume"));
+    // Copies that Berth puts there, and that a container can't write.
+    let volumes = volumes.filter(|mount| mount.destination.as_deref() != Some(RESTORED_VOLUME.1));
     let volumes = volumes.filter_map(|mount| mount.source.as_ref());
     let layer = container.graph_driver.as_ref().and_then(|driver| driver.data.get(LAYER));
     let mut folders: Vec<PathBuf> = volumes.chain(layer).map(PathBuf::from).collect();
@@ -58,6 +61,8 @@ mod tests {
             "Mounts": [
                 {"Type": "volume", "Name": "x-apps", "Source": "/var/lib/docker/volumes/x-apps/_data", "Destination": "/apps"},
                 {"Type": "bind", "Source": "/run/berth", "Destination": "/run/berth"},
+                {"Type": "volume", "Name": "x-restored", "Source": "/var/lib/docker/volumes/x-restored/_data",
+                 "Destination": "/restored"},
                 {"Type": "tmpfs", "Source": "", "Destination": "/tmp"},
             ],
         });

@@ -11,6 +11,7 @@ use berth_plan::plane::LISTED;
 use berth_plan::program::Program;
 use berth_plan::render::Kind;
 use berth_schema::name::Prefix;
+use berth_wire::hold::{VolumeOf, VolumeSight};
 use bollard::models::Volume;
 use bollard::query_parameters::ListVolumesOptionsBuilder;
 
@@ -27,6 +28,22 @@ impl Reader {
         let options = ListVolumesOptionsBuilder::default().build();
         let list = bounded("list volumes", READ_DEADLINE, self.docker.list_volumes(Some(options))).await?;
         Ok(list.volumes.unwrap_or_default())
+    }
+}
+
+impl Reader {
+    /// Finds the volumes of a platform, and the folders of the host that hold their files.
+    pub async fn volumes(&self, platform: &Prefix) -> Result<Vec<VolumeSight>, EngineError> {
+        let sight = |volume: Volume| {
+            let of = match Tag::read(&volume.labels, platform)? {
+                Tag::Data { id, .. } => VolumeOf::Data(id),
+                Tag::Restored { id, .. } => VolumeOf::Restored(id),
+                Tag::System { .. } => VolumeOf::System,
+                _ => return None,
+            };
+            Some(VolumeSight { name: volume.name, folder: volume.mountpoint.into(), of })
+        };
+        Ok(self.list_volumes().await?.into_iter().filter_map(sight).collect())
     }
 }
 

@@ -204,6 +204,7 @@ fn purge(subject: Subject, stone: &Tombstone, ended: bool, holding: &Holding<'_>
     let remove = |name: &str| Step::RemoveVolume { name: name.to_owned() };
     steps.extend(holding.data.iter().map(|data| remove(data.volume)));
     steps.extend(holding.ssh.iter().map(|ssh| remove(ssh.volume)));
+    steps.extend(holding.restored.iter().map(|volume| remove(volume)));
     steps.extend(holding.tombstones.iter().map(|mark| remove(mark.volume)));
     let day = stone.removed_at.strftime("%Y-%m-%d");
     let losses = match holding.data.len() {

@@ -331,6 +331,14 @@ impl Planner<'_, '_> {
         if !placed && let Some(identity) = self.desired.server_identity(server) {
             work.steps.push(Step::PlaceIdentity(Box::new(identity)));
         }
+        let volume = self.desired.restored_volume(server);
+        if !holding.restored.contains(&volume.name.as_str()) {
+            if let Some(holder) = self.inventory.volume_named(&volume.name) {
+                let obstacle = Obstacle::taken("volume", &volume.name, holder.tag.as_ref());
+                return Verdict::Blocked(work.action, obstacle);
+            }
+            work.steps.push(Step::CreateVolume(volume));
+        }
         if missing.is_empty() {
             work.reasons.push("its data volumes are there and are kept".to_owned());
         } else if missing.len() < DATA_VOLUMES.len() {

@@ -136,6 +136,7 @@ fn new_server(name: &str, id: u32, owner: &str) -> Changed {
         image: None,
         reset: 0,
         allow: Vec::new(),
+        backup: berth_schema::backup::ServerBackup::default(),
     };
     vec![(format!("servers/{name}.toml"), Some(edit::new_server(&server).unwrap()))]
 }

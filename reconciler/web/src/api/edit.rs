@@ -134,6 +134,14 @@ bodies! {
         reset as "reset": u64,
         /// Destinations that the firewall allows; only admins may change this.
         allow as "allow": Vec<String>,
+        /// `false`: it isn't backed up.
+        backup_enabled as "backup.enabled": bool,
+        /// `none`, `freeze` or `stop`: what it does while its last changes are backed up.
+        backup_pause as "backup.pause": String,
+        /// Command that runs in it before it is backed up.
+        backup_before as "backup.before": String,
+        /// Command that runs in it afterwards.
+        backup_after as "backup.after": String,
     }
 }
 
