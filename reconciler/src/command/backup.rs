@@ -4,6 +4,7 @@ pub(super) mod asked;
 mod keep;
 mod orders;
 mod tell;
+mod trouble;
 
 use anyhow::Context as _;
 use berth_backup::Runs;
@@ -80,6 +81,7 @@ async fn now(server: Option<&str>, settings: &Settings) -> anyhow::Result<Exit> 
     let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
     let wanted = wanted.until(tasks.stop().clone()).context("cannot begin")?;
     let record = berth_backup::run(wanted.means(), wanted.jobs, only, tell::draw()).await?;
+    trouble::tell(&settings.data, &record);
     tell::told(&record).iter().for_each(|line| say(line));
     Ok(if record.is_clean() { Exit::Ok } else { Exit::Failed })
 }

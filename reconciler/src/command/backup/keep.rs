@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::asked::find;
-use super::{orders, tell};
+use super::{orders, tell, trouble};
 use crate::backups::Wanted;
 use crate::command::Exit;
 use crate::settings::Settings;
@@ -68,8 +68,12 @@ async fn look(settings: &Settings, tasks: &Tasks) -> anyhow::Result<()> {
     match berth_backup::run(means, wanted.jobs, None, heard).await {
         // Somebody else's run does it, or the next look.
         Err(BackupError::Busy) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            trouble::tell_failed(&settings.data, &chain(&error).to_string());
+            Err(error.into())
+        }
         Ok(record) => {
+            trouble::tell(&settings.data, &record);
             for line in tell::told(&record) {
                 match record.is_clean() {
                     true => tracing::info!("{line}"),
