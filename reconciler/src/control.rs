@@ -2,6 +2,7 @@
 //! is for the owner of the state repo, and over the panel's. Reads and requests; nothing here can change what should exist.
 
 mod certificates;
+mod drills;
 mod events;
 mod figures;
 mod holds;
@@ -33,6 +34,7 @@ use serde::Deserialize;
 use self::observed::Looking;
 use self::stream::{Told as Heard, Until, answer, lines, whole};
 use crate::certificates::Sites;
+use crate::drill::Drills;
 use crate::figures::Use;
 use crate::hold::Holds;
 use crate::metrics::{Folders, Told};
@@ -177,14 +179,15 @@ impl Control {
     }
 
     /// Serves the control socket, forever; it is gone when this is dropped.
-    pub async fn serve(self, socket: Socket, holds: Holds) -> Result<(), ControlError> {
+    pub async fn serve(self, socket: Socket, holds: Holds, drills: Drills) -> Result<(), ControlError> {
         let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let more = Router::new()
             .route("/sync", post(sync))
             .route("/figures", get(figures::figures))
             .route("/certificates", get(certificates::certificates));
         let more = Self::with_facts(Self::with_metrics(more)).with_state(self.clone());
-        socket.serve(more.merge(others).merge(holds::router(holds)).merge(self.reads())).await
+        let copies = holds::router(holds).merge(drills::router(drills));
+        socket.serve(more.merge(others).merge(copies).merge(self.reads())).await
     }
 
     /// Serves the door's socket in the same way. It has only what a push needs to be judged and followed, a pass at once, and the

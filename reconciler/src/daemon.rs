@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::certificates;
 use crate::control::{Control, ControlError, Keys, Socket};
+use crate::drill::Drills;
 use crate::figures;
 use crate::hold::{self, Holds};
 use crate::metrics::{Told, count_pass};
@@ -61,6 +62,7 @@ struct Daemon {
     wakeups: Wakeups,
     ssh_router: SshRouter,
     panel: Panel,
+    drills: Drills,
     _refs: Option<notify::Result<notify::RecommendedWatcher>>,
 }
 
@@ -106,7 +108,9 @@ impl Daemon {
             wakeups: wakeups.clone(),
             tasks: tasks.clone(),
         });
-        tasks.try_until(closing, "the control socket", control.clone().serve(socket, holds));
+        let drills = Drills::new(berth_engine::Drills::new(&engine), tasks.clone());
+        let serving = control.clone().serve(socket, holds, drills.clone());
+        tasks.try_until(closing, "the control socket", serving);
         let owner = state_owner(&reconciler).map_err(DaemonError::Owner)?;
         if let Some(owner) = owner {
             admit(owner, &settings.data, &settings.views()).map_err(DaemonError::Owner)?;
@@ -147,7 +151,10 @@ impl Daemon {
         tasks.keep("the look at domains' certificates", sites);
         tracing::info!(pid = std::process::id(), engine = reconciler.engine().version, "the reconciler runs");
         wakeups.events_missed(Reason::Start);
-        let mut daemon = Self { reconciler, control, wakeups, ssh_router, panel, _refs: refs };
+        let mut daemon = Self { reconciler, control, wakeups, ssh_router, panel, drills, _refs: refs };
+        if let Some(platform) = daemon.reconciler.prefix() {
+            daemon.drills.begin(platform).await;
+        }
         daemon.open_panel();
         Ok(daemon)
     }
@@ -185,6 +192,9 @@ impl Daemon {
         if let Some(mut status) = self.reconciler.status() {
             status.pid = Some(std::process::id());
             self.control.publish(status);
+        }
+        if let Some(desired) = self.reconciler.desired_seen() {
+            self.drills.learn(desired);
         }
         if let Some(servers) = self.reconciler.servers() {
             self.control.servers().learn(servers);

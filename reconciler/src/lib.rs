@@ -11,6 +11,7 @@ pub mod command;
 pub mod control;
 pub mod daemon;
 pub mod draw;
+pub mod drill;
 pub mod export;
 mod facts;
 pub mod figures;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use berth_backup::Runs;
+use berth_backup::{Drills, Runs};
 use berth_count::{COUNTS_FILE, Counts, Left, Process};
 use berth_door::GATE_COUNTS;
 use berth_metrics::{Certificate, Io, Network, ServerMetrics, Snapshot, Usage, Wanted};
@@ -120,6 +120,7 @@ impl Sources<'_> {
             host: self.used.host(),
             // Whoever can't read it says so by having none.
             last_backup: Runs::of(&self.folders.backup).last_complete().ok().flatten(),
+            last_drill: Drills::of(&self.folders.backup).last_passed().ok().flatten(),
             counts: self.folders.counts(self.seen.platform.as_ref()),
             status: self.status,
             at: Timestamp::now(),

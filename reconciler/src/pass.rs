@@ -415,6 +415,11 @@ impl Reconciler {
         self.seen.as_ref().map(|(desired, observed)| Seen::of(desired, observed))
     }
 
+    /// The things that should exist as of the last look; `None` when there was none yet.
+    pub fn desired_seen(&self) -> Option<Arc<Desired>> {
+        self.seen.as_ref().map(|(desired, _)| Arc::clone(desired))
+    }
+
     /// The prefix of the platform, by the state that is worked towards or, before the first pass, by the tip; `None` while there
     /// is no good one.
     pub fn prefix(&mut self) -> Option<Prefix> {

@@ -22,6 +22,8 @@ use crate::value::{choice_values, text_values};
 const LONGEST: usize = 500;
 /// Most copies of one kind that are kept.
 const MOST_KEPT: u32 = 1000;
+/// Shortest time between two drills.
+const SHORTEST_DRILL: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 /// Most times of a day.
 const MOST_TIMES: usize = 24;
 
@@ -39,6 +41,9 @@ pub struct Backup {
     /// Times of the day, by the host's clock, at which everything is backed up.
     #[schemars(default = "Backup::at")]
     pub at: Vec<DayTime>,
+    /// Time between two drills. A drill restores a server by chance beside the others, starts it and removes it again.
+    #[schemars(default = "Backup::drill")]
+    pub drill: Span,
     /// Copies that are kept of each server.
     #[schemars(default)]
     pub keep: Keep,
@@ -116,6 +121,10 @@ impl Backup {
         vec![DayTime { hour: 3, minute: 0 }]
     }
 
+    fn drill() -> Span {
+        Span::new(std::time::Duration::from_secs(7 * 24 * 60 * 60))
+    }
+
     fn restored() -> Span {
         Span::new(std::time::Duration::from_secs(7 * 24 * 60 * 60))
     }
@@ -142,9 +151,16 @@ impl Backup {
         let mut at = at.map_or_else(Self::at, |at| at.into_iter().map(|found| found.value).collect());
         at.sort_unstable();
         at.dedup();
+        let drill = fields.optional_if("drill", |span: &Span| match span.duration() < SHORTEST_DRILL {
+            true => {
+                Err(Invalid::new("a drill takes longer than that", "write an hour or more, such as \"7d\""))
+            }
+            false => Ok(()),
+        });
+        let drill = drill.map_or_else(Self::drill, |found| found.value);
         let keep = fields.table("keep", "`[backup.keep]`", Keep::read);
         let restored = fields.value("restored").unwrap_or_else(Self::restored);
-        Some(Self { repository: repository?.value, secret, credentials, at, keep, restored })
+        Some(Self { repository: repository?.value, secret, credentials, at, drill, keep, restored })
     }
 }
 

@@ -13,6 +13,7 @@ crate::stories! {
     what_is_damaged_comes_back_beside_and_in_its_place,
     a_server_stands_still_while_its_last_changes_are_copied,
     a_killed_backup_leaves_the_server_running_and_the_next_works,
+    a_drill_starts_a_copy_beside_the_servers_and_leaves_nothing,
 }
 
 /// Time for restic on a busy machine: each of its calls derives a key first.
@@ -180,6 +181,48 @@ fn a_killed_backup_leaves_the_server_running_and_the_next_works(world: &World) {
     platform.running(1);
     shell(&platform, 1, "touch /apps/go");
     berth(&platform, &["backup", "run", "shop"]).good();
+    daemon.end();
+    platform.settled();
+}
+
+/// Names of everything that drills have made and that is still there.
+fn left_of_drills(platform: &Platform) -> Vec<String> {
+    let label = format!("label=berth.platform={}", platform.prefix);
+    let of = ["--filter", &label, "--filter", "label=berth.kind=drill"];
+    let containers = platform.docker().run(&[&["ps", "-a", "--format", "{{.Names}}"], &of[..]].concat());
+    let volumes = platform.docker().run(&[&["volume", "ls", "--format", "{{.Name}}"], &of[..]].concat());
+    containers.lines().chain(volumes.lines()).map(str::to_owned).collect()
+}
+
+fn a_drill_starts_a_copy_beside_the_servers_and_leaves_nothing(world: &World) {
+    let vault = TempDir::new().expect("a folder");
+    let platform = platform(world, &vault, &[("shop", 1, ""), ("off", 2, "state = \"stopped\"\n[backup]\nenabled = false\n")]);
+    let daemon = platform.daemon();
+    let before = platform.running(1);
+    platform.leave_mark(1, "kept");
+    berth(&platform, &["backup", "run"]).good();
+    berth(&platform, &["backup", "drill", "off"]).coded(1).says("there is no backup of server2");
+    // `off` has no copy, so that chance has one choice.
+    berth(&platform, &["backup", "drill"]).good().says("passed: server shop (id 1)").says("its first process runs");
+    assert_eq!(left_of_drills(&platform), Vec::<String>::new());
+    assert_eq!(platform.server(1), before, "the server itself isn't touched");
+    platform.has_mark(1, "kept");
+    platform.berth(&["status"]).good().says("The drill of");
+
+    // A copy that is damaged in its place: restic finds it, the drill fails and is cleaned up.
+    let packs = vault.path().join("vault/data");
+    let zeros = ["-type", "f", "-exec", "shred", "--force", "--iterations=0", "--zero", "--exact", "{}", "+"];
+    run(std::process::Command::new("find").arg(&packs).args(zeros), LONG).good();
+    berth(&platform, &["backup", "drill", "shop"]).coded(1).says("FAILED");
+    assert_eq!(left_of_drills(&platform), Vec::<String>::new());
+
+    // What a reconciler that was killed has left goes with the next.
+    daemon.kill();
+    let volume = format!("{}-users-drill-apps", platform.prefix);
+    let label = format!("berth.platform={}", platform.prefix);
+    platform.docker().run(&["volume", "create", "--label", &label, "--label", "berth.kind=drill", &volume]);
+    let daemon = platform.daemon();
+    eventually("nothing of it is left", || left_of_drills(&platform).is_empty().then_some(()));
     daemon.end();
     platform.settled();
 }

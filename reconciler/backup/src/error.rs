@@ -52,6 +52,10 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+    #[error("there is no copy of any server that could be tried")]
+    NothingToTry,
+    #[error("cannot choose a server by chance")]
+    Chance(#[source] io::Error),
     #[error("a task broke off")]
     Broken,
 }
@@ -64,7 +68,7 @@ impl Fault for BackupError {
             Self::Folder { .. } | Self::NoDaemon | Self::NoSpace { .. } | Self::Place { .. } => {
                 Kind::Configuration
             }
-            Self::Broken => Kind::Internal,
+            Self::Broken | Self::Chance(_) => Kind::Internal,
             _ => Kind::User,
         }
     }
@@ -78,6 +82,7 @@ impl Fault for BackupError {
             Self::NoCopy(_) => {
                 Some("`berth backup list` shows what there is, and `berth backup run` makes one")
             }
+            Self::NothingToTry => Some("`berth backup run` makes the first copies"),
             Self::TooOld { .. } => Some("leave `--at` out, or name a later time"),
             Self::NoPlace(_) => Some(
                 "`--over` restores it in place of the present data; or raise `reset` in its file, which makes its system anew",
@@ -91,6 +96,7 @@ impl Fault for BackupError {
             | Self::Daemon(_)
             | Self::State { .. }
             | Self::Place { .. }
+            | Self::Chance(_)
             | Self::Broken => None,
         }
     }

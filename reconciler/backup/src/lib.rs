@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod copy;
+mod drill;
 mod error;
 mod place;
 mod record;
@@ -15,9 +16,10 @@ mod vault;
 mod view;
 
 pub use copy::Sources;
+pub use drill::drill;
 pub use error::BackupError;
 pub use place::{NoServerPath, ServerPath};
-pub use record::{FOLDER, Part, PartRecord, PartResult, RunRecord, Runs};
+pub use record::{DrillRecord, DrillResult, Drills, FOLDER, Part, PartRecord, PartResult, RunRecord, Runs};
 pub use restore::{RESTORED, Request, Restored, Way, expire, restore};
 pub use run::{Bundle, Heard, Job, Means, Progress, run};
 pub use vault::{Copied, Order, Snapshot, Vault, VaultError};

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use berth_host::file;
 use berth_schema::name::ServerId;
+use berth_wire::hold::BootProof;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Runs that are remembered.
+/// Runs, and drills, that are remembered.
 const KEPT: usize = 60;
 /// Folder of the records, the lock and restic's cache, in the data folder.
 pub const FOLDER: &str = "backup";
-/// Name of the file.
+/// Names of the files.
 const FILE: &str = "runs.json";
+const DRILLS: &str = "drills.json";
 
 /// One run: everything, or one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +125,73 @@ impl RunRecord {
     }
 }
 
+/// One drill: a copy of a server that was restored, read back and started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct DrillRecord {
+    pub began: Timestamp,
+    pub server: ServerId,
+    pub name: String,
+    /// When the copy was made.
+    pub copy: Timestamp,
+    pub result: DrillResult,
+    /// Milliseconds that it took, from the first question to the last thing that was removed.
+    pub millis: u64,
+}
+
+/// End of a drill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "ended")]
+pub enum DrillResult {
+    /// All of it is as it was copied, the server came up, and nothing of it is left.
+    Passed {
+        /// Files that were read back.
+        files: u64,
+        /// Milliseconds until it was up.
+        boot: u64,
+        /// Proof that it was.
+        by: BootProof,
+    },
+    /// It failed.
+    Failed {
+        /// The whole chain of causes.
+        error: String,
+    },
+}
+
+impl DrillRecord {
+    /// Returns whether it passed.
+    pub fn is_passed(&self) -> bool {
+        matches!(self.result, DrillResult::Passed { .. })
+    }
+}
+
+/// The file of drills.
+#[derive(Debug, Clone)]
+pub struct Drills(PathBuf);
+
+impl Drills {
+    /// The drills in a folder.
+    pub fn of(folder: &Path) -> Self {
+        Self(folder.join(DRILLS))
+    }
+
+    /// Reads them, the oldest first.
+    pub fn all(&self) -> io::Result<Vec<DrillRecord>> {
+        read(&self.0)
+    }
+
+    /// Adds one.
+    pub fn add(&self, record: &DrillRecord) -> io::Result<()> {
+        add(&self.0, record)
+    }
+
+    /// Returns when the last one began that passed.
+    pub fn last_passed(&self) -> io::Result<Option<Timestamp>> {
+        Ok(self.all()?.iter().rev().find(|record| record.is_passed()).map(|record| record.began))
+    }
+}
+
 /// The file of records.
 #[derive(Debug, Clone)]
 pub struct Runs(PathBuf);
@@ -132,22 +202,14 @@ impl Runs {
         Self(folder.join(FILE))
     }
 
-    /// Reads them, the oldest first. What another version wrote is as good as nothing.
+    /// Reads them, the oldest first.
     pub fn all(&self) -> io::Result<Vec<RunRecord>> {
-        match fs::read(&self.0) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+        read(&self.0)
     }
 
     /// Adds one.
     pub fn add(&self, record: &RunRecord) -> io::Result<()> {
-        let mut all = self.all()?;
-        all.push(record.clone());
-        let surplus = all.len().saturating_sub(KEPT);
-        all.drain(..surplus);
-        file::replace(&self.0, &serde_json::to_vec(&all)?, 0o600)
+        add(&self.0, record)
     }
 
     /// Returns when the last run began that copied everything.
@@ -160,4 +222,22 @@ impl Runs {
     pub fn last_whole(&self) -> io::Result<Option<Timestamp>> {
         Ok(self.all()?.iter().rev().find(|record| record.whole).map(|record| record.began))
     }
+}
+
+/// Reads the records of a file, the oldest first. What another version wrote is as good as nothing.
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Vec<T>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a record to a file, which forgets the oldest.
+fn add<T: Serialize + DeserializeOwned + Clone>(path: &Path, record: &T) -> io::Result<()> {
+    let mut all = read(path)?;
+    all.push(record.clone());
+    let surplus = all.len().saturating_sub(KEPT);
+    all.drain(..surplus);
+    file::replace(path, &serde_json::to_vec(&all)?, 0o600)
 }

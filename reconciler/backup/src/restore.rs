@@ -101,7 +101,7 @@ fn beside(
     if count >= MOST {
         return Err(BackupError::TooMany { id: request.server, count });
     }
-    require_space(vault, snapshot, request, place)?;
+    require_space_for(vault, snapshot, request, place)?;
     let stage = place.join(UNFINISHED);
     fetch(vault, snapshot, request, &stage)?;
     let name = free_name(place, snapshot.time.strftime("%Y-%m-%dT%H%MZ").to_string());
@@ -128,16 +128,21 @@ fn fetch(vault: &Vault, snapshot: &Snapshot, request: &Request, stage: &Path) ->
     Ok(())
 }
 
-fn require_space(
+fn require_space_for(
     vault: &Vault,
     snapshot: &Snapshot,
     request: &Request,
     place: &Path,
 ) -> Result<(), BackupError> {
-    // What a part takes isn't known before it is there.
-    if request.path.is_some() {
-        return Ok(());
+    match request.path {
+        // What a part takes isn't known before it is there.
+        Some(_) => Ok(()),
+        None => require_space(vault, snapshot, place),
     }
+}
+
+/// Checks that a whole copy has room where `place` is.
+pub(crate) fn require_space(vault: &Vault, snapshot: &Snapshot, place: &Path) -> Result<(), BackupError> {
     let size = vault.size(&snapshot.id)?;
     let host = rustix::fs::statvfs(place)
         .map_err(|error| BackupError::Place { path: place.to_owned(), source: error.into() })?;
@@ -166,7 +171,7 @@ async fn over(
     let first = data.first().ok_or(BackupError::NoData(id))?.folder.clone();
     let (own, asked, from) = (Arc::clone(&means), request.clone(), snapshot.time);
     let swaps = blocking(move || {
-        require_space(&own.vault, &snapshot, &asked, &first)?;
+        require_space_for(&own.vault, &snapshot, &asked, &first)?;
         data.iter().map(|shown| fetched(&own.vault, &snapshot, &asked, shown)).collect::<Result<Vec<_>, _>>()
     });
     let swaps = swaps.await?;
@@ -270,7 +275,7 @@ pub async fn expire(means: Arc<Means>, of: Option<ServerId>, kept: Duration) -> 
     let _lock = means.lock()?;
     let places = means.volumes().await?.into_iter().filter(|volume| match volume.of {
         VolumeOf::Restored(id) => of.is_none_or(|of| of == id),
-        VolumeOf::Data(_) | VolumeOf::System => false,
+        VolumeOf::Data(_) | VolumeOf::System | VolumeOf::Drill => false,
     });
     let places: Vec<PathBuf> = places.map(|volume| volume.folder).collect();
     blocking(move || {

@@ -168,7 +168,7 @@ fn parts_of(jobs: &[Job], volumes: &[VolumeSight], only: Option<ServerId>) -> Ve
     let named = jobs.iter().map(|job| (job.id, job.name.clone()));
     let removed = volumes.iter().filter_map(|volume| match volume.of {
         VolumeOf::Data(id) => Some((id, format!("server{id}"))),
-        VolumeOf::Restored(_) | VolumeOf::System => None,
+        VolumeOf::Restored(_) | VolumeOf::System | VolumeOf::Drill => None,
     });
     // The state repo's names come last, and so win.
     let all: std::collections::BTreeMap<ServerId, String> = removed.chain(named).collect();

@@ -273,11 +273,22 @@ impl Vault {
 
     /// Restores a copy, or what lies in it at `path`, into the folder `target`.
     pub fn restore(&self, snapshot: &str, path: Option<&str>, target: &Path) -> Result<(), VaultError> {
+        self.lines("restore a copy", self.restoring(snapshot, path, target), |_| {})
+    }
+
+    /// Restores what lies in a copy at `path`, and reads every file of it back: what differs from the copy is an error.
+    pub fn restore_verified(&self, snapshot: &str, path: &str, target: &Path) -> Result<(), VaultError> {
+        let mut restic = self.restoring(snapshot, Some(path), target);
+        restic.arg("--verify");
+        self.lines("restore a copy and read it back", restic, |_| {})
+    }
+
+    fn restoring(&self, snapshot: &str, path: Option<&str>, target: &Path) -> Command {
         let mut restic = self.restic(&["restore", "--no-lock", snapshot]);
         // restic reads it as a pattern.
         restic.args(path.map(|path| format!("--include={}", literal(path))));
         restic.arg("--target").arg(target);
-        self.lines("restore a copy", restic, |_| {})
+        restic
     }
 
     fn restic(&self, arguments: &[&str]) -> Command {

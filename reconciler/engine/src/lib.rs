@@ -1,7 +1,7 @@
 //! The engine: the only room that talks to Docker.
 //!
 //! `observe` reads and `apply` writes; they mirror each other, and a [`Reader`] has no way to write. `image` makes images,
-//! [`Canaries`] are the doctor's containers, and a [`Lookout`] looks for whoever plans without a pass. Nobody outside needs
+//! [`Canaries`] are the doctor's containers, [`Drills`] try copies of servers, and a [`Lookout`] looks for whoever plans without a pass. Nobody outside needs
 //! the API's own types: a [`Connection`] can be opened and handed on, and no more.
 //!
 //! Refuses to decide: what is to be done is a plan's, what is said of it is a listener's.
@@ -10,6 +10,7 @@ pub mod address;
 mod api;
 mod apply;
 mod canary;
+mod drill;
 mod error;
 mod exec;
 mod facts;
@@ -28,6 +29,7 @@ pub use apply::{
     Writer, apply, create_body,
 };
 pub use canary::{Canaries, Canary};
+pub use drill::{BootError, Drills};
 pub use error::EngineError;
 pub use exec::{Held, Program, Ran};
 pub use facts::{Facts, Swarm, Unfit};

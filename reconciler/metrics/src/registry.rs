@@ -127,6 +127,7 @@ metrics! {
     "berth_image_cache_misses", Gauge, &[], "Requests for which the image cache asked its upstream", |now| cache(now, |usage| usage.misses);
     "berth_dockerhub_pulls_remaining", Gauge, &[], "Pulls that Docker Hub still allows in its window", pulls;
     "berth_last_backup_timestamp_seconds", Gauge, &[], "Moment when the last backup began that has everything", last_backup;
+    "berth_last_drill_timestamp_seconds", Gauge, &[], "Moment when the last drill of a backup began that passed", last_drill;
     "berth_certificate_days_left", Gauge, &["domain", "of"], "Days until the certificate of a domain ends: of the panel, or of a server's site", certificates;
     "berth_server_info", Gauge, &["name", "server", "number", "owner", "wanted"], "1, with a server's container, name, number and owner, and the power state that the state repo wants", server_info;
     "berth_server_up", Gauge, &["name", "server"], "1 if the server runs, 0 if it doesn't and should", server_up;
@@ -199,6 +200,11 @@ fn last_pass(now: &Snapshot) -> Vec<Sample> {
 
 fn last_backup(now: &Snapshot) -> Vec<Sample> {
     let began = now.last_backup.iter().map(|began| u64::try_from(began.as_second()).unwrap_or_default());
+    began.map(plain).collect()
+}
+
+fn last_drill(now: &Snapshot) -> Vec<Sample> {
+    let began = now.last_drill.iter().map(|began| u64::try_from(began.as_second()).unwrap_or_default());
     began.map(plain).collect()
 }
 

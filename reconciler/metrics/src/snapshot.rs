@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub certificates: Vec<Certificate>,
     /// Moment when the last backup began that has everything; `None` where there is none.
     pub last_backup: Option<Timestamp>,
+    /// Moment when the last drill began that passed; `None` where there is none.
+    pub last_drill: Option<Timestamp>,
     /// Counts of all processes together.
     pub counts: Counts,
     /// Moment of the snapshot.

@@ -67,6 +67,7 @@ fn everything() -> Arc<Snapshot> {
         servers: vec![server],
         certificates: vec![Certificate { domain: "shop.example.org".to_owned(), of: "site", ends }],
         last_backup: Some(Timestamp::from_second(1_799_996_400).unwrap()),
+        last_drill: Some(Timestamp::from_second(1_799_910_000).unwrap()),
         counts: Counts::of_text(
             r#"{"counted":{"PassClean":2},"timed":{"Pass":{"buckets":[1,0,0,0,2,0,0,0,0,0,1],"micros":2500000}}}"#,
         )
@@ -136,6 +137,7 @@ fn values_are_what_they_are_called() {
     for line in [
         "berth_up 1".to_owned(),
         "berth_last_backup_timestamp_seconds 1799996400".to_owned(),
+        "berth_last_drill_timestamp_seconds 1799910000".to_owned(),
         "berth_certificate_days_left{domain=\"shop.example.org\",of=\"site\"} 1.5".to_owned(),
         format!("container_cpu_usage_seconds_total{{{server},cpu=\"total\"}} 1.5"),
         format!("container_cpu_usage_seconds_total{{{root},cpu=\"total\"}} 1.5"),

@@ -179,7 +179,8 @@ impl<'a> Inventory<'a> {
                 self.system.insert(&container.name, System { container, spec });
             }
             other => {
-                self.note_misfit("container", &container.name, other.as_ref(), |tag| *tag == Tag::Canary);
+                let is_passing = |tag: &Tag| matches!(tag, Tag::Canary | Tag::Drill);
+                self.note_misfit("container", &container.name, other.as_ref(), is_passing);
             }
         }
     }
@@ -205,7 +206,7 @@ impl<'a> Inventory<'a> {
             Some(Tag::System { .. }) => {
                 self.volumes.insert(&volume.name, volume);
             }
-            other => self.note_misfit("volume", &volume.name, other.as_ref(), |_| false),
+            other => self.note_misfit("volume", &volume.name, other.as_ref(), |tag| *tag == Tag::Drill),
         }
     }
 

@@ -46,6 +46,8 @@ pub const KIND_NETWORK: &str = "network";
 pub const KIND_VOLUME: &str = "volume";
 /// A container that tries the isolation from inside, and is gone when it has.
 pub const KIND_CANARY: &str = "canary";
+/// The container of a drill, and its volumes: a copy of a backup that is started to see that it can be, and is gone then.
+pub const KIND_DRILL: &str = "drill";
 
 /// Description that an object of ours carries in its labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +104,8 @@ pub enum Tag {
     Tombstone(Tombstone),
     /// A container that tries the isolation from inside. Whoever made it takes it away.
     Canary,
+    /// The container of a drill, or a volume of it. Whoever made it takes it away.
+    Drill,
     /// Carries our platform label, yet can't be understood. Never touched.
     Unreadable {
         /// The label that is missing or wrong, in a sentence.
@@ -155,6 +159,7 @@ impl Tag {
                 spec: get(SPEC)?,
             }),
             KIND_CANARY => Ok(Self::Canary),
+            KIND_DRILL => Ok(Self::Drill),
             KIND_SYSTEM | KIND_NETWORK | KIND_VOLUME => Ok(Self::System { spec: get(SPEC)? }),
             KIND_DATA => Ok(Self::Data { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
             KIND_SSH => Ok(Self::Ssh { id: id()?, name: get(NAME)?, owner: get(OWNER)? }),
@@ -225,6 +230,7 @@ impl Tag {
                 put(REVISION, &stone.revision);
             }
             Self::Canary => put(KIND, KIND_CANARY),
+            Self::Drill => put(KIND, KIND_DRILL),
             Self::Unreadable { .. } => {}
         }
         labels

@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod desired;
 pub mod diff;
 pub mod digest;
+pub mod drill;
 pub mod identity;
 pub mod inventory;
 pub mod label;

@@ -108,6 +108,11 @@ pub fn server_of_container(name: &str, prefix: &str) -> Option<ServerId> {
     number(name.strip_prefix(prefix)?.strip_prefix("-users-dind-")?)
 }
 
+/// The container of a drill. Its volumes have its name, and the ends that a server's have.
+pub fn drill_container(prefix: impl Display) -> String {
+    format!("{prefix}-users-drill")
+}
+
 /// A volume of a server, with this end of its name.
 pub fn server_volume(prefix: impl Display, id: ServerId, end: &str) -> String {
     format!("{}-{end}", server_container(prefix, id))

@@ -13,7 +13,7 @@ use berth_tasks::Tasks;
 use clap::Subcommand;
 
 use self::asked::{server_of, wanted};
-pub(super) use self::tell::told;
+pub(super) use self::tell::{drilled, told};
 use super::Exit;
 use super::supervised::Supervised;
 use crate::backups::Wanted;
@@ -50,6 +50,12 @@ enum Act {
         #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=100))]
         read: u8,
     },
+    /// Try a copy now: restore a server beside the others, read it back, start it, and remove it again. Exit code 1 if it fails
+    Drill {
+        /// The server's name, or server<id>; without one, a server by chance
+        #[arg(value_name = "SERVER")]
+        server: Option<String>,
+    },
     /// Back up at the times of `backup.at`, until SIGTERM: run by `berth up`, or its unit
     Keep {
         #[command(flatten)]
@@ -67,6 +73,7 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
             print(said.trim());
             Ok(Exit::Ok)
         }
+        Act::Drill { server } => drill(server.as_deref(), settings).await,
         Act::Keep { supervised } => {
             supervised.end_with_parent()?;
             keep::keep(settings).await
@@ -84,6 +91,16 @@ async fn now(server: Option<&str>, settings: &Settings) -> anyhow::Result<Exit> 
     trouble::tell(&settings.data, &record);
     tell::told(&record).iter().for_each(|line| say(line));
     Ok(if record.is_clean() { Exit::Ok } else { Exit::Failed })
+}
+
+async fn drill(server: Option<&str>, settings: &Settings) -> anyhow::Result<Exit> {
+    let (wanted, state) = wanted(settings)?;
+    let only = server.map(|name| server_of(&state, name)).transpose()?;
+    let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
+    let wanted = wanted.until(tasks.stop().clone()).context("cannot begin")?;
+    let record = berth_backup::drill(wanted.means(), wanted.jobs, only).await?;
+    say(&tell::drilled(&record));
+    Ok(if record.is_passed() { Exit::Ok } else { Exit::Failed })
 }
 
 fn list(server: Option<&str>, as_json: bool, settings: &Settings) -> anyhow::Result<Exit> {

@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::event::{Event, Listener};
 use crate::facts::Facts;
 use crate::figures::{Figures, Span};
-use crate::hold::{HoldOrder, VolumeSight};
+use crate::hold::{Booted, DrillOrder, HoldOrder, VolumeSight};
 use crate::pass_record::PassRecord;
 use crate::power::{PowerOrder, PowerRecord};
 use crate::scrape::ScrapeAddress;
@@ -261,6 +261,14 @@ impl Daemon {
         Ok(Hold { server: order.server, life, _daemon: self })
     }
 
+    /// Has room made for a drill, and returns once it is. It goes when what is returned is ended, or dropped, or this process ends.
+    pub async fn drill(mut self, order: &DrillOrder) -> Result<Drill, ClientError> {
+        let body = Bytes::from(serde_json::to_vec(order)?);
+        let asked = self.request(Method::POST, "/drill", body);
+        let life = bounded(asked, None, HOLD_PATIENCE).await?.into_body();
+        Ok(Drill { life, _daemon: self })
+    }
+
     async fn some_keys(&mut self, servers: &[String]) -> Result<Identities, ClientError> {
         let answer = self.send(Method::GET, &format!("/keys?servers={}", servers.join(","))).await?;
         Ok(serde_json::from_slice(&answer.collect().await?.to_bytes())?)
@@ -370,6 +378,29 @@ impl Hold {
         let asked = format!("/release?server={}", self.server);
         bounded(other.send(Method::POST, &asked), None, HOLD_PATIENCE).await?;
         // Nothing is ever written there: it was open for its end alone.
+        drop(self.life);
+        Ok(())
+    }
+}
+
+/// Room for a drill. Its connection is the lease on it.
+pub struct Drill {
+    life: Incoming,
+    _daemon: Daemon,
+}
+
+impl Drill {
+    /// Starts the restored server by the daemon at `path`, and returns once it is up.
+    pub async fn boot(&self, path: &Path) -> Result<Booted, ClientError> {
+        let mut other = Daemon::find(path).await?.ok_or(ClientError::Ended)?;
+        let answer = bounded(other.send(Method::POST, "/drill/boot"), None, HOLD_PATIENCE).await?;
+        Ok(serde_json::from_slice(&answer.collect().await?.to_bytes())?)
+    }
+
+    /// Ends it: all that it made is gone afterwards.
+    pub async fn end(self, path: &Path) -> Result<(), ClientError> {
+        let mut other = Daemon::find(path).await?.ok_or(ClientError::Ended)?;
+        bounded(other.send(Method::POST, "/drill/end"), None, HOLD_PATIENCE).await?;
         drop(self.life);
         Ok(())
     }

@@ -41,4 +41,32 @@ pub enum VolumeOf {
     Restored(ServerId),
     /// The platform's own.
     System,
+    /// A drill's.
+    Drill,
+}
+
+/// Order to make room for a drill: volumes like a server's, which are gone when whoever asks lets them go, or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillOrder {
+    /// The server whose copy is tried.
+    pub server: ServerId,
+}
+
+/// A restored server that came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Booted {
+    /// Milliseconds that it took.
+    pub millis: u64,
+    /// Proof of it.
+    pub by: BootProof,
+}
+
+/// Proof that a server came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootProof {
+    /// systemd says that it runs and that no unit failed.
+    Systemd,
+    /// Its image has no systemd; its first process runs.
+    FirstProcess,
 }

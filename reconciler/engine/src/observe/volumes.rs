@@ -39,6 +39,7 @@ impl Reader {
                 Tag::Data { id, .. } => VolumeOf::Data(id),
                 Tag::Restored { id, .. } => VolumeOf::Restored(id),
                 Tag::System { .. } => VolumeOf::System,
+                Tag::Drill => VolumeOf::Drill,
                 _ => return None,
             };
             Some(VolumeSight { name: volume.name, folder: volume.mountpoint.into(), of })

@@ -1,10 +1,10 @@
-//! `berth backup keep`: backs up at the times that `main` says, and removes restored copies whose time is over.
+//! `berth backup keep`: backs up at the times that `main` says, tries a copy now and then, and removes restored copies whose time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use berth_backup::{BackupError, Heard, Progress, Runs};
+use berth_backup::{BackupError, Drills, Heard, Progress, Runs};
 use berth_fault::chain;
 use berth_host::service;
 use berth_schema::backup::{Backup, DayTime};
@@ -52,10 +52,10 @@ async fn look(settings: &Settings, tasks: &Tasks) -> anyhow::Result<()> {
     let Some((wanted, state)) = tokio::task::block_in_place(|| find(settings))? else { return Ok(()) };
     let Some(backup) = &state.platform.backup else { return Ok(()) };
     let last = Runs::of(&wanted.folder).last_whole().context("cannot read the records of runs")?;
-    if !is_due(&backup.at, &TimeZone::system(), last, Timestamp::now()) {
-        return Ok(());
-    }
     let wanted = wanted.until(tasks.stop().clone()).context("cannot begin")?;
+    if !is_due(&backup.at, &TimeZone::system(), last, Timestamp::now()) {
+        return drill(wanted, backup).await;
+    }
     let means = wanted.means();
     let beat = tasks.pulse().clone();
     let heard: Heard = Arc::new(move |progress: Progress<'_>| {
@@ -83,6 +83,34 @@ async fn look(settings: &Settings, tasks: &Tasks) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Tries a copy, if the last try is so long ago, and once there is a backup of everything.
+async fn drill(wanted: Wanted, backup: &Backup) -> anyhow::Result<()> {
+    let (runs, drills) = (Runs::of(&wanted.folder), Drills::of(&wanted.folder));
+    let begins = runs.last_complete().context("cannot read the records of runs")?;
+    let last = drills.all().context("cannot read the records of drills")?.pop().map(|drill| drill.began);
+    if begins.is_none() || !is_over(last, backup.drill.duration(), Timestamp::now()) {
+        return Ok(());
+    }
+    match berth_backup::drill(wanted.means(), wanted.jobs, None).await {
+        // A platform without servers has nothing to try.
+        Err(BackupError::Busy | BackupError::NothingToTry) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(record) => {
+            let line = tell::drilled(&record);
+            match record.is_passed() {
+                true => tracing::info!("{line}"),
+                false => tracing::error!("{line}"),
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Checks whether so much time has passed since.
+fn is_over(last: Option<Timestamp>, wait: Duration, now: Timestamp) -> bool {
+    last.is_none_or(|last| Duration::try_from(now.duration_since(last)).is_ok_and(|passed| passed >= wait))
 }
 
 async fn expire(wanted: &Wanted, backup: &Backup) -> anyhow::Result<()> {
@@ -117,6 +145,17 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
     use super::*;
+
+    #[test]
+    fn a_drill_is_due_when_the_last_is_long_ago() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let day = Duration::from_secs(24 * 60 * 60);
+        let noon = at("2026-12-01T12:00:00Z");
+        assert!(is_over(None, day, noon));
+        assert!(!is_over(Some(noon), day, at("2026-12-02T11:59:59Z")));
+        assert!(is_over(Some(noon), day, at("2026-12-02T12:00:00Z")));
+        assert!(!is_over(Some(noon), day, at("2026-11-30T12:00:00Z")), "a clock that jumped back");
+    }
 
     #[test]
     fn a_run_is_due_once_for_each_time_and_is_made_up_for() {

@@ -4,11 +4,12 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_backup::{Heard, PartRecord, PartResult, Progress, RunRecord, Snapshot};
+use berth_backup::{DrillRecord, DrillResult, Heard, PartRecord, PartResult, Progress, RunRecord, Snapshot};
 use berth_schema::State;
 use berth_schema::name::ServerId;
 use berth_schema::quantity::Bytes;
 use berth_schema::text::{counted, safe};
+use berth_wire::hold::BootProof;
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -99,6 +100,29 @@ pub(in crate::command) fn told(record: &RunRecord) -> Vec<String> {
         counted(record.parts.len(), "part"),
         parts.join(", ")
     )]
+}
+
+/// The end of a drill, in one line.
+pub(in crate::command) fn drilled(record: &DrillRecord) -> String {
+    let DrillRecord { began, server, name, copy, result, millis } = record;
+    let when = |at: &Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let (began, copy) = (when(began), when(copy));
+    let of = format!("server {} (id {server}), from its copy of {copy},", safe(name));
+    match result {
+        DrillResult::Passed { files, boot, by } => {
+            let seconds = |millis: u64| Duration::from_millis(millis).as_secs_f64();
+            let (boot, took) = (seconds(*boot), seconds(*millis));
+            let proof = match by {
+                BootProof::Systemd => "systemd runs and no unit failed",
+                BootProof::FirstProcess => "it has no systemd, and its first process runs",
+            };
+            let files = counted(usize::try_from(*files).unwrap_or(usize::MAX), "file");
+            format!(
+                "The drill of {began} passed: {of} has {files} as they were copied and was up in {boot:.1} s ({proof}); all in all {took:.1} s."
+            )
+        }
+        DrillResult::Failed { error } => format!("The drill of {began} FAILED: {of} {}", safe(error)),
+    }
 }
 
 /// The copies, the newest first; those of one server, if one is named.
