@@ -99,6 +99,7 @@ async fn drill(server: Option<&str>, settings: &Settings) -> anyhow::Result<Exit
     let tasks = Tasks::until_signalled().context("cannot listen to signals")?;
     let wanted = wanted.until(tasks.stop().clone()).context("cannot begin")?;
     let record = berth_backup::drill(wanted.means(), wanted.jobs, only).await?;
+    trouble::tell_drilled(&settings.data, &record);
     say(&tell::drilled(&record));
     Ok(if record.is_passed() { Exit::Ok } else { Exit::Failed })
 }

@@ -54,7 +54,7 @@ async fn look(settings: &Settings, tasks: &Tasks) -> anyhow::Result<()> {
     let last = Runs::of(&wanted.folder).last_whole().context("cannot read the records of runs")?;
     let wanted = wanted.until(tasks.stop().clone()).context("cannot begin")?;
     if !is_due(&backup.at, &TimeZone::system(), last, Timestamp::now()) {
-        return drill(wanted, backup).await;
+        return drill(wanted, backup, settings).await;
     }
     let means = wanted.means();
     let beat = tasks.pulse().clone();
@@ -86,7 +86,7 @@ async fn look(settings: &Settings, tasks: &Tasks) -> anyhow::Result<()> {
 }
 
 /// Tries a copy, if the last try is so long ago, and once there is a backup of everything.
-async fn drill(wanted: Wanted, backup: &Backup) -> anyhow::Result<()> {
+async fn drill(wanted: Wanted, backup: &Backup, settings: &Settings) -> anyhow::Result<()> {
     let (runs, drills) = (Runs::of(&wanted.folder), Drills::of(&wanted.folder));
     let begins = runs.last_complete().context("cannot read the records of runs")?;
     let last = drills.all().context("cannot read the records of drills")?.pop().map(|drill| drill.began);
@@ -98,6 +98,7 @@ async fn drill(wanted: Wanted, backup: &Backup) -> anyhow::Result<()> {
         Err(BackupError::Busy | BackupError::NothingToTry) => Ok(()),
         Err(error) => Err(error.into()),
         Ok(record) => {
+            trouble::tell_drilled(&settings.data, &record);
             let line = tell::drilled(&record);
             match record.is_passed() {
                 true => tracing::info!("{line}"),

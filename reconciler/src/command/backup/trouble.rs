@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use berth_backup::{PartResult, RunRecord};
+use berth_backup::{DrillRecord, DrillResult, PartResult, RunRecord};
 use berth_schema::alarms::AlarmKind;
 use berth_wire::trouble::{Trouble, Troubles};
 use jiff::Timestamp;
 
 /// Name of a run that came to nothing.
 const RUN: &str = "backup/run";
+/// Name of the last drill.
+const DRILL: &str = "backup/drill";
 
 /// Tells which parts of a run failed, and that the others didn't.
 pub(super) fn tell(data: &Path, record: &RunRecord) {
@@ -19,7 +21,9 @@ pub(super) fn tell(data: &Path, record: &RunRecord) {
     for part in &record.parts {
         let about = format!("backup/{}", part.part.tag());
         written(match &part.result {
-            PartResult::Failed { error } => troubles.tell(&failure(&about, error, record.ended)),
+            PartResult::Failed { error } => {
+                troubles.tell(&failure(AlarmKind::Backup, &about, error, record.ended))
+            }
             _ => troubles.is_over(AlarmKind::Backup, &about),
         });
         named.insert(about);
@@ -35,11 +39,23 @@ pub(super) fn tell(data: &Path, record: &RunRecord) {
 
 /// Tells that a run came to nothing.
 pub(super) fn tell_failed(data: &Path, why: &str) {
-    written(Troubles::of(data).tell(&failure(RUN, why, Timestamp::now())));
+    written(Troubles::of(data).tell(&failure(AlarmKind::Backup, RUN, why, Timestamp::now())));
 }
 
-fn failure(about: &str, why: &str, since: Timestamp) -> Trouble {
-    Trouble { kind: AlarmKind::Backup, about: about.to_owned(), why: why.to_owned(), since }
+/// Tells how the last drill ended.
+pub(super) fn tell_drilled(data: &Path, record: &DrillRecord) {
+    let troubles = Troubles::of(data);
+    written(match &record.result {
+        DrillResult::Failed { error } => {
+            let why = format!("{}: {error}", record.name);
+            troubles.tell(&failure(AlarmKind::Drill, DRILL, &why, record.began))
+        }
+        DrillResult::Passed { .. } => troubles.is_over(AlarmKind::Drill, DRILL),
+    });
+}
+
+fn failure(kind: AlarmKind, about: &str, why: &str, since: Timestamp) -> Trouble {
+    Trouble { kind, about: about.to_owned(), why: why.to_owned(), since }
 }
 
 /// The log tells of the failure, too.
