@@ -178,16 +178,16 @@ impl Control {
         *self.told.lock() = Some(told);
     }
 
-    /// Serves the control socket, forever; it is gone when this is dropped.
-    pub async fn serve(self, socket: Socket, holds: Holds, drills: Drills) -> Result<(), ControlError> {
+    /// Serves the control socket, forever; it is gone when this is dropped. Without `copies`, no server is copied or tried.
+    pub async fn serve(self, socket: Socket, copies: Option<(Holds, Drills)>) -> Result<(), ControlError> {
         let others = self.ssh_router.clone().map(SshRouter::router).unwrap_or_default();
         let more = Router::new()
             .route("/sync", post(sync))
             .route("/figures", get(figures::figures))
             .route("/certificates", get(certificates::certificates));
         let more = Self::with_facts(Self::with_metrics(more)).with_state(self.clone());
-        let copies = holds::router(holds).merge(drills::router(drills));
-        socket.serve(more.merge(others).merge(copies).merge(self.reads())).await
+        let copies = copies.map(|(holds, drills)| holds::router(holds).merge(drills::router(drills)));
+        socket.serve(more.merge(others).merge(copies.unwrap_or_default()).merge(self.reads())).await
     }
 
     /// Serves the door's socket in the same way. It has only what a push needs to be judged and followed, a pass at once, and the

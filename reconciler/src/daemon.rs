@@ -109,7 +109,7 @@ impl Daemon {
             tasks: tasks.clone(),
         });
         let drills = Drills::new(berth_engine::Drills::new(&engine), tasks.clone());
-        let serving = control.clone().serve(socket, holds, drills.clone());
+        let serving = control.clone().serve(socket, Some((holds, drills.clone())));
         tasks.try_until(closing, "the control socket", serving);
         let owner = state_owner(&reconciler).map_err(DaemonError::Owner)?;
         if let Some(owner) = owner {

@@ -106,7 +106,7 @@ fn serve(bench: &Bench, runtime: &tokio::runtime::Runtime) {
     admit(owner, &data, &data.join("views")).unwrap();
     let control = Control::new(Wakeups::default(), EngineHealth::default());
     let socket = Socket::open(&data.join("control.sock")).unwrap();
-    runtime.spawn(control.clone().serve(socket));
+    runtime.spawn(control.clone().serve(socket, None));
     let socket = Socket::open_for(&data.join("door.sock"), Some(owner)).unwrap();
     runtime.spawn(control.serve_door(socket, Keys::of(identity), None));
 }

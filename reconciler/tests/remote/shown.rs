@@ -24,7 +24,7 @@ pub(crate) fn reconciler(bench: &Bench) -> (tokio::runtime::Runtime, Cancellatio
     let stop = CancellationToken::new();
     std::fs::create_dir_all(bench.data()).unwrap();
     let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
-    runtime.spawn(stop.clone().run_until_cancelled_owned(control.serve(socket)));
+    runtime.spawn(stop.clone().run_until_cancelled_owned(control.serve(socket, None)));
     (runtime, stop)
 }
 

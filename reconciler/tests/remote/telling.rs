@@ -95,7 +95,7 @@ impl World {
         std::fs::create_dir_all(bench.data()).unwrap();
         let socket = Socket::open(&bench.data().join("control.sock")).unwrap();
         let (control, stop) = (self.control.clone(), self.stop.clone());
-        self.runtime.as_ref().unwrap().spawn(stop.run_until_cancelled_owned(control.serve(socket)));
+        self.runtime.as_ref().unwrap().spawn(stop.run_until_cancelled_owned(control.serve(socket, None)));
     }
 
     /// Tells, again and again, what a pass came to, until the forge has seen something of it: whoever listens begins when it

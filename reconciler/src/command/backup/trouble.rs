@@ -68,6 +68,7 @@ fn written(told: io::Result<()>) {
 #[cfg(test)]
 mod tests {
     use berth_backup::{Part, PartRecord};
+    use berth_schema::name::ServerId;
 
     use super::*;
 
@@ -96,7 +97,7 @@ mod tests {
             let all = Troubles::of(home.path()).all().unwrap();
             all.into_iter().map(|trouble| trouble.about).collect::<Vec<_>>()
         };
-        let shop = || Part::Server { id: "1".parse().unwrap(), name: "shop".to_owned() };
+        let shop = || Part::Server { id: ServerId(1.try_into().unwrap()), name: "shop".to_owned() };
         tell_failed(home.path(), "no network");
         tell(home.path(), &run(false, &[(shop(), Some("no room"))]));
         assert_eq!(told(), ["backup/run", "backup/server-1"], "one server's run says nothing of all");
