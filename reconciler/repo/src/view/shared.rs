@@ -211,10 +211,7 @@ impl Shared {
         while let Some((id, parents_are_done)) = stack.pop() {
             if parents_are_done {
                 let commit = real.find_commit(id)?;
-                let before = match commit.parents().next() {
-                    Some(parent) => Some((parent.tree_id(), parent.id())),
-                    None => None,
-                };
+                let before = commit.parents().next().map(|parent| (parent.tree_id(), parent.id()));
                 found.push(Unseen { id, tree: commit.tree_id(), before });
             } else if seen.insert(id) && !self.folders.contains_key(&id) {
                 stack.push((id, true));
