@@ -59,14 +59,14 @@ fn killed_after_every_call_of_a_first_pass(world: &World) {
         converges(&platform);
         assert!(platform.server(1).runs());
         assert_eq!(platform.docker().networks_of(&platform.prefix).len(), 1);
-        assert_eq!(platform.docker().volumes_of(&platform.prefix).len(), 4);
+        assert_eq!(platform.docker().volumes_of(&platform.prefix).len(), 5);
         if !killed {
             break;
         }
         calls += 1;
     }
-    // The network, the holder, four volumes, the server; holder and server are made and started.
-    assert_eq!(calls, 9);
+    // The network, the holder, five volumes, the server; holder and server are made and started.
+    assert_eq!(calls, 10);
 }
 
 fn killed_after_every_call_of_a_change(world: &World) {
@@ -126,8 +126,8 @@ fn killed_after_every_call_of_a_change(world: &World) {
             break;
         }
     }
-    // One to update, four to make anew, one for power, six to make, two to entomb one, and two for the other.
-    assert_eq!(round - 1, 16);
+    // One to update, four to make anew, one for power, seven to make, two to entomb one, and two for the other.
+    assert_eq!(round - 1, 17);
 }
 
 fn the_journal_is_lost(world: &World) {
