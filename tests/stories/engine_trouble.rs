@@ -58,8 +58,8 @@ fn asked_to_end_it_finishes_the_step_in_hand(world: &World) {
     let proxy = Proxy::before(platform.docker().socket());
     platform.through(&proxy);
     let mut daemon = platform.daemon();
-    // Four volumes, then the container, then its start.
-    let gate = proxy.hold(5);
+    // Five volumes, then the container, then its start.
+    let gate = proxy.hold(6);
     platform.commit("a server", |state| {
         state.server("shop", 1, "");
     });
@@ -70,7 +70,7 @@ fn asked_to_end_it_finishes_the_step_in_hand(world: &World) {
     gate.open();
     let status = daemon.ended();
     assert!(status.success(), "{}", daemon.log());
-    assert_eq!(proxy.calls().len(), 5, "no further step was begun");
+    assert_eq!(proxy.calls().len(), 6, "no further step was begun");
     let made = platform.server(1);
     assert_eq!(made.status, "created");
 
