@@ -20,7 +20,7 @@ use crate::servers::Servers;
 use crate::wakeup::{Hush, Wakeups};
 
 /// Longest time that a server is held. The whole data of one was copied before.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// A hold that isn't, or that ended otherwise than it should have.
 #[derive(Debug, thiserror::Error)]

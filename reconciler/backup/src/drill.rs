@@ -37,6 +37,7 @@ pub async fn drill(
         Ok((files, booted)) => DrillResult::Passed { files, boot: booted.millis, by: booted.by },
         Err(error) => DrillResult::Failed { error: chain(&error) },
     };
+    means.require_time()?;
     let millis = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
     let record = DrillRecord { began, server: job.id, name: job.name, copy: snapshot.time, result, millis };
     let failed = |source| BackupError::Folder { path: means.folder.clone(), source };

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::copy::{Sources, is_cache};
 use crate::error::BackupError;
 use crate::record::{Part, PartRecord, PartResult, RunRecord, Runs, server_tag};
-use crate::vault::{Copied, Order, Vault};
+use crate::vault::{Copied, Order, Vault, VaultError};
 use crate::view::{Shown, within};
 
 /// Tag of a copy that is made while its server runs, so that little is left to copy while it stands still. It is forgotten at once.
@@ -79,6 +79,14 @@ impl Means {
         FileLock::try_take(&self.folder.join("lock")).map_err(failed)?.ok_or(BackupError::Busy)
     }
 
+    /// Checks that whoever asked still wants an end: one that was cut off is none.
+    pub(crate) fn require_time(&self) -> Result<(), BackupError> {
+        match self.vault.is_stopped() {
+            true => Err(VaultError::Killed { act: "finish" }.into()),
+            false => Ok(()),
+        }
+    }
+
     /// Makes the repository ready, and forgets what a run that was killed has left in it.
     fn prepare(&self) -> Result<(), BackupError> {
         self.vault.prepare()?;
@@ -132,8 +140,12 @@ pub async fn run(
     let began = Timestamp::now();
     let own = Arc::clone(&means);
     blocking(move || own.prepare()).await?;
-    // Without the reconciler, the platform is copied all the same, and each server says why it isn't.
-    let volumes = means.volumes().await;
+    // Without the reconciler, the platform is copied all the same, and each server says why it isn't. One that has just started knows
+    // them in a moment.
+    let volumes = match means.volumes().await {
+        Err(early @ BackupError::TooEarly) => return Err(early),
+        volumes => volumes,
+    };
     let parts = parts_of(&jobs, volumes.as_deref().unwrap_or_default(), only);
     if let (Some(only), true) = (only, parts.is_empty()) {
         return Err(BackupError::NoData(only));
@@ -157,6 +169,7 @@ pub async fn run(
         heard(Progress::Ended(&record));
         records.push(record);
     }
+    means.require_time()?;
     let record = RunRecord { began, ended: Timestamp::now(), whole: only.is_none(), parts: records };
     let failed = |source| BackupError::Folder { path: means.folder.clone(), source };
     Runs::of(&means.folder).add(&record).map_err(failed)?;
@@ -242,10 +255,8 @@ async fn server(
         return Ok(done(copy(server_tag(id), None).await?, 0));
     };
     let stands = backup.pause != Pause::None;
-    let warm = match stands {
-        true => Some(copy(WARM.to_owned(), None).await?.snapshot),
-        false => None,
-    };
+    // Also where it runs on: between what its owner has run before and after the copy, little time may go by.
+    let warm = copy(WARM.to_owned(), None).await?.snapshot;
     let order = HoldOrder {
         server: id,
         pause: backup.pause,
@@ -255,16 +266,14 @@ async fn server(
     let held = async {
         let hold = means.daemon().await?.hold(&order).await.map_err(BackupError::Daemon)?;
         let since = Instant::now();
-        let copied = copy(server_tag(id), warm.clone()).await;
+        let copied = copy(server_tag(id), Some(warm.clone())).await;
         let released = hold.release(&means.socket).await.map_err(BackupError::Daemon);
         let paused = if stands { millis(since) } else { 0 };
         Ok((copied?, released, paused))
     };
     let held: Result<_, BackupError> = held.await;
-    if let Some(warm) = warm {
-        let own = Arc::clone(means);
-        blocking(move || Ok(own.vault.forget(&warm)?)).await?;
-    }
+    let own = Arc::clone(means);
+    blocking(move || Ok(own.vault.forget(&warm)?)).await?;
     let (copied, released, paused) = held?;
     if let Err(error) = released {
         // It may have run on too early: what was copied isn't what it should be.

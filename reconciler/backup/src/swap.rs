@@ -20,6 +20,14 @@ pub(crate) struct Swap {
     below: String,
 }
 
+/// Not all of them have changed places.
+#[derive(Debug)]
+pub(crate) struct NotSwapped {
+    pub(crate) error: BackupError,
+    /// Set if none has. Otherwise data of the server's own lies in what was fetched.
+    pub(crate) is_undone: bool,
+}
+
 impl Swap {
     pub(crate) fn new(volume: &Path, fetched: &Path, below: &str) -> Self {
         Self { volume: volume.to_owned(), fetched: fetched.to_owned(), below: below.to_owned() }
@@ -36,15 +44,18 @@ impl Swap {
     }
 
     /// Has all of them change places, or none.
-    pub(crate) fn all(swaps: &[Self]) -> Result<(), BackupError> {
+    pub(crate) fn all(swaps: &[Self]) -> Result<(), NotSwapped> {
         for (at, swap) in swaps.iter().enumerate() {
             let Err(source) = swap.exchange() else { continue };
+            let mut is_undone = true;
             for done in swaps.iter().take(at) {
                 if let Err(error) = done.exchange() {
+                    is_undone = false;
                     tracing::error!(%error, volume = %done.volume.display(), "cannot put it back; both are still there");
                 }
             }
-            return Err(BackupError::Place { path: swap.volume.join(&swap.below), source });
+            let error = BackupError::Place { path: swap.volume.join(&swap.below), source };
+            return Err(NotSwapped { error, is_undone });
         }
         Ok(())
     }

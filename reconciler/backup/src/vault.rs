@@ -3,6 +3,7 @@
 //! Its password and its host's credentials reach restic by a file and by its environment, never by its arguments, which everybody on the
 //! machine can read.
 
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_fault::{Fault, Kind};
+use berth_host::file;
 use berth_host::process::{Leader, Stopped};
 use berth_schema::backup::{Backup, Keep};
 use berth_schema::secret::{Form, variables};
@@ -26,6 +28,8 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const WORDS: u64 = 64 << 10;
 /// Characters of them that are shown.
 const SHOWN: usize = 500;
+/// The newest copies, which are kept in any case.
+const KEPT: &str = "3";
 /// Exit code of a backup that is there, and lacks files that couldn't be read.
 const INCOMPLETE: i32 = 3;
 /// Variables that restic, and the ssh and rclone that it starts, get from our environment.
@@ -39,6 +43,8 @@ pub struct Vault {
     password: PathBuf,
     variables: Vec<(String, String)>,
     cache: PathBuf,
+    /// File with the address of the repository that was used last.
+    used: PathBuf,
     /// The platform, as restic's host: two may share a repository.
     platform: String,
     stopped: Option<Arc<Stopped>>,
@@ -64,6 +70,17 @@ pub enum VaultError {
     },
     #[error("cannot {act}: restic told no result")]
     NoAnswer { act: &'static str },
+    #[error("the repository was there, and isn't now")]
+    Gone {
+        #[source]
+        source: Box<VaultError>,
+    },
+    #[error("cannot use {path}")]
+    Used {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl Fault for VaultError {
@@ -71,7 +88,9 @@ impl Fault for VaultError {
         match self {
             Self::Answer { .. } | Self::NoAnswer { .. } => Kind::Internal,
             Self::Killed { .. } => Kind::Interrupted,
-            Self::Secret(_) | Self::Run(_) | Self::Failed { .. } => Kind::Configuration,
+            Self::Secret(_) | Self::Run(_) | Self::Failed { .. } | Self::Gone { .. } | Self::Used { .. } => {
+                Kind::Configuration
+            }
         }
     }
 
@@ -80,6 +99,9 @@ impl Fault for VaultError {
             Self::Run(_) => Some("is restic installed? `apt-get install restic`"),
             Self::Failed { .. } => Some(
                 "is `backup.repository` right, is its host up, and does the secret `backup.secret` belong to it? docs/backup.md",
+            ),
+            Self::Gone { .. } => Some(
+                "mount its disk, or start its host; to begin a new one at this address, remove `<data>/backup/repository` first",
             ),
             _ => None,
         }
@@ -144,6 +166,12 @@ enum Line {
     Other,
 }
 
+/// Line of restic's that tells of a file.
+#[derive(Debug, Deserialize)]
+struct Node {
+    size: Option<u64>,
+}
+
 /// Size of a copy.
 #[derive(Debug, Deserialize)]
 struct Stats {
@@ -163,6 +191,7 @@ impl Vault {
             password: secrets.path(&backup.secret),
             variables: pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             cache: folder.join("cache"),
+            used: folder.join("repository"),
             platform: platform.to_owned(),
             stopped: None,
         })
@@ -174,15 +203,35 @@ impl Vault {
         Self { stopped: Some(Arc::new(stopped)), ..self }
     }
 
-    /// Makes the repository ready for a run: begins it where there is none, and takes away locks whose owners have died.
+    /// Returns whether the other half of `stopped` has been dropped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.as_deref().is_some_and(Stopped::is_over)
+    }
+
+    /// Makes the repository ready for a run: begins it where there never was one, and takes away locks whose owners have died.
+    ///
+    /// # Errors
+    /// One that was used before isn't begun anew: its disk may not be mounted.
     pub fn prepare(&self) -> Result<(), VaultError> {
+        let failed = |source| VaultError::Used { path: self.used.clone(), source };
+        let was_used = match fs::read_to_string(&self.used) {
+            Ok(used) => used == self.repository,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(failed(error)),
+        };
         let open = || self.say("open the repository", &["cat", "config"]);
         if let Err(error) = open() {
+            if was_used {
+                return Err(VaultError::Gone { source: Box::new(error) });
+            }
             // Only one that isn't there can be begun, so this fails wherever the first failure had another cause.
             if self.say("begin the repository", &["init"]).is_err() {
                 return Err(error);
             }
             tracing::info!(repository = %self.repository, "the repository is begun");
+        }
+        if !was_used {
+            file::replace(&self.used, self.repository.as_bytes(), 0o600).map_err(failed)?;
         }
         self.say("take away old locks", &["unlock"]).map(drop)
     }
@@ -245,7 +294,8 @@ impl Vault {
         let [daily, weekly, monthly] =
             [keep.daily.get(), keep.weekly, keep.monthly].map(|number| number.to_string());
         let mut arguments = vec!["forget", "--prune", "--host", &self.platform, "--group-by", "host,tags"];
-        arguments.extend(["--keep-daily", &daily]);
+        // Of a day, more than the newest: it may be a copy of what was lost that day.
+        arguments.extend(["--keep-last", KEPT, "--keep-daily", &daily]);
         for (option, number) in [("--keep-weekly", &weekly), ("--keep-monthly", &monthly)] {
             if number != "0" {
                 arguments.extend([option, number]);
@@ -269,6 +319,19 @@ impl Vault {
         let stats: Stats = self
             .read("measure a copy", &["stats", "--json", "--no-lock", "--mode", "restore-size", snapshot])?;
         Ok(stats.total_size)
+    }
+
+    /// Bytes that the files at `path` in a copy take when they are restored.
+    pub fn size_of_part(&self, snapshot: &str, path: &str) -> Result<u64, VaultError> {
+        let mut size: u64 = 0;
+        let restic = self.restic(&["ls", "--json", "--no-lock", "--recursive", snapshot, path]);
+        self.lines("measure a part of a copy", restic, |line| {
+            // The first line tells of the copy, and folders have no size.
+            if let Ok(Node { size: Some(bytes) }) = serde_json::from_str(line) {
+                size = size.saturating_add(bytes);
+            }
+        })?;
+        Ok(size)
     }
 
     /// Restores a copy, or what lies in it at `path`, into the folder `target`.

@@ -212,6 +212,12 @@ impl Stopped {
         Ok((Stop(writer), Self(reader)))
     }
 
+    /// Returns whether the other half has been dropped.
+    pub fn is_over(&self) -> bool {
+        let mut looks = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut looks, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
+
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

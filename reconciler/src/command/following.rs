@@ -46,7 +46,7 @@ pub(super) struct Begun {
 }
 
 /// Takes the lock that tells that a command runs. One that can't be had is told, and stops nothing: it is for alarms alone.
-fn give_sign(settings: &Settings, name: &str) -> Option<FileLock> {
+pub(super) fn give_sign(settings: &Settings, name: &str) -> Option<FileLock> {
     let path = settings.alive(name);
     let folder = path.parent().unwrap_or(&settings.data);
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);

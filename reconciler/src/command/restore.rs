@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use berth_backup::{Request, Restored, ServerPath, Way};
+use berth_backup::{RESTORED, Request, Restored, ServerPath, Way};
 use berth_tasks::Tasks;
 use jiff::Timestamp;
 
@@ -59,7 +59,10 @@ pub(super) async fn run(args: &Args, settings: &Settings) -> anyhow::Result<Exit
         print(&beside);
     }
     if let Some(replaced) = replaced {
-        say(&format!("What was there before is kept until {until}, and then LOST:"));
+        match replaced.starts_with(RESTORED) {
+            true => say(&format!("What was there before is kept until {until}, and then LOST:")),
+            false => say("What was there before is kept on the host; remove it there once nobody needs it:"),
+        }
         print(&replaced);
     }
     Ok(Exit::Ok)

@@ -17,6 +17,7 @@ use super::asked::find;
 use super::{orders, tell, trouble};
 use crate::backups::Wanted;
 use crate::command::Exit;
+use crate::command::following::give_sign;
 use crate::settings::Settings;
 
 /// Time between two looks at the clock and at `main`.
@@ -27,14 +28,18 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(15);
 pub(in crate::command) async fn keep(settings: &Settings) -> anyhow::Result<Exit> {
     let tasks = Tasks::until_signalled().context("cannot listen to signals")?.with_pulse(service::alive);
     settings.make_data().with_context(|| format!("cannot make {}", settings.data.display()))?;
+    let _alive = give_sign(settings, "backup");
     orders::listen(settings, &tasks).context("cannot open the socket for restores")?;
     let stop = tasks.stop().clone();
     let mut not_before = Timestamp::UNIX_EPOCH;
     while !stop.is_cancelled() {
         tasks.pulse().beat();
         if Timestamp::now() >= not_before {
-            if let Err(error) = look(settings, &tasks).await {
+            let looked = look(settings, &tasks).await;
+            if let Err(error) = looked.or_else(|error| if stop.is_cancelled() { Ok(()) } else { Err(error) })
+            {
                 tracing::error!(error = %chain(error.as_ref()), "cannot back up; it is tried again");
+                trouble::tell_failed(&settings.data, &chain(error.as_ref()).to_string());
                 not_before = Timestamp::now().saturating_add(AGAIN)?;
             }
         }
@@ -64,14 +69,11 @@ async fn look(settings: &Settings, tasks: &Tasks) -> anyhow::Result<()> {
             tracing::info!("{}", tell::line(record).trim());
         }
     });
-    expire(&wanted, backup).await?;
+    expire(&wanted, backup).await;
     match berth_backup::run(means, wanted.jobs, None, heard).await {
         // Somebody else's run does it, or the next look.
-        Err(BackupError::Busy) => Ok(()),
-        Err(error) => {
-            trouble::tell_failed(&settings.data, &chain(&error).to_string());
-            Err(error.into())
-        }
+        Err(BackupError::Busy | BackupError::TooEarly) => Ok(()),
+        Err(error) => Err(error.into()),
         Ok(record) => {
             trouble::tell(&settings.data, &record);
             for line in tell::told(&record) {
@@ -95,7 +97,7 @@ async fn drill(wanted: Wanted, backup: &Backup, settings: &Settings) -> anyhow::
     }
     match berth_backup::drill(wanted.means(), wanted.jobs, None).await {
         // A platform without servers has nothing to try.
-        Err(BackupError::Busy | BackupError::NothingToTry) => Ok(()),
+        Err(BackupError::Busy | BackupError::TooEarly | BackupError::NothingToTry) => Ok(()),
         Err(error) => Err(error.into()),
         Ok(record) => {
             trouble::tell_drilled(&settings.data, &record);
@@ -114,16 +116,13 @@ fn is_over(last: Option<Timestamp>, wait: Duration, now: Timestamp) -> bool {
     last.is_none_or(|last| Duration::try_from(now.duration_since(last)).is_ok_and(|passed| passed >= wait))
 }
 
-async fn expire(wanted: &Wanted, backup: &Backup) -> anyhow::Result<()> {
+/// Removes restored copies whose time is over. One that can't be removed is no reason to have no backup.
+async fn expire(wanted: &Wanted, backup: &Backup) {
     match berth_backup::expire(wanted.means(), None, backup.restored.duration()).await {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "restored copies whose time is over are removed"),
-        Err(error @ (BackupError::Busy | BackupError::NoDaemon | BackupError::TooEarly)) => {
-            tracing::warn!(error = %chain(&error), "restored copies stay for now");
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => tracing::warn!(error = %chain(&error), "restored copies stay for now"),
     }
-    Ok(())
 }
 
 /// Checks whether the last of the times that have come isn't served by a run since. A host that was off then makes up for it.
