@@ -53,7 +53,7 @@ fn lines(from: &mut impl Read) -> anyhow::Result<Vec<String>> {
 }
 
 fn say(to: &mut impl Write, line: &str) -> std::io::Result<()> {
-    write!(to, "{:04x}{line}\n", line.len() + 5)
+    writeln!(to, "{:04x}{line}", line.len() + 5)
 }
 
 fn end(to: &mut impl Write) -> std::io::Result<()> {
