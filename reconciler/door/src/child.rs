@@ -20,6 +20,9 @@ const LARGEST_OBJECT: &str = "64m";
 /// Time between a request to end and the end: git takes away what it put aside for a push.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Time between two looks at whether it has ended with everything that it started.
+const GLANCE: Duration = Duration::from_millis(10);
+
 /// A running command, with the process group that it leads.
 pub(super) struct Running {
     child: Child,
@@ -105,12 +108,19 @@ impl Running {
         self.child.wait().await
     }
 
-    /// Ends it with everything that it started: asked first, killed when that takes too long.
+    /// Ends it with everything that it started: asked first, killed when that takes too long. Git doesn't wait for its hooks when it is
+    /// asked, and a hook that is killed may leave a branch locked.
     pub(super) async fn end(mut self) {
         if let Some(group) = self.group {
             group.ask();
+            let all_end = async {
+                let _ = self.child.wait().await;
+                while group.is_running() {
+                    tokio::time::sleep(GLANCE).await;
+                }
+            };
+            let _ = tokio::time::timeout(GRACE, all_end).await;
         }
-        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
         self.end_rest();
     }
 
@@ -119,5 +129,39 @@ impl Running {
         if let Some(group) = self.group {
             group.kill();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_command_started_ends_its_work_after_the_command_itself() {
+        let scratch = tempfile::tempdir().unwrap();
+        // The command is ended by the signal. What it started goes on until nobody waits for the command any more, and works on then.
+        let script = r#"
+            sh -c '
+                finish() {
+                    while kill -0 $PPID 2>/dev/null; do :; done
+                    i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); done
+                    echo done > "$TMPDIR/done"; exit
+                }
+                trap finish TERM
+                echo ready
+                while :; do sleep 600 & wait; done
+            ' &
+            wait"#;
+        let mut command = clean("sh");
+        command.args(["-c", script]);
+        let (running, streams) = start(command, &"bob".parse().unwrap(), scratch.path()).unwrap();
+        let mut output = BufReader::new(streams.output);
+        output.read_line(&mut String::new()).await.unwrap();
+        running.end().await;
+        assert_eq!(std::fs::read_to_string(scratch.path().join("done")).unwrap(), "done\n");
     }
 }

@@ -150,8 +150,10 @@ pub async fn serve(visit: Visit<'_>) -> Reply {
 
 async fn reply(visit: Visit<'_>, words: Words) -> Result<Said, Trouble> {
     let progress = if words::is_json(visit.line.trim()) { |_: &str| () } else { visit.progress };
+    // A program hears nothing meanwhile, so it is told in time that it has to come again.
+    let waits = if words::is_json(visit.line.trim()) { Waits::silent() } else { Waits::told(progress) };
     // Before anything is read: whoever waits holds no state in memory.
-    let turn = Waited::of(&words, &visit.settings.state, progress)?;
+    let turn = Waited::of(&words, &visit.settings.state, waits)?;
     let guest = Guest::find(visit.settings, visit.user, visit.from, visit.note)?;
     let contact = guest.good.state.platform.organisation.contact();
     said(&guest, visit.line.trim(), words, (progress, &turn))
@@ -169,9 +171,8 @@ enum Waited {
 
 impl Waited {
     /// Waits for what a command needs.
-    fn of(words: &Words, state: &Path, progress: fn(&str)) -> Result<Self, Trouble> {
+    fn of(words: &Words, state: &Path, waits: Waits) -> Result<Self, Trouble> {
         let repo = StateRepo::open(state).map_err(|error| guest::failed(&error))?;
-        let waits = Waits::told(progress);
         let taken = match &words.verb {
             Some(Verb::Write(write)) if !matches!(write, Write::Domain(Domain::Ls { .. })) => {
                 waits.to_main(repo.git_dir()).map(Self::Turn)

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, pidfd_open,
-    prlimit,
+    prlimit, test_kill_process, test_kill_process_group,
 };
 
 /// Start of a process, in clock ticks since the machine's start (proc(5), `starttime`): process ids are used again.
@@ -26,6 +26,11 @@ pub fn started(pid: u32) -> io::Result<u64> {
     fields
         .and_then(|mut fields| fields.nth(19)?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not what proc(5) says"))
+}
+
+/// Returns whether a process runs, be it somebody else's.
+pub fn is_running(pid: u32) -> bool {
+    Pid::from_raw(pid.cast_signed()).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Folders of programs besides those in `PATH`, which may lack those of root's.
@@ -66,6 +71,11 @@ impl Group {
     /// Kills all of the group.
     pub fn kill(self) {
         let _ = kill_process_group(self.0, Signal::KILL);
+    }
+
+    /// Returns whether any of the group still runs.
+    pub fn is_running(self) -> bool {
+        test_kill_process_group(self.0) != Err(Errno::SRCH)
     }
 
     /// Limits the leader's processor time. Processes that it starts from then on inherit the limit.

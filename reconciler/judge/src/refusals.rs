@@ -12,6 +12,11 @@ pub(crate) fn no_good_state() -> Invalid {
     )
 }
 
+/// The git of a push ended while the push waited for its turn.
+pub(crate) fn gone() -> Invalid {
+    Invalid::new("whoever pushed has gone, so nothing was changed", "push again")
+}
+
 /// The door's name for whoever pushes is no name.
 pub(crate) fn no_good_name() -> Invalid {
     Invalid::new("the door gives no good name for whoever pushes", "`BERTH_USER` must be a member's name")

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_host::file::replace_for_now;
+use berth_host::process::is_running;
 use berth_host::{Owner, Queue, Ticket, Waited};
 use git2::{ErrorCode, Repository};
 
@@ -136,8 +137,11 @@ impl Landing {
         Ok(Some(Self { process, pushed, base, tip }))
     }
 
-    /// Takes the word back: it is done, or never will be.
-    pub fn forget(git_dir: &Path) -> Result<(), Error> {
+    /// Takes this word back: it is done, or never will be. Another one that was left meanwhile stays.
+    pub fn forget(&self, git_dir: &Path) -> Result<(), Error> {
+        if Self::announced(git_dir)?.as_ref() != Some(self) {
+            return Ok(());
+        }
         let path = Self::path(git_dir);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::LineUp { path, source }),
@@ -151,7 +155,7 @@ impl Landing {
         while let Some(landing) = Self::announced(git_dir)? {
             let waits = landing.is_at_work() && tip(git_dir)? == landing.base && start.elapsed() < PATIENCE;
             if !waits {
-                return Self::forget(git_dir);
+                return landing.forget(git_dir);
             }
             thread::sleep(GLANCE);
         }
@@ -160,7 +164,7 @@ impl Landing {
 
     /// Returns whether the git that has to move `main` still runs.
     fn is_at_work(&self) -> bool {
-        Path::new("/proc").join(self.process.to_string()).exists()
+        is_running(self.process)
     }
 }
 
@@ -222,5 +226,27 @@ impl StateRepo {
             at = *first;
         }
         Ok(*commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
+    use super::*;
+
+    #[test]
+    fn nobody_takes_back_the_word_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(FOLDER)).unwrap();
+        let revision = |digit: &str| digit.repeat(40).parse().unwrap();
+        let word = |digit| Landing { process: 7, pushed: revision(digit), base: None, tip: revision(digit) };
+        let (gone, mine) = (word("a"), word("b"));
+        gone.announce(folder.path()).unwrap();
+        mine.announce(folder.path()).unwrap();
+        gone.forget(folder.path()).unwrap();
+        assert_eq!(Landing::announced(folder.path()).unwrap(), Some(mine));
+        mine.forget(folder.path()).unwrap();
+        assert_eq!(Landing::announced(folder.path()).unwrap(), None);
     }
 }

@@ -61,6 +61,8 @@ fn settings_that_somebody_chose_stay() {
         (setting("receive.maxInputSize").as_str(), setting("receive.advertisePushOptions").as_str()),
         ("100k", "true")
     );
+    // The hook moves `main` before git moves the rest of a push, so no push can be all or nothing.
+    assert_eq!(setting("receive.advertiseAtomic"), "false");
     assert!(bench.bare.join("other hooks/pre-receive").exists() && !bench.hook("pre-receive").exists());
 }
 

@@ -29,6 +29,8 @@ pub fn judge(
     asker: Asker<'_>,
     line: Line,
 ) -> Result<Judgement, HookError> {
+    // Before the turn: whoever waits for it may lose their git meanwhile, and has another parent then.
+    let git = parent_id();
     let refused = |findings: &[Finding]| Judgement {
         accepted: false,
         text: report(findings, |_| None, asker.look) + "Refused; nothing was changed.\n",
@@ -42,6 +44,9 @@ pub fn judge(
             return Err(HookError::Read { path: repo.git_dir().to_owned(), source });
         }
     };
+    if parent_id() != git {
+        return Ok(refused(&[Finding::new(Severity::Error, MAIN, None, refusals::gone())]));
+    }
     begin_to_look(updates, asker);
     let (mut placed, mut combined) = (Vec::with_capacity(updates.len()), None);
     for update in updates {
@@ -64,7 +69,7 @@ pub fn judge(
     judgement.text.push_str(&combined.map(|combined| combined.told).unwrap_or_default());
     let moved = updates.iter().zip(&placed).find(|(update, _)| update.reference == MAIN);
     if let Some((Update { new: Some(pushed), .. }, Update { old, new: Some(tip), .. })) = moved {
-        let landing = Landing { process: parent_id(), pushed: *pushed, base: *old, tip: *tip };
+        let landing = Landing { process: git, pushed: *pushed, base: *old, tip: *tip };
         let path = repo.git_dir().to_owned();
         landing.announce(&path).map_err(|source| HookError::Read { path, source })?;
     }
@@ -126,7 +131,7 @@ pub fn land(repo: &StateRepo, update: &Update) -> Result<Result<(), String>, Hoo
     let landed = match landing.filter(|landing| Some(landing.pushed) == update.new) {
         Some(landing) => {
             let landed = repo.land(&landing);
-            Landing::forget(&path).map_err(failed)?;
+            landing.forget(&path).map_err(failed)?;
             landed
         }
         // Nobody judged it: an operator has moved the other hook away, and means it.

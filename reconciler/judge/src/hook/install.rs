@@ -147,9 +147,11 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Settings that pushes need besides the hooks.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     // Git leaves it to the hook `proc-receive` to move `main`: what lands may be a merge of what was pushed.
     ("receive.procReceiveRefs", "refs/heads/main"),
+    // Git runs that hook before its transaction of the other refs: a push could be refused as a whole after `main` had moved.
+    ("receive.advertiseAtomic", "false"),
     ("receive.advertisePushOptions", "true"),
     // A proposal may be pushed anew and taken back. The hook itself keeps every other ref from both.
     ("receive.denyDeletes", "false"),

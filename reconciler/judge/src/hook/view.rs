@@ -124,6 +124,8 @@ pub fn judge(
     (user, asker): (&UserName, Asker<'_>),
     line: Line,
 ) -> Result<Judgement, ViewHookError> {
+    // Before the turn: whoever waits for it may lose their git meanwhile, and has another parent then.
+    let git = parent_id();
     let (look, asker) = (asker.look, Asker { user: Some(user.as_str()), ..asker });
     let others: Vec<Finding> = updates.iter().filter_map(not_a_branch).collect();
     if !others.is_empty() {
@@ -144,6 +146,10 @@ pub fn judge(
             let invalid = Invalid::new(error.to_string(), "push again when your other push is done");
             return Ok(refused(&[Finding::new(Severity::Error, "the push", None, invalid)], look));
         }
+        Err(error @ ViewError::Changed { .. }) => {
+            let invalid = Invalid::new(error.to_string(), "`git fetch`, rebase and push again");
+            return Ok(refused(&[Finding::new(Severity::Error, "the push", None, invalid)], look));
+        }
         Err(error) => return Err(error.into()),
     };
     let _turn = match line.to_main(StateRepo::open(&settings.state)?.git_dir()) {
@@ -153,6 +159,9 @@ pub fn judge(
         }
         Err(NoTurn::Repo(error)) => return Err(error.into()),
     };
+    if parent_id() != git {
+        return Ok(refused(&[Finding::new(Severity::Error, MAIN, None, refusals::gone())], look));
+    }
     begin_to_look(updates, asker);
     let mut received = entered.receive(&moves(updates))?;
     if !received.refused.is_empty() {
@@ -174,7 +183,7 @@ pub fn judge(
         return Ok(refused(&received.unclear, look));
     }
     let told = combined.map(|combined| combined.told).unwrap_or_default();
-    match received.accept(parent_id())? {
+    match received.accept(git)? {
         Accepted::Moved => Ok(Judgement { text: judgement.text + &told, ..judgement }),
         Accepted::Late(findings) => Ok(refused(&findings, look)),
     }

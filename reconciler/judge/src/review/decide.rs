@@ -107,15 +107,19 @@ pub(crate) fn approve(
                 Fit::Clean | Fit::Landed => Decided::Not(why),
             });
         }
+        let is_author = actor.name().is_some_and(|name| proposal.author.as_ref() == Some(name));
+        if is_author && allowance.is_some() {
+            return Ok(Decided::Not(not_to_lift(topic)));
+        }
         let lockouts = assessment.lockouts(actor, *from);
         if !lockouts.is_empty() && !knows {
             return Ok(Decided::Unconfirmed(lockouts));
         }
         let by = signature(actor, assessor.state());
-        let is_author = actor.name().is_some_and(|name| proposal.author.as_ref() == Some(name));
+        let knows = !lockouts.is_empty();
         let how = match is_author {
-            true => How::Own,
-            false => How::Approved { allowance: allowance.as_deref(), knows: !lockouts.is_empty() },
+            true => How::Own { knows },
+            false => How::Approved { allowance: allowance.as_deref(), knows },
         };
         if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, how)? {
             return Ok(Decided::Merged(merged, Box::new(assessment)));
@@ -155,7 +159,7 @@ pub(super) fn merge_own(
             return Ok(Own::Waits);
         }
         let by = signature(Actor::Member(author), assessor.state());
-        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, How::Own)? {
+        if let Some(merged) = merge(repo, &assessor.main(), &proposal, &by, How::Own { knows: false })? {
             return Ok(Own::Merged(merged));
         }
     }
@@ -220,6 +224,13 @@ pub(crate) fn seen(
     Ok(found.filter(|proposal| may_see(actor, assessor.state(), proposal)))
 }
 
+fn not_to_lift(topic: &Topic) -> String {
+    format!(
+        "review/{topic} is your own, and the removal budget isn't its author's to lift: leave `--allow-removals` away, and an admin lifts \
+         the budget after the merge"
+    )
+}
+
 pub(super) fn missing(topic: &Topic) -> String {
     format!("there is no proposal review/{topic} that you may see: `review list` shows those that there are")
 }
@@ -272,8 +283,8 @@ pub(crate) fn objection(actor: Actor<'_>, proposal: &Proposal, assessment: &Asse
 enum How<'a> {
     /// Somebody agreed, lifted the removal budget if there is an allowance, and perhaps knows what they lose themselves.
     Approved { allowance: Option<&'a str>, knows: bool },
-    /// The change is its author's own and needs nobody's.
-    Own,
+    /// The change is its author's own and needs nobody's. They perhaps know what they lose.
+    Own { knows: bool },
 }
 
 /// Makes the merge the tip of `main` if that is still at `main`, and takes the proposal away; `None` when it moved.
@@ -285,7 +296,7 @@ fn merge(
     how: How<'_>,
 ) -> Result<Option<Revision>, ReviewError> {
     let error = |source| failed(repo, source);
-    let forward = how == How::Own && repo.is_ancestor(main, &proposal.tip).map_err(error)?;
+    let forward = how == How::Own { knows: false } && repo.is_ancestor(main, &proposal.tip).map_err(error)?;
     let merged = if forward {
         proposal.tip
     } else {
@@ -323,14 +334,18 @@ fn message(
     if let Some(author) = &proposal.author {
         message.push_str(&format!("Proposed-by: {author}\n"));
     }
-    if let How::Approved { allowance, knows } = how {
-        // Read at the tip of main, which the merge becomes.
-        if let Some(hash) = allowance {
-            message.push_str(&format!("{ALLOW_REMOVALS}: {hash}\n"));
-        }
-        if knows {
-            message.push_str(&format!("{ALLOW_LOCKOUT}: {}\n", by.name));
-        }
+    let (allowance, knows) = match how {
+        How::Approved { allowance, knows } => (allowance, knows),
+        How::Own { knows } => (None, knows),
+    };
+    // Read at the tip of main, which the merge becomes.
+    if let Some(hash) = allowance {
+        message.push_str(&format!("{ALLOW_REMOVALS}: {hash}\n"));
+    }
+    if knows {
+        message.push_str(&format!("{ALLOW_LOCKOUT}: {}\n", by.name));
+    }
+    if let How::Approved { .. } = how {
         message.push_str(&format!("Reviewed-by: {} <{}>\n", by.name, by.email));
     }
     Ok(message)

@@ -1,6 +1,9 @@
 //! A change that needs consent: proposed by a form, shown, agreed to at a revision, or closed.
 
+use berth_judge::Line;
 use berth_judge::form::FormError;
+use berth_judge::review::{Approval, Ask, Format, answer};
+use berth_schema::policy::Actor;
 use berth_wire::web::{Approve, Change, Proposed, Reject, Why};
 
 use super::{House, author, new_domain, server, user};
@@ -113,4 +116,22 @@ fn what_is_refused_is_not_proposed() {
         assert_eq!(error.why(), Why::Forbidden, "{error}");
     }
     assert!(house.forms.proposals(author(&user("ann"))).unwrap().is_empty());
+}
+
+#[test]
+fn nobody_lifts_the_removal_budget_for_their_own_proposal() {
+    let house = House::new();
+    let made = propose(&house, "bob", &server("two", &[("cpus", "", "2")])).unwrap();
+    let (tip, repo, bob) = (house.tip(), house.repo(), user("bob"));
+    let approve = |allowance: Option<&str>| {
+        let (topic, allowance) = (made.topic.parse().unwrap(), allowance.map(str::to_owned));
+        let approval = Approval { topic, at: Some(made.revision), allowance, from: None, knows: false };
+        answer(&repo, Actor::Member(&bob), &Ask::Approve(approval), Format::Json, None, Line::silent())
+            .unwrap()
+    };
+    let refused = approve(Some("0123456789abcdef"));
+    assert!(!refused.good && refused.text.contains("isn't its author's to lift"), "{}", refused.text);
+    assert_eq!(house.tip(), tip);
+    assert!(approve(None).good);
+    assert_ne!(house.tip(), tip);
 }

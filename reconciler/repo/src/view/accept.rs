@@ -52,7 +52,13 @@ impl Received {
         let pending = self.view.repository.path().join(Pending::FILE);
         let moves = self.shown.iter().map(|moved| (moved.reference.clone(), moved.new.map(oid)));
         Pending { process, moves: moves.collect() }.save(&pending)?;
-        let late = self.move_branches()?;
+        let mut late = self.late().map_err(git("read the state repo's branches"))?;
+        if late.is_empty() {
+            // Not under git's locks of the branches: that takes a while, and whoever is killed in it would leave the locks behind. The
+            // turn keeps `main` where it is meanwhile.
+            self.keep_objects()?;
+            late = self.move_branches()?;
+        }
         if late.is_empty() {
             for moved in &self.moves {
                 durable::reference(self.view.real.commondir(), &moved.reference)?;
@@ -77,8 +83,8 @@ impl Received {
         Ok(())
     }
 
-    /// Moves the objects of the commits made again to the state repo's. Only once nothing is in the way: those of a push that is late
-    /// go with it.
+    /// Moves the objects of the commits made again to the state repo's. Only once nothing seems to be in the way: those of a push that is
+    /// late go with it.
     fn keep_objects(&self) -> Result<(), ViewError> {
         let git_dir = self.view.real.commondir();
         let to = git_dir.join("objects");
@@ -87,25 +93,38 @@ impl Received {
         Ok(())
     }
 
+    /// Returns a finding for each branch that isn't where the push saw it.
+    fn late(&self) -> Result<Vec<Finding>, git2::Error> {
+        let mut late = Vec::new();
+        for moved in &self.moves {
+            let is = match self.view.real.refname_to_id(&moved.reference) {
+                Ok(is) => Some(is),
+                Err(error) if error.code() == ErrorCode::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            if is != moved.old.map(oid) {
+                late.push(moved_meanwhile(&moved.reference));
+            }
+        }
+        Ok(late)
+    }
+
     /// Moves all branches or none, and returns a finding for each that somebody else moved first.
     fn move_branches(&self) -> Result<Vec<Finding>, ViewError> {
         let start = Instant::now();
         let mut pauses = Waits::new(Duration::from_millis(1), Duration::from_millis(50));
         loop {
             match self.try_to_move() {
-                Err(NotMoved::Git(error))
-                    if error.code() == ErrorCode::Locked && start.elapsed() < PATIENCE =>
-                {
+                Err(error) if error.code() == ErrorCode::Locked && start.elapsed() < PATIENCE => {
                     thread::sleep(pauses.next_wait());
                 }
-                Err(NotMoved::Git(error)) => return Err(git("move the state repo's branches")(error)),
-                Err(NotMoved::Objects(error)) => return Err(error),
+                Err(error) => return Err(git("move the state repo's branches")(error)),
                 Ok(late) => return Ok(late),
             }
         }
     }
 
-    fn try_to_move(&self) -> Result<Vec<Finding>, NotMoved> {
+    fn try_to_move(&self) -> Result<Vec<Finding>, git2::Error> {
         let real = &self.view.real;
         let _section = critical::enter();
         let mut transaction = real.transaction()?;
@@ -115,21 +134,10 @@ impl Received {
                 transaction.lock_ref(&mark)?;
             }
         }
-        let mut late = Vec::new();
-        for moved in &self.moves {
-            let is = match real.refname_to_id(&moved.reference) {
-                Ok(is) => Some(is),
-                Err(error) if error.code() == ErrorCode::NotFound => None,
-                Err(error) => return Err(error.into()),
-            };
-            if is != moved.old.map(oid) {
-                late.push(moved_meanwhile(&moved.reference));
-            }
-        }
+        let late = self.late()?;
         if !late.is_empty() {
             return Ok(late);
         }
-        self.keep_objects().map_err(NotMoved::Objects)?;
         let user = self.view.user.as_str();
         let signature = Signature::now(user, &format!("{user}@berth.invalid"))?;
         for moved in &self.moves {
@@ -146,18 +154,6 @@ impl Received {
         }
         transaction.commit()?;
         Ok(Vec::new())
-    }
-}
-
-/// A reason for which branches aren't moved.
-enum NotMoved {
-    Git(git2::Error),
-    Objects(ViewError),
-}
-
-impl From<git2::Error> for NotMoved {
-    fn from(error: git2::Error) -> Self {
-        Self::Git(error)
     }
 }
 

@@ -10,6 +10,7 @@ use berth_schema::name::{Invalid, UserName};
 use berth_schema::{Finding, Severity};
 use git2::Repository;
 
+use super::accept::Pending;
 use super::error::{ViewError, file, git};
 use super::pages::Pages;
 use super::pairs::Pairs;
@@ -96,6 +97,8 @@ impl Views {
         };
         let pushing = take(self.pushing_file(user), patience)?;
         let lock = take(self.lock_file(user), PATIENCE)?;
+        // Git may still be at work in the folder for the push before.
+        Pending::settle(&self.path(user))?;
         let real = self.state_of_member(user)?;
         let reads = (Pages::read(&real)?, Shared::objects_of_current(&self.folder)?);
         let view = self.open_view(user, real, reads, (lock, Some(pushing)))?;
@@ -103,7 +106,6 @@ impl Views {
             let objects = view.repository.odb().map_err(git("open the view"))?;
             read_too(&objects, quarantine).map_err(git("read the pushed objects"))?;
         }
-        view.settle()?;
         Ok(Entered {
             view,
             counted: self.folder.join(format!("{user}.pushed")),

@@ -39,6 +39,7 @@ use berth_schema::name::UserName;
 use berth_schema::view::is_admin;
 use git2::{ErrorCode, Repository};
 
+use self::accept::Pending;
 use self::error::{file, git};
 use self::pages::Pages;
 use self::pairs::Pairs;
@@ -146,11 +147,12 @@ impl Views {
 
     fn prepare_as(&self, user: &UserName, shows: Shows, tell: Tell<'_>) -> Result<PathBuf, ViewError> {
         if let Some(lock) = self.lock_unless_pushed_into(user, tell)? {
+            // Git may still be at work in the folder for a push, whether the view can stay or not.
+            Pending::settle(&self.path(user))?;
             let real = self.state_of_member(user)?;
             let shared = Shared::filled(&self.folder, &real, tell)?;
             let reads = (shared.pages(), Some(shared.objects()));
             let mut view = self.open_view(user, real, reads, (lock, None))?;
-            view.settle()?;
             view.refresh(&shared, shows, tell)?;
         }
         Ok(self.path(user))
@@ -220,7 +222,7 @@ impl Views {
     }
 
     /// Opens a view that is locked, or makes an empty one: where there is none, or where what it shows or reads isn't what it has to
-    /// be any more.
+    /// be any more. For a push it is left as it is then: git is at work in its folder.
     fn open_view(
         &self,
         user: &UserName,
@@ -241,6 +243,9 @@ impl Views {
                     alternates::write(&path, &shared)?;
                 }
                 (Repository::open_bare(&path).map_err(git("open the view"))?, pairs)
+            }
+            None if pushing.is_some() && path.exists() => {
+                return Err(ViewError::Changed { user: user.clone() });
             }
             None => {
                 remove(&path)?;

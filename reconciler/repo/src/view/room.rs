@@ -7,6 +7,7 @@ use git2::{ObjectType, Odb, OdbLookupFlags, Oid, Repository};
 
 use super::copy;
 use super::error::{ViewError, git};
+use crate::durable;
 use crate::packing::write_pack;
 use crate::source::read_too;
 
@@ -96,31 +97,38 @@ impl Room {
         self.bytes > FULL
     }
 
-    /// Writes everything into the repository: few objects as they are unless `is_first`, and more as a pack.
+    /// Writes everything into the repository: few objects as they are unless `is_first`, and more as a pack. All of it is on the disk
+    /// then, so that no table names an object that a loss of power made empty.
     pub(super) fn keep(self, is_first: bool) -> Result<(), ViewError> {
         let act = || format!("write objects to {}", self.git_dir.display());
         if !is_first && self.made.list.len() + self.copied.list.len() <= FEW {
-            return self.keep_loose().map_err(git(act()));
+            let written = self.keep_loose().map_err(git(act()))?;
+            return Ok(durable::objects(&self.git_dir, &written)?);
         }
-        self.pack_made().map_err(git(act()))?;
+        let made = self.pack_made().map_err(git(act()))?;
         let theirs = self.theirs.as_ref().map(|(folder, _)| folder.as_path());
-        copy::copy(theirs, &self.git_dir, &self.copied.list).map(drop)
-    }
-
-    fn keep_loose(&self) -> Result<(), git2::Error> {
-        let (from, to) = (self.memory.odb()?, self.has.odb()?);
-        for (id, _) in self.made.list.iter().chain(&self.copied.list) {
-            let object = from.read(*id)?;
-            to.write(object.kind(), object.data())?;
+        let copied = copy::copy(theirs, &self.git_dir, &self.copied.list)?;
+        for pack in [made, copied].iter().flatten() {
+            durable::pack(&self.git_dir, pack)?;
         }
         Ok(())
     }
 
-    fn pack_made(&self) -> Result<(), git2::Error> {
+    fn keep_loose(&self) -> Result<Vec<Oid>, git2::Error> {
+        let (from, to) = (self.memory.odb()?, self.has.odb()?);
+        let mut written = Vec::with_capacity(self.made.list.len() + self.copied.list.len());
+        for (id, _) in self.made.list.iter().chain(&self.copied.list) {
+            let object = from.read(*id)?;
+            written.push(to.write(object.kind(), object.data())?);
+        }
+        Ok(written)
+    }
+
+    fn pack_made(&self) -> Result<Option<String>, git2::Error> {
         if self.made.list.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let made = self.made.list.iter().map(|(id, path)| (*id, path.as_slice()));
-        write_pack(&self.memory, &self.git_dir, made).map(drop)
+        write_pack(&self.memory, &self.git_dir, made).map(Some)
     }
 }

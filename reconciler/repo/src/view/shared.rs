@@ -30,6 +30,8 @@ use crate::{MAIN, beside, packing};
 const FOLDER: &str = ".shared";
 /// A file that names the store that counts.
 const CURRENT: &str = "current";
+/// A file that is locked by whoever fills a store.
+const LOCK: &str = "lock";
 /// The table's file in a store.
 const TABLE: &str = "berth-folders";
 const OID: usize = 20;
@@ -87,7 +89,8 @@ impl Shared {
         // The store first: whatever it has, main had before.
         let store = Self::load(views)?;
         let (tip, pages) = main(real)?;
-        if let Some(store) = store.filter(|store| store.last == Some(tip) && store.pages == pages) {
+        let is_filled = |store: &Self| store.last == Some(tip) && store.pages == pages && store.holds(tip);
+        if let Some(store) = store.filter(is_filled) {
             return Ok(store);
         }
         let folder = views.join(FOLDER);
@@ -138,13 +141,15 @@ impl Shared {
                 Err(error) if error.code() == ErrorCode::NotFound => false,
                 Err(error) => return Err(git("walk the state repo's history")(error)),
             };
-        // A loss of power may have kept the table and not the objects.
-        let store = Repository::open_bare(&self.path);
-        let has = |store: Repository| {
-            let folder = self.folder_of(last);
-            store.odb().is_ok_and(|objects| folder.is_some_and(|folder| objects.exists(folder)))
-        };
-        Ok(leads && store.is_ok_and(has))
+        Ok(leads && self.holds(last))
+    }
+
+    /// Returns whether the folder that stands for a commit can be read. A loss of power may have kept the table and not the objects,
+    /// or their files without what was in them.
+    fn holds(&self, commit: Oid) -> bool {
+        let Some(folder) = self.folder_of(commit) else { return false };
+        let Ok(store) = Repository::open_bare(&self.path) else { return false };
+        store.odb().is_ok_and(|objects| objects.read(folder).is_ok())
     }
 
     /// Begins another store, which counts from now on.
@@ -370,7 +375,7 @@ fn main(real: &Repository) -> Result<(Oid, Pages), ViewError> {
 
 /// Waits until nobody else fills a store.
 fn wait(views: &Path, tell: Tell<'_>) -> Result<FileLock, ViewError> {
-    let path = views.join(FOLDER).join("lock");
+    let path = views.join(FOLDER).join(LOCK);
     let failed = |source| file("lock", &path)(source);
     if let Some(lock) = FileLock::try_take(&path).map_err(failed)? {
         return Ok(lock);
@@ -409,10 +414,16 @@ fn objects_of(name: &str) -> String {
 /// Stores below a folder of views: the one that counts, and whether there were others, which are removed once nobody reads them.
 pub(super) fn sweep(views: &Path) -> Result<Option<PathBuf>, ViewError> {
     let all = views.join(FOLDER);
+    if !all.exists() {
+        return Ok(None);
+    }
+    let lock = all.join(LOCK);
+    let lock = FileLock::try_take(&lock).map_err(file("lock", &lock))?;
     let Some(name) = current(views)? else { return Ok(None) };
     let chosen = fs::metadata(all.join(CURRENT)).and_then(|found| found.modified());
     let age = chosen.map_err(file("look at", all.join(CURRENT)))?.elapsed().unwrap_or_default();
-    if age > KEPT {
+    // Whoever else has the lock may be beginning another store, which doesn't count yet.
+    if lock.is_some() && age > KEPT {
         for entry in fs::read_dir(&all).map_err(file("read", &all))? {
             let entry = entry.map_err(file("read", &all))?;
             let other = entry.file_name().to_string_lossy().into_owned();

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use git2::{ErrorCode, ObjectType, Oid, Tree};
+use berth_host::process::is_running;
+use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
 
 use super::accept::Pending;
 use super::error::{ViewError, file, git};
@@ -25,24 +26,6 @@ use crate::{MAIN, OPENED, PROPOSALS};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl View {
-    /// Waits until git has moved the branches of a push that was accepted a moment ago. If that git ends first or takes
-    /// too long, the branches are set like any other.
-    pub(super) fn settle(&self) -> Result<(), ViewError> {
-        let path = self.repository.path().join(Pending::FILE);
-        let Some(pending) = Pending::load(&path)? else { return Ok(()) };
-        let start = Instant::now();
-        let moved = |(reference, target): &(String, Option<Oid>)| {
-            self.repository.refname_to_id(reference).ok() == *target
-        };
-        while !pending.moves.iter().all(moved) && pending.is_at_work() && start.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_millis(10));
-        }
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file("remove", path)(error)),
-            _ => Ok(()),
-        }
-    }
-
     /// Brings commits and branches up to the state repo's, as far as the store has them.
     pub(super) fn refresh(&mut self, shared: &Shared, shows: Shows, tell: Tell<'_>) -> Result<(), ViewError> {
         let mut tips = self.tips()?;
@@ -303,8 +286,27 @@ struct Look<'u> {
 }
 
 impl Pending {
+    /// Waits until git has moved the branches of a push into the view at `path` that was accepted a moment ago. If that git ends first
+    /// or takes too long, the branches are set like any other.
+    pub(super) fn settle(path: &Path) -> Result<(), ViewError> {
+        let left = path.join(Self::FILE);
+        let Some(pending) = Self::load(&left)? else { return Ok(()) };
+        // One that can't be opened is made anew.
+        let Ok(view) = Repository::open_bare(path) else { return Ok(()) };
+        let start = Instant::now();
+        let moved =
+            |(reference, target): &(String, Option<Oid>)| view.refname_to_id(reference).ok() == *target;
+        while !pending.moves.iter().all(moved) && pending.is_at_work() && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(10));
+        }
+        match fs::remove_file(&left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file("remove", left)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns whether the git that has to move the branches still runs.
     fn is_at_work(&self) -> bool {
-        Path::new("/proc").join(self.process.to_string()).exists()
+        is_running(self.process)
     }
 }

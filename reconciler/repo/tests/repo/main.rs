@@ -7,6 +7,8 @@ mod gathering;
 #[cfg(test)]
 mod git;
 #[cfg(test)]
+mod leftovers;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod marking;

@@ -18,10 +18,10 @@ use crate::git::{Git, ada, attempt, door, feed, git, words};
 
 const HASH: &str = "$2b$12$odeciuvURMWYHyxaUSooeORUILdSujzA7pPBiCstyxNS992W1SqI.";
 
-struct House {
-    state: Git,
+pub(crate) struct House {
+    pub(crate) state: Git,
     folder: TempDir,
-    views: Views,
+    pub(crate) views: Views,
 }
 
 fn user(name: &str, n: usize) -> String {
@@ -30,7 +30,7 @@ fn user(name: &str, n: usize) -> String {
 
 impl House {
     /// A state repo with this many members and a server each, in one commit.
-    fn of(members: usize) -> Self {
+    pub(crate) fn of(members: usize) -> Self {
         let state = Git::new();
         let folder = TempDir::new().unwrap();
         let views = Views::open(&state.bare, &folder.path().join("views")).unwrap();
@@ -80,7 +80,7 @@ impl House {
         feed(&self.state.bare, &["fast-import", "--quiet"], stream.as_bytes());
     }
 
-    fn view(&self, name: &str) -> PathBuf {
+    pub(crate) fn view(&self, name: &str) -> PathBuf {
         self.views.prepare(&name.parse().unwrap()).unwrap()
     }
 
@@ -96,12 +96,12 @@ impl House {
         told.into_inner()
     }
 
-    fn stores(&self) -> Vec<PathBuf> {
+    pub(crate) fn stores(&self) -> Vec<PathBuf> {
         let stores = fs::read_dir(self.folder.path().join("views/.shared")).unwrap();
         stores.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
     }
 
-    fn tidy(&self) -> usize {
+    pub(crate) fn tidy(&self) -> usize {
         let (_stop, stopped) = Stopped::pair().unwrap();
         self.views.tidy(&Arc::new(stopped)).unwrap()
     }
@@ -142,7 +142,7 @@ fn counted(path: &Path, what: &str) -> usize {
     text.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(": ")).unwrap().parse().unwrap()
 }
 
-fn is_whole(path: &Path) {
+pub(crate) fn is_whole(path: &Path) {
     git(path, &["fsck", "--strict", "--full"]);
 }
 
@@ -405,6 +405,18 @@ fn whatever_is_lost_or_cut_off_is_made_again() {
         }
     }
     again("empty");
+    // A table whose last folder's file a loss of power left without what was in it.
+    house.one("docs/loose.md", "x\n");
+    house.view("bob");
+    let current = shared.join(fs::read_to_string(shared.join("current")).unwrap());
+    let folder = fs::read(current.join("berth-folders")).unwrap();
+    let folder = Oid::from_bytes(&folder[folder.len() - 20..]).unwrap().to_string();
+    let lost = current.join("objects").join(&folder[..2]).join(&folder[2..]);
+    fs::remove_file(&lost).unwrap();
+    fs::write(&lost, "").unwrap();
+    is_whole(&house.view("m1"));
+    assert_ne!(shared.join(fs::read_to_string(shared.join("current")).unwrap()), current);
+    again("emptied");
     fs::remove_dir_all(&shared).unwrap();
     again("all");
     // A view that was begun, and not finished.
