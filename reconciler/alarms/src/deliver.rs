@@ -13,7 +13,7 @@ use berth_schema::text::safe_line;
 use berth_wire::mail::Letter;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
+use tower::{ServiceExt as _, service_fn};
 
 use crate::message::{Message, Target};
 use crate::settings::AlarmSettings;
@@ -106,10 +107,16 @@ async fn send(
     let mut http = HttpConnector::new();
     // A URL of this machine may be plain; others are refused when they are stored, and when they are read.
     http.enforce_http(false);
-    // Whoever drops every packet hasn't taken the message.
-    http.set_connect_timeout(Some(within / 2));
+    // Whoever drops every packet hasn't taken the message: a name server, the target's host, or what speaks TLS there.
+    let soon = within / 2;
+    http.set_connect_timeout(Some(soon));
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-    let connector = builder.wrap_connector(http);
+    let https = builder.wrap_connector(http);
+    let connector = service_fn(move |to: Uri| {
+        let connected = timeout(soon, https.clone().oneshot(to));
+        let late = move |_| Err(format!("there was no connection within {} s", soon.as_secs_f32()).into());
+        Box::pin(async move { connected.await.unwrap_or_else(late) })
+    });
     let client = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(0)
         .retry_canceled_requests(false)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use berth_fault::chain;
 use berth_host::Waits;
 use berth_schema::text::safe_line;
-use berth_tasks::{TaskError, Tasks};
+use berth_tasks::{Pulse, TaskError, Tasks};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, interval};
@@ -40,7 +40,7 @@ pub async fn run(settings: AlarmSettings, look: Look, tasks: &Tasks) -> Result<(
             }
             // A message that is being sent then is marked, and isn't sent again.
             tokio::select! {
-                () = keeper.round() => {}
+                () = keeper.round(&pulse) => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -81,11 +81,11 @@ impl Keeper {
         }
     }
 
-    async fn round(&mut self) {
+    async fn round(&mut self, pulse: &Pulse) {
         let sight = (self.look)().await;
         self.take_in(&sight);
         self.write();
-        self.send().await;
+        self.send(pulse).await;
     }
 
     fn take_in(&mut self, sight: &Sight) {
@@ -121,8 +121,8 @@ impl Keeper {
         self.record.post(&message, &targets, members, self.settings.pace.most);
     }
 
-    /// Sends what is due. A target that fails holds up no other.
-    async fn send(&mut self) {
+    /// Sends what is due. A target that fails or says nothing is left alone until the next round, so that it holds up no other.
+    async fn send(&mut self, pulse: &Pulse) {
         let pace = self.settings.pace;
         let mut failed: Vec<Target> = Vec::new();
         let mut place = 0;
@@ -144,6 +144,7 @@ impl Keeper {
             let (target, message) = (outgoing.target.clone(), outgoing.message.clone());
             self.write();
             let delivered = deliver(&self.settings, &target, &message).await;
+            pulse.beat();
             let now = Timestamp::now();
             let Some(outgoing) = self.record.outbox.get_mut(place) else { break };
             outgoing.is_under_way = false;
@@ -160,6 +161,7 @@ impl Keeper {
                 Err(error) if error.may_have_arrived() || matches!(error, AlarmError::NoTarget) => {
                     let outgoing = self.record.outbox.remove(place);
                     self.record.lose(outgoing, now, safe_line(&chain(&error), WORDS));
+                    failed.push(target);
                 }
                 Err(error) => {
                     let why = safe_line(&chain(&error), WORDS);

@@ -2,6 +2,7 @@
 
 use berth_schema::alarms::AlarmKind;
 use berth_schema::name::UserName;
+use berth_schema::text::safe_line;
 use berth_wire::mail::Content;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,17 @@ use serde_json::{Value, json};
 
 use crate::judge::moment;
 use crate::settings::AlarmSettings;
+
+/// The longest text for a chat, in bytes. A chat that takes few takes 2,000 characters.
+const CHAT: usize = 1_800;
+/// The most lines of a letter.
+const LETTER_LINES: usize = 200;
+/// The longest lines of a letter together, in bytes. Twice as many, as quotes need where they are written down, fit into the spool.
+const LETTER: usize = 24 << 10;
+/// The longest line, in characters, as a mail shows it.
+const LINE: usize = 500;
+/// The longest title in a text, in characters.
+const TITLE: usize = 100;
 
 /// News of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,22 +130,25 @@ impl Message {
         owners
     }
 
-    /// The text for a chat.
+    /// The text for a chat, with as many alarms as a chat has room for.
     pub(crate) fn text(&self, settings: &AlarmSettings) -> String {
-        let title = &settings.title;
-        let domain = &settings.domain;
-        let mut lines = Vec::new();
+        let platform = format!("{} ({})", safe_line(&settings.title, TITLE), settings.domain);
         if self.began.is_empty() && self.over.is_empty() {
-            lines.push(format!("{title} ({domain}): a test of alarms. Nothing is wrong."));
+            return format!("{platform}: a test of alarms. Nothing is wrong.");
         }
+        let (began, over) = (format!("{platform}: something is wrong"), format!("{platform}: this is over"));
+        let heads = began.len() + over.len() + rest(usize::MAX).len() + 3;
+        let mut room = Room { lines: usize::MAX, bytes: CHAT.saturating_sub(heads), more: 0 };
+        let mut lines = Vec::new();
         if !self.began.is_empty() {
-            lines.push(format!("{title} ({domain}): something is wrong"));
-            lines.extend(self.began.iter().map(|news| format!("- {}", news.line())));
+            lines.push(began);
+            lines.extend(room.take(self.began.iter().map(|news| format!("- {}", news.line()))));
         }
         if !self.over.is_empty() {
-            lines.push(format!("{title} ({domain}): this is over"));
-            lines.extend(self.over.iter().map(|news| format!("- {}", news.end())));
+            lines.push(over);
+            lines.extend(room.take(self.over.iter().map(|news| format!("- {}", news.end()))));
         }
+        lines.extend(room.rest());
         lines.join("\n")
     }
 
@@ -155,12 +170,49 @@ impl Message {
         })
     }
 
-    /// The subject of a letter.
+    /// The subject of a letter, with as many alarms as the spool has room for.
     pub(crate) fn letter(&self, settings: &AlarmSettings) -> Content {
-        Content::Alarms {
-            began: self.began.iter().map(News::line).collect(),
-            over: self.over.iter().map(News::end).collect(),
-            link: settings.panel.clone(),
-        }
+        let mut room = Room { lines: LETTER_LINES, bytes: LETTER, more: 0 };
+        let mut began = room.take(self.began.iter().map(News::line));
+        let mut over = room.take(self.over.iter().map(News::end));
+        let last = if over.is_empty() { &mut began } else { &mut over };
+        last.extend(room.rest());
+        Content::Alarms { began, over, link: settings.panel.clone() }
     }
+}
+
+/// Room for the lines of a text.
+struct Room {
+    lines: usize,
+    bytes: usize,
+    /// Number of lines that it was too small for.
+    more: usize,
+}
+
+impl Room {
+    /// Returns the first of these lines, as many as there is room for, and counts the others. After a line that is left out, all are.
+    fn take(&mut self, lines: impl Iterator<Item = String>) -> Vec<String> {
+        let mut taken = Vec::new();
+        for line in lines {
+            let line = safe_line(&line, LINE);
+            let bytes = self.bytes.checked_sub(line.len() + 1);
+            match bytes.filter(|_| self.more == 0 && self.lines > 0) {
+                Some(bytes) => {
+                    (self.bytes, self.lines) = (bytes, self.lines - 1);
+                    taken.push(line);
+                }
+                None => self.more += 1,
+            }
+        }
+        taken
+    }
+
+    /// Returns a line on what there was no room for.
+    fn rest(&self) -> Option<String> {
+        (self.more > 0).then(|| rest(self.more))
+    }
+}
+
+fn rest(more: usize) -> String {
+    format!("… and {more} more: berth alarms")
 }

@@ -23,7 +23,7 @@ pub struct Part {
 }
 
 /// A sign of life.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sign {
     /// A socket that takes connections.
     Socket(PathBuf),

@@ -15,8 +15,11 @@ use berth_schema::name::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::told_file;
+pub use standing::{LostMail, MailFailure, MailStanding};
+
 use crate::web::Secret;
+
+mod standing;
 
 /// Folder of the door, which belongs to whoever writes letters. It lies in Berth's own, where nobody else can put a link in its place.
 const DOOR: &str = "door";
@@ -28,8 +31,8 @@ const LOCK: &str = "mail.lock";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest file of a letter, in bytes.
 const LONGEST: u64 = 64 << 10;
-/// Name of the standing's file.
-const FILE: &str = "standing.json";
+/// Room in it for what becomes of the letter, in bytes.
+const ROOM: u64 = 4 << 10;
 /// The most letters that wait.
 const MOST: usize = 10_000;
 /// Ending of a letter's file.
@@ -146,7 +149,7 @@ impl Spool {
             ));
         }
         let again = letter.made;
-        self.write(&Kept { letter, tries: 0, again, is_under_way: false, why: None })
+        self.write(&Kept { letter, tries: 0, again, is_under_way: false, why: None }, LONGEST - ROOM)
     }
 
     /// Takes out the invitations that wait for somebody: the link of each is used.
@@ -180,7 +183,7 @@ impl Spool {
             fs::remove_file(path)?;
             return Ok(false);
         }
-        self.write(kept).map(|()| true)
+        self.write(kept, LONGEST).map(|()| true)
     }
 
     /// Returns whether a letter is there.
@@ -233,8 +236,13 @@ impl Spool {
         }
     }
 
-    fn write(&self, kept: &Kept) -> io::Result<()> {
+    /// Writes a letter's file. One that nobody would read again is refused.
+    fn write(&self, kept: &Kept, longest: u64) -> io::Result<()> {
         let text = serde_json::to_vec(kept).map_err(io::Error::other)?;
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > longest {
+            let why = format!("the mail is too long: {} bytes, and {longest} are taken at most", text.len());
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
         file::replace(&self.path(&kept.letter.id)?, &text, 0o600)
     }
 
@@ -335,65 +343,6 @@ fn replaces(newer: &Letter, kept: &Kept) -> bool {
     is_invitation && newer.user == kept.letter.user && kept.is_open_invitation()
 }
 
-/// Mails, as the process that sends them tells of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct MailStanding {
-    /// The server, with its port.
-    pub server: String,
-    /// Number of letters that wait.
-    pub waiting: usize,
-    /// Time of the last mail that the server took.
-    pub sent: Option<Timestamp>,
-    /// The last failure, if nothing was sent after it.
-    pub failed: Option<MailFailure>,
-    /// Letters that were given up lately, the newest last.
-    pub lost: Vec<LostMail>,
-    /// Paths of files in the spool that can't be read as letters and were put aside, ten at most.
-    pub unreadable: Vec<PathBuf>,
-}
-
-/// A failure to send anything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailFailure {
-    /// Reason.
-    pub why: String,
-    /// Time of it.
-    pub at: Timestamp,
-    /// Time of the next try.
-    pub again: Timestamp,
-}
-
-/// A letter that was given up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LostMail {
-    /// Person it was for; `None` for an address that alarms go to.
-    pub user: Option<UserName>,
-    /// Their address, most of it hidden.
-    pub to: String,
-    /// Reason.
-    pub why: String,
-    /// Time of it.
-    pub at: Timestamp,
-}
-
-impl MailStanding {
-    /// Path of the file in the folder of `berth mail`.
-    pub fn path(folder: &Path) -> PathBuf {
-        folder.join(FILE)
-    }
-
-    /// Reads what was told; `None` where nothing was.
-    pub fn read(folder: &Path) -> Option<Self> {
-        told_file::read(&Self::path(folder))
-    }
-
-    /// Tells it.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
-        told_file::write(&Self::path(folder), self)
-    }
-}
-
 /// An address of which only its owner knows the rest: `a…@example.org`.
 pub fn masked(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
@@ -470,6 +419,22 @@ mod tests {
             assert_eq!(spool.aside().unwrap(), aside);
         }
         assert_eq!(fs::read_to_string(folder.join("x.unreadable")).unwrap(), "{");
+    }
+
+    #[test]
+    fn a_letter_that_is_too_long_to_be_read_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::of(home.path());
+        let long = |bytes| Content::Alarms { began: vec!["x".repeat(bytes)], over: Vec::new(), link: None };
+        let error = spool.put(letter("long", "ann", long(64 << 10))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert!(error.to_string().starts_with("the mail is too long: 65"), "{error}");
+        // The longest that is taken has room for what becomes of it.
+        spool.put(letter("fits", "ann", long(59 << 10))).unwrap();
+        let kept = spool.all().unwrap().pop().unwrap();
+        let why = Some("\"".repeat(300));
+        assert!(spool.keep(&Kept { is_under_way: true, tries: u32::MAX, why, ..kept }).unwrap());
+        assert_eq!((spool.all().unwrap().len(), spool.aside().unwrap().len()), (1, 0));
     }
 
     #[test]

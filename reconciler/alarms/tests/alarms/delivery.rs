@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use berth_alarms::{AlarmSettings, Look, Pace, Process, Record, Sight, Silences, Target, run, test};
+use berth_alarms::{AlarmSettings, Look, Pace, Process, Record, Sight, Silences, Target, Waiting, run, test};
 use berth_schema::State;
 use berth_schema::secret::Form;
 use berth_secrets::Secrets;
@@ -79,10 +79,16 @@ impl Scene {
     }
 
     fn run(&mut self) {
+        self.run_with(|| {});
+    }
+
+    /// Runs, and calls this at each look.
+    fn run_with(&mut self, looks: impl Fn() + Send + Sync + 'static) {
         let (settings, stop, seen) =
             (self.settings.clone(), CancellationToken::new(), Arc::clone(&self.seen));
         let tasks = Tasks::new(stop.clone());
         let look: Look = AlarmSettings::look(move || {
+            looks();
             let seen = seen.lock().unwrap().clone();
             async move { Sight { at: Timestamp::now(), ..seen } }
         });
@@ -269,4 +275,75 @@ async fn messages_that_nobody_takes_are_bounded() {
     let record = scene.record();
     assert_eq!(record.outbox.len(), PACE.most);
     assert!(record.lost[0].why.contains("messages wait"), "{:?}", record.lost);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_sent_is_tried_again_though_nobody_answers() {
+    // The kernel takes the connection, and nobody speaks TLS.
+    let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut scene = Scene::new(WEBHOOK, &format!("https://{}/hook/secret", hangs.local_addr().unwrap()));
+    scene.settings.pace.answer = Duration::from_millis(300);
+    scene.see(full);
+    scene.run();
+    scene.until("it was tried, or is given up", |record| {
+        !record.lost.is_empty() || record.outbox.first().is_some_and(|one| one.tries >= 2)
+    });
+    scene.end().await;
+    let record = scene.record();
+    assert_eq!(record.lost, []);
+    let why = record.outbox[0].why.clone().unwrap();
+    assert!(why.contains("can't be reached") && why.contains("no connection within 0.15 s"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_says_nothing_is_asked_once_a_round() {
+    let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut scene = Scene::new(WEBHOOK, &format!("http://{at}/x"));
+    scene.settings.pace.apart = Duration::ZERO;
+    scene.run();
+    for number in 1..=3 {
+        scene.see(if number % 2 == 1 { full } else { mended });
+        scene.until("it waits", |record| record.outbox.len() == number);
+    }
+    scene.end().await;
+    // All three are due when the first is given up.
+    scene.settings.pace.answer = PACE.longest * 3;
+    let receiver = Receiver::start_at(at);
+    receiver.will([React::Nothing; 3]);
+    let asked: Arc<Mutex<Vec<usize>>> = Arc::default();
+    scene.run_with({
+        let (asked, receiver) = (Arc::clone(&asked), receiver.clone());
+        move || asked.lock().unwrap().push(receiver.got().len())
+    });
+    scene.until("all are given up", |record| record.lost.len() == 3);
+    tokio::task::block_in_place(|| {
+        until("there was a look after that", || asked.lock().unwrap().last() == Some(&3))
+    });
+    scene.end().await;
+    let mut asked = asked.lock().unwrap().clone();
+    asked.dedup();
+    assert_eq!(asked, [0, 1, 2, 3], "the number of questions at each look");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_ends_before_a_chat_and_the_spool_refuse_it() {
+    let receiver = Receiver::start();
+    let platform = "[mail]\nserver = \"localhost\"\ntls = \"off\"\nfrom = \"hosting@example.org\"\n\
+        [alarms]\nmail = [\"ops@example.org\"]\n[alarms.chat]\nfield = \"content\"\n";
+    let mut scene = Scene::new(platform, &receiver.url());
+    let since = Timestamp::UNIX_EPOCH;
+    let waiting = |number| Waiting { topic: format!("change-{number:03}"), by: None, since };
+    scene.see(|sight| sight.proposals = Some((0..500).map(waiting).collect()));
+    scene.run();
+    scene.until("the chat and the spool have it", |record| record.sent.len() == 2);
+    scene.end().await;
+    let got = receiver.got();
+    let text = got[0]["content"].as_str().unwrap();
+    let shown = text.lines().filter(|line| line.starts_with("- proposal proposal/change-")).count();
+    assert!(text.encode_utf16().count() <= 1800 && shown > 10, "{text}");
+    assert!(text.ends_with(&format!("\n… and {} more: berth alarms", 500 - shown)), "{text}");
+    let letters = Spool::of(&scene.data()).all().unwrap();
+    let Content::Alarms { began, .. } = &letters[0].letter.content else { panic!("another letter") };
+    assert_eq!((letters.len(), began.len()), (1, 201));
+    assert_eq!(began[200], "… and 300 more: berth alarms");
 }

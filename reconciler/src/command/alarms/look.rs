@@ -90,7 +90,7 @@ fn proposals(settings: &Settings) -> Option<Vec<Waiting>> {
 
 /// The processes that this platform has to have, beside the reconciler.
 fn parts(settings: &Settings, platform: &Platform) -> Vec<Part> {
-    let Platform { panel, remote, acme, mail, metrics, .. } = platform;
+    let Platform { panel, remote, acme, mail, metrics, backup, .. } = platform;
     let lock = |name| Part { name, sign: Sign::Lock(settings.alive(name)) };
     let panel_folder = settings.panel(&platform.prefix);
     let mut parts =
@@ -103,6 +103,7 @@ fn parts(settings: &Settings, platform: &Platform) -> Vec<Part> {
     parts.extend(acme.keeps_account().then(|| lock("acme")));
     parts.extend(panel.as_ref().and_then(|panel| panel.oidc.as_ref()).map(|_| lock("oidc")));
     parts.extend(mail.as_ref().map(|_| lock("mail")));
+    parts.extend(backup.as_ref().map(|_| lock("backup")));
     parts.extend(
         metrics.as_ref().map(|metrics| Part { name: "metrics", sign: Sign::Port(near(metrics.listen)) }),
     );
@@ -117,4 +118,36 @@ fn near(at: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, at.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_schema::Parsed;
+
+    use super::*;
+
+    #[test]
+    fn a_process_has_to_run_where_the_platform_wants_it() {
+        let settings = Settings {
+            state: "/s".into(),
+            data: "/d".into(),
+            docker: String::new(),
+            panel_folder: None,
+            templates: None,
+            resolver: None,
+        };
+        let signs = |more: &str| {
+            let text = format!("domain = \"hosting.example.org\"\n{more}");
+            let state = State::assemble([&Parsed::parse("platform.toml", &text)]).unwrap();
+            let parts = parts(&settings, &state.platform).into_iter();
+            parts.filter(|part| part.name != "door").map(|part| (part.name, part.sign)).collect::<Vec<_>>()
+        };
+        assert_eq!(signs(""), []);
+        let lock = |name| (name, Sign::Lock(settings.alive(name)));
+        assert_eq!(signs("[backup]\nrepository = \"/srv/backup\"\n"), [lock("backup")]);
+        assert_eq!(
+            signs("[mail]\nserver = \"localhost\"\ntls = \"off\"\nfrom = \"h@example.org\"\n"),
+            [lock("mail")]
+        );
+    }
 }
