@@ -1,17 +1,15 @@
 //! A push into a view, accepted: its commits go into the state repo, and the branches there move.
 
 use std::fs;
-use std::io;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use berth_host::file::replace_for_now;
 use berth_host::{Waits, critical};
 use berth_schema::Finding;
-use git2::{ErrorCode, Oid, Signature};
+use git2::{ErrorCode, Signature};
 
 use super::error::{ViewError, file, git};
+use super::pending::Pending;
 use super::trouble::moved_meanwhile;
 use super::{Move, Received};
 use crate::cas::PATIENCE;
@@ -25,14 +23,6 @@ pub enum Accepted {
     Moved,
     /// Somebody else moved one of them first, and nothing was moved.
     Late(Vec<Finding>),
-}
-
-/// A push that the state repo has, and whose branches git has yet to move in the view.
-pub(super) struct Pending {
-    /// Process id of the git that moves them.
-    pub(super) process: u32,
-    /// The branches, each with the commit it moves to; `None` removes one.
-    pub(super) moves: Vec<(String, Option<Oid>)>,
 }
 
 impl Received {
@@ -165,34 +155,4 @@ fn opened(moved: &Move) -> Option<String> {
 
 fn short(reference: &str) -> &str {
     reference.rsplit('/').next().unwrap_or(reference)
-}
-
-impl Pending {
-    /// The file's name in the view's folder.
-    pub(super) const FILE: &'static str = "berth-pending";
-
-    pub(super) fn load(path: &Path) -> Result<Option<Self>, ViewError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(file("read", path)(source)),
-        };
-        let mut lines = text.lines();
-        let process = lines.next().and_then(|line| line.parse().ok()).unwrap_or_default();
-        let moves = lines.filter_map(|line| {
-            let (id, reference) = line.split_once(' ')?;
-            let id = Oid::from_str(id).ok()?;
-            Some((reference.to_owned(), (!id.is_zero()).then_some(id)))
-        });
-        Ok(Some(Self { process, moves: moves.collect() }))
-    }
-
-    fn save(&self, path: &Path) -> Result<(), ViewError> {
-        let mut text = format!("{}\n", self.process);
-        for (reference, target) in &self.moves {
-            text.push_str(&format!("{} {reference}\n", target.unwrap_or(Oid::ZERO_SHA1)));
-        }
-        // After a loss of power the process that it names is gone too.
-        replace_for_now(path, text.as_bytes(), 0o600).map_err(file("write", path))
-    }
 }

@@ -10,10 +10,10 @@ use berth_schema::name::{Invalid, UserName};
 use berth_schema::{Finding, Severity};
 use git2::Repository;
 
-use super::accept::Pending;
 use super::error::{ViewError, file, git};
 use super::pages::Pages;
 use super::pairs::Pairs;
+use super::pending::Pending;
 use super::pushed::Pushed;
 use super::receive::{Move, Received, Restoring};
 use super::shared::Shared;

@@ -17,6 +17,7 @@ mod late;
 mod own;
 mod pages;
 mod pairs;
+mod pending;
 mod progress;
 mod pushed;
 mod recast;
@@ -39,10 +40,10 @@ use berth_schema::name::UserName;
 use berth_schema::view::is_admin;
 use git2::{ErrorCode, Repository};
 
-use self::accept::Pending;
 use self::error::{file, git};
 use self::pages::Pages;
 use self::pairs::Pairs;
+use self::pending::Pending;
 use self::shared::Shared;
 use crate::{MAIN, StateRepo, beside, tree};
 

@@ -1,17 +1,10 @@
 //! From the state repo to a view: commits made again with the files that the member may see.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use berth_host::process::is_running;
-use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
+use git2::{ErrorCode, ObjectType, Oid, Tree};
 
-use super::accept::Pending;
-use super::error::{ViewError, file, git};
+use super::error::{ViewError, git};
 use super::eye::{Eye, hides};
 use super::own::Own;
 use super::progress::{Progress, Tell};
@@ -21,9 +14,6 @@ use super::shared::Shared;
 use super::{Shows, View, tidy};
 use crate::tree::{self, Trees};
 use crate::{MAIN, OPENED, PROPOSALS};
-
-/// Time that an accepted push may take to move its branch, which is all that git has left to do.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl View {
     /// Brings commits and branches up to the state repo's, as far as the store has them.
@@ -283,30 +273,4 @@ struct Look<'u> {
     own: Own,
     /// Commits whose tree in the view is known to be everybody's but for the member's own file, or not to be.
     alike: HashMap<Oid, bool>,
-}
-
-impl Pending {
-    /// Waits until git has moved the branches of a push into the view at `path` that was accepted a moment ago. If that git ends first
-    /// or takes too long, the branches are set like any other.
-    pub(super) fn settle(path: &Path) -> Result<(), ViewError> {
-        let left = path.join(Self::FILE);
-        let Some(pending) = Self::load(&left)? else { return Ok(()) };
-        // One that can't be opened is made anew.
-        let Ok(view) = Repository::open_bare(path) else { return Ok(()) };
-        let start = Instant::now();
-        let moved =
-            |(reference, target): &(String, Option<Oid>)| view.refname_to_id(reference).ok() == *target;
-        while !pending.moves.iter().all(moved) && pending.is_at_work() && start.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_millis(10));
-        }
-        match fs::remove_file(&left) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file("remove", left)(error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns whether the git that has to move the branches still runs.
-    fn is_at_work(&self) -> bool {
-        is_running(self.process)
-    }
 }
