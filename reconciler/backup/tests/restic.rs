@@ -126,7 +126,7 @@ async fn without_a_reconciler_the_platform_is_copied_and_each_server_says_why_it
     };
     assert!(error.contains("no reconciler runs"), "{error}");
     assert!(!record.is_clean());
-    assert_eq!(Runs::of(&host.data().join("backup")).all().unwrap(), [record.clone()]);
+    assert_eq!(Runs::of(&host.data().join("backup")).all().unwrap(), std::slice::from_ref(&record));
     assert_eq!(Runs::of(&host.data().join("backup")).last_whole().unwrap(), Some(record.began));
     let copied = host.copied("platform");
     for file in [

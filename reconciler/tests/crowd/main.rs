@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test says what it expects by unwrapping"
+    clippy::print_stderr,
+    reason = "a test says what it expects by unwrapping, and what it saw"
 )]
 
 mod bridge;

@@ -242,9 +242,9 @@ fn whatever_a_crowd_does_is_done_once_or_refused_for_a_true_reason() {
                 // Everybody does something, however slow the machine is.
                 loop {
                     if number == 0 {
-                        at.step_as_admin(&mut dice)
+                        at.step_as_admin(&mut dice);
                     } else {
-                        at.step(&mut dice)
+                        at.step(&mut dice);
                     }
                     if Instant::now() > end {
                         return;

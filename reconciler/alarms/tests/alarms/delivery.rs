@@ -317,7 +317,7 @@ async fn a_target_that_says_nothing_is_asked_once_a_round() {
     });
     scene.until("all are given up", |record| record.lost.len() == 3);
     tokio::task::block_in_place(|| {
-        until("there was a look after that", || asked.lock().unwrap().last() >= Some(&3))
+        until("there was a look after that", || asked.lock().unwrap().last() >= Some(&3));
     });
     scene.end().await;
     let mut asked = asked.lock().unwrap().clone();
