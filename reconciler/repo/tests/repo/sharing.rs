@@ -205,8 +205,8 @@ fn no_view_hands_out_what_is_hidden_however_it_is_asked_for() {
     let any = ["-c", "uploadpack.allowAnySHA1InWant=true", "-c", "protocol.version=2"];
     let fetched = |id: &Oid| {
         let id = id.to_string();
-        let pack = format!("--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack");
-        let arguments = [&any[..], &["fetch", "--quiet", "--no-tags", &pack, &url, &id]].concat();
+        let pack = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack";
+        let arguments = [&any[..], &["fetch", "--quiet", "--no-tags", pack, &url, &id]].concat();
         attempt(&client, &arguments).status.success()
     };
     for id in &hidden {
@@ -381,7 +381,7 @@ fn whatever_is_lost_or_cut_off_is_made_again() {
         house.one(&format!("docs/{what}.md"), "x\n");
         let view = house.view("bob");
         is_whole(&view);
-        assert_eq!(git(&view, &["rev-parse", &format!("{}", tip)]), tip);
+        assert_eq!(git(&view, &["rev-parse", &tip]), tip);
         git(&view, &["merge-base", "--is-ancestor", &tip, "main"]);
     };
     let shared = house.folder.path().join("views/.shared");
