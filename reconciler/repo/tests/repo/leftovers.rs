@@ -1,7 +1,7 @@
 //! A view's folder and the gits at work there: what one that was ended left half written, and a push that is still there.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use berth_repo::view::ViewError;
