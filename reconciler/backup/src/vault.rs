@@ -70,7 +70,7 @@ pub enum VaultError {
     },
     #[error("cannot {act}: restic told no result")]
     NoAnswer { act: &'static str },
-    #[error("the repository was there, and isn't now")]
+    #[error("the repository, which was used before, can't be opened")]
     Gone {
         #[source]
         source: Box<VaultError>,
@@ -101,7 +101,7 @@ impl Fault for VaultError {
                 "is `backup.repository` right, is its host up, and does the secret `backup.secret` belong to it? docs/backup.md",
             ),
             Self::Gone { .. } => Some(
-                "mount its disk, or start its host; to begin a new one at this address, remove `<data>/backup/repository` first",
+                "mount its disk or start its host, and look whether the secret `backup.secret` belongs to it; to begin a new one at this address, remove `<data>/backup/repository`",
             ),
             _ => None,
         }
@@ -231,7 +231,9 @@ impl Vault {
             tracing::info!(repository = %self.repository, "the repository is begun");
         }
         if !was_used {
-            file::replace(&self.used, self.repository.as_bytes(), 0o600).map_err(failed)?;
+            let made = self.used.parent().map_or(Ok(()), fs::create_dir_all);
+            let told = made.and_then(|()| file::replace(&self.used, self.repository.as_bytes(), 0o600));
+            told.map_err(failed)?;
         }
         self.say("take away old locks", &["unlock"]).map(drop)
     }

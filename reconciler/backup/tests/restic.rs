@@ -219,6 +219,23 @@ fn a_wrong_password_is_told_and_begins_nothing() {
 }
 
 #[test]
+fn a_repository_that_is_away_is_not_begun_anew() {
+    let host = Host::new();
+    let vault = host.vault();
+    vault.prepare().unwrap();
+    let place = Path::new(host.backup.repository.as_str()).to_owned();
+    let away = host.home.path().join("away");
+    fs::rename(&place, &away).unwrap();
+    fs::create_dir(&place).unwrap();
+    let error = vault.prepare().unwrap_err();
+    assert!(matches!(error, VaultError::Gone { .. }) && error.hint().is_some(), "{error:?}");
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 0, "nothing is begun where it was");
+    fs::remove_dir(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    vault.prepare().unwrap();
+}
+
+#[test]
 fn a_secret_that_is_missing_is_named() {
     let host = Host::new();
     fs::remove_file(Secrets::of(&host.data()).path(&host.backup.secret)).unwrap();
