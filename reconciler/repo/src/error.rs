@@ -12,7 +12,7 @@ use crate::Revision;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the names and messages say it")]
 pub enum Error {
-    /// What lies about in a repository can't be put together.
+    /// Loose objects of a repository can't be put together.
     #[error("cannot pack {}", path.display())]
     Pack {
         path: PathBuf,

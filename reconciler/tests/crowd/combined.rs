@@ -68,7 +68,7 @@ fn a_conflict_names_the_file_and_the_way_out() {
     assert_eq!(house.read("servers/u1.toml"), server(1, "3 GiB").trim_end());
 }
 
-/// What two changes come to together is judged, and not each alone.
+/// Two changes are judged by their sum, and not each alone.
 #[test]
 fn what_two_changes_come_to_together_is_judged() {
     let house = House::of(2, &[]);
@@ -136,7 +136,7 @@ fn admins_are_combined_too() {
     refused[0].has(&["docs/c.md", "main has changed this as well since you fetched it"]);
 }
 
-/// Where a push was cut off before it merged what is its author's own, they finish it themselves.
+/// Authors finish themselves a push of their own that was cut off before it merged.
 #[test]
 fn the_author_merges_what_needs_nobody_else() {
     let house = House::of(1, &[]);

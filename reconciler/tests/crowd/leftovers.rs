@@ -1,4 +1,4 @@
-//! What a refused push leaves: nothing.
+//! Refused pushes, which leave nothing.
 
 use super::combined::approval;
 use super::house::{House, Person, domain, objects, server};

@@ -19,7 +19,7 @@ const MEMBERS: usize = 40;
 /// Words that say that somebody had to wait.
 const WAITING: &str = "Waiting: ";
 
-/// What has to be true in the end.
+/// Everything that has to be true in the end.
 #[derive(Default)]
 struct Model {
     /// First lines of the commits that were accepted.
@@ -198,7 +198,7 @@ impl At<'_> {
         }
     }
 
-    /// What an admin does: changes others' servers, and agrees to what waits.
+    /// Acts as an admin: changes others' servers, and agrees to what waits.
     fn step_as_admin(&mut self, dice: &mut Dice) {
         let waiting = self.model.waiting.lock().unwrap().pop();
         match waiting {

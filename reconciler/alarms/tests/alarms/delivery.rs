@@ -315,13 +315,18 @@ async fn a_target_that_says_nothing_is_asked_once_a_round() {
         let (asked, receiver) = (Arc::clone(&asked), receiver.clone());
         move || asked.lock().unwrap().push(receiver.got().len())
     });
-    scene.until("all are given up", |record| record.lost.len() == 3);
+    let mut questions = 0;
+    scene.until("all are given up", |record| {
+        // One that was under way when the first process ended is asked of nobody again.
+        questions = record.lost.iter().filter(|lost| !lost.why.contains("when Berth ended")).count();
+        record.lost.len() == 3
+    });
     scene.end().await;
     let mut asked = asked.lock().unwrap().clone();
     asked.push(receiver.got().len());
     asked.dedup();
-    assert!(asked.len() > 2, "it is asked in several rounds: {asked:?}");
-    assert!(asked.windows(2).all(|two| two[1] <= two[0] + 1), "once in each: {asked:?}");
+    assert!(questions > 1, "{questions}");
+    assert_eq!(asked, (0..=questions).collect::<Vec<_>>(), "the number of questions at each look");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ const LINE: usize = 80;
 /// A push that stands on an earlier `main`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stale {
-    /// That `main`.
+    /// The earlier `main`.
     pub(super) seen: Revision,
     /// `main` as it is now.
     pub(super) main: Revision,

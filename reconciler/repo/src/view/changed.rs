@@ -23,7 +23,7 @@ pub(super) struct Changed {
     pub(super) new: New,
 }
 
-/// What stands at a path afterwards.
+/// Content of a path afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum New {
     Nothing,

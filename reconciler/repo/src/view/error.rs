@@ -20,7 +20,7 @@ pub enum ViewError {
     /// Another command works on the same view, and doesn't come to an end.
     #[error("the view of `{user}` has been in use for {} s", after.as_secs())]
     Busy { user: UserName, after: Duration },
-    /// What a member may see isn't what it was when git began their push.
+    /// The member may see other things than when git began their push.
     #[error("what `{user}` may see has changed meanwhile")]
     Changed { user: UserName },
     /// Somebody else fills the store of what all members see, and doesn't come to an end.

@@ -3,7 +3,7 @@
 //! Owns a repository beside the views that holds files and folders of `main` as they are shown to a member whose own file is none of
 //! them, and a table: which of these folders stands for which commit. Views read it by `objects/info/alternates`. Git hands out
 //! whatever is asked for by its id, so nothing comes in but what lies in such a folder: no commit, no proposal, no member's file.
-//! Where something that was shown is shown no more, another store begins, and views that read the one before are made anew.
+//! Another store begins once something that was shown is shown no more, and views that read the one before are made anew.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, DirBuilder, File};
