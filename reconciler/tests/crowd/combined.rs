@@ -107,13 +107,16 @@ fn admins_are_combined_too() {
     let (ann, again) = (house.person("ann"), house.person_at("ann", "ann-again"));
     ann.commit("docs/a.md", "# A\n", "a page");
     again.commit("docs/b.md", "# B\n", "another page");
-    let turn = house.turn();
-    let pushes = std::thread::scope(|scope| {
-        let both = [scope.spawn(|| ann.push("main")), scope.spawn(|| again.push("main"))];
-        berth_testing::until("both are in line", || house.in_line() == 3);
-        drop(turn);
-        both.map(|push| push.join().unwrap())
-    });
+    let both_push = || {
+        let turn = house.turn();
+        std::thread::scope(|scope| {
+            let both = [scope.spawn(|| ann.push("main")), scope.spawn(|| again.push("main"))];
+            berth_testing::until("both are in line", || house.in_line() == 3);
+            drop(turn);
+            both.map(|push| push.join().unwrap())
+        })
+    };
+    let pushes = both_push();
     pushes.iter().for_each(|push| push.accepted(&[]));
     assert!(pushes.iter().any(|push| push.text.contains("combined with 1 commit of others")), "{pushes:?}");
     let subjects = house.subjects();
@@ -124,13 +127,7 @@ fn admins_are_combined_too() {
     // The same lines: one of them is told.
     ann.commit("docs/c.md", "# C\n", "one page");
     again.commit("docs/c.md", "# See\n", "the same page");
-    let turn = house.turn();
-    let pushes = std::thread::scope(|scope| {
-        let both = [scope.spawn(|| ann.push("main")), scope.spawn(|| again.push("main"))];
-        berth_testing::until("both are in line", || house.in_line() == 3);
-        drop(turn);
-        both.map(|push| push.join().unwrap())
-    });
+    let pushes = both_push();
     let refused: Vec<_> = pushes.iter().filter(|push| !push.good).collect();
     assert_eq!(refused.len(), 1, "{pushes:?}");
     refused[0].has(&["docs/c.md", "main has changed this as well since you fetched it"]);
