@@ -56,9 +56,13 @@ impl Shown<'_> {
         let mut lines = vec![self.head()];
         let on: Vec<&Entry> = self.on().collect();
         if on.is_empty() {
-            let nothing =
-                if self.runs { "Nothing is wrong." } else { "Nothing was wrong when somebody looked last." };
-            lines.push(nothing.to_owned());
+            let nothing = match (self.runs, self.rules) {
+                (true, _) => Some("Nothing is wrong."),
+                (false, Some(_)) => Some("Nothing was wrong when somebody looked last."),
+                // It may be that nobody ever looked.
+                (false, None) => None,
+            };
+            lines.extend(nothing.map(str::to_owned));
         } else {
             let mut table = Table::new();
             table.load_preset(presets::NOTHING);
@@ -117,9 +121,10 @@ impl Shown<'_> {
                 .to_owned();
         };
         let targets: Vec<String> = rules.targets().iter().map(|target| safe(target.words())).collect();
-        let told = match targets.is_empty() {
-            true => "`[alarms]` names no target, so only members hear of their own".to_owned(),
-            false => format!("told: {}", targets.join(", ")),
+        let told = match (targets.is_empty(), rules.rules.members) {
+            (true, true) => "`[alarms]` names no target, so only members hear of their own".to_owned(),
+            (true, false) => "`[alarms]` names no target, so nobody is told".to_owned(),
+            (false, _) => format!("told: {}", targets.join(", ")),
         };
         match self.runs {
             true => told,
